@@ -1,0 +1,1 @@
+"""stagejax: staged training in JAX."""

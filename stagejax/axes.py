@@ -1,0 +1,187 @@
+"""Every parameter names its axes and says which side of each it is on.
+
+A kernel *reads* `embed` and *writes* `("kv_heads", "q_per_kv", "head_dim")`; a table reads `vocab` and writes `embed`; a
+bias writes; a norm's *gain* and *shift* are sides of their own, because they grow by another rule; repeated blocks are
+*stacked* along a leading `layers` axis. This one declaration drives sharding, growth, optimizer-state transfer and the
+printed parameter table, so nothing in the library ever matches parameter paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import jax
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+Side = Literal["stack", "read", "write", "gain", "shift"]
+Rules = Mapping[str, str | tuple[str, ...] | None]
+
+#: Where each named axis lives on a mesh, unless a preset says otherwise. An axis absent here is replicated.
+DEFAULT_RULES: Rules = {
+    "batch": ("data", "fsdp"),
+    "embed": "fsdp",
+    "vocab": "tensor",
+    "mlp": "tensor",
+    "kv_heads": "tensor",
+    "experts": "expert",
+}
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The names of a parameter's dimensions, in order, and the side of each.
+
+    `tied` marks the gain and shift of a norm whose output is read by a table that is stored on its writing side
+    (a tied head): growth moves the reader's division onto this norm.
+    """
+
+    names: tuple[str, ...]
+    sides: tuple[Side, ...]
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.sides):
+            raise ValueError(f"{len(self.names)} axis names {self.names} but {len(self.sides)} sides {self.sides}")
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"axis names repeat in {self.names}: give the two sides of the leaf different names")
+
+    def __str__(self) -> str:
+        marks = {"stack": "#", "read": "<", "write": ">", "gain": "*", "shift": "+"}
+        shown = " ".join(marks[side] + name for name, side in zip(self.names, self.sides, strict=True))
+        return f"{shown} tied" if self.tied else shown
+
+    def stacked(self, name: str) -> Axes:
+        """These axes behind one more leading axis, along which whole blocks are stacked."""
+        return replace(self, names=(name, *self.names), sides=("stack", *self.sides))
+
+
+class MissingAxes(ValueError):
+    """A parameter does not name its axes."""
+
+
+def param(
+    value: jax.Array,
+    *,
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    gain: tuple[str, ...] = (),
+    shift: tuple[str, ...] = (),
+    stack: tuple[str, ...] = (),
+    tied: bool = False,
+) -> nnx.Param:
+    """An `nnx.Param` whose dimensions are named, in the order stack, reads, writes, gain, shift.
+
+    Args:
+      value: the array; its rank equals the number of names.
+      reads, writes, gain, shift, stack: names of the dimensions on each side.
+      tied: this norm's output is read by a table stored on its writing side.
+
+    Raises:
+      ValueError: the rank is not the number of names, or a name is used twice.
+
+    >>> import jax.numpy as jnp
+    >>> kernel = param(jnp.zeros((8, 2, 4)), reads=("embed",), writes=("heads", "head_dim"))
+    >>> print(kernel.get_metadata()["axes"])
+    <embed >heads >head_dim
+    """
+    groups: tuple[tuple[tuple[str, ...], Side], ...] = (
+        (stack, "stack"),
+        (reads, "read"),
+        (writes, "write"),
+        (gain, "gain"),
+        (shift, "shift"),
+    )
+    axes = Axes(
+        names=tuple(name for names, _ in groups for name in names),
+        sides=tuple(side for names, side in groups for _ in names),
+        tied=tied,
+    )
+    if value.ndim != len(axes.names):
+        raise ValueError(f"a value of shape {value.shape} has {value.ndim} dimensions but names {axes.names}")
+    return nnx.Param(value, axes=axes)
+
+
+def stack_axes(module: nnx.Module, name: str) -> None:
+    """Declare, in place, that every parameter of `module` carries a new leading axis `name` (after `nnx.vmap`)."""
+    for _, leaf in nnx.to_flat_state(nnx.state(module, nnx.Param)):
+        leaf.set_metadata("axes", leaf.get_metadata()["axes"].stacked(name))
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A path of dictionary keys, or of `jax.tree_util` keys, as people write it.
+
+    >>> path_name(("blocks", "attention", "query"))
+    'blocks/attention/query'
+    """
+    return "/".join(str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key)))) for key in path)
+
+
+def axes_of(module: nnx.Module) -> dict[str, Any]:
+    """The `Axes` of every parameter of a module (concrete or abstract), as nested plain dictionaries.
+
+    Raises:
+      MissingAxes: a parameter was made without `axes.param`; the error names it.
+    """
+    tree: dict[Any, Any] = {}
+    for path, leaf in nnx.to_flat_state(nnx.state(module, nnx.Param)):
+        axes = leaf.get_metadata().get("axes")
+        if not isinstance(axes, Axes):
+            raise MissingAxes(
+                f"parameter {path_name(path)!r} of {type(module).__name__}, shape {leaf.get_value().shape}, does not name "
+                "its axes. Make it with stagejax.axes.param(value, reads=..., writes=...)."
+            )
+        if len(axes.names) != leaf.get_value().ndim:
+            raise MissingAxes(
+                f"parameter {path_name(path)!r} of {type(module).__name__} has shape {leaf.get_value().shape} but names "
+                f"{axes.names}. After nnx.vmap call stagejax.axes.stack_axes(module, 'layers')."
+            )
+        node = tree
+        for key in path[:-1]:
+            node = node.setdefault(key, {})
+        node[path[-1]] = axes
+    return tree
+
+
+def is_axes(leaf: Any) -> bool:
+    """Whether `leaf` is an `Axes`: the `is_leaf` of tree maps over axes."""
+    return isinstance(leaf, Axes)
+
+
+def partition_spec(axes: Axes, shape: tuple[int, ...], mesh: Any, rules: Rules = DEFAULT_RULES) -> PartitionSpec:
+    """The mesh axes of one parameter: each name through `rules`, each mesh axis at most once.
+
+    A dimension that its mesh axes do not divide is replicated, and so is one whose mesh axes are absent from the mesh;
+    `stagejax params` shows the outcome.
+
+    >>> import jax
+    >>> mesh = jax.sharding.AbstractMesh((4, 2), ("fsdp", "tensor"))
+    >>> partition_spec(Axes(("embed", "mlp"), ("read", "write")), (8, 6), mesh)
+    PartitionSpec('fsdp', 'tensor')
+    >>> partition_spec(Axes(("embed", "mlp"), ("read", "write")), (7, 6), mesh)
+    PartitionSpec(None, 'tensor')
+    """
+    used: set[str] = set()
+    entries: list[str | tuple[str, ...] | None] = []
+    for name, size in zip(axes.names, shape, strict=True):
+        wanted = rules.get(name)
+        wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
+        chosen = tuple(axis for axis in wanted if axis in mesh.shape and axis not in used)
+        ways = 1
+        for axis in chosen:
+            ways *= mesh.shape[axis]
+        if not chosen or size % ways:
+            entries.append(None)
+            continue
+        used.update(chosen)
+        entries.append(chosen[0] if len(chosen) == 1 else chosen)
+    return PartitionSpec(*entries)
+
+
+def shardings(axes: Any, shapes: Any, mesh: Any, rules: Rules = DEFAULT_RULES) -> Any:
+    """`NamedSharding` for each leaf of a tree of `Axes`; `shapes` is the tree of arrays or abstract arrays."""
+    return jax.tree.map(
+        lambda a, leaf: NamedSharding(mesh, partition_spec(a, leaf.shape, mesh, rules)), axes, shapes, is_leaf=is_axes
+    )
