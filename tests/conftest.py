@@ -1,0 +1,10 @@
+"""Shared test set-up: eight virtual CPU devices, and run-time checks of every annotated shape in stagejax."""
+
+import os
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("stagejax", "beartype.beartype")
