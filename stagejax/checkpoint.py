@@ -1,0 +1,206 @@
+"""The one adapter to orbax: a tree of arrays and a JSON page, saved together or not at all, read back strictly."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stagejax.axes import path_name
+from stagejax.declare import Json
+
+Tree = Any
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that could not be written, or that is not what was asked for."""
+
+
+def save(path: Path, state: Tree, page: Json) -> Callable[[], None]:
+    """Begin to save `state` and `page` at `path`; the returned function waits until they are on disk.
+
+    The arrays are copied before this returns, so the caller may donate them at once. The folder `path` appears only when
+    all of it is written.
+
+    Raises (here or from the returned function):
+      CheckpointError: the disk is full or read-only; what was saved before is intact.
+    """
+    from orbax.checkpoint import v1 as ocp
+
+    copies = _copy(_nested(state))
+    try:
+        pending = ocp.save_checkpointables_async(
+            path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata={"page": json.dumps(page)}
+        )
+    except Exception as error:
+        raise _not_saved(path, error) from error
+
+    def wait() -> None:
+        try:
+            pending.result()
+        except Exception as error:
+            raise _not_saved(path, error) from error
+
+    return wait
+
+
+def load(path: Path, like: Tree) -> tuple[Tree, Json]:
+    """The state and page saved at `path`; `like` gives structure, shapes, dtypes and shardings, and all must agree.
+
+    Raises:
+      CheckpointError: nothing is there, it is damaged, or its leaves are not those of `like`; the error lists them.
+    """
+    from orbax.checkpoint import v1 as ocp
+
+    wanted = _nested(like)
+    page = _check(path, wanted)
+    with _quiet():
+        try:
+            found = ocp.load_checkpointables(path.absolute(), {"state": wanted})
+        except Exception as error:
+            raise _damaged(path, error) from error
+    leaves = dict(_named_leaves(found["state"]))
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[where] for where, _ in _named_leaves(like)]), page
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps with a complete checkpoint in `folder`, ascending. Remains of interrupted saves are not among them."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "commit_success.txt").exists())
+
+
+def remove(path: Path) -> None:
+    """Delete one checkpoint; a half-deleted one is no longer listed by `steps`."""
+    (path / "commit_success.txt").unlink(missing_ok=True)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what interrupted saves left behind."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if not (entry.name.isdigit() and (entry / "commit_success.txt").exists()):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def write_json(path: Path, page: Json) -> None:
+    """Write a JSON file whole or not at all.
+
+    Raises:
+      CheckpointError: the disk is full or read-only; the file keeps its old content.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(page, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _not_saved(path, error) from error
+
+
+def read_json(path: Path) -> Json:
+    """Read a JSON file.
+
+    Raises:
+      CheckpointError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Delete its folder to compute that stage again.") from error
+
+
+@jax.jit
+def _copy(tree: Tree) -> Tree:
+    return jax.tree.map(jnp.copy, tree)
+
+
+def _named_leaves(tree: Tree) -> list[tuple[str, Any]]:
+    return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _nested(tree: Tree) -> dict[str, Any]:
+    """Any pytree as nested dictionaries of its leaves, which is what other programs find on disk."""
+    nested: dict[str, Any] = {}
+    for where, leaf in _named_leaves(tree):
+        *parents, last = where.split("/")
+        node = nested
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = leaf
+    return nested
+
+
+def _check(path: Path, wanted: dict[str, Any]) -> Json:
+    """The page of the checkpoint, once its leaves are known to be the wanted ones."""
+    from orbax.checkpoint import v1 as ocp
+
+    if not (path / "commit_success.txt").exists():
+        raise CheckpointError(f"there is no complete checkpoint at {path}")
+    with _quiet():
+        try:
+            metadata = ocp.checkpointables_metadata(path.absolute())
+            page = json.loads(metadata.custom_metadata["page"])
+            found = {where: tuple(leaf.shape) for where, leaf in _named_leaves(metadata.metadata["state"])}
+        except Exception as error:
+            raise _damaged(path, error) from error
+        if not found:
+            raise _damaged(path, ValueError("its arrays cannot be listed"))
+    expected = {where: tuple(leaf.shape) for where, leaf in _named_leaves(wanted)}
+    lines = [f"  missing in the checkpoint: {where} {shape}" for where, shape in expected.items() if where not in found]
+    lines += [f"  not in the model: {where} {shape}" for where, shape in found.items() if where not in expected]
+    lines += [
+        f"  {where}: {found[where]} in the checkpoint, {shape} in the model"
+        for where, shape in expected.items()
+        if where in found and found[where] != shape
+    ]
+    if lines:
+        more = f"\n  ... and {len(lines) - 12} more" if len(lines) > 12 else ""
+        raise CheckpointError(f"the checkpoint {path} is of another model:\n" + "\n".join(lines[:12]) + more)
+    return page
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep orbax's own log of a failed read off the terminal: our error says it once."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _damaged(path: Path, error: BaseException) -> CheckpointError:
+    gc.collect()  # asyncio logs an unread failure when its task is collected: now, while it is quiet
+    return CheckpointError(
+        f"{path} is damaged, cut short, or no checkpoint of stagejax ({_first_line(error)}). Delete that folder to continue "
+        "from the save before it."
+    )
+
+
+def _not_saved(path: Path, error: BaseException) -> CheckpointError:
+    return CheckpointError(
+        f"could not save {path}: {_first_line(error)}. What was saved before is intact: free the disk (or give another "
+        "--workdir) and run the same command again."
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    text = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {text[:300]}"
