@@ -1,0 +1,41 @@
+"""Sources, tokenizers and batches, all declared; nothing is read before the first batch is asked for.
+
+>>> data = MaskedText(source=Stdlib(), tokenizer=BPE(512), batch=16, length=64)
+>>> data.spec()["tokens"]
+ShapeDtypeStruct(shape=(16, 64), dtype=int32)
+"""
+
+from stagejax.data.corpus import Corpus, read_corpus
+from stagejax.data.order import random_words, shuffled
+from stagejax.data.pipeline import Batch, BatchIterator, Data
+from stagejax.data.sources import Digits, EmptySource, Source, Stdlib
+from stagejax.data.text import CausalText, MaskedText, corrupt
+from stagejax.data.tokenizers import BPE, CLS, MASK, PAD, SEP, SPECIAL, Bytes, Characters, Codec, Tokenizer, codec
+
+__all__ = [
+    "BPE",
+    "CLS",
+    "MASK",
+    "PAD",
+    "SEP",
+    "SPECIAL",
+    "Batch",
+    "BatchIterator",
+    "Bytes",
+    "CausalText",
+    "Characters",
+    "Codec",
+    "Corpus",
+    "Data",
+    "Digits",
+    "EmptySource",
+    "MaskedText",
+    "Source",
+    "Stdlib",
+    "Tokenizer",
+    "codec",
+    "corrupt",
+    "random_words",
+    "read_corpus",
+    "shuffled",
+]

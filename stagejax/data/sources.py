@@ -1,0 +1,180 @@
+"""Sources: declared, random-access collections of records, in the sense of grain (`len(source)`, `source[i]`).
+
+A source is one split of one dataset, as a frozen dataclass. Declaring it reads nothing; the first access does, once in
+a process. `digest()` says what was read, for the manifest of a run.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Record = Mapping[str, Any]
+
+
+class EmptySource(ValueError):
+    """A source holds no record, or too few for what was asked of it."""
+
+
+class Source:
+    """What every source offers: a split name, records by index, and a digest of the content.
+
+    Subclasses are frozen dataclasses with a field `split`, and are equal when they are declared equal.
+    """
+
+    split: str
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Record:
+        raise NotImplementedError
+
+    def digest(self) -> str:
+        """The sha256 of the content, in hexadecimal."""
+        raise NotImplementedError
+
+
+#: Folders of the standard library that hold no prose and no program text worth learning.
+_SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "ensurepip"}
+
+
+def _rank(name: str) -> int:
+    """A fixed pseudo-random number of a document, from its name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest(), "big")
+
+
+def _candidates() -> Iterator[tuple[str, Path | str]]:
+    """Names of the documents with where to read them: a path, or the text itself."""
+    root = Path(sysconfig.get_path("stdlib"))
+    for folder, inner, files in os.walk(root):
+        inner[:] = sorted(set(inner) - _SKIPPED)
+        for file in files:
+            path = Path(folder, file)
+            name = path.relative_to(root).as_posix()
+            if path.suffix == ".py" and not name.startswith(("_sysconfigdata", "pydoc_data/")):
+                yield name, path
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:  # some distributions ship the library without it
+        return
+    for name, text in topics.items():
+        yield f"pydoc_data/topics/{name}", text
+
+
+@functools.cache
+def _stdlib(limit: int) -> tuple[tuple[str, str], ...]:
+    """(name, text) of the documents with the lowest ranks, `limit` bytes of them."""
+    found, size = [], 0
+    for name, content in sorted(_candidates(), key=lambda item: _rank(item[0])):
+        try:
+            text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):  # unreadable for this user, or not text
+            continue
+        size += len(text.encode())
+        if size > limit:
+            break
+        if text.strip():
+            found.append((name, text))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Stdlib(Source):
+    """Python's own standard library and its documentation: real text on every machine, nothing downloaded.
+
+    Records are {"name", "text"}: source files (no tests, no installed packages) and the topics of `help()`. Their order
+    is that of a hash of the names, and names whose hash is 0 modulo 20 are the test split. The content differs a little
+    from one version of Python to the next; `digest()` says which one it was.
+
+    Args:
+      split: "train" or "test".
+      limit: bytes of text to read at most, both splits together; whole files only.
+
+    >>> train, test = Stdlib(limit=300_000), Stdlib("test", limit=300_000)
+    >>> len(train) > len(test) > 0, sorted(train[0])
+    (True, ['name', 'text'])
+    """
+
+    split: str = "train"
+    limit: int = 4_000_000
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            raise ValueError(f"Stdlib has the splits 'train' and 'test', not split={self.split!r}")
+
+    def _documents(self) -> tuple[tuple[str, str], ...]:
+        documents = _stdlib(self.limit)
+        chosen = tuple(item for item in documents if (_rank(item[0]) % 20 == 0) == (self.split == "test"))
+        if not chosen:
+            raise EmptySource(
+                f"Stdlib(split={self.split!r}, limit={self.limit}) holds no document: {len(documents)} files under "
+                f"{sysconfig.get_path('stdlib')!r} fit in {self.limit} bytes. Raise `limit`, or use another source if "
+                "this Python is installed without its library's text."
+            )
+        return chosen
+
+    def __len__(self) -> int:
+        return len(self._documents())
+
+    def __getitem__(self, index: int) -> Record:
+        name, text = self._documents()[index]
+        return {"name": name, "text": text}
+
+    def digest(self) -> str:
+        """The sha256 of names and texts, each followed by a zero byte."""
+        content = "".join(f"{name}\0{text}\0" for name, text in self._documents())
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+@functools.cache
+def _digits() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    return (found.images[..., None] / 16).astype(np.float32), found.target.astype(np.int32)
+
+
+@dataclass(frozen=True)
+class Digits(Source):
+    """Handwritten digits that come with scikit-learn: 1797 images of 8 x 8 grey values from 0 to 1, ten classes.
+
+    Records are {"image": float32 (8, 8, 1), "label": int}; every fifth one is in the test split.
+
+    Reference: Alpaydin and Kaynak, Optical recognition of handwritten digits, UCI 1998.
+
+    >>> len(Digits()), len(Digits("test")), Digits()[0]["image"].shape
+    (1438, 359, (8, 8, 1))
+    """
+
+    split: str = "train"
+
+    def __post_init__(self) -> None:
+        if self.split not in ("train", "test"):
+            raise ValueError(f"Digits has the splits 'train' and 'test', not split={self.split!r}")
+
+    def _indices(self) -> np.ndarray:
+        every = np.arange(len(_digits()[1]))
+        return every[(every % 5 == 4) == (self.split == "test")] if self.split == "test" else every[every % 5 != 4]
+
+    def __len__(self) -> int:
+        return len(self._indices())
+
+    def __getitem__(self, index: int) -> Record:
+        images, labels = _digits()
+        at = self._indices()[index]
+        return {"image": images[at], "label": int(labels[at])}
+
+    def digest(self) -> str:
+        """The sha256 of the split's images and labels."""
+        images, labels = _digits()
+        at = self._indices()
+        return hashlib.sha256(images[at].tobytes() + labels[at].tobytes()).hexdigest()
