@@ -1,0 +1,140 @@
+"""Attention with named axes, around `jax.nn.dot_product_attention`.
+
+Letters: B batch, T queries, S keys, E embed, K key/value heads, G query heads per key/value head, H head size.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from stagejax.models.cache import Cache
+from stagejax.models.linear import Dense
+from stagejax.models.rotary import rotate
+
+Implementation = Literal["xla", "cudnn"]
+
+
+def attend(
+    query_BTKGH: Float[Array, "B T K G H"],
+    key_BSKH: Float[Array, "B S K H"],
+    value_BSKH: Float[Array, "B S K H"],
+    *,
+    causal: bool = False,
+    mask: Bool[Array, "B S"] | Bool[Array, "#B T S"] | None = None,
+    segments: Int[Array, "B T"] | None = None,
+    lengths_B: Int[Array, " B"] | None = None,
+    implementation: Implementation = "xla",
+) -> Float[Array, "B T K G H"]:
+    """`softmax(q k^T / sqrt(H)) v` over the keys a query may see; the softmax is taken in at least float32.
+
+    The one place in stagejax that computes attention: query heads are grouped by the key/value head they share, G = 1 is
+    multi-head and K = 1 multi-query attention. All given restrictions hold together.
+
+    Args:
+      causal: query t sees keys 0..t (queries and keys start at the same position).
+      mask: True where a key may be seen: per key (padding), or per query and key (anything).
+      segments: tokens see only tokens of the same segment (packed sequences; T = S).
+      lengths_B: only the first so many keys exist.
+      implementation: "xla" anywhere, "cudnn" (flash attention) on NVIDIA GPUs in half precision.
+
+    References: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Ainslie et al. 2023 (grouped queries),
+    https://arxiv.org/abs/2305.13245.
+
+    >>> q, k = jnp.ones((1, 2, 1, 1, 4)), jnp.ones((1, 2, 1, 4))
+    >>> v = jnp.arange(8.0).reshape(1, 2, 1, 4)
+    >>> attend(q, k, v, causal=True)[0, :, 0, 0, 0]
+    Array([0., 2.], dtype=float32)
+    """
+    B, T, K, G, H = query_BTKGH.shape
+    visible = None
+    if mask is not None:
+        visible = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
+    if segments is not None:
+        same = (segments[:, :, None] == segments[:, None, :])[:, None]
+        visible = same if visible is None else visible & same
+    y_BTNH = jax.nn.dot_product_attention(
+        query_BTKGH.reshape(B, T, K * G, H),
+        key_BSKH,
+        value_BSKH,
+        mask=visible,
+        is_causal=causal,
+        key_value_seq_lengths=None if lengths_B is None else lengths_B.astype(jnp.int32),
+        implementation=implementation,
+    )
+    return y_BTNH.reshape(B, T, K, G, H)
+
+
+class Attention(nnx.Module):
+    """Self-attention: project, rotate, `attend`, project back.
+
+    Kernels: query (embed, kv_heads, q_per_kv, head_dim), key and value (embed, kv_heads, head_dim), out (kv_heads,
+    q_per_kv, head_dim, embed).
+
+    >>> attention = Attention(8, 2, 2, 4, bias=False, std=0.02, std_out=0.02, rngs=nnx.Rngs(0))
+    >>> attention(jnp.ones((1, 3, 8)), causal=True).shape
+    (1, 3, 8)
+    """
+
+    def __init__(
+        self,
+        embed: int,
+        kv_heads: int,
+        q_per_kv: int,
+        head_dim: int,
+        *,
+        bias: bool,
+        std: float,
+        std_out: float,
+        rngs: nnx.Rngs,
+        implementation: Implementation = "xla",
+    ) -> None:
+        self.implementation: Implementation = implementation
+        reads, kv = {"embed": embed}, {"kv_heads": kv_heads, "head_dim": head_dim}
+        heads = {"kv_heads": kv_heads, "q_per_kv": q_per_kv, "head_dim": head_dim}
+        self.query = Dense(reads, heads, std=std, bias=bias, rngs=rngs)
+        self.key = Dense(reads, kv, std=std, bias=bias, rngs=rngs)
+        self.value = Dense(reads, kv, std=std, bias=bias, rngs=rngs)
+        self.out = Dense(heads, reads, std=std_out, bias=bias, rngs=rngs)
+
+    def project(
+        self, x_BTE: Float[Array, "B T E"], angles_BTh: Float[Array, "#B T half"] | None = None
+    ) -> tuple[Float[Array, "B T K G H"], Float[Array, "B T K H"], Float[Array, "B T K H"]]:
+        """Queries, keys and values; the first two rotated where `angles_BTh` is given."""
+        query, key, value = self.query(x_BTE), self.key(x_BTE), self.value(x_BTE)
+        if angles_BTh is None:
+            return query, key, value
+        return rotate(query, angles_BTh), rotate(key, angles_BTh), value
+
+    def __call__(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        *,
+        causal: bool = False,
+        mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
+        segments: Int[Array, "B T"] | None = None,
+        angles_BTh: Float[Array, "#B T half"] | None = None,
+    ) -> Float[Array, "B T E"]:
+        query, key, value = self.project(x_BTE, angles_BTh)
+        how = self.implementation
+        return self.out(attend(query, key, value, causal=causal, mask=mask, segments=segments, implementation=how))
+
+    def step(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        cache: Cache,
+        layer: int | Int[Array, ""],
+        positions_BT: Int[Array, "B T"],
+        angles_BTh: Float[Array, "B T half"] | None = None,
+    ) -> tuple[Float[Array, "B T E"], Cache]:
+        """Causal attention of new tokens to everything cached and to themselves, and the cache with them in it."""
+        query, key, value = self.project(x_BTE, angles_BTh)
+        cache = cache.write(layer, positions_BT, key, value)
+        seen = jnp.arange(cache.keys_LBSKH.shape[2]) <= positions_BT[..., None]
+        how = self.implementation
+        y = attend(query, cache.keys_LBSKH[layer], cache.values_LBSKH[layer], mask=seen, implementation=how)
+        return self.out(y), cache

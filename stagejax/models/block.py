@@ -1,0 +1,103 @@
+"""One transformer block: attention and a feed-forward network, each with its norm and residual."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from stagejax.models.attention import Attention, Implementation
+from stagejax.models.cache import Cache
+from stagejax.models.mlp import MLP, Activation
+from stagejax.models.norm import Norm
+
+NormPosition = Literal["pre", "post"]
+Key = PRNGKeyArray | Array
+
+
+class Block(nnx.Module):
+    """Pre-norm `x + f(norm(x))` or post-norm `norm(x + f(x))`, for f attention and then f the MLP.
+
+    Dropout acts on what f adds to the residual stream, and only where a key is given.
+    """
+
+    def __init__(
+        self,
+        embed: int,
+        kv_heads: int,
+        q_per_kv: int,
+        head_dim: int,
+        mlp: int,
+        *,
+        norm: Literal["layer", "rms"],
+        norm_position: NormPosition,
+        norm_eps: float,
+        activation: Activation,
+        bias: bool,
+        dropout: float,
+        std: float,
+        std_out: float,
+        rngs: nnx.Rngs,
+        implementation: Implementation = "xla",
+    ) -> None:
+        self.norm_position = norm_position
+        self.dropout = dropout
+        self.attention_norm = Norm(norm, "embed", embed, eps=norm_eps, bias=bias)
+        self.attention = Attention(
+            embed,
+            kv_heads,
+            q_per_kv,
+            head_dim,
+            bias=bias,
+            std=std,
+            std_out=std_out,
+            rngs=rngs,
+            implementation=implementation,
+        )
+        self.mlp_norm = Norm(norm, "embed", embed, eps=norm_eps, bias=bias)
+        self.mlp = MLP(embed, mlp, activation=activation, bias=bias, std=std, std_out=std_out, rngs=rngs)
+
+    def __call__(self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any) -> Float[Array, "B T E"]:
+        """`context` goes to `Attention`: causal, mask, segments, angles_BTh."""
+        key_attention, key_mlp = (None, None) if key is None else jax.random.split(key)
+        y_BTE = self.attention(self._before(self.attention_norm, x_BTE), **context)
+        x_BTE = self._after(self.attention_norm, x_BTE, dropout(y_BTE, self.dropout, key_attention))
+        y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
+        return self._after(self.mlp_norm, x_BTE, dropout(y_BTE, self.dropout, key_mlp))
+
+    def step(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        cache: Cache,
+        layer: int | Int[Array, ""],
+        positions_BT: Int[Array, "B T"],
+        angles_BTh: Float[Array, "B T half"] | None = None,
+    ) -> tuple[Float[Array, "B T E"], Cache]:
+        """The block on new tokens behind the cached ones."""
+        normed_BTE = self._before(self.attention_norm, x_BTE)
+        y_BTE, cache = self.attention.step(normed_BTE, cache, layer, positions_BT, angles_BTh)
+        x_BTE = self._after(self.attention_norm, x_BTE, y_BTE)
+        y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
+        return self._after(self.mlp_norm, x_BTE, y_BTE), cache
+
+    def _before(self, norm: Norm, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
+        return norm(x_BTE) if self.norm_position == "pre" else x_BTE
+
+    def _after(self, norm: Norm, x_BTE: Float[Array, "B T E"], y_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
+        return x_BTE + y_BTE if self.norm_position == "pre" else norm(x_BTE + y_BTE)
+
+
+def dropout(x: Float[Array, "*shape"], rate: float, key: Key | None) -> Float[Array, "*shape"]:
+    """Zero each number with probability `rate` and divide the others by `1 - rate`; without a key, `x` itself.
+
+    Reference: Srivastava et al. 2014.
+
+    >>> dropout(jnp.ones(3), 0.5, None)
+    Array([1., 1., 1.], dtype=float32)
+    """
+    if key is None or rate == 0.0:
+        return x
+    return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0).astype(x.dtype)

@@ -1,0 +1,47 @@
+"""The keys and values of a causal model's past, as plain data: a cache goes in and another comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values of every layer (L) for S positions, and how many of them each sequence has filled.
+
+    Rows may have different lengths: everything at or behind a row's length is ignored and overwritten.
+    """
+
+    keys_LBSKH: Float[Array, "L B S K H"]
+    values_LBSKH: Float[Array, "L B S K H"]
+    lengths_B: Int[Array, " B"]
+
+    def write(
+        self,
+        layer: int | Int[Array, ""],
+        positions_BT: Int[Array, "B T"],
+        key_BTKH: Float[Array, "B T K H"],
+        value_BTKH: Float[Array, "B T K H"],
+    ) -> Cache:
+        """This cache with the keys and values of one layer at `positions_BT`; those behind its end are dropped."""
+        at = (layer, jnp.arange(positions_BT.shape[0])[:, None], positions_BT)
+        return replace(
+            self,
+            keys_LBSKH=self.keys_LBSKH.at[at].set(key_BTKH, mode="drop"),
+            values_LBSKH=self.values_LBSKH.at[at].set(value_BTKH, mode="drop"),
+        )
+
+
+def empty_cache(layers: int, batch: int, length: int, kv_heads: int, head_dim: int, dtype: jnp.dtype) -> Cache:
+    """A cache of `length` positions that holds nothing yet.
+
+    >>> empty_cache(2, 1, 8, 4, 16, jnp.dtype("float32")).keys_LBSKH.shape
+    (2, 1, 8, 4, 16)
+    """
+    shape = (layers, batch, length, kv_heads, head_dim)
+    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros(batch, jnp.int32))

@@ -1,0 +1,40 @@
+"""The feed-forward half of a transformer block."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from stagejax.models.linear import Dense
+
+Activation = Literal["gelu", "gelu_tanh", "swiglu"]
+
+
+class MLP(nnx.Module):
+    """`down(gelu(up(x)))`, or the gated `down(silu(gate(x)) * up(x))`.
+
+    "gelu" is the exact one (BERT), "gelu_tanh" its approximation (GPT-2). Reference of "swiglu": Shazeer 2020,
+    https://arxiv.org/abs/2002.05202.
+
+    >>> mlp = MLP(8, 32, activation="swiglu", bias=False, std=0.02, std_out=0.01, rngs=nnx.Rngs(0))
+    >>> mlp(jax.numpy.ones((2, 8))).shape
+    (2, 8)
+    """
+
+    def __init__(
+        self, embed: int, mlp: int, *, activation: Activation, bias: bool, std: float, std_out: float, rngs: nnx.Rngs
+    ) -> None:
+        self.activation = activation
+        gated = activation == "swiglu"
+        self.gate = Dense({"embed": embed}, {"mlp": mlp}, std=std, bias=bias, rngs=rngs) if gated else None
+        self.up = Dense({"embed": embed}, {"mlp": mlp}, std=std, bias=bias, rngs=rngs)
+        self.down = Dense({"mlp": mlp}, {"embed": embed}, std=std_out, bias=bias, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "... embed"]) -> Float[Array, "... embed"]:
+        hidden = self.up(x)
+        if self.gate is not None:
+            return self.down(jax.nn.silu(self.gate(x)) * hidden)
+        return self.down(jax.nn.gelu(hidden, approximate=self.activation == "gelu_tanh"))
