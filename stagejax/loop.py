@@ -1,0 +1,240 @@
+"""The loop: evaluate the old state, save, advance the data, step. In that order, so that a resumed run repeats nothing."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from stagejax.declare import Json
+from stagejax.interrupt import Interrupted, agreed
+from stagejax.ledger import Cost
+from stagejax.mesh import batch_sharding
+from stagejax.program import Program, States
+from stagejax.stage import Batch, Evaluation, Metrics
+
+#: Steps that may be under way on the device before the host waits for the oldest.
+AHEAD = 2
+#: Seconds between saves of a stage that names no `save_every`.
+SAVE_SECONDS = 60.0
+
+
+class Diverged(RuntimeError):
+    """The loss or the gradient became NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What was measured while a stage trained. With replicas (`seeds`), each value is a list."""
+
+    train_steps: list[int] = field(default_factory=list)
+    train: dict[str, list[Any]] = field(default_factory=dict)  # one value a step
+    evals: list[dict[str, Any]] = field(default_factory=list)  # {"step", "flops", "tokens", and each metric}
+
+    def last(self, metric: str) -> float:
+        """The last evaluation's value of a metric, averaged over replicas; NaN where nothing was measured (planning)."""
+        values = [row[metric] for row in self.evals if metric in row]
+        return float(np.mean(values[-1])) if values else float("nan")
+
+
+@dataclass(frozen=True)
+class Record:
+    """How far a stage has come: everything beside its arrays that a checkpoint holds."""
+
+    step: int = 0
+    position: dict[str, Any] | None = None  # of the data: where the next batch is
+    history: History = History()
+    cost: Cost = Cost()
+
+    def to_json(self) -> Json:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, page: Json) -> Record:
+        return cls(page["step"], page["position"], History(**page["history"]), Cost(**page["cost"]))
+
+
+Save = Callable[[States, Record], None]
+Observe = Callable[[int, dict[str, Any]], None]
+
+
+def train(
+    program: Program, state: States, record: Record, key: jax.Array, *, save: Save, stop: threading.Event, observe: Observe
+) -> tuple[States, Record]:
+    """Run a stage from `record.step` to its end.
+
+    Raises:
+      Interrupted: `stop` was set; the state was saved first.
+      Diverged: the loss or gradient is not finite; nothing of it was saved.
+    """
+    stage = program.stage
+    compiled_step = _compile(program, stop)
+    batches = stage.data.batches(record.position, (jax.process_index(), jax.process_count()))
+    book = _Book(program, record, observe)
+    saved, saved_at = record.step, time.monotonic()
+    try:
+        for k in range(record.step, stage.steps + 1):
+            if stage.evaluate is not None and _due(stage.evaluate, k, stage.steps) and not book.scored(k):
+                book.settle(0)
+                book.score(k, evaluate(program, state, stop))
+            stopping = agreed(stop, k)
+            if k != saved and (k == stage.steps or stopping or _save_due(program, k, saved_at)):
+                book.settle(0)
+                save(state, book.record(k, batches.position))
+                saved, saved_at = k, time.monotonic()
+            if k == stage.steps:
+                break
+            if stopping:
+                raise Interrupted(f"stage {stage.name!r} stopped at step {k} of {stage.steps}; its state is saved")
+            state, metrics = compiled_step(state, place(next(batches), program), key)
+            book.add(k + 1, metrics)
+            book.settle(AHEAD)
+    finally:
+        batches.close()
+    return state, book.record(stage.steps, batches.position)
+
+
+def evaluate(program: Program, state: States, stop: threading.Event) -> dict[str, Any] | None:
+    """Metrics over the first `evaluate.batches` held-out batches; None when asked to stop meanwhile."""
+    evaluation = program.stage.evaluate
+    score = program.compiled_score()
+    assert evaluation is not None and score is not None
+    parts: list[Metrics] = []
+    for batch in _held_out(evaluation):
+        if stop.is_set() and jax.process_count() == 1:
+            return None
+        parts.append(score(state, place(batch, program)))
+    found = [jax.device_get(part) for part in parts]
+    return {name: _mean([part[name] for part in found]) for name in found[0]}
+
+
+def place(batch: Batch, program: Program) -> dict[str, jax.Array]:
+    """A batch of this process on the devices, as its part of the global batch."""
+    sharding = batch_sharding(program.mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(dict(batch), sharding)
+    return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
+
+
+@dataclass
+class _Book:
+    """Metrics on their way from the device into the history."""
+
+    program: Program
+    past: Record
+    observe: Observe
+
+    def __post_init__(self) -> None:
+        history = self.past.history
+        self.history = History(
+            list(history.train_steps), {k: list(v) for k, v in history.train.items()}, [dict(row) for row in history.evals]
+        )
+        self.pending: deque[tuple[int, Metrics]] = deque()
+        self.began = time.monotonic()
+        self.eval_flops = self.past.cost.eval_flops
+        self.flops = [self.past.cost.flops]  # after step past.step, past.step + 1, ...
+
+    def add(self, k: int, metrics: Metrics) -> None:
+        self.pending.append((k, metrics))
+        stage = self.program.stage
+        own = self.program.step_flops() if stage.step_flops is None else stage.step_flops(k - 1)
+        self.flops.append(self.flops[-1] + own)
+
+    def settle(self, ahead: int) -> None:
+        """Wait for all but the last `ahead` steps, and write them down."""
+        while len(self.pending) > ahead:
+            k, metrics = self.pending.popleft()
+            values = {name: _number(value) for name, value in jax.device_get(metrics).items()}
+            self._check(k, values)
+            self.history.train_steps.append(k)
+            for name, value in values.items():
+                self.history.train.setdefault(name, []).append(value)
+            self.observe(k, values)
+
+    def scored(self, k: int) -> bool:
+        return any(row["step"] == k for row in self.history.evals)
+
+    def score(self, k: int, metrics: dict[str, Any] | None) -> None:
+        if metrics is None:
+            return
+        evaluation = self.program.stage.evaluate
+        assert evaluation is not None
+        self.eval_flops += evaluation.batches * self.program.score_flops()
+        flops = self.flops[k - self.past.step]
+        row = {"step": k, "flops": flops, "tokens": k * self.program.stage.data.tokens, **metrics}
+        self.history.evals.append(row)
+        self.observe(k, {f"eval/{name}": value for name, value in metrics.items()})
+
+    def record(self, k: int, position: dict[str, Any]) -> Record:
+        data, past = self.program.stage.data, self.past.cost
+        cost = replace(
+            past,
+            flops=self.flops[k - self.past.step],
+            eval_flops=self.eval_flops,
+            tokens=k * data.tokens,
+            samples=k * data.samples,
+            steps=k,
+            seconds=past.seconds + time.monotonic() - self.began,
+        )
+        return Record(k, dict(position), self.history, cost)
+
+    def _check(self, k: int, values: dict[str, Any]) -> None:
+        watched = {n: values[n] for n in ("loss", "grad_norm") if n in values} or values
+        for name, value in watched.items():
+            if not np.all(np.isfinite(value)):
+                raise Diverged(
+                    f"stage {self.program.stage.name!r}: {name} is {value} at step {k} of {self.program.stage.steps}. The last save "
+                    "before it is intact. Lower the peak learning rate, clip the gradient (optimizer.clip), or warm up longer."
+                )
+
+
+def _compile(program: Program, stop: threading.Event) -> Callable[..., Any]:
+    """Compile step and evaluation, listening for `stop` meanwhile: XLA itself cannot be interrupted."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
+    work = pool.submit(lambda: (program.compiled_score(), program.step_flops(), program.score_flops(), program.compiled_step())[-1])
+    pool.shutdown(wait=False)
+    while not work.done():
+        if stop.wait(0.05):
+            raise Interrupted(f"stage {program.stage.name!r} stopped while its programs were compiled; nothing was lost")
+    return work.result()
+
+
+def _held_out(evaluation: Evaluation) -> list[Batch]:
+    batches = evaluation.data.batches(None, (jax.process_index(), jax.process_count()))
+    try:
+        return list(itertools.islice(batches, evaluation.batches))
+    finally:
+        batches.close()
+
+
+def _due(evaluation: Evaluation, k: int, steps: int) -> bool:
+    return k == steps or (evaluation.every is not None and k % evaluation.every == 0)
+
+
+def _save_due(program: Program, k: int, saved_at: float) -> bool:
+    stage = program.stage
+    if stage.save_every is not None:
+        return k % stage.save_every == 0
+    if jax.process_count() > 1:  # clocks differ: all processes save at the same tenth of the stage
+        return k % max(1, stage.steps // 10) == 0
+    return time.monotonic() - saved_at > SAVE_SECONDS
+
+
+def _number(value: Any) -> Any:
+    """A scalar as a float, a value per replica as a list."""
+    return np.asarray(value, np.float64).tolist()
+
+
+def _mean(values: list[Any]) -> Any:
+    """Pairs as sum of totals over sum of counts, scalars as their mean."""
+    if isinstance(values[0], tuple):
+        return _number(sum(np.float64(v[0]) for v in values) / np.maximum(sum(np.float64(v[1]) for v in values), 1e-9))
+    return _number(np.mean([np.asarray(v, np.float64) for v in values], axis=0))

@@ -1,0 +1,240 @@
+"""The program of a stage: its models taken apart, its shardings resolved, its step and evaluation compiled."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import NamedSharding
+
+from stagejax.axes import Rules, axes_of, is_axes, partition_spec
+from stagejax.ledger import count_flops
+from stagejax.mesh import batch_sharding, batch_ways, replicated
+from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
+from stagejax.state import TrainState, Tree, cast, select, split
+
+Mesh = Any
+Parts = Any  # Part, or {name: Part}
+States = Any  # TrainState, or {name: TrainState}
+
+
+@dataclass(frozen=True)
+class Program:
+    """All that is needed to run a stage; `parts`, `state` and `shardings` have the same outer structure."""
+
+    stage: Stage
+    parts: Parts
+    state: States  # abstract, with shardings
+    mesh: Mesh
+    init: Callable[[jax.Array], States]
+    step: Callable[[States, Batch, jax.Array], tuple[States, Metrics]]
+    score: Callable[[States, Batch], Metrics] | None
+    cache: dict[str, Any] = field(default_factory=dict, compare=False)  # shared by programs of the same shape
+
+    @property
+    def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """The abstract global batch, with its sharding."""
+        return _batch_spec(self.stage.data.spec(), self.mesh)
+
+    @property
+    def key(self) -> Any:
+        """The abstract key argument of the step."""
+        keys = jax.eval_shape(lambda: step_keys(self.stage, 0))
+        return jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=replicated(self.mesh))
+
+    def step_flops(self) -> int:
+        """Matrix-multiplication FLOPs of one step, forward and backward, over all devices; recomputation not counted."""
+
+        def number() -> int:
+            plain = build(replace(self.stage, remat=None), None) if self.stage.remat else self
+            return count_flops(plain.step, _bare(self.state), _bare(self.batch), _bare(self.key))
+
+        return self._once("step_flops", number)
+
+    def score_flops(self) -> int:
+        """FLOPs of scoring one evaluation batch."""
+        score, evaluation = self.score, self.stage.evaluate
+        if score is None or evaluation is None:
+            return 0
+        return self._once("score_flops", lambda: count_flops(score, _bare(self.state), _bare(evaluation.data.spec())))
+
+    def compiled_step(self) -> Callable[..., Any]:
+        """The step, compiled for this mesh; it takes over (donates) the state."""
+
+        def code() -> Callable[..., Any]:
+            jitted = jax.jit(self.step, donate_argnums=0, out_shardings=(_shardings(self.state), None))
+            return jitted.lower(self.state, self.batch, self.key).compile()
+
+        return self._once("step", code)
+
+    def compiled_score(self) -> Callable[..., Any] | None:
+        """The evaluation, compiled for this mesh; None without one."""
+        score, evaluation = self.score, self.stage.evaluate
+        if score is None or evaluation is None:
+            return None
+        spec = _batch_spec(evaluation.data.spec(), self.mesh)
+        return self._once("score", lambda: jax.jit(score).lower(self.state, spec).compile())
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        if name not in self.cache:
+            self.cache[name] = make()
+        return self.cache[name]
+
+    def initial(self, generation: int) -> States:
+        """Fresh parameters and optimizer state, born on their devices with their shardings."""
+        keys = init_keys(self.stage, generation)
+        return jax.jit(self.init, out_shardings=_shardings(self.state))(keys)
+
+
+def step_keys(stage: Stage, generation: int) -> jax.Array:
+    """The key from which step k derives its own; one for each replica. Addressed by seed and generation, not by name."""
+    return _keys(stage, generation, purpose=1)
+
+
+def init_keys(stage: Stage, generation: int) -> jax.Array:
+    """The key of the initial values; one for each replica."""
+    return _keys(stage, generation, purpose=0)
+
+
+def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Program:
+    """Take a stage's models apart and resolve names to shardings; nothing of a model's size is allocated.
+
+    `mesh` may be abstract (planning) or None (only shapes and FLOPs are wanted).
+
+    Raises:
+      ValueError: the batch is not divisible by the mesh, or the data axis; a trainable rule that chooses nothing.
+      MissingAxes: a parameter that names no axes.
+    """
+    mesh = jax.sharding.AbstractMesh((), ()) if mesh is None else mesh
+    _check_batch(stage, mesh)
+    names = list(stage.model) if isinstance(stage.model, dict) else None
+    parts = {name: _part(stage, name) for name in names} if names else _part(stage, None)
+
+    def init(key: jax.Array) -> States:
+        if not names:
+            return _fresh(parts, key)
+        return {name: _fresh(parts[name], jax.random.fold_in(key, i)) for i, name in enumerate(names)}
+
+    step = functools.partial(stage.step, parts)
+    score = functools.partial(_score, stage.evaluate, parts) if stage.evaluate is not None else None
+    if stage.seeds is not None:
+        init = jax.vmap(init)
+        step = jax.vmap(step, in_axes=(0, None, 0))
+        score = score and jax.vmap(score, in_axes=(0, None))
+    shapes = jax.eval_shape(init, jax.eval_shape(lambda: init_keys(stage, 0)))
+    lead = 0 if stage.seeds is None else 1
+    where = functools.partial(_state_shardings, mesh=mesh, rules=rules or {}, lead=lead)
+    shardings = {n: where(parts[n], shapes[n]) for n in names} if names else where(parts, shapes)
+    state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
+    return Program(stage, parts, state, mesh, init, step, score)
+
+
+def _part(stage: Stage, name: str | None) -> Part:
+    def of(thing: Any) -> Any:
+        return thing[name] if isinstance(thing, dict) else thing
+
+    config = of(stage.model)
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    axes = axes_of(module)
+    graphdef, params, _ = nnx.split(module, nnx.Param, ...)
+    params = jax.eval_shape(lambda p: cast(p, stage.precision.params), nnx.to_pure_dict(params))
+    optimizer = of(stage.optimizer)
+    selection = jax.tree.map(lambda _: False, axes, is_leaf=is_axes)
+    tx = optax.set_to_zero()
+    if optimizer is not None:
+        selection = select(of(stage.trainable), axes, params)
+        trained_axes = jax.tree.map(lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes)
+        tx = optimizer(stage.steps, trained_axes)
+    return Part(
+        config, graphdef, axes, params, variables(module), selection, tx, of(stage.objective),
+        whole_gradients if stage.accumulate == 1 else accumulated_gradients,
+        stage.precision, stage.ema, stage.accumulate, stage.remat,
+    )  # fmt: skip
+
+
+def _fresh(part: Part, key: jax.Array) -> TrainState:
+    module = part.config.build(nnx.Rngs(key))
+    params = cast(nnx.to_pure_dict(nnx.state(module, nnx.Param)), part.precision.params)
+    opt_state = part.tx.init(split(params, part.selection)[0])
+    return TrainState(jax.numpy.zeros((), "int32"), params, variables(module), opt_state, None if part.ema is None else params)
+
+
+def _score(evaluation: Any, parts: Parts, state: States, batch: Batch) -> Metrics:
+    """Metrics of one evaluation batch, with totals and counts still apart."""
+
+    def module(part: Part, state: TrainState) -> nnx.Module:
+        params = state.ema if evaluation.ema else state.params
+        return nnx.merge(part.graphdef, cast(params, part.precision.compute), state.rest)
+
+    several = isinstance(parts, dict)
+    model = {n: module(parts[n], state[n]) for n in parts} if several else module(parts, state)
+    objective = evaluation.objective or (None if several else parts.objective)
+    loss, metrics = objective(model, batch, None)
+    return {"loss": loss} | metrics
+
+
+def _state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules, lead: int) -> TrainState:
+    from stagejax.axes import DEFAULT_RULES
+
+    everywhere = replicated(mesh)
+
+    def of(axes: Any, leaf: Any) -> NamedSharding:
+        spec = partition_spec(axes, leaf.shape[lead:], mesh, {**DEFAULT_RULES, **rules})
+        return NamedSharding(mesh, jax.P(*(None,) * lead, *spec))
+
+    params = jax.tree.map(of, part.axes, shapes.params, is_leaf=is_axes)
+    trained = jax.tree.map(lambda s, chosen: None if chosen is False else s, params, part.selection)
+    opt_state = optax.tree_map_params(
+        part.tx, lambda _, s: s, shapes.opt_state, trained, transform_non_params=lambda _: everywhere
+    )
+    # A leaf of the optimizer's own shape (a factored moment, a count) is replicated.
+    opt_state = jax.tree.map(lambda s, x: s if len(s.spec) <= len(x.shape) else everywhere, opt_state, shapes.opt_state)
+    return TrainState(
+        everywhere, params, jax.tree.map(lambda _: everywhere, shapes.rest), opt_state, params if part.ema is not None else None
+    )
+
+
+def _keys(stage: Stage, generation: int, purpose: int) -> jax.Array:
+    def one(seed: int) -> jax.Array:
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), generation), purpose)
+
+    if stage.seeds is None:
+        return one(stage.seed)
+    return jax.numpy.stack([one(stage.seed + i) for i in range(stage.seeds)])
+
+
+def _batch_spec(spec: dict[str, Any], mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
+    sharding = batch_sharding(mesh)
+    return {k: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for k, x in spec.items()}
+
+
+def _check_batch(stage: Stage, mesh: Mesh) -> None:
+    ways = batch_ways(mesh)
+    for data in (stage.data, *([stage.evaluate.data] if stage.evaluate else [])):
+        if data.samples % (ways * stage.accumulate):
+            raise ValueError(
+                f"stage {stage.name!r}: a batch of {data.samples} cannot be split evenly over {ways} devices along data and fsdp"
+                + (f" and {stage.accumulate} accumulated parts" if stage.accumulate > 1 else "")
+                + f". Make the batch a multiple of {ways * stage.accumulate}, or give a --mesh with a smaller data axis."
+            )
+
+
+def _shardings(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: x.sharding, tree)
+
+
+def _bare(tree: Tree) -> Tree:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree)
+
+
+def bytes_per_device(tree: Tree) -> int:
+    """Bytes that the leaves of an abstract, sharded tree take on one device."""
+    return sum(
+        int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize for x in jax.tree.leaves(tree) if hasattr(x.dtype, "itemsize")
+    )

@@ -1,0 +1,44 @@
+"""What a stage leaves behind: a small value that knows where its arrays are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stagejax.declare import Json
+from stagejax.ledger import Cost
+from stagejax.loop import History
+from stagejax.stage import Stage
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished stage, growth or artifact. Its arrays are read from disk when `state()` is called, and not kept."""
+
+    name: str
+    kind: str  # "train", "grow" or "make"
+    fingerprint: str
+    generation: int  # how many stages of training lie behind it
+    model: Any = None  # config of the model(s)
+    stage: Stage | None = None  # the last stage that trained it
+    steps: int = 0
+    cost: Cost = Cost()
+    history: History = History()
+    digest: str = ""  # sha256 of the final parameters
+    parameters: int = 0
+    position: dict[str, Any] | None = None  # in the data
+    handover: tuple[tuple[str, ...], ...] = ()  # rows of the table
+    receipt: Json = None  # of a growth
+    value: Any = None  # of an artifact
+    load: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+
+    def state(self) -> Any:
+        """The train state (or dictionary of them), read from disk and checked against its digest.
+
+        Raises:
+          CheckpointError: it is damaged, or its parameters are not those that were saved.
+        """
+        if self.load is None:
+            raise ValueError(f"{self.kind} {self.name!r} has no train state")
+        return self.load()

@@ -1,0 +1,379 @@
+"""Run: durable named stages. The pipeline is an ordinary function that calls `train`, `grow` and `make`.
+
+A finished stage is loaded, an unfinished one continues at its last save, a changed one is refused. What a stage is, is its
+declaration and its parents' fingerprints; two names with the same declaration share one result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from stagejax import checkpoint
+from stagejax.axes import Rules
+from stagejax.declare import Json, declare, fingerprint
+from stagejax.handover import beginning, hand_over, table
+from stagejax.ledger import Cost
+from stagejax.loop import History, Record, train
+from stagejax.mesh import make_mesh
+from stagejax.program import Program, build, step_keys
+from stagejax.report.metrics import JsonlWriter
+from stagejax.report.progress import Progress
+from stagejax.result import Result
+from stagejax.stage import Stage
+from stagejax.state import count, digest
+from stagejax.workdir import Entry, Workdir, open_workdir
+
+#: Part of every fingerprint: raised when the meaning of a declaration changes.
+MEANING = 1
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`."""
+
+    workdir: Path
+    stage: str
+    step: int
+
+    @classmethod
+    def parse(cls, text: str) -> Fork:
+        """`runs/first/large/fpi@200`: the folder, the stage and the step.
+
+        Raises:
+          ValueError: it is not of that form, or no folder along it is a workdir.
+        """
+        place, at, step = text.rpartition("@")
+        if not at or not step.isdigit():
+            raise ValueError(f"--from {text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
+        parts = Path(place).parts
+        for cut in range(len(parts) - 1, 0, -1):
+            folder = Path(*parts[:cut])
+            if (folder / "run.json").exists():
+                return cls(folder, "/".join(parts[cut:]), int(step))
+        raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
+
+
+class Run:
+    """A pipeline's view of its folder, mesh and clock. Use it through `running`."""
+
+    def __init__(self, workdir: Workdir, mesh: Any, rules: Rules, stop: threading.Event, fork: Fork | None) -> None:
+        self.workdir, self.mesh, self.rules, self.stop, self.fork = workdir, mesh, rules, stop, fork
+        self.results: list[Result] = []
+        self._programs: dict[str, Program] = {}
+
+    def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
+        """Train a stage from `start` (or from fresh parameters), or load what it left when it was trained before.
+
+        Raises:
+          WorkdirError: the stage's name stands for another declaration.
+          HandoverError: the state of `start` does not fit.
+          Interrupted, Diverged, CheckpointError: see `loop.train`.
+        """
+        self._new_name(stage.name)
+        declaration = _declare_train(stage, start) | self._fork_mark(stage.name)
+        entry = self.workdir.claim(stage.name, "train", declaration)
+        generation = _generation(start) + 1
+        program = self._program(stage)
+        result = Result(
+            stage.name, "train", entry.fingerprint, generation, stage.model, stage, stage.steps,
+            load=lambda: _load(entry, program, stage.steps),
+        )  # fmt: skip
+        page = entry.result or self._train(stage, program, start, entry, generation)
+        record = Record.from_json(page["record"])
+        return self._done(
+            replace(
+                result, cost=record.cost, history=record.history, position=record.position, digest=page["digest"],
+                parameters=page["parameters"], handover=tuple(map(tuple, page["handover"])),
+            )  # fmt: skip
+        )
+
+    def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
+        """Grow the model of `start` to the config `to`; the receipt says what that did to the function.
+
+        `moments` is "reset" (the next stage begins with fresh moments), "copy" or "dual" (see `growth.moments`).
+
+        Raises:
+          GrowthError: the operator cannot make this model; the error names operator, axis or leaf, and the sizes.
+        """
+        from stagejax.growing import grow_state
+
+        self._new_name(name)
+        declaration = _declare_grow(start, to, operator, moments)
+        entry = self.workdir.claim(name, "grow", declaration)
+        growth = grow_state(start, to, operator, moments, self.mesh, self.rules)
+        page = entry.result
+        if page is None:
+            began = time.monotonic()
+            state, receipt = growth.apply()
+            checkpoint.save(entry.steps / "0", state, {})()
+            cost = Cost(seconds=time.monotonic() - began)
+            page = {
+                "digest": digest(state.params),
+                "parameters": count(state.params),
+                "receipt": receipt.to_json(),
+                "cost": asdict(cost),
+            }
+            self._write_result(entry, page)
+        result = Result(
+            name, "grow", entry.fingerprint, start.generation, growth.config, start.stage, digest=page["digest"],
+            parameters=page["parameters"], receipt=page["receipt"], cost=Cost(**page["cost"]), position=start.position,
+            load=lambda: _checked(checkpoint.load(entry.steps / "0", growth.like)[0], page["digest"], entry),
+        )  # fmt: skip
+        return self._done(result)
+
+    def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:
+        """Any other durable artifact: `function(*inputs)`, computed once. Inputs are Results or declared values.
+
+        The value is JSON, or a dictionary of numpy arrays. Use it as `result.value`.
+        """
+        self._new_name(name)
+        declaration = {
+            "kind": "make",
+            "meaning": MEANING,
+            "function": declare(function, f"{name}.function"),
+            "inputs": [{"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs],
+        }
+        entry = self.workdir.claim(name, "make", declaration)
+        page = entry.result
+        if page is None:
+            began = time.monotonic()
+            value = function(*inputs)
+            page = _store_value(entry, value) | {"cost": asdict(Cost(seconds=time.monotonic() - began))}
+            self._write_result(entry, page)
+        generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
+        return self._done(
+            Result(
+                name, "make", entry.fingerprint, generation, digest=page["digest"], cost=Cost(**page["cost"]),
+                value=_load_value(entry, page),
+            )  # fmt: skip
+        )
+
+    def _train(self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int) -> Json:
+        """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
+        state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
+        key = step_keys(stage, generation)
+        with Progress(stage.steps, record.step, stage.name, stage.data.tokens) as progress:
+            writer = JsonlWriter(entry.metrics, resume_at=record.step)
+
+            def save(state: Any, record: Record) -> None:
+                nonlocal pending
+                pending()
+                pending = checkpoint.save(entry.steps / str(record.step), state, record.to_json() | {"handover": rows})
+                _prune(entry.steps, stage.keep)
+
+            def observe(step: int, values: dict[str, Any]) -> None:
+                writer.write(step, values)
+                progress.update(step, values)
+
+            pending: Callable[[], None] = lambda: None  # noqa: E731
+            try:
+                state, record = train(program, state, record, key, save=save, stop=self.stop, observe=observe)
+            finally:
+                pending()
+                writer.close()
+        params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
+        page = {"digest": digest(params), "parameters": count(params), "record": record.to_json(), "handover": rows}
+        self._write_result(entry, page)
+        return page
+
+    def _state_to_begin(self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int) -> tuple[Any, Record, list[Any]]:
+        """The last save of this stage, or the forked one, or what the stage before hands over."""
+        saves = checkpoint.steps(entry.steps)
+        if jax.process_index() == 0:
+            checkpoint.sweep(entry.steps)
+        source = entry
+        if not saves and self.fork is not None and self.fork.stage == stage.name:
+            source = _forked(self.fork)
+            saves = [self.fork.step]
+        if saves:
+            state, page = checkpoint.load(source.steps / str(saves[-1]), program.state)
+            return state, Record.from_json(page), page["handover"]
+        fresh = program.initial(generation)
+        if start is None:
+            rows = _rows_of(lambda part, new, _: (new, beginning(new, part.selection)), program.parts, fresh, fresh)[1]
+            return fresh, Record(), rows
+        old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start.state()
+
+        def give(part: Any, new: Any, was: Any) -> Any:
+            return hand_over(stage.handover, new, was, part.axes, part.selection, stage.name)
+
+        state, rows = _rows_of(give, program.parts, fresh, old)
+        carried = stage.handover.data == "carry" and not isinstance(start, dict)
+        rows.append(("data", "", "", str(stage.handover.data), f"position {start.position}" if carried else "from its beginning"))
+        shardings = jax.tree.map(lambda x: x.sharding, program.state)
+        return jax.device_put(state, shardings), Record(position=start.position if carried else None), rows
+
+    def _program(self, stage: Stage) -> Program:
+        """The stage's program; stages of the same shape share the compiled code."""
+        bare = replace(stage, name="x", data=_Spec(stage.data), handover=type(stage.handover)(), seed=0)
+        if stage.evaluate is not None:
+            bare = replace(bare, evaluate=replace(stage.evaluate, data=_Spec(stage.evaluate.data), every=None, batches=0))
+        mark = fingerprint(declare(bare, stage.name))
+        if mark not in self._programs:
+            self._programs[mark] = build(stage, self.mesh, self.rules)
+        return replace(self._programs[mark], stage=stage)
+
+    def _fork_mark(self, name: str) -> Json:
+        if self.fork is None or self.fork.stage != name:
+            return {}
+        return {"fork": {"fingerprint": _forked(self.fork).fingerprint, "step": self.fork.step}}
+
+    def _new_name(self, name: str) -> None:
+        if any(result.name == name for result in self.results):
+            raise ValueError(f"two stages of this pipeline are named {name!r}; give each its own name")
+
+    def _write_result(self, entry: Entry, page: Json) -> None:
+        if jax.process_index() == 0:
+            checkpoint.write_json(entry.path / "result.json", page)
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(f"result {entry.fingerprint}")
+
+    def _done(self, result: Result) -> Result:
+        self.results.append(result)
+        return result
+
+
+@contextlib.contextmanager
+def running(
+    workdir: str | Path,
+    experiment: str,
+    *,
+    mesh: str | None = None,
+    rules: Rules | None = None,
+    store: str | Path | None = None,
+    fork: Fork | None = None,
+) -> Iterator[Run]:
+    """A run in `workdir`, held by this process and stopped by SIGTERM or SIGINT.
+
+    Args:
+      workdir: folder of the run; made if absent, continued if present.
+      experiment: name of the experiment that owns the folder.
+      mesh: such as "data=4,fsdp=2"; None puts all devices along `data`.
+      rules: where named axes live on the mesh, beside `axes.DEFAULT_RULES`.
+      store: folder of results shared between runs; None keeps them in the workdir.
+      fork: begin one stage from another run's save.
+    """
+    from stagejax.interrupt import on_signals
+    from stagejax.workdir import locked
+
+    path = Path(workdir).absolute()
+    stop = threading.Event()
+    with locked(path), on_signals(stop):
+        stores = (Path(store).absolute() if store else path / "store",)
+        if fork is not None:
+            stores = (*stores, fork.workdir.absolute() / "store")
+        yield Run(open_workdir(path, experiment, stores), make_mesh(mesh), rules or {}, stop, fork)
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A stand-in for data in the key of a program: only the shapes of its batches matter there."""
+
+    data: Any
+
+    def __post_init__(self) -> None:
+        spec = {k: f"{x.dtype}{list(x.shape)}" for k, x in self.data.spec().items()}
+        object.__setattr__(self, "data", {"spec": spec, "samples": self.data.samples})
+
+    @property
+    def samples(self) -> int:
+        return self.data["samples"]
+
+
+def _declare_train(stage: Stage, start: Any) -> Json:
+    several = isinstance(start, dict)
+    parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
+    x64 = bool(jax.config.jax_enable_x64)
+    return {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
+
+
+def _declare_grow(start: Result, to: Any, operator: Any, moments: str) -> Json:
+    return {
+        "kind": "grow",
+        "meaning": MEANING,
+        "start": start.fingerprint,
+        "to": declare(to, "to"),
+        "operator": declare(operator, "operator"),
+        "moments": moments,
+    }
+
+
+def _generation(start: Any) -> int:
+    if start is None:
+        return -1
+    return max(r.generation for r in start.values()) if isinstance(start, dict) else start.generation
+
+
+def _forked(fork: Fork) -> Entry:
+    page = checkpoint.read_json(fork.workdir / "run.json")
+    source = open_workdir(fork.workdir, page["experiment"])
+    entry = source.find(fork.stage)
+    if fork.step not in checkpoint.steps(entry.steps):
+        raise ValueError(
+            f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has {checkpoint.steps(entry.steps)}. "
+            "Stages keep their last two saves unless they say keep=None."
+        )
+    return entry
+
+
+def _rows_of(give: Callable[..., Any], parts: Any, fresh: Any, old: Any) -> tuple[Any, list[Any]]:
+    """Hand over one model, or each of several; rows as text."""
+    if not isinstance(parts, dict):
+        state, rows = give(parts, fresh, old)
+        return state, table(rows)
+    given = {n: give(parts[n], fresh[n], old[n]) for n in parts}
+    rows = [(f"{n}: {row[0]}", *row[1:]) for n, (_, found) in given.items() for row in table(found)]
+    return {n: state for n, (state, _) in given.items()}, rows
+
+
+def _load(entry: Entry, program: Program, step: int) -> Any:
+    state, _ = checkpoint.load(entry.steps / str(step), program.state)
+    return _checked(state, (entry.result or {}).get("digest"), entry)
+
+
+def _checked(state: Any, expected: str | None, entry: Entry) -> Any:
+    params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
+    if expected is not None and digest(params) != expected:
+        raise checkpoint.CheckpointError(
+            f"the parameters in {entry.path} are not those that were saved there (their sha256 differs). Delete {entry.path} to "
+            "compute that stage again."
+        )
+    return state
+
+
+def _prune(steps: Path, keep: int | None) -> None:
+    if keep is not None and jax.process_index() == 0:
+        for old in checkpoint.steps(steps)[:-keep]:
+            checkpoint.remove(steps / str(old))
+
+
+def _store_value(entry: Entry, value: Any) -> Json:
+    arrays = isinstance(value, dict) and bool(value) and all(isinstance(v, np.ndarray) for v in value.values())
+    mark = digest(value) if arrays else fingerprint(value)
+    if arrays and jax.process_index() == 0:
+        entry.path.mkdir(parents=True, exist_ok=True)
+        with (entry.path / ".value.npz.tmp").open("wb") as file:
+            np.savez(file, **value)
+        (entry.path / ".value.npz.tmp").replace(entry.path / "value.npz")
+    return {"digest": mark, "arrays": arrays, "value": None if arrays else value}
+
+
+def _load_value(entry: Entry, page: Json) -> Any:
+    if not page["arrays"]:
+        return page["value"]
+    with np.load(entry.path / "value.npz", allow_pickle=False) as stored:
+        return dict(stored)
+
+
+__all__ = ["Fork", "History", "Result", "Run", "running"]

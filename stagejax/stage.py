@@ -1,0 +1,219 @@
+"""A stage: what is trained, on what, by which step. And the step that most stages use.
+
+A stage is a value. `program.build` turns it into a compiled pure function of (state, batch, key), `loop.train` runs that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from stagejax.handover import Handover
+from stagejax.state import Trainable, TrainState, Tree, cast, everything, join, split
+
+Batch = Mapping[str, Any]
+#: Named scalars; a pair (total, count) is averaged as total / count over batches.
+Metrics = dict[str, Any]
+#: (model, batch, key) -> (loss, metrics). In evaluation the key is None.
+Objective = Callable[[Any, Batch, Any], tuple[jax.Array, Metrics]]
+
+UNDECLARED = {"declared": False}
+
+
+class ModelConfig(Protocol):
+    """What a stage needs of a model: how to build it, and the sizes of its named axes."""
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module: ...
+
+    def sizes(self) -> dict[str, int]: ...
+
+
+class BatchIterator(Protocol):
+    """Batches in order; `position` says where the next one is."""
+
+    position: dict[str, Any]
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __next__(self) -> Batch: ...
+
+    def close(self) -> None: ...
+
+
+class Data(Protocol):
+    """Batches by position: batch k is a pure function of the declaration and k."""
+
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def tokens(self) -> int: ...
+
+    def spec(self) -> dict[str, jax.ShapeDtypeStruct]: ...
+
+    def batches(self, position: dict[str, Any] | None, shard: tuple[int, int] = (0, 1)) -> BatchIterator: ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Which held-out batches are scored, and when. The stage's last state is always scored."""
+
+    data: Data
+    batches: int  # how many, always the first ones
+    every: int | None = None  # steps; None: only at the end
+    objective: Objective | None = None  # None: the stage's own
+    ema: bool = False  # score the averaged parameters
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is."""
+
+    params: str | None = None  # of the stored parameters and moments
+    compute: str | None = None  # of the parameters that the objective sees
+    gradients: str | None = None  # of the gradients that the optimizer sees
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model of a stage, with all that is static about it while it trains."""
+
+    config: Any
+    graphdef: Any
+    axes: Tree
+    params: Tree  # abstract
+    rest: Tree  # abstract
+    selection: Tree
+    tx: optax.GradientTransformation
+    objective: Any
+    gradients: Any
+    precision: Precision
+    ema: float | None
+    accumulate: int
+    remat: str | None
+
+
+def gradient_step(part: Part, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+    """One optimizer step on the objective: gradient, update, average. The step of a stage unless it names another."""
+    key = jax.random.fold_in(key, state.step)
+    trained, frozen = split(state.params, part.selection)
+    (metrics, rest), grads = part.gradients(part, trained, frozen, state.rest, batch, key)
+    grads = cast(grads, part.precision.gradients)
+    updates, opt_state = part.tx.update(grads, state.opt_state, trained)
+    params = join(optax.apply_updates(trained, updates), frozen, part.selection)
+    ema = average(state.ema, params, part.ema)
+    metrics = ratios(metrics) | {"grad_norm": optax.tree.norm(grads)}
+    return TrainState(state.step + 1, params, rest, opt_state, ema), metrics
+
+
+def whole_gradients(part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: Batch, key: jax.Array) -> tuple[Any, Tree]:
+    """Metrics, new variables and gradient of the objective on the whole batch."""
+
+    def loss(trained: Tree) -> tuple[jax.Array, tuple[Metrics, Tree]]:
+        params = cast(join(trained, frozen, part.selection), part.precision.compute)
+        model = nnx.merge(part.graphdef, params, rest)
+        value, metrics = part.objective(model, batch, key)
+        return value, ({"loss": value} | metrics, variables(model))
+
+    if part.remat is not None:
+        loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
+    (_, aside), grads = jax.value_and_grad(loss, has_aux=True)(trained)
+    return aside, grads
+
+
+def accumulated_gradients(
+    part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: Batch, key: jax.Array
+) -> tuple[Any, Tree]:
+    """The same over `part.accumulate` equal parts of the batch, one after the other.
+
+    Where the objective's loss is a pair (total, count), each part weighs by its count, so the result is that of the whole batch.
+    """
+    pieces = jax.tree.map(lambda x: x.reshape(part.accumulate, -1, *x.shape[1:]), dict(batch))
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(part.accumulate))
+
+    def one(carry: Any, piece: Any) -> tuple[Any, Metrics]:
+        total, weight, rest = carry
+        (metrics, rest), grads = whole_gradients(part, trained, frozen, rest, piece[0], piece[1])
+        own = metrics["loss"][1] if isinstance(metrics["loss"], tuple) else jnp.ones((), jnp.float32)
+        total = jax.tree.map(lambda t, g: t + own.astype(g.dtype) * g, total, grads)
+        return (total, weight + own, rest), metrics
+
+    zero = jax.tree.map(jnp.zeros_like, trained)
+    (total, weight, rest), metrics = jax.lax.scan(one, (zero, jnp.zeros((), jnp.float32), rest), (pieces, keys))
+    summed = {k: tuple(x.sum(0) for x in v) if isinstance(v, tuple) else v.mean(0) for k, v in metrics.items()}
+    return (summed, rest), jax.tree.map(lambda t: t / weight.astype(t.dtype), total)
+
+
+def variables(model: nnx.Module) -> Tree:
+    """Everything in a model that is not a parameter, such as batch statistics, as plain dictionaries."""
+    return nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.Param)))
+
+
+def average(ema: Tree, params: Tree, decay: float | None) -> Tree:
+    """ema <- decay * ema + (1 - decay) * params; None stays None."""
+    return None if decay is None else jax.tree.map(lambda a, p: a * decay + p * (1 - decay), ema, params)
+
+
+def ratios(metrics: Metrics) -> Metrics:
+    """Pairs (total, count) as total / count; an empty count gives NaN only where the total is not zero."""
+    return {k: v[0] / jnp.maximum(v[1], 1e-9) if isinstance(v, tuple) else v for k, v in metrics.items()}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A named piece of training: from a state to a state.
+
+    `model`, `optimizer` and `trainable` may be dictionaries over several models that train together; `step` then works on
+    dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`, `keep`) are not part of what
+    a stage *is*: stages that differ only there share their result.
+
+    >>> from dataclasses import replace
+    >>> # large = Stage("large", gpt(...), causal_lm, adamw(3e-4), CausalText(...), steps=400)
+    >>> # run.train(replace(large, name="large/warm"), start)
+    """
+
+    name: str = field(metadata=UNDECLARED)
+    model: Any  # ModelConfig, or {name: ModelConfig}
+    objective: Objective | None
+    optimizer: Any  # (steps, axes) -> optax.GradientTransformation, or {name: that}
+    data: Data
+    steps: int  # optimizer steps
+    step: Callable[..., Any] = gradient_step  # (part, state, batch, key) -> (state, metrics), pure
+    trainable: Trainable | Mapping[str, Trainable] = everything
+    handover: Handover = Handover()  # what passes from the stage before
+    evaluate: Evaluation | None = None
+    seed: int = 0  # of initial values and step keys
+    seeds: int | None = None  # train this many replicas in one program, seeds seed, seed + 1, ...
+    accumulate: int = 1  # parts into which each batch is cut, one after the other
+    precision: Precision = Precision()
+    remat: str | None = None  # a name in jax.checkpoint_policies
+    ema: float | None = None  # decay of the averaged parameters
+    step_flops: Callable[[int], float] | None = None  # of step k, where the step's cost varies; None: counted
+    save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
+    keep: int | None = field(default=2, metadata=UNDECLARED)  # saves kept; None: all
+
+    def __post_init__(self) -> None:
+        where = f"stage {self.name!r}"
+        if not self.name or self.name.startswith("/") or any(part in ("", ".", "..") for part in self.name.split("/")):
+            raise ValueError(f"{where}: a name is words joined by single slashes, such as large/fpi")
+        if self.steps < 1:
+            raise ValueError(f"{where}: steps is {self.steps}; a stage has at least one")
+        if self.accumulate < 1 or self.data.samples % self.accumulate:
+            raise ValueError(
+                f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change accumulate or data.batch"
+            )
+        if self.seeds is not None and self.seeds < 1:
+            raise ValueError(f"{where}: seeds is {self.seeds}; leave it None for one model")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"{where}: ema is a decay between 0 and 1, not {self.ema}")
+        if self.remat is not None and not hasattr(jax.checkpoint_policies, self.remat):
+            names = [n for n in dir(jax.checkpoint_policies) if not n.startswith("_")]
+            raise ValueError(f"{where}: remat={self.remat!r} is no policy of jax.checkpoint_policies: {', '.join(names)}")
+        if self.evaluate is not None and self.evaluate.ema and self.ema is None:
+            raise ValueError(f"{where}: evaluate.ema needs ema=decay on the stage")

@@ -1,0 +1,144 @@
+"""The folder of a run: which stage is stored where, who may write, and what may not be overwritten.
+
+    workdir/
+      run.json               the experiment that owns this folder
+      lock                   held while a process runs here
+      stages/<name>.json     the fingerprint and declaration that each name stands for
+      store/<fingerprint>/   declaration.json, metrics.jsonl, steps/<k>/ (checkpoints), result.json (once finished)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from stagejax import checkpoint
+from stagejax.declare import Json, difference, fingerprint
+
+
+class WorkdirError(RuntimeError):
+    """A folder that belongs to something else, is in use, or holds another declaration under the same name."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One stage's folder in a store."""
+
+    path: Path
+    fingerprint: str
+
+    @property
+    def steps(self) -> Path:
+        return self.path / "steps"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result(self) -> Json:
+        """What a finished stage wrote last; None while it is unfinished."""
+        page = self.path / "result.json"
+        return checkpoint.read_json(page) if page.exists() else None
+
+
+@dataclass(frozen=True)
+class Workdir:
+    """A run's folder, with the stores in which finished stages are looked for (the first one is written to)."""
+
+    path: Path
+    stores: tuple[Path, ...]
+
+    def claim(self, name: str, kind: str, declaration: Json) -> Entry:
+        """The entry of a named stage, new or old.
+
+        Raises:
+          WorkdirError: the name stands for another declaration here; the error lists the differences.
+        """
+        mark = fingerprint(declaration)
+        page = self.path / "stages" / f"{name}.json"
+        if page.exists():
+            known = checkpoint.read_json(page)
+            if known["fingerprint"] != mark:
+                lines = difference(known["declaration"], declaration) or ["its parents' results changed"]
+                raise WorkdirError(
+                    f"{kind} {name!r} in {self.path} was run under another declaration:\n  "
+                    + "\n  ".join(lines[:20])
+                    + f"\nIts results are kept. Use a new --workdir, undo the change, or delete {page} to run it anew."
+                )
+        elif jax.process_index() == 0:
+            checkpoint.write_json(page, {"kind": kind, "fingerprint": mark, "declaration": declaration})
+        for store in self.stores[1:]:
+            if (store / mark / "result.json").exists() and not (self.stores[0] / mark / "result.json").exists():
+                return Entry(store / mark, mark)
+        entry = Entry(self.stores[0] / mark, mark)
+        if jax.process_index() == 0 and not (entry.path / "declaration.json").exists():
+            checkpoint.write_json(entry.path / "declaration.json", declaration)
+        return entry
+
+    def find(self, name: str) -> Entry:
+        """The entry of a stage that was begun here.
+
+        Raises:
+          WorkdirError: there is none of that name; the error lists those there are.
+        """
+        page = self.path / "stages" / f"{name}.json"
+        if not page.exists():
+            names = sorted(str(p.relative_to(self.path / "stages"))[:-5] for p in (self.path / "stages").rglob("*.json"))
+            raise WorkdirError(f"{self.path} has no stage {name!r}; it has: {', '.join(names) or 'none'}")
+        mark = checkpoint.read_json(page)["fingerprint"]
+        found = [store / mark for store in self.stores if (store / mark).exists()]
+        return Entry(found[0] if found else self.stores[0] / mark, mark)
+
+
+def open_workdir(path: Path, experiment: str, stores: tuple[Path, ...] = ()) -> Workdir:
+    """Make or reopen the folder of a run.
+
+    Raises:
+      WorkdirError: the folder belongs to another experiment, or holds other files.
+      CheckpointError: it cannot be written.
+    """
+    page = path / "run.json"
+    if page.exists():
+        owner = checkpoint.read_json(page)["experiment"]
+        if owner != experiment:
+            raise WorkdirError(f"{path} is the workdir of experiment {owner!r}, not of {experiment!r}. Use another --workdir.")
+    elif path.exists() and any(entry.name != "lock" for entry in path.iterdir()):
+        raise WorkdirError(f"{path} holds files that are no run of stagejax. Use an empty or a new --workdir.")
+    elif jax.process_index() == 0:
+        checkpoint.write_json(page, {"experiment": experiment})
+    return Workdir(path, stores or (path / "store",))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the workdir for this process (for process 0, where a run has several).
+
+    Raises:
+      WorkdirError: another process holds it.
+    """
+    if jax.process_index() != 0:
+        yield
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        file = (path / "lock").open("a+")
+    except OSError as error:
+        raise WorkdirError(f"cannot write to the workdir {path}: {error.strerror}. Give another --workdir.") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise WorkdirError(f"{path} is in use by another process ({holder}). Wait for it, or use another --workdir.") from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()}")
+        file.flush()
+        yield
