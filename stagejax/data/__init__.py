@@ -6,10 +6,13 @@ ShapeDtypeStruct(shape=(16, 64), dtype=int32)
 """
 
 from stagejax.data.corpus import Corpus, read_corpus
+from stagejax.data.images import Images
+from stagejax.data.mixture import Mixture
+from stagejax.data.named import TFDS, Dataset, MissingDataset, read_npz
 from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import Batch, BatchIterator, Data
 from stagejax.data.sources import Digits, EmptySource, Source, Stdlib
-from stagejax.data.text import CausalText, MaskedText, corrupt
+from stagejax.data.text import CausalText, MaskedText, PackedText, corrupt
 from stagejax.data.tokenizers import BPE, CLS, MASK, PAD, SEP, SPECIAL, Bytes, Characters, Codec, Tokenizer, codec
 
 __all__ = [
@@ -19,6 +22,7 @@ __all__ = [
     "PAD",
     "SEP",
     "SPECIAL",
+    "TFDS",
     "Batch",
     "BatchIterator",
     "Bytes",
@@ -27,9 +31,14 @@ __all__ = [
     "Codec",
     "Corpus",
     "Data",
+    "Dataset",
     "Digits",
     "EmptySource",
+    "Images",
     "MaskedText",
+    "MissingDataset",
+    "Mixture",
+    "PackedText",
     "Source",
     "Stdlib",
     "Tokenizer",
@@ -37,5 +46,6 @@ __all__ = [
     "corrupt",
     "random_words",
     "read_corpus",
+    "read_npz",
     "shuffled",
 ]

@@ -7,10 +7,12 @@ arithmetic, and the number of processes changes nothing.
 
 from __future__ import annotations
 
+import hashlib
+import operator
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +21,11 @@ from jaxtyping import Int64
 Batch = dict[str, np.ndarray]
 
 _AHEAD = 1 << 14  # elements of one key that are made in one go: small batches come many at a time
+
+
+def joint_digest(*digests: str) -> str:
+    """One sha256 for several."""
+    return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 class Data:
@@ -43,6 +50,10 @@ class Data:
         """The samples with the given numbers in the endless stream, stacked."""
         raise NotImplementedError
 
+    def digest(self) -> str:
+        """The sha256 of what the samples are made of (not of their order): what a run's manifest records."""
+        raise NotImplementedError
+
     @property
     def samples(self) -> int:
         """Samples in a global batch."""
@@ -61,7 +72,7 @@ class Data:
             for name, leaf in self.sample_spec().items()
         }
 
-    def held_out(self, batches: int, split: str = "test") -> Self:
+    def held_out(self, batches: int, split: str = "test") -> Data:
         """The same declaration on the source's held-out split, for a fixed number of batches."""
         return replace(self, source=replace(self.source, split=split), count=batches)  # type: ignore
 
@@ -83,8 +94,11 @@ class Data:
             raise ValueError(
                 f"batch={self.batch} is not divisible by {ways} processes. Set `batch` to a multiple of {ways}."
             )
-        step = 0 if position is None else position.get("step")
-        if not isinstance(step, int) or step < 0:
+        try:
+            step = 0 if position is None else operator.index(position["step"])
+        except (KeyError, TypeError):
+            step = -1
+        if step < 0:
             raise ValueError(f'{position!r} is not a position of data: it is {{"step": k}} with k >= 0')
         size = self.size()
         held_out = getattr(getattr(self, "source", None), "split", "train") != "train"
@@ -145,6 +159,7 @@ class BatchIterator:
 
     def __next__(self) -> Batch:
         if self._count is not None and self._step >= self._count:
+            self.close()
             raise StopIteration
         at = self._step % self._ahead
         if self._chunk is None or at == 0:

@@ -136,11 +136,13 @@ class Stdlib(Source):
 
 
 @functools.cache
-def _digits() -> tuple[np.ndarray, np.ndarray]:
+def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels of a split."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    return (found.images[..., None] / 16).astype(np.float32), found.target.astype(np.int32)
+    chosen = (np.arange(len(found.target)) % 5 == 4) == (split == "test")
+    return (found.images[chosen, ..., None] / 16).astype(np.float32), found.target[chosen].astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -161,20 +163,13 @@ class Digits(Source):
         if self.split not in ("train", "test"):
             raise ValueError(f"Digits has the splits 'train' and 'test', not split={self.split!r}")
 
-    def _indices(self) -> np.ndarray:
-        every = np.arange(len(_digits()[1]))
-        return every[(every % 5 == 4) == (self.split == "test")] if self.split == "test" else every[every % 5 != 4]
-
     def __len__(self) -> int:
-        return len(self._indices())
+        return len(_digits(self.split)[1])
 
     def __getitem__(self, index: int) -> Record:
-        images, labels = _digits()
-        at = self._indices()[index]
-        return {"image": images[at], "label": int(labels[at])}
+        images, labels = _digits(self.split)
+        return {"image": images[index], "label": int(labels[index])}
 
     def digest(self) -> str:
         """The sha256 of the split's images and labels."""
-        images, labels = _digits()
-        at = self._indices()
-        return hashlib.sha256(images[at].tobytes() + labels[at].tobytes()).hexdigest()
+        return hashlib.sha256(b"".join(array.tobytes() for array in _digits(self.split))).hexdigest()

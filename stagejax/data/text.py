@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from dataclasses import dataclass
 
 import jax
@@ -66,11 +68,15 @@ def _sequence_spec(length: int, ints: tuple[str, ...]) -> dict[str, jax.ShapeDty
     return {**spec, "weights": jax.ShapeDtypeStruct((length,), np.float32)}
 
 
-def _too_short(data: Data, source: Source, made: Corpus, needed: int) -> EmptySource:
-    return EmptySource(
-        f"{source} gives {len(made.ids)} tokens, but one row of {type(data).__name__} needs {needed}. "
-        "Give the source more text, or lower `length`."
-    )
+def _rows(source: Source, made: Corpus, length: int, shared: int = 0) -> int:
+    """How many rows of `length` ids a corpus gives, where each begins with the last `shared` ids of the one before."""
+    rows = (len(made.ids) - shared) // (length - shared)
+    if rows < 1:
+        raise EmptySource(
+            f"{source} gives {len(made.ids)} tokens, but one row reads {length}. Give the source more text, or lower "
+            "`length`."
+        )
+    return rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +126,11 @@ class MaskedText(Data):
     def _corpus(self) -> Corpus:
         return read_corpus(self.source, self.tokenizer, self.field)
 
+    def digest(self) -> str:
+        return self._corpus().digest()
+
     def size(self) -> int:
-        made, body = self._corpus(), self.length - 2
-        if len(made.ids) < body:
-            raise _too_short(self, self.source, made, body)
-        return len(made.ids) // body
+        return _rows(self.source, self._corpus(), self.length - 2)
 
     def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
         body = self.length - 2
@@ -169,11 +175,11 @@ class CausalText(Data):
     def _corpus(self) -> Corpus:
         return read_corpus(self.source, self.tokenizer, self.field)
 
+    def digest(self) -> str:
+        return self._corpus().digest()
+
     def size(self) -> int:
-        made = self._corpus()
-        if len(made.ids) < self.length + 1:
-            raise _too_short(self, self.source, made, self.length + 1)
-        return (len(made.ids) - 1) // self.length
+        return _rows(self.source, self._corpus(), self.length + 1, shared=1)
 
     def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
         rows = shuffled(self.seed, numbers, self.size())
@@ -183,3 +189,74 @@ class CausalText(Data):
             "targets": np.ascontiguousarray(ids[:, 1:]),
             "weights": np.ones((len(numbers), self.length), np.float32),
         }
+
+
+@functools.lru_cache(maxsize=16)
+def _packed(
+    source: Source, tokenizer: Tokenizer, field: str, length: int
+) -> tuple[Int64[np.ndarray, pieces], Int64[np.ndarray, pieces], Int64[np.ndarray, rows_and_end]]:
+    """(where each piece begins in the corpus, how many tokens it predicts, which piece begins each row).
+
+    A document is one piece, or several of `length` where it is longer. Pieces come in order, and one that does not fit
+    in its row begins the next (next-fit).
+    """
+    starts, spans, first = [], [], [0]
+    free = length
+    bounds = read_corpus(source, tokenizer, field).starts.tolist()
+    for begin, end in itertools.pairwise(bounds):
+        for start in range(begin, end - 1, length):
+            span = min(length, end - 1 - start)
+            if span > free:
+                first.append(len(starts))
+                free = length
+            starts.append(start)
+            spans.append(span)
+            free -= span
+    if not starts:
+        raise EmptySource(f"{source} gives no document of one token or more. Give the source more text.")
+    return np.array(starts, np.int64), np.array(spans, np.int64), np.array([*first, len(starts)], np.int64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackedText(CausalText):
+    """Next-token prediction with whole documents packed into rows, so that attention can keep them apart.
+
+    To the keys of `CausalText` come "segments" (1, 2, ... for the documents of a row, 0 for padding) and "positions"
+    (from 0 in each segment), int32 (batch, length). Weights are 0 on padding. A document longer than a row is cut.
+
+    >>> from stagejax.data import Bytes, Stdlib
+    >>> data = PackedText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=4, length=256)
+    >>> with data.batches() as batches:
+    ...     batch = next(batches)
+    >>> sorted(batch), bool(((batch["segments"] > 0) == (batch["weights"] > 0)).all())
+    (['positions', 'segments', 'targets', 'tokens', 'weights'], True)
+    """
+
+    def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
+        return _sequence_spec(self.length, ("tokens", "targets", "segments", "positions"))
+
+    def _layout(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return _packed(self.source, self.tokenizer, self.field, self.length)
+
+    def size(self) -> int:
+        return len(self._layout()[2]) - 1
+
+    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+        starts, spans, first = self._layout()
+        ids = self._corpus().ids
+        made = {
+            name: np.zeros((len(numbers), self.length), leaf.dtype)  # zero is PAD, no segment and no weight
+            for name, leaf in self.sample_spec().items()
+        }
+        for row, source_row in enumerate(shuffled(self.seed, numbers, self.size())):
+            at = 0
+            for segment, piece in enumerate(range(first[source_row], first[source_row + 1]), start=1):
+                start, span = starts[piece], spans[piece]
+                here = np.s_[row, at : at + span]
+                made["tokens"][here] = ids[start : start + span]
+                made["targets"][here] = ids[start + 1 : start + span + 1]
+                made["segments"][here] = segment
+                made["positions"][here] = np.arange(span)
+                made["weights"][here] = 1
+                at += span
+        return made

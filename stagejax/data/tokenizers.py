@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, Integer
 
 from stagejax.data.sources import EmptySource, Source
 
 PAD, CLS, SEP, MASK = range(4)  #: padding; begin of sequence; end of document; masked
 SPECIAL = 4  #: number of special tokens: the first id that stands for text
+
+
+Ids = Iterable[int] | Integer[np.ndarray, "_"]
 
 
 class Codec:
@@ -29,7 +32,7 @@ class Codec:
         """The ids of each text, without special tokens."""
         raise NotImplementedError
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Ids) -> str:
         """The text of some ids; special tokens give none."""
         raise NotImplementedError
 
@@ -91,7 +94,7 @@ class Bytes(Tokenizer, Codec):
     def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
         return [np.frombuffer(text.encode(), np.uint8).astype(np.int32) + SPECIAL for text in texts]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Ids) -> str:
         return bytes(int(i) - SPECIAL for i in ids if i >= SPECIAL).decode(errors="replace")
 
     def digest(self) -> str:
@@ -133,7 +136,7 @@ class Characters(Tokenizer, Codec):
                 "characters). Add it to `alphabet`, or use Bytes() or BPE(), which know every text."
             ) from None
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Ids) -> str:
         return "".join(self.alphabet[int(i) - SPECIAL] for i in ids if i >= SPECIAL)
 
     def digest(self) -> str:
@@ -150,7 +153,7 @@ class _BPECodec(Codec):
         found = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.asarray(each.ids, np.int32) + SPECIAL for each in found]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Ids) -> str:
         return self._model.decode([int(i) - SPECIAL for i in ids if i >= SPECIAL], skip_special_tokens=False)
 
     def digest(self) -> str:
