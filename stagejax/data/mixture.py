@@ -59,7 +59,8 @@ class Mixture(Data):
             raise ValueError(f"{len(self.parts)} parts but {len(self.weights)} weights: give one weight for each part")
         if min(self.weights) <= 0 or not _pattern(self.weights)[0].all():
             raise ValueError(
-                f"weights={self.weights}: each part needs a share of at least {1 / _CYCLE}, or leave it out"
+                f"weights={self.weights}: each part needs a share of at least {1 / _CYCLE}. "
+                "Raise it or leave the part out."
             )
         specs = [part.spec() for part in self.parts]
         for index, spec in enumerate(specs):
@@ -76,7 +77,13 @@ class Mixture(Data):
         return self.parts[0].sample_spec()
 
     def size(self) -> int:
-        return sum(part.size() for part in self.parts)
+        """How many samples come before a part begins its second epoch."""
+        counts, parts, before = _pattern(self.weights)
+        ends = []
+        for index, part in enumerate(self.parts):
+            cycles, rest = divmod(part.size(), int(counts[index]))
+            ends.append(cycles * _CYCLE + int(np.flatnonzero((parts == index) & (before == rest))[0]))
+        return min(ends)
 
     def owners(self, numbers: Int64[np.ndarray, n]) -> Int64[np.ndarray, n]:
         """Which part each sample is from."""

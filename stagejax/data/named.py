@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     An array `NAME_delta` holds uint8 images (n, 3, h, w) as differences; it becomes `NAME` (n, h, w, 3): sums modulo
     256 along rows and columns, then green added to red and blue.
     """
+    if not zipfile.is_zipfile(path):
+        raise zipfile.BadZipFile("no zip archive")
     with np.load(path, allow_pickle=False) as found:
         arrays = {name: found[name] for name in found.files}
     for name in [name for name in arrays if name.endswith("_delta")]:
@@ -102,7 +105,14 @@ def _read(path: Path, lines: bool) -> Sequence[Record]:
             if lines:
                 return tuple({"text": line.rstrip("\r\n")} for line in file)
             return ({"text": file.read()},)
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError, zipfile.BadZipFile) as error:
+    except (
+        gzip.BadGzipFile,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+    ) as error:
         raise ValueError(f"{path} cannot be read ({error}): it is damaged. Copy it again.") from error
 
 

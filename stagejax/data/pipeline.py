@@ -31,8 +31,8 @@ def joint_digest(*digests: str) -> str:
 class Data:
     """What every declaration of data offers. Subclasses are frozen dataclasses.
 
-    They have the fields `batch` (samples in a global batch) and `count` (number of batches; None: endless), and give
-    `sample_spec`, `size`, and `take`; all else follows.
+    They have the fields `batch` (samples in a global batch) and `count` (number of batches, at most one epoch; None:
+    endless, epoch after epoch), and give `sample_spec`, `size`, `take` and `digest`; all else follows.
     """
 
     batch: int
@@ -84,8 +84,7 @@ class Data:
           shard: (i, n), this process and the number of processes.
 
         Raises:
-          ValueError: `batch` is not divisible by n; the position is not one; `count` asks for more than one epoch of
-            a held-out split.
+          ValueError: `batch` is not divisible by n; the position is not one; `count` asks for more than one epoch.
         """
         index, ways = shard
         if not 0 <= index < ways:
@@ -101,11 +100,10 @@ class Data:
         if step < 0:
             raise ValueError(f'{position!r} is not a position of data: it is {{"step": k}} with k >= 0')
         size = self.size()
-        held_out = getattr(getattr(self, "source", None), "split", "train") != "train"
-        if held_out and self.count is not None and self.count * self.batch > size:
+        if self.count is not None and self.count * self.batch > size:
             raise ValueError(
-                f"count={self.count} batches of {self.batch} need {self.count * self.batch} samples, but "
-                f"{self.source} has {size}. Lower `count` to {size // self.batch} or less, or `batch`."  # type: ignore
+                f"count={self.count} batches of {self.batch} need {self.count * self.batch} samples, but one epoch of "
+                f"{self} has {size}. Lower `count` to {size // self.batch} or less, or `batch`."
             )
         return BatchIterator(self, step, shard)
 

@@ -22,7 +22,7 @@ PAD, CLS, SEP, MASK = range(4)  #: padding; begin of sequence; end of document; 
 SPECIAL = 4  #: number of special tokens: the first id that stands for text
 
 
-Ids = Iterable[int] | Integer[np.ndarray, "_"]
+Ids = Iterable[int | np.integer] | Integer[np.ndarray, "_"]
 
 
 class Codec:
@@ -65,6 +65,10 @@ def texts(source: Source, field: str) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=16)
+def _trained(tokenizer: Tokenizer, source: Source, field: str) -> Codec:
+    return tokenizer.train(texts(source, field))
+
+
 def codec(tokenizer: Tokenizer, source: Source, field: str = "text") -> Codec:
     """The codec of a declared tokenizer, trained on the *train* split of a source; made once in a process.
 
@@ -73,7 +77,7 @@ def codec(tokenizer: Tokenizer, source: Source, field: str = "text") -> Codec:
     >>> code.decode(code.encode(["def f(): [MASK] \\u00e9"])[0])
     'def f(): [MASK] é'
     """
-    return tokenizer.train(texts(replace(source, split="train"), field))  # type: ignore[type-var]
+    return _trained(tokenizer, replace(source, split="train"), field)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -150,8 +154,11 @@ class _BPECodec(Codec):
         self._model = model
 
     def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
-        found = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.asarray(each.ids, np.int32) + SPECIAL for each in found]
+        made = []
+        for at in range(0, len(texts), 64):  # what the model returns for a text is much larger than its ids
+            found = self._model.encode_batch_fast(list(texts[at : at + 64]), add_special_tokens=False)
+            made += [np.asarray(each.ids, np.int32) + SPECIAL for each in found]
+        return made
 
     def decode(self, ids: Ids) -> str:
         return self._model.decode([int(i) - SPECIAL for i in ids if i >= SPECIAL], skip_special_tokens=False)

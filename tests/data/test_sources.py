@@ -1,0 +1,82 @@
+import hashlib
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stagejax.data import Digits, EmptySource, Stdlib, sources
+
+
+def test_stdlib_splits_are_disjoint_and_follow_the_hash_of_the_name():
+    train, test = Stdlib(), Stdlib("test")
+    names = [{source[i]["name"] for i in range(len(source))} for source in (train, test)]
+    assert len(names[0]) == len(train)
+    assert len(names[1]) == len(test) >= 5
+    assert not names[0] & names[1]
+    for name in names[0] | names[1]:
+        held_out = int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") % 20 == 0
+        assert held_out == (name in names[1])
+
+
+def test_stdlib_is_library_text_and_documentation_within_its_limit():
+    source = Stdlib(limit=10**9)
+    records = [source[i] for i in range(len(source))]
+    names = [record["name"] for record in records]
+    assert "argparse.py" in names or "argparse.py" in {r["name"] for r in _records(Stdlib("test", limit=10**9))}
+    assert sum(name.startswith("pydoc_data/topics/") for name in names) > 40
+    assert not any(part in {"test", "tests", "site-packages"} for name in names for part in name.split("/"))
+    for limit in (200_000, 1_000_000):
+        size = sum(len(r["text"].encode()) for split in ("train", "test") for r in _records(_stdlib(split, limit)))
+        assert 0.5 * limit < size <= limit
+
+
+def _stdlib(split, limit):
+    return Stdlib(split, limit=limit)
+
+
+def _records(source):
+    return [source[i] for i in range(len(source))]
+
+
+def test_stdlib_is_the_same_in_another_process():
+    code = "from stagejax.data import Stdlib; print(Stdlib(limit=300_000).digest())"
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])}
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert other.stdout.strip() == Stdlib(limit=300_000).digest()
+    assert Stdlib(limit=300_000).digest() != Stdlib("test", limit=300_000).digest()
+
+
+def test_stdlib_skips_what_it_cannot_read(tmp_path, monkeypatch):
+    (tmp_path / "good.py").write_text("x = 1\n")
+    (tmp_path / "latin.py").write_bytes(b"# \xe9\n")
+    (tmp_path / "dangling.py").symlink_to(tmp_path / "nothing")
+    (tmp_path / "empty.py").write_text("\n")
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_good.py").write_text("assert True\n")
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    names = [name for name, _ in sources._stdlib.__wrapped__(1000)]
+    assert names == ["good.py"]
+
+
+def test_stdlib_without_text_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(sources, "_stdlib", lambda limit: ())
+    with pytest.raises(EmptySource, match="Raise `limit`"):
+        len(Stdlib(limit=1))
+    with pytest.raises(ValueError, match="split='dev'"):
+        Stdlib("dev")
+
+
+def test_digits_splits():
+    train, test = Digits(), Digits("test")
+    assert len(train) + len(test) == 1797
+    from sklearn.datasets import load_digits
+
+    np.testing.assert_allclose(test[1]["image"][..., 0] * 16, load_digits().images[9])
+    assert test[1]["label"] == load_digits().target[9]
+    assert train[0]["image"].dtype == np.float32
+    assert train.digest() != test.digest()
