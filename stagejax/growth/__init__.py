@@ -1,0 +1,54 @@
+"""Growth: linear algebra on named axes.
+
+    growth = Growth(FPI(), small_config, large_config)     # checked on abstract values
+    large_params = grow(growth, small_params, key=key)     # one program, in the target's shardings
+    large_state = grow_moments(growth, tx, small_state)    # the optimizer's moments, by the dual maps
+
+`linear` and `maps` say what happens to one axis, `term` what an operator is made of, `operator` what an operator is;
+every other file holds one operator.
+"""
+
+from stagejax.growth.aki import AKI
+from stagejax.growth.depth import Deepen, adjacent, interpolate, stack, stack_modulo
+from stagejax.growth.direct_copy import DirectCopy
+from stagejax.growth.draw import balanced, cyclic, uniform
+from stagejax.growth.fpi import FPI
+from stagejax.growth.grow import grow
+from stagejax.growth.isometric import Isometric
+from stagejax.growth.linear import Dense, Gather
+from stagejax.growth.maps import Map, copy_map, corner_map, dense_map, identity_map, isometric_map, select_map
+from stagejax.growth.operator import Growth, GrowthError, Operator
+from stagejax.growth.term import Term, by_dual, by_index, by_squared_dual, by_weight
+
+__all__ = [
+    "AKI",
+    "FPI",
+    "Deepen",
+    "Dense",
+    "DirectCopy",
+    "Gather",
+    "Growth",
+    "GrowthError",
+    "Isometric",
+    "Map",
+    "Operator",
+    "Term",
+    "adjacent",
+    "balanced",
+    "by_dual",
+    "by_index",
+    "by_squared_dual",
+    "by_weight",
+    "copy_map",
+    "corner_map",
+    "cyclic",
+    "dense_map",
+    "grow",
+    "identity_map",
+    "interpolate",
+    "isometric_map",
+    "select_map",
+    "stack",
+    "stack_modulo",
+    "uniform",
+]

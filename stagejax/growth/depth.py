@@ -1,0 +1,81 @@
+"""Depth: which source layer each new layer copies, and the operator that does only that.
+
+Copied layers do not preserve the function. Every rule is a plain function (old, new) -> (new,) indices, so a new one is
+one more function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stagejax.growth.maps import Map, select_map
+from stagejax.growth.operator import Operator, Sizes
+from stagejax.growth.term import LAYERS, Term
+
+DepthRule = Callable[[int, int], np.ndarray]
+
+
+def stack(old: int, new: int) -> np.ndarray:
+    """Whole copies one above the other; the rest is the top layers again. bert2BERT (arXiv 2110.07143), section 3.3.
+
+    >>> stack(3, 7)
+    array([0, 1, 2, 0, 1, 2, 2])
+    """
+    copies, rest = divmod(new, old)
+    return np.concatenate([np.tile(np.arange(old), copies), np.arange(old - rest, old)])
+
+
+def stack_modulo(old: int, new: int) -> np.ndarray:
+    """Copies one above the other; the rest is the bottom layers again. StackBERT (Gong et al. 2019), G_stack.
+
+    >>> stack_modulo(3, 7)
+    array([0, 1, 2, 0, 1, 2, 0])
+    """
+    return np.arange(new) % old
+
+
+def interpolate(old: int, new: int) -> np.ndarray:
+    """Every layer followed by its copies, spread evenly: floor(l·old/new). AquilaMoE (arXiv 2408.06567), equation 3.
+
+    >>> interpolate(3, 5)
+    array([0, 0, 1, 1, 2])
+    """
+    return np.arange(new) * old // new
+
+
+def adjacent(old: int, new: int) -> np.ndarray:
+    """Every layer followed by its copies, the lowest layers once more where it does not come out even.
+
+    >>> adjacent(3, 5)
+    array([0, 0, 1, 1, 2])
+    >>> adjacent(4, 5)
+    array([0, 0, 1, 2, 3])
+    """
+    copies, rest = divmod(new, old)
+    return np.repeat(np.arange(old), copies + (np.arange(old) < rest))
+
+
+def layers_map(rule: DepthRule, old: Sizes, new: Sizes, shift: int = 0) -> dict[str, Map]:
+    """The map of the `layers` axis under a rule, `shift` source layers up (the last one stays); none if nothing moves.
+
+    >>> layers_map(stack, {"layers": 2}, {"layers": 4})["layers"].write.index
+    array([0, 1, 0, 1])
+    """
+    if LAYERS not in old or (old[LAYERS] == new[LAYERS] and not shift):
+        return {}
+    index = np.arange(old[LAYERS]) if old[LAYERS] == new[LAYERS] else rule(old[LAYERS], new[LAYERS])
+    return {LAYERS: select_map(np.minimum(index + shift, old[LAYERS] - 1), old[LAYERS])}
+
+
+@dataclass(frozen=True)
+class Deepen(Operator):
+    """Depth alone: copies of whole layers. With `stack_modulo` this is StackBERT's operator."""
+
+    depth: DepthRule = stack
+
+    def terms(self, old: Sizes, new: Sizes) -> list[Term]:
+        """One term: the `layers` axis by the rule, all else as it is."""
+        return [Term("small", layers_map(self.depth, old, new))]

@@ -1,0 +1,204 @@
+"""Growth operators, and a growth: one operator between two model configurations.
+
+An operator is a frozen dataclass that says, from the sizes of the named axes before and after, which terms make up the
+new parameters. It never sees a parameter's path. A `Growth` finds and checks everything that needs no arrays.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from flax import nnx
+
+from stagejax.axes import Axes, axes_of, is_axes, path_name
+from stagejax.growth.term import Term, base
+
+Tree = Any
+Sizes = Mapping[str, int]
+
+
+class GrowthError(ValueError):
+    """A growth that cannot be done; the message names operator, axis, leaf and both sizes, and the fix."""
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What every growth operator is: terms from sizes. Subclasses declare their settings as fields."""
+
+    #: Whether axes may become smaller.
+    shrinks: ClassVar[bool] = False
+
+    def terms(self, old: Sizes, new: Sizes) -> list[Term]:
+        """The terms of every new parameter, from the sizes of the named axes before and after."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its terms")
+
+    def moment_terms(self, old: Sizes, new: Sizes) -> list[Term]:
+        """The terms whose dual maps move the optimizer's moments: those of the parameters, unless overridden."""
+        return self.terms(old, new)
+
+    def grown(self, old_config: Any, new_config: Any) -> Any:
+        """The configuration of the grown model: the one asked for, with the norm eps that the maps require."""
+        factor = eps_factor(self.terms(plain(old_config.sizes()), plain(new_config.sizes())))
+        if factor == 1:
+            return new_config
+        if not hasattr(new_config, "norm_eps"):
+            raise GrowthError(
+                f"{self} multiplies the norms' eps by {factor:g}, but {type(new_config).__name__} has no field norm_eps"
+            )
+        return dataclasses.replace(new_config, norm_eps=new_config.norm_eps * factor)
+
+    def __str__(self) -> str:
+        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        shown = ", ".join(f"{name}={getattr(value, '__name__', value)}" for name, value in settings.items())
+        return f"{type(self).__name__}({shown})"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """An operator between two model configurations.
+
+    Axes, shapes and terms are found and checked at first use, on abstract values.
+    """
+
+    operator: Operator
+    old: Any  # model configurations: build(rngs) -> nnx.Module, sizes() -> {axis: size}
+    new: Any
+
+    @functools.cached_property
+    def config(self) -> Any:
+        """The configuration of the grown model: `new`, but for its norm eps where the operator needs another."""
+        return self.operator.grown(self.old, self.new)
+
+    @functools.cached_property
+    def source(self) -> dict[str, tuple[Axes, tuple[int, ...]]]:
+        """Axes and shape of every parameter before, by path."""
+        return describe(self.old)
+
+    @functools.cached_property
+    def target(self) -> dict[str, tuple[Axes, tuple[int, ...]]]:
+        """Axes and shape of every parameter after, by path."""
+        return describe(self.new)
+
+    @functools.cached_property
+    def terms(self) -> Sequence[Term]:
+        """The operator's terms, checked against every leaf.
+
+        Raises:
+          GrowthError: an axis shrinks under an operator that grows, an axis changes size without a rule, a map has
+            another size than its axis, or a leaf is only in one of the models.
+        """
+        return self._checked(self.operator.terms)
+
+    @functools.cached_property
+    def moment_terms(self) -> Sequence[Term]:
+        """The terms whose duals move the moments, checked likewise."""
+        return self._checked(self.operator.moment_terms)
+
+    @property
+    def sizes(self) -> tuple[Sizes, Sizes]:
+        """The sizes of the named axes before and after."""
+        return plain(self.old.sizes()), plain(self.new.sizes())
+
+    def _checked(self, terms_of: Callable[[Sizes, Sizes], list[Term]]) -> list[Term]:
+        self._check_leaves()
+        terms = terms_of(*self.sizes)
+        for where, (axes, shape) in self.target.items():
+            for name, size in zip(axes.names, shape, strict=True):
+                self._check_axis(terms, where, name, size)
+        return terms
+
+    def _check_leaves(self) -> None:
+        for where in [*self.target, *self.source]:
+            if where not in self.source or where not in self.target:
+                side, other = ("before", self.old) if where not in self.source else ("after", self.new)
+                raise GrowthError(
+                    f"{self.operator}: parameter {where!r} has no counterpart in the model {side} the growth, {other}. "
+                    "Give both configurations the same architecture; only sizes may differ."
+                )
+        for where, (axes, shape) in self.target.items():
+            for name, size in zip(axes.names, shape, strict=True):
+                was = self.size_before(where, name)
+                if size < was and not self.operator.shrinks:
+                    raise GrowthError(
+                        f"{self.operator} grows, but axis {name!r} of {where!r} shrinks: {was} -> {size}. Ask for at "
+                        f"least {name}={was} in the new configuration, or use an operator that shrinks."
+                    )
+
+    def _check_axis(self, terms: Sequence[Term], where: str, name: str, size: int) -> None:
+        axes, was = self.target[where][0], self.size_before(where, name)
+        terms = [term for term in terms if term.concerns(axes)]
+        if size != was and not any(base(name) in term.maps for term in terms if term.source == "small"):
+            raise GrowthError(
+                f"{self.operator} has no rule for axis {name!r} of {where!r}, which changes size: {was} -> {size}. "
+                f"Keep {name}={was} in the new configuration, or use an operator that grows it."
+            )
+        for term in terms:
+            rule, mask = term.maps.get(base(name)), (term.region or {}).get(base(name))
+            begin = {"small": was, "init": size}.get(term.source, rule.old if rule else size)
+            if (rule and (rule.old, rule.new) != (begin, size)) or (not rule and begin != size):
+                maps = f"maps axis {name!r} {rule.old} -> {rule.new}" if rule else f"has a term without axis {name!r}"
+                raise GrowthError(
+                    f"{self.operator} {maps}, but {where!r} takes it {begin} -> {size}. Give that term a map of these "
+                    "sizes."
+                )
+            layers = rule.write.layers if rule else None
+            if layers and ("layers" not in axes.names or layers != self.size_before(where, "layers")):
+                raise GrowthError(
+                    f"{self.operator} has another map of axis {name!r} for each of {layers} layers, but {where!r} has "
+                    f"the axes {axes}. Use one map for all layers."
+                )
+            if mask is not None and mask.shape != (size,):
+                raise GrowthError(
+                    f"{self.operator} marks a region of {mask.shape[0]} entries on axis {name!r}, but {where!r} has "
+                    f"{size}."
+                )
+
+    def size_before(self, where: str, name: str) -> int:
+        """The size of an axis of a leaf before; 1 if the leaf does not have it yet."""
+        axes, shape = self.source[where]
+        return dict(zip(axes.names, shape, strict=True)).get(name, 1)
+
+
+@functools.lru_cache(maxsize=64)
+def describe(config: Any) -> dict[str, tuple[Axes, tuple[int, ...]]]:
+    """Axes and shape of every parameter of a model, by path, without allocating it."""
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    axes = jax.tree_util.tree_leaves_with_path(axes_of(module), is_leaf=is_axes)
+    shapes = by_path(nnx.to_pure_dict(nnx.state(module, nnx.Param)))
+    return {path_name(path): (leaf, tuple(shapes[path_name(path)].shape)) for path, leaf in axes}
+
+
+def by_path(tree: Tree) -> dict[str, Any]:
+    """The leaves of a tree by their paths."""
+    return {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def plain(sizes: Sizes) -> dict[str, int]:
+    """Sizes of the axes that have a map of their own, without the `_out` names that follow another."""
+    return {name: size for name, size in sizes.items() if base(name) == name}
+
+
+def changed(old: Sizes, new: Sizes, axes: Sequence[str]) -> list[str]:
+    """Which of these axes change size."""
+    return [name for name in axes if name in old and name in new and old[name] != new[name]]
+
+
+def grown_entries(old: int, new: int) -> np.ndarray:
+    """Which of the entries after are new, when the old ones stay first.
+
+    >>> grown_entries(2, 4)
+    array([False, False,  True,  True])
+    """
+    return np.arange(new) >= old
+
+
+def eps_factor(terms: Sequence[Term]) -> float:
+    """The product of the eps factors of the maps of the growing tree."""
+    maps = {id(m): m for term in terms if term.source == "small" for m in term.maps.values()}
+    return float(np.prod([m.eps for m in maps.values()]))

@@ -1,0 +1,132 @@
+"""Terms: an operator's value on one parameter is a sum of mapped sources, some of them only in a region.
+
+    new = Σ coefficient · (⊗ over axes of the map of that axis and side) source
+
+A term without a region adds. A term with a region replaces what the terms before it put there, where its masks say so
+on all the axes they name; leaves that lack one of these axes are left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax.axes import Axes, Side
+from stagejax.growth.linear import Linear
+from stagejax.growth.maps import Map
+
+#: The axis along which repeated blocks are stacked; maps of several layers find their layers there.
+LAYERS = "layers"
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One source tree, mapped axis by axis: `small` is the tree that grows, `init` a fresh one of the new sizes."""
+
+    source: str
+    maps: Mapping[str, Map] = field(default_factory=dict)  # axes not named here stay as they are
+    coefficient: float | jax.Array = 1.0  # share of this term in a mixture; moments are mixed by the same shares
+    region: Mapping[str, np.ndarray] | None = None  # axis -> (new,) booleans
+    leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
+
+    def concerns(self, axes: Axes) -> bool:
+        """Whether the term says anything about a parameter with these axes."""
+        names = {base(name) for name in axes.names}
+        return set(self.region or ()) <= names and (self.leaves is None or self.leaves(axes))
+
+
+#: How the linear map of one side acts on a kind of values: parameters, moments or masks.
+View = Callable[[Linear, Side], Linear]
+
+
+def by_weight(linear: Linear, side: Side) -> Linear:
+    """Parameters and their averages move by the map itself."""
+    return linear
+
+
+def by_dual(linear: Linear, side: Side) -> Linear:
+    """Gradients, hence first moments, move by the dual map; along a stack they are copied."""
+    return linear if side == "stack" else linear.dual()
+
+
+def by_squared_dual(linear: Linear, side: Side) -> Linear:
+    """Second moments move by the squares of the dual map."""
+    return by_dual(linear, side).squared()
+
+
+def by_index(linear: Linear, side: Side) -> Linear:
+    """Masks are copied to where their parameters go, without weights."""
+    return linear.pattern()
+
+
+def base(name: str) -> str:
+    """The axis whose map a name follows: `embed_out` is `embed` on the other side of the same leaf."""
+    return name.removesuffix("_out")
+
+
+def grow_leaf(
+    terms: Sequence[Term], sources: Mapping[str, tuple[jax.Array, Axes]], axes: Axes, view: View
+) -> jax.Array:
+    """One parameter of the target: the sum of the terms over its sources.
+
+    Args:
+      terms: in order; a term with a region overwrites the ones before it.
+      sources: for each source's name, the leaf and its axes.
+      axes: of the target's leaf. An axis that the source lacks is one of size 1 there.
+      view: parameters, moments or masks.
+
+    >>> from stagejax.growth.maps import copy_map
+    >>> kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> axes = Axes(("embed", "mlp"), ("read", "write"))
+    >>> grow_leaf([Term("small", {"mlp": copy_map([0, 1, 0], 2)})], {"small": (kernel, axes)}, axes, by_weight)
+    Array([[1., 2., 1.],
+           [3., 4., 3.]], dtype=float32)
+    """
+    total: jax.Array | None = None
+    known: dict[tuple[str, int], jax.Array] = {}  # several regions may show the same mapped source
+    for term in terms:
+        if not term.concerns(axes):
+            continue
+        cached = (term.source, id(term.maps))
+        if cached not in known:
+            known[cached] = _mapped(term.maps, *sources[term.source], axes, view)
+        value = _mixed(known[cached], term.coefficient)
+        if term.region:
+            before = jnp.zeros_like(value) if total is None else total
+            value = jnp.where(jnp.asarray(_mask(term.region, axes)), value, before)
+        elif total is not None:
+            value = total | value if value.dtype == bool else total + value
+        total = value
+    if total is None:
+        raise ValueError(f"no term concerns a parameter with the axes {axes}")
+    return total
+
+
+def _mapped(maps: Mapping[str, Map], x: jax.Array, source_axes: Axes, axes: Axes, view: View) -> jax.Array:
+    for dim, name in enumerate(axes.names):
+        if name not in source_axes.names:
+            x = jnp.expand_dims(x, dim)
+    layers_dim = axes.names.index(LAYERS) if LAYERS in axes.names else None
+    for dim in sorted(range(x.ndim), key=lambda dim: dim == layers_dim):  # width first: old layers may differ in it
+        name, side = axes.names[dim], axes.sides[dim]
+        if base(name) in maps:
+            x = view(maps[base(name)].rule(side, axes.tied), side).apply(x, dim, layers_dim)
+    return x
+
+
+def _mixed(x: jax.Array, coefficient: float | jax.Array) -> jax.Array:
+    if isinstance(coefficient, float | int) and coefficient == 1:
+        return x
+    return (x * coefficient).astype(x.dtype)
+
+
+def _mask(region: Mapping[str, np.ndarray], axes: Axes) -> np.ndarray:
+    inside = np.ones((1,) * len(axes.names), bool)
+    for dim, name in enumerate(axes.names):
+        if base(name) in region:
+            inside = inside & np.expand_dims(region[base(name)], [d for d in range(len(axes.names)) if d != dim])
+    return inside
