@@ -32,8 +32,8 @@ def attend(
 ) -> Float[Array, "B T K G H"]:
     """`softmax(q k^T / sqrt(H)) v` over the keys a query may see; the softmax is taken in at least float32.
 
-    The one place in stagejax that computes attention: query heads are grouped by the key/value head they share, G = 1 is
-    multi-head and K = 1 multi-query attention. All given restrictions hold together.
+    The one place in stagejax that computes attention. Query heads are grouped by the key/value head they share: G = 1
+    is multi-head attention, K = 1 multi-query. All given restrictions hold together.
 
     Args:
       causal: query t sees keys 0..t (queries and keys start at the same position).

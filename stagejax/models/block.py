@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from stagejax.models.attention import Attention, Implementation
 from stagejax.models.cache import Cache
 from stagejax.models.mlp import MLP, Activation
-from stagejax.models.norm import Norm
+from stagejax.models.norm import Norm, NormKind
 
 NormPosition = Literal["pre", "post"]
 Key = PRNGKeyArray | Array
@@ -32,7 +32,7 @@ class Block(nnx.Module):
         head_dim: int,
         mlp: int,
         *,
-        norm: Literal["layer", "rms"],
+        norm: NormKind,
         norm_position: NormPosition,
         norm_eps: float,
         activation: Activation,

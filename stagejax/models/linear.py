@@ -19,7 +19,8 @@ class Dense(nnx.Module):
       reads, writes: name and size of each axis, in order; the kernel's shape is the sizes of both.
       std: standard deviation of the kernel's normal initialisation; the bias starts at zero.
 
-    >>> query = Dense({"embed": 8}, {"kv_heads": 2, "q_per_kv": 1, "head_dim": 4}, std=0.02, bias=True, rngs=nnx.Rngs(0))
+    >>> heads = {"kv_heads": 2, "q_per_kv": 1, "head_dim": 4}
+    >>> query = Dense({"embed": 8}, heads, std=0.02, bias=True, rngs=nnx.Rngs(0))
     >>> query(jnp.ones((3, 5, 8))).shape
     (3, 5, 2, 1, 4)
     >>> print(axes.axes_of(query)["kernel"])

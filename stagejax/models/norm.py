@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 
 from stagejax import axes
 
+NormKind = Literal["layer", "rms"]
+
 
 class Norm(nnx.Module):
     """`gain * (x - mean) / sqrt(var + eps) + shift` ("layer"), or `gain * x / sqrt(mean(x^2) + eps)` ("rms").
@@ -30,7 +32,7 @@ class Norm(nnx.Module):
 
     def __init__(
         self,
-        kind: Literal["layer", "rms"],
+        kind: NormKind,
         axis: str,
         size: int,
         *,

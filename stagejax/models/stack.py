@@ -61,6 +61,15 @@ def run_stack(
         rows = jax.tree.map(lambda p: p[start:stop], params)
         body = lambda carry, row: (one(*row, carry), None)  # noqa: E731
         return jax.lax.scan(body, carry, (rows, jnp.arange(start, stop)))[0]
-    for index in range(start, stop):
-        carry = one(jax.tree.map(lambda p: p[index], params), index, carry)  # noqa: B023
+    leaves, structure = jax.tree.flatten(params)
+    rows = zip(*(_rows(leaf, start, stop) for leaf in leaves), strict=True)
+    for index, row in zip(range(start, stop), rows, strict=True):
+        carry = one(jax.tree.unflatten(structure, row), index, carry)
     return carry
+
+
+def _rows(stacked: jax.Array, start: int, stop: int) -> list[jax.Array]:
+    """The rows start..stop-1. Their gradients come back in one concatenation, which XLA sees through: the backward pass
+    of a row whose gradient nobody wants is dropped (it is not where each row is indexed, which pads and adds)."""
+    sizes = (start, *[1] * (stop - start), stacked.shape[0] - stop)
+    return [row[0] for row in jax.lax.split(stacked, sizes)[1:-1]]

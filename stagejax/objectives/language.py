@@ -1,0 +1,82 @@
+"""Objectives of language models: predict what was masked, or what comes next.
+
+An objective is a function `(model, batch, key) -> (loss, metrics)`; `key` draws dropout and is None in evaluation. Fix
+its options by `functools.partial`, which can be declared: `partial(causal_lm, z_loss=1e-4)` and, to train a sub-model,
+`partial(masked_lm, depth=2, stop_below=1)`: options that are not its own go to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxtyping import Array, Float
+
+from stagejax.objectives.loss import Metrics, weighted
+
+Batch = Mapping[str, Any]
+
+#: What of a batch goes to the model beside its tokens, where the batch has it.
+CONTEXT = ("segments", "positions", "types", "mask")
+
+
+def masked_lm(
+    model: Callable[..., Array], batch: Batch, key: Array | None, *, z_loss: float = 0.0, **options: Any
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of the masked tokens, in nats.
+
+    Args:
+      model: `model(tokens, key=key, ...)` gives logits (B, T, vocab).
+      batch: `tokens` with masks and `targets` without, both (B, T); `weights` (B, T), 1 at the masked places and 0
+        elsewhere. `segments`, `positions`, `types` and `mask` go to the model where present.
+      key: draws dropout; None in evaluation.
+      z_loss: weight of `(log Z)^2`.
+      options: go to the model, such as `depth` and `stop_below`.
+
+    Returns:
+      The loss, and the pairs (sum, number of targets) `loss` and `accuracy`.
+
+    Reference: Devlin et al. 2018, https://arxiv.org/abs/1810.04805.
+
+    >>> import jax.numpy as jnp
+    >>> model = lambda tokens, key: jnp.zeros((*tokens.shape, 10))
+    >>> tokens = jnp.array([[1, 2, 3]])
+    >>> batch = {"tokens": tokens, "targets": tokens, "weights": jnp.array([[0.0, 1.0, 0.0]])}
+    >>> loss, metrics = masked_lm(model, batch, None)
+    >>> round(float(loss), 4), float(metrics["loss"][1])
+    (2.3026, 1.0)
+    """
+    logits_BTV = model(batch["tokens"], key=key, **_context(batch), **options)
+    return weighted(logits_BTV, batch["targets"], batch["weights"], z_loss=z_loss)
+
+
+def causal_lm(
+    model: Callable[..., Array], batch: Batch, key: Array | None, *, z_loss: float = 0.0, **options: Any
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of each next token, in nats.
+
+    Args:
+      model: `model(tokens, key=key, ...)` gives logits (B, T, vocab).
+      batch: `tokens` and `targets` (B, T), and `weights` (B, T) where some targets do not count; or `tokens` (B, T + 1)
+        alone, which are their own targets. `segments`, `positions`, `types`, `mask`, each for the T inputs, go to the
+        model where present.
+      key, z_loss, options: as in `masked_lm`.
+
+    Returns:
+      The loss, and the pairs (sum, number of targets) `loss` and `accuracy`.
+
+    >>> import jax.numpy as jnp
+    >>> model = lambda tokens, key: jnp.zeros((*tokens.shape, 10))
+    >>> loss, metrics = causal_lm(model, {"tokens": jnp.array([[1, 2, 3]])}, None)
+    >>> round(float(loss), 4), float(metrics["loss"][1])
+    (2.3026, 2.0)
+    """
+    tokens, targets = batch["tokens"], batch.get("targets")
+    if targets is None:
+        tokens, targets = tokens[:, :-1], tokens[:, 1:]
+    logits_BTV = model(tokens, key=key, **_context(batch), **options)
+    return weighted(logits_BTV, targets, batch.get("weights"), z_loss=z_loss)
+
+
+def _context(batch: Batch) -> dict[str, Any]:
+    return {name: batch[name] for name in CONTEXT if name in batch}
