@@ -1,0 +1,377 @@
+"""The command line: `stagejax list | show | run | plan | fork | report | params`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+#: Exit codes beside 0 (done) and 1 (an error inside a run).
+USAGE, STOPPED = 2, 143
+
+EXAMPLES = {
+    "list": "stagejax list\nstagejax list --json",
+    "show": "stagejax show bert2bert",
+    "run": "stagejax run bert2bert\nstagejax run bert2bert --preset smoke --workdir runs/try\nstagejax run bert2bert --steps 300 --large.embed 96 --large.heads 6",
+    "plan": "stagejax plan bert2bert --preset pod --mesh data=16,fsdp=16",
+    "fork": "stagejax fork runs/bert2bert-laptop/scratch/0@200 runs/other --peak 1e-3",
+    "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
+    "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the `stagejax` command; exits with 0 only if all went well."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser().parse_known_args(arguments)
+    takes_fields = options.command in ("run", "plan", "fork", "params")
+    if rest and not takes_fields:
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    from stagejax.experiment import UnknownName
+
+    try:
+        code = COMMANDS[options.command](options, rest)
+    except UnknownName as error:
+        fail(str(error), USAGE)
+    except KeyboardInterrupt:
+        fail("interrupted", 130)
+    except EXPECTED() as error:
+        stopped = type(error).__name__ == "Interrupted"
+        fail(f"{type(error).__name__}: {error}", STOPPED if stopped else 1)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def run_module(name: str) -> None:
+    """`python -m experiments.<family>.<name>`: the same as `stagejax run <name>`, with the same arguments."""
+    main(["run", name, *sys.argv[1:]])
+
+
+def EXPECTED() -> tuple[type[BaseException], ...]:  # noqa: N802
+    """Errors that explain themselves: shown without a traceback, unless STAGEJAX_TRACEBACK is set."""
+    from stagejax.checkpoint import CheckpointError
+    from stagejax.interrupt import Interrupted
+    from stagejax.loop import Diverged
+    from stagejax.workdir import WorkdirError
+
+    if os.environ.get("STAGEJAX_TRACEBACK"):
+        return (Interrupted,)
+    return (CheckpointError, Interrupted, Diverged, WorkdirError, ValueError, TypeError, FileNotFoundError)
+
+
+def fail(message: str, code: int) -> None:
+    """Say why on standard error, and leave at once: threads that compile cannot be joined."""
+    sys.stdout.flush()
+    print(f"stagejax: {message}", file=sys.stderr, flush=True)
+    os._exit(code)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command; those of a config's fields are added by tyro."""
+    top = argparse.ArgumentParser(
+        prog="stagejax", description="Staged training in JAX.", epilog="Each command explains itself: stagejax run --help"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, fields: bool = False) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"examples:\n{EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            add_help=not fields,
+            allow_abbrev=False,
+        )
+        if fields:
+            added.add_argument("-h", "--help", action="store_true", help="show this, and the fields of the config")
+        return added
+
+    listing = command("list", "All experiments, with their last committed result.")
+    listing.add_argument("--json", action="store_true", help="for machines")
+    command("show", "What an experiment is, and what it found.").add_argument("name")
+
+    run = command("run", "Run an experiment, or continue it: python -m experiments.<family>.<name> does the same.", fields=True)
+    run.add_argument("name", nargs="?")
+    run.add_argument("--preset", help="smoke, laptop (default) or pod")
+    run.add_argument("--workdir", type=Path, help="folder of the run; default runs/<name>-<preset>")
+    run.add_argument("--mesh", help="such as data=4,fsdp=2; default: all devices along data")
+    run.add_argument("--store", type=Path, default=os.environ.get("STAGEJAX_STORE"), help="folder of results shared between runs")
+    run.add_argument("--from", dest="source", metavar="WORKDIR/STAGE@STEP", help="begin that stage from another run's save")
+
+    plan = command("plan", "Check and price an experiment on a mesh that need not exist; nothing is trained.", fields=True)
+    plan.add_argument("name", nargs="?")
+    plan.add_argument("--preset")
+    plan.add_argument("--mesh", default="data=1", help="such as data=16,fsdp=16")
+    plan.add_argument("--json", action="store_true", help="for machines")
+
+    fork = command("fork", "Begin a new run of the same experiment from a save of an old one.", fields=True)
+    fork.add_argument("source", metavar="WORKDIR/STAGE@STEP", nargs="?")
+    fork.add_argument("workdir", type=Path, nargs="?")
+    fork.add_argument("--mesh")
+
+    report = command("report", "Show the report of a run, or renew the atlas of committed results.")
+    report.add_argument("workdir", type=Path, nargs="?")
+    report.add_argument("--atlas", action="store_true", help="renew the atlas in experiments/results")
+
+    params = command("params", "Every parameter: path, shape, axes with sides, dtype, sharding, bytes, trainable.", fields=True)
+    params.add_argument("name", nargs="?")
+    params.add_argument("--preset")
+    params.add_argument("--mesh", default="data=1")
+    params.add_argument("--stage", help="of which stage; default: the last that trains")
+    return top
+
+
+def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:
+    """The preset's config with the fields given on the command line.
+
+    Leaves with exit code 2, and a message that names the field, if one is unknown or of another type.
+    """
+    import tyro
+
+    default = experiment.config(preset or experiment.default)
+    return tyro.cli(type(default), args=list(fields), default=default, prog=f"stagejax {command} {experiment.name}")
+
+
+def named(options: argparse.Namespace, rest: list[str]) -> Any:
+    """The experiment that a command names; shows help and leaves if it was asked for."""
+    from stagejax.experiment import find
+
+    if options.help or not options.name:
+        commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+        commands[options.command].print_help()
+        if options.help and options.name:
+            print(f"\nfields of {options.name}:")
+            config_of(find(options.name), options.preset, ["--help"], options.command)
+        sys.exit(0 if options.help else USAGE)
+    return find(options.name)
+
+
+def command_list(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.experiment import find, modules
+    from stagejax.report import last_result
+
+    rows = []
+    for name in modules():
+        experiment = find(name)
+        rows.append(
+            {
+                "name": name,
+                "paper": experiment.paper,
+                "title": experiment.title,
+                "family": experiment.family,
+                "presets": list(experiment.presets),
+                "last_result": last_result(name),
+            }
+        )
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    table("experiments", ("name", "paper", "title", "family", "presets", "last result"), [_listed(row) for row in rows])
+    return 0
+
+
+def _listed(row: dict[str, Any]) -> tuple[str, ...]:
+    result = row["last_result"]
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in result["verdicts"].items()) if result else "none"
+    return (row["name"], str(row["paper"] or ""), row["title"], row["family"], " ".join(row["presets"]), verdicts)
+
+
+def command_show(options: argparse.Namespace, rest: list[str]) -> int:
+    import importlib
+
+    from stagejax.experiment import find
+    from stagejax.report import last_result
+
+    experiment = find(options.name)
+    print(importlib.import_module(experiment.module).__doc__)
+    result = last_result(options.name)
+    if result is None:
+        print("No committed result.")
+        return 0
+    print(f"Last committed result: preset {result['preset']}, commit {result['commit']}")
+    table("claims", ("claim", "paper", "ours", "verdict"), [
+        (c["statement"], str(c["paper"]), str(c["measured"]), c["verdict"]) for c in result["claims"]
+    ])  # fmt: skip
+    return 0
+
+
+def command_run(options: argparse.Namespace, rest: list[str]) -> int:
+    experiment = named(options, rest)
+    config = config_of(experiment, options.preset, rest, "run")
+    preset = options.preset or experiment.default
+    workdir = options.workdir or Path("runs") / f"{experiment.name}-{preset}"
+    return _run(experiment, preset, config, rest, workdir, options.mesh, options.store, options.source)
+
+
+def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.checkpoint import read_json
+    from stagejax.experiment import find
+    from stagejax.run import Fork
+
+    if options.help or not options.workdir:
+        parser()._subparsers._group_actions[0].choices["fork"].print_help()  # type: ignore[union-attr]
+        return 0 if options.help else USAGE
+    source = Fork.parse(options.source).workdir
+    page = source / "command.json"
+    if not page.exists():
+        raise FileNotFoundError(f"{source} was not made by `stagejax run`: it has no command.json. Use run --from instead.")
+    command = read_json(page)
+    experiment = find(command["experiment"])
+    fields = [*command["fields"], *rest]
+    config = config_of(experiment, command["preset"], fields, "fork")
+    return _run(experiment, command["preset"], config, fields, options.workdir, options.mesh, None, options.source)
+
+
+def _run(
+    experiment: Any, preset: str, config: Any, fields: list[str], workdir: Path, mesh: str | None, store: Any, source: str | None
+) -> int:
+    from stagejax.checkpoint import write_json
+    from stagejax.mesh import start_processes
+
+    start_processes()
+    import jax
+    from rich.console import Console
+
+    from stagejax.declare import declare
+    from stagejax.run import Fork, running
+
+    use_compilation_cache()
+    fork = Fork.parse(source) if source else None
+    with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork) as run:
+        if jax.process_index() == 0:
+            write_json(workdir / "command.json", {"experiment": experiment.name, "preset": preset, "fields": fields})
+        report = replace(experiment.pipeline(run, config), preset=preset)
+        commands = [shlex.join(["stagejax", "run", experiment.name, "--preset", preset, *fields])]
+        page = report.write(workdir, stages=run.results, commands=commands, config=declare(config))
+    if jax.process_index() == 0:
+        report.render(Console())
+        print(f"report: {page} and {page.with_suffix('.json').name}")
+    return 0
+
+
+def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.plan import Plan
+
+    experiment = named(options, rest)
+    plan = Plan.on(options.mesh)
+    experiment.pipeline(plan, config_of(experiment, options.preset, rest, "plan"))
+    if options.json:
+        print(json.dumps(plan.to_json(), indent=1))
+        return 0
+    header = ("stage", "kind", "parameters", "trained", "steps", "FLOPs", "tokens", "params", "gradients", "moments", "activations*")
+    rows = [
+        (
+            s.name, s.kind, f"{s.parameters:,}", f"{s.trained:,}" if s.trained else "", f"{s.steps:,}" if s.steps else "",
+            f"{s.flops:.3g}" if s.flops else "", f"{s.tokens:.3g}" if s.tokens else "",
+            *(mebibytes(getattr(s.bytes_per_device, n)) for n in ("params", "gradients", "moments", "activations_estimated")),
+        )  # fmt: skip
+        for s in plan.stages
+    ]
+    table(f"plan of {experiment.name} on {options.mesh}, MiB per device", header, rows)
+    print("* estimated: what the backward pass keeps, before XLA fuses anything. All else is exact.")
+    for stage in plan.stages:
+        if stage.handover:
+            table(f"hand-over to {stage.name}", ("part", "leaves", "numbers", "action", "note"), stage.handover)
+        if stage.receipt:
+            table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
+    total = plan.to_json()["total"]
+    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {mebibytes(total['bytes_per_device'])} MiB a device")
+    return 0
+
+
+def receipt_rows(receipt: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """The static part of a growth's receipt as text."""
+    before, after = receipt["sizes_before"], receipt["sizes_after"]
+    rows = [(name, str(before.get(name)), str(after[name])) for name in after if before.get(name) != after[name]]
+    return [*rows, ("parameters", f"{receipt['parameters_before']:,}", f"{receipt['parameters_after']:,}")]
+
+
+def command_report(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.checkpoint import read_json
+
+    if options.atlas:
+        from stagejax.report import write_atlas
+
+        print(write_atlas())
+        return 0
+    page = (options.workdir or Path()) / "report.json"
+    if options.workdir is None or not page.exists():
+        raise FileNotFoundError(f"there is no {page}: give the workdir of a finished run, or --atlas")
+    report = read_json(page)
+    print(f"{report['experiment']}, preset {report['preset']}, commit {report['commit']}")
+    table("claims", ("claim", "paper", "ours", "margin", "verdict"), [
+        tuple(str(c[k]) for k in ("statement", "paper", "measured", "margin", "verdict")) for c in report["claims"]
+    ])  # fmt: skip
+    print(f"report: {options.workdir / 'report.html'}")
+    return 0
+
+
+def command_params(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.experiment import UnknownName
+    from stagejax.parameters import parameter_rows, parameter_text
+    from stagejax.plan import Plan
+    from stagejax.program import build
+
+    experiment = named(options, rest)
+    plan = Plan.on(options.mesh)
+    experiment.pipeline(plan, config_of(experiment, options.preset, rest, "params"))
+    stages = {result.name: result.stage for result in plan.results if result.kind == "train"}
+    name = options.stage or list(stages)[-1]
+    if name not in stages:
+        raise UnknownName("stage", name, stages)
+    print(f"stage {name} on {options.mesh}; sides: # stack, < reads, > writes, * gain, + shift\n")
+    print(parameter_text(parameter_rows(build(stages[name], plan.mesh, plan.rules))), end="")
+    return 0
+
+
+COMMANDS = {
+    "list": command_list,
+    "show": command_show,
+    "run": command_run,
+    "plan": command_plan,
+    "fork": command_fork,
+    "report": command_report,
+    "params": command_params,
+}
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs on disk, so that a second start of the same run compiles nothing.
+
+    Off with `STAGEJAX_CACHE=`; elsewhere than the user's cache folder with `STAGEJAX_CACHE=DIR`.
+    """
+    import jax
+
+    folder = os.environ.get("STAGEJAX_CACHE", str(Path.home() / ".cache" / "stagejax" / "xla"))
+    if folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on the terminal, whole also where the output is a file."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table(*header, title=title, box=SIMPLE, title_justify="left")
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    console = Console()
+    (console if console.is_terminal else Console(width=200)).print(shown)
+
+
+def mebibytes(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+if __name__ == "__main__":
+    main()

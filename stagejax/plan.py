@@ -1,0 +1,211 @@
+"""Plan mode: the same pipeline on abstract values. Every shape, sharding and hand-over is checked; nothing is trained.
+
+A `Plan` has the methods of a `Run`. It allocates no array of a model's size and needs no device of the planned mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from stagejax.axes import Rules
+from stagejax.declare import Json, fingerprint
+from stagejax.handover import beginning, hand_over
+from stagejax.ledger import Cost
+from stagejax.mesh import abstract_mesh, batch_ways
+from stagejax.program import Program, build, bytes_per_device
+from stagejax.result import Result
+from stagejax.run import declare_grow, declare_train, generation_of, program_key, rows_of
+from stagejax.stage import Part, Stage
+from stagejax.state import Tree, cast, count, join, split
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Bytes on one device. Activations are an estimate: what the backward pass keeps, before XLA fuses anything."""
+
+    params: int = 0
+    gradients: int = 0
+    moments: int = 0
+    ema: int = 0
+    activations_estimated: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.params + self.gradients + self.moments + self.ema + self.activations_estimated
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One stage of a plan."""
+
+    name: str
+    kind: str
+    parameters: int = 0
+    trained: int = 0  # numbers that the optimizer updates
+    steps: int = 0
+    flops: float = 0.0  # of training the whole stage, over all devices
+    eval_flops: float = 0.0
+    tokens: int = 0
+    bytes_per_device: Bytes = Bytes()
+    handover: tuple[tuple[str, ...], ...] = ()
+    receipt: Json = None
+
+    def to_json(self) -> Json:
+        return asdict(self) | {"bytes_per_device": asdict(self.bytes_per_device) | {"total": self.bytes_per_device.total}}
+
+
+@dataclass
+class Plan:
+    """A run that only looks ahead; `stages` fills as the pipeline calls it."""
+
+    mesh: Any
+    rules: Rules = field(default_factory=dict)
+    stages: list[Planned] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    _programs: dict[str, Program] = field(default_factory=dict)
+
+    @classmethod
+    def on(cls, mesh: str, rules: Rules | None = None) -> Plan:
+        """A plan for a mesh given as text, such as `data=16,fsdp=16`."""
+        return cls(abstract_mesh(mesh), rules or {})
+
+    def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
+        """Check and price a stage of training; see `Run.train`."""
+        self._new_name(stage.name)
+        mark = program_key(stage)
+        if mark not in self._programs:
+            self._programs[mark] = build(stage, self.mesh, self.rules)
+        program = replace(self._programs[mark], stage=stage)
+        if start is None:
+            give, old = (lambda part, new, _: (new, beginning(new, part.selection))), program.state
+        else:
+            old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start.state()
+            give = lambda part, new, was: hand_over(stage.handover, new, was, part.axes, part.selection, stage.name)  # noqa: E731
+        _, rows = rows_of(give, program.parts, program.state, old)
+        parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
+        states = program.state if isinstance(program.state, dict) else {"": program.state}
+        own = [program.step_flops()] * stage.steps if stage.step_flops is None else map(stage.step_flops, range(stage.steps))
+        evaluation = stage.evaluate
+        evaluations = 0
+        if evaluation is not None:
+            evaluations = 1 + (0 if evaluation.every is None else -(-stage.steps // evaluation.every))
+        planned = Planned(
+            stage.name,
+            "train",
+            parameters=sum(count(s.params) for s in states.values()),
+            trained=sum(count(_trained(parts[n], states[n].params)) for n in parts),
+            steps=stage.steps,
+            flops=float(sum(own)),
+            eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation else 0.0,
+            tokens=stage.steps * stage.data.tokens,
+            bytes_per_device=Bytes(
+                params=bytes_per_device([s.params for s in states.values()]),
+                gradients=sum(_gradient_bytes(parts[n], states[n].params) for n in parts),
+                moments=bytes_per_device([s.opt_state for s in states.values()]),
+                ema=bytes_per_device([s.ema for s in states.values()]),
+                activations_estimated=sum(_activation_bytes(part, program, self.mesh) for part in parts.values()),
+            ),
+            handover=tuple(map(tuple, rows)),
+        )
+        self.stages.append(planned)
+        cost = Cost(flops=planned.flops, eval_flops=planned.eval_flops, tokens=planned.tokens, steps=stage.steps)
+        return self._done(
+            Result(
+                stage.name, "train", fingerprint(declare_train(stage, start)), generation_of(start) + 1, stage.model, stage,
+                stage.steps, cost, parameters=planned.parameters, handover=planned.handover, load=lambda: program.state,
+            )  # fmt: skip
+        )
+
+    def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
+        """Check a growth on abstract arrays, and print the static part of its receipt; see `Run.grow`."""
+        from stagejax.growing import grow_state
+
+        self._new_name(name)
+        growth = grow_state(start, to, operator, moments, self.mesh, self.rules)
+        size = count(growth.like.params)
+        used = Bytes(params=bytes_per_device(growth.like.params), moments=bytes_per_device(growth.like.opt_state))
+        self.stages.append(Planned(name, "grow", parameters=size, bytes_per_device=used, receipt=growth.receipt.to_json()))
+        return self._done(
+            Result(
+                name, "grow", fingerprint(declare_grow(start, to, operator, moments)), start.generation, growth.config,
+                start.stage, parameters=size, receipt=growth.receipt.to_json(), load=lambda: growth.like,
+            )  # fmt: skip
+        )
+
+    def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:
+        """An artifact is not computed in a plan: its value is None."""
+        self._new_name(name)
+        self.stages.append(Planned(name, "make"))
+        return self._done(Result(name, "make", fingerprint(name), generation=0))
+
+    def to_json(self) -> Json:
+        """The plan for machines."""
+        return {
+            "mesh": {name: int(size) for name, size in self.mesh.shape.items()},
+            "stages": [stage.to_json() for stage in self.stages],
+            "total": {
+                "flops": sum(s.flops for s in self.stages),
+                "tokens": sum(s.tokens for s in self.stages),
+                "bytes_per_device": max((s.bytes_per_device.total for s in self.stages), default=0),
+            },
+        }
+
+    def _new_name(self, name: str) -> None:
+        if any(stage.name == name for stage in self.stages):
+            raise ValueError(f"two stages of this pipeline are named {name!r}; give each its own name")
+
+    def _done(self, result: Result) -> Result:
+        self.results.append(result)
+        return result
+
+
+def _trained(part: Part, params: Tree) -> Tree:
+    return jax.eval_shape(lambda p: split(p, part.selection)[0], params)
+
+
+def _gradient_bytes(part: Part, params: Tree) -> int:
+    """Gradients lie where their parameters lie; of a leaf trained in some rows, in proportion."""
+    dtype = part.precision.gradients
+
+    def size(chosen: Any, leaf: Any) -> int:
+        numbers = int(np.prod(leaf.sharding.shard_shape(leaf.shape)))
+        width = np.dtype(dtype).itemsize if dtype else leaf.dtype.itemsize
+        if isinstance(chosen, slice):
+            numbers = numbers * (chosen.stop - chosen.start) // leaf.shape[0]
+        return numbers * width if chosen is not False else 0
+
+    return sum(jax.tree.leaves(jax.tree.map(size, part.selection, params, is_leaf=lambda x: isinstance(x, bool | slice))))
+
+
+def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:
+    """Bytes that the backward pass of one step keeps on one device: the residuals of `jax.vjp`, less the parameters."""
+    stage = program.stage
+    if stage.objective is None or isinstance(program.parts, dict):
+        return 0  # a step of its own: unknown
+    trained, frozen = jax.eval_shape(lambda p: split(p, part.selection), part.params)
+    batch = {
+        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype) for k, x in stage.data.spec().items()
+    }
+
+    def loss(trained: Tree, frozen: Tree, rest: Tree, batch: Any) -> Any:
+        params = cast(join(trained, frozen, part.selection), part.precision.compute)
+        return part.objective(nnx.merge(part.graphdef, params, rest), batch, jax.random.key(0))[0]
+
+    def residuals(trained: Tree, frozen: Tree, rest: Tree, batch: Any) -> Any:
+        run = loss if part.remat is None else jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
+        return jax.vjp(lambda t: run(t, frozen, rest, batch), trained)[1]
+
+    kept = jax.tree.leaves(jax.eval_shape(residuals, trained, frozen, part.rest, batch))
+    known = {(tuple(x.shape), x.dtype) for x in jax.tree.leaves(part.params)}
+    sizes = [
+        int(np.prod(x.shape)) * x.dtype.itemsize
+        for x in kept
+        if hasattr(x.dtype, "itemsize") and (tuple(x.shape), x.dtype) not in known
+    ]
+    return sum(sizes) * (stage.seeds or 1) // batch_ways(mesh)
