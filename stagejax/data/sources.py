@@ -71,19 +71,23 @@ def _candidates() -> Iterator[tuple[str, Path | str]]:
 
 
 @functools.cache
-def _stdlib(limit: int) -> tuple[tuple[str, str], ...]:
-    """(name, text) of the documents with the lowest ranks, `limit` bytes of them."""
-    found, size = [], 0
+def _stdlib(split: str, limit: int) -> tuple[tuple[str, str], ...]:
+    """(name, text) of a split's documents in the order of their ranks, leaving out what does not fit in its share."""
+    left = limit // 20 if split == "test" else limit - limit // 20
+    found = []
     for name, content in sorted(_candidates(), key=lambda item: _rank(item[0])):
+        if (_rank(name) % 20 == 0) != (split == "test"):
+            continue
         try:
-            text = content if isinstance(content, str) else content.read_text(encoding="utf-8")
+            size = len(content.encode()) if isinstance(content, str) else content.stat().st_size
+            if size > left:
+                continue
+            text = content if isinstance(content, str) else content.read_bytes().decode()
         except (OSError, UnicodeDecodeError):  # unreadable for this user, or not text
             continue
-        size += len(text.encode())
-        if size > limit:
-            break
         if text.strip():
             found.append((name, text))
+            left -= size
     return tuple(found)
 
 
@@ -92,12 +96,12 @@ class Stdlib(Source):
     """Python's own standard library and its documentation: real text on every machine, nothing downloaded.
 
     Records are {"name", "text"}: source files (no tests, no installed packages) and the topics of `help()`. Their order
-    is that of a hash of the names, and names whose hash is 0 modulo 20 are the test split. The content differs a little
+    is that of a hash of the names; names whose hash is 0 modulo 20 are the test split. The content differs a little
     from one version of Python to the next; `digest()` says which one it was.
 
     Args:
       split: "train" or "test".
-      limit: bytes of text to read at most, both splits together; whole files only.
+      limit: bytes of text to read at most, in whole files: 19/20 of it are for training, 1/20 for the test.
 
     >>> train, test = Stdlib(limit=300_000), Stdlib("test", limit=300_000)
     >>> len(train) > len(test) > 0, sorted(train[0])
@@ -112,15 +116,14 @@ class Stdlib(Source):
             raise ValueError(f"Stdlib has the splits 'train' and 'test', not split={self.split!r}")
 
     def _documents(self) -> tuple[tuple[str, str], ...]:
-        documents = _stdlib(self.limit)
-        chosen = tuple(item for item in documents if (_rank(item[0]) % 20 == 0) == (self.split == "test"))
-        if not chosen:
+        documents = _stdlib(self.split, self.limit)
+        if not documents:
             raise EmptySource(
-                f"Stdlib(split={self.split!r}, limit={self.limit}) holds no document: {len(documents)} files under "
-                f"{sysconfig.get_path('stdlib')!r} fit in {self.limit} bytes. Raise `limit`, or use another source if "
-                "this Python is installed without its library's text."
+                f"Stdlib(split={self.split!r}, limit={self.limit}) holds no document: under "
+                f"{sysconfig.get_path('stdlib')!r} none fits in its share of {self.limit} bytes. Raise `limit`, "
+                "or use another source if this Python is installed without its library's text."
             )
-        return chosen
+        return documents
 
     def __len__(self) -> int:
         return len(self._documents())
