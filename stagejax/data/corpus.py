@@ -22,8 +22,8 @@ class Corpus:
       starts: where each document begins, and at the end the number of ids.
     """
 
-    ids: Integer[np.ndarray, ids]
-    starts: Int64[np.ndarray, starts]
+    ids: Integer[np.ndarray, " ids"]
+    starts: Int64[np.ndarray, " starts"]
 
     def digest(self) -> str:
         """The sha256 of ids and starts."""

@@ -60,7 +60,7 @@ class Images(Data):
             )
         return len(self.source)
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         records = [self.source[int(row)] for row in shuffled(self.seed, numbers, len(self.source))]
         images = np.stack([record[self.image] for record in records]).reshape(-1, *self.shape)
         scale = 255 if images.dtype == np.uint8 else 1

@@ -85,11 +85,11 @@ class Mixture(Data):
             ends.append(cycles * _CYCLE + int(np.flatnonzero((parts == index) & (before == rest))[0]))
         return min(ends)
 
-    def owners(self, numbers: Int64[np.ndarray, n]) -> Int64[np.ndarray, n]:
+    def owners(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Which part each sample is from."""
         return _pattern(self.weights)[1][numbers % _CYCLE]
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         counts, _, before = _pattern(self.weights)
         cycles, places = np.divmod(numbers, _CYCLE)
         owners = self.owners(numbers)

@@ -14,14 +14,14 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _ROUNDS = 4
 
 
-def _mix(words: UInt64[np.ndarray, ...]) -> UInt64[np.ndarray, ...]:
+def _mix(words: UInt64[np.ndarray, " ..."]) -> UInt64[np.ndarray, " ..."]:
     """The finalizer of SplitMix64: a bijection of 64-bit words in which every bit depends on every bit."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return words ^ (words >> np.uint64(31))
 
 
-def random_words(seed: int, numbers: Int64[np.ndarray, n], count: int) -> UInt64[np.ndarray, "n count"]:
+def random_words(seed: int, numbers: Int64[np.ndarray, " n"], count: int) -> UInt64[np.ndarray, "n count"]:
     """`count` random 64-bit words for each sample number: word[n, j] = mix(mix(mix(seed) ^ n) + gamma (j + 1)).
 
     Args:
@@ -40,7 +40,7 @@ def random_words(seed: int, numbers: Int64[np.ndarray, n], count: int) -> UInt64
     return _mix(start_N1 + _GAMMA * np.arange(1, count + 1, dtype=np.uint64))
 
 
-def shuffled(seed: int, numbers: Int64[np.ndarray, n], size: int) -> Int64[np.ndarray, n]:
+def shuffled(seed: int, numbers: Int64[np.ndarray, " n"], size: int) -> Int64[np.ndarray, " n"]:
     """Which of `size` items the given places of an endless, reshuffled stream hold.
 
     Place n belongs to epoch n // size; within an epoch every item comes exactly once, in an order drawn from

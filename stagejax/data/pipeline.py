@@ -46,7 +46,7 @@ class Data:
         """How many samples one epoch holds."""
         raise NotImplementedError
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         """The samples with the given numbers in the endless stream, stacked."""
         raise NotImplementedError
 

@@ -19,7 +19,7 @@ from stagejax.data.tokenizers import CLS, MASK, SEP, SPECIAL, Tokenizer
 
 def corrupt(
     tokens: Int32[np.ndarray, "batch length"],
-    numbers: Int64[np.ndarray, batch],
+    numbers: Int64[np.ndarray, " batch"],
     *,
     seed: int,
     rate: float,
@@ -132,7 +132,7 @@ class MaskedText(Data):
     def size(self) -> int:
         return _rows(self.source, self._corpus(), self.length - 2)
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         body = self.length - 2
         rows = shuffled(self.seed, numbers, self.size())
         targets = np.empty((len(numbers), self.length), np.int32)
@@ -181,7 +181,7 @@ class CausalText(Data):
     def size(self) -> int:
         return _rows(self.source, self._corpus(), self.length + 1, shared=1)
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         rows = shuffled(self.seed, numbers, self.size())
         ids = self._corpus().ids[rows[:, None] * self.length + np.arange(self.length + 1)].astype(np.int32)
         return {
@@ -194,7 +194,7 @@ class CausalText(Data):
 @functools.lru_cache(maxsize=16)
 def _packed(
     source: Source, tokenizer: Tokenizer, field: str, length: int
-) -> tuple[Int64[np.ndarray, pieces], Int64[np.ndarray, pieces], Int64[np.ndarray, rows_and_end]]:
+) -> tuple[Int64[np.ndarray, " pieces"], Int64[np.ndarray, " pieces"], Int64[np.ndarray, " rows_and_end"]]:
     """(where each piece begins in the corpus, how many tokens it predicts, which piece begins each row).
 
     A document is one piece, or several of `length` where it is longer. Pieces come in order, and one that does not fit
@@ -241,7 +241,7 @@ class PackedText(CausalText):
     def size(self) -> int:
         return len(self._layout()[2]) - 1
 
-    def take(self, numbers: Int64[np.ndarray, n]) -> Batch:
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         starts, spans, first = self._layout()
         ids = self._corpus().ids
         made = {

@@ -22,13 +22,13 @@ PAD, CLS, SEP, MASK = range(4)  #: padding; begin of sequence; end of document; 
 SPECIAL = 4  #: number of special tokens: the first id that stands for text
 
 
-Ids = Iterable[int | np.integer] | Integer[np.ndarray, "_"]
+Ids = Iterable[int | np.integer] | Integer[np.ndarray, " _"]
 
 
 class Codec:
     """Text to ids and back."""
 
-    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
+    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " _"]]:
         """The ids of each text, without special tokens."""
         raise NotImplementedError
 
@@ -95,7 +95,7 @@ class Bytes(Tokenizer, Codec):
     def train(self, texts: Iterator[str]) -> Codec:
         return self
 
-    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
+    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " _"]]:
         return [np.frombuffer(text.encode(), np.uint8).astype(np.int32) + SPECIAL for text in texts]
 
     def decode(self, ids: Ids) -> str:
@@ -130,7 +130,7 @@ class Characters(Tokenizer, Codec):
     def train(self, texts: Iterator[str]) -> Codec:
         return self
 
-    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
+    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " _"]]:
         ids = {character: index + SPECIAL for index, character in enumerate(self.alphabet)}
         try:
             return [np.fromiter((ids[c] for c in text), np.int32, len(text)) for text in texts]
@@ -153,7 +153,7 @@ class _BPECodec(Codec):
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, _]]:
+    def encode(self, texts: Sequence[str]) -> list[Int32[np.ndarray, " _"]]:
         made = []
         for at in range(0, len(texts), 64):  # what the model returns for a text is much larger than its ids
             found = self._model.encode_batch_fast(list(texts[at : at + 64]), add_special_tokens=False)
