@@ -7,11 +7,12 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Receives the metrics of a step, each a number or (with replicas) a list of numbers."""
 

@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from stagejax.ledger import Number
+
 #: Seconds between two drawings of the bar, and between two plain lines.
 BAR_SECONDS, LINE_SECONDS = 0.1, 10.0
 
@@ -40,7 +42,7 @@ class Progress:
         unit_tokens: int = 0,
         *,
         console: Any = None,
-        line_seconds: float = LINE_SECONDS,
+        line_seconds: Number = LINE_SECONDS,
     ) -> None:
         self.total, self.step, self.title, self.unit_tokens = total, start, title, unit_tokens
         self._console, self._line_seconds = console, line_seconds
@@ -103,7 +105,7 @@ class Progress:
     def _status(self) -> str:
         shown = [f"{name} {value:.3f}" for name in ("loss", "eval/loss") if (value := self._metric(name)) is not None]
         if self._rate > 0:
-            shown.append(f"{self._rate:.3g} steps/s")
+            shown.append(f"{_short(self._rate)} steps/s")
             if self.unit_tokens:
                 shown.append(f"{_short(self._rate * self.unit_tokens)} tokens/s")
             if self.step < self.total:
@@ -141,15 +143,15 @@ def _bar(console: Any) -> Any:
     return Bar(title, BarColumn(bar_width=24), MofNCompleteColumn(), status, console=console, auto_refresh=False)
 
 
-def _short(value: float) -> str:
+def _short(value: Number) -> str:
     """53120 as 53k."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
             return f"{value / size:.3g}{letter}"
-    return f"{value:.0f}"
+    return f"{value:.3g}"
 
 
-def _clock(seconds: float) -> str:
+def _clock(seconds: Number) -> str:
     """Seconds as 0:07 or 2:03:04."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

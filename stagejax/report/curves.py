@@ -1,0 +1,175 @@
+"""Arms of a comparison, their evaluation curves over cumulative cost, and what an arm saves against a baseline.
+
+The abscissa is what training cost up to an evaluation, over all stages of the arm, and with the source model's cost
+before them where it is charged. Replicas (`seeds`) are averaged, and each is charged its own share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from stagejax.ledger import Cost, Number, total
+
+Over = Literal["flops", "steps"]
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What the report reads of a finished stage."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def cost(self) -> Cost: ...
+
+    @property
+    def history(self) -> Any: ...  # `train`: {metric: [value a step]}, `evals`: [{"step", "flops", metric: value}]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison: its stages in order, and results whose cost is charged to it as well."""
+
+    name: str
+    results: tuple[Result, ...]
+    charged: tuple[Result, ...] = ()  # such as the small model that was grown; its curve is not the arm's
+
+    @property
+    def cost(self) -> Cost:
+        """Of the arm's own stages, one replica's share of FLOPs."""
+        return total(cost_of(result) for result in self.results)
+
+    @property
+    def charged_cost(self) -> Cost:
+        """Of what the arm builds on, one replica's share of FLOPs."""
+        return total(cost_of(result) for result in self.charged)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One evaluation."""
+
+    x: Number  # cumulative FLOPs, or steps
+    y: Number  # the metric, averaged over replicas
+    low: Number  # of the replicas
+    high: Number
+    stage: int  # which of the arm's stages
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The evaluations of an arm in order."""
+
+    name: str
+    points: tuple[Point, ...]
+
+    @property
+    def borders(self) -> tuple[Number, ...]:
+        """Where one stage ends and the next begins."""
+        pairs = zip(self.points, self.points[1:], strict=False)
+        return tuple(b.x for a, b in pairs if a.stage != b.stage)
+
+    @property
+    def last(self) -> Number:
+        """The metric at the end; NaN if nothing was evaluated."""
+        return self.points[-1].y if self.points else math.nan
+
+
+def replicas(result: Result) -> int:
+    """How many replicas trained in one program: the length of the lists in the history."""
+    values = [v for series in result.history.train.values() for v in series[:1]]
+    values += [v for row in result.history.evals[:1] for v in row.values()]
+    return max((len(v) for v in values if isinstance(v, list | tuple)), default=1)
+
+
+def cost_of(result: Result) -> Cost:
+    """The cost of a result with one replica's share of its FLOPs, so that arms with more seeds are not dearer."""
+    shares = replicas(result)
+    return replace(result.cost, flops=result.cost.flops / shares, eval_flops=result.cost.eval_flops / shares)
+
+
+def curve(arm: Arm, *, over: Over = "flops", metric: str = "loss", with_source: bool = False) -> Curve:
+    """The evaluations of an arm over its cumulative training FLOPs or steps.
+
+    Args:
+      over: "flops", or "steps" (to which a source adds nothing).
+      metric: name in the rows of `history.evals`; rows and stages without it are left out.
+      with_source: begin at the FLOPs of what is charged to the arm.
+    """
+    at = float(arm.charged_cost.flops) if with_source and over == "flops" else 0.0
+    points: list[Point] = []
+    for stage, result in enumerate(arm.results):
+        for row in result.history.evals:
+            if metric in row:
+                values = np.atleast_1d(np.asarray(row[metric], np.float64))
+                x = at + (row["step"] if over == "steps" else row["flops"] / replicas(result))
+                points.append(Point(x, float(values.mean()), float(values.min()), float(values.max()), stage))
+        at += result.steps if over == "steps" else cost_of(result).flops
+    return Curve(arm.name, tuple(points))
+
+
+def flops_to_reach(curve: Curve, target: Number, *, rising: bool = False) -> float:
+    """Where a curve first is at the target or below it (above it, for a rising metric), by linear interpolation.
+
+    Between two stages nothing is interpolated, because growth makes the curve jump there.
+
+    Returns:
+      The abscissa; infinity if the target is never reached, NaN if nothing was evaluated.
+
+    >>> points = tuple(Point(x, y, y, y, 0) for x, y in [(0, 4.0), (10, 3.0), (20, 1.0)])
+    >>> flops_to_reach(Curve("a", points), 2.0)
+    15.0
+    >>> flops_to_reach(Curve("a", points), 0.5)
+    inf
+    """
+    if not curve.points or math.isnan(target):
+        return math.nan
+    sign = -1.0 if rising else 1.0
+    before: Point | None = None
+    for point in curve.points:
+        if sign * point.y <= sign * target:
+            if before is None or before.stage != point.stage:
+                return float(point.x)
+            return float(before.x + (before.y - target) / (before.y - point.y) * (point.x - before.x))
+        before = point
+    return math.inf
+
+
+def saving(arm: Arm, baseline: Arm, *, with_source: bool = False, metric: str = "loss", rising: bool = False) -> float:
+    """1 - FLOPs(arm reaches the baseline's final value) / FLOPs(baseline at its end).
+
+    Negative if the arm needs more; minus infinity if it never gets there; NaN if nothing was evaluated. Both sides are
+    charged their sources with `with_source`; bert2BERT (arXiv 2110.07143) reports savings without.
+    """
+    base = curve(baseline, metric=metric, with_source=with_source)
+    if not base.points:
+        return math.nan
+    needed = flops_to_reach(curve(arm, metric=metric, with_source=with_source), base.last, rising=rising)
+    return 1 - needed / base.points[-1].x
+
+
+def find(arms: Sequence[Arm], name: str) -> Arm:
+    """The arm of that name.
+
+    Raises:
+      ValueError: there is none.
+    """
+    for arm in arms:
+        if arm.name == name:
+            return arm
+    raise ValueError(f"no arm is named {name!r}; there are {[arm.name for arm in arms]}")
