@@ -1,5 +1,6 @@
 """Reports: claims with verdicts, curves, costs, one HTML and one JSON file per run, and the atlas of all results."""
 
+from stagejax.report.atlas import last_result, write_atlas
 from stagejax.report.claims import Claim, claim
 from stagejax.report.curves import Arm, curve, flops_to_reach, saving
 from stagejax.report.figures import Figure
@@ -7,4 +8,17 @@ from stagejax.report.machine import environment
 from stagejax.report.report import Report
 from stagejax.report.tables import Table
 
-__all__ = ["Arm", "Claim", "Figure", "Report", "Table", "claim", "curve", "environment", "flops_to_reach", "saving"]
+__all__ = [
+    "Arm",
+    "Claim",
+    "Figure",
+    "Report",
+    "Table",
+    "claim",
+    "curve",
+    "environment",
+    "flops_to_reach",
+    "last_result",
+    "saving",
+    "write_atlas",
+]

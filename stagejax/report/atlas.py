@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stagejax.report.html import MARKS, badge, document
 from stagejax.report.report import write_text
@@ -87,6 +89,39 @@ def write(folder: str | Path, *, readme: str | Path, html_page: str | Path) -> t
     write_text(Path(readme), update(Path(readme).read_text(encoding="utf-8"), entries))
     write_text(Path(html_page), page(entries))
     return entries
+
+
+def results_folder() -> Path:
+    """Where results are committed: `experiments/results`.
+
+    Raises:
+      FileNotFoundError: the package `experiments` is not installed.
+    """
+    spec = importlib.util.find_spec("experiments")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("no package `experiments`: install stagejax, or run in its checkout")
+    return Path(next(iter(spec.submodule_search_locations))) / "results"
+
+
+def write_atlas(folder: str | Path | None = None) -> str:
+    """Renew README.md and atlas.html in the folder of results; returns a line that says so."""
+    folder = results_folder() if folder is None else Path(folder)
+    readme = folder / "README.md"
+    if not readme.exists():
+        write_text(readme, f"# Results\n\nRenewed by `stagejax report --atlas`.\n\n{BEGIN}\n{END}\n")
+    entries = write(folder, readme=readme, html_page=folder / "atlas.html")
+    return f"{len(entries)} results in {readme} and {folder / 'atlas.html'}"
+
+
+def last_result(experiment: str, folder: str | Path | None = None) -> dict[str, Any] | None:
+    """The youngest committed result of an experiment: its preset, commit, claims and verdicts counted; None if none."""
+    found = [e for e in read(results_folder() if folder is None else folder) if e.experiment == experiment]
+    pages = [json.loads(entry.path.read_text(encoding="utf-8")) for entry in found]
+    if not pages:
+        return None
+    best = max(range(len(pages)), key=lambda i: pages[i]["environment"].get("date") or "")
+    picked = {name: pages[best][name] for name in ("preset", "commit", "claims")}
+    return picked | {"verdicts": dict(found[best].verdicts)}
 
 
 def _entry(path: Path) -> Entry:

@@ -48,6 +48,7 @@ class Arm:
     name: str
     results: tuple[Result, ...]
     charged: tuple[Result, ...] = ()  # such as the small model that was grown; its curve is not the arm's
+    group: str = ""  # arms that differ in their seed alone share it, and a colour; empty: the arm's own name
 
     @property
     def cost(self) -> Cost:
@@ -77,6 +78,7 @@ class Curve:
 
     name: str
     points: tuple[Point, ...]
+    group: str = ""
 
     @property
     def borders(self) -> tuple[Number, ...]:
@@ -120,7 +122,7 @@ def curve(arm: Arm, *, over: Over = "flops", metric: str = "loss", with_source: 
                 x = at + (row["step"] if over == "steps" else row["flops"] / replicas(result))
                 points.append(Point(x, float(values.mean()), float(values.min()), float(values.max()), stage))
         at += result.steps if over == "steps" else cost_of(result).flops
-    return Curve(arm.name, tuple(points))
+    return Curve(arm.name, tuple(points), arm.group or arm.name)
 
 
 def flops_to_reach(curve: Curve, target: Number, *, rising: bool = False) -> float:

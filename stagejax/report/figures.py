@@ -83,10 +83,10 @@ def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, ri
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value).replace(" ", "")))
         axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        ends = sorted(handles, key=lambda item: item[1].last, reverse=not rising)
+        ends = sorted(handles, key=lambda item: item[2], reverse=not rising)
         axes.legend(
-            [handle for handle, _ in ends],
-            [f"{c.last:.3f}  " + "\n".join(textwrap.wrap(c.name, 24, break_on_hyphens=False)) for _, c in ends],
+            [handle for handle, _, _ in ends],
+            [f"{end:.3f}  " + "\n".join(textwrap.wrap(name, 24, break_on_hyphens=False)) for _, name, end in ends],
             loc="center left",
             bbox_to_anchor=(1.01, 0.5),
             frameon=False,
@@ -98,41 +98,47 @@ def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, ri
     return _inline(out.getvalue(), f"{ylabel} over {xlabel}")
 
 
-def _lines(axes: Any, curves: Sequence[Curve], baseline: str, rising: bool) -> list[tuple[Any, Curve]]:
-    """Draw every curve; returns handles for the legend."""
-    target = next((c.last for c in curves if c.name == baseline), float("nan"))
-    axes.axhline(target, color=_INK, alpha=0.45, linewidth=0.9, linestyle=(0, (1, 2)))
-    handles = []
-    others = 0
+def _lines(axes: Any, curves: Sequence[Curve], baseline: str, rising: bool) -> list[tuple[Any, str, float]]:
+    """Draw every curve; returns a handle, the name and the mean final value of each group, for the legend."""
+    base = next((c for c in curves if c.name == baseline), Curve(baseline, ()))
+    axes.axhline(base.last, color=_INK, alpha=0.45, linewidth=0.9, linestyle=(0, (1, 2)))
+    groups: dict[str, list[Curve]] = {}
     for c in curves:
-        if c.name == baseline:
-            color, dash, width = _INK, "solid", 2.2
-        else:
-            color, dash, width = PALETTE[others % len(PALETTE)], DASHES[others // len(PALETTE) % len(DASHES)], 1.7
-            others += 1
-        if not c.points:
-            continue
-        handle = None
-        for stage in sorted({p.stage for p in c.points}):
-            part = [p for p in c.points if p.stage == stage]
-            xs = [p.x for p in part]
-            marker = "o" if len(part) == 1 else None
-            (handle,) = axes.plot(
-                xs, [p.y for p in part], color=color, linestyle=dash, linewidth=width, marker=marker, markersize=3
-            )
-            if any(p.high > p.low for p in part):
-                axes.fill_between(
-                    xs, [p.low for p in part], [p.high for p in part], color=color, alpha=0.15, linewidth=0
-                )
-        for a, b in zip(c.points, c.points[1:], strict=False):
-            if a.stage != b.stage:
-                axes.plot([a.x, b.x], [a.y, b.y], color=color, linewidth=0.9, linestyle=(0, (1, 1.5)))
-                axes.plot([b.x], [b.y], color=color, marker="D", markersize=5, markerfacecolor="none", linestyle="none")
-        reached = flops_to_reach(c, target, rising=rising)
-        if c.name != baseline and reached < float("inf"):
-            axes.plot([reached], [target], color=color, marker="o", markersize=5, linestyle="none")
-        handles.append((handle, c))
+        if c.points:
+            groups.setdefault(c.group or c.name, []).append(c)
+    others = [name for name in groups if name != (base.group or base.name)]
+    handles = []
+    for name, members in groups.items():
+        color, dash, width = _INK, "solid", 2.2
+        if name in others:
+            i = others.index(name)
+            color, dash, width = PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)], 1.7
+        for i, c in enumerate(members):
+            style = {"color": color, "alpha": 1.0 if i == 0 else 0.45}
+            drawn = _line(axes, c, style | {"linestyle": dash, "linewidth": width if i == 0 else 1.0}, style)
+            handle = drawn if i == 0 else handle
+            reached = flops_to_reach(c, base.last, rising=rising)
+            if name in others and reached < float("inf"):
+                axes.plot([reached], [base.last], marker="o", markersize=5, linestyle="none", **style)
+        handles.append((handle, name, sum(c.last for c in members) / len(members)))
     return handles
+
+
+def _line(axes: Any, c: Curve, line: dict[str, Any], style: dict[str, Any]) -> Any:
+    """One curve, stage by stage, with a diamond at each border."""
+    handle = None
+    for stage in sorted({p.stage for p in c.points}):
+        part = [p for p in c.points if p.stage == stage]
+        xs = [p.x for p in part]
+        (handle,) = axes.plot(xs, [p.y for p in part], marker="o" if len(part) == 1 else None, markersize=3, **line)
+        if any(p.high > p.low for p in part):
+            low, high = [p.low for p in part], [p.high for p in part]
+            axes.fill_between(xs, low, high, color=style["color"], alpha=0.15, linewidth=0)
+    for a, b in zip(c.points, c.points[1:], strict=False):
+        if a.stage != b.stage:
+            axes.plot([a.x, b.x], [a.y, b.y], linewidth=0.9, linestyle=(0, (1, 1.5)), **style)
+            axes.plot([b.x], [b.y], marker="D", markersize=5, markerfacecolor="none", linestyle="none", **style)
+    return handle
 
 
 def _range(curves: Sequence[Curve], rising: bool) -> tuple[Number, Number]:

@@ -63,7 +63,7 @@ summary small{color:var(--soft);font-weight:400;margin-left:.6rem}
 details[open]{padding-bottom:.8rem}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1.5rem;margin:.6rem 0;font-size:.9rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-@media (max-width:40rem){main{padding:1.5rem 1rem 3rem}figure{overflow-x:auto}figure svg{min-width:34rem}}
+@media (max-width:40rem){main{padding:1.5rem 1rem 3rem}figure{overflow-x:auto}figure svg,.scroll table{min-width:34rem}}
 @media print{main{max-width:none;padding:0}h2{break-after:avoid}figure,tr{break-inside:avoid}details{border:0;padding:0}
 details::details-content{content-visibility:visible}}
 """

@@ -28,7 +28,6 @@ class Report:
     experiment: str  # name of the module
     title: str
     paper: str  # authors or system, venue, arXiv number
-    preset: str
     claims: tuple[Claim, ...]
     arms: tuple[Arm, ...] = ()
     tables: tuple[Table, ...] = ()  # beside those of results and costs, which are made from the arms
@@ -40,6 +39,7 @@ class Report:
     number: str = ""  # of the paper in the atlas
     link: str = ""  # to the paper
     seeds: tuple[int, ...] = (0,)
+    preset: str = ""  # filled in by the command line
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

@@ -109,17 +109,21 @@ def result_table(arms: Sequence[Arm], baseline: str, *, metric: str = "loss", ri
         own = curve(arm, metric=metric)
         spread = max((p.high - p.low for p in own.points[-1:]), default=0.0)
         savings = [
-            None if arm is base else saving(arm, base, with_source=s, metric=metric, rising=rising)
-            for s in (False, True)
+            None if arm is base else saving(arm, base, with_source=source, metric=metric, rising=rising)
+            for source in (False, True)
         ]
         needed = own.points[-1].x if arm is base and own.points else flops_to_reach(own, target, rising=rising)
         rows.append((arm.name, own.last, spread or None, float(needed), *savings))
     columns = ("arm", f"final {metric}", "spread", f"FLOPs to {baseline}'s {metric}", "saving", "saving with source")
+    formats = ("", ".4f", ".4f", "si", ".1%", ".1%")
     note = (
         f"Saving: 1 - FLOPs to reach the final {metric} of {baseline} / all FLOPs of {baseline}. With source: the "
-        "FLOPs of what an arm was made from are charged to it. Spread: largest minus smallest over seeds."
+        "FLOPs of what an arm was made from are charged to it."
     )
-    return Table("Results", columns, tuple(rows), ("", ".4f", ".4f", "si", ".1%", ".1%"), note)
+    if any(row[2] is not None for row in rows):
+        return Table("Results", columns, tuple(rows), formats, f"{note} Spread: largest minus smallest over seeds.")
+    rows = [row[:2] + row[3:] for row in rows]
+    return Table("Results", columns[:2] + columns[3:], tuple(rows), formats[:2] + formats[3:], note)
 
 
 def cost_table(arms: Sequence[Arm]) -> Table:

@@ -16,7 +16,7 @@ import matplotlib
 import pytest
 from rich.console import Console
 
-from stagejax.report import Arm, Report, Table, atlas, claim, environment, saving
+from stagejax.report import Arm, Report, Table, atlas, claim, environment, last_result, saving, write_atlas
 from stagejax.report.figures import figures
 from stagejax.report.machine import environment as machine
 from stagejax.report.report import write_text
@@ -48,7 +48,6 @@ def report(stages):
         "bert2bert",
         f"Growing {EVIL}",
         "bert2BERT, ACL 2022",
-        "smoke",
         claims=(
             claim(f"FPI saves {EVIL}", paper="30.4%", measured=saved, margin=">= 10%", holds=saved > 0.1, unit="%"),
             claim("GPT too", paper="47%", measured=math.nan, margin=">= 10%", holds=False),
@@ -59,6 +58,7 @@ def report(stages):
         number="022",
         link="https://arxiv.org/abs/2110.07143",
         seeds=(0, 1),
+        preset="smoke",
     )
 
 
@@ -163,11 +163,11 @@ def test_a_planned_report_has_no_verdicts_and_no_curves(fakes, tmp_path):
     _, _, planned = fakes
     arms = (Arm("a", (planned("a"),)), Arm("b", (planned("b"),)))
     made = claim("b saves", paper="1%", measured=saving(arms[1], arms[0]), margin="> 0", holds=False)
-    plan = Report("x", "X", "paper", "pod", claims=(made,), arms=arms)
+    plan = Report("x", "X", "paper", preset="pod", claims=(made,), arms=arms)
     page = write(plan, tmp_path, [planned("a")]).read_text()
     assert "<svg" not in page
     assert json.loads((tmp_path / "report.json").read_text())["claims"][0]["verdict"] == "not tested"
-    empty = Report("x", "X", "paper", "pod", claims=())
+    empty = Report("x", "X", "paper", preset="pod", claims=())
     read(empty.to_html(stages=(), environment={}, commands=(), config=None))
 
 
@@ -179,6 +179,15 @@ def test_figures_are_the_same_bytes_and_leave_no_trace(report):
     assert "currentColor" in first[0].svg
     assert "Date" not in first[0].svg
     assert len(set(re.findall(r'id="([^"]*)"', first[0].svg))) == len(re.findall(r'id="([^"]*)"', first[0].svg))
+
+
+def test_seeds_of_one_group_share_a_colour_and_a_line_in_the_legend(fakes):
+    _, trained, _ = fakes
+    seeds = [Arm(f"fpi, seed {i}", (trained("f", [3.0, 1.0 + i]),), group="fpi") for i in range(3)]
+    svg = figures((Arm("scratch", (trained("s", [6.0, 2.0]),)), *seeds), "scratch")[0].svg
+    assert "2.000  fpi" in svg
+    assert "seed" not in svg
+    assert set(re.findall("#[0-9A-Fa-f]{6}", svg)) == {"#4477aa"}
 
 
 def test_writing_is_whole_or_not_at_all(report, stages, tmp_path, monkeypatch):
@@ -216,9 +225,9 @@ def test_the_terminal_shows_results_and_claims(report):
 
 def test_arms_have_names_of_their_own(report):
     with pytest.raises(ValueError, match="share a name"):
-        Report("x", "X", "p", "smoke", claims=(), arms=(report.arms[0], report.arms[0]))
+        Report("x", "X", "p", claims=(), arms=(report.arms[0], report.arms[0]))
     with pytest.raises(ValueError, match="no arm is named 'nobody'"):
-        Report("x", "X", "p", "smoke", claims=(), arms=report.arms, baseline="nobody")
+        Report("x", "X", "p", claims=(), arms=report.arms, baseline="nobody")
 
 
 def test_the_environment():
@@ -265,6 +274,22 @@ def test_the_atlas(report, stages, tmp_path):
     assert readme.read_text() == f"# Title\n{atlas.BEGIN}\n{atlas.markdown(entries)}{atlas.END}\nrest\n"
     assert EVIL in read((tmp_path / "atlas.html").read_text()).text
     assert atlas.read(tmp_path / "nowhere") == ()
+
+
+def test_the_last_result_and_the_folder_of_results(report, stages, tmp_path):
+    for day, name in ((2, "b"), (1, "a")):
+        report.write(tmp_path / name, environment={"commit": "c" * day, "date": f"2026-01-0{day}"})
+    found = last_result("bert2bert", tmp_path)
+    assert found is not None
+    assert found["commit"] == "cc"
+    assert found["verdicts"] == {"holds": 1, "not tested": 1}
+    assert found["claims"][0]["paper"] == "30.4%"
+    assert last_result("unknown", tmp_path) is None
+    for _ in range(2):
+        assert write_atlas(tmp_path).startswith("2 results in ")
+    assert (tmp_path / "README.md").read_text().count("bert2bert") == 2
+    assert (tmp_path / "atlas.html").exists()
+    assert atlas.results_folder().parts[-2:] == ("experiments", "results")
 
 
 def test_the_atlas_names_a_foreign_file(tmp_path):
