@@ -11,6 +11,7 @@ needs none: the transform in its head ends in such a norm.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -26,6 +27,17 @@ from stagejax.models.norm import Norm
 from stagejax.models.rotary import rotary_angles
 from stagejax.models.stack import run_stack, stack
 from stagejax.models.transformer import Transformer
+
+
+def build(config: Transformer, key: Key) -> LanguageModel:
+    """The model with its initial parameters. They are drawn by one program, compiled once for each config."""
+    graphdef, _ = nnx.split(nnx.eval_shape(lambda: LanguageModel(config, nnx.Rngs(0))))
+    return nnx.merge(graphdef, _draw(config, key))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(config: Transformer, key: Key) -> dict[str, Any]:
+    return nnx.to_pure_dict(nnx.state(LanguageModel(config, nnx.Rngs(params=key)), nnx.Param))
 
 
 class LanguageModel(nnx.Module):

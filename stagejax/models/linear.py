@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import jax
@@ -31,10 +32,10 @@ class Dense(nnx.Module):
         self, reads: Mapping[str, int], writes: Mapping[str, int], *, std: float, bias: bool, rngs: nnx.Rngs
     ) -> None:
         shape = (*reads.values(), *writes.values())
+        # Drawn as a matrix: draws of one shape share their compiled code, which is most of what a small model compiles.
+        matrix = jax.random.normal(rngs.params(), (math.prod(reads.values()), math.prod(writes.values())))
         self.contracted = len(reads)
-        self.kernel = axes.param(
-            std * jax.random.normal(rngs.params(), shape), reads=tuple(reads), writes=tuple(writes)
-        )
+        self.kernel = axes.param(std * matrix.reshape(shape), reads=tuple(reads), writes=tuple(writes))
         self.bias = axes.param(jnp.zeros(tuple(writes.values())), writes=tuple(writes)) if bias else None
 
     def __call__(self, x: Float[Array, ...]) -> Float[Array, ...]:

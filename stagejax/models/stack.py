@@ -23,8 +23,10 @@ def stack(make: Callable[[nnx.Rngs], nnx.Module], layers: int, rngs: nnx.Rngs) -
     >>> print(blocks.gain[...].shape, axes.axes_of(blocks)["gain"])
     (3, 8) #layers *embed
     """
-    keys = jax.random.split(rngs.params(), layers)
-    blocks = nnx.vmap(lambda key: make(nnx.Rngs(params=key)))(keys)
+    graphdef, _ = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
+    # A loop, because random draws in a batch take longer to compile.
+    draw = lambda key: nnx.to_pure_dict(nnx.state(make(nnx.Rngs(params=key))))  # noqa: E731
+    blocks = nnx.merge(graphdef, jax.lax.map(draw, jax.random.split(rngs.params(), layers)))
     axes.stack_axes(blocks, "layers")
     return blocks
 

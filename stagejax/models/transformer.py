@@ -116,9 +116,9 @@ class Transformer:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `LanguageModel` with its initial parameters, drawn from `rngs.params`."""
-        from stagejax.models.language_model import LanguageModel
+        from stagejax.models.language_model import build
 
-        return LanguageModel(self, rngs)
+        return build(self, rngs.params())
 
 
 def bert(**fields: Any) -> Transformer:
