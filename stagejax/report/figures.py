@@ -86,7 +86,7 @@ def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, ri
         ends = sorted(handles, key=lambda item: item[2], reverse=not rising)
         axes.legend(
             [handle for handle, _, _ in ends],
-            [f"{end:.3f}  " + "\n".join(textwrap.wrap(name, 24, break_on_hyphens=False)) for _, name, end in ends],
+            [f"{end:.3f}  " + "\n".join(textwrap.wrap(name, 20, break_on_hyphens=False)) for _, name, end in ends],
             loc="center left",
             bbox_to_anchor=(1.01, 0.5),
             frameon=False,
