@@ -8,12 +8,14 @@ import json
 import logging
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from stagejax.axes import path_name
 from stagejax.declare import Json
@@ -61,7 +63,7 @@ def load(path: Path, like: Tree) -> tuple[Tree, Json]:
     """
     from orbax.checkpoint import v1 as ocp
 
-    wanted = _nested(like)
+    wanted = _nested(jax.tree.map(_plain, like))
     page = _check(path, wanted)
     with _quiet():
         try:
@@ -69,7 +71,8 @@ def load(path: Path, like: Tree) -> tuple[Tree, Json]:
         except Exception as error:
             raise _damaged(path, error) from error
     leaves = dict(_named_leaves(found["state"]))
-    return jax.tree.unflatten(jax.tree.structure(like), [leaves[where] for where, _ in _named_leaves(like)]), page
+    in_order = [_as_key(leaf, leaves[where]) for where, leaf in _named_leaves(like)]
+    return jax.tree.unflatten(jax.tree.structure(like), in_order), page
 
 
 def steps(folder: Path) -> list[int]:
@@ -98,16 +101,8 @@ def write_json(path: Path, page: Json) -> None:
     Raises:
       CheckpointError: the disk is full or read-only; the file keeps its old content.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(page, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _not_saved(path, error) from error
+    text = json.dumps(page, indent=1)
+    _write(path, lambda file: file.write(text.encode()))
 
 
 def read_json(path: Path) -> Json:
@@ -119,12 +114,69 @@ def read_json(path: Path) -> Json:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Delete its folder to compute that stage again.") from error
+        raise CheckpointError(f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again.") from error
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write named arrays as one npz file, whole or not at all.
+
+    Raises:
+      CheckpointError: the disk is full or read-only.
+    """
+    _write(path, lambda file: np.savez(file, **arrays))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+      CheckpointError: it is absent or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again.") from error
+
+
+def _write(path: Path, put: Callable[[IO[bytes]], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            put(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _not_saved(path, error) from error
 
 
 @jax.jit
 def _copy(tree: Tree) -> Tree:
-    return jax.tree.map(jnp.copy, tree)
+    return jax.tree.map(lambda x: jnp.copy(jax.random.key_data(x) if _is_key(x) else x), tree)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> Any:
+    """An abstract leaf as it lies on disk: a random key as its numbers."""
+    if not _is_key(leaf):
+        return leaf
+    data = jax.eval_shape(jax.random.key_data, leaf)
+    return jax.ShapeDtypeStruct(data.shape, data.dtype, sharding=leaf.sharding)
+
+
+def _as_key(like: Any, leaf: jax.Array) -> jax.Array:
+    return jax.random.wrap_key_data(leaf) if _is_key(like) else leaf
+
+
+def _kind(leaf: Any) -> str:
+    return f"{jnp.dtype(leaf.dtype).name}{list(leaf.shape)}"
 
 
 def _named_leaves(tree: Tree) -> list[tuple[str, Any]]:
@@ -148,23 +200,25 @@ def _check(path: Path, wanted: dict[str, Any]) -> Json:
     from orbax.checkpoint import v1 as ocp
 
     if not (path / "commit_success.txt").exists():
-        raise CheckpointError(f"there is no complete checkpoint at {path}")
+        raise CheckpointError(
+            f"there is no complete checkpoint at {path}. Delete {path.parent.parent} to compute that stage again."
+        )
     with _quiet():
         try:
             metadata = ocp.checkpointables_metadata(path.absolute())
             page = json.loads(metadata.custom_metadata["page"])
-            found = {where: tuple(leaf.shape) for where, leaf in _named_leaves(metadata.metadata["state"])}
+            found = {where: _kind(leaf) for where, leaf in _named_leaves(metadata.metadata["state"])}
         except Exception as error:
             raise _damaged(path, error) from error
         if not found:
             raise _damaged(path, ValueError("its arrays cannot be listed"))
-    expected = {where: tuple(leaf.shape) for where, leaf in _named_leaves(wanted)}
-    lines = [f"  missing in the checkpoint: {where} {shape}" for where, shape in expected.items() if where not in found]
-    lines += [f"  not in the model: {where} {shape}" for where, shape in found.items() if where not in expected]
+    expected = {where: _kind(leaf) for where, leaf in _named_leaves(wanted)}
+    lines = [f"  missing in the checkpoint: {where} {kind}" for where, kind in expected.items() if where not in found]
+    lines += [f"  not in the model: {where} {kind}" for where, kind in found.items() if where not in expected]
     lines += [
-        f"  {where}: {found[where]} in the checkpoint, {shape} in the model"
-        for where, shape in expected.items()
-        if where in found and found[where] != shape
+        f"  {where}: {found[where]} in the checkpoint, {kind} in the model"
+        for where, kind in expected.items()
+        if where in found and found[where] != kind
     ]
     if lines:
         more = f"\n  ... and {len(lines) - 12} more" if len(lines) > 12 else ""

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import json
+import sys
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,8 @@ def declare(value: Any, where: str = "config") -> Json:
     """`value` as JSON that determines it.
 
     A dataclass becomes its type and fields (a field with `metadata={"declared": False}` is left out), a function its
-    name (and, outside of stagejax, a hash of its code without comments), an array a hash of its bytes.
+    name (and, outside of stagejax, a hash of its code without comments and docstring), a bound method its function and
+    object, an array a hash of its bytes.
 
     Raises:
       NotDeclarable: a lambda, closure or object without declared fields; the error names where it sits.
@@ -67,6 +69,8 @@ def declare(value: Any, where: str = "config") -> Json:
         }
     if isinstance(value, type):
         return {"class": _name_of(value)}
+    if inspect.ismethod(value):
+        return {"method": _declare_function(value.__func__, where), "of": declare(value.__self__, where)}
     if callable(value) and hasattr(value, "__qualname__"):
         return _declare_function(value, where)
     raise NotDeclarable(
@@ -109,7 +113,14 @@ def difference(old: Json, new: Json, where: str = "") -> list[str]:
 
 
 def _name_of(thing: Any) -> str:
-    return f"{thing.__module__}:{thing.__qualname__}"
+    return f"{_module_of(thing)}:{thing.__qualname__}"
+
+
+def _module_of(thing: Any) -> str:
+    """The module a thing is imported from, also where `python -m` runs that module as `__main__`."""
+    module = thing.__module__ or "builtins"
+    spec = getattr(sys.modules[module], "__spec__", None) if module == "__main__" else None
+    return spec.name.removesuffix(".__main__") if spec else module
 
 
 def _short(value: Json) -> str:
@@ -120,13 +131,15 @@ def _short(value: Json) -> str:
 def _declare_function(function: Any, where: str) -> Json:
     if "<lambda>" in function.__qualname__ or getattr(function, "__closure__", None):
         raise NotDeclarable(
-            f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning cannot be "
-            "written down. Make it a module-level function or a frozen dataclass with __call__."
+            f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning cannot "
+            "be written down. Make it a module-level function or a frozen dataclass with __call__."
         )
-    if function.__module__.split(".")[0] in ("stagejax", "optax", "jax", "numpy"):
+    if _module_of(function).split(".")[0] in ("stagejax", "optax", "jax", "numpy"):
         return {"function": _name_of(function)}
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError, TypeError):  # typed at a prompt, or built in: the name has to do
         return {"function": _name_of(function)}
+    if isinstance(tree.body[0], ast.FunctionDef) and ast.get_docstring(tree.body[0]) is not None:
+        del tree.body[0].body[0]
     return {"function": _name_of(function), "code": hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]}

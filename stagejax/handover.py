@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -66,44 +66,75 @@ def hand_over(
 ) -> tuple[TrainState, list[Row]]:
     """The first state of a stage, from its own `fresh` state and the `old` one of the stage before.
 
-    Works on arrays and, for planning, on abstract arrays.
+    What is carried takes on the dtype of the fresh state. Works on arrays, traced or not, and for planning on abstract ones.
 
     Raises:
-      HandoverError: shapes or trees differ where something is carried, or a leaf has no rule; the error names stage and leaf.
+      HandoverError: something carried is not there or of another shape, or a leaf has no rule; the error names stage and leaf.
     """
     params, rows = _params(rule.params, fresh.params, old.params, axes, selection, name)
-    opt_state, moment_rows = _optimizer(rule, fresh.opt_state, old.opt_state, name)
+    opt_state, moment_rows = _optimizer(rule, fresh, old, name)
+    rows += moment_rows
+    step = _carried(fresh.step, old.step) if rule.schedule == Action.CARRY else fresh.step
+    rows.append(Row("step", *_size(step), str(rule.schedule)))
+    rest = fresh.rest
     if rule.rest == Action.CARRY:
         _same(fresh.rest, old.rest, name, "rest", "Handover(rest='reset')")
-    rest = old.rest if rule.rest == Action.CARRY else fresh.rest
-    step = old.step if rule.schedule == Action.CARRY else fresh.step
-    carried_ema = rule.ema == Action.CARRY and old.ema is not None and fresh.ema is not None
-    if carried_ema:
-        _same(fresh.ema, old.ema, name, "ema", "Handover(ema='reset')")
-    ema = fresh.ema if fresh.ema is None else (old.ema if carried_ema else jax.tree.map(_copy, params))
-    ema_action = Action.DROP if fresh.ema is None else Action.CARRY if carried_ema else Action.RESET
-    rows += moment_rows
-    rows.append(Row("step", 1, 1, str(rule.schedule)))
+        rest = jax.tree.map(_carried, fresh.rest, old.rest)
     rows += [Row("rest", *_size(rest), str(rule.rest))] if jax.tree.leaves(rest) else []
-    if fresh.ema is not None or old.ema is not None:
-        rows.append(Row("ema", *_size(old.ema if ema is None else ema), str(ema_action)))
+    ema = fresh.ema if fresh.ema is None else jax.tree.map(_copy, params)
+    if old.ema is not None and fresh.ema is None:
+        rows.append(Row("ema", *_size(old.ema), str(Action.DROP), "this stage averages nothing"))
+    elif fresh.ema is not None and old.ema is not None and rule.ema == Action.CARRY:
+        _same(fresh.ema, old.ema, name, "ema", "Handover(ema='reset')")
+        ema = jax.tree.map(_carried, fresh.ema, old.ema)
+        rows.append(Row("ema", *_size(ema), str(Action.CARRY)))
+    elif fresh.ema is not None:
+        rows.append(Row("ema", *_size(ema), str(Action.RESET), "starts at the parameters"))
     return TrainState(step, params, rest, opt_state, ema), rows
 
 
-def beginning(fresh: TrainState, selection: Tree) -> list[Row]:
-    """The table of a stage that starts from nothing."""
-    rows = [Row("params", *_size(fresh.params), "reset", "initial values")]
-    rows += [Row("moments", *_size(fresh.opt_state), "reset", "zeros")] if jax.tree.leaves(fresh.opt_state) else []
-    return rows + _frozen_rows(fresh.params, selection)
+#: Nothing passes: the rule of a stage that starts from fresh parameters.
+NOTHING = Handover(params=Action.RESET, rest=Action.RESET)
 
 
-def _params(
-    rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree, name: str
-) -> tuple[Tree, list[Row]]:
+def cross(stage: Any, parts: Any, fresh: Any, old: Any) -> tuple[Any, list[Row]]:
+    """`hand_over` for a stage's one model or, where `fresh` is a dictionary, for each of its models.
+
+    `old` is None where nothing lies before; of several models, those absent from `old` start fresh.
+
+    Raises:
+      HandoverError: see `hand_over`; or the one side has one model and the other several.
+    """
+
+    def one(part: Any, new: TrainState, was: TrainState | None) -> tuple[TrainState, list[Row]]:
+        rule = NOTHING if was is None else stage.handover
+        return hand_over(rule, new, new if was is None else was, part.axes, part.selection, stage.name)
+
+    if not isinstance(parts, dict):
+        if isinstance(old, dict):
+            raise HandoverError(
+                f"stage {stage.name!r} trains one model, but starts from several: {', '.join(old)}. Give it one of them: "
+                f"start.member({next(iter(old))!r})."
+            )
+        state, rows = one(parts, fresh, old)
+    else:
+        if not isinstance(old, dict | None) or (old and set(old) - set(parts)):
+            given = ", ".join(old) if isinstance(old, dict) else "a single one"
+            raise HandoverError(f"stage {stage.name!r} trains the models {', '.join(parts)}, but starts from {given}")
+        given = {n: one(parts[n], fresh[n], (old or {}).get(n)) for n in parts}
+        state = {n: s for n, (s, _) in given.items()}
+        rows = [replace(row, part=f"{n}: {row.part}") for n, (_, found) in given.items() for row in found]
+    carried = old is not None and stage.handover.data == Action.CARRY
+    note = "continues where the stage before stopped" if carried else "from its beginning"
+    return state, [*rows, Row("data", 0, 0, str(Action.CARRY if carried else Action.RESET), note)]
+
+
+def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree, name: str) -> tuple[Tree, list[Row]]:
+    """The parameters, and a row for each of: trained and carried, trained and reset, frozen and carried, frozen and reset."""
     _same(fresh, old, name, "params", "run.grow(..., to=the new model) before this stage, or the model of the stage before")
-    chosen: dict[str, list[Any]] = {}
+    sizes: dict[tuple[Action, bool], list[int]] = {}
 
-    def one(path: Any, leaf_axes: Axes, new: Any, was: Any) -> Any:
+    def one(path: Any, leaf_axes: Axes, chosen: Any, new: Any, was: Any) -> Any:
         where = path_name(path)
         action = rule(where, leaf_axes) if callable(rule) else rule
         if action not in (Action.CARRY, Action.RESET):
@@ -111,61 +142,81 @@ def _params(
                 f"stage {name!r}: params/{where} is met by no rule (got {action!r}). Make Handover.params return 'carry' or "
                 "'reset' for every leaf."
             )
-        chosen.setdefault(str(action), []).append(new)
-        return was if action == Action.CARRY else new
+        layers = new.shape[new.ndim - len(leaf_axes.names)] if isinstance(chosen, slice) else 1
+        trained = (chosen.stop - chosen.start if isinstance(chosen, slice) else int(chosen)) * new.size // layers
+        for numbers, moving in ((trained, True), (new.size - trained, False)):
+            if numbers:
+                sizes.setdefault((Action(action), moving), []).append(numbers)
+        return _carried(new, was) if action == Action.CARRY else new
 
-    params = jax.tree_util.tree_map_with_path(one, axes, fresh, old, is_leaf=lambda x: isinstance(x, Axes))
-    rows = [Row("params", *_size(leaves), action) for action, leaves in chosen.items()]
-    return params, rows + _frozen_rows(params, selection)
+    params = jax.tree_util.tree_map_with_path(one, axes, selection, fresh, old, is_leaf=lambda x: isinstance(x, Axes))
+    rows = []
+    for (action, moving), numbers in sizes.items():
+        shown = Action.FREEZE if action == Action.CARRY and not moving else action
+        rows.append(Row("params", len(numbers), sum(numbers), str(shown), "" if moving else "not trained here, no moments"))
+    return params, rows
 
 
-def _frozen_rows(params: Tree, selection: Tree) -> list[Row]:
-    from stagejax.state import split
-
-    _, frozen = jax.eval_shape(lambda p: split(p, selection), params)
-    return [Row("params", *_size(frozen), str(Action.FREEZE), "not trained here, no moments")] if count(frozen) else []
-
-
-def _optimizer(rule: Handover, fresh: Tree, old: Tree, name: str) -> tuple[Tree, list[Row]]:
+def _optimizer(rule: Handover, fresh: TrainState, old: TrainState, name: str) -> tuple[Tree, list[Row]]:
     """Moments with their own counts by one rule, the other counts (schedules) by another."""
-    rows: dict[tuple[str, str], list[Any]] = {}
-    carried = Action.CARRY in (rule.moments, rule.schedule)
+    labels = jax.tree.leaves(_labels(fresh.opt_state, set(fresh.params), None))
+    was = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old.opt_state)}
+    was_labels = dict(zip(was, jax.tree.leaves(_labels(old.opt_state, set(old.params), None)), strict=True))
+    rows: dict[tuple[str, Action], list[Any]] = {}
+    leaves = []
+    for label, (path, new) in zip(labels, jax.tree_util.tree_leaves_with_path(fresh.opt_state), strict=True):
+        where, part = path_name(path), "schedule" if label == "schedule" else "moments"
+        action = Action(getattr(rule, part))
+        if action == Action.CARRY:
+            _same_leaf(new, was.get(where), name, f"opt_state/{where}", f"Handover({part}='reset'), or the optimizer of the stage before")
+            new = _carried(new, was[where])
+            was_labels.pop(where)
+        rows.setdefault((label, action), []).append(new)
+        leaves.append(new)
     if rule.moments == Action.CARRY:
-        _same(fresh, old, name, "opt_state", "Handover(moments='reset'), or run.grow(..., moments='dual')")
-    elif carried and jax.tree.structure(fresh) != jax.tree.structure(old):
-        raise HandoverError(
-            f"stage {name!r}: the schedule's step count cannot be carried between different optimizers. Use "
-            "Handover(schedule='reset') or the optimizer of the stage before."
-        )
+        for where, label in was_labels.items():
+            if label != "schedule":
+                rows.setdefault((label, Action.DROP), []).append(was[where])
+    state = jax.tree.unflatten(jax.tree.structure(fresh.opt_state), leaves)
+    return state, [Row(label, *_size(found), str(action)) for (label, action), found in rows.items()]
 
-    def walk(node: Any, was: Any, moment: str | None) -> Any:
-        if isinstance(node, tuple) and hasattr(node, "_fields"):
-            own = any(isinstance(getattr(node, f), dict) for f in node._fields)
-            label = [f if own else moment for f in node._fields]
-            return type(node)(*(walk(n, w, m) for n, w, m in zip(node, was, label, strict=True)))
-        if isinstance(node, tuple | list):
-            return type(node)(walk(n, w, moment) for n, w in zip(node, was, strict=True))
-        if isinstance(node, dict):
-            return {k: walk(node[k], was[k], moment or "moments") for k in node}
-        if node is None or not hasattr(node, "shape"):
-            return node
-        part, action = (f"moments {moment}", rule.moments) if moment else ("schedule", rule.schedule)
-        rows.setdefault((part, str(action)), []).append(node)
-        return was if action == Action.CARRY else node
 
-    state = walk(fresh, old if carried else fresh, None)
-    return state, [Row(part, *_size(leaves), action) for (part, action), leaves in rows.items()]
+def _labels(node: Any, names: set[Any], label: str | None) -> Any:
+    """For each leaf of an optimizer's state, whether it is of the moments (and which), or of a schedule.
+
+    Moments are the trees with the parameters' names, and all numbers beside one in the same tuple, such as Adam's count.
+    """
+    if isinstance(node, tuple) and hasattr(node, "_fields"):
+        fields = {field: getattr(node, field) for field in node._fields}
+        own = any(_mirrors(value, names) for value in fields.values())
+        return type(node)(*(_labels(value, names, f"moments {field}" if own else None) for field, value in fields.items()))
+    if isinstance(node, tuple | list):
+        return type(node)(_labels(value, names, None) for value in node)
+    if isinstance(node, dict) and not _mirrors(node, names):
+        return {key: _labels(value, names, None) for key, value in node.items()}
+    return jax.tree.map(lambda _: label or "schedule", node)
+
+
+def _mirrors(node: Any, names: set[Any]) -> bool:
+    return isinstance(node, dict) and set(node) == names
 
 
 def _same(fresh: Tree, old: Tree, name: str, part: str, fix: str) -> None:
-    new = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(fresh)}
-    was = {path_name(p): tuple(x.shape) for p, x in jax.tree_util.tree_leaves_with_path(old)}
+    new = {path_name(p): x for p, x in jax.tree_util.tree_leaves_with_path(fresh)}
+    was = {path_name(p): x for p, x in jax.tree_util.tree_leaves_with_path(old)}
     for where in [*new, *was]:
-        if new.get(where) != was.get(where):
-            raise HandoverError(
-                f"stage {name!r}: {part}/{where} is {was.get(where, 'absent')} in the stage before and "
-                f"{new.get(where, 'absent')} here. Use {fix}."
-            )
+        _same_leaf(new.get(where), was.get(where), name, f"{part}/{where}", fix)
+
+
+def _same_leaf(new: Any, was: Any, name: str, where: str, fix: str) -> None:
+    here, before = ("absent" if x is None else tuple(x.shape) for x in (new, was))
+    if here != before:
+        raise HandoverError(f"stage {name!r}: {where} is {before} in the stage before and {here} here. Use {fix}.")
+
+
+def _carried(new: Any, was: Any) -> Any:
+    """The old leaf, in the dtype of the new one."""
+    return new if isinstance(new, jax.ShapeDtypeStruct) else was if was.dtype == new.dtype else was.astype(new.dtype)
 
 
 def _copy(leaf: Any) -> Any:
@@ -178,4 +229,6 @@ def _size(tree: Tree) -> tuple[int, int]:
 
 def table(rows: list[Row]) -> list[tuple[str, str, str, str, str]]:
     """The rows as text, for the terminal and the report."""
-    return [(r.part, f"{r.leaves:,}", f"{r.numbers:,}", r.action, r.note) for r in rows]
+    return [
+        (r.part, f"{r.leaves:,}" if r.leaves else "", f"{r.numbers:,}" if r.leaves else "", r.action, r.note) for r in rows
+    ]

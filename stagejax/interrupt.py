@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from typing import Any
 
 import jax
+import numpy as np
 
 
 class Interrupted(RuntimeError):
@@ -35,9 +38,33 @@ def on_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def agreed(stop: threading.Event, step: int) -> bool:
-    """Whether all processes of the run should stop at this step: one of them was asked to."""
+    """Whether to stop here. Several processes ask each other at every tenth step, and stop if one of them was asked to."""
     if jax.process_count() == 1:
         return stop.is_set()
+    if step % 10:
+        return False
     from jax.experimental import multihost_utils
 
-    return bool(multihost_utils.process_allgather(jax.numpy.asarray(stop.is_set())).any()) if step % 10 == 0 else False
+    return bool(multihost_utils.process_allgather(np.asarray(stop.is_set())).any())
+
+
+def together(works: list[Callable[[], Any]], stop: threading.Event, doing: str) -> list[Any]:
+    """Run functions side by side on other threads, for work that no signal can break off, such as a compilation by XLA.
+
+    Raises:
+      Interrupted: `stop` was set meanwhile. The work goes on unheard, and ends with the process.
+    """
+    futures: list[Future[Any]] = [Future() for _ in works]
+
+    def run(work: Callable[[], Any], future: Future[Any]) -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    for work, future in zip(works, futures, strict=True):
+        threading.Thread(target=run, args=(work, future), daemon=True).start()
+    while not wait(futures, timeout=0.05).done.issuperset(futures):
+        if stop.is_set() and jax.process_count() == 1:
+            raise Interrupted(f"stopped while {doing}; nothing was lost")
+    return [future.result() for future in futures]

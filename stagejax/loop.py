@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from stagejax.declare import Json
-from stagejax.interrupt import Interrupted, agreed
+from stagejax.interrupt import Interrupted, agreed, together
 from stagejax.ledger import Cost
 from stagejax.mesh import batch_sharding
 from stagejax.program import Program, States
-from stagejax.stage import Batch, Evaluation, Metrics
+from stagejax.stage import Batch, Evaluation, Metrics, Stage
 
 #: Steps that may be under way on the device before the host waits for the oldest.
 AHEAD = 2
 #: Seconds between saves of a stage that names no `save_every`.
 SAVE_SECONDS = 60.0
+ADVICE = (
+    "The last save before it is intact. Lower the peak learning rate, clip the gradient (optimizer.clip), or warm up longer."
+)
 
 
 class Diverged(RuntimeError):
@@ -38,6 +42,20 @@ class History:
     train_steps: list[int] = field(default_factory=list)
     train: dict[str, list[Any]] = field(default_factory=dict)  # one value a step
     evals: list[dict[str, Any]] = field(default_factory=list)  # {"step", "flops", "tokens", and each metric}
+
+    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """What was observed, in order: (step, values), with `eval/` before the names of an evaluation's metrics."""
+        evals = deque(self.evals)
+        for i, step in enumerate([0, *self.train_steps]):
+            if i:
+                yield step, {name: values[i - 1] for name, values in self.train.items()}
+            while evals and evals[0]["step"] == step:
+                yield step, self.shown(evals.popleft())
+
+    @staticmethod
+    def shown(row: dict[str, Any]) -> dict[str, Any]:
+        """The metrics of an evaluation, as they are observed."""
+        return {f"eval/{name}": value for name, value in row.items() if name not in ("step", "flops", "tokens")}
 
     def last(self, metric: str) -> float:
         """The last evaluation's value of a metric, averaged over replicas; NaN where nothing was measured (planning)."""
@@ -73,10 +91,13 @@ def train(
 
     Raises:
       Interrupted: `stop` was set; the state was saved first.
-      Diverged: the loss or gradient is not finite; nothing of it was saved.
+      Diverged: the loss, the gradient or a parameter is not finite; nothing of it was saved.
+      ValueError: the data gives other batches than it declares.
     """
     stage = program.stage
-    compiled_step = _compile(program, stop)
+    program.compile(lambda works: together(works, stop, f"compiling stage {stage.name!r}"), step=record.step < stage.steps)
+    step = program.compiled_step() if record.step < stage.steps else None
+    held_out = functools.cache(lambda: _held_out(stage.evaluate))  # read once
     batches = stage.data.batches(record.position, (jax.process_index(), jax.process_count()))
     book = _Book(program, record, observe)
     saved, saved_at = record.step, time.monotonic()
@@ -84,43 +105,45 @@ def train(
         for k in range(record.step, stage.steps + 1):
             if stage.evaluate is not None and _due(stage.evaluate, k, stage.steps) and not book.scored(k):
                 book.settle(0)
-                book.score(k, evaluate(program, state, stop))
-            stopping = agreed(stop, k)
+                book.score(k, evaluate(program, state, stop, held_out()))
+            stopping = agreed(stop, k - record.step)
             if k != saved and (k == stage.steps or stopping or _save_due(program, k, saved_at)):
                 book.settle(0)
+                _check_finite(state, stage, k)
                 save(state, book.record(k, batches.position))
                 saved, saved_at = k, time.monotonic()
-            if k == stage.steps:
-                break
-            if stopping:
+            if stopping and not (k == stage.steps and book.complete(k)):
                 raise Interrupted(f"stage {stage.name!r} stopped at step {k} of {stage.steps}; its state is saved")
-            state, metrics = compiled_step(state, place(next(batches), program), key)
-            book.add(k + 1, metrics)
-            book.settle(AHEAD)
+            if k < stage.steps:
+                batch = next(batches)
+                if k == record.step:
+                    _check_batch(batch, program)
+                state, metrics = step(state, place(batch, program), key)
+                book.add(k + 1, metrics)
+                book.settle(AHEAD)
+        return state, book.record(stage.steps, batches.position)
     finally:
         batches.close()
-    return state, book.record(stage.steps, batches.position)
 
 
-def evaluate(program: Program, state: States, stop: threading.Event) -> dict[str, Any] | None:
-    """Metrics over the first `evaluate.batches` held-out batches; None when asked to stop meanwhile."""
-    evaluation = program.stage.evaluate
+def evaluate(program: Program, state: States, stop: threading.Event, batches: list[Batch]) -> dict[str, Any] | None:
+    """Metrics over held-out batches; None when asked to stop meanwhile."""
     score = program.compiled_score()
-    assert evaluation is not None and score is not None
+    assert score is not None
     parts: list[Metrics] = []
-    for batch in _held_out(evaluation):
+    for batch in batches:
         if stop.is_set() and jax.process_count() == 1:
             return None
         parts.append(score(state, place(batch, program)))
-    found = [jax.device_get(part) for part in parts]
+    found = jax.device_get(parts)
     return {name: _mean([part[name] for part in found]) for name in found[0]}
 
 
-def place(batch: Batch, program: Program) -> dict[str, jax.Array]:
-    """A batch of this process on the devices, as its part of the global batch."""
-    sharding = batch_sharding(program.mesh)
+def place(batch: Batch, program: Program) -> dict[str, Any]:
+    """What this process gives the compiled step for its part of a batch. Where it is alone, the step moves numpy arrays itself."""
     if jax.process_count() == 1:
-        return jax.device_put(dict(batch), sharding)
+        return dict(batch)
+    sharding = batch_sharding(program.mesh)
     return {name: jax.make_array_from_process_local_data(sharding, value) for name, value in batch.items()}
 
 
@@ -160,7 +183,11 @@ class _Book:
             self.observe(k, values)
 
     def scored(self, k: int) -> bool:
-        return any(row["step"] == k for row in self.history.evals)
+        return bool(self.history.evals) and self.history.evals[-1]["step"] == k
+
+    def complete(self, k: int) -> bool:
+        """Whether nothing is left to measure at step k."""
+        return self.program.stage.evaluate is None or self.scored(k)
 
     def score(self, k: int, metrics: dict[str, Any] | None) -> None:
         if metrics is None:
@@ -171,7 +198,7 @@ class _Book:
         flops = self.flops[k - self.past.step]
         row = {"step": k, "flops": flops, "tokens": k * self.program.stage.data.tokens, **metrics}
         self.history.evals.append(row)
-        self.observe(k, {f"eval/{name}": value for name, value in metrics.items()})
+        self.observe(k, History.shown(row))
 
     def record(self, k: int, position: dict[str, Any]) -> Record:
         data, past = self.program.stage.data, self.past.cost
@@ -191,23 +218,38 @@ class _Book:
         for name, value in watched.items():
             if not np.all(np.isfinite(value)):
                 raise Diverged(
-                    f"stage {self.program.stage.name!r}: {name} is {value} at step {k} of {self.program.stage.steps}. The last save "
-                    "before it is intact. Lower the peak learning rate, clip the gradient (optimizer.clip), or warm up longer."
+                    f"stage {self.program.stage.name!r}: {name} is {value} at step {k} of {self.program.stage.steps}. {ADVICE}"
                 )
 
 
-def _compile(program: Program, stop: threading.Event) -> Callable[..., Any]:
-    """Compile step and evaluation, listening for `stop` meanwhile: XLA itself cannot be interrupted."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
-    work = pool.submit(lambda: (program.compiled_score(), program.step_flops(), program.score_flops(), program.compiled_step())[-1])
-    pool.shutdown(wait=False)
-    while not work.done():
-        if stop.wait(0.05):
-            raise Interrupted(f"stage {program.stage.name!r} stopped while its programs were compiled; nothing was lost")
-    return work.result()
+def _check_batch(batch: Batch, program: Program) -> None:
+    """Whether the first batch is as the data declares it."""
+    data, rows = program.stage.data, jax.process_count()
+    found = {name: (tuple(x.shape), str(x.dtype)) for name, x in batch.items()}
+    wanted = {name: ((x.shape[0] // rows, *x.shape[1:]), str(x.dtype)) for name, x in data.spec().items()}
+    for name in [*wanted, *found]:
+        if found.get(name) != wanted.get(name):
+            raise ValueError(
+                f"stage {program.stage.name!r}: {name!r} of a batch is {found.get(name, 'absent')}, but "
+                f"{type(data).__name__}.spec() declares {wanted.get(name, 'none')} (for one of {rows} processes)"
+            )
+
+
+@jax.jit
+def _finite(params: Any) -> jax.Array:
+    leaves = [leaf for leaf in jax.tree.leaves(params) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+
+def _check_finite(state: States, stage: Stage, k: int) -> None:
+    """The loss of a step is that of the parameters before it: before they are saved, look at those after it as well."""
+    states = state.values() if isinstance(state, dict) else [state]
+    if not _finite([s.params for s in states]):
+        raise Diverged(f"stage {stage.name!r}: a parameter is not finite after step {k} of {stage.steps}. {ADVICE}")
 
 
 def _held_out(evaluation: Evaluation) -> list[Batch]:
+    """The first batches of the held-out data."""
     batches = evaluation.data.batches(None, (jax.process_index(), jax.process_count()))
     try:
         return list(itertools.islice(batches, evaluation.batches))

@@ -90,3 +90,11 @@ def start_processes() -> None:
         )
     elif os.environ.get("STAGEJAX_DISTRIBUTED") == "auto":
         jax.distributed.initialize()
+
+
+def all_here(point: str) -> None:
+    """Wait until every process of this run is at this point."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(point)

@@ -15,13 +15,13 @@ from flax import nnx
 
 from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
-from stagejax.handover import beginning, hand_over
+from stagejax.handover import cross, table
 from stagejax.ledger import Cost
 from stagejax.mesh import abstract_mesh, batch_ways
 from stagejax.program import Program, build, bytes_per_device
 from stagejax.result import Result
-from stagejax.run import declare_grow, declare_train, generation_of, program_key, rows_of
-from stagejax.stage import Part, Stage
+from stagejax.run import check_start, declare_grow, declare_train, generation_of, program_key
+from stagejax.stage import Part, Stage, check_name
 from stagejax.state import Tree, cast, count, join, split
 
 
@@ -78,19 +78,17 @@ class Plan:
     def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
         """Check and price a stage of training; see `Run.train`."""
         self._new_name(stage.name)
+        check_start(stage, start)
         mark = program_key(stage)
         if mark not in self._programs:
             self._programs[mark] = build(stage, self.mesh, self.rules)
         program = replace(self._programs[mark], stage=stage)
-        if start is None:
-            give, old = (lambda part, new, _: (new, beginning(new, part.selection))), program.state
-        else:
-            old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start.state()
-            give = lambda part, new, was: hand_over(stage.handover, new, was, part.axes, part.selection, stage.name)  # noqa: E731
-        _, rows = rows_of(give, program.parts, program.state, old)
+        old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
+        rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
         states = program.state if isinstance(program.state, dict) else {"": program.state}
-        own = [program.step_flops()] * stage.steps if stage.step_flops is None else map(stage.step_flops, range(stage.steps))
+        varying = stage.step_flops
+        flops = program.step_flops() * stage.steps if varying is None else sum(varying(k) for k in range(stage.steps))
         evaluation = stage.evaluate
         evaluations = 0
         if evaluation is not None:
@@ -99,9 +97,9 @@ class Plan:
             stage.name,
             "train",
             parameters=sum(count(s.params) for s in states.values()),
-            trained=sum(count(_trained(parts[n], states[n].params)) for n in parts),
+            trained=(stage.seeds or 1) * sum(count(_trained(part)) for part in parts.values()),
             steps=stage.steps,
-            flops=float(sum(own)),
+            flops=float(flops),
             eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation else 0.0,
             tokens=stage.steps * stage.data.tokens,
             bytes_per_device=Bytes(
@@ -142,7 +140,8 @@ class Plan:
         """An artifact is not computed in a plan: its value is None."""
         self._new_name(name)
         self.stages.append(Planned(name, "make"))
-        return self._done(Result(name, "make", fingerprint(name), generation=0))
+        generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
+        return self._done(Result(name, "make", fingerprint(name), generation))
 
     def to_json(self) -> Json:
         """The plan for machines."""
@@ -157,6 +156,7 @@ class Plan:
         }
 
     def _new_name(self, name: str) -> None:
+        check_name(name)
         if any(stage.name == name for stage in self.stages):
             raise ValueError(f"two stages of this pipeline are named {name!r}; give each its own name")
 
@@ -165,22 +165,23 @@ class Plan:
         return result
 
 
-def _trained(part: Part, params: Tree) -> Tree:
-    return jax.eval_shape(lambda p: split(p, part.selection)[0], params)
+def _trained(part: Part) -> Tree:
+    return jax.eval_shape(lambda p: split(p, part.selection)[0], part.params)
 
 
 def _gradient_bytes(part: Part, params: Tree) -> int:
     """Gradients lie where their parameters lie; of a leaf trained in some rows, in proportion."""
     dtype = part.precision.gradients
 
-    def size(chosen: Any, leaf: Any) -> int:
+    def size(chosen: Any, leaf: Any, one: Any) -> int:
         numbers = int(np.prod(leaf.sharding.shard_shape(leaf.shape)))
         width = np.dtype(dtype).itemsize if dtype else leaf.dtype.itemsize
         if isinstance(chosen, slice):
-            numbers = numbers * (chosen.stop - chosen.start) // leaf.shape[0]
+            numbers = numbers * (chosen.stop - chosen.start) // one.shape[0]
         return numbers * width if chosen is not False else 0
 
-    return sum(jax.tree.leaves(jax.tree.map(size, part.selection, params, is_leaf=lambda x: isinstance(x, bool | slice))))
+    sizes = jax.tree.map(size, part.selection, params, part.params, is_leaf=lambda x: isinstance(x, bool | slice))
+    return sum(jax.tree.leaves(sizes))
 
 
 def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:

@@ -13,7 +13,9 @@ import optax
 from flax import nnx
 from jax.sharding import NamedSharding
 
-from stagejax.axes import Rules, axes_of, is_axes, partition_spec
+from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec
+from stagejax.declare import declare, fingerprint
+from stagejax.handover import Row, cross
 from stagejax.ledger import count_flops
 from stagejax.mesh import batch_sharding, batch_ways, replicated
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
@@ -64,22 +66,31 @@ class Program:
             return 0
         return self._once("score_flops", lambda: count_flops(score, _bare(self.state), _bare(evaluation.data.spec())))
 
+    def lowered_step(self) -> jax.stages.Lowered:
+        """The step, traced for this mesh; compiled, it takes over (donates) the state."""
+        outs = (_shardings(self.state), replicated(self.mesh))
+        return jax.jit(self.step, donate_argnums=0, out_shardings=outs).lower(self.state, self.batch, self.key)
+
+    def lowered_score(self) -> jax.stages.Lowered:
+        """The evaluation, traced for this mesh."""
+        assert self.score is not None and self.stage.evaluate is not None
+        spec = _batch_spec(self.stage.evaluate.data.spec(), self.mesh)
+        return jax.jit(self.score, out_shardings=replicated(self.mesh)).lower(self.state, spec)
+
     def compiled_step(self) -> Callable[..., Any]:
-        """The step, compiled for this mesh; it takes over (donates) the state."""
-
-        def code() -> Callable[..., Any]:
-            jitted = jax.jit(self.step, donate_argnums=0, out_shardings=(_shardings(self.state), None))
-            return jitted.lower(self.state, self.batch, self.key).compile()
-
-        return self._once("step", code)
+        """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
+        return self._once("step", lambda: self.lowered_step().compile())
 
     def compiled_score(self) -> Callable[..., Any] | None:
-        """The evaluation, compiled for this mesh; None without one."""
-        score, evaluation = self.score, self.stage.evaluate
-        if score is None or evaluation is None:
-            return None
-        spec = _batch_spec(evaluation.data.spec(), self.mesh)
-        return self._once("score", lambda: jax.jit(score).lower(self.state, spec).compile())
+        """The compiled evaluation of one batch: (state, batch) -> metrics; None without one."""
+        return None if self.score is None else self._once("score", lambda: self.lowered_score().compile())
+
+    def compile(self, together: Callable[[list[Callable[[], Any]]], list[Any]], step: bool = True) -> None:
+        """Compile what is not compiled yet. `together` runs several functions, side by side if it can."""
+        missing = {"step": self.lowered_step} if step else {}
+        missing |= {} if self.score is None else {"score": self.lowered_score}
+        lowered = {name: lower() for name, lower in missing.items() if name not in self.cache}
+        self.cache.update(zip(lowered, together([code.compile for code in lowered.values()]), strict=True))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         if name not in self.cache:
@@ -88,18 +99,43 @@ class Program:
 
     def initial(self, generation: int) -> States:
         """Fresh parameters and optimizer state, born on their devices with their shardings."""
-        keys = init_keys(self.stage, generation)
-        return jax.jit(self.init, out_shardings=_shardings(self.state))(keys)
+        return self.begin(generation, None)[0]
+
+    def begin(self, generation: int, old: States | None) -> tuple[States, list[Row]]:
+        """The first state of the stage, on its devices, and the table of what it took over from `old`.
+
+        Raises:
+          HandoverError: `old` does not fit.
+        """
+        rows = cross(self.stage, self.parts, self.state, old)[1]
+
+        def first(keys: jax.Array, old: States | None) -> States:
+            return cross(self.stage, self.parts, self.init(keys), old)[0]
+
+        name = "begin" if old is None else f"begin {fingerprint(declare(self.stage.handover))}"
+        jitted = self._once(name, lambda: jax.jit(first, out_shardings=_shardings(self.state)))
+        return jitted(init_keys(self.stage, generation), old), rows
 
 
 def step_keys(stage: Stage, generation: int) -> jax.Array:
     """The key from which step k derives its own; one for each replica. Addressed by seed and generation, not by name."""
-    return _keys(stage, generation, purpose=1)
+    return _keys(_seeds(stage), generation, 1)
 
 
 def init_keys(stage: Stage, generation: int) -> jax.Array:
     """The key of the initial values; one for each replica."""
-    return _keys(stage, generation, purpose=0)
+    return _keys(_seeds(stage), generation, 0)
+
+
+def _seeds(stage: Stage) -> np.ndarray:
+    return np.asarray(stage.seed if stage.seeds is None else stage.seed + np.arange(stage.seeds), np.int64)
+
+
+@jax.jit
+def _keys(seeds: jax.Array, generation: int, purpose: int) -> jax.Array:
+    keys = jax.random.key(seeds) if seeds.ndim == 0 else jax.vmap(jax.random.key)(seeds)
+    fold = jax.random.fold_in if seeds.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))
+    return fold(fold(keys, generation), purpose)
 
 
 def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Program:
@@ -180,33 +216,24 @@ def _score(evaluation: Any, parts: Parts, state: States, batch: Batch) -> Metric
 
 
 def _state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules, lead: int) -> TrainState:
-    from stagejax.axes import DEFAULT_RULES
-
     everywhere = replicated(mesh)
 
     def of(axes: Any, leaf: Any) -> NamedSharding:
-        spec = partition_spec(axes, leaf.shape[lead:], mesh, {**DEFAULT_RULES, **rules})
+        spec = partition_spec(axes, leaf.shape, mesh, {**DEFAULT_RULES, **rules})
         return NamedSharding(mesh, jax.P(*(None,) * lead, *spec))
 
-    params = jax.tree.map(of, part.axes, shapes.params, is_leaf=is_axes)
-    trained = jax.tree.map(lambda s, chosen: None if chosen is False else s, params, part.selection)
+    def of_moment(moment: Any, sharding: NamedSharding, leaf: Any) -> NamedSharding:
+        return sharding if moment.shape[lead:] == leaf.shape else everywhere  # factored moments are small
+
+    params = jax.tree.map(of, part.axes, part.params, is_leaf=is_axes)
+    trained = jax.eval_shape(lambda p: split(p, part.selection)[0], part.params)
+    like = jax.tree.map(lambda axes, leaf: None if leaf is None else of(axes, leaf), part.axes, trained, is_leaf=is_axes)
     opt_state = optax.tree_map_params(
-        part.tx, lambda _, s: s, shapes.opt_state, trained, transform_non_params=lambda _: everywhere
+        part.tx, of_moment, shapes.opt_state, like, trained, transform_non_params=lambda _: everywhere
     )
-    # A leaf of the optimizer's own shape (a factored moment, a count) is replicated.
-    opt_state = jax.tree.map(lambda s, x: s if len(s.spec) <= len(x.shape) else everywhere, opt_state, shapes.opt_state)
     return TrainState(
         everywhere, params, jax.tree.map(lambda _: everywhere, shapes.rest), opt_state, params if part.ema is not None else None
     )
-
-
-def _keys(stage: Stage, generation: int, purpose: int) -> jax.Array:
-    def one(seed: int) -> jax.Array:
-        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), generation), purpose)
-
-    if stage.seeds is None:
-        return one(stage.seed)
-    return jax.numpy.stack([one(stage.seed + i) for i in range(stage.seeds)])
 
 
 def _batch_spec(spec: dict[str, Any], mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
@@ -216,12 +243,12 @@ def _batch_spec(spec: dict[str, Any], mesh: Mesh) -> dict[str, jax.ShapeDtypeStr
 
 def _check_batch(stage: Stage, mesh: Mesh) -> None:
     ways = batch_ways(mesh)
-    for data in (stage.data, *([stage.evaluate.data] if stage.evaluate else [])):
-        if data.samples % (ways * stage.accumulate):
+    for what, data, parts in (("batch", stage.data, stage.accumulate), ("held-out batch", stage.evaluate and stage.evaluate.data, 1)):
+        if data and data.samples % (ways * parts):
             raise ValueError(
-                f"stage {stage.name!r}: a batch of {data.samples} cannot be split evenly over {ways} devices along data and fsdp"
-                + (f" and {stage.accumulate} accumulated parts" if stage.accumulate > 1 else "")
-                + f". Make the batch a multiple of {ways * stage.accumulate}, or give a --mesh with a smaller data axis."
+                f"stage {stage.name!r}: a {what} of {data.samples} cannot be split evenly over {ways} devices along data and fsdp"
+                + (f" and {parts} accumulated parts" if parts > 1 else "")
+                + f". Make it a multiple of {ways * parts}, or give a --mesh with a smaller data axis."
             )
 
 

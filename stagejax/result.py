@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stagejax.declare import Json
@@ -42,3 +42,14 @@ class Result:
         if self.load is None:
             raise ValueError(f"{self.kind} {self.name!r} has no train state")
         return self.load()
+
+    def member(self, name: str) -> Result:
+        """One of several models that were trained together, to start another stage from.
+
+        Raises:
+          KeyError: there is none of that name.
+        """
+        if not isinstance(self.model, dict) or name not in self.model:
+            known = ", ".join(self.model) if isinstance(self.model, dict) else "only one"
+            raise KeyError(f"{self.kind} {self.name!r} has no model {name!r}; it has {known}")
+        return replace(self, fingerprint=f"{self.fingerprint}/{name}", model=self.model[name], load=lambda: self.state()[name])

@@ -5,6 +5,7 @@ A stage is a value. `program.build` turns it into a compiled pure function of (s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +25,16 @@ Metrics = dict[str, Any]
 Objective = Callable[[Any, Batch, Any], tuple[jax.Array, Metrics]]
 
 UNDECLARED = {"declared": False}
+
+#: What the backward pass may keep: policies of `jax.checkpoint_policies`.
+REMAT = (
+    "nothing_saveable",
+    "everything_saveable",
+    "dots_saveable",
+    "dots_with_no_batch_dims_saveable",
+    "checkpoint_dots",
+    "checkpoint_dots_with_no_batch_dims",
+)
 
 
 class ModelConfig(Protocol):
@@ -119,7 +130,7 @@ def whole_gradients(part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: 
         params = cast(join(trained, frozen, part.selection), part.precision.compute)
         model = nnx.merge(part.graphdef, params, rest)
         value, metrics = part.objective(model, batch, key)
-        return value, ({"loss": value} | metrics, variables(model))
+        return value, ({"loss": value} | metrics, jax.tree.map(_in_dtype, variables(model), rest))
 
     if part.remat is not None:
         loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
@@ -130,29 +141,35 @@ def whole_gradients(part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: 
 def accumulated_gradients(
     part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: Batch, key: jax.Array
 ) -> tuple[Any, Tree]:
-    """The same over `part.accumulate` equal parts of the batch, one after the other.
+    """The same over `part.accumulate` equal parts of the batch, one after the other, summed in float32.
 
-    Where the objective's loss is a pair (total, count), each part weighs by its count, so the result is that of the whole batch.
+    Where the objective's loss is a pair (total, count), each part weighs by its count, so the result is that of the whole
+    batch. Part i holds every `accumulate`-th row, which moves no row between devices.
     """
-    pieces = jax.tree.map(lambda x: x.reshape(part.accumulate, -1, *x.shape[1:]), dict(batch))
+    pieces = jax.tree.map(lambda x: x.reshape(-1, part.accumulate, *x.shape[1:]).swapaxes(0, 1), dict(batch))
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(part.accumulate))
 
     def one(carry: Any, piece: Any) -> tuple[Any, Metrics]:
         total, weight, rest = carry
         (metrics, rest), grads = whole_gradients(part, trained, frozen, rest, piece[0], piece[1])
-        own = metrics["loss"][1] if isinstance(metrics["loss"], tuple) else jnp.ones((), jnp.float32)
-        total = jax.tree.map(lambda t, g: t + own.astype(g.dtype) * g, total, grads)
+        own = jnp.asarray(metrics["loss"][1] if isinstance(metrics["loss"], tuple) else 1, jnp.float32)
+        total = jax.tree.map(lambda t, g: t + jnp.where(own > 0, own.astype(t.dtype) * g, 0), total, grads)
         return (total, weight + own, rest), metrics
 
-    zero = jax.tree.map(jnp.zeros_like, trained)
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), trained)
     (total, weight, rest), metrics = jax.lax.scan(one, (zero, jnp.zeros((), jnp.float32), rest), (pieces, keys))
     summed = {k: tuple(x.sum(0) for x in v) if isinstance(v, tuple) else v.mean(0) for k, v in metrics.items()}
-    return (summed, rest), jax.tree.map(lambda t: t / weight.astype(t.dtype), total)
+    return (summed, rest), jax.tree.map(lambda t, x: (t / weight.astype(t.dtype)).astype(x.dtype), total, trained)
 
 
 def variables(model: nnx.Module) -> Tree:
     """Everything in a model that is not a parameter, such as batch statistics, as plain dictionaries."""
     return nnx.to_pure_dict(nnx.state(model, nnx.Not(nnx.Param)))
+
+
+def _in_dtype(new: jax.Array, old: jax.Array) -> jax.Array:
+    """A variable as it was stored, also where the model computed it in another precision."""
+    return new if new.dtype == old.dtype else new.astype(old.dtype)
 
 
 def average(ema: Tree, params: Tree, decay: float | None) -> Tree:
@@ -161,7 +178,7 @@ def average(ema: Tree, params: Tree, decay: float | None) -> Tree:
 
 
 def ratios(metrics: Metrics) -> Metrics:
-    """Pairs (total, count) as total / count; an empty count gives NaN only where the total is not zero."""
+    """Pairs (total, count) as total / count, which is 0 where nothing was counted."""
     return {k: v[0] / jnp.maximum(v[1], 1e-9) if isinstance(v, tuple) else v for k, v in metrics.items()}
 
 
@@ -192,7 +209,7 @@ class Stage:
     seeds: int | None = None  # train this many replicas in one program, seeds seed, seed + 1, ...
     accumulate: int = 1  # parts into which each batch is cut, one after the other
     precision: Precision = Precision()
-    remat: str | None = None  # a name in jax.checkpoint_policies
+    remat: str | None = None  # one of REMAT
     ema: float | None = None  # decay of the averaged parameters
     step_flops: Callable[[int], float] | None = None  # of step k, where the step's cost varies; None: counted
     save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
@@ -200,20 +217,43 @@ class Stage:
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
-        if not self.name or self.name.startswith("/") or any(part in ("", ".", "..") for part in self.name.split("/")):
-            raise ValueError(f"{where}: a name is words joined by single slashes, such as large/fpi")
-        if self.steps < 1:
-            raise ValueError(f"{where}: steps is {self.steps}; a stage has at least one")
+        check_name(self.name)
+        for field_name, number in (("steps", self.steps), ("seeds", self.seeds), ("save_every", self.save_every), ("keep", self.keep)):
+            if number is not None and number < 1:
+                raise ValueError(f"{where}: {field_name} is {number}; it is at least 1")
         if self.accumulate < 1 or self.data.samples % self.accumulate:
             raise ValueError(
-                f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change accumulate or data.batch"
+                f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change accumulate or "
+                "data.batch"
             )
-        if self.seeds is not None and self.seeds < 1:
-            raise ValueError(f"{where}: seeds is {self.seeds}; leave it None for one model")
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"{where}: ema is a decay between 0 and 1, not {self.ema}")
-        if self.remat is not None and not hasattr(jax.checkpoint_policies, self.remat):
-            names = [n for n in dir(jax.checkpoint_policies) if not n.startswith("_")]
-            raise ValueError(f"{where}: remat={self.remat!r} is no policy of jax.checkpoint_policies: {', '.join(names)}")
-        if self.evaluate is not None and self.evaluate.ema and self.ema is None:
-            raise ValueError(f"{where}: evaluate.ema needs ema=decay on the stage")
+        if self.remat is not None and self.remat not in REMAT:
+            raise ValueError(f"{where}: remat={self.remat!r} is none of {', '.join(REMAT)}")
+        if isinstance(self.model, dict):
+            if self.step is gradient_step:
+                raise ValueError(f"{where} trains several models: give it its own step=(parts, states, batch, key) -> ...")
+            for field_name in ("optimizer", "objective", "trainable"):
+                value = getattr(self, field_name)
+                if isinstance(value, dict) and set(value) != set(self.model):
+                    raise ValueError(f"{where}: {field_name} is of {', '.join(value)}, but the models are {', '.join(self.model)}")
+        elif self.step is gradient_step and self.objective is None:
+            raise ValueError(f"{where}: objective is None; only a stage with a step of its own needs none")
+        evaluation = self.evaluate
+        if evaluation is not None:
+            if evaluation.batches < 1 or (evaluation.every is not None and evaluation.every < 1):
+                raise ValueError(f"{where}: evaluate has batches={evaluation.batches}, every={evaluation.every}; at least 1 each")
+            if evaluation.ema and self.ema is None:
+                raise ValueError(f"{where}: evaluate.ema needs ema=decay on the stage")
+            if evaluation.objective is None and (isinstance(self.model, dict) or self.objective is None):
+                raise ValueError(f"{where}: evaluate.objective is None, and the stage has no single objective to stand in")
+
+
+def check_name(name: str) -> None:
+    """A stage's name is also its path in the workdir.
+
+    Raises:
+      ValueError: it could not be one.
+    """
+    if not re.fullmatch(r"[\w.+=@ -]+(/[\w.+=@ -]+)*", name) or any(part.strip(" .") == "" for part in name.split("/")):
+        raise ValueError(f"stage {name!r}: a name is words joined by single slashes, such as large/fpi")

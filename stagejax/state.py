@@ -41,13 +41,16 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
     """What of each leaf is trained: a tree of True, False or slices of the leading `layers` axis.
 
     Raises:
-      ValueError: rows of a leaf that has no `layers` axis, an empty slice, or nothing trained at all.
+      ValueError: something else than True, False or a slice; rows of a leaf that has no `layers` axis; an empty slice; or
+        nothing trained at all.
     """
 
     def chosen(path: Any, leaf_axes: Axes, leaf: Any) -> Selected:
         what = trainable(path_name(path), leaf_axes)
         if isinstance(what, bool):
             return what
+        if not isinstance(what, slice):
+            raise ValueError(f"trainable says {what!r} of {path_name(path)!r}: return True, False or a slice of its layers")
         if leaf_axes.names[:1] != ("layers",):
             raise ValueError(f"trainable chose rows {what} of {path_name(path)!r}, which has no leading `layers` axis: {leaf_axes}")
         start, stop, stride = what.indices(leaf.shape[0])

@@ -1,7 +1,7 @@
 """The folder of a run: which stage is stored where, who may write, and what may not be overwritten.
 
     workdir/
-      run.json               the experiment that owns this folder
+      run.json               the experiment that owns this folder, and its store where that lies elsewhere
       lock                   held while a process runs here
       stages/<name>.json     the fingerprint and declaration that each name stands for
       store/<fingerprint>/   declaration.json, metrics.jsonl, steps/<k>/ (checkpoints), result.json (once finished)
@@ -58,22 +58,24 @@ class Workdir:
     def claim(self, name: str, kind: str, declaration: Json) -> Entry:
         """The entry of a named stage, new or old.
 
+        A name whose stage was begun here but saved nothing yet may be given another declaration.
+
         Raises:
           WorkdirError: the name stands for another declaration here; the error lists the differences.
         """
         mark = fingerprint(declaration)
         page = self.path / "stages" / f"{name}.json"
-        if page.exists():
-            known = checkpoint.read_json(page)
-            if known["fingerprint"] != mark:
+        known = checkpoint.read_json(page) if page.exists() else None
+        if known is None or known["fingerprint"] != mark:
+            if known is not None and self._holds(known["fingerprint"]):
                 lines = difference(known["declaration"], declaration) or ["its parents' results changed"]
                 raise WorkdirError(
                     f"{kind} {name!r} in {self.path} was run under another declaration:\n  "
                     + "\n  ".join(lines[:20])
                     + f"\nIts results are kept. Use a new --workdir, undo the change, or delete {page} to run it anew."
                 )
-        elif jax.process_index() == 0:
-            checkpoint.write_json(page, {"kind": kind, "fingerprint": mark, "declaration": declaration})
+            if jax.process_index() == 0:
+                checkpoint.write_json(page, {"kind": kind, "fingerprint": mark, "declaration": declaration})
         for store in self.stores[1:]:
             if (store / mark / "result.json").exists() and not (self.stores[0] / mark / "result.json").exists():
                 return Entry(store / mark, mark)
@@ -81,6 +83,11 @@ class Workdir:
         if jax.process_index() == 0 and not (entry.path / "declaration.json").exists():
             checkpoint.write_json(entry.path / "declaration.json", declaration)
         return entry
+
+    def _holds(self, mark: str) -> bool:
+        """Whether anything was saved under a fingerprint."""
+        entries = [Entry(store / mark, mark) for store in self.stores]
+        return any(entry.result is not None or checkpoint.steps(entry.steps) for entry in entries)
 
     def find(self, name: str) -> Entry:
         """The entry of a stage that was begun here.
@@ -97,23 +104,62 @@ class Workdir:
         return Entry(found[0] if found else self.stores[0] / mark, mark)
 
 
-def open_workdir(path: Path, experiment: str, stores: tuple[Path, ...] = ()) -> Workdir:
+def open_workdir(path: Path, experiment: str, store: Path | None = None, others: tuple[Path, ...] = ()) -> Workdir:
     """Make or reopen the folder of a run.
 
+    Args:
+      path: the folder.
+      experiment: who owns it.
+      store: where results are kept, if not in the workdir itself; a reopened workdir remembers it.
+      others: stores in which finished stages are looked for as well.
+
     Raises:
-      WorkdirError: the folder belongs to another experiment, or holds other files.
-      CheckpointError: it cannot be written.
+      WorkdirError: the folder belongs to another experiment, has another store, or cannot be written to.
+    """
+    page = path / "run.json"
+    known = checkpoint.read_json(page) if page.exists() else None
+    if known is not None:
+        check_owner(path, experiment)
+        if store is not None and known["store"] != str(store):
+            there = known["store"] or path / "store"
+            raise WorkdirError(f"{path} keeps its results in {there}, not in {store}. Leave --store out, or use another --workdir.")
+        store = Path(known["store"]) if known["store"] else None
+    elif jax.process_index() == 0:
+        checkpoint.write_json(page, {"experiment": experiment, "store": None if store is None else str(store)})
+    return Workdir(path, (store or path / "store", *others))
+
+
+def check_owner(path: Path, experiment: str) -> None:
+    """Whether a folder is this experiment's, or may become it. Touches nothing.
+
+    Raises:
+      WorkdirError: it belongs to another experiment, or holds other files.
     """
     page = path / "run.json"
     if page.exists():
         owner = checkpoint.read_json(page)["experiment"]
         if owner != experiment:
             raise WorkdirError(f"{path} is the workdir of experiment {owner!r}, not of {experiment!r}. Use another --workdir.")
-    elif path.exists() and any(entry.name != "lock" for entry in path.iterdir()):
+    elif path.exists() and (not path.is_dir() or any(not _ours(entry.name) for entry in path.iterdir())):
         raise WorkdirError(f"{path} holds files that are no run of stagejax. Use an empty or a new --workdir.")
-    elif jax.process_index() == 0:
-        checkpoint.write_json(page, {"experiment": experiment})
-    return Workdir(path, stores or (path / "store",))
+
+
+def reopen_workdir(path: Path) -> Workdir:
+    """The folder of another run, to read from.
+
+    Raises:
+      WorkdirError: it is no workdir.
+    """
+    page = path / "run.json"
+    if not page.exists():
+        raise WorkdirError(f"{path} is not the workdir of a run: it has no run.json")
+    known = checkpoint.read_json(page)
+    return Workdir(path, (Path(known["store"]) if known["store"] else path / "store",))
+
+
+def _ours(name: str) -> bool:
+    """What a process that was killed at its very start may leave in a new workdir."""
+    return name == "lock" or (name.startswith(".run.json.") and name.endswith(".tmp"))
 
 
 @contextlib.contextmanager
