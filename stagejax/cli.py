@@ -197,7 +197,7 @@ def command_show(options: argparse.Namespace, rest: list[str]) -> int:
         return 0
     print(f"Last committed result: preset {result['preset']}, commit {result['commit']}")
     table("claims", ("claim", "paper", "ours", "verdict"), [
-        (c["statement"], str(c["paper"]), str(c["measured"]), c["verdict"]) for c in result["claims"]
+        (c["statement"], c["paper"], c["shown"], c["verdict"]) for c in result["claims"]
     ])  # fmt: skip
     return 0
 
@@ -307,7 +307,7 @@ def command_report(options: argparse.Namespace, rest: list[str]) -> int:
     report = read_json(page)
     print(f"{report['experiment']}, preset {report['preset']}, commit {report['commit']}")
     table("claims", ("claim", "paper", "ours", "margin", "verdict"), [
-        tuple(str(c[k]) for k in ("statement", "paper", "measured", "margin", "verdict")) for c in report["claims"]
+        tuple(c[k] for k in ("statement", "paper", "shown", "margin", "verdict")) for c in report["claims"]
     ])  # fmt: skip
     print(f"report: {options.workdir / 'report.html'}")
     return 0

@@ -163,13 +163,11 @@ class _Book:
         self.pending: deque[tuple[int, Metrics]] = deque()
         self.began = time.monotonic()
         self.eval_flops = self.past.cost.eval_flops
-        self.flops = [self.past.cost.flops]  # after step past.step, past.step + 1, ...
+        ahead = self.program.every_step_flops()[self.past.step :]
+        self.flops = self.past.cost.flops + np.concatenate([[0.0], np.cumsum(ahead)])  # after past.step, past.step + 1, ...
 
     def add(self, k: int, metrics: Metrics) -> None:
         self.pending.append((k, metrics))
-        stage = self.program.stage
-        own = self.program.step_flops() if stage.step_flops is None else stage.step_flops(k - 1)
-        self.flops.append(self.flops[-1] + own)
 
     def settle(self, ahead: int) -> None:
         """Wait for all but the last `ahead` steps, and write them down."""
@@ -195,7 +193,7 @@ class _Book:
         evaluation = self.program.stage.evaluate
         assert evaluation is not None
         self.eval_flops += evaluation.batches * self.program.score_flops()
-        flops = self.flops[k - self.past.step]
+        flops = float(self.flops[k - self.past.step])
         row = {"step": k, "flops": flops, "tokens": k * self.program.stage.data.tokens, **metrics}
         self.history.evals.append(row)
         self.observe(k, History.shown(row))
@@ -204,7 +202,7 @@ class _Book:
         data, past = self.program.stage.data, self.past.cost
         cost = replace(
             past,
-            flops=self.flops[k - self.past.step],
+            flops=float(self.flops[k - self.past.step]),
             eval_flops=self.eval_flops,
             tokens=k * data.tokens,
             samples=k * data.samples,

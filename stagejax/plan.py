@@ -87,8 +87,7 @@ class Plan:
         rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
         states = program.state if isinstance(program.state, dict) else {"": program.state}
-        varying = stage.step_flops
-        flops = program.step_flops() * stage.steps if varying is None else sum(varying(k) for k in range(stage.steps))
+        flops = float(program.every_step_flops().sum())
         evaluation = stage.evaluate
         evaluations = 0
         if evaluation is not None:
@@ -99,7 +98,7 @@ class Plan:
             parameters=sum(count(s.params) for s in states.values()),
             trained=(stage.seeds or 1) * sum(count(_trained(part)) for part in parts.values()),
             steps=stage.steps,
-            flops=float(flops),
+            flops=flops,
             eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation else 0.0,
             tokens=stage.steps * stage.data.tokens,
             bytes_per_device=Bytes(

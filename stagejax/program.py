@@ -59,6 +59,13 @@ class Program:
 
         return self._once("step_flops", number)
 
+    def every_step_flops(self) -> np.ndarray:
+        """FLOPs of each step of the stage in order, also where they vary."""
+        varying, steps = self.stage.step_flops, self.stage.steps
+        if varying is None:
+            return np.full(steps, self.step_flops(), np.float64)
+        return np.asarray(varying(np.arange(steps)), np.float64)
+
     def score_flops(self) -> int:
         """FLOPs of scoring one evaluation batch."""
         score, evaluation = self.score, self.stage.evaluate
@@ -132,7 +139,7 @@ def _seeds(stage: Stage) -> np.ndarray:
 
 
 @jax.jit
-def _keys(seeds: jax.Array, generation: int, purpose: int) -> jax.Array:
+def _keys(seeds: jax.Array, generation: jax.Array, purpose: jax.Array) -> jax.Array:
     keys = jax.random.key(seeds) if seeds.ndim == 0 else jax.vmap(jax.random.key)(seeds)
     fold = jax.random.fold_in if seeds.ndim == 0 else jax.vmap(jax.random.fold_in, (0, None))
     return fold(fold(keys, generation), purpose)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ REMAT = (
 )
 
 
+@runtime_checkable
 class ModelConfig(Protocol):
     """What a stage needs of a model: how to build it, and the sizes of its named axes."""
 
@@ -45,6 +46,7 @@ class ModelConfig(Protocol):
     def sizes(self) -> dict[str, int]: ...
 
 
+@runtime_checkable
 class BatchIterator(Protocol):
     """Batches in order; `position` says where the next one is."""
 
@@ -57,6 +59,7 @@ class BatchIterator(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
 class Data(Protocol):
     """Batches by position: batch k is a pure function of the declaration and k."""
 
@@ -211,7 +214,7 @@ class Stage:
     precision: Precision = Precision()
     remat: str | None = None  # one of REMAT
     ema: float | None = None  # decay of the averaged parameters
-    step_flops: Callable[[int], float] | None = None  # of step k, where the step's cost varies; None: counted
+    step_flops: Callable[[Any], Any] | None = None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
     save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
     keep: int | None = field(default=2, metadata=UNDECLARED)  # saves kept; None: all
 

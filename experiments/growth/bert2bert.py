@@ -86,8 +86,8 @@ def preset(name: str) -> Config:
     if name == "smoke":
         return replace(
             laptop,
-            small=Size(layers=1, embed=16, heads=1, mlp=32),
-            large=Size(layers=2, embed=32, heads=2, mlp=64),
+            small=Size(layers=2, embed=16, heads=1, mlp=32),
+            large=Size(layers=3, embed=32, heads=2, mlp=64),
             uneven=None,
             source=Stdlib(limit=300_000),
             vocab=300,
@@ -98,6 +98,7 @@ def preset(name: str) -> Config:
             evaluate_every=10,
             evaluate_batches=2,
             sub_share=0.1,
+            scan=True,
         )
     if name == "pod":
         return replace(
@@ -339,13 +340,13 @@ class SubModel:
 
 @dataclass(frozen=True)
 class DrawnFlops:
-    """FLOPs of step k, by the depth that it draws."""
+    """FLOPs of steps, by the depths that they draw."""
 
     step: SubModelStep
     flops: tuple[int, ...]  # by depth
 
-    def __call__(self, k: int) -> float:
-        return float(self.flops[int(self.step.depth_index(k))])
+    def __call__(self, steps: np.ndarray) -> np.ndarray:
+        return np.asarray(self.flops)[np.asarray(jax.jit(jax.vmap(self.step.depth_index))(steps))]
 
 
 def sub_model_stage(cfg: Config, name: str, seed: int) -> Stage:
@@ -376,7 +377,7 @@ def _put(leaf: Any, chosen: Selected, new: Any) -> Any:
 def report(cfg: Config, arms: dict[str, dict[int, Arm]], kept: dict[str, Any]) -> Report:
     """Savings in FLOPs at the final loss of scratch, without and with the source, and the claims judged on them."""
     named = [
-        replace(arm, name=label if seed == cfg.seeds[0] else f"{label}, seed {seed}")
+        replace(arm, name=label if seed == cfg.seeds[0] else f"{label}, seed {seed}", group=label)
         for label, by_seed in arms.items()
         for seed, arm in by_seed.items()
     ]

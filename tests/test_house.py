@@ -1,0 +1,73 @@
+"""The rules of the house: who may import whom, how long a file may be, and what an import may load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = sorted((ROOT / "stagejax").rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
+
+#: What the files of a folder may import from stagejax, beside their own folder.
+MAY_IMPORT = {
+    "models": {"axes"},
+    "objectives": set(),
+    "data": {"checkpoint", "declare"},
+    "growth": {"axes", "state", "declare", "stage"},
+    "transforms": {"axes", "state"},
+    "report": {"ledger", "checkpoint", "declare"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules named in the import statements of a file, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_folder_imports_only_what_it_may_know(folder: str) -> None:
+    allowed = MAY_IMPORT[folder] | {folder}
+    for path in sorted((ROOT / "stagejax" / folder).rglob("*.py")):
+        rooms = {name.split(".")[1] for name in imported(path) if name.startswith("stagejax.")}
+        assert rooms <= allowed, f"{path.relative_to(ROOT)} imports stagejax.{', stagejax.'.join(rooms - allowed)}"
+
+
+def test_the_library_knows_no_experiment() -> None:
+    for path in LIBRARY:
+        if path.name != "experiment.py":
+            assert not any(name.split(".")[0] == "experiments" for name in imported(path)), path
+
+
+def test_experiments_do_not_import_each_other() -> None:
+    for path in EXPERIMENTS:
+        others = {name for name in imported(path) if name.startswith("experiments.")}
+        assert not others, f"{path.relative_to(ROOT)} imports {others}"
+
+
+def test_no_file_is_longer_than_a_reader_can_bear() -> None:
+    for path in LIBRARY + EXPERIMENTS:
+        lines = path.read_text(encoding="utf-8").count("\n")
+        assert lines <= 500, f"{path.relative_to(ROOT)} has {lines} lines: split it by its nouns"
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import stagejax, sys; print([m for m in sys.argv[1:] if m in sys.modules])"
+    heavy = ["tensorflow_datasets", "sklearn", "scipy.optimize", "matplotlib", "tokenizers", "grain", "orbax", "tyro", "torch"]
+    found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_public_names_exist() -> None:
+    import stagejax
+
+    assert all(hasattr(stagejax, name) for name in stagejax.__all__)
+    assert stagejax.__all__ == sorted(stagejax.__all__)
