@@ -68,11 +68,11 @@ class Gather:
         """`x` with dimension `dim` mapped; `layers_dim` is where a map of several layers finds them."""
         if self.identity:
             return x
-        return _weigh(self._gather(x, dim, layers_dim), _spread(self.weight, x.ndim, dim, layers_dim))
+        return _weigh(self._gather(x, dim, layers_dim), spread(self.weight, x.ndim, dim, layers_dim))
 
     def _gather(self, x: jax.Array, dim: int, layers_dim: int | None) -> jax.Array:
         if self.layers is not None:
-            index = _spread(self.index, x.ndim, dim, layers_dim)
+            index = spread(self.index, x.ndim, dim, layers_dim)
             return jnp.take_along_axis(x, jnp.asarray(index, jnp.int32), axis=dim, mode="clip")
         copies = self.new // self.old
         if copies > 1 and np.array_equal(self.index, np.repeat(np.arange(self.old), copies)):
@@ -224,7 +224,7 @@ class Dense:
 Linear = Gather | Dense
 
 
-def _spread(values: np.ndarray, ndim: int, dim: int, layers_dim: int | None) -> np.ndarray:
+def spread(values: np.ndarray, ndim: int, dim: int, layers_dim: int | None) -> np.ndarray:
     """(new,) or (layers, new) reshaped so that it broadcasts against an array with these dimensions."""
     shape = [1] * ndim
     shape[dim] = values.shape[-1]

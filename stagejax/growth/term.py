@@ -97,7 +97,7 @@ def grow_leaf(
         value = _mixed(known[cached], term.coefficient)
         if term.region:
             before = jnp.zeros_like(value) if total is None else total
-            value = jnp.where(jnp.asarray(_mask(term.region, axes)), value, before)
+            value = jnp.where(jnp.asarray(region_mask(term.region, axes)), value, before)
         elif total is not None:
             value = total | value if value.dtype == bool else total + value
         total = value
@@ -124,7 +124,7 @@ def _mixed(x: jax.Array, coefficient: float | jax.Array) -> jax.Array:
     return (x * coefficient).astype(x.dtype)
 
 
-def _mask(region: Mapping[str, np.ndarray], axes: Axes) -> np.ndarray:
+def region_mask(region: Mapping[str, np.ndarray], axes: Axes) -> np.ndarray:
     inside = np.ones((1,) * len(axes.names), bool)
     for dim, name in enumerate(axes.names):
         if base(name) in region:

@@ -51,37 +51,40 @@ def grow(
         )
 
     def program(sources: Mapping[str, Tree], key: jax.Array | None) -> Tree:
-        fresh = {"init": initial(growth, key)} if "init" in needed else {}
-        return grow_tree(growth, growth.terms, {**sources, **fresh}, view)
+        trees = {**sources, "init": initial(growth, key)} if "init" in needed else sources
+        leaves = {name: by_path(tree) for name, tree in trees.items()}
+
+        def one(path: Any, _: jax.Array) -> jax.Array:
+            where = path_name(path)
+            own = {name: tree[where] for name, tree in leaves.items() if where in tree}
+            return grow_one(growth, growth.terms, where, own, view)
+
+        return jax.tree_util.tree_map_with_path(one, sources["small"])
 
     return jax.jit(program, out_shardings=shardings)(sources, key)
 
 
-def grow_tree(growth: Growth, terms: Sequence[Term], sources: Mapping[str, Tree], view: View) -> Tree:
-    """The sum of terms, leaf by leaf, as a pure function. Leaves that `small` lacks are lacking in the result.
+def grow_one(
+    growth: Growth, terms: Sequence[Term], where: str, sources: Mapping[str, jax.Array], view: View
+) -> jax.Array:
+    """The grown value of the one leaf at path `where`, as a pure function of this leaf of each source.
 
     Raises:
-      GrowthError: a leaf of `small` is not one of the old model, or a term's source lacks a leaf.
+      GrowthError: the leaf is not one of the old model, or a term's source lacks it.
     """
-    leaves = {name: by_path(tree) for name, tree in sources.items()}
-
-    def one(path: Any, x: jax.Array) -> jax.Array:
-        where = path_name(path)
-        axes_before, shape = growth.source.get(where, (None, None))
-        if axes_before is None or x.shape != shape:
-            raise GrowthError(
-                f"{growth.operator}: {where!r} is {x.shape} in the tree to grow, but {shape or 'absent'} in the model "
-                f"before, {growth.old}. Grow the tree of that model."
-            )
-        axes, _ = growth.target[where]
-        own = {}
-        for term in terms:
-            if term.concerns(axes) and where not in leaves[term.source]:
-                raise GrowthError(f"{growth.operator}: source {term.source!r} has no leaf {where!r}")
-            own[term.source] = (leaves[term.source][where], axes_before if term.source == "small" else axes)
-        return grow_leaf(terms, own, axes, view).astype(x.dtype)
-
-    return jax.tree_util.tree_map_with_path(one, sources["small"])
+    small = sources["small"]
+    axes_before, shape = growth.source.get(where, (None, None))
+    if axes_before is None or small.shape != shape:
+        raise GrowthError(
+            f"{growth.operator}: {where!r} is {small.shape} in the tree to grow, but {shape or 'absent'} in the model "
+            f"before, {growth.old}. Grow the tree of that model."
+        )
+    axes, _ = growth.target[where]
+    lacking = sorted({term.source for term in terms if term.concerns(axes)} - set(sources))
+    if lacking:
+        raise GrowthError(f"{growth.operator} needs {where!r} also of {lacking}, which have no such leaf")
+    own = {name: (leaf, axes_before if name == "small" else axes) for name, leaf in sources.items()}
+    return grow_leaf(terms, own, axes, view).astype(small.dtype)
 
 
 def initial(growth: Growth, key: jax.Array) -> Tree:

@@ -1,0 +1,114 @@
+"""The optimizer's moments across a growth: reset, copied by index, or moved exactly as gradients move.
+
+If a growth keeps the function and its copies are symmetric, gradients move by the dual maps D = A (AᵀA)⁻¹. So
+
+    first moments  m ← D m        second moments  v ← (D∘D) v        step counts stay,
+
+and with the factors of `factors` the large model then follows the small one exactly, step for step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stagejax.growth.apply import grow_one
+from stagejax.growth.operator import Growth, GrowthError, Tree
+from stagejax.growth.term import by_dual, by_index, by_squared_dual
+
+Rule = Literal["reset", "copy", "dual"]
+
+#: For each optimizer state, its fields that hold one value per parameter, and the power of the gradient they average.
+POWERS: Mapping[type, Mapping[str, int]] = {
+    optax.ScaleByAdamState: {"mu": 1, "nu": 2},
+    optax.ScaleByAmsgradState: {"mu": 1, "nu": 2, "nu_max": 2},
+    optax.ScaleByBeliefState: {"mu": 1, "nu": 2},
+    optax.ScaleByLionState: {"mu": 1},
+    optax.ScaleByRmsState: {"nu": 2},
+    optax.ScaleByRssState: {"sum_of_squares": 2},
+    optax.ScaleByRStdDevState: {"mu": 1, "nu": 2},
+    optax.TraceState: {"trace": 1},
+    optax.EmaState: {"ema": 1},
+    optax.MultiStepsState: {"acc_grads": 1},
+}
+
+
+def grow_moments(
+    growth: Growth, tx: optax.GradientTransformation, state: Tree, rule: Rule = "dual", *, shardings: Tree = None
+) -> Tree:
+    """The optimizer state of the grown model, for any chain of optax transformations, in one program.
+
+    Args:
+      growth: the operator and the two configurations.
+      tx: the transformation whose state it is.
+      state: of the small model; parameters that were frozen may be lacking.
+      rule: `dual` moves moments as gradients move, `copy` copies them by index like statistics of units; both
+        keep step counts. `reset` makes everything zero.
+      shardings: of the result, as a tree; None leaves them to the compiler.
+
+    Raises:
+      GrowthError: the state holds values per parameter of which it is not known whether they average gradients or their
+        squares, the operator mixes in another tree, or a leaf has the shape of another model.
+      ValueError: an unknown rule.
+    """
+    if rule not in get_args(Rule):
+        raise ValueError(f"moments={rule!r} is unknown: choose one of {get_args(Rule)}")
+    others = {term.source for term in growth.moment_terms} - {"small", "init"}
+    if others and rule != "reset":
+        raise GrowthError(
+            f"{growth.operator} mixes in {sorted(others)}, whose moments are not at hand: use moments='reset'"
+        )
+
+    def program(state: Tree) -> Tree:
+        marked = optax.tree_map_params(tx, lambda x: x if _masked(x) else _Moment(x), state, is_leaf=_masked)
+        return _walk(growth, rule, marked, None, ())
+
+    return jax.jit(program, out_shardings=shardings)(state)
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """A leaf of an optimizer state that belongs to a parameter."""
+
+    value: jax.Array
+
+
+def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str] | None, path: tuple[str, ...]) -> Any:
+    """`node` grown. `owner` is the type and field of the state it lies in, `path` that of its parameter."""
+    if isinstance(node, _Moment):
+        return _moved(growth, rule, node.value, owner, "/".join(path))
+    if isinstance(node, dict):
+        return {key: _walk(growth, rule, child, owner, (*path, str(key))) for key, child in node.items()}
+    if isinstance(node, tuple) and hasattr(node, "_fields"):
+        children = zip(node._fields, node, strict=True)
+        return type(node)(*(_walk(growth, rule, child, (type(node), name), ()) for name, child in children))
+    children, structure = jax.tree.flatten(node, is_leaf=lambda x: x is not node)
+    if jax.tree_util.treedef_is_leaf(structure):
+        counts = jnp.issubdtype(jnp.result_type(node), jnp.integer)
+        return jnp.zeros_like(node) if rule == "reset" and counts else node
+    return structure.unflatten([_walk(growth, rule, child, (type(node), ""), ()) for child in children])
+
+
+def _moved(growth: Growth, rule: Rule, x: jax.Array, owner: tuple[type, str] | None, where: str) -> jax.Array:
+    state, name = owner or (type(None), "")
+    power = POWERS.get(state, {}).get(name)
+    if power is None and rule != "copy":
+        raise GrowthError(
+            f"moments={rule!r}: the optimizer state {state.__name__} keeps {name or 'values'} for {where!r}, and it is "
+            "not known which power of the gradient they average. Use moments='copy', or enter the state in "
+            "stagejax.growth.moments.POWERS."
+        )
+    zeros = jnp.zeros(growth.target[where][1] if where in growth.target else (), x.dtype)
+    if rule == "reset":
+        return zeros
+    view = by_index if rule == "copy" else by_dual if power == 1 else by_squared_dual
+    return grow_one(growth, growth.moment_terms, where, {"small": x, "init": zeros}, view)
+
+
+def _masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)

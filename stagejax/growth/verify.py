@@ -1,0 +1,194 @@
+"""The receipt of a growth: what it changed, and, measured on a probe batch, what that did to the function."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from stagejax.axes import Axes
+from stagejax.declare import Json, declare
+from stagejax.growth.operator import Growth, Tree, by_path
+from stagejax.growth.term import LAYERS, base
+
+#: (model, batch, key) -> (loss, metrics), with key None in evaluation.
+Objective = Callable[[Any, Any, Any], tuple[jax.Array, Any]]
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """How alike the gradients of new units are to those of the units they copy; identical copies never learn apart."""
+
+    cosine: float  # largest, of new unit and its source
+    difference: float  # smallest, relative to the source's gradient
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a growth did. The measured part is None until it is measured."""
+
+    operator: Json  # its declaration
+    sizes_before: dict[str, int]  # of the named axes
+    sizes_after: dict[str, int]
+    parameters_before: int
+    parameters_after: int
+    eps_before: float | None  # of the norms
+    eps_after: float | None
+    moments: str  # what happened to the optimizer's moments
+    logit_change: float | None = None  # largest, absolute
+    logit_change_relative: float | None = None  # to the largest logit
+    loss_before: float | None = None
+    loss_after: float | None = None
+    symmetry: dict[str, Symmetry] | None = None  # by grown axis
+
+    def to_json(self) -> Json:
+        """The receipt as JSON; what is not a finite number is None."""
+        fields = dataclasses.asdict(self)
+        return jax.tree.map(lambda x: None if isinstance(x, float) and not math.isfinite(x) else x, fields)
+
+
+def receipt_of(growth: Growth, moments: str = "reset") -> Receipt:
+    """The part of the receipt that needs no arrays; `moments` is the rule of `grow_moments`.
+
+    Raises:
+      GrowthError: the operator cannot grow this pair of models.
+    """
+    _ = growth.terms
+    described = {
+        "reset": "reset: zeros, and counts from 0",
+        "copy": "copied by index, counts kept",
+        "dual": "moved by the dual maps as gradients move, counts kept",
+    }
+    return Receipt(
+        operator=declare(growth.operator),
+        sizes_before=dict(growth.old.sizes()),
+        sizes_after=dict(growth.config.sizes()),
+        parameters_before=sum(math.prod(shape) for _, shape in growth.source.values()),
+        parameters_after=sum(math.prod(shape) for _, shape in growth.target.values()),
+        eps_before=getattr(growth.old, "norm_eps", None),
+        eps_after=getattr(growth.config, "norm_eps", None),
+        moments=described[moments],
+    )
+
+
+def verify_growth(
+    growth: Growth,
+    small: Tree,
+    large: Tree,
+    moments: str,
+    objective: Objective,
+    batch: Mapping[str, Any],
+    *,
+    rest: Tree = None,
+) -> Receipt:
+    """The whole receipt: change of the logits and of the loss, and the symmetry of new units' gradients.
+
+    Args:
+      growth: the operator and the two configurations.
+      small, large: the parameters before and after.
+      moments: what was done to the optimizer's moments, as in `grow_moments`.
+      objective: (model, batch, key) -> (loss, metrics). Logits are what it gets from calling the model; if it only calls
+        methods of the model, their change is not measured.
+      batch: the probe.
+      rest: the variables of both models that are not parameters.
+
+    Raises:
+      GrowthError: the operator cannot grow this pair of models.
+    """
+    receipt = receipt_of(growth, moments)
+    partners = {axis: pair for axis in _grown_axes(growth) if (pair := _partners(growth, axis))[1].any()}
+
+    def program(small: Tree, large: Tree, rest: Tree, batch: Mapping[str, Any]) -> dict[str, Any]:
+        loss_before, before = _run(growth.old, small, rest, objective, batch)
+        whole = jax.value_and_grad(lambda p: _run(growth.config, p, rest, objective, batch), has_aux=True)
+        (loss_after, after), grads = whole(large)
+        values = {"loss_before": loss_before, "loss_after": loss_after}
+        if before is not None and after is not None and before.shape == after.shape:
+            change = jnp.max(jnp.abs(after - before))
+            values |= {"logit_change": change, "logit_change_relative": change / jnp.max(jnp.abs(before))}
+        leaves = by_path(grads)
+        pairs = {axis: _symmetry(growth, leaves, axis, *pair) for axis, pair in partners.items()}
+        return values | {"symmetry": pairs}
+
+    measured = jax.device_get(jax.jit(program)(small, large, rest or {}, dict(batch)))
+    symmetry = {a: Symmetry(float(c), float(d)) for a, (c, d) in measured.pop("symmetry").items()}
+    numbers = {name: float(value) for name, value in measured.items()}
+    return dataclasses.replace(receipt, symmetry=symmetry, **numbers)
+
+
+class _Recorder:
+    """Stands for a model while an objective calls it, and keeps what the calls returned."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.outputs: list[Any] = []
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        self.outputs.append(self.model(*args, **options))
+        return self.outputs[-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+
+def _run(config: Any, params: Tree, rest: Tree, objective: Objective, batch: Any) -> tuple[jax.Array, Any]:
+    """Loss and logits of one model."""
+    graphdef, _, _ = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    recorder = _Recorder(nnx.merge(graphdef, params, rest))
+    loss, _ = objective(recorder, batch, None)
+    outputs = [x for x in jax.tree.leaves(recorder.outputs) if jnp.issubdtype(jnp.result_type(x), jnp.floating)]
+    return loss, outputs[0] if outputs else None
+
+
+def _grown_axes(growth: Growth) -> list[str]:
+    old, new = growth.sizes
+    return [axis for axis in new if axis != LAYERS and new[axis] > old.get(axis, new[axis])]
+
+
+def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
+    """For every new unit of an axis the first one with the same source, (new,) or (new layers, new); and if there is one."""
+    maps = next(term.maps for term in growth.terms if term.source == "small" and axis in term.maps)
+    index, filled = maps[axis].write.pattern().index, maps[axis].write.pattern().weight != 0
+    rows = [np.unique(row, return_index=True, return_inverse=True) for row in np.atleast_2d(index)]
+    first = np.stack([first[inverse.ravel()] for _, first, inverse in rows]).reshape(index.shape)
+    if index.ndim == 2 and LAYERS in maps:
+        above = maps[LAYERS].stack.pattern().index
+        first, filled = first[above], filled[above]
+    return first, (first != np.arange(index.shape[-1])) & filled
+
+
+def _symmetry(
+    growth: Growth, grads: Mapping[str, jax.Array], axis: str, partner: np.ndarray, new: np.ndarray
+) -> tuple[jax.Array, jax.Array]:
+    """Largest cosine and smallest relative difference of a new unit's gradient and its partner's, over all leaves."""
+    sums: list[jax.Array] = []
+    for where, (axes, _) in growth.target.items():
+        for dim, name in enumerate(axes.names):
+            if base(name) == axis and axes.sides[dim] != "stack":
+                sums.append(_products(grads[where], axes, dim, partner))
+    dot, own, other = jnp.sum(jnp.stack(sums), axis=0)
+    tiny = jnp.finfo(dot.dtype).tiny
+    chosen = np.broadcast_to(new, (1, new.shape[-1])) if new.ndim == 1 else new
+    chosen = jnp.asarray(chosen.any(0))
+    cosine = dot / jnp.maximum(jnp.sqrt(own * other), tiny)
+    difference = jnp.sqrt(jnp.maximum(own - 2 * dot + other, 0) / jnp.maximum(other, tiny))
+    return jnp.max(jnp.where(chosen, cosine, -jnp.inf)), jnp.min(jnp.where(chosen, difference, jnp.inf))
+
+
+def _products(grad: jax.Array, axes: Axes, dim: int, partner: np.ndarray) -> jax.Array:
+    """(3, new): for every unit along `dim`, ⟨g, h⟩, ⟨g, g⟩ and ⟨h, h⟩ of its gradient g and its partner's h."""
+    rest = tuple(d for d in range(grad.ndim) if d != dim)
+    if partner.ndim == 1:
+        other = jnp.take(grad, jnp.asarray(partner, jnp.int32), axis=dim, mode="clip")
+    else:
+        layers = axes.names.index(LAYERS)
+        index = np.expand_dims(partner if layers < dim else partner.T, [d for d in rest if d != layers])
+        other = jnp.take_along_axis(grad, jnp.asarray(index, jnp.int32), axis=dim, mode="clip")
+    return jnp.stack([jnp.sum(x, axis=rest) for x in (grad * other, grad * grad, other * other)])

@@ -1,0 +1,214 @@
+"""Optimizers as declarations: `adamw(3e-4, warmup=100)` is a value; called with a stage's length it is an optax chain.
+
+With `follow`, a growth, every leaf gets the learning rate and eps by which the grown model takes exactly the steps that
+the small one would have taken (see `growth.factors`). That is where a grown run may begin, not where it should stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from stagejax.axes import Axes, is_axes, path_name
+from stagejax.growth.factors import Factors, factors
+from stagejax.growth.operator import Growth
+
+Tree = Any
+Decay = Literal["cosine", "linear", "constant", "wsd"]
+
+
+def reads_an_axis(axes: Axes) -> bool:
+    """Kernels and tables, which read something; norms and biases do not."""
+    return "read" in axes.sides
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimizers declare: the learning rate over a stage, and clipping.
+
+    learning rate(t) = peak · min(1, (t + 1) / warmup), then from peak to `end`: by a half `cosine`, `linear`-ly, not at
+    all (`constant`), or over the last `cooldown` share of the stage only (`wsd`: warm up, stay, decay).
+
+    Raises:
+      ValueError: a field out of range; the error names it.
+    """
+
+    peak: float  # learning rate
+    warmup: int = 0  # steps
+    decay: Decay = "cosine"
+    end: float = 0.0  # learning rate
+    cooldown: float = 0.2  # share of the stage; of wsd
+    clip: float | None = None  # largest global norm of the gradient
+    follow: Growth | None = None  # take the steps of the model before this growth
+
+    def __post_init__(self) -> None:
+        if self.decay not in get_args(Decay):
+            raise ValueError(f"decay={self.decay!r} is unknown: choose one of {get_args(Decay)}")
+        if not self.peak > 0 or not self.end >= 0 or self.warmup < 0:
+            raise ValueError(
+                f"peak={self.peak}, end={self.end}, warmup={self.warmup}: peak must be positive, the others at least 0"
+            )
+        if not 0 < self.cooldown <= 1:
+            raise ValueError(f"cooldown={self.cooldown} must be a share of the stage, in (0, 1]")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"clip={self.clip} must be positive, or None")
+
+    def learning_rate(self, steps: int) -> optax.Schedule:
+        """The learning rate of every step of a stage of `steps` steps.
+
+        Raises:
+          ValueError: the stage is over before the warm-up is.
+
+        >>> rate = adamw(1.0, warmup=2, decay="linear").learning_rate(steps=6)
+        >>> [round(float(rate(step)), 2) for step in range(6)]
+        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+        """
+        after = steps - self.warmup
+        falling = round(self.cooldown * steps) if self.decay == "wsd" else after
+        if steps < 1 or after < 0 or falling > after:
+            cooldown = f" and cooldown={self.cooldown}" if self.decay == "wsd" else ""
+            raise ValueError(
+                f"warmup={self.warmup}{cooldown} do not fit into a stage of {steps} steps: make them shorter"
+            )
+
+        def rate(step: Any) -> jax.Array:
+            done = jnp.clip((step - (steps - falling)) / max(falling, 1), 0.0, 1.0)
+            shape = {"cosine": (1 + jnp.cos(jnp.pi * done)) / 2, "constant": 1.0}.get(self.decay, 1 - done)
+            decayed = self.end + (self.peak - self.end) * shape
+            return jnp.where(step < self.warmup, self.peak * (step + 1) / max(self.warmup, 1), decayed)
+
+        return rate
+
+    def __call__(self, steps: int, axes: Tree) -> optax.GradientTransformation:
+        """The optax chain for a stage of `steps` steps.
+
+        Args:
+          steps: the stage's length.
+          axes: the `Axes` of every trained parameter, as a tree.
+        """
+        known = None if self.follow is None else factors(self.follow, axes)
+        clip = [] if self.clip is None else [_clip(self.clip, known)]
+        return optax.chain(*clip, *self.parts(axes, known), optax.scale_by_learning_rate(self.learning_rate(steps)))
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """What lies between clipping and the learning rate."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its update")
+
+
+@dataclass(frozen=True)
+class adamw(Optimizer):
+    """Adam with decoupled weight decay: update = lr · (m̂ / (√v̂ + eps) + weight_decay · parameter).
+
+    Following a growth: lr · (|A| · m̂ / (√v̂ + |D| · eps) + weight_decay · parameter).
+
+    >>> from stagejax.axes import Axes
+    >>> tx = adamw(1e-3, warmup=10)(steps=100, axes={"kernel": Axes(("embed", "mlp"), ("read", "write"))})
+    >>> sorted(tx.init({"kernel": jnp.zeros((2, 3))})[0].mu)
+    ['kernel']
+    """
+
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """Adam and the decay."""
+        adam = _adam(self.b1, self.b2, self.eps, known)
+        return [_scaled(adam, known and known.lr)] + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+
+
+@dataclass(frozen=True)
+class adam(adamw):
+    """Adam without weight decay."""
+
+    weight_decay: float = 0.0
+
+
+@dataclass(frozen=True)
+class lion(Optimizer):
+    """Lion: the sign of a moving average, with decoupled weight decay. Chen et al. 2023 (arXiv 2302.06675)."""
+
+    b1: float = 0.9
+    b2: float = 0.99
+    weight_decay: float = 0.01
+    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """The sign and the decay."""
+        sign = optax.scale_by_lion(self.b1, self.b2)
+        return [_scaled(sign, known and known.lr)] + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+
+
+@dataclass(frozen=True)
+class sgd(Optimizer):
+    """Stochastic gradient descent, with momentum or without. Following a growth, lr is multiplied by |A| / |D|."""
+
+    momentum: float | None = 0.9
+    nesterov: bool = False
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """The momentum."""
+        trace = optax.identity() if self.momentum is None else optax.trace(self.momentum, self.nesterov)
+        return [_scaled(trace, known and jax.tree.map(lambda a, d: a / d, known.lr, known.eps))]
+
+
+def _adam(b1: float, b2: float, eps: float, known: Factors | None) -> optax.GradientTransformation:
+    """`optax.scale_by_adam`, in which the eps of each leaf may have a factor."""
+    adam = optax.scale_by_adam(b1, b2, eps)
+    if known is None:
+        return adam
+
+    def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
+        _, after = adam.update(updates, state, params)
+        mean = optax.tree.bias_correction(after.mu, b1, after.count)
+        square = optax.tree.bias_correction(after.nu, b2, after.count)
+        scaled = _with(
+            lambda m, v, d: m / (jnp.sqrt(v) + jnp.asarray(d * eps, v.dtype)), mean, square, factor=known.eps
+        )
+        return scaled, after
+
+    return optax.GradientTransformation(adam.init, update)
+
+
+def _scaled(tx: optax.GradientTransformation, factor: Tree) -> optax.GradientTransformation:
+    """A transformation, then every leaf times its factor; the state is the same with factors and without."""
+    if factor is None:
+        return tx
+
+    def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, Any]:
+        updates, state = tx.update(updates, state, params)
+        return _with(lambda x, f: x * jnp.asarray(f, x.dtype), updates, factor=factor), state
+
+    return optax.GradientTransformation(tx.init, update)
+
+
+def _decay(rate: float, decayed: Callable[[Axes], bool], axes: Tree) -> optax.GradientTransformation:
+    mask = jax.tree.map(decayed, axes, is_leaf=is_axes)
+    return optax.add_decayed_weights(rate, mask)
+
+
+def _clip(largest: float, known: Factors | None) -> optax.GradientTransformation:
+    """Clipping by global norm; following a growth, by the norm of the small model's gradient, Σ |A|/|D| g²."""
+    if known is None:
+        return optax.clip_by_global_norm(largest)
+
+    def clip(updates: Tree, _: Tree) -> Tree:
+        ratio = jax.tree.map(lambda a, d: a / d, known.lr, known.eps)
+        squares = _with(lambda g, r: jnp.sum(jnp.asarray(r, g.dtype) * g**2), updates, factor=ratio)
+        norm = jnp.sqrt(sum(jax.tree.leaves(squares)))
+        return jax.tree.map(lambda g: jnp.where(norm < largest, g, g / norm.astype(g.dtype) * largest), updates)
+
+    return optax.stateless(clip)
+
+
+def _with(function: Callable[..., Any], *trees: Tree, factor: Tree) -> Tree:
+    """A function of the leaves at the same path of some trees and of the factors, which may have more leaves."""
+    own = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(factor)}
+    return jax.tree_util.tree_map_with_path(lambda path, *leaves: function(*leaves, own[path_name(path)]), *trees)
