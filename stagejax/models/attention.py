@@ -57,6 +57,8 @@ def attend(
     if segments is not None:
         same = (segments[:, :, None] == segments[:, None, :])[:, None]
         visible = same if visible is None else visible & same
+    if query_BTKGH.dtype == jnp.float64:
+        return _attend_float64(query_BTKGH, key_BSKH, value_BSKH, causal, visible, lengths_B)
     y_BTNH = jax.nn.dot_product_attention(
         query_BTKGH.reshape(B, T, K * G, H),
         key_BSKH,
@@ -67,6 +69,20 @@ def attend(
         implementation=implementation,
     )
     return y_BTNH.reshape(B, T, K, G, H)
+
+
+def _attend_float64(
+    query_BTKGH: Array, key_BSKH: Array, value_BSKH: Array, causal: bool, visible: Array | None, lengths_B: Array | None
+) -> Array:
+    """The same in float64, for checks of exactness: `jax.nn.dot_product_attention` takes every softmax in float32."""
+    T, S, H = query_BTKGH.shape[1], key_BSKH.shape[1], key_BSKH.shape[3]
+    seen = jnp.tril(jnp.ones((T, S), bool)) if causal else jnp.ones((T, S), bool)
+    seen = seen if visible is None else seen & visible
+    seen = seen if lengths_B is None else seen & (jnp.arange(S) < lengths_B[:, None, None, None])
+    scores = jnp.einsum("btkgh,bskh->bkgts", query_BTKGH, key_BSKH) / H**0.5
+    least = jnp.finfo(scores.dtype).min / 2
+    weights = jax.nn.softmax(jnp.where(seen if seen.ndim == 2 else seen[:, :, None], scores, least), axis=-1)
+    return jnp.einsum("bkgts,bskh->btkgh", weights, value_BSKH)
 
 
 class Attention(nnx.Module):
