@@ -128,8 +128,16 @@ def _short(value: Json) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 
+def _is_found_by_name(function: Any) -> bool:
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is function
+
+
 def _declare_function(function: Any, where: str) -> Json:
-    if "<lambda>" in function.__qualname__ or getattr(function, "__closure__", None):
+    closed = getattr(function, "__closure__", None) and not _is_found_by_name(function)  # decorated ones may close over much
+    if "<lambda>" in function.__qualname__ or closed:
         raise NotDeclarable(
             f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning cannot "
             "be written down. Make it a module-level function or a frozen dataclass with __call__."

@@ -34,7 +34,7 @@ class Handover:
 
     params: LeafRule = Action.CARRY  # carry or reset, for each leaf
     moments: Action | str = Action.RESET  # of the optimizer, with their own step counts
-    schedule: Action | str = Action.RESET  # step counts of learning-rate schedules, and the state's step
+    schedule: Action | str = Action.RESET  # the state's step, and all else in the optimizer: step counts of schedules
     rest: Action | str = Action.CARRY  # batch statistics and the like
     ema: Action | str = Action.RESET  # averaged parameters: carry, or start again from the parameters
     data: Action | str = Action.RESET  # position in the data, where both stages read the same data

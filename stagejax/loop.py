@@ -164,7 +164,7 @@ class _Book:
         self.began = time.monotonic()
         self.eval_flops = self.past.cost.eval_flops
         ahead = self.program.every_step_flops()[self.past.step :]
-        self.flops = self.past.cost.flops + np.concatenate([[0.0], np.cumsum(ahead)])  # after past.step, past.step + 1, ...
+        self.flops = np.cumsum([self.past.cost.flops, *ahead])  # after past.step, past.step + 1, ...; bits as if never stopped
 
     def add(self, k: int, metrics: Metrics) -> None:
         self.pending.append((k, metrics))

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import NamedSharding
 
-from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec
+from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec, path_name
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import count_flops
@@ -120,8 +121,13 @@ class Program:
             return cross(self.stage, self.parts, self.init(keys), old)[0]
 
         name = "begin" if old is None else f"begin {fingerprint(declare(self.stage.handover))}"
-        jitted = self._once(name, lambda: jax.jit(first, out_shardings=_shardings(self.state)))
+        jitted = self._once(name, lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only()))
         return jitted(init_keys(self.stage, generation), old), rows
+
+
+def _once_only() -> dict[str, Any] | None:
+    """Compiler options for a program that runs once: on a CPU, optimizing it takes longer than running it."""
+    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def step_keys(stage: Stage, generation: int) -> jax.Array:
@@ -204,8 +210,15 @@ def _part(stage: Stage, name: str | None) -> Part:
 def _fresh(part: Part, key: jax.Array) -> TrainState:
     module = part.config.build(nnx.Rngs(key))
     params = cast(nnx.to_pure_dict(nnx.state(module, nnx.Param)), part.precision.params)
-    opt_state = part.tx.init(split(params, part.selection)[0])
-    return TrainState(jax.numpy.zeros((), "int32"), params, variables(module), opt_state, None if part.ema is None else params)
+    opt_state = part.tx.init(jax.tree.map(lambda x: x.astype(_moment_dtype(x, part)), split(params, part.selection)[0]))
+    return TrainState(jnp.zeros((), "int32"), params, variables(module), opt_state, None if part.ema is None else params)
+
+
+def _moment_dtype(leaf: Any, part: Part) -> Any:
+    """The wider of what the parameter is stored in and what its gradient comes in."""
+    gradients = part.precision.gradients
+    floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return jnp.promote_types(leaf.dtype, gradients) if gradients and floating else leaf.dtype
 
 
 def _score(evaluation: Any, parts: Parts, state: States, batch: Batch) -> Metrics:
@@ -229,15 +242,21 @@ def _state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules
         spec = partition_spec(axes, leaf.shape, mesh, {**DEFAULT_RULES, **rules})
         return NamedSharding(mesh, jax.P(*(None,) * lead, *spec))
 
-    def of_moment(moment: Any, sharding: NamedSharding, leaf: Any) -> NamedSharding:
-        return sharding if moment.shape[lead:] == leaf.shape else everywhere  # factored moments are small
+    def of_moment(path: Any, moment: Any) -> NamedSharding:
+        """That of the parameter whose path ends this one; a factored moment or a count is small, and everywhere."""
+        names = path_name(path).split("/")
+        for i in range(len(names)):
+            sharding, shape = like.get("/".join(names[i:]), (everywhere, None))
+            if moment.shape[lead:] == shape:
+                return sharding
+        return everywhere
 
     params = jax.tree.map(of, part.axes, part.params, is_leaf=is_axes)
+    axes_at = {path_name(path): axes for path, axes in jax.tree_util.tree_leaves_with_path(part.axes, is_leaf=is_axes)}
     trained = jax.eval_shape(lambda p: split(p, part.selection)[0], part.params)
-    like = jax.tree.map(lambda axes, leaf: None if leaf is None else of(axes, leaf), part.axes, trained, is_leaf=is_axes)
-    opt_state = optax.tree_map_params(
-        part.tx, of_moment, shapes.opt_state, like, trained, transform_non_params=lambda _: everywhere
-    )
+    leaves = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(trained)}
+    like = {where: (of(axes_at[where], leaf), leaf.shape) for where, leaf in leaves.items()}
+    opt_state = jax.tree_util.tree_map_with_path(of_moment, shapes.opt_state)
     return TrainState(
         everywhere, params, jax.tree.map(lambda _: everywhere, shapes.rest), opt_state, params if part.ema is not None else None
     )

@@ -279,27 +279,16 @@ def running(
             raise ValueError(f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}")
 
 
-@dataclass(frozen=True)
-class _Spec:
-    """A stand-in for data in the key of a program: only the shapes of its batches matter there."""
-
-    data: Any
-
-    def __post_init__(self) -> None:
-        spec = {k: f"{x.dtype}{list(x.shape)}" for k, x in self.data.spec().items()}
-        object.__setattr__(self, "data", {"spec": spec, "samples": self.data.samples})
-
-    @property
-    def samples(self) -> int:
-        return self.data["samples"]
-
-
 def program_key(stage: Stage) -> str:
     """Stages with the same key run the same compiled code: same models and steps on batches of the same shape."""
-    bare = replace(stage, name="x", data=_Spec(stage.data), handover=type(stage.handover)(), seed=0, step_flops=None)
+
+    def shapes(data: Any) -> Json:
+        return {name: f"{x.dtype}{list(x.shape)}" for name, x in data.spec().items()}
+
+    page = declare(stage, stage.name) | {"data": shapes(stage.data), "handover": None, "seed": None, "step_flops": None}
     if stage.evaluate is not None:
-        bare = replace(bare, evaluate=replace(stage.evaluate, data=_Spec(stage.evaluate.data), every=None, batches=1))
-    return fingerprint(declare(bare, stage.name))
+        page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
+    return fingerprint(page)
 
 
 def declare_train(stage: Stage, start: Any) -> Json:

@@ -89,9 +89,9 @@ class Evaluation:
 class Precision:
     """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is."""
 
-    params: str | None = None  # of the stored parameters and moments
+    params: str | None = None  # of the stored parameters
     compute: str | None = None  # of the parameters that the objective sees
-    gradients: str | None = None  # of the gradients that the optimizer sees
+    gradients: str | None = None  # of the gradients that the optimizer sees; moments have the wider of this and params
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ def gradient_step(part: Part, state: TrainState, batch: Batch, key: jax.Array) -
     (metrics, rest), grads = part.gradients(part, trained, frozen, state.rest, batch, key)
     grads = cast(grads, part.precision.gradients)
     updates, opt_state = part.tx.update(grads, state.opt_state, trained)
+    opt_state = jax.tree.map(_in_dtype, opt_state, state.opt_state)
     params = join(optax.apply_updates(trained, updates), frozen, part.selection)
     ema = average(state.ema, params, part.ema)
     metrics = ratios(metrics) | {"grad_norm": optax.tree.norm(grads)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,15 @@ from stagejax.axes import param
 
 class Net(nnx.Module):
     def __init__(self, config: Toy, rngs: nnx.Rngs) -> None:
-        up, down, blocks = jax.random.split(rngs.params(), 3)
-        normal = jax.random.normal
-        self.up = param(0.5 * normal(up, (config.features, config.embed)), reads=("features",), writes=("embed",))
-        self.blocks = param(
-            0.1 * normal(blocks, (config.layers, config.embed, config.embed)),
-            stack=("layers",), reads=("embed",), writes=("embed_out",),
-        )  # fmt: skip
-        self.down = param(0.5 * normal(down, (config.embed, 1)), reads=("embed",), writes=("classes",))
+        shapes = {
+            "up": (config.features, config.embed), "blocks": (config.layers, config.embed, config.embed), "down": (config.embed, 1)
+        }  # fmt: skip
+        ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
+        drawn = jnp.split(jax.random.normal(rngs.params(), (ends[-1],)), ends[:-1])  # one draw compiles fastest
+        values = {name: x.reshape(shape) for x, (name, shape) in zip(drawn, shapes.items(), strict=True)}
+        self.up = param(0.5 * values["up"], reads=("features",), writes=("embed",))
+        self.blocks = param(0.1 * values["blocks"], stack=("layers",), reads=("embed",), writes=("embed_out",))
+        self.down = param(0.5 * values["down"], reads=("embed",), writes=("classes",))
         self.seen = nnx.BatchStat(jnp.zeros(()))
         self.noise = config.noise
 
