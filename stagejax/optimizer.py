@@ -121,7 +121,9 @@ class adamw(Optimizer):
     def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
         """Adam and the decay."""
         adam = _adam(self.b1, self.b2, self.eps, known)
-        return [_scaled(adam, known and known.lr)] + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+        return [_scaled(adam, known and known.lr)] + (
+            [_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else []
+        )
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,9 @@ class lion(Optimizer):
     def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
         """The sign and the decay."""
         sign = optax.scale_by_lion(self.b1, self.b2)
-        return [_scaled(sign, known and known.lr)] + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+        return [_scaled(sign, known and known.lr)] + (
+            [_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else []
+        )
 
 
 @dataclass(frozen=True)

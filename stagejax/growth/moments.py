@@ -10,12 +10,13 @@ and with the factors of `factors` the large model then follows the small one exa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Sharding
 
 from stagejax.growth.apply import grow_one
 from stagejax.growth.operator import Growth, GrowthError, Tree
@@ -41,14 +42,14 @@ POWERS: Mapping[type, Mapping[str, int]] = {
 def grow_moments(
     growth: Growth, tx: optax.GradientTransformation, state: Tree, rule: Rule = "dual", *, shardings: Tree = None
 ) -> Tree:
-    """The optimizer state of the grown model, for any chain of optax transformations, in one program.
+    """The optimizer state of the grown model, for any chain of optax transformations.
 
     Args:
       growth: the operator and the two configurations.
       tx: the transformation whose state it is.
       state: of the small model; parameters that were frozen may be lacking.
       rule: `dual` moves moments as gradients move, `copy` copies them by index like statistics of units; both
-        keep step counts. `reset` makes everything zero.
+        keep step counts. `reset` makes moments and counts zero.
       shardings: of the result, as a tree; None leaves them to the compiler.
 
     Raises:
@@ -64,38 +65,36 @@ def grow_moments(
             f"{growth.operator} mixes in {sorted(others)}, whose moments are not at hand: use moments='reset'"
         )
 
-    def program(state: Tree) -> Tree:
-        marked = optax.tree_map_params(tx, lambda x: x if _masked(x) else _Moment(x), state, is_leaf=_masked)
-        return _walk(growth, rule, marked, None, ())
-
-    return jax.jit(program, out_shardings=shardings)(state)
+    leaves = jax.tree.map(_Leaf, state, *([] if shardings is None else [shardings]))
+    marked = optax.tree_map_params(tx, lambda x: x if _masked(x) else replace(x, moment=True), leaves, is_leaf=_masked)
+    return _walk(growth, rule, marked, (type(None), ""), ())
 
 
 @dataclass(frozen=True, eq=False)
-class _Moment:
-    """A leaf of an optimizer state that belongs to a parameter."""
+class _Leaf:
+    """A leaf of an optimizer state, where it shall be, and whether it belongs to a parameter."""
 
     value: jax.Array
+    sharding: Sharding | None = None
+    moment: bool = False
 
 
-def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str] | None, path: tuple[str, ...]) -> Any:
+def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str], path: tuple[str, ...]) -> Any:
     """`node` grown. `owner` is the type and field of the state it lies in, `path` that of its parameter."""
-    if isinstance(node, _Moment):
-        return _moved(growth, rule, node.value, owner, "/".join(path))
+    if isinstance(node, _Leaf):
+        return _moved(growth, rule, node, owner, "/".join(path)) if node.moment else _counted(rule, node)
     if isinstance(node, dict):
         return {key: _walk(growth, rule, child, owner, (*path, str(key))) for key, child in node.items()}
     if isinstance(node, tuple) and hasattr(node, "_fields"):
         children = zip(node._fields, node, strict=True)
         return type(node)(*(_walk(growth, rule, child, (type(node), name), ()) for name, child in children))
     children, structure = jax.tree.flatten(node, is_leaf=lambda x: x is not node)
-    if jax.tree_util.treedef_is_leaf(structure):
-        counts = jnp.issubdtype(jnp.result_type(node), jnp.integer)
-        return jnp.zeros_like(node) if rule == "reset" and counts else node
     return structure.unflatten([_walk(growth, rule, child, (type(node), ""), ()) for child in children])
 
 
-def _moved(growth: Growth, rule: Rule, x: jax.Array, owner: tuple[type, str] | None, where: str) -> jax.Array:
-    state, name = owner or (type(None), "")
+def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], where: str) -> jax.Array:
+    """What becomes of the moment of the parameter at `where`."""
+    state, name = owner
     power = POWERS.get(state, {}).get(name)
     if power is None and rule != "copy":
         raise GrowthError(
@@ -103,11 +102,21 @@ def _moved(growth: Growth, rule: Rule, x: jax.Array, owner: tuple[type, str] | N
             "not known which power of the gradient they average. Use moments='copy', or enter the state in "
             "stagejax.growth.moments.POWERS."
         )
-    zeros = jnp.zeros(growth.target[where][1] if where in growth.target else (), x.dtype)
+    if where not in growth.target:
+        raise GrowthError(f"{growth.operator}: the moments' leaf {where!r} is no parameter of {growth.old}")
+    zeros = jnp.zeros(growth.target[where][1], leaf.value.dtype, device=leaf.sharding)
     if rule == "reset":
         return zeros
     view = by_index if rule == "copy" else by_dual if power == 1 else by_squared_dual
-    return grow_one(growth, growth.moment_terms, where, {"small": x, "init": zeros}, view)
+    sources = {"small": leaf.value, "init": zeros}
+    return grow_one(growth, growth.moment_terms, where, sources, view, leaf.sharding)
+
+
+def _counted(rule: Rule, leaf: _Leaf) -> jax.Array:
+    """What becomes of a step count, or of anything else that belongs to no parameter."""
+    counts = jnp.issubdtype(jnp.result_type(leaf.value), jnp.integer)
+    value = jnp.zeros_like(leaf.value) if rule == "reset" and counts else leaf.value
+    return value if leaf.sharding is None else jax.device_put(value, leaf.sharding)
 
 
 def _masked(node: Any) -> bool:

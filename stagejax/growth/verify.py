@@ -94,8 +94,8 @@ def verify_growth(
       growth: the operator and the two configurations.
       small, large: the parameters before and after.
       moments: what was done to the optimizer's moments, as in `grow_moments`.
-      objective: (model, batch, key) -> (loss, metrics). Logits are what it gets from calling the model; if it only calls
-        methods of the model, their change is not measured.
+      objective: (model, batch, key) -> (loss, metrics). Logits are what it gets from calling the model; where it only
+        calls methods of the model, their change is not measured.
       batch: the probe.
       rest: the variables of both models that are not parameters.
 
@@ -153,7 +153,7 @@ def _grown_axes(growth: Growth) -> list[str]:
 
 
 def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
-    """For every new unit of an axis the first one with the same source, (new,) or (new layers, new); and if there is one."""
+    """For every unit of an axis the first with the same source, (new,) or (layers, new); whether it is another."""
     maps = next(term.maps for term in growth.terms if term.source == "small" and axis in term.maps)
     index, filled = maps[axis].write.pattern().index, maps[axis].write.pattern().weight != 0
     rows = [np.unique(row, return_index=True, return_inverse=True) for row in np.atleast_2d(index)]
@@ -167,11 +167,12 @@ def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
 def _symmetry(
     growth: Growth, grads: Mapping[str, jax.Array], axis: str, partner: np.ndarray, new: np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
-    """Largest cosine and smallest relative difference of a new unit's gradient and its partner's, over all leaves."""
+    """Largest cosine and smallest difference of a new unit's gradient and its partner's, in kernels and tables."""
     sums: list[jax.Array] = []
     for where, (axes, _) in growth.target.items():
+        connects = sum(side in ("read", "write") for side in axes.sides) > 1
         for dim, name in enumerate(axes.names):
-            if base(name) == axis and axes.sides[dim] != "stack":
+            if connects and base(name) == axis and axes.sides[dim] != "stack":
                 sums.append(_products(grads[where], axes, dim, partner))
     dot, own, other = jnp.sum(jnp.stack(sums), axis=0)
     tiny = jnp.finfo(dot.dtype).tiny
@@ -179,7 +180,9 @@ def _symmetry(
     chosen = jnp.asarray(chosen.any(0))
     cosine = dot / jnp.maximum(jnp.sqrt(own * other), tiny)
     difference = jnp.sqrt(jnp.maximum(own - 2 * dot + other, 0) / jnp.maximum(other, tiny))
-    return jnp.max(jnp.where(chosen, cosine, -jnp.inf)), jnp.min(jnp.where(chosen, difference, jnp.inf))
+    return jnp.clip(jnp.max(jnp.where(chosen, cosine, -jnp.inf)), -1, 1), jnp.min(
+        jnp.where(chosen, difference, jnp.inf)
+    )
 
 
 def _products(grad: jax.Array, axes: Axes, dim: int, partner: np.ndarray) -> jax.Array:
