@@ -1,0 +1,8 @@
+"""Models: Flax NNX modules whose parameters name their axes. A config is what a stage declares; `build` makes the module."""
+
+from stagejax.models.attention import Attention, attend
+from stagejax.models.cache import Cache
+from stagejax.models.language_model import LanguageModel
+from stagejax.models.transformer import Transformer, bert, gpt, llama
+
+__all__ = ["Attention", "Cache", "LanguageModel", "Transformer", "attend", "bert", "gpt", "llama"]
