@@ -133,7 +133,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
       CheckpointError: it is absent or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again.") from error
