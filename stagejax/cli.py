@@ -320,7 +320,7 @@ def command_params(options: argparse.Namespace, rest: list[str]) -> int:
     from stagejax.program import build
 
     experiment = named(options, rest)
-    plan = Plan.on(options.mesh)
+    plan = Plan.on(options.mesh, price=False)
     experiment.pipeline(plan, config_of(experiment, options.preset, rest, "params"))
     stages = {result.name: result.stage for result in plan.results if result.kind == "train"}
     name = options.stage or list(stages)[-1]

@@ -39,7 +39,7 @@ class Optimizer:
     """
 
     peak: float  # learning rate
-    warmup: int = 0  # steps
+    warmup: int | float = 0  # steps; a fraction such as 0.1 is a share of the stage
     decay: Decay = "cosine"
     end: float = 0.0  # learning rate
     cooldown: float = 0.2  # share of the stage; of wsd
@@ -68,7 +68,8 @@ class Optimizer:
         >>> [round(float(rate(step)), 2) for step in range(6)]
         [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
         """
-        after = steps - self.warmup
+        warmup = round(self.warmup * steps) if isinstance(self.warmup, float) and self.warmup < 1 else int(self.warmup)
+        after = steps - warmup
         falling = round(self.cooldown * steps) if self.decay == "wsd" else after
         if steps < 1 or after < 0 or falling > after:
             cooldown = f" and cooldown={self.cooldown}" if self.decay == "wsd" else ""
@@ -80,7 +81,7 @@ class Optimizer:
             done = jnp.clip((step - (steps - falling)) / max(falling, 1), 0.0, 1.0)
             shape = {"cosine": (1 + jnp.cos(jnp.pi * done)) / 2, "constant": 1.0}.get(self.decay, 1 - done)
             decayed = self.end + (self.peak - self.end) * shape
-            return jnp.where(step < self.warmup, self.peak * (step + 1) / max(self.warmup, 1), decayed)
+            return jnp.where(step < warmup, self.peak * (step + 1) / max(warmup, 1), decayed)
 
         return rate
 

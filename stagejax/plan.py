@@ -66,14 +66,15 @@ class Plan:
 
     mesh: Any
     rules: Rules = field(default_factory=dict)
+    price: bool = True  # count FLOPs and activations, which takes most of the time
     stages: list[Planned] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     _programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
-    def on(cls, mesh: str, rules: Rules | None = None) -> Plan:
+    def on(cls, mesh: str, rules: Rules | None = None, price: bool = True) -> Plan:
         """A plan for a mesh given as text, such as `data=16,fsdp=16`."""
-        return cls(abstract_mesh(mesh), rules or {})
+        return cls(abstract_mesh(mesh), rules or {}, price)
 
     def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
         """Check and price a stage of training; see `Run.train`."""
@@ -87,7 +88,7 @@ class Plan:
         rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
         states = program.state if isinstance(program.state, dict) else {"": program.state}
-        flops = float(program.every_step_flops().sum())
+        flops = float(program.every_step_flops().sum()) if self.price else 0.0
         evaluation = stage.evaluate
         evaluations = 0
         if evaluation is not None:
@@ -99,14 +100,14 @@ class Plan:
             trained=(stage.seeds or 1) * sum(count(_trained(part)) for part in parts.values()),
             steps=stage.steps,
             flops=flops,
-            eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation else 0.0,
+            eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation and self.price else 0.0,
             tokens=stage.steps * stage.data.tokens,
             bytes_per_device=Bytes(
                 params=bytes_per_device([s.params for s in states.values()]),
                 gradients=sum(_gradient_bytes(parts[n], states[n].params) for n in parts),
                 moments=bytes_per_device([s.opt_state for s in states.values()]),
                 ema=bytes_per_device([s.ema for s in states.values()]),
-                activations_estimated=sum(_activation_bytes(part, program, self.mesh) for part in parts.values()),
+                activations_estimated=sum(_activation_bytes(part, program, self.mesh) for part in parts.values() if self.price),
             ),
             handover=tuple(map(tuple, rows)),
         )

@@ -78,6 +78,7 @@ class Config:
     evaluate_batches: int = 8
     seeds: tuple[int, ...] = (0,)  # of scratch, FPI and AKI; the other arms take the first
     scan: bool = False  # loop over layers in the compiled program
+    save_every: int | None = None  # steps; None: every minute
 
 
 def preset(name: str) -> Config:
@@ -99,6 +100,7 @@ def preset(name: str) -> Config:
             evaluate_batches=2,
             sub_share=0.1,
             scan=True,
+            save_every=8,
         )
     if name == "pod":
         return replace(
@@ -119,6 +121,7 @@ def preset(name: str) -> Config:
             evaluate_every=10_000,
             evaluate_batches=64,
             scan=True,
+            save_every=2_000,
         )
     return laptop
 
@@ -175,6 +178,7 @@ def target_stage(cfg: Config, name: str, seed: int) -> Stage:
             replace(data, seed=0).held_out(cfg.evaluate_batches), cfg.evaluate_batches, cfg.evaluate_every
         ),
         seed=seed,
+        save_every=cfg.save_every,
     )
 
 

@@ -1,0 +1,6 @@
+"""Objectives: pure functions (model, batch, key) -> (loss, metrics), one family a file."""
+
+from stagejax.objectives.classification import classification
+from stagejax.objectives.language import causal_lm, masked_lm
+
+__all__ = ["causal_lm", "classification", "masked_lm"]

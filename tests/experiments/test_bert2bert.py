@@ -1,0 +1,177 @@
+"""bert2BERT at smoke size: every arm does what its paper says, and the report says what was measured."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.growth.bert2bert import EXPERIMENT, SubModelStep, TopLayers, preset, priced, quarters, shares, sub_model_stage
+from stagejax import Plan, running
+from stagejax.axes import path_name
+from stagejax.mesh import make_mesh
+from stagejax.program import build, step_keys
+
+SMOKE = preset("smoke")
+
+
+def flat(tree: Any) -> dict[str, np.ndarray]:
+    return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
+    """Results by name, the report and the folder of one smoke run."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with running(folder, "bert2bert", mesh="data=1") as run:
+        report = EXPERIMENT.pipeline(run, SMOKE)
+        report.write(folder, stages=run.results)
+        return {result.name: result for result in run.results}, report, folder
+
+
+def test_every_arm_learns(finished: Any) -> None:
+    results, report, _ = finished
+    assert [arm.name for arm in report.arms] == [
+        "scratch", "DirectCopy", "StackBERT", "MSLT", "FPI + stack", "AKI + stack", "AKI + stack + two-stage",
+    ]  # fmt: skip
+    for result in results.values():
+        if result.kind == "train" and "sub-models" not in result.name:
+            assert result.history.train["loss"][-1] < result.history.train["loss"][0], result.name
+
+
+def test_arms_read_the_same_batches_for_the_same_number_of_steps(finished: Any) -> None:
+    results, report, _ = finished
+    for arm in report.arms:
+        trained = [result for result in arm.results if result.kind == "train"]
+        assert sum(result.steps for result in trained) == SMOKE.steps
+        assert trained[-1].position["step"] == SMOKE.steps
+
+
+def test_fpi_keeps_the_function_and_aki_differs_only_in_new_heads_and_units(finished: Any) -> None:
+    results, _, _ = finished
+    assert results["preservation/whole"].receipt["logit_change"] < 1e-4
+    fpi = flat(results["fpi-stack/0/start"].state().params)
+    aki = flat(results["aki-stack/0/start"].state().params)
+    differ = {path for path in fpi if not np.array_equal(fpi[path], aki[path])}
+    assert differ
+    assert all("blocks" in path for path in differ)
+    up = next(path for path in differ if path.endswith("up/kernel"))
+    old = SMOKE.small.mlp
+    np.testing.assert_array_equal(fpi[up][..., :old], aki[up][..., :old])
+    assert not np.array_equal(fpi[up][..., old:], aki[up][..., old:])
+
+
+def test_direct_copy_keeps_the_corner(finished: Any) -> None:
+    results, _, _ = finished
+    small, start = (flat(results[name].state().params) for name in ("source/0", "directcopy/0/start"))
+    for path, leaf in small.items():
+        corner = tuple(slice(0, size) for size in leaf.shape)
+        np.testing.assert_array_equal(start[path][corner], leaf, err_msg=path)
+
+
+def test_stacking_copies_whole_layers(finished: Any) -> None:
+    results, _, _ = finished
+    shallow, deep = quarters(SMOKE.large.layers)[-2:]
+    before = flat(results[f"stackbert/0/{shallow}-layers"].state().params)
+    after = flat(results[f"stackbert/0/{deep}-layers/start"].state().params)
+    for path, leaf in before.items():
+        expected = leaf[np.arange(deep) % shallow] if "blocks" in path else leaf
+        np.testing.assert_array_equal(after[path], expected, err_msg=path)
+
+
+def test_mslt_trains_only_new_layers_and_the_head(finished: Any) -> None:
+    results, _, _ = finished
+    shallow, deep = quarters(SMOKE.large.layers)[-2:]
+    start = results[f"mslt/0/{deep}-layers/start"].state()
+    end = results[f"mslt/0/{deep}-layers"].state()
+    for path, leaf in flat(start.params).items():
+        now = flat(end.params)[path]
+        if "blocks" in path:
+            np.testing.assert_array_equal(now[:shallow], leaf[:shallow], err_msg=path)
+            assert path.endswith("bias") or not np.array_equal(now[shallow:], leaf[shallow:]), path
+        elif path.startswith(("positions", "embed_norm")):
+            np.testing.assert_array_equal(now, leaf, err_msg=path)
+    moments = flat(end.opt_state)
+    assert all(leaf.shape[0] == deep - shallow for path, leaf in moments.items() if "blocks" in path)
+    assert not any("positions" in path for path in moments)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_sub_model_step_trains_only_its_top_layers(depth: int) -> None:
+    stage = replace(sub_model_stage(SMOKE, "sub", 0), step=SubModelStep((depth,), 1, 0), evaluate=None)
+    program = build(stage, make_mesh("data=1"))
+    state = program.initial(0)
+    with stage.data.batches() as batches:
+        batch = next(batches)
+    before = flat(state)
+    after, metrics = jax.jit(program.step)(state, batch, step_keys(stage, 0))
+    assert int(metrics["depth"]) == depth
+    for path, leaf in flat(after).items():
+        if "blocks" in path:
+            rows = np.arange(SMOKE.large.layers) != depth - 1
+            np.testing.assert_array_equal(leaf[rows], before[path][rows], err_msg=path)
+            assert "params" not in path or path.endswith("bias") or not np.array_equal(leaf, before[path]), path
+        elif "positions" in path or "embed_norm" in path:
+            assert np.array_equal(leaf, before[path]) == (depth > 1 or np.all(before[path] == leaf)), path
+
+
+def test_sub_models_are_charged_for_the_depths_they_draw() -> None:
+    stage = priced(replace(sub_model_stage(SMOKE, "sub", 0), steps=20))
+    drawn = [int(stage.step.depth_index(k)) for k in range(20)]
+    assert len(set(drawn)) == len(stage.step.depths)
+    assert list(stage.step_flops.flops) == sorted(set(stage.step_flops.flops))
+    np.testing.assert_array_equal(stage.step_flops(np.arange(20)), [stage.step_flops.flops[i] for i in drawn])
+
+
+def test_the_two_stages_share_the_budget(finished: Any) -> None:
+    results, _, _ = finished
+    assert results["two-stage/0/sub-models"].steps + results["two-stage/0"].steps == SMOKE.steps
+    assert results["two-stage/0/start"].fingerprint == results["aki-stack/0/start"].fingerprint
+
+
+def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
+    results, report, folder = finished
+    page = json.loads((folder / "report.json").read_text())
+    assert {"experiment", "preset", "commit", "environment", "stages", "arms", "claims"} <= set(page)
+    assert {"name", "kind", "steps", "costs", "digest"} <= set(page["stages"][0])
+    assert {"statement", "paper", "measured", "margin", "verdict"} <= set(page["claims"][0])
+    assert {claim["verdict"] for claim in page["claims"]} <= {"holds", "does not hold"}
+    rows = {row[0]: row for row in report.tables[0].rows}
+    assert rows["FPI + stack"][2] > rows["FPI + stack"][4]  # the source makes it dearer
+    assert rows["StackBERT"][2] == rows["StackBERT"][4]  # it has none
+    assert "http" not in (folder / "report.html").read_text().split("<body")[0]
+
+
+def test_scratch_costs_what_the_plan_said(finished: Any) -> None:
+    results, _, _ = finished
+    plan = Plan.on("data=1")
+    EXPERIMENT.pipeline(plan, SMOKE)
+    for planned in plan.stages:
+        result = results[planned.name]
+        assert planned.parameters == result.parameters
+        if planned.kind == "train":
+            assert planned.flops == result.cost.flops
+            assert planned.tokens == result.cost.tokens
+            assert planned.eval_flops == result.cost.eval_flops
+            assert planned.handover == result.handover
+
+
+def test_a_plan_tests_no_claim() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), SMOKE)
+    assert {claim.verdict for claim in report.claims} == {"not tested"}
+
+
+def test_the_decoder_variant_trains() -> None:
+    plan = Plan.on("data=1", price=False)
+    EXPERIMENT.pipeline(plan, replace(SMOKE, decoder=True))
+    assert all(result.model.causal for result in plan.results)
+
+
+def test_shares_use_every_step() -> None:
+    assert shares(400, (0.125, 0.175, 0.7)) == [50, 70, 280]
+    assert sum(shares(7, (0.2, 0.2, 0.2, 0.4))) == 7
+    assert quarters(4) == [1, 2, 4]
+    assert TopLayers(2)("positions/table", type("A", (), {"names": ("position", "embed")})()) is False
