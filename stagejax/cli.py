@@ -240,6 +240,7 @@ def _run(
     from rich.console import Console
 
     from stagejax.declare import declare
+    from stagejax.host import use_compilation_cache
     from stagejax.run import Fork, running
 
     use_compilation_cache()
@@ -340,20 +341,6 @@ COMMANDS = {
     "report": command_report,
     "params": command_params,
 }
-
-
-def use_compilation_cache() -> None:
-    """Keep compiled programs on disk, so that a second start of the same run compiles nothing.
-
-    Off with `STAGEJAX_CACHE=`; elsewhere than the user's cache folder with `STAGEJAX_CACHE=DIR`.
-    """
-    import jax
-
-    folder = os.environ.get("STAGEJAX_CACHE", str(Path.home() / ".cache" / "stagejax" / "xla"))
-    if folder:
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -105,8 +105,12 @@ def count_flops(fn: Callable[..., Any], *specs: Any, while_trips: int | None = N
     >>> count_flops(lambda x, w: both(w, x)[0], x_BD, w_DF) == 2 * 8 * 16 * 32
     True
     """
-    jaxpr = jax.make_jaxpr(fn)(*specs).jaxpr
-    return _walk(jaxpr, [True] * len(jaxpr.outvars), while_trips)[0]
+    return flops_of(jax.make_jaxpr(fn)(*specs), while_trips)
+
+
+def flops_of(traced: Any, while_trips: int | None = None) -> int:
+    """`count_flops` of a program that is traced already: a closed jaxpr."""
+    return _walk(traced.jaxpr, [True] * len(traced.jaxpr.outvars), while_trips)[0]
 
 
 def _walk(jaxpr: Any, live_out: Sequence[bool], trips: int | None) -> tuple[int, list[bool]]:

@@ -17,7 +17,7 @@ from jax.sharding import NamedSharding
 from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec, path_name
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
-from stagejax.ledger import count_flops
+from stagejax.ledger import count_flops, flops_of
 from stagejax.mesh import batch_sharding, batch_ways, replicated
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
@@ -55,7 +55,9 @@ class Program:
         """Matrix-multiplication FLOPs of one step, forward and backward, over all devices; recomputation not counted."""
 
         def number() -> int:
-            plain = build(replace(self.stage, remat=None), None) if self.stage.remat else self
+            if self.stage.remat is None:
+                return flops_of(self.traced_step().jaxpr)
+            plain = build(replace(self.stage, remat=None), None)
             return count_flops(plain.step, _bare(self.state), _bare(self.batch), _bare(self.key))
 
         return self._once("step_flops", number)
@@ -72,32 +74,34 @@ class Program:
         score, evaluation = self.score, self.stage.evaluate
         if score is None or evaluation is None:
             return 0
-        return self._once("score_flops", lambda: count_flops(score, _bare(self.state), _bare(evaluation.data.spec())))
+        return self._once("score_flops", lambda: flops_of(self.traced_score().jaxpr))
 
-    def lowered_step(self) -> jax.stages.Lowered:
+    def traced_step(self) -> Any:
         """The step, traced for this mesh; compiled, it takes over (donates) the state."""
         outs = (_shardings(self.state), replicated(self.mesh))
-        return jax.jit(self.step, donate_argnums=0, out_shardings=outs).lower(self.state, self.batch, self.key)
+        jitted = jax.jit(self.step, donate_argnums=0, out_shardings=outs)
+        return self._once("traced step", lambda: jitted.trace(self.state, self.batch, self.key))
 
-    def lowered_score(self) -> jax.stages.Lowered:
-        """The evaluation, traced for this mesh."""
+    def traced_score(self) -> Any:
+        """The evaluation of one batch, traced for this mesh."""
         assert self.score is not None and self.stage.evaluate is not None
         spec = _batch_spec(self.stage.evaluate.data.spec(), self.mesh)
-        return jax.jit(self.score, out_shardings=replicated(self.mesh)).lower(self.state, spec)
+        jitted = jax.jit(self.score, out_shardings=replicated(self.mesh))
+        return self._once("traced score", lambda: jitted.trace(self.state, spec))
 
     def compiled_step(self) -> Callable[..., Any]:
         """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
-        return self._once("step", lambda: self.lowered_step().compile())
+        return self._once("step", lambda: self.traced_step().lower().compile())
 
     def compiled_score(self) -> Callable[..., Any] | None:
         """The compiled evaluation of one batch: (state, batch) -> metrics; None without one."""
-        return None if self.score is None else self._once("score", lambda: self.lowered_score().compile())
+        return None if self.score is None else self._once("score", lambda: self.traced_score().lower().compile())
 
     def compile(self, together: Callable[[list[Callable[[], Any]]], list[Any]], step: bool = True) -> None:
         """Compile what is not compiled yet. `together` runs several functions, side by side if it can."""
-        missing = {"step": self.lowered_step} if step else {}
-        missing |= {} if self.score is None else {"score": self.lowered_score}
-        lowered = {name: lower() for name, lower in missing.items() if name not in self.cache}
+        missing = {"step": self.traced_step} if step else {}
+        missing |= {} if self.score is None else {"score": self.traced_score}
+        lowered = {name: trace().lower() for name, trace in missing.items() if name not in self.cache}
         self.cache.update(zip(lowered, together([code.compile for code in lowered.values()]), strict=True))
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:

@@ -22,6 +22,7 @@ from stagejax import checkpoint
 from stagejax.axes import Rules
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError, table
+from stagejax.host import keep_memory
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import History, Record, train
@@ -270,6 +271,7 @@ def running(
     others = () if fork is None else (forked(fork).path.parent,)
     if jax.process_index() == 0:
         check_owner(path, experiment)
+    keep_memory()
     with locked(path), on_signals(stop):
         opened = open_workdir(path, experiment, Path(store).absolute() if store else None, others)
         all_here("workdir")

@@ -17,8 +17,8 @@ Ours     experiments/results/bert2bert-laptop.json, bert2bert-laptop-gpt.json
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -232,7 +232,8 @@ def mslt_arm(run: Any, cfg: Config, seed: int) -> Arm:
             before = results[-1].model.layers
             start = run.grow(f"{name}/start", results[-1], to=stage.model, operator=Deepen(stack_modulo))
             results.append(start)
-            stage = replace(stage, trainable=TopLayers(depth - before), handover=Handover(data="carry"))
+            still = partial(stage.objective, stop_below=before)
+            stage = replace(stage, objective=still, trainable=TopLayers(depth - before), handover=Handover(data="carry"))
         results.append(run.train(stage, start))
     whole = replace(target_stage(cfg, f"mslt/{seed}/all", seed), steps=last, handover=Handover(data="carry"))
     return Arm("MSLT", (*results, run.train(whole, results[-1])))
@@ -268,8 +269,8 @@ def slug(label: str) -> str:
 
 
 def is_head(path: str) -> bool:
-    """Whether a parameter belongs to the head that all depths share: the tied table, what precedes it, and its bias."""
-    return path.split("/")[0] in ("tokens", "norm", "transform", "output_bias")
+    """Whether a parameter belongs to the head that all depths share: the tied table, and what lies behind the last layer."""
+    return path.split("/")[0] in ("tokens", "norm", "head")
 
 
 @dataclass(frozen=True)
@@ -304,7 +305,8 @@ class SubModelStep:
 
     def _train(self, part: Part, depth: int, state: TrainState, batch: Any, key: jax.Array) -> tuple[TrainState, dict[str, Any]]:
         chosen = self._chosen(part, depth)
-        sub = replace(part, selection=chosen, objective=SubModel(part.objective, depth, depth - self.layers))
+        objective = partial(part.objective, depth=depth, stop_below=depth - self.layers)
+        sub = replace(part, selection=chosen, objective=objective)
         trained, frozen = split(state.params, chosen)
         (metrics, rest), grads = whole_gradients(sub, trained, frozen, state.rest, batch, key)
         where = optax.tree_map_params(part.tx, lambda _, c: c, state.opt_state, chosen, transform_non_params=lambda _: True)
@@ -325,21 +327,6 @@ class SubModelStep:
             return depth == self.layers or is_head(str(path[0].key))
 
         return jax.tree_util.tree_map_with_path(one, part.axes, is_leaf=lambda x: isinstance(x, Axes))
-
-
-@dataclass(frozen=True)
-class SubModel:
-    """An objective on the bottom `depth` layers, with no gradient below `stop_below`."""
-
-    objective: Callable[..., Any]
-    depth: int
-    stop_below: int
-
-    def __call__(self, model: Any, batch: Any, key: Any) -> tuple[jax.Array, dict[str, Any]]:
-        def shallow(tokens: jax.Array, **options: Any) -> jax.Array:
-            return model(tokens, depth=self.depth, stop_below=self.stop_below, **options)
-
-        return self.objective(shallow, batch, key)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What the host process should do before it trains: settings of the machine, not of the training."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+#: glibc's names for the size from which memory comes straight from the system, and from which it goes back.
+M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
+
+
+def keep_memory() -> None:
+    """Let the allocator keep freed memory for the next step, on Linux with glibc; elsewhere nothing happens.
+
+    Otherwise every step on a CPU gets its temporaries from the system anew, page by page: a step of a (4 layers, 64 wide)
+    Transformer takes 1.5 to 1.7 times as long. Off with `STAGEJAX_KEEP_MEMORY=0`.
+    """
+    if sys.platform == "linux" and os.environ.get("STAGEJAX_KEEP_MEMORY", "1") != "0":
+        with contextlib.suppress(OSError, AttributeError):
+            libc = ctypes.CDLL(None)
+            libc.mallopt(M_MMAP_THRESHOLD, 1 << 30)
+            libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs on disk, so that a second start of the same run compiles nothing.
+
+    Off with `STAGEJAX_CACHE=`; elsewhere than the user's cache folder with `STAGEJAX_CACHE=DIR`.
+    """
+    import jax
+
+    folder = os.environ.get("STAGEJAX_CACHE", str(Path.home() / ".cache" / "stagejax" / "xla"))
+    if folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
