@@ -25,7 +25,7 @@ def parse_mesh(text: str) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         name, equals, size = entry.partition("=")
-        if not equals or not size.isdigit() or int(size) < 1 or name in sizes:
+        if not equals or not name or not size.isdigit() or int(size) < 1 or name in sizes:
             raise ValueError(f"mesh {text!r}: {entry!r} should be name=size with each name once, as in data=16,fsdp=16")
         sizes[name] = int(size)
     if not sizes:
