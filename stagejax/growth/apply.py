@@ -1,22 +1,28 @@
-"""The application of a growth to trees of values: parameters, their averages, masks.
+"""The application of a growth to trees of values: parameters, their averages, masks, moments.
 
-Leaf by leaf, each in a small program of its own that is compiled once for all leaves with the same axes and sizes: so
-no more than one leaf is ever gathered from its shards, however many devices there are.
+Leaves are grown in groups, each in one program, no larger than the largest leaf (or 64 MiB): so little more than one
+leaf is ever gathered from its shards, however many devices there are, and a small model takes one program.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.sharding import Sharding
 
 from stagejax.axes import Axes, path_name
 from stagejax.growth.operator import Growth, GrowthError, Tree, by_path
 from stagejax.growth.term import Term, View, by_weight, grow_leaf
+
+Leaf = jax.Array | np.ndarray
 
 
 def grow(
@@ -58,58 +64,107 @@ def grow(
     leaves = {name: by_path(tree) for name, tree in sources.items()}
     places = by_path(shardings)
 
-    def one(path: Any, _: jax.Array) -> jax.Array:
+    def one(path: Any, _: Leaf) -> Job:
         where = path_name(path)
         own = {name: tree[where] for name, tree in leaves.items() if where in tree}
-        return grow_one(growth, growth.terms, where, own, view, places.get(where))
+        return job_of(growth, growth.terms, where, own, view, places.get(where))
 
-    return jax.tree_util.tree_map_with_path(one, params)
+    return run(jax.tree_util.tree_map_with_path(one, params))
 
 
-def grow_one(
+@dataclass(frozen=True)
+class LeafRule:
+    """All that is static about the growth of one leaf."""
+
+    terms: tuple[Term, ...]
+    sources: tuple[tuple[str, Axes], ...]  # by name, in the order of the arrays
+    axes: Axes
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    view: View
+    sharding: Sharding | None
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """The growth of one leaf, not done yet."""
+
+    sources: tuple[Leaf, ...]
+    rule: LeafRule
+
+    @property
+    def bytes(self) -> int:
+        """Of the whole result."""
+        return math.prod(self.rule.shape) * self.rule.dtype.itemsize
+
+
+def job_of(
     growth: Growth,
     terms: Sequence[Term],
     where: str,
-    sources: Mapping[str, jax.Array],
+    sources: Mapping[str, Leaf],
     view: View,
     sharding: Sharding | None = None,
-) -> jax.Array:
-    """The grown value of the one leaf at path `where`, from this leaf of each source.
+) -> Job:
+    """The growth of the one leaf at path `where`, from this leaf of each source.
 
     Raises:
       GrowthError: the leaf is not one of the old model, or a term's source lacks it.
     """
     small = sources["small"]
-    axes_before, shape = growth.source.get(where, (None, None))
-    if axes_before is None or small.shape != shape:
+    axes_before, shape_before = growth.source.get(where, (None, None))
+    if axes_before is None or small.shape != shape_before:
         raise GrowthError(
-            f"{growth.operator}: {where!r} is {small.shape} in the tree to grow, but {shape or 'absent'} in the model "
-            f"before, {growth.old}. Grow the tree of that model."
+            f"{growth.operator}: {where!r} is {small.shape} in the tree to grow, but {shape_before or 'absent'} in the "
+            f"model before, {growth.old}. Grow the tree of that model."
         )
-    axes, _ = growth.target[where]
+    axes, shape = growth.target[where]
     used = {term.source for term in terms if term.concerns(axes)}
     lacking = sorted(used - set(sources))
     if lacking:
         raise GrowthError(f"{growth.operator} needs {where!r} also from {lacking}, where there is no such leaf")
-    own = {name: leaf for name, leaf in sources.items() if name in used}
-    known = tuple((name, axes_before if name == "small" else axes) for name in own)
-    return leaf_program(own, tuple(terms), known, axes, view, small.dtype, sharding)
+    known = tuple((name, axes_before if name == "small" else axes) for name in sources if name in used)
+    rule = LeafRule(tuple(terms), known, axes, shape, np.dtype(small.dtype), view, sharding)
+    return Job(tuple(sources[name] for name, _ in known), rule)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5, 6))
-def leaf_program(
-    sources: Mapping[str, jax.Array],
-    terms: tuple[Term, ...],
-    source_axes: tuple[tuple[str, Axes], ...],
-    axes: Axes,
-    view: View,
-    dtype: Any,
-    sharding: Sharding | None,
-) -> jax.Array:
-    """The compiled form of `grow_leaf`. Terms that hold traced values (learned maps) go to `grow_leaf` itself."""
-    known = dict(source_axes)
-    y = grow_leaf(terms, {name: (x, known[name]) for name, x in sources.items()}, axes, view).astype(dtype)
-    return y if sharding is None else jax.lax.with_sharding_constraint(y, sharding)
+def run(tree: Tree) -> Tree:
+    """The tree with every `Job` in it done."""
+    leaves, structure = jax.tree.flatten(tree)
+    jobs = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Job)]
+    for group in groups(jobs, [leaves[i].bytes for i in jobs]):
+        values = program(tuple(leaves[i].sources for i in group), tuple(leaves[i].rule for i in group))
+        for i, value in zip(group, values, strict=True):
+            leaves[i] = value
+    return structure.unflatten(leaves)
+
+
+def groups(jobs: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Consecutive jobs, together no larger than the largest one, or than 64 MiB.
+
+    >>> groups([0, 1, 2, 3], [2**25, 2**25, 2**25, 2**27])
+    [[0, 1], [2], [3]]
+    """
+    most, filled = max([2**26, *sizes]), 0
+    made: list[list[int]] = []
+    for job, size in zip(jobs, sizes, strict=True):
+        filled += size
+        if not made or filled > most:
+            made.append([])
+            filled = size
+        made[-1].append(job)
+    return made
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def program(sources: tuple[tuple[Leaf, ...], ...], rules: tuple[LeafRule, ...]) -> tuple[jax.Array, ...]:
+    """A group of leaves, grown. Terms that hold traced values (learned maps) go to `grow_leaf` itself."""
+    grown = []
+    for arrays, rule in zip(sources, rules, strict=True):
+        own = {name: (jnp.asarray(x), axes) for x, (name, axes) in zip(arrays, rule.sources, strict=True)}
+        y = grow_leaf(rule.terms, own, rule.axes, rule.view).astype(rule.dtype)
+        grown.append(y if rule.sharding is None else jax.lax.with_sharding_constraint(y, rule.sharding))
+    return tuple(grown)
 
 
 def initial(growth: Growth, key: jax.Array) -> Tree:

@@ -9,16 +9,18 @@ and with the factors of `factors` the large model then follows the small one exa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Sharding
 
-from stagejax.growth.apply import grow_one
+from stagejax.growth.apply import Job, job_of, run
 from stagejax.growth.operator import Growth, GrowthError, Tree
 from stagejax.growth.term import by_dual, by_index, by_squared_dual
 
@@ -67,14 +69,14 @@ def grow_moments(
 
     leaves = jax.tree.map(_Leaf, state, *([] if shardings is None else [shardings]))
     marked = optax.tree_map_params(tx, lambda x: x if _masked(x) else replace(x, moment=True), leaves, is_leaf=_masked)
-    return _walk(growth, rule, marked, (type(None), ""), ())
+    return run(_walk(growth, rule, marked, (type(None), ""), ()))
 
 
 @dataclass(frozen=True, eq=False)
 class _Leaf:
     """A leaf of an optimizer state, where it shall be, and whether it belongs to a parameter."""
 
-    value: jax.Array
+    value: jax.Array | np.ndarray
     sharding: Sharding | None = None
     moment: bool = False
 
@@ -92,7 +94,7 @@ def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str], path: 
     return structure.unflatten([_walk(growth, rule, child, (type(node), ""), ()) for child in children])
 
 
-def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], where: str) -> jax.Array:
+def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], where: str) -> jax.Array | Job:
     """What becomes of the moment of the parameter at `where`."""
     state, name = owner
     power = POWERS.get(state, {}).get(name)
@@ -104,15 +106,15 @@ def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], whe
         )
     if where not in growth.target:
         raise GrowthError(f"{growth.operator}: the moments' leaf {where!r} is no parameter of {growth.old}")
-    zeros = jnp.zeros(growth.target[where][1], leaf.value.dtype, device=leaf.sharding)
+    zeros = functools.partial(jnp.zeros, growth.target[where][1], leaf.value.dtype, device=leaf.sharding)
     if rule == "reset":
-        return zeros
+        return zeros()
     view = by_index if rule == "copy" else by_dual if power == 1 else by_squared_dual
-    sources = {"small": leaf.value, "init": zeros}
-    return grow_one(growth, growth.moment_terms, where, sources, view, leaf.sharding)
+    fresh = {"init": zeros()} if any(term.source == "init" for term in growth.moment_terms) else {}
+    return job_of(growth, growth.moment_terms, where, {"small": leaf.value, **fresh}, view, leaf.sharding)
 
 
-def _counted(rule: Rule, leaf: _Leaf) -> jax.Array:
+def _counted(rule: Rule, leaf: _Leaf) -> jax.Array | np.ndarray:
     """What becomes of a step count, or of anything else that belongs to no parameter."""
     counts = jnp.issubdtype(jnp.result_type(leaf.value), jnp.integer)
     value = jnp.zeros_like(leaf.value) if rule == "reset" and counts else leaf.value

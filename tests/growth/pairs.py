@@ -1,0 +1,68 @@
+"""Small and large models to grow between, with parameters that are random everywhere, biases and gains too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from stagejax.growth import (
+    AKI,
+    FPI,
+    Deepen,
+    DirectCopy,
+    Isometric,
+    Operator,
+    balanced,
+    interpolate,
+    stack,
+    stack_modulo,
+    uniform,
+)
+from stagejax.models.transformer import Transformer
+
+SMALL = Transformer(vocab=13, embed=8, layers=2, heads=2, head_dim=4, mlp=12, length=6)
+LARGE = replace(SMALL, embed=16, layers=3, heads=5, mlp=21)
+TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
+
+#: Every operator joins this list and inherits the contract of test_growth_contract.py.
+OPERATORS: list[tuple[Operator, Transformer, Transformer]] = [
+    (FPI(), SMALL, LARGE),
+    (FPI(depth=interpolate, draw=uniform, seed=3), SMALL, LARGE),
+    (FPI(draw=balanced), replace(SMALL, kv_heads=1), replace(LARGE, heads=6, kv_heads=2)),
+    (AKI(), SMALL, LARGE),
+    (AKI(depth=interpolate, draw=uniform, per_layer=True), SMALL, LARGE),
+    (DirectCopy(), SMALL, LARGE),
+    (DirectCopy(depth=stack), SMALL, replace(LARGE, head_dim=6, vocab=17, length=9)),
+    (Isometric(draw=uniform), replace(SMALL, norm="rms"), replace(LARGE, norm="rms", embed=11)),
+    (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),
+]
+NAMES = [f"{type(operator).__name__}-{i}" for i, (operator, _, _) in enumerate(OPERATORS)]
+
+
+def random_params(config: Any, seed: int = 0) -> Any:
+    """Parameters of a model, drawn from one normal distribution around 0 (gains around 1)."""
+    rng = np.random.RandomState(seed)
+    shapes = nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param))
+
+    def draw(path: Any, leaf: Any) -> jax.Array:
+        return jnp.asarray(0.4 * rng.normal(size=leaf.shape) + ("gain" in str(path)), leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def model(config: Any, params: Any) -> nnx.Module:
+    graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    return nnx.merge(graphdef, params, rest)
+
+
+def logits(config: Any, params: Any) -> np.ndarray:
+    return np.asarray(model(config, params)(jnp.asarray(TOKENS)))
+
+
+def by_path(tree: Any) -> dict[str, np.ndarray]:
+    return {"/".join(str(k.key) for k in path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(tree)}
