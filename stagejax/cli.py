@@ -56,13 +56,14 @@ def run_module(name: str) -> None:
 def EXPECTED() -> tuple[type[BaseException], ...]:  # noqa: N802
     """Errors that explain themselves: shown without a traceback, unless STAGEJAX_TRACEBACK is set."""
     from stagejax.checkpoint import CheckpointError
+    from stagejax.declare import NotDeclarable
     from stagejax.interrupt import Interrupted
     from stagejax.loop import Diverged
     from stagejax.workdir import WorkdirError
 
     if os.environ.get("STAGEJAX_TRACEBACK"):
         return (Interrupted,)
-    return (CheckpointError, Interrupted, Diverged, WorkdirError, ValueError, TypeError, FileNotFoundError)
+    return (CheckpointError, Interrupted, Diverged, WorkdirError, NotDeclarable, ValueError, FileNotFoundError)
 
 
 def fail(message: str, code: int) -> None:
@@ -75,7 +76,9 @@ def fail(message: str, code: int) -> None:
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command; those of a config's fields are added by tyro."""
     top = argparse.ArgumentParser(
-        prog="stagejax", description="Staged training in JAX.", epilog="Each command explains itself: stagejax run --help"
+        prog="stagejax",
+        description="Staged training in JAX.",
+        epilog="Each command explains itself: stagejax run --help",
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -97,15 +100,23 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="for machines")
     command("show", "What an experiment is, and what it found.").add_argument("name")
 
-    run = command("run", "Run an experiment, or continue it: python -m experiments.<family>.<name> does the same.", fields=True)
+    run = command(
+        "run", "Run an experiment, or continue it: python -m experiments.<family>.<name> does the same.", fields=True
+    )
     run.add_argument("name", nargs="?")
     run.add_argument("--preset", help="smoke, laptop (default) or pod")
     run.add_argument("--workdir", type=Path, help="folder of the run; default runs/<name>-<preset>")
     run.add_argument("--mesh", help="such as data=4,fsdp=2; default: all devices along data")
-    run.add_argument("--store", type=Path, default=os.environ.get("STAGEJAX_STORE"), help="folder of results shared between runs")
-    run.add_argument("--from", dest="source", metavar="WORKDIR/STAGE@STEP", help="begin that stage from another run's save")
+    run.add_argument(
+        "--store", type=Path, default=os.environ.get("STAGEJAX_STORE"), help="folder of results shared between runs"
+    )
+    run.add_argument(
+        "--from", dest="source", metavar="WORKDIR/STAGE@STEP", help="begin that stage from another run's save"
+    )
 
-    plan = command("plan", "Check and price an experiment on a mesh that need not exist; nothing is trained.", fields=True)
+    plan = command(
+        "plan", "Check and price an experiment on a mesh that need not exist; nothing is trained.", fields=True
+    )
     plan.add_argument("name", nargs="?")
     plan.add_argument("--preset")
     plan.add_argument("--mesh", default="data=1", help="such as data=16,fsdp=16")
@@ -120,7 +131,9 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("workdir", type=Path, nargs="?")
     report.add_argument("--atlas", action="store_true", help="renew the atlas in experiments/results")
 
-    params = command("params", "Every parameter: path, shape, axes with sides, dtype, sharding, bytes, trainable.", fields=True)
+    params = command(
+        "params", "Every parameter: path, shape, axes with sides, dtype, sharding, bytes, trainable.", fields=True
+    )
     params.add_argument("name", nargs="?")
     params.add_argument("--preset")
     params.add_argument("--mesh", default="data=1")
@@ -221,7 +234,9 @@ def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
     source = Fork.parse(options.source).workdir
     page = source / "command.json"
     if not page.exists():
-        raise FileNotFoundError(f"{source} was not made by `stagejax run`: it has no command.json. Use run --from instead.")
+        raise FileNotFoundError(
+            f"{source} was not made by `stagejax run`: it has no command.json. Use run --from instead."
+        )
     command = read_json(page)
     experiment = find(command["experiment"])
     fields = [*command["fields"], *rest]
@@ -230,7 +245,14 @@ def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _run(
-    experiment: Any, preset: str, config: Any, fields: list[str], workdir: Path, mesh: str | None, store: Any, source: str | None
+    experiment: Any,
+    preset: str,
+    config: Any,
+    fields: list[str],
+    workdir: Path,
+    mesh: str | None,
+    store: Any,
+    source: str | None,
 ) -> int:
     from stagejax.checkpoint import write_json
     from stagejax.mesh import start_processes
@@ -266,12 +288,32 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
     if options.json:
         print(json.dumps(plan.to_json(), indent=1))
         return 0
-    header = ("stage", "kind", "parameters", "trained", "steps", "FLOPs", "tokens", "params", "gradients", "moments", "activations*")
+    header = (
+        "stage",
+        "kind",
+        "parameters",
+        "trained",
+        "steps",
+        "FLOPs",
+        "tokens",
+        "params",
+        "gradients",
+        "moments",
+        "activations*",
+    )
     rows = [
         (
-            s.name, s.kind, f"{s.parameters:,}", f"{s.trained:,}" if s.trained else "", f"{s.steps:,}" if s.steps else "",
-            f"{s.flops:.3g}" if s.flops else "", f"{s.tokens:.3g}" if s.tokens else "",
-            *(mebibytes(getattr(s.bytes_per_device, n)) for n in ("params", "gradients", "moments", "activations_estimated")),
+            s.name,
+            s.kind,
+            f"{s.parameters:,}",
+            f"{s.trained:,}" if s.trained else "",
+            f"{s.steps:,}" if s.steps else "",
+            f"{s.flops:.3g}" if s.flops else "",
+            f"{s.tokens:.3g}" if s.tokens else "",
+            *(
+                mebibytes(getattr(s.bytes_per_device, n))
+                for n in ("params", "gradients", "moments", "activations_estimated")
+            ),
         )  # fmt: skip
         for s in plan.stages
     ]
@@ -283,7 +325,9 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
         if stage.receipt:
             table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
     total = plan.to_json()["total"]
-    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {mebibytes(total['bytes_per_device'])} MiB a device")
+    print(
+        f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {mebibytes(total['bytes_per_device'])} MiB a device"
+    )
     return 0
 
 

@@ -39,7 +39,9 @@ def grow_state(start: Result, to: Any, operator: Any, moments: Rule, mesh: Any, 
     """
     stage = start.stage
     if stage is None or isinstance(start.model, dict) or stage.seeds is not None:
-        raise GrowthError(f"{start.name!r} is not one trained model: grow the models of a stage, or its replicas, one by one")
+        raise GrowthError(
+            f"{start.name!r} is not one trained model: grow the models of a stage, or its replicas, one by one"
+        )
     growth = Growth(operator, start.model, to)
     before, after = _Kind.of(growth.old, stage), _Kind.of(growth.config, stage)
     keep_moments = moments != "reset" and after.tx is not None
@@ -96,14 +98,19 @@ class _Kind:
 
         spec = {**DEFAULT_RULES, **rules}
         where = jax.tree.map(
-            lambda a, x: NamedSharding(mesh, partition_spec(a, x.shape, mesh, spec)), self.axes, self.params, is_leaf=is_axes
+            lambda a, x: NamedSharding(mesh, partition_spec(a, x.shape, mesh, spec)),
+            self.axes,
+            self.params,
+            is_leaf=is_axes,
         )
         params = jax.tree.map(placed, self.params, where)
         opt_state: Tree = ()
         if moments:
             shapes = jax.eval_shape(self.tx.init, split(params, self.selection)[0])
             trained = jax.tree.map(lambda s, chosen: None if chosen is False else s, where, self.selection)
-            marks = optax.tree_map_params(self.tx, lambda _, s: s, shapes, trained, transform_non_params=lambda _: every)
+            marks = optax.tree_map_params(
+                self.tx, lambda _, s: s, shapes, trained, transform_non_params=lambda _: every
+            )
             opt_state = jax.tree.map(placed, shapes, marks)
         rest = jax.tree.map(lambda x: placed(x, every), self.rest)
         step = placed(jnp.zeros((), jnp.int32), every)
@@ -123,4 +130,6 @@ def _probe(stage: Stage) -> tuple[Any, Batch]:
 def _same_rest(start: Result, before: _Kind, after: _Kind) -> None:
     old = jax.tree.map(lambda x: x.shape, before.rest)
     if old != jax.tree.map(lambda x: x.shape, after.rest):
-        raise GrowthError(f"{start.name!r} has variables beside its parameters (batch statistics) that change size; they cannot be grown yet")
+        raise GrowthError(
+            f"{start.name!r} has variables beside its parameters (batch statistics) that change size; they cannot be grown yet"
+        )

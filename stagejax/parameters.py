@@ -45,8 +45,13 @@ def parameter_rows(program: Program) -> list[ParameterRow]:
             spec = getattr(leaf.sharding, "spec", ())
             rows.append(
                 ParameterRow(
-                    where, tuple(leaf.shape), str(leaf_axes), leaf.dtype.name, _spec(spec),
-                    int(np.prod(leaf.shape)) * leaf.dtype.itemsize, _trainable(what),
+                    where,
+                    tuple(leaf.shape),
+                    str(leaf_axes),
+                    leaf.dtype.name,
+                    _spec(spec),
+                    int(np.prod(leaf.shape)) * leaf.dtype.itemsize,
+                    _trainable(what),
                 )  # fmt: skip
             )
     return sorted(rows, key=lambda row: row.path)

@@ -57,7 +57,9 @@ class Planned:
     receipt: Json = None
 
     def to_json(self) -> Json:
-        return asdict(self) | {"bytes_per_device": asdict(self.bytes_per_device) | {"total": self.bytes_per_device.total}}
+        return asdict(self) | {
+            "bytes_per_device": asdict(self.bytes_per_device) | {"total": self.bytes_per_device.total}
+        }
 
 
 @dataclass
@@ -100,14 +102,18 @@ class Plan:
             trained=(stage.seeds or 1) * sum(count(_trained(part)) for part in parts.values()),
             steps=stage.steps,
             flops=flops,
-            eval_flops=float(evaluations * evaluation.batches * program.score_flops()) if evaluation and self.price else 0.0,
+            eval_flops=float(evaluations * evaluation.batches * program.score_flops())
+            if evaluation and self.price
+            else 0.0,
             tokens=stage.steps * stage.data.tokens,
             bytes_per_device=Bytes(
                 params=bytes_per_device([s.params for s in states.values()]),
                 gradients=sum(_gradient_bytes(parts[n], states[n].params) for n in parts),
                 moments=bytes_per_device([s.opt_state for s in states.values()]),
                 ema=bytes_per_device([s.ema for s in states.values()]),
-                activations_estimated=sum(_activation_bytes(part, program, self.mesh) for part in parts.values() if self.price),
+                activations_estimated=sum(
+                    _activation_bytes(part, program, self.mesh) for part in parts.values() if self.price
+                ),
             ),
             handover=tuple(map(tuple, rows)),
         )
@@ -115,8 +121,17 @@ class Plan:
         cost = Cost(flops=planned.flops, eval_flops=planned.eval_flops, tokens=planned.tokens, steps=stage.steps)
         return self._done(
             Result(
-                stage.name, "train", fingerprint(declare_train(stage, start)), generation_of(start) + 1, stage.model, stage,
-                stage.steps, cost, parameters=planned.parameters, handover=planned.handover, load=lambda: program.state,
+                stage.name,
+                "train",
+                fingerprint(declare_train(stage, start)),
+                generation_of(start) + 1,
+                stage.model,
+                stage,
+                stage.steps,
+                cost,
+                parameters=planned.parameters,
+                handover=planned.handover,
+                load=lambda: program.state,
             )  # fmt: skip
         )
 
@@ -128,11 +143,20 @@ class Plan:
         growth = grow_state(start, to, operator, moments, self.mesh, self.rules)
         size = count(growth.like.params)
         used = Bytes(params=bytes_per_device(growth.like.params), moments=bytes_per_device(growth.like.opt_state))
-        self.stages.append(Planned(name, "grow", parameters=size, bytes_per_device=used, receipt=growth.receipt.to_json()))
+        self.stages.append(
+            Planned(name, "grow", parameters=size, bytes_per_device=used, receipt=growth.receipt.to_json())
+        )
         return self._done(
             Result(
-                name, "grow", fingerprint(declare_grow(start, to, operator, moments)), start.generation, growth.config,
-                start.stage, parameters=size, receipt=growth.receipt.to_json(), load=lambda: growth.like,
+                name,
+                "grow",
+                fingerprint(declare_grow(start, to, operator, moments)),
+                start.generation,
+                growth.config,
+                start.stage,
+                parameters=size,
+                receipt=growth.receipt.to_json(),
+                load=lambda: growth.like,
             )  # fmt: skip
         )
 
@@ -191,7 +215,8 @@ def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:
         return 0  # a step of its own: unknown
     trained, frozen = jax.eval_shape(lambda p: split(p, part.selection), part.params)
     batch = {
-        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype) for k, x in stage.data.spec().items()
+        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype)
+        for k, x in stage.data.spec().items()
     }
 
     def loss(trained: Tree, frozen: Tree, rest: Tree, batch: Any) -> Any:

@@ -18,7 +18,7 @@ from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import count_flops, flops_of
-from stagejax.mesh import batch_sharding, batch_ways, replicated
+from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
 
@@ -125,7 +125,9 @@ class Program:
             return cross(self.stage, self.parts, self.init(keys), old)[0]
 
         name = "begin" if old is None else f"begin {fingerprint(declare(self.stage.handover))}"
-        jitted = self._once(name, lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only()))
+        jitted = self._once(
+            name, lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only())
+        )
         return jitted(init_keys(self.stage, generation), old), rows
 
 
@@ -164,7 +166,7 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
       ValueError: the batch is not divisible by the mesh, or the data axis; a trainable rule that chooses nothing.
       MissingAxes: a parameter that names no axes.
     """
-    mesh = jax.sharding.AbstractMesh((), ()) if mesh is None else mesh
+    mesh = abstract_mesh("data=1") if mesh is None else mesh
     _check_batch(stage, mesh)
     names = list(stage.model) if isinstance(stage.model, dict) else None
     parts = {name: _part(stage, name) for name in names} if names else _part(stage, None)
@@ -202,7 +204,9 @@ def _part(stage: Stage, name: str | None) -> Part:
     tx = optax.set_to_zero()
     if optimizer is not None:
         selection = select(of(stage.trainable), axes, params)
-        trained_axes = jax.tree.map(lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes)
+        trained_axes = jax.tree.map(
+            lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes
+        )
         tx = optimizer(stage.steps, trained_axes)
     return Part(
         config, graphdef, axes, params, variables(module), selection, tx, of(stage.objective),
@@ -215,7 +219,9 @@ def _fresh(part: Part, key: jax.Array) -> TrainState:
     module = part.config.build(nnx.Rngs(key))
     params = cast(nnx.to_pure_dict(nnx.state(module, nnx.Param)), part.precision.params)
     opt_state = part.tx.init(jax.tree.map(lambda x: x.astype(_moment_dtype(x, part)), split(params, part.selection)[0]))
-    return TrainState(jnp.zeros((), "int32"), params, variables(module), opt_state, None if part.ema is None else params)
+    return TrainState(
+        jnp.zeros((), "int32"), params, variables(module), opt_state, None if part.ema is None else params
+    )
 
 
 def _moment_dtype(leaf: Any, part: Part) -> Any:
@@ -262,7 +268,11 @@ def _state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules
     like = {where: (of(axes_at[where], leaf), leaf.shape) for where, leaf in leaves.items()}
     opt_state = jax.tree_util.tree_map_with_path(of_moment, shapes.opt_state)
     return TrainState(
-        everywhere, params, jax.tree.map(lambda _: everywhere, shapes.rest), opt_state, params if part.ema is not None else None
+        everywhere,
+        params,
+        jax.tree.map(lambda _: everywhere, shapes.rest),
+        opt_state,
+        params if part.ema is not None else None,
     )
 
 
@@ -273,7 +283,10 @@ def _batch_spec(spec: dict[str, Any], mesh: Mesh) -> dict[str, jax.ShapeDtypeStr
 
 def _check_batch(stage: Stage, mesh: Mesh) -> None:
     ways = batch_ways(mesh)
-    for what, data, parts in (("batch", stage.data, stage.accumulate), ("held-out batch", stage.evaluate and stage.evaluate.data, 1)):
+    for what, data, parts in (
+        ("batch", stage.data, stage.accumulate),
+        ("held-out batch", stage.evaluate and stage.evaluate.data, 1),
+    ):
         if data and data.samples % (ways * parts):
             raise ValueError(
                 f"stage {stage.name!r}: a {what} of {data.samples} cannot be split evenly over {ways} devices along data and fsdp"
@@ -293,5 +306,7 @@ def _bare(tree: Tree) -> Tree:
 def bytes_per_device(tree: Tree) -> int:
     """Bytes that the leaves of an abstract, sharded tree take on one device."""
     return sum(
-        int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize for x in jax.tree.leaves(tree) if hasattr(x.dtype, "itemsize")
+        int(np.prod(x.sharding.shard_shape(x.shape))) * x.dtype.itemsize
+        for x in jax.tree.leaves(tree)
+        if hasattr(x.dtype, "itemsize")
     )

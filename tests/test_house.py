@@ -61,7 +61,17 @@ def test_no_file_is_longer_than_a_reader_can_bear() -> None:
 
 def test_import_loads_nothing_heavy() -> None:
     code = "import stagejax, sys; print([m for m in sys.argv[1:] if m in sys.modules])"
-    heavy = ["tensorflow_datasets", "sklearn", "scipy.optimize", "matplotlib", "tokenizers", "grain", "orbax", "tyro", "torch"]
+    heavy = [
+        "tensorflow_datasets",
+        "sklearn",
+        "scipy.optimize",
+        "matplotlib",
+        "tokenizers",
+        "grain",
+        "orbax",
+        "tyro",
+        "torch",
+    ]
     found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -9,7 +9,16 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.growth.bert2bert import EXPERIMENT, SubModelStep, TopLayers, preset, priced, quarters, shares, sub_model_stage
+from experiments.growth.bert2bert import (
+    EXPERIMENT,
+    SubModelStep,
+    TopLayers,
+    preset,
+    priced,
+    quarters,
+    shares,
+    sub_model_stage,
+)
 from stagejax import Plan, running
 from stagejax.axes import path_name
 from stagejax.mesh import make_mesh
