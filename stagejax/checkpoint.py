@@ -30,8 +30,8 @@ class CheckpointError(RuntimeError):
 def save(path: Path, state: Tree, page: Json) -> Callable[[], None]:
     """Begin to save `state` and `page` at `path`; the returned function waits until they are on disk.
 
-    The arrays are copied before this returns, so the caller may donate them at once. The folder `path` appears only when
-    all of it is written.
+    The arrays are copied before this returns, so the caller may donate them at once. The folder `path` appears only
+    when all of it is written.
 
     Raises (here or from the returned function):
       CheckpointError: the disk is full or read-only; what was saved before is intact.
@@ -114,7 +114,9 @@ def read_json(path: Path) -> Json:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again.") from error
+        raise CheckpointError(
+            f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again."
+        ) from error
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -136,7 +138,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again.") from error
+        raise CheckpointError(
+            f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again."
+        ) from error
 
 
 def _write(path: Path, put: Callable[[IO[bytes]], Any]) -> None:
@@ -243,8 +247,8 @@ def _quiet() -> Iterator[None]:
 def _damaged(path: Path, error: BaseException) -> CheckpointError:
     gc.collect()  # asyncio logs an unread failure when its task is collected: now, while it is quiet
     return CheckpointError(
-        f"{path} is damaged, cut short, or no checkpoint of stagejax ({_first_line(error)}). Delete that folder to continue "
-        "from the save before it."
+        f"{path} is damaged, cut short, or no checkpoint of stagejax ({_first_line(error)}). Delete that folder to "
+        "continue from the save before it."
     )
 
 

@@ -60,7 +60,10 @@ def declare(value: Any, where: str = "config") -> Json:
         return [declare(item, f"{where}[{i}]") for i, item in enumerate(value)]
     if hasattr(value, "__array__"):
         array = np.ascontiguousarray(value)
-        return {"array": f"{array.dtype}{list(array.shape)}", "sha256": hashlib.sha256(array.tobytes()).hexdigest()[:16]}
+        return {
+            "array": f"{array.dtype}{list(array.shape)}",
+            "sha256": hashlib.sha256(array.tobytes()).hexdigest()[:16],
+        }
     if isinstance(value, functools.partial):
         return {
             "partial": declare(value.func, where),
@@ -74,8 +77,8 @@ def declare(value: Any, where: str = "config") -> Json:
     if callable(value) and hasattr(value, "__qualname__"):
         return _declare_function(value, where)
     raise NotDeclarable(
-        f"{where} holds {value!r}, which cannot be written down. Use a frozen dataclass, a number, a string, a tuple or a "
-        "module-level function."
+        f"{where} holds {value!r}, which cannot be written down. Use a frozen dataclass, a number, a string, a tuple "
+        "or a module-level function."
     )
 
 
@@ -136,11 +139,13 @@ def _is_found_by_name(function: Any) -> bool:
 
 
 def _declare_function(function: Any, where: str) -> Json:
-    closed = getattr(function, "__closure__", None) and not _is_found_by_name(function)  # decorated ones may close over much
+    closed = getattr(function, "__closure__", None) and not _is_found_by_name(
+        function
+    )  # decorated ones may close over much
     if "<lambda>" in function.__qualname__ or closed:
         raise NotDeclarable(
-            f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning cannot "
-            "be written down. Make it a module-level function or a frozen dataclass with __call__."
+            f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning "
+            "cannot be written down. Make it a module-level function or a frozen dataclass with __call__."
         )
     if _module_of(function).split(".")[0] in ("stagejax", "optax", "jax", "numpy"):
         return {"function": _name_of(function)}

@@ -30,7 +30,7 @@ LeafRule = Action | str | Callable[[str, Axes], Action | str | None]
 
 @dataclass(frozen=True)
 class Handover:
-    """What a stage takes over from the stage before it. The defaults are those of most papers: weights, nothing else."""
+    """What a stage takes over from the stage before it. The defaults are those of most papers: only weights."""
 
     params: LeafRule = Action.CARRY  # carry or reset, for each leaf
     moments: Action | str = Action.RESET  # of the optimizer, with their own step counts
@@ -66,10 +66,11 @@ def hand_over(
 ) -> tuple[TrainState, list[Row]]:
     """The first state of a stage, from its own `fresh` state and the `old` one of the stage before.
 
-    What is carried takes on the dtype of the fresh state. Works on arrays, traced or not, and for planning on abstract ones.
+    What is carried takes on the dtype of the fresh state. Works on arrays, traced or not, and on abstract ones.
 
     Raises:
-      HandoverError: something carried is not there or of another shape, or a leaf has no rule; the error names stage and leaf.
+      HandoverError: something carried is not there or of another shape, or a leaf has no rule; the error names stage
+        and leaf.
     """
     params, rows = _params(rule.params, fresh.params, old.params, axes, selection, name)
     opt_state, moment_rows = _optimizer(rule, fresh, old, name)
@@ -113,8 +114,8 @@ def cross(stage: Any, parts: Any, fresh: Any, old: Any) -> tuple[Any, list[Row]]
     if not isinstance(parts, dict):
         if isinstance(old, dict):
             raise HandoverError(
-                f"stage {stage.name!r} trains one model, but starts from several: {', '.join(old)}. Give it one of them: "
-                f"start.member({next(iter(old))!r})."
+                f"stage {stage.name!r} trains one model, but starts from several: {', '.join(old)}. Give it one of "
+                f"them: start.member({next(iter(old))!r})."
             )
         state, rows = one(parts, fresh, old)
     else:
@@ -130,8 +131,14 @@ def cross(stage: Any, parts: Any, fresh: Any, old: Any) -> tuple[Any, list[Row]]
 
 
 def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree, name: str) -> tuple[Tree, list[Row]]:
-    """The parameters, and a row for each of: trained and carried, trained and reset, frozen and carried, frozen and reset."""
-    _same(fresh, old, name, "params", "run.grow(..., to=the new model) before this stage, or the model of the stage before")
+    """The parameters, and a row for each fate of the trained numbers and of the frozen ones."""
+    _same(
+        fresh,
+        old,
+        name,
+        "params",
+        "run.grow(..., to=the new model) before this stage, or the model of the stage before",
+    )
     sizes: dict[tuple[Action, bool], list[int]] = {}
 
     def one(path: Any, leaf_axes: Axes, chosen: Any, new: Any, was: Any) -> Any:
@@ -139,8 +146,8 @@ def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree,
         action = rule(where, leaf_axes) if callable(rule) else rule
         if action not in (Action.CARRY, Action.RESET):
             raise HandoverError(
-                f"stage {name!r}: params/{where} is met by no rule (got {action!r}). Make Handover.params return 'carry' or "
-                "'reset' for every leaf."
+                f"stage {name!r}: params/{where} is met by no rule (got {action!r}). Make Handover.params return "
+                "'carry' or 'reset' for every leaf."
             )
         layers = new.shape[new.ndim - len(leaf_axes.names)] if isinstance(chosen, slice) else 1
         trained = (chosen.stop - chosen.start if isinstance(chosen, slice) else int(chosen)) * new.size // layers
@@ -153,7 +160,9 @@ def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree,
     rows = []
     for (action, moving), numbers in sizes.items():
         shown = Action.FREEZE if action == Action.CARRY and not moving else action
-        rows.append(Row("params", len(numbers), sum(numbers), str(shown), "" if moving else "not trained here, no moments"))
+        rows.append(
+            Row("params", len(numbers), sum(numbers), str(shown), "" if moving else "not trained here, no moments")
+        )
     return params, rows
 
 
@@ -168,7 +177,13 @@ def _optimizer(rule: Handover, fresh: TrainState, old: TrainState, name: str) ->
         where, part = path_name(path), "schedule" if label == "schedule" else "moments"
         action = Action(getattr(rule, part))
         if action == Action.CARRY:
-            _same_leaf(new, was.get(where), name, f"opt_state/{where}", f"Handover({part}='reset'), or the optimizer of the stage before")
+            _same_leaf(
+                new,
+                was.get(where),
+                name,
+                f"opt_state/{where}",
+                f"Handover({part}='reset'), or the optimizer of the stage before",
+            )
             new = _carried(new, was[where])
             was_labels.pop(where)
         rows.setdefault((label, action), []).append(new)
@@ -184,12 +199,14 @@ def _optimizer(rule: Handover, fresh: TrainState, old: TrainState, name: str) ->
 def _labels(node: Any, names: set[Any], label: str | None) -> Any:
     """For each leaf of an optimizer's state, whether it is of the moments (and which), or of a schedule.
 
-    Moments are the trees with the parameters' names, and all numbers beside one in the same tuple, such as Adam's count.
+    Moments are the trees with the parameters' names, and all numbers beside one in its tuple, such as Adam's count.
     """
     if isinstance(node, tuple) and hasattr(node, "_fields"):
         fields = {field: getattr(node, field) for field in node._fields}
         own = any(_mirrors(value, names) for value in fields.values())
-        return type(node)(*(_labels(value, names, f"moments {field}" if own else None) for field, value in fields.items()))
+        return type(node)(
+            *(_labels(value, names, f"moments {field}" if own else None) for field, value in fields.items())
+        )
     if isinstance(node, tuple | list):
         return type(node)(_labels(value, names, None) for value in node)
     if isinstance(node, dict) and not _mirrors(node, names):
@@ -230,5 +247,6 @@ def _size(tree: Tree) -> tuple[int, int]:
 def table(rows: list[Row]) -> list[tuple[str, str, str, str, str]]:
     """The rows as text, for the terminal and the report."""
     return [
-        (r.part, f"{r.leaves:,}" if r.leaves else "", f"{r.numbers:,}" if r.leaves else "", r.action, r.note) for r in rows
+        (r.part, f"{r.leaves:,}" if r.leaves else "", f"{r.numbers:,}" if r.leaves else "", r.action, r.note)
+        for r in rows
     ]

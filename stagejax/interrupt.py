@@ -19,7 +19,7 @@ class Interrupted(RuntimeError):
 
 @contextlib.contextmanager
 def on_signals(stop: threading.Event) -> Iterator[None]:
-    """While inside, SIGTERM and SIGINT set `stop`; a second SIGINT interrupts at once. Only the main thread can do this."""
+    """While inside, SIGTERM and SIGINT set `stop`; a second SIGINT interrupts at once. Only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -38,7 +38,7 @@ def on_signals(stop: threading.Event) -> Iterator[None]:
 
 
 def agreed(stop: threading.Event, step: int) -> bool:
-    """Whether to stop here. Several processes ask each other at every tenth step, and stop if one of them was asked to."""
+    """Whether to stop here. Several processes ask each other at every tenth step, and stop if one was asked to."""
     if jax.process_count() == 1:
         return stop.is_set()
     if step % 10:

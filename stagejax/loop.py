@@ -1,4 +1,4 @@
-"""The loop: evaluate the old state, save, advance the data, step. In that order, so that a resumed run repeats nothing."""
+"""The loop: evaluate the old state, save, advance the data, step. In that order, so that a resume repeats nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ AHEAD = 2
 #: Seconds between saves of a stage that names no `save_every`.
 SAVE_SECONDS = 60.0
 ADVICE = (
-    "The last save before it is intact. Lower the peak learning rate, clip the gradient (optimizer.clip), or warm up longer."
+    "The last save before it is intact. Lower the peak learning rate, clip the gradient (optimizer.clip), or warm up "
+    "longer."
 )
 
 
@@ -58,7 +59,7 @@ class History:
         return {f"eval/{name}": value for name, value in row.items() if name not in ("step", "flops", "tokens")}
 
     def last(self, metric: str) -> float:
-        """The last evaluation's value of a metric, averaged over replicas; NaN where nothing was measured (planning)."""
+        """The last evaluation's value of a metric, averaged over replicas; NaN if nothing was measured (planning)."""
         values = [row[metric] for row in self.evals if metric in row]
         return float(np.mean(values[-1])) if values else float("nan")
 
@@ -85,7 +86,14 @@ Observe = Callable[[int, dict[str, Any]], None]
 
 
 def train(
-    program: Program, state: States, record: Record, key: jax.Array, *, save: Save, stop: threading.Event, observe: Observe
+    program: Program,
+    state: States,
+    record: Record,
+    key: jax.Array,
+    *,
+    save: Save,
+    stop: threading.Event,
+    observe: Observe,
 ) -> tuple[States, Record]:
     """Run a stage from `record.step` to its end.
 
@@ -95,7 +103,9 @@ def train(
       ValueError: the data gives other batches than it declares.
     """
     stage = program.stage
-    program.compile(lambda works: together(works, stop, f"compiling stage {stage.name!r}"), step=record.step < stage.steps)
+    program.compile(
+        lambda works: together(works, stop, f"compiling stage {stage.name!r}"), step=record.step < stage.steps
+    )
     step = program.compiled_step() if record.step < stage.steps else None
     held_out = functools.cache(lambda: _held_out(stage.evaluate))  # read once
     batches = stage.data.batches(record.position, (jax.process_index(), jax.process_count()))
@@ -140,7 +150,7 @@ def evaluate(program: Program, state: States, stop: threading.Event, batches: li
 
 
 def place(batch: Batch, program: Program) -> dict[str, Any]:
-    """What this process gives the compiled step for its part of a batch. Where it is alone, the step moves numpy arrays itself."""
+    """What this process gives the compiled step of a batch. Where it is alone, the step moves numpy arrays itself."""
     if jax.process_count() == 1:
         return dict(batch)
     sharding = batch_sharding(program.mesh)
@@ -158,13 +168,17 @@ class _Book:
     def __post_init__(self) -> None:
         history = self.past.history
         self.history = History(
-            list(history.train_steps), {k: list(v) for k, v in history.train.items()}, [dict(row) for row in history.evals]
+            list(history.train_steps),
+            {k: list(v) for k, v in history.train.items()},
+            [dict(row) for row in history.evals],
         )
         self.pending: deque[tuple[int, Metrics]] = deque()
         self.began = time.monotonic()
         self.eval_flops = self.past.cost.eval_flops
         ahead = self.program.every_step_flops()[self.past.step :]
-        self.flops = np.cumsum([self.past.cost.flops, *ahead])  # after past.step, past.step + 1, ...; bits as if never stopped
+        self.flops = np.cumsum(
+            [self.past.cost.flops, *ahead]
+        )  # after past.step, past.step + 1, ...; bits as if never stopped
 
     def add(self, k: int, metrics: Metrics) -> None:
         self.pending.append((k, metrics))
@@ -215,9 +229,8 @@ class _Book:
         watched = {n: values[n] for n in ("loss", "grad_norm") if n in values} or values
         for name, value in watched.items():
             if not np.all(np.isfinite(value)):
-                raise Diverged(
-                    f"stage {self.program.stage.name!r}: {name} is {value} at step {k} of {self.program.stage.steps}. {ADVICE}"
-                )
+                stage = self.program.stage
+                raise Diverged(f"stage {stage.name!r}: {name} is {value} at step {k} of {stage.steps}. {ADVICE}")
 
 
 def _check_batch(batch: Batch, program: Program) -> None:

@@ -132,7 +132,7 @@ class Plan:
                 parameters=planned.parameters,
                 handover=planned.handover,
                 load=lambda: program.state,
-            )  # fmt: skip
+            )
         )
 
     def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
@@ -157,7 +157,7 @@ class Plan:
                 parameters=size,
                 receipt=growth.receipt.to_json(),
                 load=lambda: growth.like,
-            )  # fmt: skip
+            )
         )
 
     def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:

@@ -52,7 +52,7 @@ class Program:
         return jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=replicated(self.mesh))
 
     def step_flops(self) -> int:
-        """Matrix-multiplication FLOPs of one step, forward and backward, over all devices; recomputation not counted."""
+        """Matrix-multiplication FLOPs of a step, forward and backward, over all devices; recomputation not counted."""
 
         def number() -> int:
             if self.stage.remat is None:
@@ -84,7 +84,8 @@ class Program:
 
     def traced_score(self) -> Any:
         """The evaluation of one batch, traced for this mesh."""
-        assert self.score is not None and self.stage.evaluate is not None
+        assert self.score is not None
+        assert self.stage.evaluate is not None
         spec = _batch_spec(self.stage.evaluate.data.spec(), self.mesh)
         jitted = jax.jit(self.score, out_shardings=replicated(self.mesh))
         return self._once("traced score", lambda: jitted.trace(self.state, spec))
@@ -137,7 +138,7 @@ def _once_only() -> dict[str, Any] | None:
 
 
 def step_keys(stage: Stage, generation: int) -> jax.Array:
-    """The key from which step k derives its own; one for each replica. Addressed by seed and generation, not by name."""
+    """The key from which step k derives its own; one for each replica. Addressed by seed and generation, not name."""
     return _keys(_seeds(stage), generation, 1)
 
 
@@ -289,7 +290,8 @@ def _check_batch(stage: Stage, mesh: Mesh) -> None:
     ):
         if data and data.samples % (ways * parts):
             raise ValueError(
-                f"stage {stage.name!r}: a {what} of {data.samples} cannot be split evenly over {ways} devices along data and fsdp"
+                f"stage {stage.name!r}: a {what} of {data.samples} cannot be split evenly over {ways} devices along "
+                "data and fsdp"
                 + (f" and {parts} accumulated parts" if parts > 1 else "")
                 + f". Make it a multiple of {ways * parts}, or give a --mesh with a smaller data axis."
             )

@@ -52,4 +52,6 @@ class Result:
         if not isinstance(self.model, dict) or name not in self.model:
             known = ", ".join(self.model) if isinstance(self.model, dict) else "only one"
             raise KeyError(f"{self.kind} {self.name!r} has no model {name!r}; it has {known}")
-        return replace(self, fingerprint=f"{self.fingerprint}/{name}", model=self.model[name], load=lambda: self.state()[name])
+        return replace(
+            self, fingerprint=f"{self.fingerprint}/{name}", model=self.model[name], load=lambda: self.state()[name]
+        )

@@ -1,7 +1,7 @@
 """Run: durable named stages. The pipeline is an ordinary function that calls `train`, `grow` and `make`.
 
-A finished stage is loaded, an unfinished one continues at its last save, a changed one is refused. What a stage is, is its
-declaration and its parents' fingerprints; two names with the same declaration share one result.
+A finished stage is loaded, an unfinished one continues at its last save, a changed one is refused. What a stage is, is
+its declaration and its parents' fingerprints; two names with the same declaration share one result.
 """
 
 from __future__ import annotations
@@ -87,16 +87,27 @@ class Run:
         program = self._program(stage)
         entry = self.workdir.claim(stage.name, "train", declare_train(stage, start) | self._fork_mark(stage.name))
         result = Result(
-            stage.name, "train", entry.fingerprint, generation, stage.model, stage, stage.steps,
+            stage.name,
+            "train",
+            entry.fingerprint,
+            generation,
+            stage.model,
+            stage,
+            stage.steps,
             load=lambda: _load(entry, program, stage.steps),
-        )  # fmt: skip
+        )
         page = entry.result or self._computed(entry, lambda: self._train(stage, program, start, entry, generation))
         record = Record.from_json(page["record"])
         return self._done(
             replace(
-                result, cost=record.cost, history=record.history, position=record.position, digest=page["digest"],
-                parameters=page["parameters"], handover=tuple(map(tuple, page["handover"])),
-            )  # fmt: skip
+                result,
+                cost=record.cost,
+                history=record.history,
+                position=record.position,
+                digest=page["digest"],
+                parameters=page["parameters"],
+                handover=tuple(map(tuple, page["handover"])),
+            )
         )
 
     def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
@@ -124,10 +135,19 @@ class Run:
 
         page = entry.result or self._computed(entry, compute)
         result = Result(
-            name, "grow", entry.fingerprint, start.generation, growth.config, start.stage, digest=page["digest"],
-            parameters=page["parameters"], receipt=page["receipt"], cost=Cost(**page["cost"]), position=start.position,
+            name,
+            "grow",
+            entry.fingerprint,
+            start.generation,
+            growth.config,
+            start.stage,
+            digest=page["digest"],
+            parameters=page["parameters"],
+            receipt=page["receipt"],
+            cost=Cost(**page["cost"]),
+            position=start.position,
             load=lambda: _checked(checkpoint.load(entry.steps / "0", growth.like)[0], page["digest"], entry),
-        )  # fmt: skip
+        )
         return self._done(result)
 
     def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:
@@ -143,7 +163,9 @@ class Run:
             "kind": "make",
             "meaning": MEANING,
             "function": declare(function, f"{name}.function"),
-            "inputs": [{"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs],
+            "inputs": [
+                {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
+            ],
         }
         entry = self.workdir.claim(name, "make", declaration)
 
@@ -156,9 +178,14 @@ class Run:
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
         return self._done(
             Result(
-                name, "make", entry.fingerprint, generation, digest=page["digest"], cost=Cost(**page["cost"]),
+                name,
+                "make",
+                entry.fingerprint,
+                generation,
+                digest=page["digest"],
+                cost=Cost(**page["cost"]),
                 value=_load_value(entry, page),
-            )  # fmt: skip
+            )
         )
 
     def _computed(self, entry: Entry, compute: Callable[[], Json]) -> Json:
@@ -216,7 +243,9 @@ class Run:
         if not saves and self.fork is not None and self.fork.stage == stage.name:
             source, saves = forked(self.fork), [self.fork.step]
             if self.fork.step > stage.steps:
-                raise ValueError(f"stage {stage.name!r} has {stage.steps} steps, but is forked at step {self.fork.step}")
+                raise ValueError(
+                    f"stage {stage.name!r} has {stage.steps} steps, but is forked at step {self.fork.step}"
+                )
         if saves:
             state, page = checkpoint.load(source.steps / str(saves[-1]), program.state)
             return state, Record.from_json(page), page["handover"]
@@ -278,7 +307,9 @@ def running(
         run = Run(opened, make_mesh(mesh), rules or {}, stop, fork)
         yield run
         if fork is not None and all(result.name != fork.stage for result in run.results):
-            raise ValueError(f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}")
+            raise ValueError(
+                f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}"
+            )
 
 
 def program_key(stage: Stage) -> str:
@@ -339,8 +370,8 @@ def forked(fork: Fork) -> Entry:
     entry = reopen_workdir(fork.workdir).find(fork.stage)
     if fork.step not in checkpoint.steps(entry.steps):
         raise ValueError(
-            f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has {checkpoint.steps(entry.steps)}. "
-            "Stages keep their last two saves unless they say keep=None."
+            f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has "
+            f"{checkpoint.steps(entry.steps)}. Stages keep their last two saves unless they say keep=None."
         )
     return entry
 
@@ -358,8 +389,8 @@ def _checked(state: Any, expected: str | None, entry: Entry) -> Any:
 def _same_digest(value: Any, found: str, expected: str | None, entry: Entry) -> Any:
     if expected is not None and found != expected:
         raise checkpoint.CheckpointError(
-            f"what lies in {entry.path} is not what was saved there (its sha256 differs). Delete {entry.path} to compute that "
-            "stage again."
+            f"what lies in {entry.path} is not what was saved there (its sha256 differs). Delete {entry.path} to "
+            "compute that stage again."
         )
     return value
 

@@ -1,6 +1,6 @@
 """A stage: what is trained, on what, by which step. And the step that most stages use.
 
-A stage is a value. `program.build` turns it into a compiled pure function of (state, batch, key), `loop.train` runs that.
+A stage is a value. `program.build` turns it into a pure function of (state, batch, key), `loop.train` runs that.
 """
 
 from __future__ import annotations
@@ -127,7 +127,9 @@ def gradient_step(part: Part, state: TrainState, batch: Batch, key: jax.Array) -
     return TrainState(state.step + 1, params, rest, opt_state, ema), metrics
 
 
-def whole_gradients(part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: Batch, key: jax.Array) -> tuple[Any, Tree]:
+def whole_gradients(
+    part: Part, trained: Tree, frozen: Tree, rest: Tree, batch: Batch, key: jax.Array
+) -> tuple[Any, Tree]:
     """Metrics, new variables and gradient of the objective on the whole batch."""
 
     def loss(trained: Tree) -> tuple[jax.Array, tuple[Metrics, Tree]]:
@@ -147,8 +149,8 @@ def accumulated_gradients(
 ) -> tuple[Any, Tree]:
     """The same over `part.accumulate` equal parts of the batch, one after the other, summed in float32.
 
-    Where the objective's loss is a pair (total, count), each part weighs by its count, so the result is that of the whole
-    batch. Part i holds every `accumulate`-th row, which moves no row between devices.
+    Where the objective's loss is a pair (total, count), each part weighs by its count, so the result is that of the
+    whole batch. Part i holds every `accumulate`-th row, which moves no row between devices.
     """
     pieces = jax.tree.map(lambda x: x.reshape(-1, part.accumulate, *x.shape[1:]).swapaxes(0, 1), dict(batch))
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(part.accumulate))
@@ -190,9 +192,9 @@ def ratios(metrics: Metrics) -> Metrics:
 class Stage:
     """A named piece of training: from a state to a state.
 
-    `model`, `optimizer` and `trainable` may be dictionaries over several models that train together; `step` then works on
-    dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`, `keep`) are not part of what
-    a stage *is*: stages that differ only there share their result.
+    `model`, `optimizer` and `trainable` may be dictionaries over several models that train together; `step` then works
+    on dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`, `keep`) are no part
+    of what a stage *is*: stages that differ only there share their result.
 
     >>> from dataclasses import replace
     >>> # large = Stage("large", gpt(...), causal_lm, adamw(3e-4), CausalText(...), steps=400)
@@ -215,20 +217,27 @@ class Stage:
     precision: Precision = Precision()
     remat: str | None = None  # one of REMAT
     ema: float | None = None  # decay of the averaged parameters
-    step_flops: Callable[[Any], Any] | None = None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
+    step_flops: Callable[[Any], Any] | None = (
+        None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
+    )
     save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
     keep: int | None = field(default=2, metadata=UNDECLARED)  # saves kept; None: all
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
         check_name(self.name)
-        for field_name, number in (("steps", self.steps), ("seeds", self.seeds), ("save_every", self.save_every), ("keep", self.keep)):
+        for field_name, number in (
+            ("steps", self.steps),
+            ("seeds", self.seeds),
+            ("save_every", self.save_every),
+            ("keep", self.keep),
+        ):
             if number is not None and number < 1:
                 raise ValueError(f"{where}: {field_name} is {number}; it is at least 1")
         if self.accumulate < 1 or self.data.samples % self.accumulate:
             raise ValueError(
-                f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change accumulate or "
-                "data.batch"
+                f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change "
+                "accumulate or data.batch"
             )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"{where}: ema is a decay between 0 and 1, not {self.ema}")
@@ -236,21 +245,29 @@ class Stage:
             raise ValueError(f"{where}: remat={self.remat!r} is none of {', '.join(REMAT)}")
         if isinstance(self.model, dict):
             if self.step is gradient_step:
-                raise ValueError(f"{where} trains several models: give it its own step=(parts, states, batch, key) -> ...")
+                raise ValueError(
+                    f"{where} trains several models: give it its own step=(parts, states, batch, key) -> ..."
+                )
             for field_name in ("optimizer", "objective", "trainable"):
                 value = getattr(self, field_name)
                 if isinstance(value, dict) and set(value) != set(self.model):
-                    raise ValueError(f"{where}: {field_name} is of {', '.join(value)}, but the models are {', '.join(self.model)}")
+                    raise ValueError(
+                        f"{where}: {field_name} is of {', '.join(value)}, but the models are {', '.join(self.model)}"
+                    )
         elif self.step is gradient_step and self.objective is None:
             raise ValueError(f"{where}: objective is None; only a stage with a step of its own needs none")
         evaluation = self.evaluate
         if evaluation is not None:
             if evaluation.batches < 1 or (evaluation.every is not None and evaluation.every < 1):
-                raise ValueError(f"{where}: evaluate has batches={evaluation.batches}, every={evaluation.every}; at least 1 each")
+                raise ValueError(
+                    f"{where}: evaluate has batches={evaluation.batches}, every={evaluation.every}; at least 1 each"
+                )
             if evaluation.ema and self.ema is None:
                 raise ValueError(f"{where}: evaluate.ema needs ema=decay on the stage")
             if evaluation.objective is None and (isinstance(self.model, dict) or self.objective is None):
-                raise ValueError(f"{where}: evaluate.objective is None, and the stage has no single objective to stand in")
+                raise ValueError(
+                    f"{where}: evaluate.objective is None, and the stage has no single objective to stand in"
+                )
 
 
 def check_name(name: str) -> None:

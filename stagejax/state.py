@@ -41,8 +41,8 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
     """What of each leaf is trained: a tree of True, False or slices of the leading `layers` axis.
 
     Raises:
-      ValueError: something else than True, False or a slice; rows of a leaf that has no `layers` axis; an empty slice; or
-        nothing trained at all.
+      ValueError: something else than True, False or a slice; rows of a leaf that has no `layers` axis; an empty slice;
+        or nothing trained at all.
     """
 
     def chosen(path: Any, leaf_axes: Axes, leaf: Any) -> Selected:
@@ -50,9 +50,13 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
         if isinstance(what, bool):
             return what
         if not isinstance(what, slice):
-            raise ValueError(f"trainable says {what!r} of {path_name(path)!r}: return True, False or a slice of its layers")
+            raise ValueError(
+                f"trainable says {what!r} of {path_name(path)!r}: return True, False or a slice of its layers"
+            )
         if leaf_axes.names[:1] != ("layers",):
-            raise ValueError(f"trainable chose rows {what} of {path_name(path)!r}, which has no leading `layers` axis: {leaf_axes}")
+            raise ValueError(
+                f"trainable chose rows {what} of {path_name(path)!r}, which has no leading `layers` axis: {leaf_axes}"
+            )
         start, stop, stride = what.indices(leaf.shape[0])
         if stop <= start or stride != 1:
             raise ValueError(f"trainable chose rows {what} of {path_name(path)!r}, which has {leaf.shape[0]} layers")

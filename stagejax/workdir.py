@@ -1,10 +1,10 @@
 """The folder of a run: which stage is stored where, who may write, and what may not be overwritten.
 
-    workdir/
-      run.json               the experiment that owns this folder, and its store where that lies elsewhere
-      lock                   held while a process runs here
-      stages/<name>.json     the fingerprint and declaration that each name stands for
-      store/<fingerprint>/   declaration.json, metrics.jsonl, steps/<k>/ (checkpoints), result.json (once finished)
+workdir/
+  run.json               the experiment that owns this folder, and its store where that lies elsewhere
+  lock                   held while a process runs here
+  stages/<name>.json     the fingerprint and declaration that each name stands for
+  store/<fingerprint>/   declaration.json, metrics.jsonl, steps/<k>/ (checkpoints), result.json (once finished)
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class Workdir:
         """
         page = self.path / "stages" / f"{name}.json"
         if not page.exists():
-            names = sorted(str(p.relative_to(self.path / "stages"))[:-5] for p in (self.path / "stages").rglob("*.json"))
+            names = sorted(
+                str(p.relative_to(self.path / "stages"))[:-5] for p in (self.path / "stages").rglob("*.json")
+            )
             raise WorkdirError(f"{self.path} has no stage {name!r}; it has: {', '.join(names) or 'none'}")
         mark = checkpoint.read_json(page)["fingerprint"]
         found = [store / mark for store in self.stores if (store / mark).exists()]
@@ -122,7 +124,9 @@ def open_workdir(path: Path, experiment: str, store: Path | None = None, others:
         check_owner(path, experiment)
         if store is not None and known["store"] != str(store):
             there = known["store"] or path / "store"
-            raise WorkdirError(f"{path} keeps its results in {there}, not in {store}. Leave --store out, or use another --workdir.")
+            raise WorkdirError(
+                f"{path} keeps its results in {there}, not in {store}. Leave --store out, or use another --workdir."
+            )
         store = Path(known["store"]) if known["store"] else None
     elif jax.process_index() == 0:
         checkpoint.write_json(page, {"experiment": experiment, "store": None if store is None else str(store)})
@@ -139,7 +143,9 @@ def check_owner(path: Path, experiment: str) -> None:
     if page.exists():
         owner = checkpoint.read_json(page)["experiment"]
         if owner != experiment:
-            raise WorkdirError(f"{path} is the workdir of experiment {owner!r}, not of {experiment!r}. Use another --workdir.")
+            raise WorkdirError(
+                f"{path} is the workdir of experiment {owner!r}, not of {experiment!r}. Use another --workdir."
+            )
     elif path.exists() and (not path.is_dir() or any(not _ours(entry.name) for entry in path.iterdir())):
         raise WorkdirError(f"{path} holds files that are no run of stagejax. Use an empty or a new --workdir.")
 
@@ -183,7 +189,9 @@ def locked(path: Path) -> Iterator[None]:
         except OSError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise WorkdirError(f"{path} is in use by another process ({holder}). Wait for it, or use another --workdir.") from None
+            raise WorkdirError(
+                f"{path} is in use by another process ({holder}). Wait for it, or use another --workdir."
+            ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()}")
         file.flush()

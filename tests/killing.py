@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from orbax.checkpoint import v1  # noqa: F401  before the fork
 import spine
+from orbax.checkpoint import v1  # noqa: F401  before the fork
 from toy import Numbers
 
 from stagejax.handover import Handover
@@ -42,7 +42,9 @@ def pipeline(run: Any) -> Any:
     held_out = Evaluation(Slowly(seed=9), 4, every=5)
     one = run.train(spine.stage("one", data=Slowly(), steps=24, save_every=3, evaluate=held_out))
     carry = Handover(moments="carry", data="carry", ema="carry")
-    two = run.train(spine.stage("two", data=Slowly(), steps=16, save_every=2, evaluate=held_out, ema=0.9, handover=carry), one)
+    two = run.train(
+        spine.stage("two", data=Slowly(), steps=16, save_every=2, evaluate=held_out, ema=0.9, handover=carry), one
+    )
     run.make("made", double, two)
     return one, two
 
@@ -105,7 +107,11 @@ def main(folder: Path) -> None:
         assert codes[-1] in ([-signal.SIGKILL] if number == signal.SIGKILL else [STOPPED, -signal.SIGTERM, 0]), codes
     last = folder / f"cut{codes.count(0)}"
     assert finish(start(last)) == 0
-    print(json.dumps({"codes": codes, "duration": duration, "runs": ["again", *(f"cut{i}" for i in range(codes.count(0) + 1))]}))
+    print(
+        json.dumps(
+            {"codes": codes, "duration": duration, "runs": ["again", *(f"cut{i}" for i in range(codes.count(0) + 1))]}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -91,7 +91,17 @@ def outcome(path: Path, results: tuple[Any, ...]) -> list[Any]:
     for result in results:
         metrics = next(path.rglob(f"{result.fingerprint}/metrics.jsonl"))
         cost = replace(result.cost, seconds=0)
-        found.append((result.digest, result.history, result.position, cost, result.handover, metrics.read_text(), flat(result.state())))
+        found.append(
+            (
+                result.digest,
+                result.history,
+                result.position,
+                cost,
+                result.handover,
+                metrics.read_text(),
+                flat(result.state()),
+            )
+        )
     return found
 
 

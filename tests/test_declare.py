@@ -34,7 +34,20 @@ def test_a_dataclass_is_its_type_and_declared_fields():
 
 
 def test_values_are_json_that_tells_them_apart():
-    values = [1, 1.5, "1", True, None, (1, 2), (1, 2, 3), {"a": 1}, np.float32(0.5), np.dtype("int32"), np.arange(3), np.arange(3.0)]
+    values = [
+        1,
+        1.5,
+        "1",
+        True,
+        None,
+        (1, 2),
+        (1, 2, 3),
+        {"a": 1},
+        np.float32(0.5),
+        np.dtype("int32"),
+        np.arange(3),
+        np.arange(3.0),
+    ]
     values += [module_level, functools.partial(module_level, 1), functools.partial(module_level, 2), Config, Config()]
     marks = [fingerprint(declare(value)) for value in values]
     assert len(set(marks)) == len(marks)
@@ -143,6 +156,11 @@ def test_difference_names_each_place_once():
     old = {"stage": {"steps": 600, "data": {"batch": 8}, "names": ["a", "b"]}, "gone": 1}
     new = {"stage": {"steps": 400, "data": {"batch": 8}, "names": ["a", "c"]}, "new": None}
     lines = difference(old, new)
-    assert lines == ["stage.steps: 600 -> 400", 'stage.names[1]: "b" -> "c"', "gone: 1 -> (absent)", "new: (absent) -> null"]
+    assert lines == [
+        "stage.steps: 600 -> 400",
+        'stage.names[1]: "b" -> "c"',
+        "gone: 1 -> (absent)",
+        "new: (absent) -> null",
+    ]
     assert difference(old, old) == []
     assert difference([1], [1, 2], "x") == ["x: [1] -> [1, 2]"]

@@ -54,7 +54,7 @@ def assert_exhaustive(state: TrainState, rows: list[Row]) -> None:
 CHOICES = list(itertools.product(["carry", "reset"], repeat=5))
 
 
-@pytest.mark.parametrize(("params", "moments", "schedule", "rest", "ema"), CHOICES[::3] + [CHOICES[1], CHOICES[-1]])
+@pytest.mark.parametrize(("params", "moments", "schedule", "rest", "ema"), [*CHOICES[::3], CHOICES[1], CHOICES[-1]])
 def test_every_part_follows_its_own_rule(params, moments, schedule, rest, ema):
     rule = Handover(params=params, moments=moments, schedule=schedule, rest=rest, ema=ema)
     _, _, state, rows = given(stage(handover=rule, ema=0.9))
@@ -74,7 +74,7 @@ def test_every_part_follows_its_own_rule(params, moments, schedule, rest, ema):
 
 
 def test_the_defaults_hand_over_weights_and_variables_only():
-    _, _, state, rows = given(stage())
+    _, _, _, rows = given(stage())
     assert [(row.part, row.action) for row in rows] == [
         ("params", "carry"), ("moments count", "reset"), ("moments mu", "reset"), ("moments nu", "reset"),
         ("schedule", "reset"), ("step", "reset"), ("rest", "carry"), ("data", "reset"),
@@ -155,7 +155,9 @@ def test_moments_of_leaves_that_are_no_longer_trained_are_dropped():
 
 
 def test_moments_that_do_not_exist_cannot_be_carried():
-    with pytest.raises(HandoverError, match=r"stage 'b': opt_state/0/mu/up is absent .* \(3, 8\) here.*moments='reset'"):
+    with pytest.raises(
+        HandoverError, match=r"stage 'b': opt_state/0/mu/up is absent .* \(3, 8\) here.*moments='reset'"
+    ):
         given(stage("b", handover=Handover(moments="carry")), stage(trainable=lambda path, axes: path != "up"))
 
 
@@ -174,9 +176,14 @@ def test_an_average_is_dropped_begun_or_carried():
 
 
 def test_other_shapes_are_named_with_stage_leaf_and_both_shapes():
-    with pytest.raises(HandoverError, match=r"stage 'b': params/blocks is \(2, 8, 8\) in the stage before and \(2, 4, 4\) here.*run.grow"):
+    with pytest.raises(
+        HandoverError,
+        match=r"stage 'b': params/blocks is \(2, 8, 8\) in the stage before and \(2, 4, 4\) here.*run.grow",
+    ):
         given(stage("b", model=Toy(embed=4)), stage())
-    with pytest.raises(HandoverError, match=r"params/blocks is \(2, 8, 8\) in the stage before and \(3, 2, 8, 8\) here"):
+    with pytest.raises(
+        HandoverError, match=r"params/blocks is \(2, 8, 8\) in the stage before and \(3, 2, 8, 8\) here"
+    ):
         given(stage("b", seeds=3), stage())
 
 
@@ -189,7 +196,7 @@ def momentum(steps: int, axes: Any) -> optax.GradientTransformation:
 
 
 def test_another_optimizer_takes_over_what_it_has():
-    _, _, state, rows = given(stage(optimizer=no_schedule, handover=Handover(moments="carry", schedule="carry")), stage())
+    _, _, _, rows = given(stage(optimizer=no_schedule, handover=Handover(moments="carry", schedule="carry")), stage())
     assert numbers(rows, "moments") == {"carry": 321}
     assert numbers(rows, "schedule") == {}
     with pytest.raises(HandoverError, match=r"opt_state/2/count is absent.*Handover\(schedule='reset'\)"):
@@ -241,7 +248,9 @@ def own_step(parts: Any, states: Any, batch: Any, key: Any) -> Any:
 
 def pair(**fields: Any) -> Any:
     optimizer = {"teacher": None, "student": adam}
-    return stage("pair", model={"teacher": Toy(), "student": Toy()}, step=own_step, optimizer=optimizer, objective=None, **fields)
+    return stage(
+        "pair", model={"teacher": Toy(), "student": Toy()}, step=own_step, optimizer=optimizer, objective=None, **fields
+    )
 
 
 def test_of_several_models_those_not_given_start_fresh():
@@ -249,12 +258,17 @@ def test_of_several_models_those_not_given_start_fresh():
     state, rows = cross(program.stage, program.parts, filled(program, 1), {"teacher": filled(one, 7)})
     assert float(state["teacher"].params["up"][0, 0]) == 7
     assert float(state["student"].params["up"][0, 0]) == 1
-    assert [(r.part, r.action) for r in rows if "params" in r.part] == [("teacher: params", "freeze"), ("student: params", "reset")]
+    assert [(r.part, r.action) for r in rows if "params" in r.part] == [
+        ("teacher: params", "freeze"),
+        ("student: params", "reset"),
+    ]
 
 
 def test_one_model_is_not_several():
     program, one = build(pair(), make_mesh("data=1")), build(stage(), make_mesh("data=1"))
-    with pytest.raises(HandoverError, match=r"trains one model, but starts from several: student, teacher.*start\.member\('student'\)"):
+    with pytest.raises(
+        HandoverError, match=r"trains one model, but starts from several: student, teacher.*start\.member\('student'\)"
+    ):
         cross(one.stage, one.parts, one.state, program.state)
     with pytest.raises(HandoverError, match="trains the models teacher, student, but starts from a single one"):
         cross(program.stage, program.parts, program.state, one.state)

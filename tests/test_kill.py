@@ -1,4 +1,4 @@
-"""The kill test in small: real processes, killed at random moments, end with the same bits as one that was let alone."""
+"""The kill test in small: processes killed at random moments end with the same bits as one that was let alone."""
 
 from __future__ import annotations
 

@@ -20,19 +20,19 @@ from stagejax.stage import Evaluation
 
 CUBE = "data=2,fsdp=2,tensor=2"
 RULES = {"layers": "tensor"}
-#: Only to look at shardings. XLA (of jax 0.10 and 0.12, on CPUs) finds wrong gradients where two kernels split like this
-#: follow each other, x @ (fsdp, tensor) @ (fsdp, tensor), and the batch is split over data and fsdp.
+#: Only to look at shardings. XLA (of jax 0.10 and 0.12, on CPUs) finds wrong gradients where two kernels split like
+#: this follow each other, x @ (fsdp, tensor) @ (fsdp, tensor), and the batch is split over data and fsdp.
 ALL_AXES = {"embed": "fsdp", "embed_out": "tensor", "layers": "data"}
 
 
 @pytest.mark.parametrize("text", ["data", "data=0", "data=-1", "data=x", "data=2,data=2", "=2"])
 def test_a_bad_mesh_is_named(text):
-    with pytest.raises(ValueError, match="should be name=size with each name once"):
+    with pytest.raises(ValueError, match=r"should be name=size with each name once"):
         parse_mesh(text)
 
 
 def test_an_empty_mesh_is_refused():
-    with pytest.raises(ValueError, match="an empty mesh"):
+    with pytest.raises(ValueError, match=r"an empty mesh"):
         parse_mesh(" , ")
 
 
@@ -43,22 +43,30 @@ def test_a_mesh_has_its_axes_in_order():
 
 
 def test_a_mesh_larger_than_the_devices_is_refused():
-    with pytest.raises(ValueError, match=r"mesh data=4,fsdp=4 needs 16 devices, and this run has 8 \(cpu\).*smaller --mesh.*plan"):
+    with pytest.raises(
+        ValueError, match=r"mesh data=4,fsdp=4 needs 16 devices, and this run has 8 \(cpu\).*smaller --mesh.*plan"
+    ):
         make_mesh("data=4,fsdp=4")
 
 
 def test_a_coordinator_alone_is_not_enough(monkeypatch):
     monkeypatch.setenv("STAGEJAX_COORDINATOR", "localhost:1")
-    with pytest.raises(ValueError, match="STAGEJAX_COORDINATOR is set, but not STAGEJAX_PROCESSES and STAGEJAX_PROCESS"):
+    with pytest.raises(
+        ValueError, match=r"STAGEJAX_COORDINATOR is set, but not STAGEJAX_PROCESSES and STAGEJAX_PROCESS"
+    ):
         start_processes()
 
 
 def test_a_batch_that_the_mesh_does_not_divide_is_refused():
-    with pytest.raises(ValueError, match="stage 'a': a batch of 6 cannot be split evenly over 4 devices.*multiple of 4.*--mesh"):
+    with pytest.raises(
+        ValueError, match=r"stage 'a': a batch of 6 cannot be split evenly over 4 devices.*multiple of 4.*--mesh"
+    ):
         build(stage(data=Numbers(samples=6)), make_mesh(CUBE))
-    with pytest.raises(ValueError, match="a batch of 8 .* 4 devices along data and fsdp and 4 accumulated parts.*multiple of 16"):
+    with pytest.raises(
+        ValueError, match=r"a batch of 8 .* 4 devices along data and fsdp and 4 accumulated parts.*multiple of 16"
+    ):
         build(stage(accumulate=4), make_mesh(CUBE))
-    with pytest.raises(ValueError, match="a held-out batch of 6 .*multiple of 4"):
+    with pytest.raises(ValueError, match=r"a held-out batch of 6 .*multiple of 4"):
         build(stage(accumulate=2, evaluate=Evaluation(Numbers(samples=6), 1)), make_mesh(CUBE))
     build(stage(accumulate=2, evaluate=Evaluation(Numbers(samples=4), 1)), make_mesh(CUBE))
 
@@ -109,7 +117,9 @@ def test_moments_of_rows_are_sharded_as_their_rows_allow():
     """Two of four layers over two devices: still split. One layer could not be, and is everywhere."""
     program = build(stage(model=Toy(layers=4), trainable=bottom_layer), make_mesh(CUBE), ALL_AXES)
     assert program.initial(0).opt_state[0].mu["blocks"].sharding.spec == jax.P("data", "fsdp", "tensor")
-    program = build(stage(model=Toy(layers=3), trainable=bottom_layer), make_mesh(CUBE), ALL_AXES | {"layers": "tensor"})
+    program = build(
+        stage(model=Toy(layers=3), trainable=bottom_layer), make_mesh(CUBE), ALL_AXES | {"layers": "tensor"}
+    )
     assert program.state.params["blocks"].sharding.spec == jax.P(None, "fsdp", "tensor")
     assert program.initial(0).opt_state[0].mu["blocks"].sharding.spec == jax.P("tensor", "fsdp", None)
 

@@ -33,7 +33,9 @@ def pipeline(run: Any) -> Any:
     one = run.train(stage("one", steps=7, evaluate=HELD_OUT, ema=0.9))
     fields = {"trainable": second_layer, "evaluate": replace(HELD_OUT, every=None), "remat": "nothing_saveable"}
     two = run.train(stage("two", steps=4, handover=Handover(data="carry"), **fields), one)
-    three = run.train(stage("three", steps=2, trainable=only_down, seeds=2, accumulate=2, precision=Precision("bfloat16")))
+    three = run.train(
+        stage("three", steps=2, trainable=only_down, seeds=2, accumulate=2, precision=Precision("bfloat16"))
+    )
     models = {"model": {"a": Toy(), "b": Toy(embed=4)}, "optimizer": {"a": None, "b": adam}}
     both = run.train(stage("both", steps=1, **models, step=own_step, objective=None), {"a": two})
     made = run.make("made", sorted, [2, 1])
@@ -92,7 +94,9 @@ def test_gradients_and_trained_numbers_are_of_what_is_trained(planned):
     rows = {row.name: row for row in planned[0].stages}
     assert (rows["one"].trained, rows["one"].bytes_per_device.gradients) == (160, rows["one"].bytes_per_device.params)
     assert rows["two"].trained == 64 + 8
-    assert rows["two"].bytes_per_device.gradients == 4 * (64 // 4 + 8 // 2)  # blocks over fsdp and tensor, down over fsdp
+    assert rows["two"].bytes_per_device.gradients == 4 * (
+        64 // 4 + 8 // 2
+    )  # blocks over fsdp and tensor, down over fsdp
     assert rows["three"].trained == 2 * 8
     assert rows["three"].bytes_per_device.gradients == 2 * 2 * 8 // 2  # two replicas in bfloat16, over fsdp
 
@@ -115,8 +119,8 @@ def test_plan_and_run_refuse_the_same():
         plan.train(stage("one"), one)
     with pytest.raises(ValueError, match="cannot be split evenly over 2 devices"):
         plan.train(stage("three", data=Numbers(samples=5)))
+    fields = {"model": {"a": Toy()}, "step": own_step, "optimizer": {"a": adam}, "objective": None}
     with pytest.raises(HandoverError, match="from several results"):
-        fields = {"model": {"a": Toy()}, "step": own_step, "optimizer": {"a": adam}, "objective": None}
         plan.train(stage("four", handover=Handover(data="carry"), **fields), {"a": one})
 
 

@@ -1,4 +1,4 @@
-"""Runs: finished stages are loaded, equal ones shared, changed ones refused; forks; artifacts; what may not be mixed."""
+"""Runs: finished stages are loaded, equal ones shared, changed ones refused; forks; artifacts; folders."""
 
 from __future__ import annotations
 
@@ -90,7 +90,12 @@ def test_a_run_goes_on_on_another_mesh(tmp_path, monkeypatch, done):
     with pytest.raises(loop.Interrupted):
         go(tmp_path, cut)
     two = go(tmp_path, pipeline, mesh="data=2,fsdp=2")
-    assert_close(flat(two[1].state().params), {k[7:]: v for k, v in done[1][1][-1].items() if k.startswith("params/")}, rtol=1e-4, atol=1e-6)
+    assert_close(
+        flat(two[1].state().params),
+        {k[7:]: v for k, v in done[1][1][-1].items() if k.startswith("params/")},
+        rtol=1e-4,
+        atol=1e-6,
+    )
 
 
 def test_saves_are_kept_as_declared(tmp_path):
@@ -136,7 +141,7 @@ def test_runs_share_a_store(tmp_path, monkeypatch):
 def test_two_runs_do_not_compute_one_result_at_once(tmp_path):
     def body(run: Any) -> Any:
         entry = run.workdir.claim("x", "train", {"a": 1})
-        with locked(entry.path), pytest.raises(WorkdirError, match="in use by another process"):
+        with locked(entry.path), pytest.raises(WorkdirError, match=r"in use by another process"):
             run._computed(entry, dict)
 
     go(tmp_path, body)
@@ -176,7 +181,7 @@ def test_a_changed_parent_changes_its_child(tmp_path):
         return run.train(stage("two", steps=2), run.train(stage(f"one{seed}", seed=seed)))
 
     go(tmp_path, lambda run: body(run, 0))
-    with pytest.raises(WorkdirError, match="start: "):
+    with pytest.raises(WorkdirError, match=r"start: "):
         go(tmp_path, lambda run: body(run, 1))
 
 
@@ -190,9 +195,9 @@ def test_a_stage_that_never_saved_anything_may_be_corrected(tmp_path):
 
 
 def test_names_are_unique_and_proper(tmp_path):
-    with pytest.raises(ValueError, match="two stages of this pipeline are named 'first'"):
+    with pytest.raises(ValueError, match=r"two stages of this pipeline are named 'first'"):
         go(tmp_path, lambda run: (run.train(first()), run.make("first", sorted, [1])))
-    with pytest.raises(ValueError, match="words joined by single slashes"):
+    with pytest.raises(ValueError, match=r"words joined by single slashes"):
         go(tmp_path, lambda run: run.make("../out", sorted, [1]))
 
 
@@ -222,7 +227,7 @@ def test_a_fork_of_the_same_declaration_ends_with_the_same_bits(tmp_path, done, 
 
 def test_stages_before_the_fork_are_taken_from_its_source(tmp_path, done, monkeypatch):
     with steps_counted(monkeypatch) as taken:
-        one, two = go(tmp_path, pipeline, fork=Fork(done[0], "second", 4))
+        _, two = go(tmp_path, pipeline, fork=Fork(done[0], "second", 4))
     assert taken == []
     assert two.digest == done[1][1][0]
 
@@ -238,24 +243,26 @@ def test_a_fork_that_cannot_be_says_what_there_is(tmp_path, done):
     source = done[0]
     assert Fork.parse(f"{source}/first@4") == Fork(source, "first", 4)
     for text in ("first", "first@x", f"{source}/first"):
-        with pytest.raises(ValueError, match="write it as WORKDIR/STAGE@STEP"):
+        with pytest.raises(ValueError, match=r"write it as WORKDIR/STAGE@STEP"):
             Fork.parse(text)
-    with pytest.raises(ValueError, match="no folder along .* is the workdir of a run"):
+    with pytest.raises(ValueError, match=r"no folder along .* is the workdir of a run"):
         Fork.parse(f"{tmp_path}/first@4")
     with pytest.raises(WorkdirError, match=r"has no stage 'third'; it has: first, second"):
         go(tmp_path, pipeline, fork=Fork(source, "third", 4))
     with pytest.raises(ValueError, match=r"has no save at step 3; it has \[2, 4, 6, 8\]"):
         go(tmp_path, pipeline, fork=Fork(source, "first", 3))
-    with pytest.raises(WorkdirError, match="is not the workdir of a run"):
+    with pytest.raises(WorkdirError, match=r"is not the workdir of a run"):
         go(tmp_path, pipeline, fork=Fork(tmp_path, "first", 3))
-    with pytest.raises(ValueError, match="has 3 steps, but is forked at step 4"):
+    with pytest.raises(ValueError, match=r"has 3 steps, but is forked at step 4"):
         go(tmp_path, lambda run: run.train(stage("first", steps=3)), fork=Fork(source, "first", 4))
-    with pytest.raises(ValueError, match="this pipeline has no stage 'first' to fork; it has: other"):
+    with pytest.raises(ValueError, match=r"this pipeline has no stage 'first' to fork; it has: other"):
         go(tmp_path, lambda run: run.train(stage("other")), fork=Fork(source, "first", 4))
 
 
 def test_a_fork_of_another_model_is_refused_leaf_by_leaf(tmp_path, done):
-    with pytest.raises(CheckpointError, match=r"params/blocks: float32\[2, 8, 8\] in the checkpoint, float32\[3, 8, 8\] in the model"):
+    with pytest.raises(
+        CheckpointError, match=r"params/blocks: float32\[2, 8, 8\] in the checkpoint, float32\[3, 8, 8\] in the model"
+    ):
         go(tmp_path, lambda run: pipeline(run, model=Toy(layers=3)), fork=Fork(done[0], "first", 4))
 
 
@@ -268,14 +275,19 @@ def test_a_carried_position_needs_one(tmp_path):
         fields = {"model": {"a": Toy()}, "step": own_step, "optimizer": {"a": adam}, "objective": None}
         return run.train(stage("two", handover=Handover(data="carry"), **fields), {"a": one})
 
-    with pytest.raises(HandoverError, match="from several results"):
+    with pytest.raises(HandoverError, match=r"from several results"):
         go(tmp_path, body)
 
 
 def test_models_that_trained_together_part_ways(tmp_path):
     def body(run: Any) -> Any:
         one = run.train(first())
-        fields = {"model": {"a": Toy(), "b": Toy()}, "step": own_step, "optimizer": {"a": adam, "b": None}, "objective": None}
+        fields = {
+            "model": {"a": Toy(), "b": Toy()},
+            "step": own_step,
+            "optimizer": {"a": adam, "b": None},
+            "objective": None,
+        }
         both = run.train(stage("both", steps=1, **fields), {"a": one})
         return one, both, run.train(stage("alone", steps=1), both.member("a"))
 
@@ -283,9 +295,9 @@ def test_models_that_trained_together_part_ways(tmp_path):
     assert_same(both.state()["a"].params, one.state().params)
     assert ("params", "3", "160", "carry", "") in alone.handover
     assert alone.generation == 2
-    with pytest.raises(KeyError, match="has no model 'c'; it has a, b"):
+    with pytest.raises(KeyError, match=r"has no model 'c'; it has a, b"):
         both.member("c")
-    with pytest.raises(KeyError, match="it has only one"):
+    with pytest.raises(KeyError, match=r"it has only one"):
         one.member("a")
 
 
@@ -323,19 +335,19 @@ def test_an_artifact_is_made_once_and_comes_back_the_same(tmp_path):
     CALLS.clear()
     made, loaded = go(tmp_path, body), go(tmp_path, body)
     assert CALLS == [4, "first"]
-    for (arrays, page) in (made, loaded):
+    for arrays, page in (made, loaded):
         assert_same(arrays.value, numbers(4))
         assert page.value["names"] == ["x", "y"]
         assert page.generation == 0
     assert made[1].value == loaded[1].value
     with pytest.raises(WorkdirError, match=r"inputs\[0\]: 4 -> 5"):
         go(tmp_path, lambda run: run.make("arrays", numbers, 5))
-    with pytest.raises(ValueError, match="make 'arrays' has no train state"):
+    with pytest.raises(ValueError, match=r"make 'arrays' has no train state"):
         made[0].state()
 
 
 def test_an_artifact_that_cannot_be_written_is_an_error(tmp_path):
-    with pytest.raises(TypeError, match="an artifact is JSON or a dictionary of numpy arrays, but .*object"):
+    with pytest.raises(TypeError, match=r"an artifact is JSON or a dictionary of numpy arrays, but .*object"):
         go(tmp_path, lambda run: run.make("bad", unwritable))
 
 
@@ -344,7 +356,7 @@ def test_a_damaged_artifact_is_not_used(tmp_path):
     page = tmp_path / "store" / result.fingerprint / "value.npz"
     with page.open("wb") as file:
         np.savez(file, a=np.zeros(3))
-    with pytest.raises(CheckpointError, match="sha256 differs"):
+    with pytest.raises(CheckpointError, match=r"sha256 differs"):
         go(tmp_path, lambda run: run.make("arrays", numbers, 4))
     page.write_bytes(page.read_bytes()[:40])
     with pytest.raises(CheckpointError, match=r"value\.npz is damaged"):
@@ -355,16 +367,19 @@ def test_a_damaged_artifact_is_not_used(tmp_path):
 
 
 def test_a_folder_of_another_experiment_is_refused(done):
-    with pytest.raises(WorkdirError, match="is the workdir of experiment 'toy', not of 'other'"), running(done[0], "other"):
+    with (
+        pytest.raises(WorkdirError, match=r"is the workdir of experiment 'toy', not of 'other'"),
+        running(done[0], "other"),
+    ):
         pass
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(WorkdirError, match="holds files that are no run of stagejax"), running(tmp_path, "toy"):
+    with pytest.raises(WorkdirError, match=r"holds files that are no run of stagejax"), running(tmp_path, "toy"):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(WorkdirError, match="holds files that are no run"), running(tmp_path / "thesis.tex", "toy"):
+    with pytest.raises(WorkdirError, match=r"holds files that are no run"), running(tmp_path / "thesis.tex", "toy"):
         pass
 
 
@@ -388,5 +403,5 @@ def test_a_second_process_is_refused(tmp_path):
 
 
 def test_a_file_is_no_place_for_a_workdir():
-    with pytest.raises(WorkdirError, match="cannot write to the workdir"), running(Path("/proc/none"), "toy"):
+    with pytest.raises(WorkdirError, match=r"cannot write to the workdir"), running(Path("/proc/none"), "toy"):
         pass

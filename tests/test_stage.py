@@ -197,7 +197,10 @@ def test_of_a_stack_only_the_chosen_rows_are_trained():
     assert moved[1] > 0
     assert moved[0] == moved[2] == 0
     assert_same(params["up"], fresh["up"])
-    assert {k: v.shape for k, v in flat(state.opt_state).items() if "mu" in k} == {"0/mu/blocks": (1, 8, 8), "0/mu/down": (8, 1)}
+    assert {k: v.shape for k, v in flat(state.opt_state).items() if "mu" in k} == {
+        "0/mu/blocks": (1, 8, 8),
+        "0/mu/down": (8, 1),
+    }
 
 
 def test_rows_train_as_they_would_alone():
@@ -269,7 +272,9 @@ def fooled(parts: Any, states: Any, batch: Any, key: jax.Array) -> tuple[Any, di
         return nnx.merge(parts["critic"].graphdef, critic, states["critic"].rest)(x, None)
 
     def critic_loss(critic: Any) -> jax.Array:
-        return (jax.nn.softplus(-judged(critic, batch["y"])) + jax.nn.softplus(judged(critic, made(states["maker"].params)))).mean()
+        return (
+            jax.nn.softplus(-judged(critic, batch["y"])) + jax.nn.softplus(judged(critic, made(states["maker"].params)))
+        ).mean()
 
     def maker_loss(trained: Any, frozen: Any, critic: Any) -> jax.Array:
         return jax.nn.softplus(-judged(critic, made(join(trained, frozen, parts["maker"].selection)))).mean()

@@ -42,7 +42,8 @@ def test_rows_and_whole_leaves_split_and_join():
 
 
 @pytest.mark.parametrize(
-    ("rows", "kept"), [(slice(None), True), (slice(0, 9), True), (slice(-1, None), slice(3, 4)), (slice(0, 1), slice(0, 1))]
+    ("rows", "kept"),
+    [(slice(None), True), (slice(0, 9), True), (slice(-1, None), slice(3, 4)), (slice(0, 1), slice(0, 1))],
 )
 def test_slices_are_normal(rows, kept):
     selection = select(lambda path, axes: rows if "layers" in axes.names else False, AXES, PARAMS)

@@ -18,9 +18,8 @@ from stagejax.axes import param
 
 class Net(nnx.Module):
     def __init__(self, config: Toy, rngs: nnx.Rngs) -> None:
-        shapes = {
-            "up": (config.features, config.embed), "blocks": (config.layers, config.embed, config.embed), "down": (config.embed, 1)
-        }  # fmt: skip
+        embed = config.embed
+        shapes = {"up": (config.features, embed), "blocks": (config.layers, embed, embed), "down": (embed, 1)}
         ends = np.cumsum([math.prod(shape) for shape in shapes.values()])
         drawn = jnp.split(jax.random.normal(rngs.params(), (ends[-1],)), ends[:-1])  # one draw compiles fastest
         values = {name: x.reshape(shape) for x, (name, shape) in zip(drawn, shapes.items(), strict=True)}
@@ -51,7 +50,13 @@ class Toy:
         return Net(self, rngs)
 
     def sizes(self) -> dict[str, int]:
-        return {"features": self.features, "embed": self.embed, "embed_out": self.embed, "layers": self.layers, "classes": 1}
+        return {
+            "features": self.features,
+            "embed": self.embed,
+            "embed_out": self.embed,
+            "layers": self.layers,
+            "classes": 1,
+        }
 
 
 def regression(model: Net, batch: Any, key: Any) -> tuple[jax.Array, dict[str, Any]]:
