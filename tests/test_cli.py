@@ -1,0 +1,97 @@
+"""The command line as people use it: real processes, their output, and their exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def stagejax(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "stagejax.cli", *arguments], capture_output=True, text=True, cwd=cwd)
+
+
+def test_list_is_for_people_and_machines() -> None:
+    rows = json.loads(stagejax("list", "--json").stdout)
+    row = next(row for row in rows if row["name"] == "bert2bert")
+    assert row["paper"] == 22
+    assert row["family"] == "growth"
+    assert row["presets"] == ["smoke", "laptop", "pod"]
+    assert "bert2bert" in stagejax("list").stdout
+
+
+def test_every_command_explains_itself_with_an_example() -> None:
+    for command in ("list", "show", "run", "plan", "fork", "report", "params"):
+        shown = stagejax(command, "--help")
+        assert shown.returncode == 0
+        assert f"stagejax {command}" in shown.stdout.split("examples:")[1]
+
+
+def test_help_of_an_experiment_lists_its_fields() -> None:
+    shown = stagejax("run", "bert2bert", "--help")
+    assert shown.returncode == 0
+    assert "--large.embed" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run", "bert2brt"), "Did you mean 'bert2bert'?"),
+        (("show", "bert"), "Did you mean 'bert2bert'?"),
+        (("run", "bert2bert", "--preset", "labtop"), "Did you mean 'laptop'?"),
+        (("run", "bert2bert", "--preset", "smoke", "--stepps", "3"), "--steps"),
+        (("run", "bert2bert", "--preset", "smoke", "--steps", "many"), "many"),
+        (("params", "bert2bert", "--preset", "smoke", "--stage", "scrtch/0"), "Did you mean 'scratch/0'?"),
+    ],
+)
+def test_wrong_names_are_refused_with_a_hint(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = stagejax(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert says in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (("--large.heads", "3"), "heads"),  # 32 wide, 3 heads
+        (("--large.embed", "8", "--large.heads", "1"), "shrink"),
+        (("--steps", "0"), "steps"),
+        (("--batch", "7", "--mesh", "data=2"), "mesh"),
+    ],
+)
+def test_impossible_configs_are_refused_with_the_field(fields: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = stagejax("plan", "bert2bert", "--preset", "smoke", *fields, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plan_prices_a_mesh_that_is_not_here() -> None:
+    done = stagejax("plan", "bert2bert", "--preset", "pod", "--mesh", "data=16,fsdp=16", "--json")
+    plan = json.loads(done.stdout)
+    scratch = next(stage for stage in plan["stages"] if stage["name"] == "scratch/0")
+    assert plan["mesh"] == {"data": 16, "fsdp": 16}
+    assert scratch["parameters"] > 1e8
+    assert 7e19 < scratch["flops"] < 7.5e19
+    assert set(scratch["bytes_per_device"]) >= {"params", "gradients", "moments", "activations_estimated", "total"}
+
+
+def test_params_show_every_side() -> None:
+    shown = stagejax("params", "bert2bert", "--preset", "smoke", "--mesh", "data=2,fsdp=2").stdout
+    line = next(line for line in shown.splitlines() if line.startswith("blocks/attention/query/kernel"))
+    assert "#layers <embed >kv_heads >q_per_kv >head_dim" in line
+    assert "fsdp" in line
+    assert line.endswith("yes")
+
+
+def test_show_is_the_contract() -> None:
+    assert "arXiv 2110.07143" in stagejax("show", "bert2bert").stdout
+
+
+def test_report_needs_a_finished_run(tmp_path: Path) -> None:
+    done = stagejax("report", str(tmp_path))
+    assert done.returncode == 1
+    assert "report.json" in done.stderr

@@ -1,0 +1,40 @@
+"""Golden files: the expanded config and the parameter table of every experiment's presets, as text under review.
+
+A change of a default shows up here as a difference. To accept it: STAGEJAX_RENEW=1 pytest tests/test_golden.py
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from stagejax import Plan
+from stagejax.declare import declare
+from stagejax.experiment import find, modules
+from stagejax.parameters import parameter_rows, parameter_text
+from stagejax.program import build
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = [(name, preset) for name in modules() for preset in find(name).presets]
+MESHES = {"pod": "data=16,fsdp=16"}
+
+
+@pytest.mark.parametrize(("name", "preset"), CASES)
+def test_preset_is_as_reviewed(name: str, preset: str) -> None:
+    experiment = find(name)
+    config = experiment.config(preset)
+    plan = Plan.on(MESHES.get(preset, "data=1"), price=False)
+    experiment.pipeline(plan, config)
+    last = [result.stage for result in plan.results if result.kind == "train"][-1]
+    text = (
+        f"{json.dumps(declare(config), indent=1)}\n\n"
+        f"stages: {' '.join(result.name for result in plan.results)}\n\n"
+        f"parameters of {last.name} on {MESHES.get(preset, 'data=1')}\n{parameter_text(parameter_rows(build(last, plan.mesh)))}"
+    )
+    path = GOLDEN / f"{name}-{preset}.txt"
+    if os.environ.get("STAGEJAX_RENEW"):
+        GOLDEN.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.exists(), f"no golden file for {name} {preset}: STAGEJAX_RENEW=1 pytest tests/test_golden.py"
+    assert text == path.read_text(encoding="utf-8"), "accept it by STAGEJAX_RENEW=1 pytest tests/test_golden.py"
