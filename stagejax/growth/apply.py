@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from stagejax.axes import Axes, path_name
 from stagejax.growth.operator import Growth, GrowthError, Tree, by_path
 from stagejax.growth.term import Term, View, by_weight, grow_leaf
 
-Leaf = jax.Array | np.ndarray
+Leaf = jax.Array | np.ndarray | jax.ShapeDtypeStruct
 
 
 def grow(
@@ -82,7 +82,6 @@ class LeafRule:
     shape: tuple[int, ...]
     dtype: np.dtype
     view: View
-    sharding: Sharding | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +90,7 @@ class Job:
 
     sources: tuple[Leaf, ...]
     rule: LeafRule
+    sharding: Sharding | None
 
     @property
     def bytes(self) -> int:
@@ -116,7 +116,7 @@ def job_of(
     if axes_before is None or small.shape != shape_before:
         raise GrowthError(
             f"{growth.operator}: {where!r} is {small.shape} in the tree to grow, but {shape_before or 'absent'} in the "
-            f"model before, {growth.old}. Grow the tree of that model."
+            "model that the growth starts from. Grow the tree of that model, and all layers of it."
         )
     axes, shape = growth.target[where]
     used = {term.source for term in terms if term.concerns(axes)}
@@ -124,8 +124,8 @@ def job_of(
     if lacking:
         raise GrowthError(f"{growth.operator} needs {where!r} also from {lacking}, where there is no such leaf")
     known = tuple((name, axes_before if name == "small" else axes) for name in sources if name in used)
-    rule = LeafRule(tuple(terms), known, axes, shape, np.dtype(small.dtype), view, sharding)
-    return Job(tuple(sources[name] for name, _ in known), rule)
+    rule = LeafRule(tuple(terms), known, axes, shape, np.dtype(small.dtype), view)
+    return Job(tuple(sources[name] for name, _ in known), rule, sharding)
 
 
 def run(tree: Tree) -> Tree:
@@ -133,7 +133,8 @@ def run(tree: Tree) -> Tree:
     leaves, structure = jax.tree.flatten(tree)
     jobs = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Job)]
     for group in groups(jobs, [leaves[i].bytes for i in jobs]):
-        values = program(tuple(leaves[i].sources for i in group), tuple(leaves[i].rule for i in group))
+        compiled = program(tuple(leaves[i].sharding for i in group))
+        values = compiled(tuple(leaves[i].sources for i in group), tuple(leaves[i].rule for i in group))
         for i, value in zip(group, values, strict=True):
             leaves[i] = value
     return structure.unflatten(leaves)
@@ -156,14 +157,18 @@ def groups(jobs: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
     return made
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def program(sources: tuple[tuple[Leaf, ...], ...], rules: tuple[LeafRule, ...]) -> tuple[jax.Array, ...]:
+@functools.cache
+def program(shardings: tuple[Sharding | None, ...]) -> Callable[..., tuple[jax.Array, ...]]:
+    """The compiled growth of a group of leaves, (arrays of each leaf, rule of each leaf) -> leaves."""
+    return jax.jit(grow_group, static_argnums=1, out_shardings=shardings)
+
+
+def grow_group(sources: tuple[tuple[Leaf, ...], ...], rules: tuple[LeafRule, ...]) -> tuple[jax.Array, ...]:
     """A group of leaves, grown. Terms that hold traced values (learned maps) go to `grow_leaf` itself."""
     grown = []
     for arrays, rule in zip(sources, rules, strict=True):
         own = {name: (jnp.asarray(x), axes) for x, (name, axes) in zip(arrays, rule.sources, strict=True)}
-        y = grow_leaf(rule.terms, own, rule.axes, rule.view).astype(rule.dtype)
-        grown.append(y if rule.sharding is None else jax.lax.with_sharding_constraint(y, rule.sharding))
+        grown.append(grow_leaf(rule.terms, own, rule.axes, rule.view).astype(rule.dtype))
     return tuple(grown)
 
 

@@ -68,5 +68,7 @@ def _magnitude(maps: Mapping[str, Map], axes: Axes, view: View) -> np.ndarray:
         linear: Any = view(maps[base(name)].rule(side, axes.tied), side)
         if product.shape[dim] > 1:  # layers, in which the maps of other axes differ
             product = product.take(linear.pattern().index, axis=dim)
-        product = product * spread(linear.magnitude(), ndim, dim, layers_dim)
+        scale = linear.magnitude()
+        scale = scale if np.ptp(scale) > 0 else np.ravel(scale)[:1]  # one number where all entries have the same
+        product = product * spread(scale, ndim, dim, layers_dim)
     return product

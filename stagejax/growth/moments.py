@@ -42,7 +42,7 @@ POWERS: Mapping[type, Mapping[str, int]] = {
 
 
 def grow_moments(
-    growth: Growth, tx: optax.GradientTransformation, state: Tree, rule: Rule = "dual", *, shardings: Tree = None
+    growth: Growth, tx: optax.GradientTransformation, state: Tree, rule: str = "dual", *, shardings: Tree = None
 ) -> Tree:
     """The optimizer state of the grown model, for any chain of optax transformations.
 
@@ -81,7 +81,7 @@ class _Leaf:
     moment: bool = False
 
 
-def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str], path: tuple[str, ...]) -> Any:
+def _walk(growth: Growth, rule: str, node: Any, owner: tuple[type, str], path: tuple[str, ...]) -> Any:
     """`node` grown. `owner` is the type and field of the state it lies in, `path` that of its parameter."""
     if isinstance(node, _Leaf):
         return _moved(growth, rule, node, owner, "/".join(path)) if node.moment else _counted(rule, node)
@@ -94,7 +94,7 @@ def _walk(growth: Growth, rule: Rule, node: Any, owner: tuple[type, str], path: 
     return structure.unflatten([_walk(growth, rule, child, (type(node), ""), ()) for child in children])
 
 
-def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], where: str) -> jax.Array | Job:
+def _moved(growth: Growth, rule: str, leaf: _Leaf, owner: tuple[type, str], where: str) -> jax.Array | Job:
     """What becomes of the moment of the parameter at `where`."""
     state, name = owner
     power = POWERS.get(state, {}).get(name)
@@ -114,7 +114,7 @@ def _moved(growth: Growth, rule: Rule, leaf: _Leaf, owner: tuple[type, str], whe
     return job_of(growth, growth.moment_terms, where, {"small": leaf.value, **fresh}, view, leaf.sharding)
 
 
-def _counted(rule: Rule, leaf: _Leaf) -> jax.Array | np.ndarray:
+def _counted(rule: str, leaf: _Leaf) -> jax.Array | np.ndarray:
     """What becomes of a step count, or of anything else that belongs to no parameter."""
     counts = jnp.issubdtype(jnp.result_type(leaf.value), jnp.integer)
     value = jnp.zeros_like(leaf.value) if rule == "reset" and counts else leaf.value

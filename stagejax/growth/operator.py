@@ -54,7 +54,9 @@ class Operator:
         return dataclasses.replace(new_config, norm_eps=new_config.norm_eps * factor)
 
     def __str__(self) -> str:
-        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        settings = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(self) if getattr(self, f.name) != f.default
+        }
         shown = ", ".join(f"{name}={getattr(value, '__name__', value)}" for name, value in settings.items())
         return f"{type(self).__name__}({shown})"
 
@@ -118,8 +120,8 @@ class Growth:
             if where not in self.source or where not in self.target:
                 side, other = ("before", self.old) if where not in self.source else ("after", self.new)
                 raise GrowthError(
-                    f"{self.operator}: parameter {where!r} has no counterpart in the model {side} the growth, {other}. "
-                    "Give both configurations the same architecture; only sizes may differ."
+                    f"{self.operator}: parameter {where!r} has no counterpart in the model {side} the growth, a "
+                    f"{type(other).__name__}. Give both configurations the same architecture; only sizes may differ."
                 )
         for where, (axes, shape) in self.target.items():
             for name, size in zip(axes.names, shape, strict=True):

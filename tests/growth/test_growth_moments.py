@@ -1,0 +1,180 @@
+"""Moments across a growth, and the exact following of the small model by the large one."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from pairs import SMALL, TOKENS, by_path, logits, random_params
+
+from stagejax.axes import axes_of
+from stagejax.growth import FPI, Growth, GrowthError, Isometric, balanced, factors, grow, grow_moments, uniform
+from stagejax.optimizer import adamw, lion, sgd
+
+RMS = replace(SMALL, norm="rms", norm_eps=1e-3)
+
+
+def attend(query, key, value, *, causal=False, **_):
+    """Attention whose softmax is as precise as its inputs."""
+    scores = jnp.einsum("btkgh,bskh->bkgts", query, key) / np.sqrt(query.shape[-1])
+    seen = np.tril(np.ones(scores.shape[-2:], bool)) if causal else np.ones(scores.shape[-2:], bool)
+    return jnp.einsum("bkgts,bskh->btkgh", jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)), value)
+
+
+def axes_tree(config):
+    return axes_of(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
+
+
+def trainer(config, tx):
+    graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+
+    def loss(params, shift):
+        tokens = (jnp.asarray(TOKENS) + shift) % config.vocab
+        predicted = nnx.merge(graphdef, params, rest)(tokens)
+        return optax.softmax_cross_entropy_with_integer_labels(predicted, (tokens * 3 + 1) % config.vocab).mean()
+
+    @jax.jit
+    def steps(params, state, first, last):
+        def one(step, carry):
+            params, state = carry
+            updates, state = tx.update(jax.grad(loss)(params, step), state, params)
+            return optax.apply_updates(params, updates), state
+
+        return jax.lax.fori_loop(first, last, one, (params, state))
+
+    return steps
+
+
+FOLLOWERS = {
+    "adamw": adamw(2e-2, warmup=4, eps=1e-4, weight_decay=0.1, clip=0.3),
+    "lion": lion(1e-3),
+    "sgd": sgd(1e-1, clip=0.3, nesterov=True),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "operator", "small", "changes"),
+    [
+        ("adamw", FPI(draw=balanced), SMALL, {"embed": 16, "heads": 5, "mlp": 29}),
+        ("adamw", FPI(draw=balanced), replace(SMALL, causal=False, tied=False, norm="rms"), {"embed": 16, "heads": 5}),
+        ("adamw", Isometric(draw=uniform), RMS, {"embed": 13, "heads": 3, "mlp": 17}),
+        ("lion", FPI(), replace(SMALL, use_bias=False), {"embed": 24, "heads": 3}),
+        ("sgd", FPI(), SMALL, {"embed": 16, "mlp": 17}),
+    ],
+)
+def test_the_large_model_follows_the_small_one(name, operator, small, changes, monkeypatch) -> None:
+    """After ten steps of training, growth with dual moments; then thirty steps of both end in the same function."""
+    monkeypatch.setattr("stagejax.models.attention.attend", attend)
+    optimizer = FOLLOWERS[name]
+    growth = Growth(operator, small, replace(small, **changes))
+    with jax.enable_x64(True):
+        tx = optimizer(steps=100, axes=axes_tree(small))
+        large_tx = replace(optimizer, follow=growth)(steps=100, axes=axes_tree(growth.config))
+        train, params = trainer(small, tx), random_params(small)
+        params, state = train(params, tx.init(params), 0, 10)
+        large, large_state = grow(growth, params), grow_moments(growth, tx, state, "dual")
+        params, state = train(params, state, 10, 40)
+        large, large_state = trainer(growth.config, large_tx)(large, large_state, 10, 40)
+        before, after = logits(small, params), logits(growth.config, large)
+        assert np.abs(after - before).max() < 1e-9
+        for where, leaf in by_path(grow(growth, params)).items():
+            np.testing.assert_allclose(by_path(large)[where], leaf, atol=1e-9, err_msg=where)
+        again = grow_moments(growth, tx, state, "dual")
+        for got, wanted in zip(jax.tree.leaves(large_state), jax.tree.leaves(again), strict=True):
+            np.testing.assert_allclose(got, wanted, atol=1e-9)
+
+
+def test_factors_are_the_rule_of_mup() -> None:
+    """Copies: 1 where an axis is written, 1/(number of copies) where it is read, and the other way round for eps."""
+    growth = Growth(FPI(), SMALL, replace(SMALL, embed=16, heads=6, mlp=18))
+    known = factors(growth, axes_tree(growth.config))
+    lr, eps = by_path(known.lr), by_path(known.eps)
+    np.testing.assert_allclose(lr["tokens/table"], 1)
+    np.testing.assert_allclose(eps["tokens/table"], 1 / 2)
+    np.testing.assert_allclose(lr["blocks/attention/query/kernel"], 1 / 2)
+    np.testing.assert_allclose(eps["blocks/attention/query/kernel"], 1 / 3)
+    np.testing.assert_allclose(lr["norm/gain"], 1 / 2)  # before a tied head
+    np.testing.assert_allclose(eps["norm/gain"], 1)
+    np.testing.assert_allclose(lr["blocks/mlp/down/kernel"].ravel(), [1 / 2] * 6 + [1] * 6 + [1 / 2] * 6)
+    for where, (_, shape) in growth.target.items():
+        assert np.broadcast_shapes(lr[where].shape, shape) == shape
+
+
+CHAINS = {
+    "adamw": optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(optax.cosine_decay_schedule(1e-3, 10))),
+    "momentum": optax.sgd(1e-2, momentum=0.9),
+    "rmsprop": optax.rmsprop(1e-3, momentum=0.9, centered=True),
+    "lion": optax.lion(1e-3),
+    "amsgrad": optax.amsgrad(1e-3),
+    "adabelief": optax.adabelief(1e-3),
+    "injected": optax.inject_hyperparams(optax.adam)(learning_rate=1e-3),
+    "masked": optax.masked(
+        optax.adam(1e-3), lambda p: jax.tree_util.tree_map_with_path(lambda k, _: "norm" in str(k), p)
+    ),
+    "partition": optax.partition(
+        {"a": optax.adam(1e-3), "b": optax.sgd(1e-2, momentum=0.9)},
+        lambda p: jax.tree_util.tree_map_with_path(lambda k, _: "a" if "mlp" in str(k) else "b", p),
+    ),
+    "accumulated": optax.MultiSteps(optax.adam(1e-3), 2).gradient_transformation(),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_any_chain_of_optax_grows(name) -> None:
+    tx, growth = CHAINS[name], Growth(FPI(), SMALL, replace(SMALL, mlp=24))
+    params = random_params(SMALL)
+    state = jax.tree.map(lambda x: x + jnp.ones((), x.dtype), tx.init(params))
+    fresh = jax.eval_shape(tx.init, random_params(growth.config))
+    for rule in ("dual", "copy", "reset"):
+        grown = grow_moments(growth, tx, state, rule)
+        assert jax.tree.structure(grown) == jax.tree.structure(fresh)
+        assert jax.tree.map(lambda x: x.shape, grown) == jax.tree.map(lambda x: x.shape, fresh)
+
+
+def test_rules_differ_as_they_should() -> None:
+    growth = Growth(FPI(), SMALL, replace(SMALL, mlp=24))
+    tx = optax.adam(1e-3)
+    params = random_params(SMALL)
+    state = tx.init(params)
+    state = (state[0]._replace(mu=params, nu=jax.tree.map(np.square, params), count=jnp.array(7)), *state[1:])
+    kernel = params["blocks"]["mlp"]["up"]["kernel"]
+
+    def up(rule):
+        adam = grow_moments(growth, tx, state, rule)[0]
+        return adam.mu["blocks"]["mlp"]["up"]["kernel"], adam.nu["blocks"]["mlp"]["up"]["kernel"], int(adam.count)
+
+    mu, nu, count = up("dual")
+    np.testing.assert_allclose(mu[..., 12:], kernel / 2)
+    np.testing.assert_allclose(nu[..., 12:], kernel**2 / 4, rtol=1e-6)
+    assert count == 7
+    mu, nu, count = up("copy")
+    np.testing.assert_allclose(mu[..., 12:], kernel)
+    assert count == 7
+    mu, nu, count = up("reset")
+    assert not mu.any()
+    assert not nu.any()
+    assert count == 0
+
+
+def test_frozen_parameters_have_no_moments_to_grow() -> None:
+    growth, tx = Growth(FPI(), SMALL, replace(SMALL, embed=16)), optax.adam(1e-3)
+    params = {**random_params(SMALL), "tokens": {"table": None}}
+    grown = grow_moments(growth, tx, tx.init(params), "dual")
+    assert grown[0].mu["tokens"] == {"table": None}
+    assert grown[0].nu["norm"]["gain"].shape == (16,)
+
+
+def test_what_cannot_be_moved_is_refused() -> None:
+    growth, params = Growth(FPI(), SMALL, replace(SMALL, mlp=24)), random_params(SMALL)
+    rprop = optax.rprop(1e-3)
+    with pytest.raises(GrowthError, match=r"ScaleByRpropState keeps step_sizes for 'blocks/.*moments='copy'"):
+        grow_moments(growth, rprop, rprop.init(params), "dual")
+    grow_moments(growth, rprop, rprop.init(params), "copy")
+    adam = optax.adam(1e-3)
+    with pytest.raises(ValueError, match="moments='double' is unknown"):
+        grow_moments(growth, adam, adam.init(params), "double")
+    with pytest.raises(GrowthError, match=r"is \(2, 24, 8\) in the tree to grow, but \(2, 12, 8\)"):
+        grow_moments(growth, adam, adam.init(random_params(growth.config)), "dual")

@@ -1,0 +1,81 @@
+"""Growths that cannot be done: one clear error each, before any array is made."""
+
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+import pytest
+from pairs import SMALL, random_params
+
+from stagejax.growth import AKI, FPI, Deepen, DirectCopy, Growth, GrowthError, Isometric, Operator, Term, copy_map, grow
+
+
+@dataclass(frozen=True)
+class Wrong(Operator):
+    """Maps of wrong sizes."""
+
+    kind: str = "size"
+
+    def terms(self, old, new):
+        maps = {
+            "size": {"mlp": copy_map(np.arange(9) % 3, 3)},
+            "layers": {"mlp": copy_map([np.arange(24) % 12] * 5, 12)},
+            "table": {"mlp": copy_map(np.arange(24) % 12, 12), "embed": copy_map([np.arange(8)] * 2, 8)},
+        }
+        region = {"mlp": np.ones(5, bool)} if self.kind == "region" else None
+        return [Term("small", maps.get(self.kind, {"mlp": copy_map(np.arange(24) % 12, 12)}), region=region)]
+
+
+@pytest.mark.parametrize(
+    ("operator", "changes", "says"),
+    [
+        (FPI(), {"mlp": 8}, r"FPI\(.*axis 'mlp' of 'blocks/mlp/.*' shrinks: 12 -> 8. Ask for at least mlp=12"),
+        (AKI(), {"layers": 1}, r"AKI\(.*axis 'layers' of 'blocks/.*' shrinks: 2 -> 1"),
+        (FPI(), {"vocab": 20}, r"FPI\(.*no rule for axis 'vocab' of 'tokens/table'.*13 -> 20. Keep vocab=13"),
+        (FPI(), {"embed": 16, "head_dim": 8}, r"no rule for axis 'head_dim' of 'blocks/attention/.*4 -> 8"),
+        (Deepen(), {"layers": 4, "mlp": 24}, r"Deepen\(\) has no rule for axis 'mlp'.*12 -> 24"),
+        (FPI(), {"use_bias": False, "mlp": 24}, r"parameter '.*bias' has no counterpart in the model after"),
+        (FPI(), {"tied": False, "mlp": 24}, r"parameter '.*kernel' has no counterpart in the model before"),
+        (Wrong(), {"mlp": 24}, r"Wrong\(\) maps axis 'mlp' 3 -> 9, but 'blocks/mlp/.*' takes it 12 -> 24"),
+        (Wrong("layers"), {"mlp": 24}, r"another map of axis 'mlp' for each of 5 layers, but 'blocks/mlp"),
+        (Wrong("table"), {"mlp": 24}, r"another map of axis 'embed' for each of 2 layers, but '.*' has the axes"),
+        (Wrong("region"), {"mlp": 24}, r"marks a region of 5 entries on axis 'mlp', but 'blocks/mlp/.*' has 24"),
+    ],
+)
+def test_refused(operator, changes, says) -> None:
+    with pytest.raises(GrowthError, match=says):
+        _ = Growth(operator, SMALL, replace(SMALL, **changes)).terms
+
+
+def test_missing_sources_and_leaves_are_named() -> None:
+    large, params = replace(SMALL, mlp=24), random_params(SMALL)
+    with pytest.raises(GrowthError, match=r"DirectCopy.*needs \['init'\] too: pass key= for init"):
+        grow(Growth(DirectCopy(), SMALL, large), params)
+    growth = Growth(FPI(), SMALL, large)
+    with pytest.raises(GrowthError, match="lacks 'norm/gain'"):
+        grow(growth, {**params, "norm": {"shift": params["norm"]["shift"]}})
+    with pytest.raises(GrowthError, match=r"'blocks/mlp/down/kernel' is \(2, 24, 8\) .* but \(2, 12, 8\)"):
+        grow(growth, random_params(large))
+    with pytest.raises(GrowthError, match=r"DirectCopy\(\) needs 'blocks/.*' also from \['init'\]"):
+        grow(Growth(DirectCopy(), SMALL, replace(SMALL, embed=16)), params, others={"init": {}})
+
+
+def test_a_model_without_norm_eps_cannot_be_grown_isometrically() -> None:
+    @dataclass(frozen=True)
+    class Bare:
+        embed: int
+
+        def sizes(self) -> dict[str, int]:
+            return {"embed": self.embed}
+
+    with pytest.raises(GrowthError, match="Bare has no field norm_eps"):
+        Isometric().grown(Bare(4), Bare(6))
+
+
+def test_depth_without_layers() -> None:
+    with pytest.raises(GrowthError, match="no axis 'layers'"):
+        AKI().terms({"mlp": 2}, {"mlp": 4})
+    assert FPI().terms({"mlp": 2}, {"mlp": 4})[0].maps["mlp"].new == 4
+    with pytest.raises(NotImplementedError, match="Operator"):
+        Operator().terms({}, {})
+    assert jax.tree.leaves(Growth(FPI(), SMALL, SMALL).terms[0].maps) == []

@@ -1,0 +1,105 @@
+"""Growth on a mesh of eight devices: the same values, the target's shardings, little temporary memory."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+from jax.sharding import AxisType
+from pairs import NAMES, OPERATORS, by_path, random_params
+
+from stagejax.axes import axes_of, shardings
+from stagejax.growth import AKI, FPI, DirectCopy, Growth, Isometric, balanced, grow, grow_moments, stack, uniform
+from stagejax.growth import apply as growth_apply
+from stagejax.growth.apply import initial
+from stagejax.models.transformer import Transformer
+
+needs_eight = pytest.mark.skipif(jax.device_count() < 8, reason="needs eight devices")
+
+
+def mesh_of(fsdp: int, tensor: int):
+    return jax.make_mesh((fsdp, tensor), ("fsdp", "tensor"), axis_types=(AxisType.Auto,) * 2)
+
+
+def placed(config, mesh):
+    """Abstract parameters of a model, and their shardings."""
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    shapes = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    return shapes, shardings(axes_of(module), shapes, mesh)
+
+
+@needs_eight
+@pytest.mark.parametrize(("operator", "small", "large"), OPERATORS, ids=NAMES)
+def test_sharded_equals_unsharded(operator, small, large) -> None:
+    growth, params, fresh = Growth(operator, small, large), random_params(small), random_params(large, 1)
+    mesh = mesh_of(4, 2)
+    (_, before), (_, after) = placed(small, mesh), placed(large, mesh)
+    alone = by_path(grow(growth, params, others={"init": fresh}))
+    sources = jax.device_put(params, before), {"init": jax.device_put(fresh, after)}
+    spread = grow(growth, sources[0], others=sources[1], shardings=after)
+    for leaf, sharding in zip(jax.tree.leaves(spread), jax.tree.leaves(after), strict=True):
+        assert leaf.sharding == sharding
+    for where, leaf in by_path(spread).items():
+        np.testing.assert_array_equal(leaf, alone[where], err_msg=where)
+
+
+@needs_eight
+def test_moments_take_their_parameters_shardings() -> None:
+    operator, small, large = OPERATORS[0]
+    growth, params, mesh, tx = Growth(operator, small, large), random_params(small), mesh_of(2, 4), optax.adamw(1e-3)
+    after = placed(large, mesh)[1]
+    every = jax.NamedSharding(mesh, jax.P())
+    fresh = jax.eval_shape(tx.init, random_params(large))
+    places = optax.tree_map_params(tx, lambda _, s: s, fresh, after, transform_non_params=lambda _: every)
+    state = tx.init(params)
+    state = (state[0]._replace(mu=params, nu=jax.tree.map(np.square, params)), *state[1:])
+    for rule in ("dual", "reset"):
+        alone, spread = grow_moments(growth, tx, state, rule), grow_moments(growth, tx, state, rule, shardings=places)
+        for leaf, sharding in zip(jax.tree.leaves(spread), jax.tree.leaves(places), strict=True):
+            assert leaf.sharding == sharding
+        for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(spread), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@needs_eight
+@pytest.mark.parametrize(("fsdp", "tensor"), [(8, 1), (2, 4)])
+@pytest.mark.parametrize(
+    "operator", [FPI(), AKI(), DirectCopy(depth=stack), FPI(draw=balanced), Isometric(draw=uniform)], ids=str
+)
+def test_temporary_memory(operator, fsdp, tensor, monkeypatch) -> None:
+    """At most half as much again as the shards of source and target, and the shards of the largest leaf, per device."""
+    small = Transformer(vocab=2048, embed=256, layers=2, heads=4, mlp=1024, length=128, norm="rms")
+    large = replace(small, embed=512, heads=8, mlp=2048, layers=4)
+    mesh = mesh_of(fsdp, tensor)
+    (like, before), (shapes, after) = placed(small, mesh), placed(large, mesh)
+    own = bytes_per_device(like, before) + bytes_per_device(shapes, after)
+    growth = Growth(operator, small, large)
+    like = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), like, before)
+    largest = max(x.size * x.dtype.itemsize for x in jax.tree.leaves(shapes))
+    temporary: list[int] = [0]
+
+    def measured(places):
+        def only_compiled(sources, rules):
+            memory = real(places).lower(sources, rules).compile().memory_analysis()
+            temporary.append(memory.temp_size_in_bytes)
+            return tuple(jax.ShapeDtypeStruct(r.shape, r.dtype) for r in rules)
+
+        return only_compiled
+
+    real = growth_apply.program
+    monkeypatch.setattr(growth_apply, "program", measured)
+    fresh = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, after)
+    grow(growth, like, others={"init": fresh}, shardings=after)
+    if isinstance(operator, DirectCopy):  # the fresh tree is temporary as well
+        key = jax.random.key(0)
+        draw = jax.jit(lambda k: initial(growth, k), out_shardings=after).lower(key).compile().memory_analysis()
+        temporary.append(max(max(temporary), draw.temp_size_in_bytes) + draw.output_size_in_bytes)
+    assert max(temporary) < 1.5 * own + largest
+    print(f"{operator}: {max(temporary) / 2**20:.2f} MiB, allowed {(1.5 * own + largest) / 2**20:.2f} MiB")
+
+
+def bytes_per_device(shapes, places) -> int:
+    pairs = zip(jax.tree.leaves(shapes), jax.tree.leaves(places), strict=True)
+    return sum(int(np.prod(s.shard_shape(x.shape))) * x.dtype.itemsize for x, s in pairs)

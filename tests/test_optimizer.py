@@ -1,0 +1,97 @@
+"""Optimizers as declarations."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from stagejax.axes import Axes
+from stagejax.declare import declare, fingerprint
+from stagejax.optimizer import adam, adamw, lion, sgd
+
+AXES = {
+    "kernel": Axes(("embed", "mlp"), ("read", "write")),
+    "bias": Axes(("mlp",), ("write",)),
+    "gain": Axes(("embed",), ("gain",)),
+}
+DECAYING = optax.adamw(0.1, weight_decay=0.01, mask={"kernel": True, "bias": False, "gain": False})
+PARAMS = {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.ones(3), "gain": jnp.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "wanted"),
+    [
+        (
+            adamw(1.0, warmup=2, decay="linear", end=0.5),
+            [0.5, 1, 1, 0.9375, 0.875, 0.8125, 0.75, 0.6875, 0.625, 0.5625],
+        ),
+        (adamw(1.0, decay="constant"), [1.0] * 10),
+        (adamw(1.0, warmup=1, decay="wsd", cooldown=0.5), [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]),
+        (adamw(1.0, decay="cosine"), [(1 + np.cos(np.pi * t / 10)) / 2 for t in range(10)]),
+    ],
+)
+def test_learning_rates(optimizer, wanted) -> None:
+    rate = optimizer.learning_rate(steps=10)
+    np.testing.assert_allclose([rate(t) for t in range(10)], wanted, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(rate)(jnp.int32(3)), wanted[3], atol=1e-6)
+
+
+def test_only_what_reads_decays() -> None:
+    tx = adamw(1.0, decay="constant", weight_decay=0.5)(10, AXES)
+    zero = jax.tree.map(jnp.zeros_like, PARAMS)
+    updates, _ = tx.update(zero, tx.init(PARAMS), PARAMS)
+    np.testing.assert_allclose(updates["kernel"], -1.0)
+    assert not updates["bias"].any()
+    assert not updates["gain"].any()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (adamw(0.1, decay="constant", clip=0.5), optax.chain(optax.clip_by_global_norm(0.5), DECAYING)),
+        (adam(0.1, decay="constant"), optax.adam(0.1)),
+        (lion(0.1, decay="constant", weight_decay=0.0), optax.lion(0.1, weight_decay=0.0)),
+        (sgd(0.1, decay="constant", nesterov=True), optax.sgd(0.1, momentum=0.9, nesterov=True)),
+        (sgd(0.1, decay="constant", momentum=None), optax.sgd(0.1)),
+    ],
+)  # fmt: skip
+def test_they_are_optax(ours, theirs) -> None:
+    params = (PARAMS, PARAMS)
+    transforms = (ours(10, AXES), theirs)
+    states = [tx.init(PARAMS) for tx in transforms]
+    for scale in (1.0, 2.0, -3.0):
+        grads = optax.tree.scale(scale, PARAMS)
+        out = [tx.update(grads, s, p) for tx, s, p in zip(transforms, states, params, strict=True)]
+        states = [state for _, state in out]
+        params = tuple(optax.apply_updates(p, u) for p, (u, _) in zip(params, out, strict=True))
+    for a, b in zip(*map(jax.tree.leaves, params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_declared_and_partial() -> None:
+    optimizer = adamw(1e-3, warmup=10)
+    assert optimizer == adamw(1e-3, warmup=10)
+    assert fingerprint(declare(optimizer)) != fingerprint(declare(replace(optimizer, peak=2e-3)))
+    frozen = {**PARAMS, "kernel": None}
+    tx = optimizer(100, {**AXES, "kernel": None})
+    updates, _ = tx.update(frozen, tx.init(frozen), frozen)
+    assert updates["kernel"] is None
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: adamw(0.0), "peak must be positive"),
+        (lambda: adamw(1.0, warmup=-1), "warmup=-1"),
+        (lambda: adamw(1.0, cooldown=0.0), "cooldown=0.0"),
+        (lambda: adamw(1.0, clip=0.0), "clip=0.0"),
+        (lambda: adamw(1.0, warmup=11).learning_rate(10), "warmup=11 do not fit into a stage of 10 steps"),
+        (lambda: adamw(1.0, warmup=9, decay="wsd")(10, AXES), "warmup=9 and cooldown=0.2 do not fit"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make, says) -> None:
+    with pytest.raises(ValueError, match=says):
+        make()
