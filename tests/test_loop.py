@@ -141,7 +141,7 @@ def test_the_data_goes_on_with_the_exact_next_batch(whole):
 
 
 def test_a_record_survives_json():
-    record = drive(stage(steps=3, evaluate=Evaluation(Numbers(seed=9), 1)))[2]
+    record = drive(stage(evaluate=Evaluation(Numbers(seed=9), 1)))[2]
     assert Record.from_json(json.loads(json.dumps(record.to_json()))) == record
 
 
@@ -230,7 +230,7 @@ CLOSED: list[int] = []
 def test_held_out_batches_are_read_once_and_every_iterator_is_closed():
     READ.clear()
     CLOSED.clear()
-    drive(stage(data=Counted(seed=1), steps=4, evaluate=Evaluation(Counted(seed=2), 3, every=1)))
+    drive(stage(data=Counted(seed=1), evaluate=Evaluation(Counted(seed=2), 3, every=1)))
     assert (READ.count(1), READ.count(2)) == (4, 3)
     assert sorted(CLOSED) == [1, 2]
 

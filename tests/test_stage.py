@@ -42,8 +42,8 @@ class Sparse(Numbers):
 
 @pytest.mark.parametrize(("data", "parts"), [(Numbers(), 2), (Numbers(), 4), (Sparse(), 2)])
 def test_accumulation_is_the_whole_batch_weighted_by_count(data, parts):
-    _, whole, record = drive(stage(model=QUIET, data=data, steps=3))
-    _, parted, parted_record = drive(stage(model=QUIET, data=data, steps=3, accumulate=parts))
+    _, whole, record = drive(stage(model=QUIET, data=data))
+    _, parted, parted_record = drive(stage(model=QUIET, data=data, accumulate=parts))
     assert_close(parted.params, whole.params, rtol=2e-6)
     assert_close(parted.opt_state, whole.opt_state, rtol=2e-5)
     assert_close(parted_record.history.train, record.history.train, rtol=2e-6)
@@ -123,8 +123,8 @@ def test_each_precision_is_used_where_it_is_declared(precision, params, compute,
 
 
 def test_rematerialised_steps_have_the_same_numbers_and_price():
-    plain, kept, _ = drive(stage(steps=3))
-    again, recomputed, _ = drive(stage(steps=3, remat="nothing_saveable"))
+    plain, kept, _ = drive(stage())
+    again, recomputed, _ = drive(stage(remat="nothing_saveable"))
     assert_close(recomputed.params, kept.params, rtol=1e-5)
     assert again.step_flops() == plain.step_flops()
     assert "remat" in str(jax.make_jaxpr(again.step)(again.state, again.batch, again.key))
@@ -134,13 +134,13 @@ def test_rematerialised_steps_have_the_same_numbers_and_price():
 
 
 def test_the_average_follows_its_formula():
-    declared = stage(steps=5, ema=0.75)
+    declared = stage(ema=0.75)
     program, state, _ = drive(declared)
     walked = program.initial(0)
     assert_same(walked.ema, walked.params)
     expected = flat(walked.ema)
     step, key = jax.jit(program.step), step_keys(declared, 0)
-    for batch in batches(declared.data, 5):
+    for batch in batches(declared.data, 4):
         walked, _ = step(walked, batch, key)
         params = flat(walked.params)
         expected = {k: 0.75 * expected[k] + 0.25 * params[k] for k in expected}
@@ -152,8 +152,8 @@ def test_the_average_follows_its_formula():
 
 
 def test_evaluation_can_score_the_average():
-    _, _, record = drive(stage(steps=4, ema=0.9, evaluate=Evaluation(Numbers(seed=9), 1, ema=True)))
-    _, _, plain = drive(stage(steps=4, ema=0.9, evaluate=Evaluation(Numbers(seed=9), 1)))
+    _, _, record = drive(stage(ema=0.9, evaluate=Evaluation(Numbers(seed=9), 1, ema=True)))
+    _, _, plain = drive(stage(ema=0.9, evaluate=Evaluation(Numbers(seed=9), 1)))
     assert record.history.evals[-1]["loss"] != plain.history.evals[-1]["loss"]
 
 
@@ -183,7 +183,7 @@ def second_layer(path: str, axes: Axes) -> bool | slice:
 
 
 def test_frozen_leaves_have_no_moments_and_never_change():
-    program, state, _ = drive(stage(steps=5, trainable=only_down))
+    program, state, _ = drive(stage(trainable=only_down))
     fresh = program.initial(0)
     assert_same({k: state.params[k] for k in ("up", "blocks")}, {k: fresh.params[k] for k in ("up", "blocks")})
     assert np.abs(np.asarray(state.params["down"] - fresh.params["down"])).min() > 0
@@ -191,7 +191,7 @@ def test_frozen_leaves_have_no_moments_and_never_change():
 
 
 def test_of_a_stack_only_the_chosen_rows_are_trained():
-    program, state, _ = drive(stage(model=Toy(layers=3), steps=5, trainable=second_layer))
+    program, state, _ = drive(stage(model=Toy(layers=3), trainable=second_layer))
     fresh, params = program.initial(0).params, state.params
     moved = np.abs(np.asarray(params["blocks"] - fresh["blocks"])).max(axis=(1, 2))
     assert moved[1] > 0
@@ -211,8 +211,8 @@ def test_rows_train_as_they_would_alone():
 
 
 def test_less_is_computed_for_frozen_leaves():
-    trained, _, _ = drive(stage(steps=1))
-    frozen, _, _ = drive(stage(steps=1, trainable=only_down))
+    trained, _, _ = drive(stage())
+    frozen, _, _ = drive(stage(trainable=only_down))
     assert frozen.step_flops() < trained.step_flops()
 
 
@@ -220,10 +220,10 @@ def test_less_is_computed_for_frozen_leaves():
 
 
 def test_variables_beside_the_parameters_are_updated_in_their_dtype():
-    _, state, _ = drive(stage(steps=3))
-    assert flat(state.rest) == {"seen": 24.0}
-    _, parted, _ = drive(stage(steps=3, accumulate=2, precision=Precision(compute="bfloat16")))
-    assert flat(parted.rest) == {"seen": 24.0}
+    _, state, _ = drive(stage())
+    assert flat(state.rest) == {"seen": 32.0}
+    _, parted, _ = drive(stage(accumulate=2, precision=Precision(compute="bfloat16")))
+    assert flat(parted.rest) == {"seen": 32.0}
 
 
 # Replicas
@@ -309,7 +309,7 @@ GAN = {
 
 
 def test_several_models_train_together():
-    program, states, record = drive(stage(**GAN, steps=5))
+    program, states, record = drive(stage(**GAN))
     fresh = program.initial(0)
     assert set(states) == {"maker", "critic", "judge"}
     assert_same(states["judge"].params, fresh["judge"].params)
@@ -317,7 +317,7 @@ def test_several_models_train_together():
     assert_same(states["maker"].params["up"], fresh["maker"].params["up"])
     assert np.abs(np.asarray(states["maker"].params["down"] - fresh["maker"].params["down"])).max() > 0
     assert np.abs(np.asarray(states["critic"].params["up"] - fresh["critic"].params["up"])).max() > 0
-    assert [len(record.history.train[k]) for k in ("critic", "maker")] == [5, 5]
+    assert [len(record.history.train[k]) for k in ("critic", "maker")] == [4, 4]
     assert np.isfinite(record.history.last("loss"))
 
 
@@ -342,7 +342,7 @@ class Uneven(Numbers):
 
 def test_evaluation_sums_over_uneven_counts():
     data = Uneven(seed=9)
-    program, state, record = drive(stage(model=QUIET, steps=1, evaluate=Evaluation(data, 3)))
+    program, state, record = drive(stage(evaluate=Evaluation(data, 3)))
     model = nnx.merge(program.parts.graphdef, state.params, state.rest)
     pairs = [regression(model, batch, None)[1]["loss"] for batch in batches(data, 3)]
     exact = sum(float(total) for total, _ in pairs) / sum(float(count) for _, count in pairs)
@@ -352,13 +352,13 @@ def test_evaluation_sums_over_uneven_counts():
 
 
 def test_the_last_state_is_always_scored_and_the_first_when_asked():
-    def steps_scored(every: int | None, steps: int) -> list[int]:
-        record = drive(stage(steps=steps, evaluate=Evaluation(Numbers(seed=9), 1, every=every)))[2]
+    def steps_scored(every: int | None) -> list[int]:
+        record = drive(stage(evaluate=Evaluation(Numbers(seed=9), 1, every=every)))[2]
         return [row["step"] for row in record.history.evals]
 
-    assert steps_scored(None, 3) == [3]
-    assert steps_scored(2, 3) == [0, 2, 3]
-    assert steps_scored(2, 4) == [0, 2, 4]
+    assert steps_scored(None) == [4]
+    assert steps_scored(2) == [0, 2, 4]
+    assert steps_scored(3) == [0, 3, 4]
 
 
 def test_ratios_of_nothing_are_zero():
