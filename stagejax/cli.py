@@ -63,7 +63,16 @@ def EXPECTED() -> tuple[type[BaseException], ...]:  # noqa: N802
 
     if os.environ.get("STAGEJAX_TRACEBACK"):
         return (Interrupted,)
-    return (CheckpointError, Interrupted, Diverged, WorkdirError, NotDeclarable, ValueError, FileNotFoundError)
+    return (
+        CheckpointError,
+        Interrupted,
+        Diverged,
+        WorkdirError,
+        NotDeclarable,
+        ValueError,
+        FileNotFoundError,
+        ImportError,
+    )
 
 
 def fail(message: str, code: int) -> None:
@@ -113,6 +122,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--from", dest="source", metavar="WORKDIR/STAGE@STEP", help="begin that stage from another run's save"
     )
+
+    run.add_argument("--tensorboard", action="store_true", help="metrics for TensorBoard too, in WORKDIR/tensorboard")
+    run.add_argument("--wandb", metavar="PROJECT", help="metrics for Weights & Biases too")
 
     plan = command(
         "plan", "Check and price an experiment on a mesh that need not exist; nothing is trained.", fields=True
@@ -220,7 +232,8 @@ def command_run(options: argparse.Namespace, rest: list[str]) -> int:
     config = config_of(experiment, options.preset, rest, "run")
     preset = options.preset or experiment.default
     workdir = options.workdir or Path("runs") / f"{experiment.name}-{preset}"
-    return _run(experiment, preset, config, rest, workdir, options.mesh, options.store, options.source)
+    track = trackers(options.tensorboard, options.wandb)
+    return _run(experiment, preset, config, rest, workdir, options.mesh, options.store, options.source, track)
 
 
 def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
@@ -244,6 +257,19 @@ def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
     return _run(experiment, command["preset"], config, fields, options.workdir, options.mesh, None, options.source)
 
 
+def trackers(tensorboard: bool, wandb: str | None) -> tuple[Any, ...]:
+    """What receives metrics beside the lines in metrics.jsonl."""
+    from stagejax.report.metrics import TensorBoardWriter, WandbWriter
+
+    def to_tensorboard(workdir: Path, stage: str, step: int) -> Any:
+        return TensorBoardWriter(workdir / "tensorboard" / stage, resume_at=step)
+
+    def to_wandb(workdir: Path, stage: str, step: int) -> Any:
+        return WandbWriter(workdir / "wandb" / stage, str(wandb), f"{workdir.name}/{stage}")
+
+    return (*([to_tensorboard] if tensorboard else []), *([to_wandb] if wandb else []))
+
+
 def _run(
     experiment: Any,
     preset: str,
@@ -253,6 +279,7 @@ def _run(
     mesh: str | None,
     store: Any,
     source: str | None,
+    track: tuple[Any, ...] = (),
 ) -> int:
     from stagejax.checkpoint import write_json
     from stagejax.mesh import start_processes
@@ -267,7 +294,7 @@ def _run(
 
     use_compilation_cache()
     fork = Fork.parse(source) if source else None
-    with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork) as run:
+    with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork, track=track) as run:
         if jax.process_index() == 0:
             write_json(workdir / "command.json", {"experiment": experiment.name, "preset": preset, "fields": fields})
         report = replace(experiment.pipeline(run, config), preset=preset)

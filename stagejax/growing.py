@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -117,12 +118,12 @@ class _Kind:
         return TrainState(step, params, rest, opt_state, params if average else None)
 
 
-def _probe(stage: Stage) -> tuple[Any, Batch]:
-    """The objective, and the batch on which a growth is measured: held-out if the stage has such."""
-    data = stage.evaluate.data if stage.evaluate is not None else stage.data
+def _probe(stage: Stage) -> tuple[Any, list[Batch]]:
+    """The objective, and the batches on which a growth is measured: up to eight held-out ones if the stage has such."""
+    data, count = (stage.data, 1) if stage.evaluate is None else (stage.evaluate.data, min(8, stage.evaluate.batches))
     batches = data.batches(None, (0, 1))
     try:
-        return stage.objective, dict(next(iter(batches)))
+        return stage.objective, [dict(batch) for batch in itertools.islice(batches, count)]
     finally:
         batches.close()
 

@@ -28,12 +28,15 @@ from stagejax.ledger import Cost
 from stagejax.loop import History, Record, train
 from stagejax.mesh import all_here, make_mesh
 from stagejax.program import Program, build, step_keys
-from stagejax.report.metrics import JsonlWriter
+from stagejax.report.metrics import JsonlWriter, Writer
 from stagejax.report.progress import Progress
 from stagejax.result import Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
-from stagejax.workdir import Entry, Workdir, check_owner, locked, open_workdir, reopen_workdir
+from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir, reopen_workdir
+
+#: (workdir, stage's name, steps done) -> where its metrics go as well.
+Tracker = Callable[[Path, str, int], Writer]
 
 #: Part of every fingerprint: raised when the meaning of a declaration changes.
 MEANING = 1
@@ -68,8 +71,16 @@ class Fork:
 class Run:
     """A pipeline's view of its folder, mesh and clock. Use it through `running`."""
 
-    def __init__(self, workdir: Workdir, mesh: Any, rules: Rules, stop: threading.Event, fork: Fork | None) -> None:
-        self.workdir, self.mesh, self.rules, self.stop, self.fork = workdir, mesh, rules, stop, fork
+    def __init__(
+        self,
+        workdir: Workdir,
+        mesh: Any,
+        rules: Rules,
+        stop: threading.Event,
+        fork: Fork | None,
+        track: tuple[Tracker, ...] = (),
+    ) -> None:
+        self.workdir, self.mesh, self.rules, self.stop, self.fork, self.track = workdir, mesh, rules, stop, fork, track
         self.results: list[Result] = []
         self._programs: dict[str, Program] = {}
 
@@ -202,6 +213,7 @@ class Run:
     def _train(self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int) -> Json:
         """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
         state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
+        data = digest_of(stage.data)
         waiting: list[Callable[[], None]] = []  # for the one save under way
 
         def finish_save() -> None:
@@ -211,25 +223,30 @@ class Run:
 
         def save(state: Any, record: Record) -> None:
             finish_save()
-            page = record.to_json() | {"handover": rows}
+            page = record.to_json() | {"handover": rows, "data": data}
             waiting.append(checkpoint.save(entry.steps / str(record.step), state, page))
 
         def observe(step: int, values: dict[str, Any]) -> None:
-            writer.write(step, values)
+            for writer in (lines, *trackers):
+                writer.write(step, values)
             progress.update(step, values)
 
         with (
-            contextlib.closing(JsonlWriter(entry.metrics)) as writer,
+            contextlib.closing(JsonlWriter(entry.metrics)) as lines,
             Progress(stage.steps, record.step, stage.name, stage.data.tokens) as progress,
             contextlib.ExitStack() as last,
         ):
+            trackers = [tracker(self.workdir.path, stage.name, record.step) for tracker in self.track]
+            for tracker in trackers:
+                last.callback(tracker.close)
             last.callback(finish_save)
             for step, values in record.history.rows():
-                writer.write(step, values)
+                lines.write(step, values)
             key = step_keys(stage, generation)
             state, record = train(program, state, record, key, save=save, stop=self.stop, observe=observe)
         params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
-        return {"digest": digest(params), "parameters": count(params), "record": record.to_json(), "handover": rows}
+        page = {"digest": digest(params), "parameters": count(params), "record": record.to_json(), "handover": rows}
+        return page | {"data": data}
 
     def _state_to_begin(
         self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int
@@ -248,6 +265,11 @@ class Run:
                 )
         if saves:
             state, page = checkpoint.load(source.steps / str(saves[-1]), program.state)
+            if source is entry and page["data"] != digest_of(stage.data):
+                raise WorkdirError(
+                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (their sha256 differs), so it "
+                    f"cannot continue with the same batches. Restore the data, or delete {entry.path} to train it anew."
+                )
             return state, Record.from_json(page), page["handover"]
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
         state, rows = program.begin(generation, old)
@@ -285,6 +307,7 @@ def running(
     rules: Rules | None = None,
     store: str | Path | None = None,
     fork: Fork | None = None,
+    track: tuple[Tracker, ...] = (),
 ) -> Iterator[Run]:
     """A run in `workdir`, held by this process and stopped by SIGTERM or SIGINT.
 
@@ -295,6 +318,7 @@ def running(
       rules: where named axes live on the mesh, beside `axes.DEFAULT_RULES`.
       store: folder of results shared between runs; None keeps them in the workdir.
       fork: begin one stage from another run's save.
+      track: makers of further writers of metrics, beside the lines in metrics.jsonl.
     """
     path, stop = Path(workdir).absolute(), threading.Event()
     others = () if fork is None else (forked(fork).path.parent,)
@@ -304,12 +328,17 @@ def running(
     with locked(path), on_signals(stop):
         opened = open_workdir(path, experiment, Path(store).absolute() if store else None, others)
         all_here("workdir")
-        run = Run(opened, make_mesh(mesh), rules or {}, stop, fork)
+        run = Run(opened, make_mesh(mesh), rules or {}, stop, fork, track)
         yield run
         if fork is not None and all(result.name != fork.stage for result in run.results):
             raise ValueError(
                 f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}"
             )
+
+
+def digest_of(data: Any) -> str | None:
+    """The sha256 of what a stage reads, where its data can tell."""
+    return data.digest() if hasattr(data, "digest") else None
 
 
 def program_key(stage: Stage) -> str:

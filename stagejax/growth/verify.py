@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ def verify_growth(
     large: Tree,
     moments: str,
     objective: Objective,
-    batch: Mapping[str, Any],
+    batch: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
     rest: Tree = None,
 ) -> Receipt:
@@ -96,7 +96,7 @@ def verify_growth(
       moments: what was done to the optimizer's moments, as in `grow_moments`.
       objective: (model, batch, key) -> (loss, metrics). Logits are what it gets from calling the model; where it only
         calls methods of the model, their change is not measured.
-      batch: the probe.
+      batch: the probe, or several: losses are averaged over them, the largest change of a logit counts.
       rest: the variables of both models that are not parameters.
 
     Raises:
@@ -117,9 +117,12 @@ def verify_growth(
         pairs = {axis: _symmetry(growth, leaves, axis, *pair) for axis, pair in partners.items()}
         return values | {"symmetry": pairs}
 
-    measured = jax.device_get(jax.jit(program)(small, large, rest or {}, dict(batch)))
-    symmetry = {a: Symmetry(float(c), float(d)) for a, (c, d) in measured.pop("symmetry").items()}
-    numbers = {name: float(value) for name, value in measured.items()}
+    compiled, probes = jax.jit(program), [batch] if isinstance(batch, Mapping) else batch
+    measured = [jax.device_get(compiled(small, large, rest or {}, dict(probe))) for probe in probes]
+    pairs = [found.pop("symmetry") for found in measured]
+    symmetry = {a: Symmetry(float(max(p[a][0] for p in pairs)), float(min(p[a][1] for p in pairs))) for a in pairs[0]}
+    together = {name: np.mean if name.startswith("loss") else np.max for name in measured[0]}
+    numbers = {name: float(f([found[name] for found in measured])) for name, f in together.items()}
     return dataclasses.replace(receipt, symmetry=symmetry, **numbers)
 
 
