@@ -1,7 +1,7 @@
 """stagejax: staged training in JAX.
 
-A stage is a durable function from train state to train state, a growth operator is the same kind of thing, and a pipeline is
-an ordinary Python function that calls them. The rooms of the house:
+A stage is a durable function from train state to train state, a growth operator is the same kind of thing, and a
+pipeline is an ordinary Python function that calls them. The rooms of the house:
 
     axes        names and sides of every parameter's dimensions     growth      maps, operators, moments, receipts
     stage       what is trained, on what, by which step             models      NNX modules with named axes

@@ -1,9 +1,9 @@
 """Every parameter names its axes and says which side of each it is on.
 
-A kernel *reads* `embed` and *writes* `("kv_heads", "q_per_kv", "head_dim")`; a table reads `vocab` and writes `embed`; a
-bias writes; a norm's *gain* and *shift* are sides of their own, because they grow by another rule; repeated blocks are
-*stacked* along a leading `layers` axis. This one declaration drives sharding, growth, optimizer-state transfer and the
-printed parameter table, so nothing in the library ever matches parameter paths.
+A kernel *reads* `embed` and *writes* `("kv_heads", "q_per_kv", "head_dim")`; a table reads `vocab` and writes `embed`;
+a bias writes; a norm's *gain* and *shift* are sides of their own, because they grow by another rule; repeated blocks
+are *stacked* along a leading `layers` axis. This one declaration drives sharding, growth, optimizer-state transfer and
+the printed parameter table, so nothing in the library ever matches parameter paths.
 """
 
 from __future__ import annotations
@@ -130,13 +130,13 @@ def axes_of(module: nnx.Module) -> dict[str, Any]:
         axes = leaf.get_metadata().get("axes")
         if not isinstance(axes, Axes):
             raise MissingAxes(
-                f"parameter {path_name(path)!r} of {type(module).__name__}, shape {leaf.get_value().shape}, does not name "
-                "its axes. Make it with stagejax.axes.param(value, reads=..., writes=...)."
+                f"parameter {path_name(path)!r} of {type(module).__name__}, shape {leaf.get_value().shape}, does not "
+                "name its axes. Make it with stagejax.axes.param(value, reads=..., writes=...)."
             )
         if len(axes.names) != leaf.get_value().ndim:
             raise MissingAxes(
-                f"parameter {path_name(path)!r} of {type(module).__name__} has shape {leaf.get_value().shape} but names "
-                f"{axes.names}. After nnx.vmap call stagejax.axes.stack_axes(module, 'layers')."
+                f"parameter {path_name(path)!r} of {type(module).__name__} has shape {leaf.get_value().shape} but "
+                f"names {axes.names}. After nnx.vmap call stagejax.axes.stack_axes(module, 'layers')."
             )
         node = tree
         for key in path[:-1]:

@@ -18,7 +18,8 @@ USAGE, STOPPED = 2, 143
 EXAMPLES = {
     "list": "stagejax list\nstagejax list --json",
     "show": "stagejax show bert2bert",
-    "run": "stagejax run bert2bert\nstagejax run bert2bert --preset smoke --workdir runs/try\nstagejax run bert2bert --steps 300 --large.embed 96 --large.heads 6",
+    "run": "stagejax run bert2bert\nstagejax run bert2bert --preset smoke --workdir runs/try\n"
+    "stagejax run bert2bert --steps 300 --large.embed 96 --large.heads 6",
     "plan": "stagejax plan bert2bert --preset pod --mesh data=16,fsdp=16",
     "fork": "stagejax fork runs/bert2bert-laptop/scratch/0@200 runs/other --peak 1e-3",
     "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
@@ -53,7 +54,7 @@ def run_module(name: str) -> None:
     main(["run", name, *sys.argv[1:]])
 
 
-def EXPECTED() -> tuple[type[BaseException], ...]:  # noqa: N802
+def EXPECTED() -> tuple[type[BaseException], ...]:
     """Errors that explain themselves: shown without a traceback, unless STAGEJAX_TRACEBACK is set."""
     from stagejax.checkpoint import CheckpointError
     from stagejax.declare import NotDeclarable
@@ -341,7 +342,7 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
                 mebibytes(getattr(s.bytes_per_device, n))
                 for n in ("params", "gradients", "moments", "activations_estimated")
             ),
-        )  # fmt: skip
+        )
         for s in plan.stages
     ]
     table(f"plan of {experiment.name} on {options.mesh}, MiB per device", header, rows)
@@ -352,9 +353,8 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
         if stage.receipt:
             table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
     total = plan.to_json()["total"]
-    print(
-        f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {mebibytes(total['bytes_per_device'])} MiB a device"
-    )
+    most = mebibytes(total["bytes_per_device"])
+    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device")
     return 0
 
 

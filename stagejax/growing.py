@@ -132,5 +132,6 @@ def _same_rest(start: Result, before: _Kind, after: _Kind) -> None:
     old = jax.tree.map(lambda x: x.shape, before.rest)
     if old != jax.tree.map(lambda x: x.shape, after.rest):
         raise GrowthError(
-            f"{start.name!r} has variables beside its parameters (batch statistics) that change size; they cannot be grown yet"
+            f"{start.name!r} has variables beside its parameters (batch statistics) that change size; they cannot be "
+            "grown yet"
         )

@@ -52,7 +52,7 @@ def parameter_rows(program: Program) -> list[ParameterRow]:
                     _spec(spec),
                     int(np.prod(leaf.shape)) * leaf.dtype.itemsize,
                     _trainable(what),
-                )  # fmt: skip
+                )
             )
     return sorted(rows, key=lambda row: row.path)
 

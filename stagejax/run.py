@@ -267,8 +267,9 @@ class Run:
             state, page = checkpoint.load(source.steps / str(saves[-1]), program.state)
             if source is entry and page["data"] != digest_of(stage.data):
                 raise WorkdirError(
-                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (their sha256 differs), so it "
-                    f"cannot continue with the same batches. Restore the data, or delete {entry.path} to train it anew."
+                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (another "
+                    "sha256), so it cannot continue with the same batches. Restore the data, or delete "
+                    f"{entry.path} to train it anew."
                 )
             return state, Record.from_json(page), page["handover"]
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()

@@ -30,7 +30,8 @@ def test_preset_is_as_reviewed(name: str, preset: str) -> None:
     text = (
         f"{json.dumps(declare(config), indent=1)}\n\n"
         f"stages: {' '.join(result.name for result in plan.results)}\n\n"
-        f"parameters of {last.name} on {MESHES.get(preset, 'data=1')}\n{parameter_text(parameter_rows(build(last, plan.mesh)))}"
+        f"parameters of {last.name} on {MESHES.get(preset, 'data=1')}\n"
+        f"{parameter_text(parameter_rows(build(last, plan.mesh)))}"
     )
     path = GOLDEN / f"{name}-{preset}.txt"
     if os.environ.get("STAGEJAX_RENEW"):

@@ -1,4 +1,4 @@
-"""Models: Flax NNX modules whose parameters name their axes. A config is what a stage declares; `build` makes the module."""
+"""Models: Flax NNX modules whose parameters name their axes. A stage declares a config; `build` makes the module."""
 
 from stagejax.models.attention import Attention, attend
 from stagejax.models.cache import Cache

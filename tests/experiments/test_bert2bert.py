@@ -52,7 +52,7 @@ def test_every_arm_learns(finished: Any) -> None:
 
 
 def test_arms_read_the_same_batches_for_the_same_number_of_steps(finished: Any) -> None:
-    results, report, _ = finished
+    _, report, _ = finished
     for arm in report.arms:
         trained = [result for result in arm.results if result.kind == "train"]
         assert sum(result.steps for result in trained) == SMOKE.steps
@@ -142,7 +142,7 @@ def test_the_two_stages_share_the_budget(finished: Any) -> None:
 
 
 def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
-    results, report, folder = finished
+    _, report, folder = finished
     page = json.loads((folder / "report.json").read_text())
     assert {"experiment", "preset", "commit", "environment", "stages", "arms", "claims"} <= set(page)
     assert {"name", "kind", "steps", "costs", "digest"} <= set(page["stages"][0])
