@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import threading
 import time
 from collections import deque
@@ -228,7 +229,7 @@ class _Book:
     def _check(self, k: int, values: dict[str, Any]) -> None:
         watched = {n: values[n] for n in ("loss", "grad_norm") if n in values} or values
         for name, value in watched.items():
-            if not np.all(np.isfinite(value)):
+            if not (math.isfinite(value) if isinstance(value, float) else np.all(np.isfinite(value))):
                 stage = self.program.stage
                 raise Diverged(f"stage {stage.name!r}: {name} is {value} at step {k} of {stage.steps}. {ADVICE}")
 

@@ -236,7 +236,7 @@ def test_each_replica_is_the_single_run_of_its_seed():
     for i in range(3):
         single, alone, own = drive(stage(seed=5 + i, **fields))
         one = jax.tree.map(lambda x, i=i: x[i], together)
-        assert_close(one, alone, rtol=1e-5, atol=1e-6)
+        assert_close(one, alone, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose([v[i] for v in record.history.train["loss"]], own.history.train["loss"], rtol=1e-5)
         for row, wanted in zip(record.history.evals, own.history.evals, strict=True):
             np.testing.assert_allclose(row["loss"][i], wanted["loss"], rtol=1e-5)
