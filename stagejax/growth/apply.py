@@ -143,8 +143,8 @@ def run(tree: Tree) -> Tree:
 def groups(jobs: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
     """Consecutive jobs, together no larger than the largest one, or than 64 MiB.
 
-    >>> groups([0, 1, 2, 3], [2**25, 2**25, 2**25, 2**27])
-    [[0, 1], [2], [3]]
+    >>> groups([0, 1, 2, 3], [40 * 2**20, 30 * 2**20, 20 * 2**20, 5 * 2**20])
+    [[0], [1, 2, 3]]
     """
     most, filled = max([2**26, *sizes]), 0
     made: list[list[int]] = []

@@ -32,11 +32,9 @@ TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
 #: Every operator joins this list and inherits the contract of test_growth_contract.py.
 OPERATORS: list[tuple[Operator, Transformer, Transformer]] = [
     (FPI(), SMALL, LARGE),
-    (FPI(depth=interpolate, draw=uniform, seed=3), SMALL, LARGE),
-    (FPI(draw=balanced), replace(SMALL, kv_heads=1), replace(LARGE, heads=6, kv_heads=2)),
+    (FPI(depth=interpolate, draw=balanced, seed=3), replace(SMALL, kv_heads=1), replace(LARGE, heads=6, kv_heads=2)),
     (AKI(), SMALL, LARGE),
     (AKI(depth=interpolate, draw=uniform, per_layer=True), SMALL, LARGE),
-    (DirectCopy(), SMALL, LARGE),
     (DirectCopy(depth=stack), SMALL, replace(LARGE, head_dim=6, vocab=17, length=9)),
     (Isometric(draw=uniform), replace(SMALL, norm="rms"), replace(LARGE, norm="rms", embed=11)),
     (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),

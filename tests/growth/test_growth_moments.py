@@ -17,13 +17,6 @@ from stagejax.optimizer import adamw, lion, sgd
 RMS = replace(SMALL, norm="rms", norm_eps=1e-3)
 
 
-def attend(query, key, value, *, causal=False, **_):
-    """Attention whose softmax is as precise as its inputs."""
-    scores = jnp.einsum("btkgh,bskh->bkgts", query, key) / np.sqrt(query.shape[-1])
-    seen = np.tril(np.ones(scores.shape[-2:], bool)) if causal else np.ones(scores.shape[-2:], bool)
-    return jnp.einsum("bkgts,bskh->btkgh", jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)), value)
-
-
 def axes_tree(config):
     return axes_of(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
 
@@ -61,13 +54,12 @@ FOLLOWERS = {
         ("adamw", FPI(draw=balanced), SMALL, {"embed": 16, "heads": 5, "mlp": 29}),
         ("adamw", FPI(draw=balanced), replace(SMALL, causal=False, tied=False, norm="rms"), {"embed": 16, "heads": 5}),
         ("adamw", Isometric(draw=uniform), RMS, {"embed": 13, "heads": 3, "mlp": 17}),
-        ("lion", FPI(), replace(SMALL, use_bias=False), {"embed": 24, "heads": 3}),
-        ("sgd", FPI(), SMALL, {"embed": 16, "mlp": 17}),
+        ("lion", FPI(), replace(SMALL, use_bias=False, layers=1), {"embed": 24, "heads": 3}),
+        ("sgd", FPI(), replace(SMALL, layers=1), {"embed": 16, "mlp": 17}),
     ],
 )
-def test_the_large_model_follows_the_small_one(name, operator, small, changes, monkeypatch) -> None:
+def test_the_large_model_follows_the_small_one(name, operator, small, changes) -> None:
     """After ten steps of training, growth with dual moments; then thirty steps of both end in the same function."""
-    monkeypatch.setattr("stagejax.models.attention.attend", attend)
     optimizer = FOLLOWERS[name]
     growth = Growth(operator, small, replace(small, **changes))
     with jax.enable_x64(True):
