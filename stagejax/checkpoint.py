@@ -119,6 +119,19 @@ def read_json(path: Path) -> Json:
         ) from error
 
 
+def check_digest(found: str, expected: str | None, place: Path) -> None:
+    """Whether what was read is what was saved.
+
+    Raises:
+      CheckpointError: it is not.
+    """
+    if expected is not None and found != expected:
+        raise CheckpointError(
+            f"what lies in {place} is not what was saved there (its sha256 differs). Delete {place} to compute that "
+            "stage again."
+        )
+
+
 def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write named arrays as one npz file, whole or not at all.
 

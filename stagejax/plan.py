@@ -16,11 +16,11 @@ from flax import nnx
 from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
 from stagejax.handover import cross, table
+from stagejax.identity import check_start, declare_grow, declare_train, generation_of, program_key
 from stagejax.ledger import Cost
 from stagejax.mesh import abstract_mesh, batch_ways
 from stagejax.program import Program, build, bytes_per_device
 from stagejax.result import Result
-from stagejax.run import check_start, declare_grow, declare_train, generation_of, program_key
 from stagejax.stage import Part, Stage, check_name
 from stagejax.state import Tree, cast, count, join, split
 

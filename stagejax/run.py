@@ -7,22 +7,31 @@ its declaration and its parents' fingerprints; two names with the same declarati
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from stagejax import checkpoint
+from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
-from stagejax.declare import Json, declare, fingerprint
-from stagejax.handover import Action, HandoverError, table
+from stagejax.declare import Json
+from stagejax.fork import Fork, forked
+from stagejax.handover import Action, table
 from stagejax.host import keep_memory
+from stagejax.identity import (
+    check_start,
+    declare_grow,
+    declare_make,
+    declare_train,
+    digest_of,
+    generation_of,
+    program_key,
+)
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import History, Record, train
@@ -33,39 +42,10 @@ from stagejax.report.progress import Progress
 from stagejax.result import Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
-from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir, reopen_workdir
+from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir
 
 #: (workdir, stage's name, steps done) -> where its metrics go as well.
 Tracker = Callable[[Path, str, int], Writer]
-
-#: Part of every fingerprint: raised when the meaning of a declaration changes.
-MEANING = 1
-
-
-@dataclass(frozen=True)
-class Fork:
-    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`."""
-
-    workdir: Path
-    stage: str
-    step: int
-
-    @classmethod
-    def parse(cls, text: str) -> Fork:
-        """`runs/first/large/fpi@200`: the folder, the stage and the step.
-
-        Raises:
-          ValueError: it is not of that form, or no folder along it is a workdir.
-        """
-        place, at, step = text.rpartition("@")
-        if not at or not step.isdigit():
-            raise ValueError(f"--from {text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
-        parts = Path(place).parts
-        for cut in range(len(parts) - 1, 0, -1):
-            folder = Path(*parts[:cut])
-            if (folder / "run.json").exists():
-                return cls(folder, "/".join(parts[cut:]), int(step))
-        raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
 
 
 class Run:
@@ -170,19 +150,11 @@ class Run:
           TypeError: the value is neither.
         """
         self._new_name(name)
-        declaration = {
-            "kind": "make",
-            "meaning": MEANING,
-            "function": declare(function, f"{name}.function"),
-            "inputs": [
-                {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
-            ],
-        }
-        entry = self.workdir.claim(name, "make", declaration)
+        entry = self.workdir.claim(name, "make", declare_make(name, function, inputs))
 
         def compute() -> Json:
             began = time.monotonic()
-            page = _store_value(entry, function(*inputs))
+            page = store_value(entry, function(*inputs))
             return page | {"cost": asdict(Cost(seconds=time.monotonic() - began))}
 
         page = entry.result or self._computed(entry, compute)
@@ -195,7 +167,7 @@ class Run:
                 generation,
                 digest=page["digest"],
                 cost=Cost(**page["cost"]),
-                value=_load_value(entry, page),
+                value=load_value(entry, page),
             )
         )
 
@@ -337,75 +309,6 @@ def running(
             )
 
 
-def digest_of(data: Any) -> str | None:
-    """The sha256 of what a stage reads, where its data can tell."""
-    return data.digest() if hasattr(data, "digest") else None
-
-
-def program_key(stage: Stage) -> str:
-    """Stages with the same key run the same compiled code: same models and steps on batches of the same shape."""
-
-    def shapes(data: Any) -> Json:
-        return {name: f"{x.dtype}{list(x.shape)}" for name, x in data.spec().items()}
-
-    page = declare(stage, stage.name) | {"data": shapes(stage.data), "handover": None, "seed": None, "step_flops": None}
-    if stage.evaluate is not None:
-        page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
-    return fingerprint(page)
-
-
-def declare_train(stage: Stage, start: Any) -> Json:
-    """What a training stage is: its declaration, what it starts from, and the precision of the process."""
-    several = isinstance(start, dict)
-    parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
-    x64 = bool(jax.config.jax_enable_x64)
-    return {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
-
-
-def declare_grow(start: Result, to: Any, operator: Any, moments: str) -> Json:
-    """What a growth is."""
-    return {
-        "kind": "grow",
-        "meaning": MEANING,
-        "start": start.fingerprint,
-        "to": declare(to, "to"),
-        "operator": declare(operator, "operator"),
-        "moments": moments,
-    }
-
-
-def generation_of(start: Any) -> int:
-    """How many stages of training lie behind a start; -1 of nothing."""
-    if start is None:
-        return -1
-    return max(r.generation for r in start.values()) if isinstance(start, dict) else start.generation
-
-
-def check_start(stage: Stage, start: Any) -> None:
-    """Whether a stage can start from this at all.
-
-    Raises:
-      HandoverError: a data position is to be carried, and the start has none, or several.
-    """
-    if start is not None and stage.handover.data == Action.CARRY and isinstance(start, dict):
-        raise HandoverError(f"stage {stage.name!r}: Handover(data='carry') from several results: which one's position?")
-
-
-def forked(fork: Fork) -> Entry:
-    """The stage that a fork departs from.
-
-    Raises:
-      WorkdirError, ValueError: there is no such run, stage or save; the error lists those there are.
-    """
-    entry = reopen_workdir(fork.workdir).find(fork.stage)
-    if fork.step not in checkpoint.steps(entry.steps):
-        raise ValueError(
-            f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has "
-            f"{checkpoint.steps(entry.steps)}. Stages keep their last two saves unless they say keep=None."
-        )
-    return entry
-
-
 def _load(entry: Entry, program: Program, step: int) -> Any:
     state, _ = checkpoint.load(entry.steps / str(step), program.state)
     return _checked(state, (entry.result or {}).get("digest"), entry)
@@ -413,42 +316,14 @@ def _load(entry: Entry, program: Program, step: int) -> Any:
 
 def _checked(state: Any, expected: str | None, entry: Entry) -> Any:
     params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
-    return _same_digest(state, digest(params), expected, entry)
-
-
-def _same_digest(value: Any, found: str, expected: str | None, entry: Entry) -> Any:
-    if expected is not None and found != expected:
-        raise checkpoint.CheckpointError(
-            f"what lies in {entry.path} is not what was saved there (its sha256 differs). Delete {entry.path} to "
-            "compute that stage again."
-        )
-    return value
+    checkpoint.check_digest(digest(params), expected, entry.path)
+    return state
 
 
 def _prune(steps: Path, keep: int | None) -> None:
     if keep is not None and jax.process_index() == 0:
         for old in checkpoint.steps(steps)[:-keep]:
             checkpoint.remove(steps / str(old))
-
-
-def _store_value(entry: Entry, value: Any) -> Json:
-    """Write an artifact's arrays, and return the page that says what it is."""
-    if isinstance(value, dict) and value and all(isinstance(v, np.ndarray) for v in value.values()):
-        if jax.process_index() == 0:
-            checkpoint.write_arrays(entry.path / "value.npz", value)
-        return {"digest": digest(value), "arrays": True, "value": None}
-    try:
-        value = json.loads(json.dumps(value))
-    except TypeError as error:
-        raise TypeError(f"an artifact is JSON or a dictionary of numpy arrays, but {error}") from error
-    return {"digest": fingerprint(value), "arrays": False, "value": value}
-
-
-def _load_value(entry: Entry, page: Json) -> Any:
-    if not page["arrays"]:
-        return page["value"]
-    value = checkpoint.read_arrays(entry.path / "value.npz")
-    return _same_digest(value, digest(value), page["digest"], entry)
 
 
 __all__ = ["Fork", "History", "Result", "Run", "running"]

@@ -14,10 +14,11 @@ from toy import Numbers, Toy, adam, regression
 
 from stagejax.axes import path_name
 from stagejax.declare import declare, fingerprint
+from stagejax.identity import program_key
 from stagejax.loop import Record, train
 from stagejax.mesh import make_mesh
 from stagejax.program import Program, build, step_keys
-from stagejax.run import Run, program_key, running
+from stagejax.run import Run, running
 from stagejax.stage import Stage
 
 #: Compiled programs, kept between the runs of one test session.

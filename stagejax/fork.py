@@ -1,0 +1,50 @@
+"""Where a run departs from another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stagejax import checkpoint
+from stagejax.workdir import Entry, reopen_workdir
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`."""
+
+    workdir: Path
+    stage: str
+    step: int
+
+    @classmethod
+    def parse(cls, text: str) -> Fork:
+        """`runs/first/large/fpi@200`: the folder, the stage and the step.
+
+        Raises:
+          ValueError: it is not of that form, or no folder along it is a workdir.
+        """
+        place, at, step = text.rpartition("@")
+        if not at or not step.isdigit():
+            raise ValueError(f"--from {text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
+        parts = Path(place).parts
+        for cut in range(len(parts) - 1, 0, -1):
+            folder = Path(*parts[:cut])
+            if (folder / "run.json").exists():
+                return cls(folder, "/".join(parts[cut:]), int(step))
+        raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
+
+
+def forked(fork: Fork) -> Entry:
+    """The stage that a fork departs from.
+
+    Raises:
+      WorkdirError, ValueError: there is no such run, stage or save; the error lists those there are.
+    """
+    entry = reopen_workdir(fork.workdir).find(fork.stage)
+    if fork.step not in checkpoint.steps(entry.steps):
+        raise ValueError(
+            f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has "
+            f"{checkpoint.steps(entry.steps)}. Stages keep their last two saves unless they say keep=None."
+        )
+    return entry

@@ -1,0 +1,82 @@
+"""What a stage, a growth or an artifact *is*: the declarations that fingerprints are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from stagejax.declare import Json, declare, fingerprint
+from stagejax.handover import Action, HandoverError
+from stagejax.result import Result
+from stagejax.stage import Stage
+
+#: Part of every fingerprint: raised when the meaning of a declaration changes.
+MEANING = 1
+
+
+def digest_of(data: Any) -> str | None:
+    """The sha256 of what a stage reads, where its data can tell."""
+    return data.digest() if hasattr(data, "digest") else None
+
+
+def program_key(stage: Stage) -> str:
+    """Stages with the same key run the same compiled code: same models and steps on batches of the same shape."""
+
+    def shapes(data: Any) -> Json:
+        return {name: f"{x.dtype}{list(x.shape)}" for name, x in data.spec().items()}
+
+    page = declare(stage, stage.name) | {"data": shapes(stage.data), "handover": None, "seed": None, "step_flops": None}
+    if stage.evaluate is not None:
+        page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
+    return fingerprint(page)
+
+
+def declare_train(stage: Stage, start: Any) -> Json:
+    """What a training stage is: its declaration, what it starts from, and the precision of the process."""
+    several = isinstance(start, dict)
+    parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
+    x64 = bool(jax.config.jax_enable_x64)
+    return {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
+
+
+def declare_grow(start: Result, to: Any, operator: Any, moments: str) -> Json:
+    """What a growth is."""
+    return {
+        "kind": "grow",
+        "meaning": MEANING,
+        "start": start.fingerprint,
+        "to": declare(to, "to"),
+        "operator": declare(operator, "operator"),
+        "moments": moments,
+    }
+
+
+def generation_of(start: Any) -> int:
+    """How many stages of training lie behind a start; -1 of nothing."""
+    if start is None:
+        return -1
+    return max(r.generation for r in start.values()) if isinstance(start, dict) else start.generation
+
+
+def check_start(stage: Stage, start: Any) -> None:
+    """Whether a stage can start from this at all.
+
+    Raises:
+      HandoverError: a data position is to be carried, and the start has none, or several.
+    """
+    if start is not None and stage.handover.data == Action.CARRY and isinstance(start, dict):
+        raise HandoverError(f"stage {stage.name!r}: Handover(data='carry') from several results: which one's position?")
+
+
+def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:
+    """What an artifact is."""
+    return {
+        "kind": "make",
+        "meaning": MEANING,
+        "function": declare(function, f"{name}.function"),
+        "inputs": [
+            {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
+        ],
+    }
