@@ -104,12 +104,15 @@ def results_folder() -> Path:
 
 
 def write_atlas(folder: str | Path | None = None) -> str:
-    """Renew README.md and atlas.html in the folder of results; returns a line that says so."""
+    """Renew the atlas in the folder of results and in the project's README.md; returns a line that says so."""
     folder = results_folder() if folder is None else Path(folder)
     readme = folder / "README.md"
     if not readme.exists():
         write_text(readme, f"# Results\n\nRenewed by `stagejax report --atlas`.\n\n{BEGIN}\n{END}\n")
     entries = write(folder, readme=readme, html_page=folder / "atlas.html")
+    project = folder.parent.parent / "README.md"
+    if project.exists() and BEGIN in project.read_text(encoding="utf-8"):
+        write_text(project, update(project.read_text(encoding="utf-8"), entries))
     return f"{len(entries)} results in {readme} and {folder / 'atlas.html'}"
 
 
