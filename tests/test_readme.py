@@ -23,7 +23,12 @@ def block(word: str) -> str:
 
 def test_the_pipeline_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    text = block("with running").replace("steps=300", "steps=3").replace("batches=8", "batches=1").replace("mine", "x")
+    text = (
+        block("with running")
+        .replace("steps=300", "steps=3")
+        .replace("held_out(8), batches=8", "held_out(1), batches=1")
+        .replace("mine", "x")
+    )
     text = text.replace('"x") as run', '"x", mesh="data=1") as run').replace("Stdlib()", "Stdlib(limit=300_000)")
     exec(compile(text, "README.md", "exec"), {})
     assert float(capsys.readouterr().out.splitlines()[-1]) < 1e-4
