@@ -107,7 +107,7 @@ class _Kind:
         params = jax.tree.map(placed, self.params, where)
         opt_state: Tree = ()
         if moments:
-            shapes = jax.eval_shape(self.tx.init, split(params, self.selection)[0])
+            shapes = jax.eval_shape(lambda p: self.tx.init(split(p, self.selection)[0]), self.params)
             trained = jax.tree.map(lambda s, chosen: None if chosen is False else s, where, self.selection)
             marks = optax.tree_map_params(
                 self.tx, lambda _, s: s, shapes, trained, transform_non_params=lambda _: every
