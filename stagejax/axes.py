@@ -19,7 +19,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 Side = Literal["stack", "read", "write", "gain", "shift"]
 Rules = Mapping[str, str | tuple[str, ...] | None]
 
-#: Where each named axis lives on a mesh, unless a preset says otherwise. An axis absent here is replicated.
+#: Where each named axis lives on a mesh, unless a preset says otherwise. An axis absent here is replicated. Do not put
+#: `embed` and `embed_out` on mesh axes together with a batch that is split over both: with jax 0.10 to 0.12 on CPU, XLA
+#: then computes wrong gradients of two such kernels in a row (the test in tests/test_mesh.py says when).
 DEFAULT_RULES: Rules = {
     "batch": ("data", "fsdp"),
     "embed": "fsdp",

@@ -1,16 +1,12 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params`."""
+"""The command line: `stagejax list | show | run | plan | fork | report | params`. What each does is in `commands`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -34,10 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     takes_fields = options.command in ("run", "plan", "fork", "params")
     if rest and not takes_fields:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    from stagejax import commands
     from stagejax.experiment import UnknownName
 
     try:
-        code = COMMANDS[options.command](options, rest)
+        code = commands.COMMANDS[options.command](options, rest)
     except UnknownName as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:
@@ -152,283 +149,6 @@ def parser() -> argparse.ArgumentParser:
     params.add_argument("--mesh", default="data=1")
     params.add_argument("--stage", help="of which stage; default: the last that trains")
     return top
-
-
-def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:
-    """The preset's config with the fields given on the command line.
-
-    Leaves with exit code 2, and a message that names the field, if one is unknown or of another type.
-    """
-    import tyro
-
-    default = experiment.config(preset or experiment.default)
-    return tyro.cli(type(default), args=list(fields), default=default, prog=f"stagejax {command} {experiment.name}")
-
-
-def named(options: argparse.Namespace, rest: list[str]) -> Any:
-    """The experiment that a command names; shows help and leaves if it was asked for."""
-    from stagejax.experiment import find
-
-    if options.help or not options.name:
-        commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-        commands[options.command].print_help()
-        if options.help and options.name:
-            print(f"\nfields of {options.name}:")
-            config_of(find(options.name), options.preset, ["--help"], options.command)
-        sys.exit(0 if options.help else USAGE)
-    return find(options.name)
-
-
-def command_list(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.experiment import find, modules
-    from stagejax.report import last_result
-
-    rows = []
-    for name in modules():
-        experiment = find(name)
-        rows.append(
-            {
-                "name": name,
-                "paper": experiment.paper,
-                "title": experiment.title,
-                "family": experiment.family,
-                "presets": list(experiment.presets),
-                "last_result": last_result(name),
-            }
-        )
-    if options.json:
-        print(json.dumps(rows, indent=1))
-        return 0
-    table("experiments", ("name", "paper", "title", "family", "presets", "last result"), [_listed(row) for row in rows])
-    return 0
-
-
-def _listed(row: dict[str, Any]) -> tuple[str, ...]:
-    result = row["last_result"]
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in result["verdicts"].items()) if result else "none"
-    return (row["name"], str(row["paper"] or ""), row["title"], row["family"], " ".join(row["presets"]), verdicts)
-
-
-def command_show(options: argparse.Namespace, rest: list[str]) -> int:
-    import importlib
-
-    from stagejax.experiment import find
-    from stagejax.report import last_result
-
-    experiment = find(options.name)
-    print(importlib.import_module(experiment.module).__doc__)
-    result = last_result(options.name)
-    if result is None:
-        print("No committed result.")
-        return 0
-    print(f"Last committed result: preset {result['preset']}, commit {result['commit']}")
-    table("claims", ("claim", "paper", "ours", "verdict"), [
-        (c["statement"], c["paper"], c["shown"], c["verdict"]) for c in result["claims"]
-    ])  # fmt: skip
-    return 0
-
-
-def command_run(options: argparse.Namespace, rest: list[str]) -> int:
-    experiment = named(options, rest)
-    config = config_of(experiment, options.preset, rest, "run")
-    preset = options.preset or experiment.default
-    workdir = options.workdir or Path("runs") / f"{experiment.name}-{preset}"
-    track = trackers(options.tensorboard, options.wandb)
-    return _run(experiment, preset, config, rest, workdir, options.mesh, options.store, options.source, track)
-
-
-def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.checkpoint import read_json
-    from stagejax.experiment import find
-    from stagejax.run import Fork
-
-    if options.help or not options.workdir:
-        parser()._subparsers._group_actions[0].choices["fork"].print_help()  # type: ignore[union-attr]
-        return 0 if options.help else USAGE
-    source = Fork.parse(options.source).workdir
-    page = source / "command.json"
-    if not page.exists():
-        raise FileNotFoundError(
-            f"{source} was not made by `stagejax run`: it has no command.json. Use run --from instead."
-        )
-    command = read_json(page)
-    experiment = find(command["experiment"])
-    fields = [*command["fields"], *rest]
-    config = config_of(experiment, command["preset"], fields, "fork")
-    return _run(experiment, command["preset"], config, fields, options.workdir, options.mesh, None, options.source)
-
-
-def trackers(tensorboard: bool, wandb: str | None) -> tuple[Any, ...]:
-    """What receives metrics beside the lines in metrics.jsonl."""
-    from stagejax.report.metrics import TensorBoardWriter, WandbWriter
-
-    def to_tensorboard(workdir: Path, stage: str, step: int) -> Any:
-        return TensorBoardWriter(workdir / "tensorboard" / stage, resume_at=step)
-
-    def to_wandb(workdir: Path, stage: str, step: int) -> Any:
-        return WandbWriter(workdir / "wandb" / stage, str(wandb), f"{workdir.name}/{stage}")
-
-    return (*([to_tensorboard] if tensorboard else []), *([to_wandb] if wandb else []))
-
-
-def _run(
-    experiment: Any,
-    preset: str,
-    config: Any,
-    fields: list[str],
-    workdir: Path,
-    mesh: str | None,
-    store: Any,
-    source: str | None,
-    track: tuple[Any, ...] = (),
-) -> int:
-    from stagejax.checkpoint import write_json
-    from stagejax.mesh import start_processes
-
-    start_processes()
-    import jax
-    from rich.console import Console
-
-    from stagejax.declare import declare
-    from stagejax.host import use_compilation_cache
-    from stagejax.run import Fork, running
-
-    use_compilation_cache()
-    fork = Fork.parse(source) if source else None
-    with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork, track=track) as run:
-        if jax.process_index() == 0:
-            write_json(workdir / "command.json", {"experiment": experiment.name, "preset": preset, "fields": fields})
-        report = replace(experiment.pipeline(run, config), preset=preset)
-        commands = [shlex.join(["stagejax", "run", experiment.name, "--preset", preset, *fields])]
-        page = report.write(workdir, stages=run.results, commands=commands, config=declare(config))
-    if jax.process_index() == 0:
-        report.render(Console())
-        print(f"report: {page} and {page.with_suffix('.json').name}")
-    return 0
-
-
-def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.plan import Plan
-
-    experiment = named(options, rest)
-    plan = Plan.on(options.mesh)
-    experiment.pipeline(plan, config_of(experiment, options.preset, rest, "plan"))
-    if options.json:
-        print(json.dumps(plan.to_json(), indent=1))
-        return 0
-    header = (
-        "stage",
-        "kind",
-        "parameters",
-        "trained",
-        "steps",
-        "FLOPs",
-        "tokens",
-        "params",
-        "gradients",
-        "moments",
-        "activations*",
-    )
-    rows = [
-        (
-            s.name,
-            s.kind,
-            f"{s.parameters:,}",
-            f"{s.trained:,}" if s.trained else "",
-            f"{s.steps:,}" if s.steps else "",
-            f"{s.flops:.3g}" if s.flops else "",
-            f"{s.tokens:.3g}" if s.tokens else "",
-            *(
-                mebibytes(getattr(s.bytes_per_device, n))
-                for n in ("params", "gradients", "moments", "activations_estimated")
-            ),
-        )
-        for s in plan.stages
-    ]
-    table(f"plan of {experiment.name} on {options.mesh}, MiB per device", header, rows)
-    print("* estimated: what the backward pass keeps, before XLA fuses anything. All else is exact.")
-    for stage in plan.stages:
-        if stage.handover:
-            table(f"hand-over to {stage.name}", ("part", "leaves", "numbers", "action", "note"), stage.handover)
-        if stage.receipt:
-            table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
-    total = plan.to_json()["total"]
-    most = mebibytes(total["bytes_per_device"])
-    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device")
-    return 0
-
-
-def receipt_rows(receipt: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The static part of a growth's receipt as text."""
-    before, after = receipt["sizes_before"], receipt["sizes_after"]
-    rows = [(name, str(before.get(name)), str(after[name])) for name in after if before.get(name) != after[name]]
-    return [*rows, ("parameters", f"{receipt['parameters_before']:,}", f"{receipt['parameters_after']:,}")]
-
-
-def command_report(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.checkpoint import read_json
-
-    if options.atlas:
-        from stagejax.report import write_atlas
-
-        print(write_atlas())
-        return 0
-    page = (options.workdir or Path()) / "report.json"
-    if options.workdir is None or not page.exists():
-        raise FileNotFoundError(f"there is no {page}: give the workdir of a finished run, or --atlas")
-    report = read_json(page)
-    print(f"{report['experiment']}, preset {report['preset']}, commit {report['commit']}")
-    table("claims", ("claim", "paper", "ours", "margin", "verdict"), [
-        tuple(c[k] for k in ("statement", "paper", "shown", "margin", "verdict")) for c in report["claims"]
-    ])  # fmt: skip
-    print(f"report: {options.workdir / 'report.html'}")
-    return 0
-
-
-def command_params(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.experiment import UnknownName
-    from stagejax.parameters import parameter_rows, parameter_text
-    from stagejax.plan import Plan
-    from stagejax.program import build
-
-    experiment = named(options, rest)
-    plan = Plan.on(options.mesh, price=False)
-    experiment.pipeline(plan, config_of(experiment, options.preset, rest, "params"))
-    stages = {result.name: result.stage for result in plan.results if result.kind == "train"}
-    name = options.stage or list(stages)[-1]
-    if name not in stages:
-        raise UnknownName("stage", name, stages)
-    print(f"stage {name} on {options.mesh}; sides: # stack, < reads, > writes, * gain, + shift\n")
-    print(parameter_text(parameter_rows(build(stages[name], plan.mesh, plan.rules))), end="")
-    return 0
-
-
-COMMANDS = {
-    "list": command_list,
-    "show": command_show,
-    "run": command_run,
-    "plan": command_plan,
-    "fork": command_fork,
-    "report": command_report,
-    "params": command_params,
-}
-
-
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on the terminal, whole also where the output is a file."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(*header, title=title, box=SIMPLE, title_justify="left")
-    for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(shown)
-
-
-def mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f}"
 
 
 if __name__ == "__main__":
