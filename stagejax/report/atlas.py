@@ -47,7 +47,15 @@ def markdown(entries: Sequence[Entry]) -> str:
     lines = [" | ".join(("", *COLUMNS, "")).strip(), "|" + " --- |" * len(COLUMNS)]
     for e in entries:
         verdicts = ", ".join(f"{n} {v}" for v, n in e.verdicts)
-        cells = (f"{e.experiment}: {e.title}", e.number, e.preset, str(e.seeds), verdicts, e.headline, e.commit and f"`{e.commit}`")
+        cells = (
+            f"{e.experiment}: {e.title}",
+            e.number,
+            e.preset,
+            str(e.seeds),
+            verdicts,
+            e.headline,
+            e.commit and f"`{e.commit}`",
+        )
         lines.append(" | ".join(("", *(_cell(c) for c in cells), "")).strip())
     return "\n".join(lines) + "\n"
 
