@@ -19,7 +19,7 @@ Ours     Three seeds for scratch, FPI and AKI (experiments/results/bert2bert-lap
          AKI + stack                                  77 (49)       84 (56)
          FPI + stack                                  77 (49)       85 (56)
          DirectCopy                                   98 (69)       82 (54)
-         The saving holds, the order does not: at this size the source alone is nearly as good as scratch at its end, and
+         The saving holds, the order does not: at this size the source is nearly as good as scratch at its end, and
          DirectCopy, whose added layers are fresh and so nearly the identity, disturbs it least.
 """
 
