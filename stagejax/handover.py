@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -250,3 +250,15 @@ def table(rows: list[Row]) -> list[tuple[str, str, str, str, str]]:
         (r.part, f"{r.leaves:,}" if r.leaves else "", f"{r.numbers:,}" if r.leaves else "", r.action, r.note)
         for r in rows
     ]
+
+
+def sentence(rows: Sequence[Sequence[str]]) -> str:
+    """The table in one line: what happens, and to which parts.
+
+    >>> sentence([("params", "3", "160", "carry", ""), ("step", "1", "1", "reset", ""), ("data", "", "", "reset", "")])
+    'carry params; reset step, data'
+    """
+    parts: dict[str, list[str]] = {}
+    for part, _, _, action, *_ in rows:
+        parts.setdefault(action, []).append(part)
+    return "; ".join(f"{action} {', '.join(found)}" for action, found in parts.items())

@@ -21,7 +21,7 @@ from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
 from stagejax.declare import Json
 from stagejax.fork import Fork, forked
-from stagejax.handover import Action, table
+from stagejax.handover import Action, sentence, table
 from stagejax.host import keep_memory
 from stagejax.identity import (
     check_start,
@@ -186,6 +186,8 @@ class Run:
         """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
         state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
         data = digest_of(stage.data)
+        if start is not None and record.step == 0 and jax.process_index() == 0:
+            print(f"{stage.name}  takes over: {sentence(rows)}")
         waiting: list[Callable[[], None]] = []  # for the one save under way
 
         def finish_save() -> None:
