@@ -384,8 +384,12 @@ def _put(leaf: Any, chosen: Selected, new: Any) -> Any:
 
 def report(cfg: Config, arms: dict[str, dict[int, Arm]], kept: dict[str, Any]) -> Report:
     """Savings in FLOPs at the final loss of scratch, without and with the source, and the claims judged on them."""
+
+    def label_of(label: str, seed: int) -> str:
+        return label if seed == cfg.seeds[0] else f"{label}, seed {seed}"
+
     named = [
-        replace(arm, name=label if seed == cfg.seeds[0] else f"{label}, seed {seed}", group=label)
+        replace(arm, name=label_of(label, seed), group=label, against=label_of(SCRATCH, seed))
         for label, by_seed in arms.items()
         for seed, arm in by_seed.items()
     ]

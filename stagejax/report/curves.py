@@ -49,6 +49,7 @@ class Arm:
     results: tuple[Result, ...]
     charged: tuple[Result, ...] = ()  # such as the small model that was grown; its curve is not the arm's
     group: str = ""  # arms that differ in their seed alone share it, and a colour; empty: the arm's own name
+    against: str = ""  # name of the arm it is measured against, such as the baseline of its seed; empty: the report's
 
     @property
     def cost(self) -> Cost:

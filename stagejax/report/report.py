@@ -198,7 +198,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _arm_json(arm: Arm, report: Report) -> dict[str, Any]:
-    base = find(report.arms, report.against)
+    base = find(report.arms, arm.against or report.against)
     flops = curve(arm, metric=report.metric)
     steps = curve(arm, over="steps", metric=report.metric)
     savings = {

@@ -102,10 +102,11 @@ def duration(seconds: Number) -> str:
 
 def result_table(arms: Sequence[Arm], baseline: str, *, metric: str = "loss", rising: bool = False) -> Table:
     """Every arm: its last evaluation, FLOPs to reach the baseline's, and the saving without and with its source."""
-    base = find(arms, baseline)
-    target = curve(base, metric=metric).last
+    find(arms, baseline)
     rows = []
     for arm in arms:
+        base = find(arms, arm.against or baseline)
+        target = curve(base, metric=metric).last
         own = curve(arm, metric=metric)
         spread = max((p.high - p.low for p in own.points[-1:]), default=0.0)
         savings = [
@@ -119,6 +120,7 @@ def result_table(arms: Sequence[Arm], baseline: str, *, metric: str = "loss", ri
     note = (
         f"Saving: 1 - FLOPs to reach the final {metric} of {baseline} / all FLOPs of {baseline}. With source: the "
         "FLOPs of what an arm was made from are charged to it."
+        + (" Each arm against the baseline of its own seed." if any(arm.against for arm in arms) else "")
     )
     if any(row[2] is not None for row in rows):
         return Table("Results", columns, tuple(rows), formats, f"{note} Spread: largest minus smallest over seeds.")
