@@ -385,11 +385,9 @@ def _put(leaf: Any, chosen: Selected, new: Any) -> Any:
 def report(cfg: Config, arms: dict[str, dict[int, Arm]], kept: dict[str, Any]) -> Report:
     """Savings in FLOPs at the final loss of scratch, without and with the source, and the claims judged on them."""
 
-    def label_of(label: str, seed: int) -> str:
-        return label if seed == cfg.seeds[0] else f"{label}, seed {seed}"
-
+    suffix = {seed: "" if seed == cfg.seeds[0] else f", seed {seed}" for seed in cfg.seeds}
     named = [
-        replace(arm, name=label_of(label, seed), group=label, against=label_of(SCRATCH, seed))
+        replace(arm, name=label + suffix[seed], group=label, against=SCRATCH + suffix[seed])
         for label, by_seed in arms.items()
         for seed, arm in by_seed.items()
     ]
@@ -397,18 +395,9 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], kept: dict[str, Any]) -
     def savings(label: str, with_source: bool = False) -> list[float]:
         return [saving(arm, arms[SCRATCH][seed], with_source=with_source) for seed, arm in arms[label].items()]
 
-    paper = (
-        {TWO_STAGE: "47%"}
-        if cfg.decoder
-        else {
-            COPY: "12.2%*",
-            "MSLT": "10.7%*",
-            "StackBERT": "24.3%*",
-            FPI_STACK: "30.4%",
-            AKI_STACK: "38.4%",
-            TWO_STAGE: "45.2%",
-        }
-    )
+    quoted = ("12.2%*", "10.7%*", "24.3%*", "30.4%", "38.4%", "45.2%")
+    bert = dict(zip((COPY, "MSLT", "StackBERT", FPI_STACK, AKI_STACK, TWO_STAGE), quoted, strict=True))
+    paper = {TWO_STAGE: "47%"} if cfg.decoder else bert
     rows = [
         (label, paper.get(label, ""), *spread(savings(label)), *spread(savings(label, True)), len(arms[label]))
         for label in arms
@@ -427,42 +416,33 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], kept: dict[str, Any]) -
     order = ", ".join(f"{label} {mean[label]:.1%}" for label in (AKI_STACK, FPI_STACK, COPY))
     measured = not any(np.isnan(value) for value in mean.values())
     whole = kept["whole"].receipt
+    # fmt: off
     claims = [
         claim(
             "AKI + stack + two-stage reaches scratch's final loss with fewer FLOPs, the source's cost left out",
-            paper=paper[TWO_STAGE],
-            measured=mean[TWO_STAGE],
-            unit="%",
-            margin="at least 20%",
-            holds=mean[TWO_STAGE] >= 0.2,
+            paper=paper[TWO_STAGE], measured=mean[TWO_STAGE], unit="%",
+            margin="at least 20%", holds=mean[TWO_STAGE] >= 0.2,
         ),
         claim(
             "AKI saves at least as much as FPI, and FPI more than DirectCopy",
-            paper="38.4%, 30.4%, 12.2%* (BERT)",
-            measured=order if measured else None,
-            margin="in this order of means",
-            holds=ordered,
+            paper="38.4%, 30.4%, 12.2%* (BERT)", measured=order if measured else None,
+            margin="in this order of means", holds=ordered,
         ),
         claim(
             "Widening by whole multiples with FPI keeps the function",
-            paper="MLM loss 1.89 -> 1.89",
-            measured=whole.get("logit_change"),
-            margin="largest change of a logit below 1e-4",
-            holds=(whole.get("logit_change") or 0.0) < 1e-4,
+            paper="MLM loss 1.89 -> 1.89", measured=whole.get("logit_change"),
+            margin="largest change of a logit below 1e-4", holds=(whole.get("logit_change") or 0.0) < 1e-4,
         ),
     ]
     if "uneven" in kept:
         uneven = kept["uneven"].receipt
         before, after = uneven.get("loss_before"), uneven.get("loss_after")
-        claims.append(
-            claim(
-                f"Uneven widening ({cfg.uneven.embed} -> {cfg.large.embed}) with FPI loses some of the function",
-                paper="MLM loss 1.67 -> 1.70",
-                measured=None if after is None else f"{before:.3f} -> {after:.3f}",
-                margin="loss strictly higher after",
-                holds=None if after is None else after > before,
-            )
-        )
+        claims.append(claim(
+            f"Uneven widening ({cfg.uneven.embed} -> {cfg.large.embed}) with FPI loses some of the function",
+            paper="MLM loss 1.67 -> 1.70", measured=None if after is None else f"{before:.3f} -> {after:.3f}",
+            margin="loss strictly higher after", holds=None if after is None else after > before,
+        ))
+    # fmt: on
     return Report(
         experiment=EXPERIMENT.name,
         title=f"{EXPERIMENT.title}: {'GPT' if cfg.decoder else 'BERT'}",
