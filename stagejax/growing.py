@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import optax
-from flax import nnx
-from jax.sharding import NamedSharding
 
-from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec
+from stagejax.axes import Rules
 from stagejax.growth import Growth, GrowthError, Receipt, grow, receipt_of, verify_growth
 from stagejax.growth.moments import Rule, grow_moments
-from stagejax.mesh import replicated
+from stagejax.program import fresh, part_of, state_shardings
 from stagejax.result import Result
-from stagejax.stage import Batch, Stage, variables
-from stagejax.state import TrainState, Tree, cast, select, split
+from stagejax.stage import Batch, Part, Stage
+from stagejax.state import TrainState, Tree
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,9 @@ def grow_state(start: Result, to: Any, operator: Any, moments: Rule, mesh: Any, 
             f"{start.name!r} is not one trained model: grow the models of a stage, or its replicas, one by one"
         )
     growth = Growth(operator, start.model, to)
-    before, after = _Kind.of(growth.old, stage), _Kind.of(growth.config, stage)
-    keep_moments = moments != "reset" and after.tx is not None
-    like = after.state(mesh, rules, moments=keep_moments, average=stage.ema is not None)
+    before, after = (part_of(replace(stage, model=config)) for config in (growth.old, growth.config))
+    keep_moments = moments != "reset" and stage.optimizer is not None
+    like = _like(after, mesh, rules, keep_moments)
     _same_rest(start, before, after)
 
     def apply() -> tuple[TrainState, Receipt]:
@@ -68,54 +64,12 @@ def grow_state(start: Result, to: Any, operator: Any, moments: Rule, mesh: Any, 
     return StateGrowth(growth.config, like, receipt_of(growth, moments), apply)
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """A model config as a stage would train it."""
-
-    config: Any
-    axes: Tree
-    params: Tree  # abstract
-    rest: Tree  # abstract
-    selection: Tree
-    tx: Any
-
-    @classmethod
-    def of(cls, config: Any, stage: Stage) -> _Kind:
-        module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-        axes = axes_of(module)
-        params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
-        params = jax.eval_shape(lambda p: cast(p, stage.precision.params), params)
-        selection = select(stage.trainable, axes, params)  # type: ignore[arg-type]
-        trained = jax.tree.map(lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes)
-        tx = stage.optimizer(stage.steps, trained) if stage.optimizer is not None else None
-        return cls(config, axes, params, variables(module), selection, tx)
-
-    def state(self, mesh: Any, rules: Rules, *, moments: bool, average: bool) -> TrainState:
-        """The abstract train state, with shardings."""
-        every = replicated(mesh)
-
-        def placed(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-        spec = {**DEFAULT_RULES, **rules}
-        where = jax.tree.map(
-            lambda a, x: NamedSharding(mesh, partition_spec(a, x.shape, mesh, spec)),
-            self.axes,
-            self.params,
-            is_leaf=is_axes,
-        )
-        params = jax.tree.map(placed, self.params, where)
-        opt_state: Tree = ()
-        if moments:
-            shapes = jax.eval_shape(lambda p: self.tx.init(split(p, self.selection)[0]), self.params)
-            trained = jax.tree.map(lambda s, chosen: None if chosen is False else s, where, self.selection)
-            marks = optax.tree_map_params(
-                self.tx, lambda _, s: s, shapes, trained, transform_non_params=lambda _: every
-            )
-            opt_state = jax.tree.map(placed, shapes, marks)
-        rest = jax.tree.map(lambda x: placed(x, every), self.rest)
-        step = placed(jnp.zeros((), jnp.int32), every)
-        return TrainState(step, params, rest, opt_state, params if average else None)
+def _like(part: Part, mesh: Any, rules: Rules, moments: bool) -> TrainState:
+    """The abstract state of a model as a stage would train it, with shardings; without moments where none are kept."""
+    shapes = jax.eval_shape(lambda: fresh(part, jax.random.key(0)))
+    where = state_shardings(part, shapes, mesh=mesh, rules=rules)
+    like = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, where)
+    return like if moments else replace(like, opt_state=())
 
 
 def _probe(stage: Stage) -> tuple[Any, list[Batch]]:
@@ -128,7 +82,7 @@ def _probe(stage: Stage) -> tuple[Any, list[Batch]]:
         batches.close()
 
 
-def _same_rest(start: Result, before: _Kind, after: _Kind) -> None:
+def _same_rest(start: Result, before: Part, after: Part) -> None:
     old = jax.tree.map(lambda x: x.shape, before.rest)
     if old != jax.tree.map(lambda x: x.shape, after.rest):
         raise GrowthError(

@@ -170,12 +170,12 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
     mesh = abstract_mesh("data=1") if mesh is None else mesh
     _check_batch(stage, mesh)
     names = list(stage.model) if isinstance(stage.model, dict) else None
-    parts = {name: _part(stage, name) for name in names} if names else _part(stage, None)
+    parts = {name: part_of(stage, name) for name in names} if names else part_of(stage)
 
     def init(key: jax.Array) -> States:
         if not names:
-            return _fresh(parts, key)
-        return {name: _fresh(parts[name], jax.random.fold_in(key, i)) for i, name in enumerate(names)}
+            return fresh(parts, key)
+        return {name: fresh(parts[name], jax.random.fold_in(key, i)) for i, name in enumerate(names)}
 
     step = functools.partial(stage.step, parts)
     score = functools.partial(_score, stage.evaluate, parts) if stage.evaluate is not None else None
@@ -185,13 +185,15 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
         score = score and jax.vmap(score, in_axes=(0, None))
     shapes = jax.eval_shape(init, jax.eval_shape(lambda: init_keys(stage, 0)))
     lead = 0 if stage.seeds is None else 1
-    where = functools.partial(_state_shardings, mesh=mesh, rules=rules or {}, lead=lead)
+    where = functools.partial(state_shardings, mesh=mesh, rules=rules or {}, lead=lead)
     shardings = {n: where(parts[n], shapes[n]) for n in names} if names else where(parts, shapes)
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
     return Program(stage, parts, state, mesh, init, step, score)
 
 
-def _part(stage: Stage, name: str | None) -> Part:
+def part_of(stage: Stage, name: str | None = None) -> Part:
+    """One model of a stage (of several, the named one), taken apart on abstract values."""
+
     def of(thing: Any) -> Any:
         return thing[name] if isinstance(thing, dict) else thing
 
@@ -216,7 +218,8 @@ def _part(stage: Stage, name: str | None) -> Part:
     )  # fmt: skip
 
 
-def _fresh(part: Part, key: jax.Array) -> TrainState:
+def fresh(part: Part, key: jax.Array) -> TrainState:
+    """The initial state of one model."""
     module = part.config.build(nnx.Rngs(key))
     params = cast(nnx.to_pure_dict(nnx.state(module, nnx.Param)), part.precision.params)
     opt_state = part.tx.init(jax.tree.map(lambda x: x.astype(_moment_dtype(x, part)), split(params, part.selection)[0]))
@@ -246,7 +249,8 @@ def _score(evaluation: Any, parts: Parts, state: States, batch: Batch) -> Metric
     return {"loss": loss} | metrics
 
 
-def _state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules, lead: int) -> TrainState:
+def state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules, lead: int = 0) -> TrainState:
+    """Where the leaves of a state lie; `lead` dimensions before those of the model (replicas) are whole everywhere."""
     everywhere = replicated(mesh)
 
     def of(axes: Any, leaf: Any) -> NamedSharding:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from stagejax import Evaluation, Handover, Plan, Stage, running
+from stagejax import Evaluation, Handover, Plan, Precision, Stage, running
 from stagejax.axes import path_name
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.growth import FPI, Growth
@@ -89,3 +89,11 @@ def test_the_plan_sees_the_same_growth(on_one: Any) -> None:
     static = {name: value for name, value in grown.receipt.items() if value is not None}
     assert static == {name: on_one[1].receipt[name] for name in static}
     assert large.handover == on_one[2].handover
+
+
+def test_moments_that_are_wider_than_their_parameters_stay_so() -> None:
+    plan, precision = Plan.on("data=1", price=False), Precision(params="bfloat16", gradients="float32")
+    small = plan.train(replace(STAGE, precision=precision))
+    grown = plan.grow("grown", small, to=LARGE, operator=FPI(), moments="dual").state()
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(grown.params)} == {"bfloat16"}
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(grown.opt_state[0].mu)} == {"float32"}

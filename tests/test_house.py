@@ -15,10 +15,10 @@ EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
 MAY_IMPORT = {
     "models": {"axes"},
     "objectives": set(),
-    "data": {"checkpoint", "declare"},
-    "growth": {"axes", "state", "declare", "stage"},
+    "data": set(),
+    "growth": {"axes", "declare"},
     "transforms": {"axes", "state"},
-    "report": {"ledger", "checkpoint", "declare"},
+    "report": {"ledger"},
 }
 
 

@@ -62,7 +62,7 @@ def loss_of(model: Any, batch: Any, key: Any) -> tuple[jax.Array, dict[str, Any]
     return loss, {"loss": loss}
 
 
-def framework(program: Any, state: Any, steps: int) -> tuple[float, Any]:
+def framework(program: Any, state: Any) -> tuple[float, Any]:
     """Seconds that `loop.train` needs for a block, from the end of its first step."""
     times: list[float] = []
     state, _ = train(
@@ -78,10 +78,6 @@ def by_hand(config: Transformer, tx: optax.GradientTransformation, data: Any, st
     graphdef, params = nnx.split(model, nnx.Param)
     state = (nnx.to_pure_dict(params), tx.init(nnx.to_pure_dict(params)))
 
-    @jax.jit
-    def norm(grads: Any) -> jax.Array:
-        return optax.tree.norm(grads)
-
     def step(state: Any, batch: Any) -> Any:
         params, moments = state
 
@@ -90,7 +86,7 @@ def by_hand(config: Transformer, tx: optax.GradientTransformation, data: Any, st
 
         value, grads = jax.value_and_grad(loss)(params)
         updates, moments = tx.update(grads, moments, params)
-        return (optax.apply_updates(params, updates), moments), {"loss": value, "grad_norm": norm(grads)}
+        return (optax.apply_updates(params, updates), moments), {"loss": value, "grad_norm": optax.tree.norm(grads)}
 
     compiled = jax.jit(step, donate_argnums=0)
 
@@ -121,14 +117,14 @@ def measure(case: Case) -> dict[str, Any]:
     program = build(stage, make_mesh("data=1"))
     state = program.initial(0)
     block, other = by_hand(config, optimizer(case.steps, program.parts.axes), data, case.steps)
-    framework(program, program.initial(0), case.steps), block(jax.tree.map(jnp.copy, other))  # compile both
+    framework(program, program.initial(0)), block(jax.tree.map(jnp.copy, other))  # compile both
     pairs = []
     for pair in range(case.pairs):
         if pair % 2:
             hand, other = block(other)
-            ours, state = framework(program, state, case.steps)
+            ours, state = framework(program, state)
         else:
-            ours, state = framework(program, state, case.steps)
+            ours, state = framework(program, state)
             hand, other = block(other)
         pairs.append((ours, hand))
         print(f"({case.layers}, {case.embed}) pair {pair + 1}: {ours / hand:.4f}", flush=True)
