@@ -4,5 +4,17 @@ from stagejax.models.attention import Attention, attend
 from stagejax.models.cache import Cache
 from stagejax.models.language_model import LanguageModel
 from stagejax.models.transformer import Transformer, bert, gpt, llama
+from stagejax.models.vit import ViT, VisionTransformer
 
-__all__ = ["Attention", "Cache", "LanguageModel", "Transformer", "attend", "bert", "gpt", "llama"]
+__all__ = [
+    "Attention",
+    "Cache",
+    "LanguageModel",
+    "Transformer",
+    "ViT",
+    "VisionTransformer",
+    "attend",
+    "bert",
+    "gpt",
+    "llama",
+]
