@@ -4,7 +4,7 @@ from stagejax.models.attention import Attention, attend
 from stagejax.models.cache import Cache
 from stagejax.models.language_model import LanguageModel
 from stagejax.models.transformer import Transformer, bert, gpt, llama
-from stagejax.models.vit import ViT, VisionTransformer
+from stagejax.models.vit import VisionTransformer, ViT
 
 __all__ = [
     "Attention",
