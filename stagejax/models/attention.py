@@ -1,6 +1,7 @@
 """Attention with named axes, around `jax.nn.dot_product_attention`.
 
-Letters: B batch, T queries, S keys, E embed, K key/value heads, G query heads per key/value head, H head size.
+Letters: B batch, T queries, S keys, E embed, K key/value heads, G query heads per key/value head, H head size (of
+queries and keys), V value size.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ Implementation = Literal["xla", "cudnn"]
 def attend(
     query_BTKGH: Float[Array, "B T K G H"],
     key_BSKH: Float[Array, "B S K H"],
-    value_BSKH: Float[Array, "B S K H"],
+    value_BSKV: Float[Array, "B S K V"],
     *,
     causal: bool = False,
     mask: Bool[Array, "B S"] | Bool[Array, "#B T S"] | None = None,
     segments: Int[Array, "B T"] | None = None,
     lengths_B: Int[Array, " B"] | None = None,
     implementation: Implementation = "xla",
-) -> Float[Array, "B T K G H"]:
+) -> Float[Array, "B T K G V"]:
     """`softmax(q k^T / sqrt(H)) v` over the keys a query may see; the softmax is taken in at least float32.
 
     The one place in stagejax that computes attention. Query heads are grouped by the key/value head they share: G = 1
@@ -51,6 +52,7 @@ def attend(
     Array([0., 2.], dtype=float32)
     """
     B, T, K, G, H = query_BTKGH.shape
+    V = value_BSKV.shape[-1]
     visible = None
     if mask is not None:
         visible = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
@@ -58,21 +60,27 @@ def attend(
         same = (segments[:, :, None] == segments[:, None, :])[:, None]
         visible = same if visible is None else visible & same
     if query_BTKGH.dtype == jnp.float64:
-        return _attend_float64(query_BTKGH, key_BSKH, value_BSKH, causal, visible, lengths_B)
-    y_BTNH = jax.nn.dot_product_attention(
-        query_BTKGH.reshape(B, T, K * G, H),
-        key_BSKH,
-        value_BSKH,
+        return _attend_float64(query_BTKGH, key_BSKH, value_BSKV, causal, visible, lengths_B)
+    query_BTNH = query_BTKGH.reshape(B, T, K * G, H)
+    wide = max(H, V)  # `dot_product_attention` takes one size for keys and values
+    y_BTNV = jax.nn.dot_product_attention(
+        *(_padded(x, wide) for x in (query_BTNH, key_BSKH, value_BSKV)),
         mask=visible,
+        scale=H**-0.5,
         is_causal=causal,
         key_value_seq_lengths=None if lengths_B is None else lengths_B.astype(jnp.int32),
         implementation=implementation,
     )
-    return y_BTNH.reshape(B, T, K, G, H)
+    return y_BTNV[..., :V].reshape(B, T, K, G, V)
+
+
+def _padded(x: Array, size: int) -> Array:
+    """`x` with zeros behind its last axis, up to `size`."""
+    return x if x.shape[-1] == size else jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, size - x.shape[-1])])
 
 
 def _attend_float64(
-    query_BTKGH: Array, key_BSKH: Array, value_BSKH: Array, causal: bool, visible: Array | None, lengths_B: Array | None
+    query_BTKGH: Array, key_BSKH: Array, value_BSKV: Array, causal: bool, visible: Array | None, lengths_B: Array | None
 ) -> Array:
     """The same in float64, for checks of exactness: `jax.nn.dot_product_attention` takes every softmax in float32."""
     T, S, H = query_BTKGH.shape[1], key_BSKH.shape[1], key_BSKH.shape[3]
@@ -82,14 +90,15 @@ def _attend_float64(
     scores = jnp.einsum("btkgh,bskh->bkgts", query_BTKGH, key_BSKH) / H**0.5
     least = jnp.finfo(scores.dtype).min / 2
     weights = jax.nn.softmax(jnp.where(seen if seen.ndim == 2 else seen[:, :, None], scores, least), axis=-1)
-    return jnp.einsum("bkgts,bskh->btkgh", weights, value_BSKH)
+    return jnp.einsum("bkgts,bskv->btkgv", weights, value_BSKV)
 
 
 class Attention(nnx.Module):
     """Self-attention: project, rotate, `attend`, project back.
 
-    Kernels: query (embed, kv_heads, q_per_kv, head_dim), key and value (embed, kv_heads, head_dim), out (kv_heads,
-    q_per_kv, head_dim, embed).
+    Kernels: query (embed, kv_heads, q_per_kv, head_dim), key (embed, kv_heads, head_dim), value (embed, kv_heads,
+    value_dim), out (kv_heads, q_per_kv, value_dim, embed). `value_dim` is the head size unless given: an axis of its
+    own, because values grow by another rule than the pairs of entries whose products are taken.
 
     >>> attention = Attention(8, 2, 2, 4, bias=False, std=0.02, std_out=0.02, rngs=nnx.Rngs(0))
     >>> attention(jnp.ones((1, 3, 8)), causal=True).shape
@@ -107,19 +116,20 @@ class Attention(nnx.Module):
         std: float,
         std_out: float,
         rngs: nnx.Rngs,
+        value_dim: int | None = None,
         implementation: Implementation = "xla",
     ) -> None:
         self.implementation: Implementation = implementation
-        reads, kv = {"embed": embed}, {"kv_heads": kv_heads, "head_dim": head_dim}
-        heads = {"kv_heads": kv_heads, "q_per_kv": q_per_kv, "head_dim": head_dim}
-        self.query = Dense(reads, heads, std=std, bias=bias, rngs=rngs)
-        self.key = Dense(reads, kv, std=std, bias=bias, rngs=rngs)
-        self.value = Dense(reads, kv, std=std, bias=bias, rngs=rngs)
-        self.out = Dense(heads, reads, std=std_out, bias=bias, rngs=rngs)
+        reads, keys, values = {"embed": embed}, {"head_dim": head_dim}, {"value_dim": value_dim or head_dim}
+        kv, heads = {"kv_heads": kv_heads}, {"kv_heads": kv_heads, "q_per_kv": q_per_kv}
+        self.query = Dense(reads, heads | keys, std=std, bias=bias, rngs=rngs)
+        self.key = Dense(reads, kv | keys, std=std, bias=bias, rngs=rngs)
+        self.value = Dense(reads, kv | values, std=std, bias=bias, rngs=rngs)
+        self.out = Dense(heads | values, reads, std=std_out, bias=bias, rngs=rngs)
 
     def project(
         self, x_BTE: Float[Array, "B T E"], angles_BTh: Float[Array, "#B T half"] | None = None
-    ) -> tuple[Float[Array, "B T K G H"], Float[Array, "B T K H"], Float[Array, "B T K H"]]:
+    ) -> tuple[Float[Array, "B T K G H"], Float[Array, "B T K H"], Float[Array, "B T K V"]]:
         """Queries, keys and values; the first two rotated where `angles_BTh` is given."""
         query, key, value = self.query(x_BTE), self.key(x_BTE), self.value(x_BTE)
         if angles_BTh is None:
@@ -152,5 +162,5 @@ class Attention(nnx.Module):
         cache = cache.write(layer, positions_BT, key, value)
         seen = jnp.arange(cache.keys_LBSKH.shape[2]) <= positions_BT[..., None]
         how = self.implementation
-        y = attend(query, cache.keys_LBSKH[layer], cache.values_LBSKH[layer], mask=seen, implementation=how)
+        y = attend(query, cache.keys_LBSKH[layer], cache.values_LBSKV[layer], mask=seen, implementation=how)
         return self.out(y), cache

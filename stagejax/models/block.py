@@ -41,6 +41,7 @@ class Block(nnx.Module):
         std: float,
         std_out: float,
         rngs: nnx.Rngs,
+        value_dim: int | None = None,
         implementation: Implementation = "xla",
     ) -> None:
         self.norm_position = norm_position
@@ -55,6 +56,7 @@ class Block(nnx.Module):
             std=std,
             std_out=std_out,
             rngs=rngs,
+            value_dim=value_dim,
             implementation=implementation,
         )
         self.mlp_norm = Norm(norm, "embed", embed, eps=norm_eps, bias=bias)

@@ -18,7 +18,7 @@ class Cache:
     """
 
     keys_LBSKH: Float[Array, "L B S K H"]
-    values_LBSKH: Float[Array, "L B S K H"]
+    values_LBSKV: Float[Array, "L B S K V"]
     lengths_B: Int[Array, " B"]
 
     def write(
@@ -26,22 +26,25 @@ class Cache:
         layer: int | Int[Array, ""],
         positions_BT: Int[Array, "B T"],
         key_BTKH: Float[Array, "B T K H"],
-        value_BTKH: Float[Array, "B T K H"],
+        value_BTKV: Float[Array, "B T K V"],
     ) -> Cache:
         """This cache with the keys and values of one layer at `positions_BT`; those behind its end are dropped."""
         at = (layer, jnp.arange(positions_BT.shape[0])[:, None], positions_BT)
         return replace(
             self,
             keys_LBSKH=self.keys_LBSKH.at[at].set(key_BTKH, mode="drop"),
-            values_LBSKH=self.values_LBSKH.at[at].set(value_BTKH, mode="drop"),
+            values_LBSKV=self.values_LBSKV.at[at].set(value_BTKV, mode="drop"),
         )
 
 
-def empty_cache(layers: int, batch: int, length: int, kv_heads: int, head_dim: int, dtype: jnp.dtype) -> Cache:
+def empty_cache(
+    layers: int, batch: int, length: int, kv_heads: int, head_dim: int, dtype: jnp.dtype, value_dim: int | None = None
+) -> Cache:
     """A cache of `length` positions that holds nothing yet.
 
     >>> empty_cache(2, 1, 8, 4, 16, jnp.dtype("float32")).keys_LBSKH.shape
     (2, 1, 8, 4, 16)
     """
-    shape = (layers, batch, length, kv_heads, head_dim)
-    return Cache(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype), jnp.zeros(batch, jnp.int32))
+    shape = (layers, batch, length, kv_heads)
+    keys, values = jnp.zeros((*shape, head_dim), dtype), jnp.zeros((*shape, value_dim or head_dim), dtype)
+    return Cache(keys, values, jnp.zeros(batch, jnp.int32))

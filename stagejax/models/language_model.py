@@ -72,6 +72,7 @@ class LanguageModel(nnx.Module):
                 std=std,
                 std_out=std / (2 * c.layers) ** 0.5 if c.causal and not post else std,
                 rngs=rngs,
+                value_dim=sizes["value_dim"],
                 implementation=c.attention,
             )
 
@@ -159,7 +160,7 @@ class LanguageModel(nnx.Module):
             raise ValueError("causal=False: an encoder sees the future, so it has no cache. Set causal=True.")
         self._check_length(length)
         dtype = self.tokens.table[...].dtype
-        return empty_cache(c.layers, batch, length, sizes["kv_heads"], sizes["head_dim"], dtype)
+        return empty_cache(c.layers, batch, length, sizes["kv_heads"], sizes["head_dim"], dtype, sizes["value_dim"])
 
     def step(
         self, tokens_BT: Int[Array, "B T"], cache: Cache, counts_B: Int[Array, " B"] | None = None

@@ -36,7 +36,8 @@ class Transformer:
     layers: int = 4  # number of blocks
     heads: int = 4  # query heads
     kv_heads: int | None = None  # key/value heads; None: as many as query heads
-    head_dim: int | None = None  # size of a head; None: embed // heads
+    head_dim: int | None = None  # size of a head: of its queries and keys; None: embed // heads
+    value_dim: int | None = None  # size of its values; None: as its keys
     mlp: int = 256  # width of the feed-forward network
     length: int = 64  # number of learned positions: the longest sequence; rotary positions have no limit
     types: int = 0  # number of token types (BERT's sentences A and B); 0: no such table
@@ -103,6 +104,7 @@ class Transformer:
             "kv_heads": kv_heads,
             "q_per_kv": self.heads // kv_heads,
             "head_dim": self.head_dim or self.embed // self.heads,
+            "value_dim": self.value_dim or self.head_dim or self.embed // self.heads,
             "mlp": self.mlp,
             "layers": self.layers,
         }

@@ -9,12 +9,12 @@ from stagejax.models.rotary import rotary_angles, rotate
 B, T, K, G, H = 2, 5, 2, 3, 4
 
 
-def reference(query_BTKGH, key_BSKH, value_BSKH, visible_BTS):
+def reference(query_BTKGH, key_BSKH, value_BSKV, visible_BTS):
     scores = np.einsum("btkgh,bskh->bkgts", query_BTKGH, key_BSKH) / np.sqrt(query_BTKGH.shape[-1])
     scores = np.where(visible_BTS[:, None, None], scores, -1e30)
     weights = np.exp(scores - scores.max(-1, keepdims=True))
     weights /= weights.sum(-1, keepdims=True)
-    return np.einsum("bkgts,bskh->btkgh", weights, value_BSKH)
+    return np.einsum("bkgts,bskv->btkgv", weights, value_BSKV)
 
 
 @pytest.fixture
@@ -58,6 +58,18 @@ def test_attend_matches_numpy(qkv, options, visible, dtype, tolerance):
         assert got.dtype == dtype
         np.testing.assert_allclose(np.asarray(got)[sees], expected[sees], rtol=10 * tolerance, atol=tolerance)
         assert np.isfinite(got).all()
+
+
+@pytest.mark.parametrize("size", [2, 7])
+def test_values_may_have_another_size_than_keys(qkv, size):
+    query, key, _ = qkv
+    value = jax.random.normal(jax.random.key(1), (B, T, K, size))
+    expected = reference(*(np.asarray(x, np.float64) for x in (query, key, value)), LOWER[None])
+    for dtype, tolerance in (("float32", 1e-6), ("float64", 1e-14)):
+        with jax.enable_x64(dtype == "float64"):
+            got = attend(*(x.astype(dtype) for x in (query, key, value)), causal=True)
+        assert got.shape == (B, T, K, G, size)
+        np.testing.assert_allclose(got, expected, rtol=10 * tolerance, atol=tolerance)
 
 
 def test_grouped_queries_are_repeated_keys(qkv):

@@ -21,7 +21,7 @@ VARIANTS = {
     "gpt": gpt(**SMALL),
     "gpt untied": gpt(**SMALL, tied=False),
     "gpt post-norm": gpt(**SMALL, norm_position="post"),
-    "gpt no bias, wide heads": gpt(**SMALL, use_bias=False, head_dim=6),
+    "gpt no bias, wide heads, narrow values": gpt(**SMALL, use_bias=False, head_dim=6, value_dim=3),
     "llama": llama(**SMALL, kv_heads=2),
     "llama tied, one kv head": llama(**SMALL, kv_heads=1, tied=True),
 }
