@@ -2,8 +2,10 @@
 
 A kernel *reads* `embed` and *writes* `("kv_heads", "q_per_kv", "head_dim")`; a table reads `vocab` and writes `embed`;
 a bias writes; a norm's *gain* and *shift* are sides of their own, because they grow by another rule; repeated blocks
-are *stacked* along a leading `layers` axis. This one declaration drives sharding, growth, optimizer-state transfer and
-the printed parameter table, so nothing in the library ever matches parameter paths.
+are *stacked* along a leading `layers` axis. Where a model has several axes of one kind they are qualified, such as
+`layers.decoder` or `channels.2`, and rules speak of their family, `layers` or `channels`. This one declaration drives
+sharding, growth, optimizer-state transfer and the printed parameter table, so nothing in the library ever matches
+parameter paths.
 """
 
 from __future__ import annotations
@@ -60,6 +62,25 @@ class Axes:
         return replace(self, names=(name, *self.names), sides=("stack", *self.sides))
 
 
+def family(name: str) -> str:
+    """The kind of an axis, without the qualifier by which a model tells several of one kind apart.
+
+    >>> [family(name) for name in ("layers.decoder", "embed.image_out", "mlp")]
+    ['layers', 'embed_out', 'mlp']
+    """
+    kind, dot, qualifier = name.partition(".")
+    return kind + "_out" if dot and qualifier.endswith("_out") else kind
+
+
+def layers_dim(axes: Axes) -> int | None:
+    """The dimension along which blocks are stacked, if there is one.
+
+    >>> layers_dim(Axes(("layers.decoder", "embed"), ("stack", "gain")))
+    0
+    """
+    return next((dim for dim, name in enumerate(axes.names) if family(name) == "layers"), None)
+
+
 class MissingAxes(ValueError):
     """A parameter does not name its axes."""
 
@@ -89,27 +110,47 @@ def param(
     >>> print(kernel.get_metadata()["axes"])
     <embed >heads >head_dim
     """
-    groups: tuple[tuple[tuple[str, ...], Side], ...] = (
-        (stack, "stack"),
-        (reads, "read"),
-        (writes, "write"),
-        (gain, "gain"),
-        (shift, "shift"),
-    )
+    axes = _axes(value, stack=stack, read=reads, write=writes, gain=gain, shift=shift, tied=tied)
+    return nnx.Param(value, axes=axes)
+
+
+def variable(
+    kind: type[nnx.Variable],
+    value: jax.Array,
+    *,
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    power: int = 1,
+) -> nnx.Variable:
+    """A variable of `kind` that no gradient trains, such as a running statistic, with named axes; so it grows too.
+
+    Args:
+      power: 2 for what grows by the square of its axes' maps, such as the variance of what a kernel writes.
+
+    >>> import jax.numpy as jnp
+    >>> var = variable(nnx.BatchStat, jnp.ones(4), writes=("channels.1",), power=2)
+    >>> print(var.get_metadata()["axes"], var.get_metadata()["power"])
+    >channels.1 2
+    """
+    return kind(value, axes=_axes(value, read=reads, write=writes), power=power)
+
+
+def _axes(value: jax.Array, *, tied: bool = False, **groups: tuple[str, ...]) -> Axes:
     axes = Axes(
-        names=tuple(name for names, _ in groups for name in names),
-        sides=tuple(side for names, side in groups for _ in names),
+        names=tuple(name for names in groups.values() for name in names),
+        sides=tuple(side for side, names in groups.items() for _ in names),  # type: ignore[misc]
         tied=tied,
     )
     if value.ndim != len(axes.names):
         raise ValueError(f"a value of shape {value.shape} has {value.ndim} dimensions but names {axes.names}")
-    return nnx.Param(value, axes=axes)
+    return axes
 
 
 def stack_axes(module: nnx.Module, name: str) -> None:
     """Declare, in place, that every parameter of `module` carries a new leading axis `name` (after `nnx.vmap`)."""
-    for _, leaf in nnx.to_flat_state(nnx.state(module, nnx.Param)):
-        leaf.set_metadata("axes", leaf.get_metadata()["axes"].stacked(name))
+    for _, leaf in nnx.to_flat_state(nnx.state(module)):
+        if isinstance(leaf, nnx.Param) or "axes" in leaf.get_metadata():
+            leaf.set_metadata("axes", leaf.get_metadata()["axes"].stacked(name))
 
 
 def path_name(path: tuple[Any, ...]) -> str:
@@ -155,6 +196,7 @@ def is_axes(leaf: Any) -> bool:
 def partition_spec(axes: Axes, shape: tuple[int, ...], mesh: Any, rules: Rules = DEFAULT_RULES) -> PartitionSpec:
     """The mesh axes of one parameter: each name through `rules`, each mesh axis at most once.
 
+    A rule for a qualified name (`layers.decoder`) goes before that of its family (`layers`).
     A dimension that its mesh axes do not divide is replicated, and so is one whose mesh axes are absent from the mesh;
     `stagejax params` shows the outcome.
 
@@ -167,7 +209,7 @@ def partition_spec(axes: Axes, shape: tuple[int, ...], mesh: Any, rules: Rules =
     used: set[str] = set()
     entries: list[str | tuple[str, ...] | None] = []
     for name, size in zip(axes.names, shape, strict=True):
-        wanted = rules.get(name)
+        wanted = rules.get(name, rules.get(family(name)))
         wanted = (wanted,) if isinstance(wanted, str) else tuple(wanted or ())
         chosen = tuple(axis for axis in wanted if axis in mesh.shape and axis not in used)
         ways = 1

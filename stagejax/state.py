@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.axes import Axes, is_axes, path_name
+from stagejax.axes import Axes, is_axes, layers_dim, path_name
 
 Tree = Any
 #: What of a leaf is trained: all of it, nothing, or these rows of its `layers` axis.
@@ -53,7 +53,7 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
             raise ValueError(
                 f"trainable says {what!r} of {path_name(path)!r}: return True, False or a slice of its layers"
             )
-        if leaf_axes.names[:1] != ("layers",):
+        if layers_dim(leaf_axes) != 0:
             raise ValueError(
                 f"trainable chose rows {what} of {path_name(path)!r}, which has no leading `layers` axis: {leaf_axes}"
             )

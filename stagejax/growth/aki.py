@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagejax.growth.depth import DepthRule, layers_map, stack
+from stagejax.axes import family
+from stagejax.growth.depth import DepthRule, layers_map, stack, stacks
 from stagejax.growth.draw import Draw, cyclic, seed_of
 from stagejax.growth.fpi import WIDTH
 from stagejax.growth.maps import Map, copy_map
@@ -33,8 +34,13 @@ class AKI(Operator):
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """FPI everywhere; then, where any inner axis is new, FPI of the next layer."""
         inner = changed(old, new, [axis for axis in self.axes if axis in self.inner])
-        if inner and LAYERS not in old:
+        if inner and not stacks(old):
             raise GrowthError(f"{self} takes new units from the next layer, but the model has no axis {LAYERS!r}")
+        if inner and self.per_layer and stacks(old) != [LAYERS]:
+            raise GrowthError(
+                f"{self} draws the units of each layer of one stack, but the model has the stacks {stacks(old)}: set "
+                "per_layer=False"
+            )
         widths = {axis: self._width(axis, old, new) for axis in changed(old, new, self.axes)}
         same = {**widths, **layers_map(self.depth, old, new)}
         after = {**widths, **layers_map(self.depth, old, new, shift=1)}
@@ -42,7 +48,7 @@ class AKI(Operator):
         return [Term("small", same), *(Term("small", after, region=region) for region in regions)]
 
     def _width(self, axis: str, old: Sizes, new: Sizes) -> Map:
-        if not (self.per_layer and axis in self.inner):
+        if not (self.per_layer and family(axis) in self.inner):
             return copy_map(self.draw(old[axis], new[axis], seed_of(self.seed, axis)), old[axis])
         seeds = [seed_of(self.seed, axis, layer) for layer in range(old[LAYERS])]
         return copy_map(np.stack([self.draw(old[axis], new[axis], seed) for seed in seeds]), old[axis])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stagejax.axes import family
 from stagejax.growth.maps import Map, select_map
 from stagejax.growth.operator import Operator, Sizes
 from stagejax.growth.term import LAYERS, Term
@@ -59,15 +60,27 @@ def adjacent(old: int, new: int) -> np.ndarray:
 
 
 def layers_map(rule: DepthRule, old: Sizes, new: Sizes, shift: int = 0) -> dict[str, Map]:
-    """The map of the `layers` axis under a rule, `shift` source layers up (the last one stays); none if nothing moves.
+    """The map of each `layers` axis that moves, under a rule and `shift` source layers up (the last one stays).
 
     >>> layers_map(stack, {"layers": 2}, {"layers": 4})["layers"].write.index
     array([0, 1, 0, 1])
     """
-    if LAYERS not in old or (old[LAYERS] == new[LAYERS] and not shift):
-        return {}
-    index = np.arange(old[LAYERS]) if old[LAYERS] == new[LAYERS] else rule(old[LAYERS], new[LAYERS])
-    return {LAYERS: select_map(np.minimum(index + shift, old[LAYERS] - 1), old[LAYERS])}
+    maps = {}
+    for name in stacks(old):
+        before, after = old[name], new[name]
+        if before != after or shift:
+            index = np.arange(before) if before == after else rule(before, after)
+            maps[name] = select_map(np.minimum(index + shift, before - 1), before)
+    return maps
+
+
+def stacks(sizes: Sizes) -> list[str]:
+    """The axes along which a model stacks its blocks.
+
+    >>> stacks({"layers.encoder": 2, "layers.decoder": 3, "embed": 8})
+    ['layers.encoder', 'layers.decoder']
+    """
+    return [name for name in sizes if family(name) == LAYERS]
 
 
 @dataclass(frozen=True)
@@ -77,5 +90,5 @@ class Deepen(Operator):
     depth: DepthRule = stack
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
-        """One term: the `layers` axis by the rule, all else as it is."""
+        """One term: the `layers` axes by the rule, all else as it is."""
         return [Term("small", layers_map(self.depth, old, new))]

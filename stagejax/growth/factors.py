@@ -14,11 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.axes import Axes, is_axes, path_name
+from stagejax.axes import Axes, is_axes, layers_dim, path_name
 from stagejax.growth.linear import spread
 from stagejax.growth.maps import Map
 from stagejax.growth.operator import Growth, Tree
-from stagejax.growth.term import LAYERS, View, base, by_dual, by_weight, region_mask
+from stagejax.growth.term import View, base, by_dual, by_weight, region_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +59,9 @@ def _factor(growth: Growth, where: str, axes: Axes, view: View) -> np.ndarray:
 def _magnitude(maps: Mapping[str, Map], axes: Axes, view: View) -> np.ndarray:
     """The product over the axes of the magnitudes of their maps."""
     ndim = len(axes.names)
-    layers_dim = axes.names.index(LAYERS) if LAYERS in axes.names else None
+    stack_dim = layers_dim(axes)
     product = np.ones((1,) * ndim)
-    for dim in sorted(range(ndim), key=lambda dim: dim == layers_dim):
+    for dim in sorted(range(ndim), key=lambda dim: dim == stack_dim):
         name, side = axes.names[dim], axes.sides[dim]
         if base(name) not in maps:
             continue
@@ -70,5 +70,5 @@ def _magnitude(maps: Mapping[str, Map], axes: Axes, view: View) -> np.ndarray:
             product = product.take(linear.pattern().index, axis=dim)
         scale = linear.magnitude()
         scale = scale if np.ptp(scale) > 0 else np.ravel(scale)[:1]  # one number where all entries have the same
-        product = product * spread(scale, ndim, dim, layers_dim)
+        product = product * spread(scale, ndim, dim, stack_dim)
     return product

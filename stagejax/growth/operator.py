@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from flax import nnx
 
-from stagejax.axes import Axes, axes_of, is_axes, path_name
+from stagejax.axes import Axes, axes_of, family, is_axes, layers_dim, path_name
 from stagejax.growth.term import Term, base
 
 Tree = Any
@@ -150,7 +150,8 @@ class Growth:
                     "sizes."
                 )
             layers = rule.write.layers if rule else None
-            if layers and ("layers" not in axes.names or layers != self.size_before(where, "layers")):
+            stack = layers_dim(axes)
+            if layers and (stack is None or layers != self.size_before(where, axes.names[stack])):
                 raise GrowthError(
                     f"{self.operator} has another map of axis {name!r} for each of {layers} layers, but {where!r} has "
                     f"the axes {axes}. Use one map for all layers."
@@ -187,8 +188,13 @@ def plain(sizes: Sizes) -> dict[str, int]:
 
 
 def changed(old: Sizes, new: Sizes, axes: Sequence[str]) -> list[str]:
-    """Which of these axes change size."""
-    return [name for name in axes if name in old and name in new and old[name] != new[name]]
+    """Which axes of these families change size.
+
+    >>> changed({"mlp": 4, "embed.image": 2}, {"mlp": 4, "embed.image": 3}, ("embed", "mlp"))
+    ['embed.image']
+    """
+    both = [name for name in plain(old) if name in new and old[name] != new[name]]
+    return [name for kind in axes for name in both if kind in (name, family(name))]
 
 
 def grown_entries(old: int, new: int) -> np.ndarray:
@@ -201,6 +207,15 @@ def grown_entries(old: int, new: int) -> np.ndarray:
 
 
 def eps_factor(terms: Sequence[Term]) -> float:
-    """The product of the eps factors of the maps of the growing tree."""
-    maps = {id(m): m for term in terms if term.source == "small" for m in term.maps.values()}
-    return float(np.prod([m.eps for m in maps.values()]))
+    """The eps factor of the maps of the growing tree.
+
+    Raises:
+      GrowthError: two axes need different ones, but a model has one norm eps.
+    """
+    factors = {m.eps for term in terms if term.source == "small" for m in term.maps.values()} - {1.0}
+    if len(factors) > 1:
+        raise GrowthError(
+            f"the norms' eps would have to be multiplied by {sorted(factors)}, one for each axis, but a model has only "
+            "one norm_eps. Grow these axes by the same factor."
+        )
+    return factors.pop() if factors else 1.0

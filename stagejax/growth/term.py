@@ -15,11 +15,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.axes import Axes, Side
+from stagejax.axes import Axes, Side, layers_dim
 from stagejax.growth.linear import Linear
 from stagejax.growth.maps import Map
 
-#: The axis along which repeated blocks are stacked; maps of several layers find their layers there.
+#: The family of axes along which repeated blocks are stacked; maps of several layers find their layers there.
 LAYERS = "layers"
 
 
@@ -64,7 +64,11 @@ def by_index(linear: Linear, side: Side) -> Linear:
 
 
 def base(name: str) -> str:
-    """The axis whose map a name follows: `embed_out` is `embed` on the other side of the same leaf."""
+    """The axis whose map a name follows: `embed_out` is `embed` on the other side of the same leaf.
+
+    >>> base("embed.image_out")
+    'embed.image'
+    """
     return name.removesuffix("_out")
 
 
@@ -110,11 +114,11 @@ def _mapped(maps: Mapping[str, Map], x: jax.Array, source_axes: Axes, axes: Axes
     for dim, name in enumerate(axes.names):
         if name not in source_axes.names:
             x = jnp.expand_dims(x, dim)
-    layers_dim = axes.names.index(LAYERS) if LAYERS in axes.names else None
-    for dim in sorted(range(x.ndim), key=lambda dim: dim == layers_dim):  # width first: old layers may differ in it
+    stack_dim = layers_dim(axes)
+    for dim in sorted(range(x.ndim), key=lambda dim: dim == stack_dim):  # width first: old layers may differ in it
         name, side = axes.names[dim], axes.sides[dim]
         if base(name) in maps:
-            x = view(maps[base(name)].rule(side, axes.tied), side).apply(x, dim, layers_dim)
+            x = view(maps[base(name)].rule(side, axes.tied), side).apply(x, dim, stack_dim)
     return x
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.axes import Axes
+from stagejax.axes import Axes, family, layers_dim
 from stagejax.declare import Json, declare
 from stagejax.growth.operator import Growth, Tree, by_path
 from stagejax.growth.term import LAYERS, base
@@ -152,7 +152,7 @@ def _run(config: Any, params: Tree, rest: Tree, objective: Objective, batch: Any
 
 def _grown_axes(growth: Growth) -> list[str]:
     old, new = growth.sizes
-    return [axis for axis in new if axis != LAYERS and new[axis] > old.get(axis, new[axis])]
+    return [axis for axis in new if family(axis) != LAYERS and new[axis] > old.get(axis, new[axis])]
 
 
 def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
@@ -194,7 +194,8 @@ def _products(grad: jax.Array, axes: Axes, dim: int, partner: np.ndarray) -> jax
     if partner.ndim == 1:
         other = jnp.take(grad, jnp.asarray(partner, jnp.int32), axis=dim, mode="clip")
     else:
-        layers = axes.names.index(LAYERS)
+        layers = layers_dim(axes)
+        assert layers is not None  # a map of each layer is only accepted where there are layers
         index = np.expand_dims(partner if layers < dim else partner.T, [d for d in rest if d != layers])
         other = jnp.take_along_axis(grad, jnp.asarray(index, jnp.int32), axis=dim, mode="clip")
     return jnp.stack([jnp.sum(x, axis=rest) for x in (grad * other, grad * grad, other * other)])

@@ -15,8 +15,8 @@ Remat = Literal["full", "dots"]
 Carry = Any
 
 
-def stack(make: Callable[[nnx.Rngs], nnx.Module], layers: int, rngs: nnx.Rngs) -> nnx.Module:
-    """`layers` blocks, each from its own key, as one module whose parameters have a leading axis `layers`.
+def stack(make: Callable[[nnx.Rngs], nnx.Module], layers: int, rngs: nnx.Rngs, axis: str = "layers") -> nnx.Module:
+    """`layers` blocks, each from its own key, as one module whose parameters have `axis` as their leading axis.
 
     >>> from stagejax.models.norm import Norm
     >>> blocks = stack(lambda rngs: Norm("rms", "embed", 8, eps=1e-6), 3, nnx.Rngs(0))
@@ -27,7 +27,7 @@ def stack(make: Callable[[nnx.Rngs], nnx.Module], layers: int, rngs: nnx.Rngs) -
     # A loop, because random draws in a batch take longer to compile.
     draw = lambda key: nnx.to_pure_dict(nnx.state(make(nnx.Rngs(params=key))))  # noqa: E731
     blocks = nnx.merge(graphdef, jax.lax.map(draw, jax.random.split(rngs.params(), layers)))
-    axes.stack_axes(blocks, "layers")
+    axes.stack_axes(blocks, axis)
     return blocks
 
 
