@@ -3,6 +3,7 @@
 from stagejax.models.attention import Attention, attend
 from stagejax.models.cache import Cache
 from stagejax.models.language_model import LanguageModel
+from stagejax.models.moe import Mixture, MoE, RouterStatistics
 from stagejax.models.transformer import Transformer, bert, gpt, llama
 from stagejax.models.vit import VisionTransformer, ViT
 
@@ -10,6 +11,9 @@ __all__ = [
     "Attention",
     "Cache",
     "LanguageModel",
+    "Mixture",
+    "MoE",
+    "RouterStatistics",
     "Transformer",
     "ViT",
     "VisionTransformer",

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from stagejax.models.attention import Attention, Implementation
 from stagejax.models.cache import Cache
 from stagejax.models.mlp import MLP, Activation
+from stagejax.models.moe import Mixture, MoE, RouterStatistics
 from stagejax.models.norm import Norm, NormKind
 
 NormPosition = Literal["pre", "post"]
@@ -21,7 +22,8 @@ Key = PRNGKeyArray | Array
 class Block(nnx.Module):
     """Pre-norm `x + f(norm(x))` or post-norm `norm(x + f(x))`, for f attention and then f the MLP.
 
-    Dropout acts on what f adds to the residual stream, and only where a key is given.
+    Dropout acts on what f adds to the residual stream, and only where a key is given. With a `mixture` the MLP is a
+    mixture of experts.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Block(nnx.Module):
         std_out: float,
         rngs: nnx.Rngs,
         value_dim: int | None = None,
+        qkv_bias: bool | None = None,
+        mixture: Mixture | None = None,
         implementation: Implementation = "xla",
     ) -> None:
         self.norm_position = norm_position
@@ -57,18 +61,26 @@ class Block(nnx.Module):
             std_out=std_out,
             rngs=rngs,
             value_dim=value_dim,
+            qkv_bias=qkv_bias,
             implementation=implementation,
         )
         self.mlp_norm = Norm(norm, "embed", embed, eps=norm_eps, bias=bias)
-        self.mlp = MLP(embed, mlp, activation=activation, bias=bias, std=std, std_out=std_out, rngs=rngs)
+        options = {"activation": activation, "bias": bias, "std": std, "std_out": std_out, "rngs": rngs}
+        self.mlp = MLP(embed, mlp, **options) if mixture is None else MoE(embed, mlp, mixture, **options)
 
     def __call__(self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any) -> Float[Array, "B T E"]:
         """`context` goes to `Attention`: causal, mask, segments, angles_BTh."""
+        return self.routed(x_BTE, key, **context)[0]
+
+    def routed(
+        self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any
+    ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
+        """The same, and what the router did if the MLP has one."""
         key_attention, key_mlp = (None, None) if key is None else jax.random.split(key)
         y_BTE = self.attention(self._before(self.attention_norm, x_BTE), **context)
         x_BTE = self._after(self.attention_norm, x_BTE, dropout(y_BTE, self.dropout, key_attention))
-        y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
-        return self._after(self.mlp_norm, x_BTE, dropout(y_BTE, self.dropout, key_mlp))
+        y_BTE, statistics = self._mlp(self._before(self.mlp_norm, x_BTE))
+        return self._after(self.mlp_norm, x_BTE, dropout(y_BTE, self.dropout, key_mlp)), statistics
 
     def step(
         self,
@@ -84,6 +96,9 @@ class Block(nnx.Module):
         x_BTE = self._after(self.attention_norm, x_BTE, y_BTE)
         y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
         return self._after(self.mlp_norm, x_BTE, y_BTE), cache
+
+    def _mlp(self, x_BTE: Float[Array, "B T E"]) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
+        return self.mlp.routed(x_BTE) if isinstance(self.mlp, MoE) else (self.mlp(x_BTE), None)
 
     def _before(self, norm: Norm, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
         return norm(x_BTE) if self.norm_position == "pre" else x_BTE

@@ -23,6 +23,7 @@ from stagejax.models.block import Block, Key, dropout
 from stagejax.models.cache import Cache, empty_cache
 from stagejax.models.head import Head
 from stagejax.models.linear import Table
+from stagejax.models.moe import RouterStatistics, empty_statistics
 from stagejax.models.norm import Norm
 from stagejax.models.rotary import rotary_angles
 from stagejax.models.stack import run_stack, stack
@@ -73,6 +74,8 @@ class LanguageModel(nnx.Module):
                 std_out=std / (2 * c.layers) ** 0.5 if c.causal and not post else std,
                 rngs=rngs,
                 value_dim=sizes["value_dim"],
+                qkv_bias=c.qkv_bias,
+                mixture=c.mixture,
                 implementation=c.attention,
             )
 
@@ -97,21 +100,21 @@ class LanguageModel(nnx.Module):
         """Logits of every token; the options are those of `hidden`."""
         return self.logits(self.hidden(tokens_BT, **options))
 
-    def hidden(
-        self,
-        tokens_BT: Int[Array, "B T"],
-        *,
-        types: Int[Array, "B T"] | None = None,
-        positions: Int[Array, "B T"] | None = None,
-        segments: Int[Array, "B T"] | None = None,
-        mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
-        key: Key | None = None,
-        depth: int | None = None,
-        stop_below: int = 0,
-    ) -> Float[Array, "B T E"]:
+    def routed(self, tokens_BT: Int[Array, "B T"], **options: Any) -> tuple[Float[Array, "B T V"], RouterStatistics]:
+        """Logits, and what the routers of all layers did; the options are those of `hidden`.
+
+        Raises:
+          ValueError: the model has no experts.
+        """
+        x_BTE, statistics = self._run(tokens_BT, **options)
+        if statistics is None:
+            raise ValueError("experts=0: the model has no routers. Set Transformer.experts, or use plain causal_lm.")
+        return self.logits(x_BTE), statistics
+
+    def hidden(self, tokens_BT: Int[Array, "B T"], **options: Any) -> Float[Array, "B T E"]:
         """What the head reads: the stream behind the last block (and the final norm, where there is one).
 
-        Args:
+        Options:
           types: token types (0 where absent), if the model has them.
           positions: of each token; 0, 1, 2, ... where absent.
           segments: sequences packed into one row see only their own segment.
@@ -124,6 +127,20 @@ class LanguageModel(nnx.Module):
         Raises:
           ValueError: a sequence longer than `length`, a depth that the model does not have, types without a table.
         """
+        return self._run(tokens_BT, **options)[0]
+
+    def _run(
+        self,
+        tokens_BT: Int[Array, "B T"],
+        *,
+        types: Int[Array, "B T"] | None = None,
+        positions: Int[Array, "B T"] | None = None,
+        segments: Int[Array, "B T"] | None = None,
+        mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
+        key: Key | None = None,
+        depth: int | None = None,
+        stop_below: int = 0,
+    ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
         c = self.config
         depth = c.layers if depth is None else depth
         if not 1 <= depth <= c.layers or not 0 <= stop_below <= depth:
@@ -137,13 +154,19 @@ class LanguageModel(nnx.Module):
         context = {"causal": c.causal, "mask": mask, "segments": segments}
         context["angles_BTh"] = self._angles(positions, x_BTE)
 
-        def call(block: Block, layer: Any, x_BTE: Any) -> Any:
-            return block(x_BTE, None if key is None else jax.random.fold_in(key_blocks, layer), **context)
+        def call(block: Block, layer: Any, carry: Any) -> Any:
+            x_BTE, before = carry
+            own_key = None if key is None else jax.random.fold_in(key_blocks, layer)
+            x_BTE, routed = block.routed(x_BTE, own_key, **context)
+            return x_BTE, jax.tree.map(lambda all_layers, own: all_layers.at[layer].set(own), before, routed)
 
+        wide = jnp.promote_types(x_BTE.dtype, jnp.float32)
+        routers = empty_statistics(depth, c.experts, wide) if c.experts else None
         for start, stop in ((0, stop_below), (stop_below, depth)):
             x_BTE = jax.lax.stop_gradient(x_BTE) if stop_below and start == stop_below else x_BTE
-            x_BTE = run_stack(self.blocks, call, x_BTE, start=start, stop=stop, scan=c.scan, remat=c.remat)
-        return x_BTE if self.norm is None else self.norm(x_BTE)
+            carry = x_BTE, routers
+            x_BTE, routers = run_stack(self.blocks, call, carry, start=start, stop=stop, scan=c.scan, remat=c.remat)
+        return x_BTE if self.norm is None else self.norm(x_BTE), routers
 
     def logits(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T V"]:
         """The head on what `hidden` returns."""

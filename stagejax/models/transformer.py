@@ -10,6 +10,7 @@ from flax import nnx
 from stagejax.models.attention import Implementation
 from stagejax.models.block import NormPosition
 from stagejax.models.mlp import Activation
+from stagejax.models.moe import Dispatch, Mixture, Routing
 from stagejax.models.norm import NormKind
 from stagejax.models.stack import Remat
 
@@ -38,7 +39,12 @@ class Transformer:
     kv_heads: int | None = None  # key/value heads; None: as many as query heads
     head_dim: int | None = None  # size of a head: of its queries and keys; None: embed // heads
     value_dim: int | None = None  # size of its values; None: as its keys
-    mlp: int = 256  # width of the feed-forward network
+    mlp: int = 256  # width of the feed-forward network, or of each expert
+    experts: int = 0  # in every layer, instead of one feed-forward network; 0: no mixture
+    top_k: int = 2  # experts that each token chooses
+    routing: Routing = "topk_softmax"  # the weights of the chosen experts; see `MoE`
+    capacity: float | None = None  # factor of the tokens that an expert takes; None: it takes all that choose it
+    dispatch: Dispatch = "ragged"  # of dropless experts; see `MoE`
     length: int = 64  # number of learned positions: the longest sequence; rotary positions have no limit
     types: int = 0  # number of token types (BERT's sentences A and B); 0: no such table
     causal: bool = True  # decoder that predicts the next token, or encoder with BERT's transform before its head
@@ -50,6 +56,7 @@ class Transformer:
     activation: Activation = "gelu"
     tied: bool = True  # the head is the token table
     use_bias: bool = True  # on every dense layer and LayerNorm
+    qkv_bias: bool | None = None  # on queries, keys and values; None: as use_bias
     dropout: float = 0.0  # probability; of the embeddings and of what each block adds
     init_std: float = 0.02  # standard deviation of initial kernels and tables
     scan: bool = False  # loop over the layers in the program, or unroll them
@@ -66,6 +73,8 @@ class Transformer:
             "positions": Positions,
             "activation": Activation,
             "attention": Implementation,
+            "routing": Routing,
+            "dispatch": Dispatch,
         }
         for field, choice in choices.items():
             if getattr(self, field) not in get_args(choice):
@@ -74,6 +83,12 @@ class Transformer:
             raise ValueError(f"remat={self.remat!r} is unknown: choose None or one of {get_args(Remat)}")
         if not 0.0 <= self.dropout < 1.0:
             raise ValueError(f"dropout={self.dropout} is no probability below 1")
+        if self.experts < 0 or (self.experts and not 1 <= self.top_k <= self.experts):
+            raise ValueError(
+                f"top_k={self.top_k} of experts={self.experts}: choose top_k between 1 and experts, or experts=0"
+            )
+        if self.capacity is not None and not self.capacity > 0:
+            raise ValueError(f"capacity={self.capacity} must be positive, or None to drop no token")
         if self.head_dim is None and self.embed % self.heads:
             raise ValueError(
                 f"heads={self.heads} does not divide embed={self.embed}, so head_dim=None has no value. Set head_dim, "
@@ -114,7 +129,16 @@ class Transformer:
             sizes["position"] = self.length
         if self.types:
             sizes["types"] = self.types
+        if self.experts:
+            sizes["experts"] = self.experts
         return sizes
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The experts of every layer; None without."""
+        if not self.experts:
+            return None
+        return Mixture(self.experts, self.top_k, self.routing, self.capacity, self.dispatch)
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `LanguageModel` with its initial parameters, drawn from `rngs.params`."""
