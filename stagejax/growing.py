@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,8 @@ import jax
 from stagejax.axes import Rules
 from stagejax.growth import Growth, GrowthError, Receipt, grow, receipt_of, verify_growth
 from stagejax.growth.moments import Rule, grow_moments
+from stagejax.growth.operator import describe
+from stagejax.growth.rest import check_rest, grow_rest
 from stagejax.program import fresh, part_of, state_shardings
 from stagejax.result import Result
 from stagejax.stage import Batch, Part, Stage
@@ -28,8 +30,16 @@ class StateGrowth:
     apply: Callable[[], tuple[TrainState, Receipt]]
 
 
-def grow_state(start: Result, to: Any, operator: Any, moments: Rule, mesh: Any, rules: Rules) -> StateGrowth:
-    """Prepare the growth of what `start` left behind to the model `to`.
+def grow_state(
+    start: Result,
+    to: Any,
+    operator: Any,
+    moments: Rule,
+    mesh: Any,
+    rules: Rules,
+    others: Mapping[str, Result] | None = None,
+) -> StateGrowth:
+    """Prepare the growth of what `start` left behind to the model `to`, with what `others` left behind as well.
 
     Raises:
       GrowthError: the operator cannot make this model, or what should be grown is not there.
@@ -43,25 +53,45 @@ def grow_state(start: Result, to: Any, operator: Any, moments: Rule, mesh: Any, 
     before, after = (part_of(replace(stage, model=config)) for config in (growth.old, growth.config))
     keep_moments = moments != "reset" and stage.optimizer is not None
     like = _like(after, mesh, rules, keep_moments)
-    _same_rest(start, before, after)
+    check_rest(growth)
+    _check_others(growth, others or {})
 
     def apply() -> tuple[TrainState, Receipt]:
         state = start.state()
+        beside = {name: result.state() for name, result in (others or {}).items()}
         key = jax.random.fold_in(jax.random.key(stage.seed), start.generation + 1)
         where = jax.tree.map(lambda x: x.sharding, like)
 
-        def grown(tree: Tree) -> Tree:
-            return grow(growth, tree, key=key, shardings=where.params)
+        def grown(part: str) -> Tree:
+            trees = {n: s.params if s.ema is None else getattr(s, part) for n, s in beside.items()}
+            return grow(growth, getattr(state, part), key=key, others=trees, shardings=where.params)
 
-        params = grown(state.params)
+        params = grown("params")
         opt_state: Tree = ()
         if keep_moments:
             opt_state = grow_moments(growth, before.tx, state.opt_state, moments, shardings=where.opt_state)
-        ema = grown(state.ema) if like.ema is not None else None
-        new = TrainState(state.step, params, state.rest, opt_state, ema)
-        return new, verify_growth(growth, state.params, params, moments, *_probe(stage), rest=state.rest)
+        ema = grown("ema") if like.ema is not None else None
+        rest = grow_rest(growth, state.rest, others={n: s.rest for n, s in beside.items()}, shardings=where.rest)
+        new = TrainState(state.step, params, rest, opt_state, ema)
+        rests = {"rest": state.rest, "rest_after": rest}
+        return new, verify_growth(growth, state.params, params, moments, *_probe(stage), **rests)
 
     return StateGrowth(growth.config, like, receipt_of(growth, moments), apply)
+
+
+def _check_others(growth: Growth, others: Mapping[str, Result]) -> None:
+    """Whether the further sources are models of the new sizes, and those that the operator's terms name."""
+    wanted = {term.source for term in growth.terms} - {"small", "init"}
+    if wanted != set(others):
+        raise GrowthError(
+            f"{growth.operator} takes {sorted(wanted) or 'nothing'} beside the model to grow, but is given "
+            f"{sorted(others) or 'nothing'}: pass others={{name: result}}"
+        )
+    for name, result in others.items():
+        if isinstance(result.model, dict) or describe(result.model) != growth.target:
+            raise GrowthError(
+                f"{growth.operator} mixes in {name}={result.name!r}, whose model is not of the sizes of the grown one"
+            )
 
 
 def _like(part: Part, mesh: Any, rules: Rules, moments: bool) -> TrainState:
@@ -80,12 +110,3 @@ def _probe(stage: Stage) -> tuple[Any, list[Batch]]:
         return stage.objective, [dict(batch) for batch in itertools.islice(batches, count)]
     finally:
         batches.close()
-
-
-def _same_rest(start: Result, before: Part, after: Part) -> None:
-    old = jax.tree.map(lambda x: x.shape, before.rest)
-    if old != jax.tree.map(lambda x: x.shape, after.rest):
-        raise GrowthError(
-            f"{start.name!r} has variables beside its parameters (batch statistics) that change size; they cannot be "
-            "grown yet"
-        )

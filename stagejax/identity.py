@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -41,9 +41,12 @@ def declare_train(stage: Stage, start: Any) -> Json:
     return {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
 
 
-def declare_grow(start: Result, to: Any, operator: Any, moments: str) -> Json:
+def declare_grow(
+    start: Result, to: Any, operator: Any, moments: str, others: Mapping[str, Result] | None = None
+) -> Json:
     """What a growth is."""
-    return {
+    parents = {name: result.fingerprint for name, result in (others or {}).items()}
+    return ({"others": parents} if parents else {}) | {
         "kind": "grow",
         "meaning": MEANING,
         "start": start.fingerprint,

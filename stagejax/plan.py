@@ -5,7 +5,7 @@ A `Plan` has the methods of a `Run`. It allocates no array of a model's size and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -135,12 +135,21 @@ class Plan:
             )
         )
 
-    def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
+    def grow(
+        self,
+        name: str,
+        start: Result,
+        *,
+        to: Any,
+        operator: Any,
+        moments: str = "reset",
+        others: Mapping[str, Result] | None = None,
+    ) -> Result:
         """Check a growth on abstract arrays, and print the static part of its receipt; see `Run.grow`."""
         from stagejax.growing import grow_state
 
         self._new_name(name)
-        growth = grow_state(start, to, operator, moments, self.mesh, self.rules)
+        growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
         size = count(growth.like.params)
         used = Bytes(params=bytes_per_device(growth.like.params), moments=bytes_per_device(growth.like.opt_state))
         self.stages.append(
@@ -150,8 +159,8 @@ class Plan:
             Result(
                 name,
                 "grow",
-                fingerprint(declare_grow(start, to, operator, moments)),
-                start.generation,
+                fingerprint(declare_grow(start, to, operator, moments, others)),
+                max(r.generation for r in (start, *(others or {}).values())),
                 growth.config,
                 start.stage,
                 parameters=size,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -101,10 +101,20 @@ class Run:
             )
         )
 
-    def grow(self, name: str, start: Result, *, to: Any, operator: Any, moments: str = "reset") -> Result:
+    def grow(
+        self,
+        name: str,
+        start: Result,
+        *,
+        to: Any,
+        operator: Any,
+        moments: str = "reset",
+        others: Mapping[str, Result] | None = None,
+    ) -> Result:
         """Grow the model of `start` to the config `to`; the receipt says what that did to the function.
 
         `moments` is "reset" (the next stage begins with fresh moments), "copy" or "dual" (see `growth.moments`).
+        `others` are further sources, by the names that the operator's terms give them: `{"large": saved}`.
 
         Raises:
           GrowthError: the operator cannot make this model; the error names operator, axis or leaf, and the sizes.
@@ -112,9 +122,9 @@ class Run:
         from stagejax.growing import grow_state
 
         self._new_name(name)
-        declaration = declare_grow(start, to, operator, moments)
+        declaration = declare_grow(start, to, operator, moments, others)
         entry = self.workdir.claim(name, "grow", declaration)
-        growth = grow_state(start, to, operator, moments, self.mesh, self.rules)
+        growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
 
         def compute() -> Json:
             began = time.monotonic()
@@ -129,7 +139,7 @@ class Run:
             name,
             "grow",
             entry.fingerprint,
-            start.generation,
+            max(r.generation for r in (start, *(others or {}).values())),
             growth.config,
             start.stage,
             digest=page["digest"],

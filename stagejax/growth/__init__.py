@@ -11,13 +11,14 @@ every other file holds one operator.
 
 from stagejax.growth.aki import AKI
 from stagejax.growth.apply import grow
+from stagejax.growth.coalesce import Coalesce, Decoalesce, Interpolate
 from stagejax.growth.depth import Deepen, adjacent, interpolate, stack, stack_modulo
 from stagejax.growth.direct_copy import DirectCopy
 from stagejax.growth.draw import balanced, cyclic, uniform
 from stagejax.growth.factors import Factors, factors
 from stagejax.growth.fpi import FPI
 from stagejax.growth.isometric import Isometric
-from stagejax.growth.linear import Dense, Gather
+from stagejax.growth.linear import Dense, Gather, Inverse
 from stagejax.growth.maps import Map, copy_map, corner_map, dense_map, identity_map, isometric_map, select_map
 from stagejax.growth.moments import grow_moments
 from stagejax.growth.operator import Growth, GrowthError, Operator
@@ -27,6 +28,8 @@ from stagejax.growth.verify import Receipt, Symmetry, receipt_of, verify_growth
 __all__ = [
     "AKI",
     "FPI",
+    "Coalesce",
+    "Decoalesce",
     "Deepen",
     "Dense",
     "DirectCopy",
@@ -34,6 +37,8 @@ __all__ = [
     "Gather",
     "Growth",
     "GrowthError",
+    "Interpolate",
+    "Inverse",
     "Isometric",
     "Map",
     "Operator",

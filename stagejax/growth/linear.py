@@ -1,6 +1,6 @@
-"""Linear maps of one array dimension: a weighted choice of old entries (`Gather`), or any matrix (`Dense`).
+"""Linear maps of one array dimension: a weighted choice of old entries (`Gather`), its `Inverse`, any matrix (`Dense`).
 
-Both know their dual D = A (AᵀA)⁻¹, by which gradients move when parameters move by A (so AᵀD is the identity).
+All know their dual D = A (AᵀA)⁻¹, by which gradients move when parameters move by A (so AᵀD is the identity).
 Maps are small host arrays, fixed while a program is traced; only the matrix of a `Dense` may itself be traced, so that
 it can be learned.
 """
@@ -120,6 +120,14 @@ class Gather:
         """|weight| of every new entry; 1 for an empty one, whose value comes from elsewhere."""
         return np.where(self.weight == 0, 1.0, np.abs(self.weight))
 
+    def inverse(self) -> Inverse:
+        """The map back: the left inverse (AᵀA)⁻¹Aᵀ.
+
+        Raises:
+          ValueError: some old entry is nowhere in the new ones.
+        """
+        return Inverse(self)
+
     def after(self, first: Linear) -> Linear:
         """This map of the result of `first`, as one map.
 
@@ -131,8 +139,8 @@ class Gather:
         """
         if first.new != self.old:
             raise ValueError(f"a map from {self.old} entries cannot follow one to {first.new}")
-        if isinstance(first, Dense):
-            return Dense(self.dense() @ first.matrix)
+        if not isinstance(first, Gather):
+            return Dense(self.dense() @ first.dense())
         layers = self.layers or first.layers
         if layers is None:
             return Gather(first.index[self.index], first.weight[self.index] * self.weight, first.old)
@@ -208,6 +216,10 @@ class Dense:
         length = np.linalg.norm(np.asarray(self.matrix), axis=1)
         return np.where(length == 0, 1.0, length)
 
+    def inverse(self) -> Dense:
+        """The map back: the pseudo-inverse."""
+        return Dense(np.linalg.pinv(np.asarray(self.matrix)))
+
     def after(self, first: Linear) -> Dense:
         """This map of the result of `first`, as one map.
 
@@ -221,7 +233,108 @@ class Dense:
         return Dense(self.matrix @ first.dense())
 
 
-Linear = Gather | Dense
+@dataclass(frozen=True, eq=False)
+class Inverse:
+    """The left inverse (AᵀA)⁻¹Aᵀ of a `Gather` A: every group of copies is averaged, by the weights of the copies.
+
+    Every view of it is the inverse of that view of A, so masks and moments go back to what they came from as well.
+    Undoes A to the last bit where groups have 1, 2, 4, 8 ... members of one weight; to rounding elsewhere.
+
+    >>> Inverse(Gather.of([0, 1, 0], old=2, weight=[0.5, 1, 0.5])).apply(jnp.array([2.0, 7.0, 4.0]), 0)
+    Array([6., 7.], dtype=float32)
+    """
+
+    forward: Gather
+
+    def __post_init__(self) -> None:
+        lost = np.argwhere(self.forward.sums(self.forward.weight != 0) == 0)[:, -1]
+        if lost.size:
+            raise ValueError(
+                f"a map that puts entries {sorted(set(lost.tolist()))} of {self.forward.old} nowhere has no inverse"
+            )
+
+    @property
+    def new(self) -> int:
+        """The number of new entries."""
+        return self.forward.old
+
+    @property
+    def old(self) -> int:
+        """The number of old entries."""
+        return self.forward.new
+
+    @property
+    def layers(self) -> int | None:
+        """How many layers have a map of their own; None: one map for all."""
+        return self.forward.layers
+
+    @property
+    def identity(self) -> bool:
+        """Whether nothing changes."""
+        return self.forward.identity
+
+    def apply(self, x: jax.Array, dim: int, layers_dim: int | None = None) -> jax.Array:
+        """`x` with dimension `dim` mapped: the sum over the first, second ... member of every group."""
+        if self.identity:
+            return x
+        wide = x.astype(_wide(x.dtype))
+        first, *others = [member.apply(wide, dim, layers_dim) for member in self.members()]
+        return sum(others, first).astype(x.dtype)
+
+    def members(self) -> list[Gather]:
+        """The first, second ... member of every group, weighted; where a group has fewer, with weight 0."""
+        index, weight = (np.atleast_2d(a) for a in (self.forward.index, self.forward.dual().weight))
+        order = np.argsort(np.where(weight != 0, index, self.new), axis=-1, kind="stable")  # by group, in order
+        counts = np.atleast_2d(self.forward.sums(self.forward.weight != 0)).astype(np.int64)
+        found = []
+        for nth in range(counts.max()):
+            at = np.minimum(np.cumsum(counts, axis=-1) - counts + nth, self.old - 1)
+            chosen = np.take_along_axis(order, at, axis=-1)
+            own = np.take_along_axis(weight, chosen, axis=-1) * (nth < counts)
+            shape = (*self.forward.index.shape[:-1], self.new)
+            found.append(Gather(chosen.reshape(shape), own.reshape(shape), self.old))
+        return found
+
+    def dense(self) -> np.ndarray:
+        """The map as a matrix (new, old), or (layers, new, old)."""
+        return np.swapaxes(self.forward.dual().dense(), -1, -2)
+
+    def dual(self) -> Inverse:
+        """The inverse of the dual, which is the dual of the inverse."""
+        return Inverse(self.forward.dual())
+
+    def squared(self) -> Inverse:
+        """The inverse of the squared map: what second moments came from."""
+        return Inverse(self.forward.squared())
+
+    def pattern(self) -> Gather:
+        """The first member of every group: how masks move."""
+        return self.members()[0].pattern()
+
+    def scaled(self, factor: np.ndarray | float) -> Inverse:
+        """Every new entry times its factor, none of them 0."""
+        factors = np.broadcast_to(np.asarray(factor, np.float64), (*self.forward.index.shape[:-1], self.new))
+        return Inverse(self.forward.scaled(1 / np.take_along_axis(factors, self.forward.index, axis=-1)))
+
+    def magnitude(self) -> np.ndarray:
+        """One over the |weight| of the first member of every group."""
+        first = self.members()[0].index
+        return 1 / np.abs(np.take_along_axis(self.forward.weight, first, axis=-1))
+
+    def inverse(self) -> Gather:
+        """The map that this one undoes."""
+        return self.forward
+
+    def after(self, first: Linear) -> Dense:
+        """This map of the result of `first`, as one map.
+
+        Raises:
+          ValueError: `first` does not end where this one begins, or has a map for each layer.
+        """
+        return Dense(self.dense()).after(first)
+
+
+Linear = Gather | Dense | Inverse
 
 
 def spread(values: np.ndarray, ndim: int, dim: int, layers_dim: int | None) -> np.ndarray:

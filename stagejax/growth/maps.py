@@ -59,6 +59,23 @@ class Map:
         linear: Linear = getattr(self, side)
         return linear.scaled(self.tied) if tied and side in ("gain", "shift") else linear
 
+    def inverse(self) -> Map:
+        """The map back, side by side: what was copied is averaged, what was divided is summed.
+
+        Raises:
+          ValueError: some old entry is nowhere in the new ones, or the shares under a tied head differ within a group.
+
+        >>> copy_map([0, 1, 0], old=2).inverse().read.dense()
+        array([[1., 0., 1.],
+               [0., 1., 0.]])
+        """
+        sides = {side: getattr(self, side).inverse() for side in SIDES}
+        gain, first = self.gain.pattern(), sides["gain"].pattern()
+        tied = np.take_along_axis(self.tied, first.index, axis=-1)
+        if np.any((np.take_along_axis(tied, gain.index, axis=-1) != self.tied) & (gain.weight != 0)):
+            raise ValueError("a map whose shares under a tied head differ among the copies of an entry has no inverse")
+        return Map(**sides, tied=1 / tied, eps=1 / self.eps)
+
     def after(self, first: Map) -> Map:
         """This map of the result of `first`, as one map.
 
