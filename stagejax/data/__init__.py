@@ -7,11 +7,13 @@ ShapeDtypeStruct(shape=(16, 64), dtype=int32)
 
 from stagejax.data.corpus import Corpus, read_corpus
 from stagejax.data.images import Images
+from stagejax.data.joined import Joined, Row, for_every_record, join, join_more
 from stagejax.data.mixture import Mixture
 from stagejax.data.named import TFDS, Dataset, MissingDataset, read_npz
 from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import Batch, BatchIterator, Data
 from stagejax.data.sources import Digits, EmptySource, Source, Stdlib
+from stagejax.data.subset import Subset
 from stagejax.data.text import CausalText, MaskedText, PackedText, corrupt
 from stagejax.data.tokenizers import BPE, CLS, MASK, PAD, SEP, SPECIAL, Bytes, Characters, Codec, Tokenizer, codec
 
@@ -35,15 +37,21 @@ __all__ = [
     "Digits",
     "EmptySource",
     "Images",
+    "Joined",
     "MaskedText",
     "MissingDataset",
     "Mixture",
     "PackedText",
+    "Row",
     "Source",
     "Stdlib",
+    "Subset",
     "Tokenizer",
     "codec",
     "corrupt",
+    "for_every_record",
+    "join",
+    "join_more",
     "random_words",
     "read_corpus",
     "read_npz",

@@ -60,8 +60,15 @@ class Images(Data):
             )
         return len(self.source)
 
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        return shuffled(self.seed, numbers, len(self.source))
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        records = [self.source[int(row)] for row in shuffled(self.seed, numbers, len(self.source))]
+        return self.take_records(self.records(numbers))
+
+    def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        """The samples of these records of the source."""
+        records = [self.source[int(row)] for row in numbers]
         images = np.stack([record[self.image] for record in records]).reshape(-1, *self.shape)
         scale = 255 if images.dtype == np.uint8 else 1
         labels = np.array([record[self.label] for record in records], np.int32)

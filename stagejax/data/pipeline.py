@@ -50,6 +50,14 @@ class Data:
         """The samples with the given numbers in the endless stream, stacked."""
         raise NotImplementedError
 
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Which record of the source each of these samples is.
+
+        Raises:
+          TypeError: samples are no single records, such as pieces of text.
+        """
+        raise TypeError(f"the samples of {type(self).__name__} are not records of its source, one each")
+
     def digest(self) -> str:
         """The sha256 of what the samples are made of (not of their order): what a run's manifest records."""
         raise NotImplementedError
@@ -74,7 +82,7 @@ class Data:
 
     def held_out(self, batches: int, split: str = "test") -> Data:
         """The same declaration on the source's held-out split, for a fixed number of batches."""
-        return replace(self, source=replace(self.source, split=split), count=batches)  # type: ignore
+        return replace(self, source=self.source.of_split(split), count=batches)  # type: ignore
 
     def batches(self, position: Mapping[str, Any] | None = None, shard: tuple[int, int] = (0, 1)) -> BatchIterator:
         """The batches from a position on, this process's part of each.

@@ -11,7 +11,7 @@ import hashlib
 import os
 import sysconfig
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class Source:
     def digest(self) -> str:
         """The sha256 of the content, in hexadecimal."""
         raise NotImplementedError
+
+    def of_split(self, split: str) -> Source:
+        """The same dataset's other split."""
+        return replace(self, split=split)  # type: ignore
 
 
 #: Folders of the standard library that hold no prose and no program text worth learning.

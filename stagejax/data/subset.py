@@ -1,0 +1,55 @@
+"""A part of a source, as a source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stagejax.data.order import shuffled
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.sources import Record, Source
+
+
+@dataclass(frozen=True)
+class Subset(Source):
+    """Records start..stop-1 of a source, in an order drawn from `seed`: disjoint ranges share no record.
+
+    Another split than the source's own (a held-out one) is whole.
+
+    Args:
+      source: what it is part of.
+      start, stop: places in that order; stop=None is the end.
+      seed: of the order.
+
+    >>> from stagejax.data import Digits
+    >>> few, rest = Subset(Digits(), stop=100), Subset(Digits(), start=100)
+    >>> len(few), len(rest), len(few.of_split("test"))
+    (100, 1338, 359)
+    """
+
+    source: Source
+    start: int = 0
+    stop: int | None = None
+    seed: int = 0
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.source.split
+
+    def __len__(self) -> int:
+        size = len(self.source)
+        stop = size if self.stop is None else self.stop
+        if not 0 <= self.start < stop <= size:
+            raise ValueError(f"start={self.start}, stop={self.stop}: not a part of {size} records of {self.source}")
+        return stop - self.start
+
+    def __getitem__(self, index: int) -> Record:
+        place = np.array([self.start + range(len(self))[index]])
+        return self.source[int(shuffled(self.seed, place, len(self.source))[0])]
+
+    def of_split(self, split: str) -> Source:
+        return self if split == self.split else self.source.of_split(split)
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"{self.start}:{self.start + len(self)} by {self.seed}")
