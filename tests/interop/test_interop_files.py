@@ -1,0 +1,214 @@
+"""Folders of safetensors: files in parts, older names, half precision, and one clear error for each kind of damage."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from stagejax.axes import path_name
+from stagejax.interop import BERT, GPT2, LLAMA, QWEN2, InteropError, load, open_checkpoint, save
+from stagejax.interop.tensors import Tensors
+from stagejax.models import bert, gpt, llama
+
+SIZES = {"vocab": 11, "embed": 8, "layers": 2, "heads": 2, "mlp": 12, "length": 6}
+CONFIG = bert(**SIZES, types=2, dropout=0.1)
+
+
+def params_of(config: Any, dtype: Any = np.float32) -> Any:
+    shapes = nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param))
+    rng = np.random.RandomState(0)
+    return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), dtype), shapes)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("interop") / "bert"
+    save(folder, CONFIG, params_of(CONFIG), BERT)
+    return folder
+
+
+@pytest.fixture
+def folder(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "bert"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, np.ndarray]], None]) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def edit_config(folder: Path, **fields: Any) -> None:
+    page = folder / "config.json"
+    page.write_text(json.dumps({**json.loads(page.read_text()), **fields}))
+
+
+def assert_same(got: Any, wanted: Any) -> None:
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(got), jax.tree.leaves(wanted), strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, err_msg=path_name(path))
+
+
+def test_files_in_parts_and_half_precision(tmp_path: Path) -> None:
+    config = llama(**SIZES, kv_heads=1, qkv_bias=True)
+    params = params_of(config, jnp.bfloat16)
+    save(tmp_path / "parts", config, params, QWEN2, file_bytes=600)
+    files = sorted(path.name for path in (tmp_path / "parts").glob("*.safetensors"))
+    assert len(files) > 3
+    assert files[0] == f"model-00001-of-{len(files):05}.safetensors"
+    assert json.loads((tmp_path / "parts" / "config.json").read_text())["dtype"] == "bfloat16"
+    again, read = load(tmp_path / "parts")
+    assert again == config
+    assert_same(read, params)
+    one = load_file(tmp_path / "parts" / files[0])
+    assert all(value.dtype == jnp.bfloat16 for value in one.values())
+
+
+def test_each_parameter_goes_where_it_is_wanted(original: Path) -> None:
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    place = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    _, params = load(original, jax.tree.map(lambda _: place, params_of(CONFIG)))
+    assert all(leaf.sharding == place for leaf in jax.tree.leaves(params))
+
+
+def test_some_layers_of_a_stacked_parameter(original: Path) -> None:
+    checkpoint, params = open_checkpoint(original), params_of(CONFIG)
+    kernel = params["blocks"]["attention"]["query"]["kernel"]
+    np.testing.assert_array_equal(
+        checkpoint.read("blocks/attention/query/kernel", [1, 0, 1]), kernel[np.array([1, 0, 1])]
+    )
+    np.testing.assert_array_equal(checkpoint.read("tokens/table", [1]), params["tokens"]["table"])
+
+
+def test_older_files_of_bert(folder: Path) -> None:
+    """gamma and beta instead of weight and bias, and the heads that our model does not have."""
+
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        for name in [name for name in tensors if "LayerNorm" in name]:
+            tensors[name.replace(".weight", ".gamma").replace(".bias", ".beta")] = tensors.pop(name)
+        tensors["bert.pooler.dense.weight"] = np.ones((8, 8), np.float32)
+        tensors["cls.seq_relationship.bias"] = np.ones(2, np.float32)
+
+    edit(folder, change)
+    assert open_checkpoint(folder).dropped == ("bert.pooler.dense.weight", "cls.seq_relationship.bias")
+    assert_same(load(folder)[1], params_of(CONFIG))
+
+
+def test_files_of_the_bare_model(tmp_path: Path) -> None:
+    """As the published GPT-2: no `transformer.` before the names, and the causal mask among the tensors."""
+    config = gpt(**SIZES)
+    save(tmp_path / "gpt2", config, params_of(config), GPT2)
+
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        for name in list(tensors):
+            tensors[name.removeprefix("transformer.")] = tensors.pop(name)
+        tensors["h.0.attn.bias"] = np.ones((1, 1, 6, 6), np.float32)
+
+    edit(tmp_path / "gpt2", change)
+    assert_same(load(tmp_path / "gpt2")[1], params_of(config))
+
+
+def test_fields_of_config_that_are_not_ours_are_kept(original: Path, tmp_path: Path) -> None:
+    config, params = load(original)
+    save(tmp_path / "again", config, params, like={"model_type": "bert", "pad_token_id": 7, "torch_dtype": "float16"})
+    page = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert page["pad_token_id"] == 7
+    assert page["dtype"] == "float32"
+    assert "torch_dtype" not in page
+    with pytest.raises(FileExistsError, match="not empty"):
+        save(tmp_path / "again", config, params, BERT)
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def lack(folder: Path) -> None:
+    edit(
+        folder, lambda tensors: [tensors.pop(f"cls.predictions.transform.dense.{part}") for part in ("weight", "bias")]
+    )
+
+
+def add(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({"bert.encoder.layer.2.output.dense.bias": np.ones(8, np.float32)}))
+
+
+def misname(folder: Path) -> None:
+    edit(folder, lambda t: t.update({"bert.embeddings.word_embedding.weight": t.pop(WORDS)}))
+
+
+def reshape(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({WORDS: tensors[WORDS][:10].copy()}))
+
+
+def integers(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({WORDS: tensors[WORDS].astype(np.int8)}))
+
+
+def lose_a_file(folder: Path) -> None:
+    index = {"metadata": {}, "weight_map": {WORDS: "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def index_wrongly(folder: Path) -> None:
+    index = {"metadata": {}, "weight_map": {"bert.pooler.dense.bias": "model.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (cut, "model.safetensors is cut short"),
+        (lack, r"lacks 'cls.predictions.transform.dense.weight' \(2 tensors of a BertForMaskedLM"),
+        (misname, r"lacks 'bert.embeddings.word_embeddings.weight' .*it has 'bert.embeddings.word_embedding.weight'"),
+        (add, r"has 'bert.encoder.layer.2.output.dense.bias', which .* does not have"),
+        (reshape, r"has shape \(10, 8\), but config.json asks for \(11, 8\)"),
+        (integers, "has type I8"),
+        (lose_a_file, "model-00001-of-00002.safetensors is missing"),
+        (index_wrongly, "places 'bert.pooler.dense.bias' in model.safetensors, which does not have it"),
+        (lambda f: (f / "config.json").unlink(), "config.json is missing"),
+        (lambda f: edit_config(f, model_type="mamba"), r"architecture 'mamba' .* Known are bert"),
+        (lambda f: edit_config(f, hidden_act="relu"), "hidden_act='relu', which is not supported: only 'gelu'"),
+        (lambda f: edit_config(f, num_hidden_layers=3), "lacks 'bert.encoder.layer.2.attention.self.query.weight'"),
+    ],
+)
+def test_one_clear_error(damage: Callable[[Path], Any], says: str, folder: Path) -> None:
+    damage(folder)
+    with pytest.raises((InteropError, FileNotFoundError), match=says):
+        load(folder)
+
+
+def test_scaled_rotary_frequencies_are_refused(tmp_path: Path) -> None:
+    config = llama(**SIZES)
+    save(tmp_path / "llama", config, params_of(config), LLAMA)
+    edit_config(tmp_path / "llama", rope_parameters={"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4})
+    with pytest.raises(InteropError, match=r"scales rotary frequencies .*yarn"):
+        open_checkpoint(tmp_path / "llama")
+
+
+def test_what_a_layout_cannot_express_is_refused(tmp_path: Path) -> None:
+    for config, architecture, says in [
+        (bert(**{**SIZES, "embed": 12}, head_dim=4), BERT, "head_dim=4"),
+        (gpt(**SIZES, norm="rms"), GPT2, "norm='rms'"),
+        (llama(**SIZES, value_dim=6), LLAMA, "value_dim=6"),
+    ]:
+        with pytest.raises(InteropError, match=f"cannot express {says}"):
+            save(tmp_path / "new", config, params_of(config), architecture)
+        assert not list(tmp_path.iterdir())
+
+
+def test_bytes_are_counted(original: Path) -> None:
+    tensors = Tensors.of(original)
+    assert tensors.bytes == sum(value.nbytes for value in load_file(original / "model.safetensors").values())
