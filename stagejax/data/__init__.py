@@ -12,8 +12,8 @@ from stagejax.data.mixture import Mixture
 from stagejax.data.named import TFDS, Dataset, MissingDataset, read_npz
 from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import Batch, BatchIterator, Data
+from stagejax.data.portion import Portion
 from stagejax.data.sources import Digits, EmptySource, Source, Stdlib
-from stagejax.data.subset import Subset
 from stagejax.data.text import CausalText, MaskedText, PackedText, corrupt
 from stagejax.data.tokenizers import BPE, CLS, MASK, PAD, SEP, SPECIAL, Bytes, Characters, Codec, Tokenizer, codec
 
@@ -42,10 +42,10 @@ __all__ = [
     "MissingDataset",
     "Mixture",
     "PackedText",
+    "Portion",
     "Row",
     "Source",
     "Stdlib",
-    "Subset",
     "Tokenizer",
     "codec",
     "corrupt",

@@ -7,7 +7,18 @@ import jax
 import numpy as np
 import pytest
 
-from stagejax.data import CausalText, Characters, Digits, Images, Row, Stdlib, Subset, for_every_record, join, join_more
+from stagejax.data import (
+    CausalText,
+    Characters,
+    Digits,
+    Images,
+    Portion,
+    Row,
+    Stdlib,
+    for_every_record,
+    join,
+    join_more,
+)
 from stagejax.declare import declare, fingerprint
 
 
@@ -72,7 +83,7 @@ def test_rows_that_do_not_fit_are_refused() -> None:
 
 
 def test_subsets_are_disjoint_and_cover() -> None:
-    parts = [Subset(Digits(), stop=500), Subset(Digits(), start=500)]
+    parts = [Portion(Digits(), stop=500), Portion(Digits(), start=500)]
     pixels = [{record["image"].tobytes() for record in map(part.__getitem__, range(len(part)))} for part in parts]
     assert len(parts[0]) + len(parts[1]) == SIZE
     assert len(pixels[0] | pixels[1]) == len({Digits()[i]["image"].tobytes() for i in range(SIZE)})
@@ -80,9 +91,9 @@ def test_subsets_are_disjoint_and_cover() -> None:
 
 
 def test_a_subset_holds_out_the_whole_of_another_split() -> None:
-    part = Subset(Digits(), stop=500)
+    part = Portion(Digits(), stop=500)
     assert Images(source=part, batch=8).held_out(2).source == Digits("test")
     assert part.of_split("train") is part
-    assert part.digest() != Subset(Digits(), stop=501).digest()
+    assert part.digest() != Portion(Digits(), stop=501).digest()
     with pytest.raises(ValueError, match="not a part"):
-        len(Subset(Digits(), stop=SIZE + 1))
+        len(Portion(Digits(), stop=SIZE + 1))

@@ -12,7 +12,7 @@ from stagejax.data.sources import Record, Source
 
 
 @dataclass(frozen=True)
-class Subset(Source):
+class Portion(Source):
     """Records start..stop-1 of a source, in an order drawn from `seed`: disjoint ranges share no record.
 
     Another split than the source's own (a held-out one) is whole.
@@ -23,7 +23,7 @@ class Subset(Source):
       seed: of the order.
 
     >>> from stagejax.data import Digits
-    >>> few, rest = Subset(Digits(), stop=100), Subset(Digits(), start=100)
+    >>> few, rest = Portion(Digits(), stop=100), Portion(Digits(), start=100)
     >>> len(few), len(rest), len(few.of_split("test"))
     (100, 1338, 359)
     """
