@@ -18,21 +18,25 @@ from stagejax.growth.draw import balanced, cyclic, uniform
 from stagejax.growth.factors import Factors, factors
 from stagejax.growth.fpi import FPI
 from stagejax.growth.isometric import Isometric
+from stagejax.growth.learngene import AuxNet, Expand, LinearExpansion
 from stagejax.growth.linear import Dense, Gather, Inverse
 from stagejax.growth.maps import Map, copy_map, corner_map, dense_map, identity_map, isometric_map, select_map
 from stagejax.growth.moments import grow_moments
 from stagejax.growth.operator import Growth, GrowthError, Operator
+from stagejax.growth.subset import Subset, evenly, top
 from stagejax.growth.term import Term, by_dual, by_index, by_squared_dual, by_weight
 from stagejax.growth.verify import Receipt, Symmetry, receipt_of, verify_growth
 
 __all__ = [
     "AKI",
     "FPI",
+    "AuxNet",
     "Coalesce",
     "Decoalesce",
     "Deepen",
     "Dense",
     "DirectCopy",
+    "Expand",
     "Factors",
     "Gather",
     "Growth",
@@ -40,9 +44,11 @@ __all__ = [
     "Interpolate",
     "Inverse",
     "Isometric",
+    "LinearExpansion",
     "Map",
     "Operator",
     "Receipt",
+    "Subset",
     "Symmetry",
     "Term",
     "adjacent",
@@ -55,6 +61,7 @@ __all__ = [
     "corner_map",
     "cyclic",
     "dense_map",
+    "evenly",
     "factors",
     "grow",
     "grow_moments",
@@ -65,6 +72,7 @@ __all__ = [
     "select_map",
     "stack",
     "stack_modulo",
+    "top",
     "uniform",
     "verify_growth",
 ]
