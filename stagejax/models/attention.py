@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from stagejax.models.cache import Cache
 from stagejax.models.linear import Dense
+from stagejax.models.masks import Masks, masked
 from stagejax.models.rotary import rotate
 
 Implementation = Literal["xla", "cudnn"]
@@ -98,7 +99,8 @@ class Attention(nnx.Module):
 
     Kernels: query (embed, kv_heads, q_per_kv, head_dim), key (embed, kv_heads, head_dim), value (embed, kv_heads,
     value_dim), out (kv_heads, q_per_kv, value_dim, embed). `value_dim` is the head size unless given: an axis of its
-    own, because values grow by another rule than the pairs of entries whose products are taken.
+    own, because values grow by another rule than the pairs of entries whose products are taken. `qkv_bias` says whether
+    query, key and value have a bias, where that differs from `bias`.
 
     >>> attention = Attention(8, 2, 2, 4, bias=False, std=0.02, std_out=0.02, rngs=nnx.Rngs(0))
     >>> attention(jnp.ones((1, 3, 8)), causal=True).shape
@@ -117,14 +119,16 @@ class Attention(nnx.Module):
         std_out: float,
         rngs: nnx.Rngs,
         value_dim: int | None = None,
+        qkv_bias: bool | None = None,
         implementation: Implementation = "xla",
     ) -> None:
         self.implementation: Implementation = implementation
+        inner = bias if qkv_bias is None else qkv_bias
         reads, keys, values = {"embed": embed}, {"head_dim": head_dim}, {"value_dim": value_dim or head_dim}
         kv, heads = {"kv_heads": kv_heads}, {"kv_heads": kv_heads, "q_per_kv": q_per_kv}
-        self.query = Dense(reads, heads | keys, std=std, bias=bias, rngs=rngs)
-        self.key = Dense(reads, kv | keys, std=std, bias=bias, rngs=rngs)
-        self.value = Dense(reads, kv | values, std=std, bias=bias, rngs=rngs)
+        self.query = Dense(reads, heads | keys, std=std, bias=inner, rngs=rngs)
+        self.key = Dense(reads, kv | keys, std=std, bias=inner, rngs=rngs)
+        self.value = Dense(reads, kv | values, std=std, bias=inner, rngs=rngs)
         self.out = Dense(heads | values, reads, std=std_out, bias=bias, rngs=rngs)
 
     def project(
@@ -144,10 +148,13 @@ class Attention(nnx.Module):
         mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
         segments: Int[Array, "B T"] | None = None,
         angles_BTh: Float[Array, "#B T half"] | None = None,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T E"]:
+        """Masks over `kv_heads`, `q_per_kv` and `value_dim` multiply what the heads give."""
         query, key, value = self.project(x_BTE, angles_BTh)
         how = self.implementation
-        return self.out(attend(query, key, value, causal=causal, mask=mask, segments=segments, implementation=how))
+        y_BTKGV = attend(query, key, value, causal=causal, mask=mask, segments=segments, implementation=how)
+        return self.out(masked(y_BTKGV, masks, ("kv_heads", "q_per_kv", "value_dim")))
 
     def step(
         self,

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from stagejax.models.attention import Attention, Implementation
 from stagejax.models.cache import Cache
+from stagejax.models.masks import Masks, masked
 from stagejax.models.mlp import MLP, Activation
 from stagejax.models.moe import Mixture, MoE, RouterStatistics
 from stagejax.models.norm import Norm, NormKind
@@ -69,18 +70,21 @@ class Block(nnx.Module):
         self.mlp = MLP(embed, mlp, **options) if mixture is None else MoE(embed, mlp, mixture, **options)
 
     def __call__(self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any) -> Float[Array, "B T E"]:
-        """`context` goes to `Attention`: causal, mask, segments, angles_BTh."""
+        """`context` goes to `Attention`: causal, mask, segments, angles_BTh; `masks` are on hidden vectors."""
         return self.routed(x_BTE, key, **context)[0]
 
     def routed(
-        self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any
+        self, x_BTE: Float[Array, "B T E"], key: Key | None = None, masks: Masks | None = None, **context: Any
     ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
         """The same, and what the router did if the MLP has one."""
         key_attention, key_mlp = (None, None) if key is None else jax.random.split(key)
-        y_BTE = self.attention(self._before(self.attention_norm, x_BTE), **context)
-        x_BTE = self._after(self.attention_norm, x_BTE, dropout(y_BTE, self.dropout, key_attention))
-        y_BTE, statistics = self._mlp(self._before(self.mlp_norm, x_BTE))
-        return self._after(self.mlp_norm, x_BTE, dropout(y_BTE, self.dropout, key_mlp)), statistics
+        embed = masks.get("embed") if masks else None
+        y_BTE = self.attention(self._before(self.attention_norm, x_BTE, embed), masks=masks, **context)
+        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key_attention)
+        x_BTE = self._after(self.attention_norm, x_BTE, y_BTE, embed)
+        y_BTE, statistics = self._mlp(self._before(self.mlp_norm, x_BTE, embed), masks)
+        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key_mlp)
+        return self._after(self.mlp_norm, x_BTE, y_BTE, embed), statistics
 
     def step(
         self,
@@ -97,14 +101,14 @@ class Block(nnx.Module):
         y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
         return self._after(self.mlp_norm, x_BTE, y_BTE), cache
 
-    def _mlp(self, x_BTE: Float[Array, "B T E"]) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
-        return self.mlp.routed(x_BTE) if isinstance(self.mlp, MoE) else (self.mlp(x_BTE), None)
+    def _mlp(self, x_BTE: Array, masks: Masks | None) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
+        return self.mlp.routed(x_BTE, masks) if isinstance(self.mlp, MoE) else (self.mlp(x_BTE, masks), None)
 
-    def _before(self, norm: Norm, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
-        return norm(x_BTE) if self.norm_position == "pre" else x_BTE
+    def _before(self, norm: Norm, x_BTE: Array, mask_E: Array | None = None) -> Float[Array, "B T E"]:
+        return norm(x_BTE, mask_E) if self.norm_position == "pre" else x_BTE
 
-    def _after(self, norm: Norm, x_BTE: Float[Array, "B T E"], y_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
-        return x_BTE + y_BTE if self.norm_position == "pre" else norm(x_BTE + y_BTE)
+    def _after(self, norm: Norm, x_BTE: Array, y_BTE: Array, mask_E: Array | None = None) -> Float[Array, "B T E"]:
+        return x_BTE + y_BTE if self.norm_position == "pre" else norm(x_BTE + y_BTE, mask_E)
 
 
 def dropout(x: Float[Array, "*shape"], rate: float, key: Key | None) -> Float[Array, "*shape"]:

@@ -44,8 +44,11 @@ class Head(nnx.Module):
         self.output = None if tied else Dense(reads, {"vocab": vocab}, std=std, bias=False, rngs=rngs)
         self.bias = axes.param(jnp.zeros(vocab), writes=("vocab",)) if bias else None
 
-    def __call__(self, x_BTE: Float[Array, "B T E"], tokens: Table) -> Float[Array, "B T V"]:
+    def __call__(
+        self, x_BTE: Float[Array, "B T E"], tokens: Table, mask_E: Float[Array, " E"] | None = None
+    ) -> Float[Array, "B T V"]:
+        """`mask_E` masks the transform: `x_BTE` is masked already."""
         if self.dense is not None and self.norm is not None:
-            x_BTE = self.norm(jax.nn.gelu(self.dense(x_BTE), approximate=False))
+            x_BTE = self.norm(jax.nn.gelu(self.dense(x_BTE), approximate=False), mask_E)
         logits_BTV = tokens.transposed(x_BTE) if self.output is None else self.output(x_BTE)
         return logits_BTV if self.bias is None else logits_BTV + self.bias[...]

@@ -23,6 +23,7 @@ from stagejax.models.block import Block, Key, dropout
 from stagejax.models.cache import Cache, empty_cache
 from stagejax.models.head import Head
 from stagejax.models.linear import Table
+from stagejax.models.masks import Masks, check_masks, gated, masked, of_layer
 from stagejax.models.moe import RouterStatistics, empty_statistics
 from stagejax.models.norm import Norm
 from stagejax.models.rotary import rotary_angles
@@ -98,7 +99,7 @@ class LanguageModel(nnx.Module):
 
     def __call__(self, tokens_BT: Int[Array, "B T"], **options: Any) -> Float[Array, "B T V"]:
         """Logits of every token; the options are those of `hidden`."""
-        return self.logits(self.hidden(tokens_BT, **options))
+        return self.logits(self.hidden(tokens_BT, **options), options.get("masks"))
 
     def routed(self, tokens_BT: Int[Array, "B T"], **options: Any) -> tuple[Float[Array, "B T V"], RouterStatistics]:
         """Logits, and what the routers of all layers did; the options are those of `hidden`.
@@ -109,7 +110,7 @@ class LanguageModel(nnx.Module):
         x_BTE, statistics = self._run(tokens_BT, **options)
         if statistics is None:
             raise ValueError("experts=0: the model has no routers. Set Transformer.experts, or use plain causal_lm.")
-        return self.logits(x_BTE), statistics
+        return self.logits(x_BTE, options.get("masks")), statistics
 
     def hidden(self, tokens_BT: Int[Array, "B T"], **options: Any) -> Float[Array, "B T E"]:
         """What the head reads: the stream behind the last block (and the final norm, where there is one).
@@ -120,12 +121,14 @@ class LanguageModel(nnx.Module):
           segments: sequences packed into one row see only their own segment.
           mask: True where a key may be seen: per key (padding), or per query and key.
           key: draws dropout; without one there is none.
+          masks: on hidden vectors, by axis (see `stagejax.models.masks`).
           depth: run only the bottom `depth` blocks.
           stop_below: no gradient reaches the bottom `stop_below` blocks, nor the embeddings through them (bert2BERT's
             training of sub-models). A tied head still trains its table.
 
         Raises:
-          ValueError: a sequence longer than `length`, a depth that the model does not have, types without a table.
+          ValueError: a sequence longer than `length`, a depth that the model does not have, types without a table, a
+            mask of another size.
         """
         return self._run(tokens_BT, **options)[0]
 
@@ -138,6 +141,7 @@ class LanguageModel(nnx.Module):
         segments: Int[Array, "B T"] | None = None,
         mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
         key: Key | None = None,
+        masks: Masks | None = None,
         depth: int | None = None,
         stop_below: int = 0,
     ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
@@ -150,15 +154,18 @@ class LanguageModel(nnx.Module):
             )
         key_embed, key_blocks = (None, None) if key is None else jax.random.split(key)
         positions = jnp.arange(tokens_BT.shape[1])[None] if positions is None else positions
-        x_BTE = dropout(self._embed(tokens_BT, positions, types), c.dropout, key_embed)
+        check_masks(masks, c.sizes())
+        x_BTE = dropout(self.embed(tokens_BT, positions, types, masks), c.dropout, key_embed)
         context = {"causal": c.causal, "mask": mask, "segments": segments}
-        context["angles_BTh"] = self._angles(positions, x_BTE)
+        context["angles_BTh"] = self.angles(positions, x_BTE)
 
         def call(block: Block, layer: Any, carry: Any) -> Any:
             x_BTE, before = carry
             own_key = None if key is None else jax.random.fold_in(key_blocks, layer)
-            x_BTE, routed = block.routed(x_BTE, own_key, **context)
-            return x_BTE, jax.tree.map(lambda all_layers, own: all_layers.at[layer].set(own), before, routed)
+            own_masks = of_layer(masks, layer)
+            y_BTE, routed = block.routed(x_BTE, own_key, own_masks, **context)
+            after = jax.tree.map(lambda all_layers, own: all_layers.at[layer].set(own), before, routed)
+            return gated(y_BTE, x_BTE, own_masks), after
 
         wide = jnp.promote_types(x_BTE.dtype, jnp.float32)
         routers = empty_statistics(depth, c.experts, wide) if c.experts else None
@@ -166,11 +173,11 @@ class LanguageModel(nnx.Module):
             x_BTE = jax.lax.stop_gradient(x_BTE) if stop_below and start == stop_below else x_BTE
             carry = x_BTE, routers
             x_BTE, routers = run_stack(self.blocks, call, carry, start=start, stop=stop, scan=c.scan, remat=c.remat)
-        return x_BTE if self.norm is None else self.norm(x_BTE), routers
+        return x_BTE if self.norm is None else self.norm(x_BTE, masks.get("embed") if masks else None), routers
 
-    def logits(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T V"]:
-        """The head on what `hidden` returns."""
-        return self.head(x_BTE, self.tokens)
+    def logits(self, x_BTE: Float[Array, "B T E"], masks: Masks | None = None) -> Float[Array, "B T V"]:
+        """The head on what `hidden` returns, with the same masks."""
+        return self.head(x_BTE, self.tokens, masks.get("embed") if masks else None)
 
     def init_cache(self, batch: int, length: int) -> Cache:
         """An empty cache for `batch` sequences of at most `length` tokens.
@@ -205,9 +212,9 @@ class LanguageModel(nnx.Module):
         """
         B, T = tokens_BT.shape
         positions_BT = cache.lengths_B[:, None] + jnp.arange(T, dtype=jnp.int32)
-        x_BTE = self._embed(tokens_BT, positions_BT, None)
+        x_BTE = self.embed(tokens_BT, positions_BT, None)
         x_BTE = jnp.where((positions_BT < cache.keys_LBSKH.shape[2])[..., None], x_BTE, jnp.nan)
-        angles = self._angles(positions_BT, x_BTE)
+        angles = self.angles(positions_BT, x_BTE)
 
         def call(block: Block, layer: Any, carry: Any) -> Any:
             return block.step(*carry, layer, positions_BT, angles)
@@ -218,7 +225,8 @@ class LanguageModel(nnx.Module):
         cache = dataclasses.replace(cache, lengths_B=cache.lengths_B + counts_B)
         return self.logits(x_BTE if self.norm is None else self.norm(x_BTE)), cache
 
-    def _embed(self, tokens: Array, positions: Array, types: Array | None) -> Array:
+    def embed(self, tokens: Array, positions: Array, types: Array | None, masks: Masks | None = None) -> Array:
+        """The stream that the first block reads: tokens, positions and types, and their norm where there is one."""
         if types is not None and self.types is None:
             raise ValueError("the batch has token types but the model has types=0: set Transformer.types")
         x = self.tokens(tokens)
@@ -227,9 +235,11 @@ class LanguageModel(nnx.Module):
             x = x + self.positions(positions)
         if self.types is not None:
             x = x + self.types(jnp.zeros_like(tokens) if types is None else types)
-        return x if self.embed_norm is None else self.embed_norm(x)
+        x = masked(x, masks, ("embed",))
+        return x if self.embed_norm is None else self.embed_norm(x, masks.get("embed") if masks else None)
 
-    def _angles(self, positions: Array, x: Array) -> Array | None:
+    def angles(self, positions: Array, x: Array) -> Array | None:
+        """By how much rotary positions turn queries and keys of `x`; None for other positions."""
         c = self.config
         if c.positions != "rotary":
             return None

@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from stagejax.models.linear import Dense
+from stagejax.models.masks import Masks, masked
 
 Activation = Literal["gelu", "gelu_tanh", "swiglu"]
 
@@ -33,8 +34,11 @@ class MLP(nnx.Module):
         self.up = Dense({"embed": embed}, {"mlp": mlp}, std=std, bias=bias, rngs=rngs)
         self.down = Dense({"mlp": mlp}, {"embed": embed}, std=std_out, bias=bias, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "... embed"]) -> Float[Array, "... embed"]:
+    def __call__(self, x: Float[Array, "... embed"], masks: Masks | None = None) -> Float[Array, "... embed"]:
+        """A mask over `mlp` multiplies the hidden units."""
         hidden = self.up(x)
         if self.gate is not None:
-            return self.down(jax.nn.silu(self.gate(x)) * hidden)
-        return self.down(jax.nn.gelu(hidden, approximate=self.activation == "gelu_tanh"))
+            hidden = jax.nn.silu(self.gate(x)) * hidden
+        else:
+            hidden = jax.nn.gelu(hidden, approximate=self.activation == "gelu_tanh")
+        return self.down(masked(hidden, masks, ("mlp",)))

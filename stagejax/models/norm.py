@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 import jax
@@ -45,10 +46,20 @@ class Norm(nnx.Module):
         self.gain = axes.param(jnp.ones(size), gain=(axis,), tied=tied)
         self.shift = axes.param(jnp.zeros(size), shift=(axis,), tied=tied) if bias and kind == "layer" else None
 
-    def __call__(self, x: Float[Array, "... size"]) -> Float[Array, "... size"]:
+    def __call__(
+        self, x: Float[Array, "... size"], mask: Float[Array, " size"] | None = None
+    ) -> Float[Array, "... size"]:
+        """With a mask m, means are `sum(m x) / sum(m)` and the result is multiplied by m."""
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = functools.partial(_mean, mask=None if mask is None else mask.astype(wide.dtype))
         if self.kind == "layer":
-            wide = wide - wide.mean(-1, keepdims=True)
-        wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, -1, keepdims=True) + self.eps)
+            wide = wide - mean(wide)
+        wide = wide * jax.lax.rsqrt(mean(wide * wide) + self.eps)
         y = wide.astype(x.dtype) * self.gain[...]
-        return y if self.shift is None else y + self.shift[...]
+        y = y if self.shift is None else y + self.shift[...]
+        return y if mask is None else y * mask.astype(y.dtype)
+
+
+def _mean(x: Float[Array, "... size"], mask: Float[Array, " size"] | None) -> Float[Array, "... 1"]:
+    """The mean over the last axis, weighted by a mask."""
+    return x.mean(-1, keepdims=True) if mask is None else (mask * x).sum(-1, keepdims=True) / mask.sum()
