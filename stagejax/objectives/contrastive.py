@@ -1,0 +1,60 @@
+"""Contrastive objectives: pairs that belong together against all others of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stagejax.objectives.loss import Metrics, weighted
+
+
+def info_nce(logits_NN: Float[Array, "N N"]) -> tuple[Float[Array, ""], Metrics]:
+    """InfoNCE in both directions: `1/2 [CE over columns of each row + CE over rows of each column]`, in nats.
+
+    Args:
+      logits_NN: similarities over temperature; pair i is row i and column i, everything else is a negative.
+
+    Returns:
+      The loss, and the pairs (sum, number of pairs) `loss`, `accuracy` and, by direction, `rows` and `columns`: how
+      often the partner has the largest similarity of its row, of its column.
+
+    References: van den Oord et al. 2018, https://arxiv.org/abs/1807.03748, equation 4; in both directions: Radford et
+    al. 2021 (CLIP), https://arxiv.org/abs/2103.00020, figure 3.
+
+    >>> loss, metrics = info_nce(jnp.zeros((4, 4)))
+    >>> bool(jnp.allclose(loss, jnp.log(4)))
+    True
+    """
+    partners = jnp.arange(logits_NN.shape[0])
+    (_, rows), (_, columns) = weighted(logits_NN, partners), weighted(logits_NN.T, partners)
+    both = {name: ((rows[name][0] + columns[name][0]) / 2, rows[name][1]) for name in ("loss", "accuracy")}
+    loss, count = both["loss"]
+    return loss / count, both | {"rows": rows["accuracy"], "columns": columns["accuracy"]}
+
+
+def image_text(
+    model: Callable[..., Array],
+    batch: Mapping[str, Any],
+    key: Array | None,
+    *,
+    image: str = "image",
+    tokens: str = "tokens",
+) -> tuple[Float[Array, ""], Metrics]:
+    """`info_nce` of the images and texts of a batch: the objective of CLIP.
+
+    The negatives are the rest of the global batch, on however many devices it lies; a stage that accumulates gradients
+    over parts of a batch has the negatives of each part only.
+
+    Args:
+      model: `model(images, tokens, key=key)` gives similarities over temperature (N, N).
+      batch: images and token ids under the names `image` and `tokens`.
+      key: draws dropout; None in evaluation.
+
+    >>> batch = {"image": jnp.eye(3), "tokens": 9 * jnp.eye(3)}
+    >>> float(image_text(lambda u, v, key: u @ v.T, batch, None)[1]["rows"][0])
+    3.0
+    """
+    return info_nce(model(batch[image], batch[tokens], key=key))

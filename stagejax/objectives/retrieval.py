@@ -1,0 +1,46 @@
+"""Metrics of retrieval: how high what belongs to a query is ranked among everything that could be found."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+Pair = tuple[Float[Array, ""], Float[Array, ""]]
+
+
+def ranks(scores_QD: Float[Array, "Q D"], relevant_Q: Int[Array, " Q"]) -> Int[Array, " Q"]:
+    """The rank of each query's one relevant document, from 1; equal scores rank before it, so that a tie never helps.
+
+    >>> ranks(jnp.array([[3.0, 1.0, 2.0], [1.0, 1.0, 0.0]]), jnp.array([2, 0]))
+    Array([2, 2], dtype=int32)
+    """
+    own_Q1 = jnp.take_along_axis(scores_QD, relevant_Q[:, None], axis=1)
+    return (scores_QD >= own_Q1).sum(1).astype(jnp.int32)
+
+
+def recall_at(k: int, scores_QD: Float[Array, "Q D"], relevant_Q: Int[Array, " Q"]) -> Pair:
+    """Recall at k where every query has one relevant document: (queries that find it among the k best, queries).
+
+    >>> recall_at(1, jnp.eye(3), jnp.arange(3))
+    (Array(3., dtype=float32), Array(3., dtype=float32))
+    """
+    found_Q = ranks(scores_QD, relevant_Q) <= k
+    return found_Q.sum().astype(jnp.float32), jnp.asarray(found_Q.shape[0], jnp.float32)
+
+
+def zero_shot(images_BJ: Float[Array, "B J"], captions_CPJ: Float[Array, "C P J"], labels_B: Int[Array, " B"]) -> Pair:
+    """Classification by captions: (images whose nearest class is theirs, images).
+
+    A class is the direction of the mean of its captions' vectors, as in CLIP (https://arxiv.org/abs/2103.00020, section
+    3.1.4).
+
+    Args:
+      images_BJ: unit vectors.
+      captions_CPJ: unit vectors of P captions for each class.
+
+    >>> zero_shot(jnp.eye(2), jnp.eye(2)[:, None], jnp.array([0, 0]))
+    (Array(1., dtype=float32), Array(2., dtype=float32))
+    """
+    mean_CJ = captions_CPJ.mean(1)
+    classes_CJ = mean_CJ / jnp.linalg.norm(mean_CJ, axis=-1, keepdims=True)
+    return recall_at(1, images_BJ @ classes_CJ.T, labels_B)
