@@ -3,6 +3,7 @@
 from stagejax.report.atlas import last_result, write_atlas
 from stagejax.report.claims import Claim, claim
 from stagejax.report.curves import Arm, curve, flops_to_reach, saving
+from stagejax.report.dots import draw_dots
 from stagejax.report.figures import Figure
 from stagejax.report.machine import environment
 from stagejax.report.report import Report
@@ -16,6 +17,7 @@ __all__ = [
     "Table",
     "claim",
     "curve",
+    "draw_dots",
     "environment",
     "flops_to_reach",
     "last_result",

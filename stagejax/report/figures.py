@@ -6,7 +6,7 @@ import html
 import io
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from stagejax.report.tables import si
 #: Paul Tol's "bright" scheme, told apart by colour-blind readers on white and on black; the baseline is drawn in ink.
 PALETTE = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#999999")
 DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)))
-_INK = "#010203"  # becomes currentColor
+INK = "#010203"  # becomes the page's currentColor
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,9 @@ def figures(arms: Sequence[Arm], baseline: str, *, metric: str = "loss", rising:
 
 def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, rising: bool = False) -> str:
     """An SVG element with one line a curve, drawn stage by stage, and a legend in the order of the final values."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import FuncFormatter
 
-    style = {
-        "svg.hashsalt": xlabel,
-        "svg.fonttype": "none",
-        "path.simplify": True,
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "text.color": _INK,
-        "axes.edgecolor": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-    }
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(style)
-        canvas = Canvas(figsize=(9.0, 4.3))
-        FigureCanvasSVG(canvas)
+    def paint(canvas: Any) -> None:
         axes = canvas.add_axes((0.07, 0.125, 0.645, 0.85))
         handles = _lines(axes, curves, baseline, rising)
         axes.set_xlabel(xlabel)
@@ -81,7 +62,7 @@ def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, ri
         axes.set_xlim(left=0)
         axes.set_ylim(*_range(curves, rising))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value).replace(" ", "")))
-        axes.grid(color=_INK, alpha=0.12, linewidth=0.6)
+        axes.grid(color=INK, alpha=0.12, linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
         ends = sorted(handles, key=lambda item: item[2], reverse=not rising)
         axes.legend(
@@ -93,15 +74,48 @@ def draw(curves: Sequence[Curve], *, baseline: str, xlabel: str, ylabel: str, ri
             labelspacing=0.8,
             handlelength=1.8,
         )
+
+    return svg_of(paint, (9.0, 4.3), f"{ylabel} over {xlabel}", salt=xlabel)
+
+
+def svg_of(paint: Callable[[Any], None], size: tuple[float, float], label: str, *, salt: str) -> str:
+    """The <svg> element of what `paint` draws on a matplotlib figure of `size` inches, in the page's font and ink.
+
+    Args:
+      label: what the drawing shows, for those who cannot see it.
+      salt: of the identifiers in it, so that the same drawing has the same bytes.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Canvas
+
+    style = {
+        "svg.hashsalt": salt,
+        "svg.fonttype": "none",
+        "path.simplify": True,
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "text.color": INK,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(style)
+        canvas = Canvas(figsize=size)
+        FigureCanvasSVG(canvas)
+        paint(canvas)
         out = io.StringIO()
         canvas.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _inline(out.getvalue(), f"{ylabel} over {xlabel}")
+    return _inline(out.getvalue(), label)
 
 
 def _lines(axes: Any, curves: Sequence[Curve], baseline: str, rising: bool) -> list[tuple[Any, str, float]]:
     """Draw every curve; returns a handle, the name and the mean final value of each group, for the legend."""
     base = next((c for c in curves if c.name == baseline), Curve(baseline, ()))
-    axes.axhline(base.last, color=_INK, alpha=0.45, linewidth=0.9, linestyle=(0, (1, 2)))
+    axes.axhline(base.last, color=INK, alpha=0.45, linewidth=0.9, linestyle=(0, (1, 2)))
     groups: dict[str, list[Curve]] = {}
     for c in curves:
         if c.points:
@@ -109,7 +123,7 @@ def _lines(axes: Any, curves: Sequence[Curve], baseline: str, rising: bool) -> l
     others = [name for name in groups if name != (base.group or base.name)]
     handles = []
     for name, members in groups.items():
-        color, dash, width = _INK, "solid", 2.2
+        color, dash, width = INK, "solid", 2.2
         if name in others:
             i = others.index(name)
             color, dash, width = PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)], 1.7
@@ -158,7 +172,7 @@ def _inline(svg: str, label: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = re.sub(r"font: [^;\"]*?(\d+(?:\.\d+)?)px [^;\"]*", r"font-size: \1px", svg)
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    svg = svg.replace(_INK, "currentColor")
+    svg = svg.replace(INK, "currentColor")
     head = re.sub(r' (?:width|height|version|xmlns(?::\w+)?)="[^"]*"', "", svg[: svg.index(">")])
     svg = f'{head} role="img" aria-label="{html.escape(label)}"' + svg[svg.index(">") :]
     return svg.replace("xlink:href", "href").strip()
