@@ -87,6 +87,7 @@ def verify_growth(
     batch: Mapping[str, Any] | Sequence[Mapping[str, Any]],
     *,
     rest: Tree = None,
+    rest_after: Tree = None,
 ) -> Receipt:
     """The whole receipt: change of the logits and of the loss, and the symmetry of new units' gradients.
 
@@ -97,7 +98,7 @@ def verify_growth(
       objective: (model, batch, key) -> (loss, metrics). Logits are what it gets from calling the model; where it only
         calls methods of the model, their change is not measured.
       batch: the probe, or several: losses are averaged over them, the largest change of a logit counts.
-      rest: the variables of both models that are not parameters.
+      rest, rest_after: the variables of the models before and after that are not parameters; one for both if alike.
 
     Raises:
       GrowthError: the operator cannot grow this pair of models.
@@ -105,9 +106,9 @@ def verify_growth(
     receipt = receipt_of(growth, moments)
     partners = {axis: pair for axis in _grown_axes(growth) if (pair := _partners(growth, axis))[1].any()}
 
-    def program(small: Tree, large: Tree, rest: Tree, batch: Mapping[str, Any]) -> dict[str, Any]:
-        loss_before, before = _run(growth.old, small, rest, objective, batch)
-        whole = jax.value_and_grad(lambda p: _run(growth.config, p, rest, objective, batch), has_aux=True)
+    def program(small: Tree, large: Tree, rests: tuple[Tree, Tree], batch: Mapping[str, Any]) -> dict[str, Any]:
+        loss_before, before = _run(growth.old, small, rests[0], objective, batch)
+        whole = jax.value_and_grad(lambda p: _run(growth.config, p, rests[1], objective, batch), has_aux=True)
         (loss_after, after), grads = whole(large)
         values = {"loss_before": loss_before, "loss_after": loss_after}
         if before is not None and after is not None and before.shape == after.shape:
@@ -118,7 +119,8 @@ def verify_growth(
         return values | {"symmetry": pairs}
 
     compiled, probes = jax.jit(program), [batch] if isinstance(batch, Mapping) else batch
-    measured = [jax.device_get(compiled(small, large, rest or {}, dict(probe))) for probe in probes]
+    rests = (rest or {}, rest or {} if rest_after is None else rest_after)
+    measured = [jax.device_get(compiled(small, large, rests, dict(probe))) for probe in probes]
     pairs = [found.pop("symmetry") for found in measured]
     symmetry = {a: Symmetry(float(max(p[a][0] for p in pairs)), float(min(p[a][1] for p in pairs))) for a in pairs[0]}
     together = {name: np.mean if name.startswith("loss") else np.max for name in measured[0]}

@@ -13,31 +13,47 @@ from flax import nnx
 from stagejax.growth import (
     AKI,
     FPI,
+    Coalesce,
+    Decoalesce,
     Deepen,
     DirectCopy,
     Isometric,
     Operator,
+    Subset,
     balanced,
     interpolate,
     stack,
     stack_modulo,
     uniform,
 )
+from stagejax.growth.inherit import InheritWithMomentum
+from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.transformer import Transformer
+from stagejax.models.vit import ViT
 
 SMALL = Transformer(vocab=13, embed=8, layers=2, heads=2, head_dim=4, mlp=12, length=6)
 LARGE = replace(SMALL, embed=16, layers=3, heads=5, mlp=21)
+IMAGE = ViT(image=4, channels=2, patch=2, classes=3, embed=8, layers=2, heads=2, head_dim=4, mlp=12)
+CONV = ConvNet(image=8, channels_in=2, channels=(4, 6), classes=3)
+RESIDUAL = ResNet(image=4, channels_in=2, channels=(4, 6), blocks=(1, 2), classes=3)
 TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
 
 #: Every operator joins this list and inherits the contract of test_growth_contract.py.
-OPERATORS: list[tuple[Operator, Transformer, Transformer]] = [
+OPERATORS: list[tuple[Operator, Any, Any]] = [
     (FPI(), SMALL, LARGE),
     (FPI(depth=interpolate, draw=balanced, seed=3), replace(SMALL, kv_heads=1), replace(LARGE, heads=6, kv_heads=2)),
     (AKI(), SMALL, LARGE),
     (AKI(depth=interpolate, draw=uniform, per_layer=True), SMALL, LARGE),
     (DirectCopy(depth=stack), SMALL, replace(LARGE, head_dim=6, vocab=17, length=9)),
     (Isometric(draw=uniform), replace(SMALL, norm="rms"), replace(LARGE, norm="rms", embed=11)),
+    (Decoalesce(), SMALL, replace(SMALL, embed=16, layers=4, heads=4, mlp=24)),
+    (Coalesce(depth=stack), SMALL, replace(SMALL, embed=4, layers=1, heads=1, mlp=5)),
+    (Subset.of(layers=(1,), vocab=range(3, 9)), SMALL, replace(SMALL, layers=1, vocab=6)),
     (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),
+    (InheritWithMomentum(0.8), SMALL, LARGE),
+    (FPI(draw=balanced), IMAGE, replace(IMAGE, embed=16, layers=3, heads=5, mlp=21)),
+    (FPI(draw=uniform), CONV, replace(CONV, channels=(7, 6))),
+    (FPI(), RESIDUAL, replace(RESIDUAL, channels=(6, 11))),
 ]
 NAMES = [f"{type(operator).__name__}-{i}" for i, (operator, _, _) in enumerate(OPERATORS)]
 
