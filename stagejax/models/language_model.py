@@ -107,9 +107,9 @@ class LanguageModel(nnx.Module):
         Raises:
           ValueError: the model has no experts.
         """
-        x_BTE, statistics = self._run(tokens_BT, **options)
-        if statistics is None:
+        if not self.config.experts:
             raise ValueError("experts=0: the model has no routers. Set Transformer.experts, or use plain causal_lm.")
+        x_BTE, statistics = self._run(tokens_BT, **options)
         return self.logits(x_BTE, options.get("masks")), statistics
 
     def hidden(self, tokens_BT: Int[Array, "B T"], **options: Any) -> Float[Array, "B T E"]:

@@ -128,7 +128,8 @@ class MoE(nnx.Module):
     def _choose(self, logits_BTX: Array) -> tuple[Array, Array]:
         """Weight and index of the chosen experts, the best first."""
         if self.mixture.routing == "softmax_topk":
-            return jax.lax.top_k(jax.nn.softmax(logits_BTX), self.mixture.top_k)
+            weight_BTk, expert_BTk = jax.lax.top_k(jax.nn.softmax(logits_BTX), self.mixture.top_k)
+            return weight_BTk, expert_BTk
         chosen_BTk, expert_BTk = jax.lax.top_k(logits_BTX, self.mixture.top_k)
         return jax.nn.softmax(chosen_BTk), expert_BTk
 
