@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ def draw_dots(panels: Mapping[str, Values], *, baseline: str, xlabel: str) -> st
         grids = canvas.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for axes, (title, values) in zip(grids, panels.items(), strict=True):
             for row, label in enumerate(order):
-                own = [value for value in values.get(label, ()) if value == value]
+                own = [value for value in values.get(label, ()) if not math.isnan(value)]
                 color = INK if label == baseline else PALETTE[0]
                 axes.plot(own, [row] * len(own), marker="o", markersize=4, linestyle="none", color=color, alpha=0.55)
                 if own:
@@ -51,4 +52,6 @@ def draw_dots(panels: Mapping[str, Values], *, baseline: str, xlabel: str) -> st
 
 
 def _mean(values: Sequence[Number]) -> float:
-    return sum(values) / len(values) if values else float("inf")
+    """The mean of the values that are numbers; infinity if none is."""
+    own = [value for value in values if not math.isnan(value)]
+    return sum(own) / len(own) if own else math.inf
