@@ -61,9 +61,10 @@ def test_moments_fit_the_grown_parameters(operator, small, large) -> None:
 @every_operator
 def test_masks_stay_masks(operator, small, large) -> None:
     growth, positive = Growth(operator, small, large), lambda tree: jax.tree.map(lambda x: np.asarray(x) > 0, tree)
+    ones = lambda tree: jax.tree.map(lambda x: np.float32(np.asarray(x) > 0), tree)  # noqa: E731
     values, fresh = random_params(small), random_params(large, 1)
     masks = grow(growth, positive(values), others={"init": positive(fresh)}, view=by_index)
-    copies = grow(growth, values, others={"init": fresh}, view=by_index)
-    for (where, mask), copied in zip(by_path(masks).items(), by_path(copies).values(), strict=True):
+    shares = grow(growth, ones(values), others={"init": ones(fresh)}, view=by_index)
+    for (where, mask), share in zip(by_path(masks).items(), by_path(shares).values(), strict=True):
         assert mask.dtype == bool
-        np.testing.assert_array_equal(mask, copied > 0, err_msg=where)
+        np.testing.assert_array_equal(mask, share > 0, err_msg=where)
