@@ -1,294 +1,101 @@
-"""Captioned composites: one or two real images of named kinds, coloured and placed, with a sentence that says so.
-
-The images are real (digits, clothes, letters), the sentences are generated: "a red seven left of a blue three". What
-there is to say may change from one part of a source to the next, as in a stream of new data.
-"""
+"""Batches of images with texts."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Int32, Int64
 
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Batch, Data, joint_digest
-from stagejax.data.sources import EmptySource, Record, Source
-from stagejax.data.tokenizers import PAD, Tokenizer, codec
-
-#: Red, green and blue of every colour that captions name.
-COLORS: Mapping[str, tuple[float, float, float]] = {
-    "red": (1.0, 0.2, 0.2),
-    "green": (0.2, 0.9, 0.2),
-    "blue": (0.3, 0.4, 1.0),
-    "yellow": (1.0, 0.9, 0.1),
-    "white": (1.0, 1.0, 1.0),
-    "purple": (0.8, 0.2, 0.9),
-    "orange": (1.0, 0.55, 0.1),
-}
-
-#: Where the first object is, seen from the second: in units of the free way, (down, right).
-RELATIONS: Mapping[str, tuple[float, float]] = {
-    "left of": (0.0, -1.0),
-    "right of": (0.0, 1.0),
-    "above": (-1.0, 0.0),
-    "below": (1.0, 0.0),
-    "in front of": (0.25, 0.25),
-}
-
-#: Which images are for what, by their index modulo 10.
-SPLITS: Mapping[str, tuple[int, ...]] = {"train": (0, 1, 2, 3, 4, 5, 6, 7), "valid": (8,), "test": (9,)}
-
-_DRAWS = 12  # random words of a record
-
-
-@dataclass(frozen=True)
-class Objects:
-    """Grey images of some kinds, with the word for each.
-
-    Args:
-      source: where they are from; every tenth image is for validation, and every tenth for the test.
-      names: the word (or words) for each label.
-      limit: how many of the source's first images are read.
-      image, label: the fields of a record.
-    """
-
-    source: Source
-    names: tuple[str, ...]
-    limit: int = 6000
-    image: str = "image"
-    label: str = "label"
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Some pairs of an image and a text, and what they may show and say."""
-
-    count: int
-    objects: tuple[Objects, ...]
-    colors: tuple[str, ...] = ("red", "green", "blue")
-    relations: tuple[str, ...] = ("left of", "right of")
-
-    def __post_init__(self) -> None:
-        for field, known in (("colors", COLORS), ("relations", RELATIONS)):
-            if unknown := set(getattr(self, field)) - set(known):
-                raise ValueError(f"{field} {sorted(unknown)} are unknown: choose among {', '.join(known)}")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The words for all kinds."""
-        return tuple(name for objects in self.objects for name in objects.names)
-
-    @property
-    def words(self) -> set[str]:
-        """Every word that its captions may use."""
-        return {word for text in ("a", *self.names, *self.colors, *self.relations) for word in text.split()}
-
-
-@dataclass(frozen=True)
-class Composites(Source):
-    """Captioned composites, addressed by index. Records are {"image": uint8 (size, size, 3), "text"}.
-
-    Record i is a function of the declaration and i: which part it belongs to, the kinds (all equally often), an
-    image of each, their colours, their relation and their places. Splits share no image.
-
-    Args:
-      parts: one behind the other.
-      size: height and width in pixels.
-      side: of an object; larger images are reduced by averaging whole blocks of pixels.
-      alone: share of records that show one object only: "a red seven".
-      seed: of everything drawn.
-
-    >>> from stagejax.data import Digits
-    >>> digits = Objects(Digits(), ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
-    >>> source = Composites((Pairs(100, (digits,)),), size=18, side=8)
-    >>> source[5]["text"], source[5]["image"].shape, len(source)
-    ('a green nine left of a green one', (18, 18, 3), 100)
-    """
-
-    parts: tuple[Pairs, ...]
-    size: int = 32
-    side: int = 14
-    alone: float = 0.25
-    seed: int = 0
-    split: str = "train"
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"Composites has the splits {', '.join(SPLITS)}, not split={self.split!r}")
-        if 2 * self.side > self.size:
-            raise ValueError(f"two objects of side={self.side} do not fit into size={self.size}: make it larger")
-
-    def __len__(self) -> int:
-        return sum(part.count for part in self.parts)
-
-    def __getitem__(self, index: int) -> Record:
-        """One composite and its caption."""
-        part, draws = self._drawn(index)
-        first, second = self._object(part, draws[:3]), self._object(part, draws[3:6])
-        if draws[6] < self.alone:
-            return {"image": self._alone(first, draws[7:9]), "text": f"a {first[0]}"}
-        relation = part.relations[int(draws[9] * len(part.relations))]
-        image = self._pair(first, second, RELATIONS[relation], draws[7:9], draws[10:12])
-        return {"image": image, "text": f"a {first[0]} {relation} a {second[0]}"}
-
-    def single(self, index: int) -> Record:
-        """The first object of a record alone: {"image", "label"}, the label among the `names` of its part."""
-        part, draws = self._drawn(index)
-        return {
-            "image": self._alone(self._object(part, draws[:3]), draws[10:12]),
-            "label": int(draws[0] * len(part.names)),
-        }
-
-    def digest(self) -> str:
-        """The sha256 of the images that composites are made of."""
-        objects = {objects.source: None for part in self.parts for objects in part.objects}
-        return joint_digest(*(source.digest() for source in objects))
-
-    def _drawn(self, index: int) -> tuple[Pairs, np.ndarray]:
-        """The part of a record, and its random numbers in [0, 1)."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
-        ends = np.cumsum([part.count for part in self.parts])
-        words = random_words(self.seed * len(SPLITS) + list(SPLITS).index(self.split), np.array([index]), _DRAWS)[0]
-        return self.parts[int(np.searchsorted(ends, index, side="right"))], words / 2.0**64
-
-    def _object(self, part: Pairs, draws: np.ndarray) -> tuple[str, Float32[np.ndarray, "s s 3"]]:
-        """What a caption calls an object, and its picture."""
-        name = part.names[int(draws[0] * len(part.names))]
-        pool = _pools(part.objects, self.split, self.side)[name]
-        color = part.colors[int(draws[1] * len(part.colors))]
-        grey = pool[int(draws[2] * len(pool))]
-        return f"{color} {name}", grey[..., None] * np.asarray(COLORS[color], np.float32)
-
-    def _alone(self, shown: tuple[str, np.ndarray], at: np.ndarray) -> np.ndarray:
-        canvas = np.zeros((self.size, self.size, 3), np.float32)
-        _paint(canvas, shown[1], at * (self.size - self.side))
-        return _bytes(canvas)
-
-    def _pair(
-        self, first: Any, second: Any, away: tuple[float, float], at: np.ndarray, jitter: np.ndarray
-    ) -> np.ndarray:
-        """The second object somewhere, the first one away from it, each shifted a little."""
-        canvas = np.zeros((self.size, self.size, 3), np.float32)
-        free, way = self.size - self.side, np.asarray(away) * self.side
-        low, high = np.maximum(0, -way), free - np.maximum(0, way)
-        place = low + at * (high - low)
-        sideways = np.where(way == 0, (jitter - 0.5) * self.side / 2, 0)
-        _paint(canvas, second[1], place)
-        _paint(canvas, first[1], np.clip(place + way + sideways, 0, free))
-        return _bytes(canvas)
+from stagejax.data.sources import Record, Source
+from stagejax.data.tokenizers import PAD, Codec, Tokenizer, codec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Captions(Data):
-    """Batches of images and texts: {"image": float32 (batch, size, size, 3), "tokens": int32 (batch, length)}.
+    """Batches of images and texts: {"image": float32 (batch, pixels, pixels, 3), "tokens": int32 (batch, length)}.
 
-    Texts are padded on the right. With `probe` there are also "single" and "label", an object alone and its kind: what
-    classification by captions is tested on.
+    Texts are padded on the right, images of another size cut to a square and sampled. With `singles` there are also
+    "single" and "label" (batch,): images of one kind, on which classification by captions is tested.
 
     Args:
-      source: of composites.
-      tokenizer: of the captions.
+      source: of records with an image and a text.
+      tokenizer: of the texts.
       batch: pairs in a global batch.
-      length: tokens of the longest caption.
-      probe: whether single objects come along.
+      pixels: height and width of the images.
+      length: tokens of the longest text.
+      singles: records with an image and a label; they come in their order, again and again.
       seed: of the order.
       count: number of batches; None: endless.
+      image, text, label: the fields of a record.
     """
 
-    source: Composites
+    source: Source
     tokenizer: Tokenizer
     batch: int
+    pixels: int = 32
     length: int = 16
-    probe: bool = False
+    singles: Source | None = None
     seed: int = 0
     count: int | None = None
+    image: str = "image"
+    text: str = "text"
+    label: str = "label"
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
-        image = jax.ShapeDtypeStruct((self.source.size, self.source.size, 3), np.float32)
+        image = jax.ShapeDtypeStruct((self.pixels, self.pixels, 3), np.float32)
         spec = {"image": image, "tokens": jax.ShapeDtypeStruct((self.length,), np.int32)}
-        return spec | ({"single": image, "label": jax.ShapeDtypeStruct((), np.int32)} if self.probe else {})
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of a global batch, padding included."""
-        return self.batch * self.length
+        return spec | ({"single": image, "label": jax.ShapeDtypeStruct((), np.int32)} if self.singles else {})
 
     def size(self) -> int:
         return len(self.source)
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        rows = shuffled(self.seed, numbers, len(self.source)).tolist()
-        records = [self.source[row] for row in rows]
-        batch = {"image": _floats(records), "tokens": padded(self.tokenizer, self.source, records, self.length)}
-        if self.probe:
-            singles = [self.source.single(row) for row in rows]
-            batch |= {"single": _floats(singles), "label": np.array([s["label"] for s in singles], np.int32)}
+        records = [self.source[row] for row in shuffled(self.seed, numbers, len(self.source)).tolist()]
+        texts = [record[self.text] for record in records]
+        batch = {"image": self._images(records), "tokens": padded(self._codec(), texts, self.length)}
+        if self.singles is not None:
+            alone = [self.singles[row] for row in (numbers % len(self.singles)).tolist()]
+            labels = np.array([record[self.label] for record in alone], np.int32)
+            batch |= {"single": self._images(alone), "label": labels}
         return batch
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), codec(self.tokenizer, self.source).digest())
+        singles = [] if self.singles is None else [self.singles.digest()]
+        return joint_digest(self.source.digest(), *singles, self._codec().digest())
+
+    def _codec(self) -> Codec:
+        return codec(self.tokenizer, self.source, self.text)
+
+    def _images(self, records: list[Record]) -> np.ndarray:
+        images = [square(np.asarray(record[self.image]), self.pixels) for record in records]
+        return np.stack(images).astype(np.float32) / np.float32(255)
 
 
-def padded(tokenizer: Tokenizer, source: Source, records: list[Record], length: int) -> np.ndarray:
-    """The ids of the records' texts, int32 (n, length), with `PAD` behind them.
+def square(image: np.ndarray, pixels: int) -> np.ndarray:
+    """The middle square of an image (height, width, channels), sampled at pixels x pixels places.
+
+    >>> square(np.arange(12).reshape(2, 6, 1), 2)[..., 0].tolist()
+    [[2, 3], [8, 9]]
+    """
+    side = min(image.shape[:2])
+    at = (np.arange(pixels) * side // pixels) + (side // pixels) // 2
+    top, left = ((size - side) // 2 for size in image.shape[:2])
+    return image if image.shape[:2] == (pixels, pixels) else image[top + at][:, left + at]
+
+
+def padded(code: Codec, texts: list[str], length: int) -> Int32[np.ndarray, "n length"]:
+    """The ids of texts, with `PAD` behind them.
 
     Raises:
       ValueError: a text has more than `length` tokens.
     """
-    ids = np.full((len(records), length), PAD, np.int32)
-    for row, found in enumerate(codec(tokenizer, source).encode([record["text"] for record in records])):
+    ids = np.full((len(texts), length), PAD, np.int32)
+    for row, found in enumerate(code.encode(texts)):
         if len(found) > length:
-            raise ValueError(f"{records[row]['text']!r} has {len(found)} tokens: raise `length` from {length}")
+            raise ValueError(f"{texts[row]!r} has {len(found)} tokens: raise `length` from {length}")
         ids[row, : len(found)] = found
     return ids
-
-
-@functools.lru_cache(maxsize=32)
-def _pools(objects: tuple[Objects, ...], split: str, side: int) -> dict[str, Float32[np.ndarray, "n s s"]]:
-    """The grey images of a split, by kind."""
-    pools: dict[str, np.ndarray] = {}
-    for each in objects:
-        images, labels = _read(each, side)
-        mine = np.isin(np.arange(len(labels)) % 10, SPLITS[split])
-        for label, name in enumerate(each.names):
-            pools[name] = images[mine & (labels == label)]
-            if not len(pools[name]):
-                raise EmptySource(f"the {split} images of {each.source} show no {name!r}: raise `limit`")
-    return pools
-
-
-@functools.lru_cache(maxsize=32)
-def _read(objects: Objects, side: int) -> tuple[Float32[np.ndarray, "n s s"], Int64[np.ndarray, " n"]]:
-    """Images of values from 0 to 1, no larger than `side`, and their labels."""
-    records = [objects.source[i] for i in range(min(objects.limit, len(objects.source)))]
-    images = np.stack([np.asarray(record[objects.image]) for record in records])
-    images = images.reshape(images.shape[:3]).astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
-    block = -(-images.shape[1] // side)
-    if images.shape[1] % block or images.shape[1] // block != side:
-        raise ValueError(
-            f"{objects.source} has images of {images.shape[1]} pixels, which blocks of {block} do not reduce to "
-            f"side={side}: set `side` to a divisor of {images.shape[1]}"
-        )
-    small = images.reshape(-1, side, block, side, block).mean((2, 4), dtype=np.float32)
-    return small, np.array([int(record[objects.label]) for record in records], np.int64)
-
-
-def _paint(canvas: np.ndarray, picture: np.ndarray, place: np.ndarray) -> None:
-    """Lay a picture over the canvas; it covers as much as it is bright."""
-    (y, x), side = np.rint(place).astype(int), picture.shape[0]
-    under = canvas[y : y + side, x : x + side]
-    under[...] = picture + (1 - picture.max(-1, keepdims=True)) * under
-
-
-def _bytes(canvas: np.ndarray) -> np.ndarray:
-    return np.rint(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
-
-
-def _floats(records: list[Record]) -> np.ndarray:
-    return np.stack([record["image"] for record in records]).astype(np.float32) / np.float32(255)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.captions import COLORS, Captions, Composites, Objects, Pairs
+from stagejax.data.captions import Captions
+from stagejax.data.composites import COLORS, Composites, Objects, Pairs
 from stagejax.data.words import Words
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -14,7 +15,8 @@ DIGITS = Objects(Digits(), NAMES)
 EARLY = Pairs(40, (DIGITS,), colors=("red", "green"))
 LATE = Pairs(60, (DIGITS,), colors=("red", "green", "blue"), relations=("left of", "right of", "above", "below"))
 SOURCE = Composites((EARLY, LATE), size=20, side=8)
-DATA = Captions(source=SOURCE, tokenizer=Words(tuple(sorted(LATE.words))), batch=8, length=8, probe=True)
+ALONE = replace(SOURCE, alone=1.0, split="test")
+DATA = Captions(source=SOURCE, tokenizer=Words(tuple(sorted(LATE.words))), batch=8, pixels=20, length=8, singles=ALONE)
 
 
 def center(image: np.ndarray, color: str) -> np.ndarray:
@@ -62,7 +64,7 @@ def test_splits_share_no_image_and_single_objects_have_their_label() -> None:
     for index in range(20):
         part = SOURCE.parts[index >= 40]
         first = SOURCE[index]["text"].split()[2]
-        assert part.names[SOURCE.single(index)["label"]] == first
+        assert part.names[SOURCE[index]["label"]] == first
 
 
 def test_records_and_batches_are_addressed() -> None:
@@ -80,6 +82,7 @@ def test_records_and_batches_are_addressed() -> None:
     assert (batch["label"] < 10).all()
     texts = {DATA.tokenizer.decode(row) for row in batch["tokens"]}
     assert texts <= {SOURCE[i]["text"] for i in range(100)}
+    np.testing.assert_array_equal(batch["label"], [ALONE[i]["label"] for i in range(24, 32)])
     assert DATA.tokens == 64
     assert len(DATA.digest()) == 64
 
