@@ -1,4 +1,7 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params`. What each does is in `commands`."""
+"""The command line: `stagejax list | show | run | plan | fork | report | params | grow`.
+
+What each does is in `commands`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from stagejax import grow_command
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -20,6 +25,7 @@ EXAMPLES = {
     "fork": "stagejax fork runs/bert2bert-laptop/scratch/0@200 runs/other --peak 1e-3",
     "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
+    "grow": grow_command.EXAMPLES,
 }
 
 
@@ -148,6 +154,8 @@ def parser() -> argparse.ArgumentParser:
     params.add_argument("--preset")
     params.add_argument("--mesh", default="data=1")
     params.add_argument("--stage", help="of which stage; default: the last that trains")
+
+    grow_command.add_arguments(command("grow", "Grow a checkpoint in Hugging Face layout into a larger one."))
     return top
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stagejax.cli import USAGE, parser
+from stagejax.grow_command import command_grow
 
 
 def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:
@@ -271,6 +272,7 @@ COMMANDS = {
     "fork": command_fork,
     "report": command_report,
     "params": command_params,
+    "grow": command_grow,
 }
 
 

@@ -10,6 +10,7 @@ from stagejax.interop.bert import BERT
 from stagejax.interop.checkpoint import ARCHITECTURES, Checkpoint, load, open_checkpoint, save
 from stagejax.interop.gpt2 import GPT2
 from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
+from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.tensors import InteropError
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "GPT2",
     "LLAMA",
     "MISTRAL",
+    "MIXTRAL",
     "QWEN2",
     "Checkpoint",
     "InteropError",

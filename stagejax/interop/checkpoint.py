@@ -21,10 +21,11 @@ from stagejax.interop.architecture import Architecture
 from stagejax.interop.bert import BERT
 from stagejax.interop.gpt2 import GPT2
 from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
+from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.names import Leaves, Name
 from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer
 
-ARCHITECTURES: Mapping[str, Architecture] = {a.model_type: a for a in (BERT, GPT2, LLAMA, MISTRAL, QWEN2)}
+ARCHITECTURES: Mapping[str, Architecture] = {a.model_type: a for a in (BERT, GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN2)}
 
 #: Files beside the weights that stay true when a model grows.
 COMPANIONS = (

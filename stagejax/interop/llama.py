@@ -11,7 +11,7 @@ from stagejax.interop.tensors import InteropError
 from stagejax.models.transformer import Transformer, llama
 
 
-def theta(raw: Json) -> float:
+def theta(raw: Json, default: float) -> float:
     """The base of the rotary frequencies, in either spelling.
 
     Raises:
@@ -24,10 +24,10 @@ def theta(raw: Json) -> float:
             f"config.json scales rotary frequencies ({said}), which is not supported: only rope_type 'default', whole "
             "heads"
         )
-    return float(said.get("rope_theta", raw.get("rope_theta", 10000.0)))
+    return float(said.get("rope_theta", raw.get("rope_theta", default)))
 
 
-def shared(raw: Json) -> dict[str, Any]:
+def shared(raw: Json, default_theta: float = 1e4) -> dict[str, Any]:
     """What these families' configurations have in common, as fields of ours."""
     field = Fields(raw)
     field.must("hidden_act", "silu", "silu")
@@ -44,7 +44,7 @@ def shared(raw: Json) -> dict[str, Any]:
         "mlp": field("intermediate_size", 11008),
         "length": field("max_position_embeddings", 2048),
         "norm_eps": field("rms_norm_eps", 1e-6),
-        "rotary_theta": theta(raw),
+        "rotary_theta": theta(raw, default_theta),
         "tied": field("tie_word_embeddings", False),
         "init_std": field("initializer_range", 0.02),
     }

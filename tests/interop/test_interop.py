@@ -46,6 +46,10 @@ def mistral(**fields: Any) -> Any:
     return llama_like(transformers.MistralForCausalLM, transformers.MistralConfig, sliding_window=None, **fields)
 
 
+def mixtral(**fields: Any) -> Any:
+    return llama_like(transformers.MixtralForCausalLM, transformers.MixtralConfig, num_local_experts=4, **fields)
+
+
 def qwen2(**fields: Any) -> Any:
     return llama_like(transformers.Qwen2ForCausalLM, transformers.Qwen2Config, **fields)
 
@@ -61,6 +65,8 @@ MODELS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (llama, {"hidden_size": 36, "head_dim": 10, "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}),
     (llama, {"num_key_value_heads": 6, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True}),
     (mistral, {"num_key_value_heads": 1}),
+    (mixtral, {}),
+    (mixtral, {"hidden_size": 24, "num_experts_per_tok": 3, "num_key_value_heads": 6}),
     (qwen2, {}),
     (qwen2, {"hidden_size": 24, "num_hidden_layers": 3, "num_key_value_heads": 3, "tie_word_embeddings": True}),
 ]

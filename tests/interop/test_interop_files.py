@@ -28,6 +28,11 @@ def params_of(config: Any, dtype: Any = np.float32) -> Any:
     return jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape), dtype), shapes)
 
 
+def whole_model(config: Any, params: Any) -> nnx.Module:
+    graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    return nnx.merge(graphdef, params, rest)
+
+
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interop") / "bert"
