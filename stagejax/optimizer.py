@@ -6,6 +6,7 @@ the small one would have taken (see `growth.factors`). That is where a grown run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -14,12 +15,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from stagejax.axes import Axes, is_axes, path_name
+from stagejax.axes import Axes, family, is_axes, path_name
 from stagejax.growth.factors import Factors, factors
 from stagejax.growth.operator import Growth
 
 Tree = Any
 Decay = Literal["cosine", "linear", "constant", "wsd"]
+
+
+def multiplies(axes: Axes) -> bool:
+    """Kernels between hidden axes; tables and heads, whose rows stand for tokens, positions or classes, do not."""
+    outer = {"vocab", "position", "types", "classes"} & {family(name) for name in axes.names}
+    return {"read", "write"} <= set(axes.sides) and not outer
 
 
 def reads_an_axis(axes: Axes) -> bool:
@@ -152,6 +159,61 @@ class lion(Optimizer):
 
 
 @dataclass(frozen=True)
+class adafactor(Optimizer):
+    """Adafactor: second moments as means over rows and over columns, updates clipped leaf by leaf.
+
+    Shazeer and Stern 2018 (arXiv 1804.04235), with decoupled weight decay. With `relative`, the step of a leaf is in
+    units of its root mean square.
+    """
+
+    power: float = 0.8  # of the step in the second moments' decay, 1 - t^-power
+    factored_from: int = 128  # size of the second largest dimension from which on moments are factored
+    largest: float | None = 1.0  # root mean square of a leaf's update
+    relative: bool = False
+    weight_decay: float = 0.0
+    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """The scaling, the clipping and the decay."""
+        _cannot_follow(self, known)
+        parts = [optax.scale_by_factored_rms(True, self.power, 0, self.factored_from)]
+        parts += [] if self.largest is None else [optax.clip_by_block_rms(self.largest)]
+        parts += [optax.scale_by_param_block_rms()] if self.relative else []
+        return parts + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+
+
+@dataclass(frozen=True)
+class muon(Optimizer):
+    """Muon: the orthogonal factor of the momentum of every kernel; Adam for all else, at the same learning rate.
+
+    A kernel is the matrix from the axes that it reads to those that it writes, whatever their number; stacked blocks
+    are matrices of their own. Jordan et al. 2024; with `rms`, updates have the root mean square of Adam's (Liu et al.
+    2025, arXiv 2502.16982).
+    """
+
+    beta: float = 0.95
+    nesterov: bool = True
+    rms: float | None = 0.2  # of an update; None: √max(1, written / read)
+    b1: float = 0.9  # of Adam
+    b2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """Muon and Adam side by side, and the decay."""
+        _cannot_follow(self, known)
+        labels = jax.tree.map(lambda a: "muon" if multiplies(a) else "adam", axes, is_leaf=is_axes)
+        matrix = jax.tree.map(lambda a: _matrix(a) if multiplies(a) else optax.MaskedNode(), axes, is_leaf=is_axes)
+        turned = optax.chain(
+            optax.contrib.scale_by_muon(beta=self.beta, nesterov=self.nesterov, weight_dimension_numbers=matrix),
+            _shaped(matrix, self.rms),
+        )
+        both = optax.partition({"muon": turned, "adam": optax.scale_by_adam(self.b1, self.b2, self.eps)}, labels)
+        return [both] + ([_decay(self.weight_decay, self.decayed, axes)] if self.weight_decay else [])
+
+
+@dataclass(frozen=True)
 class sgd(Optimizer):
     """Stochastic gradient descent, with momentum or without. Following a growth, lr is multiplied by |A| / |D|."""
 
@@ -162,6 +224,31 @@ class sgd(Optimizer):
         """The momentum."""
         trace = optax.identity() if self.momentum is None else optax.trace(self.momentum, self.nesterov)
         return [_scaled(trace, known and jax.tree.map(lambda a, d: a / d, known.lr, known.eps))]
+
+
+def _cannot_follow(optimizer: Optimizer, known: Factors | None) -> None:
+    if known is not None:
+        raise ValueError(
+            f"{type(optimizer).__name__} has no rule by which a grown model takes the steps of the small one: leave "
+            "follow=None, or use adamw, lion or sgd"
+        )
+
+
+def _matrix(axes: Axes) -> optax.contrib.MuonDimensionNumbers:
+    """The dimensions that a kernel reads and those that it writes."""
+    read, written = ([d for d, own in enumerate(axes.sides) if own == side] for side in ("read", "write"))
+    return optax.contrib.MuonDimensionNumbers(tuple(read), tuple(written))
+
+
+def _shaped(matrix: Tree, rms: float | None) -> optax.GradientTransformation:
+    """Orthogonal factors in the scale of their shape: of root mean square `rms`, or times √max(1, written / read)."""
+
+    def scaled(update: jax.Array, dims: optax.contrib.MuonDimensionNumbers) -> jax.Array:
+        read, written = (math.prod(update.shape[d] for d in own) for own in dims)
+        factor = rms * max(read, written) ** 0.5 if rms is not None else max(1.0, written / read) ** 0.5
+        return update * jnp.asarray(factor, update.dtype)
+
+    return optax.stateless(lambda updates, _: jax.tree.map(scaled, updates, matrix))
 
 
 def _adam(b1: float, b2: float, eps: float, known: Factors | None) -> optax.GradientTransformation:

@@ -10,13 +10,15 @@ import pytest
 
 from stagejax.axes import Axes
 from stagejax.declare import declare, fingerprint
-from stagejax.optimizer import adam, adamw, lion, sgd
+from stagejax.growth import Factors
+from stagejax.optimizer import adafactor, adam, adamw, lion, muon, sgd
 
 AXES = {
     "kernel": Axes(("embed", "mlp"), ("read", "write")),
     "bias": Axes(("mlp",), ("write",)),
     "gain": Axes(("embed",), ("gain",)),
 }
+MUON = optax.contrib.muon(0.1, consistent_rms=0.2, nesterov=False)
 DECAYING = optax.adamw(0.1, weight_decay=0.01, mask={"kernel": True, "bias": False, "gain": False})
 PARAMS = {"kernel": jnp.full((2, 3), 2.0), "bias": jnp.ones(3), "gain": jnp.ones(2)}
 
@@ -56,6 +58,9 @@ def test_only_what_reads_decays() -> None:
         (lion(0.1, decay="constant", weight_decay=0.0), optax.lion(0.1, weight_decay=0.0)),
         (sgd(0.1, decay="constant", nesterov=True), optax.sgd(0.1, momentum=0.9, nesterov=True)),
         (sgd(0.1, decay="constant", momentum=None), optax.sgd(0.1)),
+        (adafactor(0.1, decay="constant", factored_from=2), optax.adafactor(0.1, 2, multiply_by_parameter_scale=False)),
+        (adafactor(0.1, decay="constant", relative=True), optax.adafactor(0.1)),
+        (muon(0.1, decay="constant", weight_decay=0.0, nesterov=False), MUON),
     ],
 )  # fmt: skip
 def test_they_are_optax(ours, theirs) -> None:
@@ -69,6 +74,25 @@ def test_they_are_optax(ours, theirs) -> None:
         params = tuple(optax.apply_updates(p, u) for p, (u, _) in zip(params, out, strict=True))
     for a, b in zip(*map(jax.tree.leaves, params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_muon_turns_every_block_of_kernels_and_leaves_tables_to_adam() -> None:
+    axes = {
+        "query": Axes(("layers", "embed", "heads", "head_dim"), ("stack", "read", "write", "write")),
+        "table": Axes(("vocab", "embed"), ("read", "write")),
+    }
+    params = {"query": jnp.ones((3, 4, 2, 2)), "table": jnp.ones((5, 4))}
+    grads = jax.tree.map(lambda x: jnp.asarray(np.random.RandomState(0).normal(size=x.shape), x.dtype), params)
+    tx = muon(1.0, decay="constant", weight_decay=0.0, rms=None)(10, axes)
+    updates, _ = tx.update(grads, tx.init(params), params)
+    blocks = np.asarray(updates["query"]).reshape(3, 4, 4)
+    values = np.linalg.svd(blocks, compute_uv=False)
+    assert values.min() > 0.3  # Newton and Schulz bring all singular values near 1
+    assert values.max() < 1.3
+    adam = adamw(1.0, decay="constant", weight_decay=0.0)(10, axes)
+    np.testing.assert_allclose(updates["table"], adam.update(grads, adam.init(params), params)[0]["table"], rtol=1e-6)
+    with pytest.raises(ValueError, match="muon has no rule by which a grown model takes the steps"):
+        muon(1.0).parts(axes, Factors(lr=axes, eps=axes))
 
 
 def test_declared_and_partial() -> None:

@@ -1,5 +1,6 @@
 """Moments across a growth, and the exact following of the small model by the large one."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -11,8 +12,19 @@ from flax import nnx
 from pairs import SMALL, TOKENS, by_path, logits, random_params
 
 from stagejax.axes import axes_of
-from stagejax.growth import FPI, Growth, GrowthError, Isometric, balanced, factors, grow, grow_moments, uniform
-from stagejax.optimizer import adamw, lion, sgd
+from stagejax.growth import (
+    FPI,
+    DirectCopy,
+    Growth,
+    GrowthError,
+    Isometric,
+    balanced,
+    factors,
+    grow,
+    grow_moments,
+    uniform,
+)
+from stagejax.optimizer import adafactor, adamw, lion, muon, sgd
 
 RMS = replace(SMALL, norm="rms", norm_eps=1e-3)
 
@@ -110,6 +122,13 @@ CHAINS = {
         {"a": optax.adam(1e-3), "b": optax.sgd(1e-2, momentum=0.9)},
         lambda p: jax.tree_util.tree_map_with_path(lambda k, _: "a" if "mlp" in str(k) else "b", p),
     ),
+    "muon": optax.contrib.muon(
+        1e-3,
+        muon_weight_dimension_numbers=lambda p: jax.tree.map(
+            lambda x: optax.contrib.MuonDimensionNumbers(1, 2) if x.ndim == 3 else None, p
+        ),
+    ),
+    "adafactor": optax.adafactor(1e-3, min_dim_size_to_factor=8, momentum=0.9),
     "accumulated": optax.MultiSteps(optax.adam(1e-3), 2).gradient_transformation(),
 }
 
@@ -124,6 +143,59 @@ def test_any_chain_of_optax_grows(name) -> None:
         grown = grow_moments(growth, tx, state, rule)
         assert jax.tree.structure(grown) == jax.tree.structure(fresh)
         assert jax.tree.map(lambda x: x.shape, grown) == jax.tree.map(lambda x: x.shape, fresh)
+
+
+@pytest.mark.parametrize("optimizer", [adafactor(1e-3, factored_from=8, warmup=2), muon(1e-3, clip=1.0)], ids=str)
+def test_our_optimizers_grow(optimizer) -> None:
+    growth, params = Growth(FPI(), SMALL, replace(SMALL, mlp=24)), random_params(SMALL)
+    tx = optimizer(10, axes_tree(SMALL))
+    state = jax.tree.map(lambda x: x + jnp.ones((), x.dtype), tx.init(params))
+    fresh = jax.eval_shape(optimizer(10, axes_tree(growth.config)).init, random_params(growth.config))
+    grown = grow_moments(growth, tx, state, "dual")
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), grown) == jax.tree.map(lambda x: (x.shape, x.dtype), fresh)
+
+
+@pytest.mark.parametrize("operator", [FPI(), DirectCopy()], ids=str)
+def test_means_of_rows_and_columns_grow_as_what_they_are_means_of(operator) -> None:
+    """Where the squares have rank one, the grown means are those of the grown squares, also over another dimension."""
+    small = replace(SMALL, causal=False, norm_position="post", types=3)
+    growth = Growth(operator, small, replace(small, embed=32, mlp=24, heads=8, layers=3))
+    tx = optax.adafactor(1e-3, min_dim_size_to_factor=8)
+    ones = jax.tree.map(jnp.ones_like, random_params(small))
+    rng = np.random.RandomState(0)
+
+    def outer(x):  # a product of one vector for each dimension
+        return functools.reduce(np.multiply, np.ix_(*[rng.uniform(0.5, 2, size) for size in x.shape]))
+
+    squares = jax.tree.map(lambda x: jnp.asarray(outer(x), x.dtype), ones)
+    _, state = tx.update(jax.tree.map(jnp.sqrt, squares), tx.init(ones), ones)  # the first step takes them as they are
+    adam = optax.scale_by_adam()
+    moments = adam.init(ones)._replace(nu=squares)
+    grown = grow_moments(growth, tx, state, "dual")[0]
+    wanted = by_path(grow_moments(growth, adam, moments, "dual").nu)
+    rows, cols, whole = by_path(grown.v_row), by_path(grown.v_col), by_path(grown.v)
+    factored = 0
+    for where, square in wanted.items():
+        if whole[where].shape == (1,):
+            second, largest = np.argsort(square.shape)[-2:]
+            np.testing.assert_allclose(rows[where], square.mean(largest), rtol=1e-4, err_msg=where)
+            np.testing.assert_allclose(cols[where], square.mean(second), rtol=1e-4, err_msg=where)
+            factored += 1
+        else:
+            np.testing.assert_allclose(whole[where], square, rtol=1e-4, err_msg=where)
+    assert 8 <= factored < len(wanted)
+
+
+def test_a_state_of_another_optimizer_or_model_is_refused() -> None:
+    growth, params = Growth(FPI(), SMALL, replace(SMALL, mlp=24)), random_params(SMALL)
+    adam, momentum = optax.adam(1e-3), optax.sgd(1e-3, momentum=0.9)
+    with pytest.raises(GrowthError, match="not one of this transformation"):
+        grow_moments(growth, adam, momentum.init(params), "dual")
+    with pytest.raises(GrowthError, match="the moments' leaf 'other' is no parameter of Transformer"):
+        grow_moments(growth, adam, adam.init({"other": jnp.ones(3)}), "dual")
+    factored = optax.adafactor(1e-3, min_dim_size_to_factor=8)
+    with pytest.raises(GrowthError, match=r"squares of 'blocks/mlp/down/kernel' are .* that is \(2, 12, 8\) in"):
+        grow_moments(growth, factored, factored.init(random_params(growth.config)), "dual")
 
 
 def test_rules_differ_as_they_should() -> None:
