@@ -33,12 +33,13 @@ def program_key(stage: Stage) -> str:
     return fingerprint(page)
 
 
-def declare_train(stage: Stage, start: Any) -> Json:
-    """What a training stage is: its declaration, what it starts from, and the precision of the process."""
+def declare_train(stage: Stage, start: Any, until: Any = None) -> Json:
+    """What a training stage is: its declaration, what it starts from, when it ends, and the process's precision."""
     several = isinstance(start, dict)
     parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
     x64 = bool(jax.config.jax_enable_x64)
-    return {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
+    page = {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
+    return page if until is None else page | {"until": declare(until, f"{stage.name}.until")}
 
 
 def declare_grow(
@@ -71,6 +72,19 @@ def check_start(stage: Stage, start: Any) -> None:
     """
     if start is not None and stage.handover.data == Action.CARRY and isinstance(start, dict):
         raise HandoverError(f"stage {stage.name!r}: Handover(data='carry') from several results: which one's position?")
+
+
+def check_until(stage: Stage, until: Any) -> None:
+    """Whether a stage can end by a policy.
+
+    Raises:
+      ValueError: it is not evaluated on its way, or trains replicas.
+    """
+    if until is not None and (stage.evaluate is None or stage.evaluate.every is None or stage.seeds is not None):
+        raise ValueError(
+            f"stage {stage.name!r}: until={until} looks at evaluations of one model: give evaluate=Evaluation(..., "
+            "every=steps), and no seeds"
+        )
 
 
 def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:

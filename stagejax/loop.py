@@ -84,6 +84,8 @@ class Record:
 
 Save = Callable[[States, Record], None]
 Observe = Callable[[int, dict[str, Any]], None]
+#: Whether a stage shall end here, from what was measured so far: a pure function, so that a resume decides alike.
+Until = Callable[[History], bool]
 
 
 def train(
@@ -95,8 +97,9 @@ def train(
     save: Save,
     stop: threading.Event,
     observe: Observe,
+    until: Until | None = None,
 ) -> tuple[States, Record]:
-    """Run a stage from `record.step` to its end.
+    """Run a stage from `record.step` to its end, or to the first evaluation at which `until` holds of its history.
 
     Raises:
       Interrupted: `stop` was set; the state was saved first.
@@ -117,22 +120,24 @@ def train(
             if stage.evaluate is not None and _due(stage.evaluate, k, stage.steps) and not book.scored(k):
                 book.settle(0)
                 book.score(k, evaluate(program, state, stop, held_out()))
+            done = k == stage.steps or (until is not None and book.scored(k) and until(book.history))
             stopping = agreed(stop, k - record.step)
-            if k != saved and (k == stage.steps or stopping or _save_due(program, k, saved_at)):
+            if k != saved and (done or stopping or _save_due(program, k, saved_at)):
                 book.settle(0)
                 _check_finite(state, stage, k)
                 save(state, book.record(k, batches.position))
                 saved, saved_at = k, time.monotonic()
-            if stopping and not (k == stage.steps and book.complete(k)):
+            if stopping and not (done and book.complete(k)):
                 raise Interrupted(f"stage {stage.name!r} stopped at step {k} of {stage.steps}; its state is saved")
-            if k < stage.steps:
-                batch = next(batches)
-                if k == record.step:
-                    _check_batch(batch, program)
-                state, metrics = step(state, place(batch, program), key)
-                book.add(k + 1, metrics)
-                book.settle(AHEAD)
-        return state, book.record(stage.steps, batches.position)
+            if done:
+                break
+            batch = next(batches)
+            if k == record.step:
+                _check_batch(batch, program)
+            state, metrics = step(state, place(batch, program), key)
+            book.add(k + 1, metrics)
+            book.settle(AHEAD)
+        return state, book.record(k, batches.position)
     finally:
         batches.close()
 

@@ -15,8 +15,9 @@ from flax import nnx
 
 from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
+from stagejax.growth.timing import Policy
 from stagejax.handover import cross, table
-from stagejax.identity import check_start, declare_grow, declare_train, generation_of, program_key
+from stagejax.identity import check_start, check_until, declare_grow, declare_train, generation_of, program_key
 from stagejax.ledger import Cost
 from stagejax.mesh import abstract_mesh, batch_ways
 from stagejax.program import Program, build, bytes_per_device
@@ -78,10 +79,13 @@ class Plan:
         """A plan for a mesh given as text, such as `data=16,fsdp=16`."""
         return cls(abstract_mesh(mesh), rules or {}, price)
 
-    def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
-        """Check and price a stage of training; see `Run.train`."""
+    def train(
+        self, stage: Stage, start: Result | dict[str, Result] | None = None, *, until: Policy | None = None
+    ) -> Result:
+        """Check and price a stage of training, to its full length; see `Run.train`."""
         self._new_name(stage.name)
         check_start(stage, start)
+        check_until(stage, until)
         mark = program_key(stage)
         if mark not in self._programs:
             self._programs[mark] = build(stage, self.mesh, self.rules)
@@ -123,12 +127,13 @@ class Plan:
             Result(
                 stage.name,
                 "train",
-                fingerprint(declare_train(stage, start)),
+                fingerprint(declare_train(stage, start, until)),
                 generation_of(start) + 1,
                 stage.model,
                 stage,
                 stage.steps,
                 cost,
+                grows=until and True,
                 parameters=planned.parameters,
                 handover=planned.handover,
                 load=lambda: program.state,
@@ -169,12 +174,12 @@ class Plan:
             )
         )
 
-    def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:
+    def make(self, name: str, function: Callable[..., Any], *inputs: Any, flops: float = 0) -> Result:
         """An artifact is not computed in a plan: its value is None."""
         self._new_name(name)
-        self.stages.append(Planned(name, "make"))
+        self.stages.append(Planned(name, "make", flops=flops))
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
-        return self._done(Result(name, "make", fingerprint(name), generation))
+        return self._done(Result(name, "make", fingerprint(name), generation, cost=Cost(flops=flops)))
 
     def to_json(self) -> Json:
         """The plan for machines."""

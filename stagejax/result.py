@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flax import nnx
+
 from stagejax.declare import Json
 from stagejax.ledger import Cost
 from stagejax.loop import History
@@ -22,7 +24,7 @@ class Result:
     generation: int  # how many stages of training lie behind it
     model: Any = None  # config of the model(s)
     stage: Stage | None = None  # the last stage that trained it
-    steps: int = 0
+    steps: int = 0  # optimizer steps done
     cost: Cost = Cost()
     history: History = History()
     digest: str = ""  # sha256 of the final parameters
@@ -31,6 +33,7 @@ class Result:
     handover: tuple[tuple[str, ...], ...] = ()  # rows of the table
     receipt: Json = None  # of a growth
     value: Any = None  # of an artifact
+    grows: bool | None = None  # whether its policy (`train(until=...)`) said that it is time; a plan assumes so
     load: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
 
     def state(self) -> Any:
@@ -53,5 +56,19 @@ class Result:
             known = ", ".join(self.model) if isinstance(self.model, dict) else "only one"
             raise KeyError(f"{self.kind} {self.name!r} has no model {name!r}; it has {known}")
         return replace(
-            self, fingerprint=f"{self.fingerprint}/{name}", model=self.model[name], load=lambda: self.state()[name]
+            self,
+            fingerprint=f"{self.fingerprint}/{name}",
+            model=self.model[name],
+            stage=self.stage and self.stage.member(name),
+            load=lambda: self.state()[name],
         )
+
+    def module(self) -> nnx.Module:
+        """The trained model, ready to be called.
+
+        Raises:
+          ValueError, CheckpointError: see `state`.
+        """
+        state = self.state()
+        graphdef, _, _ = nnx.split(nnx.eval_shape(lambda: self.model.build(nnx.Rngs(0))), nnx.Param, ...)
+        return nnx.merge(graphdef, state.params, state.rest)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
 from stagejax.declare import Json
 from stagejax.fork import Fork, forked
+from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.handover import Action, sentence, table
 from stagejax.host import keep_memory
 from stagejax.identity import (
     check_start,
+    check_until,
     declare_grow,
     declare_make,
     declare_train,
@@ -64,34 +67,43 @@ class Run:
         self.results: list[Result] = []
         self._programs: dict[str, Program] = {}
 
-    def train(self, stage: Stage, start: Result | dict[str, Result] | None = None) -> Result:
+    def train(
+        self, stage: Stage, start: Result | dict[str, Result] | None = None, *, until: Policy | None = None
+    ) -> Result:
         """Train a stage from `start` (or from fresh parameters), or load what it left when it was trained before.
 
+        With `until`, a policy of `growth.timing`, it ends at the first evaluation at which it is time to grow, if that
+        comes (`result.grows`); schedules are those of the whole stage.
+
         Raises:
+          ValueError: the stage cannot end by a policy.
           WorkdirError: the stage's name stands for another declaration.
           HandoverError: the state of `start` does not fit.
           Interrupted, Diverged, CheckpointError: see `loop.train`.
         """
         self._new_name(stage.name)
         check_start(stage, start)
+        check_until(stage, until)
         generation = generation_of(start) + 1
         program = self._program(stage)
-        entry = self.workdir.claim(stage.name, "train", declare_train(stage, start) | self._fork_mark(stage.name))
-        result = Result(
-            stage.name,
-            "train",
-            entry.fingerprint,
-            generation,
-            stage.model,
-            stage,
-            stage.steps,
-            load=lambda: _load(entry, program, stage.steps),
+        entry = self.workdir.claim(
+            stage.name, "train", declare_train(stage, start, until) | self._fork_mark(stage.name)
         )
-        page = entry.result or self._computed(entry, lambda: self._train(stage, program, start, entry, generation))
+        page = entry.result or self._computed(
+            entry, lambda: self._train(stage, program, start, entry, generation, until)
+        )
         record = Record.from_json(page["record"])
         return self._done(
-            replace(
-                result,
+            Result(
+                stage.name,
+                "train",
+                entry.fingerprint,
+                generation,
+                stage.model,
+                stage,
+                record.step,
+                load=lambda: _load(entry, program, record.step),
+                grows=until and time_to_grow(until, record.history),
                 cost=record.cost,
                 history=record.history,
                 position=record.position,
@@ -151,10 +163,11 @@ class Run:
         )
         return self._done(result)
 
-    def make(self, name: str, function: Callable[..., Any], *inputs: Any) -> Result:
+    def make(self, name: str, function: Callable[..., Any], *inputs: Any, flops: float = 0) -> Result:
         """Any other durable artifact: `function(*inputs)`, computed once. Inputs are Results or declared values.
 
         The value is JSON, or a dictionary of numpy arrays. Use it as `result.value`; tuples come back as lists.
+        `flops` is what computing it takes (see `count_flops`), to be charged to the arms that use it.
 
         Raises:
           TypeError: the value is neither.
@@ -165,7 +178,7 @@ class Run:
         def compute() -> Json:
             began = time.monotonic()
             page = store_value(entry, function(*inputs))
-            return page | {"cost": asdict(Cost(seconds=time.monotonic() - began))}
+            return page | {"cost": asdict(Cost(flops=flops, seconds=time.monotonic() - began))}
 
         page = entry.result or self._computed(entry, compute)
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
@@ -192,7 +205,9 @@ class Run:
         all_here(f"result {entry.fingerprint}")
         return page
 
-    def _train(self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int) -> Json:
+    def _train(
+        self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int, until: Policy | None
+    ) -> Json:
         """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
         state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
         data = digest_of(stage.data)
@@ -227,7 +242,8 @@ class Run:
             for step, values in record.history.rows():
                 lines.write(step, values)
             key = step_keys(stage, generation)
-            state, record = train(program, state, record, key, save=save, stop=self.stop, observe=observe)
+            ends = until and partial(time_to_grow, until)
+            state, record = train(program, state, record, key, save=save, stop=self.stop, observe=observe, until=ends)
         params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
         page = {"digest": digest(params), "parameters": count(params), "record": record.to_json(), "handover": rows}
         return page | {"data": data}
