@@ -69,7 +69,11 @@ def grow(
         own = {name: tree[where] for name, tree in leaves.items() if where in tree}
         return job_of(growth, growth.terms, where, own, view, places.get(where))
 
-    return run(jax.tree_util.tree_map_with_path(one, params))
+    def drawn(where: str, near: Job) -> Job:
+        own = {name: tree[where] for name, tree in leaves.items() if where in tree}
+        return job_of(growth, growth.terms, where, own, view, places.get(where), near.rule.dtype)
+
+    return run(with_born(growth, jax.tree_util.tree_map_with_path(one, params), drawn))
 
 
 @dataclass(frozen=True)
@@ -105,27 +109,48 @@ def job_of(
     sources: Mapping[str, Leaf],
     view: View,
     sharding: Sharding | None = None,
+    dtype: np.dtype | None = None,
 ) -> Job:
-    """The growth of the one leaf at path `where`, from this leaf of each source.
+    """The growth of the one leaf at path `where`, from this leaf of each source; in the dtype of the small one's.
 
     Raises:
       GrowthError: the leaf is not one of the old model, or a term's source lacks it.
     """
-    small = sources["small"]
+    small = sources.get("small")
     axes_before, shape_before = growth.source.get(where, (None, None))
-    if axes_before is None or small.shape != shape_before:
+    if small is not None and (axes_before is None or small.shape != shape_before):
         raise GrowthError(
             f"{growth.operator}: {where!r} is {small.shape} in the tree to grow, but {shape_before or 'absent'} in the "
             "model that the growth starts from. Grow the tree of that model, and all layers of it."
         )
     axes, shape = growth.target[where]
+    terms = growth.terms_of(where, terms)
     used = {term.source for term in terms if term.concerns(axes)}
     lacking = sorted(used - set(sources))
     if lacking:
         raise GrowthError(f"{growth.operator} needs {where!r} also from {lacking}, where there is no such leaf")
     known = tuple((name, axes_before if name == "small" else axes) for name in sources if name in used)
-    rule = LeafRule(tuple(terms), known, axes, shape, np.dtype(small.dtype), view)
+    rule = LeafRule(tuple(terms), known, axes, shape, dtype or np.dtype(sources["small"].dtype), view)
     return Job(tuple(sources[name] for name, _ in known), rule, sharding)
+
+
+def with_born(growth: Growth, tree: Tree, make: Callable[[str, Any], Any]) -> Tree:
+    """Nested dictionaries with `make(path, a leaf near it)` where the old model lacks a parameter."""
+    for where in sorted(growth.born):
+        *parents, last = where.split("/")
+        nodes = [dict(tree)]
+        for parent in parents:
+            nodes[-1][parent] = dict(nodes[-1].get(parent, {}))
+            nodes.append(nodes[-1][parent])
+        near = next(leaf for node in reversed(nodes) for leaf in jax.tree.leaves(node, is_leaf=_empty))
+        nodes[-1][last] = make(where, near)
+        tree = nodes[0]
+    return tree
+
+
+def _empty(node: Any) -> bool:
+    """A tuple without entries, with which optax marks what a transformation leaves alone."""
+    return isinstance(node, tuple) and not node
 
 
 def run(tree: Tree) -> Tree:

@@ -18,7 +18,7 @@ from stagejax.axes import Axes, is_axes, layers_dim, path_name
 from stagejax.growth.linear import spread
 from stagejax.growth.maps import Map
 from stagejax.growth.operator import Growth, Tree
-from stagejax.growth.term import View, base, by_dual, by_weight, region_mask
+from stagejax.growth.term import View, base, by_dual, by_weight, region_mask, seen_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def factors(growth: Growth, axes: Tree) -> Factors:
 
 def _factor(growth: Growth, where: str, axes: Axes, view: View) -> np.ndarray:
     total: np.ndarray | None = None
-    for term in growth.moment_terms:
+    for term in growth.terms_of(where, growth.moment_terms):
         if not term.concerns(axes):
             continue
         own = _magnitude(term.maps, axes, view)
@@ -65,7 +65,7 @@ def _magnitude(maps: Mapping[str, Map], axes: Axes, view: View) -> np.ndarray:
         name, side = axes.names[dim], axes.sides[dim]
         if base(name) not in maps:
             continue
-        linear: Any = view(maps[base(name)].rule(side, axes.tied), side)
+        linear: Any = view(maps[base(name)].rule(side, axes.tied), seen_side(name, side))
         if product.shape[dim] > 1:  # layers, in which the maps of other axes differ
             product = product.take(linear.pattern().index, axis=dim)
         scale = linear.magnitude()

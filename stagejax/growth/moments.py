@@ -93,7 +93,7 @@ def grow_moments(
 class _Leaf:
     """A leaf of an optimizer state, where it shall be, and whether it belongs to a parameter."""
 
-    value: jax.Array | np.ndarray
+    value: jax.Array | np.ndarray | jax.ShapeDtypeStruct  # abstract where the parameter is only born now
     sharding: Sharding | None = None
     moment: bool = False
 

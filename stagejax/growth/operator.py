@@ -42,6 +42,13 @@ class Operator:
         """The terms whose dual maps move the optimizer's moments: those of the parameters, unless overridden."""
         return self.terms(old, new)
 
+    def born(self, axes: Axes) -> bool:
+        """Whether a parameter with these axes that the old model lacks may be drawn: a term of `init` makes it."""
+        return False
+
+    def check(self, old_config: Any, new_config: Any) -> None:
+        """Raise a `GrowthError` where the sizes are fine but this operator cannot grow such models."""
+
     def grown(self, old_config: Any, new_config: Any) -> Any:
         """The configuration of the grown model: the one asked for, with the norm eps that the maps require."""
         factor = eps_factor(self.terms(plain(old_config.sizes()), plain(new_config.sizes())))
@@ -88,6 +95,11 @@ class Growth:
         return describe(self.new)
 
     @functools.cached_property
+    def born(self) -> frozenset[str]:
+        """The parameters, by path, that the old model lacks and the operator draws."""
+        return frozenset(w for w, (axes, _) in self.target.items() if w not in self.source and self.operator.born(axes))
+
+    @functools.cached_property
     def terms(self) -> Sequence[Term]:
         """The operator's terms, checked against every leaf.
 
@@ -109,6 +121,7 @@ class Growth:
 
     def _checked(self, terms_of: Callable[[Sizes, Sizes], list[Term]]) -> list[Term]:
         self._check_leaves()
+        self.operator.check(self.old, self.new)
         terms = terms_of(*self.sizes)
         for where, (axes, shape) in self.target.items():
             for name, size in zip(axes.names, shape, strict=True):
@@ -117,7 +130,7 @@ class Growth:
 
     def _check_leaves(self) -> None:
         for where in [*self.target, *self.source]:
-            if where not in self.source or where not in self.target:
+            if where not in self.born and (where not in self.source or where not in self.target):
                 side, other = ("before", self.old) if where not in self.source else ("after", self.new)
                 raise GrowthError(
                     f"{self.operator}: parameter {where!r} has no counterpart in the model {side} the growth, a "
@@ -134,7 +147,9 @@ class Growth:
 
     def _check_axis(self, terms: Sequence[Term], where: str, name: str, size: int) -> None:
         axes, was = self.target[where][0], self.size_before(where, name)
-        terms = [term for term in terms if term.concerns(axes)]
+        terms = [term for term in self.terms_of(where, terms) if term.concerns(axes)]
+        if where in self.born and not terms:
+            raise GrowthError(f"{self.operator} has no term of init for {where!r}, which the old model lacks")
         if size != was and not any(base(name) in term.maps for term in terms if term.source == "small"):
             raise GrowthError(
                 f"{self.operator} has no rule for axis {name!r} of {where!r}, which changes size: {was} -> {size}. "
@@ -163,9 +178,13 @@ class Growth:
                 )
 
     def size_before(self, where: str, name: str) -> int:
-        """The size of an axis of a leaf before; 1 if the leaf does not have it yet."""
-        axes, shape = self.source[where]
+        """The size of an axis of a leaf before; 1 if the leaf lacks it, as after if the leaf is only born."""
+        axes, shape = self.target[where] if where in self.born else self.source[where]
         return dict(zip(axes.names, shape, strict=True)).get(name, 1)
+
+    def terms_of(self, where: str, terms: Sequence[Term]) -> Sequence[Term]:
+        """Those terms that can concern the leaf at `where`: the old model has nothing for one that it lacks."""
+        return [term for term in terms if term.source != "small"] if where in self.born else terms
 
 
 @functools.lru_cache(maxsize=64)

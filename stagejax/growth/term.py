@@ -8,6 +8,7 @@ on all the axes they name; leaves that lack one of these axes are left alone.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.axes import Axes, Side, layers_dim
+from stagejax.axes import Axes, Side, family, layers_dim
 from stagejax.growth.linear import Linear
 from stagejax.growth.maps import Map
 
@@ -32,6 +33,7 @@ class Term:
     coefficient: float | jax.Array = 1.0  # share of this term in a mixture; moments are mixed by the same shares
     region: Mapping[str, np.ndarray] | None = None  # axis -> (new,) booleans
     leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
+    matched: bool = False  # with a region: shifted and scaled to the mean and deviation of what it replaces there
 
     def concerns(self, axes: Axes) -> bool:
         """Whether the term says anything about a parameter with these axes."""
@@ -100,8 +102,9 @@ def grow_leaf(
             known[cached] = _mapped(term.maps, *sources[term.source], axes, view)
         value = _mixed(known[cached], term.coefficient)
         if term.region:
-            before = jnp.zeros_like(value) if total is None else total
-            value = jnp.where(jnp.asarray(region_mask(term.region, axes)), value, before)
+            before, inside = jnp.zeros_like(value) if total is None else total, region_mask(term.region, axes)
+            value = _matched(value, before, inside, axes) if term.matched and view is by_weight else value
+            value = jnp.where(jnp.asarray(inside), value, before)
         elif total is not None:
             value = total | value if value.dtype == bool else total + value
         total = value
@@ -118,8 +121,25 @@ def _mapped(maps: Mapping[str, Map], x: jax.Array, source_axes: Axes, axes: Axes
     for dim in sorted(range(x.ndim), key=lambda dim: dim == stack_dim):  # width first: old layers may differ in it
         name, side = axes.names[dim], axes.sides[dim]
         if base(name) in maps:
-            x = view(maps[base(name)].rule(side, axes.tied), side).apply(x, dim, stack_dim)
+            x = view(maps[base(name)].rule(side, axes.tied), seen_side(name, side)).apply(x, dim, stack_dim)
     return x
+
+
+def seen_side(name: str, side: Side) -> Side:
+    """The side of an axis that views go by: of what is stacked, only copies of layers have gradients of their own.
+
+    Copies of an expert share the gradient among them, as copies of units do.
+    """
+    return "write" if side == "stack" and family(base(name)) != LAYERS else side
+
+
+def _matched(fresh: jax.Array, replaced: jax.Array, inside: np.ndarray, axes: Axes) -> jax.Array:
+    """`fresh` with the mean and the standard deviation that `replaced` has in the region, in each layer."""
+    dims = tuple(dim for dim in range(fresh.ndim) if dim != layers_dim(axes))
+    wide = jnp.promote_types(fresh.dtype, jnp.float32)
+    mean = functools.partial(jnp.mean, axis=dims, keepdims=True, where=jnp.asarray(inside), dtype=wide)
+    (before, old), (now, new) = ((m := mean(x), mean((x - m) ** 2) ** 0.5) for x in (replaced, fresh))
+    return (before + (fresh - now) * (old / jnp.maximum(new, jnp.finfo(wide).tiny))).astype(fresh.dtype)
 
 
 def _mixed(x: jax.Array, coefficient: float | jax.Array) -> jax.Array:

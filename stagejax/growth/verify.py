@@ -139,6 +139,11 @@ class _Recorder:
         self.outputs.append(self.model(*args, **options))
         return self.outputs[-1]
 
+    def routed(self, *args: Any, **options: Any) -> Any:
+        """The same of a mixture of experts, which also returns what its routers did."""
+        self.outputs.append(self.model.routed(*args, **options))
+        return self.outputs[-1]
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
 
@@ -154,7 +159,8 @@ def _run(config: Any, params: Tree, rest: Tree, objective: Objective, batch: Any
 
 def _grown_axes(growth: Growth) -> list[str]:
     old, new = growth.sizes
-    return [axis for axis in new if family(axis) != LAYERS and new[axis] > old.get(axis, new[axis])]
+    mapped = {axis for term in growth.terms if term.source == "small" for axis in term.maps}
+    return [axis for axis in new if axis in mapped and family(axis) != LAYERS and new[axis] > old.get(axis, 1)]
 
 
 def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +183,7 @@ def _symmetry(
     for where, (axes, _) in growth.target.items():
         connects = sum(side in ("read", "write") for side in axes.sides) > 1
         for dim, name in enumerate(axes.names):
-            if connects and base(name) == axis and axes.sides[dim] != "stack":
+            if connects and base(name) == axis:
                 sums.append(_products(grads[where], axes, dim, partner))
     dot, own, other = jnp.sum(jnp.stack(sums), axis=0)
     tiny = jnp.finfo(dot.dtype).tiny
