@@ -11,6 +11,7 @@ from stagejax.interop.checkpoint import ARCHITECTURES, Checkpoint, load, open_ch
 from stagejax.interop.gpt2 import GPT2
 from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
 from stagejax.interop.mixtral import MIXTRAL
+from stagejax.interop.t5 import T5_MODEL
 from stagejax.interop.tensors import InteropError
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "MISTRAL",
     "MIXTRAL",
     "QWEN2",
+    "T5_MODEL",
     "Checkpoint",
     "InteropError",
     "load",

@@ -24,6 +24,8 @@ class Architecture:
     names: Callable[[Any], Sequence[Name]]  # of a model configuration
     prefix: str = ""  # that files of the bare model leave out
     ignored: tuple[str, ...] = ()  # patterns of tensors that our model does not have
+    head: str = ""  # the head's tensor, which a file of a tied model may have as a copy of `table`
+    table: str = ""  # the token table's
     renamed: Mapping[str, str] = field(default_factory=dict)  # endings in older files -> today's
 
     def known_as(self, stored: str, expected: set[str]) -> str:

@@ -89,5 +89,7 @@ BERT = Architecture(
         r"embeddings\.position_ids$",
         r"^cls\.predictions\.decoder\.(weight|bias)$",  # copies of the token table and of the bias
     ),
+    head="cls.predictions.decoder.weight",
+    table="bert.embeddings.word_embeddings.weight",
     renamed={".gamma": ".weight", ".beta": ".bias"},
 )

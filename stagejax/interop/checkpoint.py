@@ -23,9 +23,12 @@ from stagejax.interop.gpt2 import GPT2
 from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
 from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.names import Leaves, Name
+from stagejax.interop.t5 import T5_MODEL
 from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer
 
-ARCHITECTURES: Mapping[str, Architecture] = {a.model_type: a for a in (BERT, GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN2)}
+ARCHITECTURES: Mapping[str, Architecture] = {
+    a.model_type: a for a in (BERT, GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN2, T5_MODEL)
+}
 
 #: Files beside the weights that stay true when a model grows.
 COMPANIONS = (
@@ -98,8 +101,10 @@ def open_checkpoint(folder: Path | str) -> Checkpoint:
         raise FileNotFoundError(f"{page} is missing: give a folder with config.json and safetensors files")
     raw = json.loads(page.read_text())
     architecture = architecture_of(raw, page)
-    config = architecture.config(raw)
     tensors = Tensors.of(folder)
+    config = architecture.config(raw)
+    if getattr(config, "tied", False) and _untied(architecture, tensors):
+        config = architecture.config({**raw, "tie_word_embeddings": False})
     expected = expected_shapes(architecture, config)
     known = {architecture.known_as(name, set(expected)): name for name in tensors.shapes}
     missing = [name for name in expected if name not in known]
@@ -123,6 +128,14 @@ def open_checkpoint(folder: Path | str) -> Checkpoint:
             )
     stored = {name: known[name] for name in expected}
     return Checkpoint(folder, architecture, config, raw, tensors, stored, tuple(dropped))
+
+
+def _untied(architecture: Architecture, tensors: Tensors) -> bool:
+    """Whether a head lies beside the token table and is no copy of it, whatever config.json says."""
+    stored = {architecture.known_as(name, {architecture.table}): name for name in tensors.shapes}
+    if not {architecture.head, architecture.table} <= set(stored):
+        return False
+    return not np.array_equal(*(tensors.read(stored[name]) for name in (architecture.head, architecture.table)))
 
 
 def load(folder: Path | str, shardings: Any = None) -> tuple[Any, Any]:

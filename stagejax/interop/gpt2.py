@@ -88,4 +88,6 @@ GPT2 = Architecture(
     names,
     prefix="transformer.",
     ignored=(r"\.attn\.(bias|masked_bias)$", r"^lm_head\.weight$"),  # the causal mask; a copy of the token table
+    head="lm_head.weight",
+    table="transformer.wte.weight",
 )

@@ -150,7 +150,8 @@ def _like_llama(
     name: str, kind: str, config: Callable[[Json], Any], fields: Callable[[Any], dict[str, Any]]
 ) -> Architecture:
     ignored = (r"rotary_emb\.inv_freq$", r"^lm_head\.weight$")  # computed; a copy of the token table
-    return Architecture(name, kind, config, fields, names, prefix="model.", ignored=ignored)
+    ends = {"head": "lm_head.weight", "table": "model.embed_tokens.weight"}
+    return Architecture(name, kind, config, fields, names, prefix="model.", ignored=ignored, **ends)
 
 
 LLAMA = _like_llama("LlamaForCausalLM", "llama", llama_config, llama_fields)

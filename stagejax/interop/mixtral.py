@@ -55,4 +55,6 @@ MIXTRAL = Architecture(
     names,
     prefix="model.",
     ignored=(r"rotary_emb\.inv_freq$", r"^lm_head\.weight$"),
+    head="lm_head.weight",
+    table="model.embed_tokens.weight",
 )

@@ -30,6 +30,7 @@ class Name:
     tensor: str  # `{layers}`, `{experts}` stand for the row along a stacked axis of that family
     leaves: tuple[str, ...]  # paths of parameters, joined along what they write
     layout: Layout = "linear"
+    factor: float = 1.0  # the tensor is so many times the parameter, where a layout fixes a scale that we do not
 
     def rows(self, leaves: Leaves) -> Iterator[dict[str, int]]:
         """The rows of the stacked axes in the name, in order: one empty row where it has none."""
@@ -69,7 +70,8 @@ class Name:
                 width = int(np.prod([n for n, side in zip(shape, axes.sides, strict=True) if side == "write"]))
             if part == where:
                 chosen = (slice(None),) * dim + (slice(begin, begin + width),)
-                return of_tensor(tensor[chosen], axes, shape, self.layout)
+                value = of_tensor(tensor[chosen], axes, shape, self.layout)
+                return value if self.factor == 1 else (value / self.factor).astype(value.dtype)
             begin += width
         raise KeyError(where)
 
@@ -79,7 +81,8 @@ class Name:
             to_tensor(row, self.inner(leaves[where])[0], self.layout)
             for row, where in zip(rows, self.leaves, strict=True)
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=self.join(parts[0].shape))
+        tensor = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=self.join(parts[0].shape))
+        return tensor if self.factor == 1 else (tensor * self.factor).astype(tensor.dtype)
 
 
 def to_tensor(x: Any, axes: Axes, layout: Layout) -> Any:

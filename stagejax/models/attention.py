@@ -30,9 +30,11 @@ def attend(
     mask: Bool[Array, "B S"] | Bool[Array, "#B T S"] | None = None,
     segments: Int[Array, "B T"] | None = None,
     lengths_B: Int[Array, " B"] | None = None,
+    bias_KGTS: Float[Array, "K G T S"] | None = None,
+    scale: float | None = None,
     implementation: Implementation = "xla",
 ) -> Float[Array, "B T K G V"]:
-    """`softmax(q k^T / sqrt(H)) v` over the keys a query may see; the softmax is taken in at least float32.
+    """`softmax(scale q k^T + bias) v` over the keys a query may see; the softmax is taken in at least float32.
 
     The one place in stagejax that computes attention. Query heads are grouped by the key/value head they share: G = 1
     is multi-head attention, K = 1 multi-query. All given restrictions hold together.
@@ -42,6 +44,8 @@ def attend(
       mask: True where a key may be seen: per key (padding), or per query and key (anything).
       segments: tokens see only tokens of the same segment (packed sequences; T = S).
       lengths_B: only the first so many keys exist.
+      bias_KGTS: added to the scores, such as relative positions.
+      scale: of the products; None: 1 / sqrt(H).
       implementation: "xla" anywhere, "cudnn" (flash attention) on NVIDIA GPUs in half precision.
 
     References: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Ainslie et al. 2023 (grouped queries),
@@ -60,14 +64,16 @@ def attend(
     if segments is not None:
         same = (segments[:, :, None] == segments[:, None, :])[:, None]
         visible = same if visible is None else visible & same
+    scale = H**-0.5 if scale is None else scale
     if query_BTKGH.dtype == jnp.float64:
-        return _attend_float64(query_BTKGH, key_BSKH, value_BSKV, causal, visible, lengths_B)
+        return _attend_float64(query_BTKGH, key_BSKH, value_BSKV, causal, visible, lengths_B, bias_KGTS, scale)
     query_BTNH = query_BTKGH.reshape(B, T, K * G, H)
     wide = max(H, V)  # `dot_product_attention` takes one size for keys and values
     y_BTNV = jax.nn.dot_product_attention(
         *(_padded(x, wide) for x in (query_BTNH, key_BSKH, value_BSKV)),
+        bias=None if bias_KGTS is None else bias_KGTS.reshape(1, K * G, T, -1),
         mask=visible,
-        scale=H**-0.5,
+        scale=scale,
         is_causal=causal,
         key_value_seq_lengths=None if lengths_B is None else lengths_B.astype(jnp.int32),
         implementation=implementation,
@@ -81,14 +87,22 @@ def _padded(x: Array, size: int) -> Array:
 
 
 def _attend_float64(
-    query_BTKGH: Array, key_BSKH: Array, value_BSKV: Array, causal: bool, visible: Array | None, lengths_B: Array | None
+    query_BTKGH: Array,
+    key_BSKH: Array,
+    value_BSKV: Array,
+    causal: bool,
+    visible: Array | None,
+    lengths_B: Array | None,
+    bias_KGTS: Array | None,
+    scale: float,
 ) -> Array:
     """The same in float64, for checks of exactness: `jax.nn.dot_product_attention` takes every softmax in float32."""
-    T, S, H = query_BTKGH.shape[1], key_BSKH.shape[1], key_BSKH.shape[3]
+    T, S = query_BTKGH.shape[1], key_BSKH.shape[1]
     seen = jnp.tril(jnp.ones((T, S), bool)) if causal else jnp.ones((T, S), bool)
     seen = seen if visible is None else seen & visible
     seen = seen if lengths_B is None else seen & (jnp.arange(S) < lengths_B[:, None, None, None])
-    scores = jnp.einsum("btkgh,bskh->bkgts", query_BTKGH, key_BSKH) / H**0.5
+    scores = scale * jnp.einsum("btkgh,bskh->bkgts", query_BTKGH, key_BSKH)
+    scores = scores if bias_KGTS is None else scores + bias_KGTS
     least = jnp.finfo(scores.dtype).min / 2
     weights = jax.nn.softmax(jnp.where(seen if seen.ndim == 2 else seen[:, :, None], scores, least), axis=-1)
     return jnp.einsum("bkgts,bskv->btkgv", weights, value_BSKV)

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 
 from stagejax import axes
 from stagejax.models.linear import Dense
-from stagejax.models.mlp import Activation
+from stagejax.models.mlp import GATED, Activation, activate
 
 Routing = Literal["topk_softmax", "softmax_topk"]
 Dispatch = Literal["ragged", "dense"]
@@ -91,7 +91,7 @@ class MoE(nnx.Module):
         experts = mixture.experts
         rises, falls = ({"embed": embed}, {"mlp": mlp}), ({"mlp": mlp}, {"embed": embed})
         self.router = Dense({"embed": embed}, {"experts": experts}, std=std, bias=False, rngs=rngs)
-        self.gate = ExpertDense(experts, *rises, std=std, bias=bias, rngs=rngs) if activation == "swiglu" else None
+        self.gate = ExpertDense(experts, *rises, std=std, bias=bias, rngs=rngs) if activation in GATED else None
         self.up = ExpertDense(experts, *rises, std=std, bias=bias, rngs=rngs)
         self.down = ExpertDense(experts, *falls, std=std_out, bias=bias, rngs=rngs)
 
@@ -135,11 +135,8 @@ class MoE(nnx.Module):
 
     def _mlp(self, linear: Callable[[ExpertDense, Array], Array], x: Array, mask_F: Array | None) -> Array:
         """The experts' networks, given how one linear layer of all of them is applied."""
-        hidden = linear(self.up, x)
-        if self.gate is not None:
-            hidden = jax.nn.silu(linear(self.gate, x)) * hidden
-        else:
-            hidden = jax.nn.gelu(hidden, approximate=self.activation == "gelu_tanh")
+        gate = None if self.gate is None else linear(self.gate, x)
+        hidden = activate(self.activation, linear(self.up, x), gate)
         return linear(self.down, hidden if mask_F is None else hidden * mask_F)
 
     def _ragged(self, x_BTE: Array, weight_BTk: Array, expert_BTk: Array, mask_F: Array | None) -> Array:

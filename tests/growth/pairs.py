@@ -28,6 +28,7 @@ from stagejax.growth import (
 )
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.models.convnet import ConvNet, ResNet
+from stagejax.models.t5 import T5
 from stagejax.models.transformer import Transformer
 from stagejax.models.vit import ViT
 
@@ -36,6 +37,9 @@ LARGE = replace(SMALL, embed=16, layers=3, heads=5, mlp=21)
 IMAGE = ViT(image=4, channels=2, patch=2, classes=3, embed=8, layers=2, heads=2, head_dim=4, mlp=12)
 CONV = ConvNet(image=8, channels_in=2, channels=(4, 6), classes=3)
 RESIDUAL = ResNet(image=4, channels_in=2, channels=(4, 6), blocks=(1, 2), classes=3)
+ENCODER_DECODER = T5(
+    vocab=13, embed=8, encoder_layers=2, decoder_layers=2, heads=2, head_dim=3, mlp=12, buckets=8, distance=12
+)
 TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
 
 #: Every operator joins this list and inherits the contract of test_growth_contract.py.
@@ -54,6 +58,11 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
     (FPI(draw=balanced), IMAGE, replace(IMAGE, embed=16, layers=3, heads=5, mlp=21)),
     (FPI(draw=uniform), CONV, replace(CONV, channels=(7, 6))),
     (FPI(), RESIDUAL, replace(RESIDUAL, channels=(6, 11))),
+    (
+        AKI(),
+        ENCODER_DECODER,
+        replace(ENCODER_DECODER, embed=16, encoder_layers=3, decoder_layers=4, heads=5, mlp=21),
+    ),
 ]
 NAMES = [f"{type(operator).__name__}-{i}" for i, (operator, _, _) in enumerate(OPERATORS)]
 

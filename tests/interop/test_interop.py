@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 pytest.importorskip("torch")
-from reference import loaded, logits_of, random_model, saved, state, transformers
+from reference import loaded, logits_of, random_model, saved, state, torch, transformers
 
 from stagejax.interop import ARCHITECTURES, load, save
 
@@ -54,6 +54,18 @@ def qwen2(**fields: Any) -> Any:
     return llama_like(transformers.Qwen2ForCausalLM, transformers.Qwen2Config, **fields)
 
 
+def t5(untied: bool = False, **fields: Any) -> Any:
+    sizes = {"vocab_size": 37, "d_model": 12, "d_kv": 5, "d_ff": 20, "num_layers": 2, "num_heads": 3}
+    near = {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 6}
+    model = random_model(transformers.T5ForConditionalGeneration, transformers.T5Config(**{**sizes, **near, **fields}))
+    for name, parameter in model.named_parameters():
+        if "relative_attention_bias" in name:
+            parameter.data.normal_()
+    if untied:  # which `transformers` sees from the tensors alone
+        model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.shared.weight))
+    return model
+
+
 MODELS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (bert, {}),
     (bert, {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "type_vocab_size": 3}),
@@ -69,25 +81,41 @@ MODELS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (mixtral, {"hidden_size": 24, "num_experts_per_tok": 3, "num_key_value_heads": 6}),
     (qwen2, {}),
     (qwen2, {"hidden_size": 24, "num_hidden_layers": 3, "num_key_value_heads": 3, "tie_word_embeddings": True}),
+    (t5, {}),
+    (t5, {"d_model": 16, "num_decoder_layers": 3, "num_heads": 2, "relative_attention_max_distance": 128}),
+    (t5, {"tie_word_embeddings": False}),
+    (t5, {"untied": True, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
 ]
 IDS = [f"{make.__name__}-{i}" for i, (make, _) in enumerate(MODELS)]
 
 
-def ours(config: Any, params: Any, *inputs: Any) -> np.ndarray:
+def ours(config: Any, params: Any, *inputs: Any, **options: Any) -> np.ndarray:
     graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
-    return np.asarray(jax.jit(lambda p, *x: nnx.merge(graphdef, p, rest)(*x))(params, *map(jnp.asarray, inputs)))
+    return np.asarray(
+        jax.jit(lambda p, *x: nnx.merge(graphdef, p, rest)(*x, **options))(params, *map(jnp.asarray, inputs))
+    )
+
+
+def inputs_of(model: Any) -> tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, Any]]:
+    """Inputs for a model: by their names in `transformers`, and as ours takes them."""
+    if not model.config.is_encoder_decoder:
+        return {"input_ids": TOKENS}, (TOKENS,), {}
+    mask = np.arange(9) < np.array([[9], [6]])
+    named = {"input_ids": TOKENS, "attention_mask": mask.astype(np.int64), "decoder_input_ids": TOKENS[:, 2:]}
+    return named, (TOKENS, TOKENS[:, 2:]), {"mask": jnp.asarray(mask)}
 
 
 @pytest.mark.parametrize(("make", "fields"), MODELS, ids=IDS)
 def test_logits_are_those_of_the_reference(make: Callable[..., Any], fields: dict[str, Any], tmp_path: Path) -> None:
     model = make(**fields)
-    wanted = logits_of(model, input_ids=TOKENS)
+    theirs, inputs, options = inputs_of(model)
+    wanted = logits_of(model, **theirs)
     assert 0.1 < np.abs(wanted).max() < 30
     config, params = load(saved(model, tmp_path / "theirs"))
-    np.testing.assert_allclose(ours(config, params, TOKENS), wanted, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(ours(config, params, *inputs, **options), wanted, rtol=0, atol=2e-5)
     architecture = ARCHITECTURES[model.config.model_type]
     save(tmp_path / "ours", config, params, architecture)
     again = loaded(type(model), tmp_path / "ours")
     for name, value in state(model).items():
         np.testing.assert_array_equal(state(again)[name], value, err_msg=name)
-    np.testing.assert_allclose(logits_of(again, input_ids=TOKENS), wanted, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(logits_of(again, **theirs), wanted, rtol=0, atol=1e-6)

@@ -121,6 +121,20 @@ def test_files_of_the_bare_model(tmp_path: Path) -> None:
     assert_same(load(tmp_path / "gpt2")[1], params_of(config))
 
 
+def test_a_head_that_is_no_copy_of_the_table_is_read(tmp_path: Path) -> None:
+    """Though config.json says that it is tied: newer files of T5 say so of every model."""
+    config = gpt(**SIZES)
+    save(tmp_path / "gpt2", config, params_of(config), GPT2)
+    table = load_file(tmp_path / "gpt2" / "model.safetensors")["transformer.wte.weight"]
+    edit(tmp_path / "gpt2", lambda tensors: tensors.update({"lm_head.weight": table}))
+    checkpoint = open_checkpoint(tmp_path / "gpt2")
+    assert (checkpoint.config, checkpoint.dropped) == (config, ("lm_head.weight",))
+    edit(tmp_path / "gpt2", lambda tensors: tensors.update({"lm_head.weight": table + 1}))
+    checkpoint = open_checkpoint(tmp_path / "gpt2")
+    assert not checkpoint.config.tied
+    np.testing.assert_array_equal(checkpoint.read("head/output/kernel"), table.T + 1)
+
+
 def test_fields_of_config_that_are_not_ours_are_kept(original: Path, tmp_path: Path) -> None:
     config, params = load(original)
     save(tmp_path / "again", config, params, like={"model_type": "bert", "pad_token_id": 7, "torch_dtype": "float16"})
