@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -268,6 +268,15 @@ class Stage:
                 raise ValueError(
                     f"{where}: evaluate.objective is None, and the stage has no single objective to stand in"
                 )
+
+    def member(self, name: str) -> Stage:
+        """What this stage says of one of its models; such a stage describes the model, and cannot be trained."""
+
+        def of(field: Any) -> Any:
+            return field.get(name) if isinstance(field, dict) else field
+
+        fields = ("model", "objective", "optimizer", "trainable")
+        return replace(self, **{field: of(getattr(self, field)) for field in fields})
 
 
 def check_name(name: str) -> None:

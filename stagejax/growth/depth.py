@@ -13,7 +13,7 @@ import numpy as np
 
 from stagejax.axes import family
 from stagejax.growth.maps import Map, select_map
-from stagejax.growth.operator import Operator, Sizes
+from stagejax.growth.operator import GrowthError, Operator, Sizes
 from stagejax.growth.term import LAYERS, Term
 
 DepthRule = Callable[[int, int], np.ndarray]
@@ -57,6 +57,22 @@ def adjacent(old: int, new: int) -> np.ndarray:
     """
     copies, rest = divmod(new, old)
     return np.repeat(np.arange(old), copies + (np.arange(old) < rest))
+
+
+def middle(old: int, new: int) -> np.ndarray:
+    """The middle block of new - old layers, once more behind itself. MIDAS (Saunshi et al. 2024, arXiv 2409.19044).
+
+    Raises:
+      GrowthError: more layers are added than there are.
+
+    >>> middle(6, 8)
+    array([0, 1, 2, 3, 2, 3, 4, 5])
+    """
+    block = new - old
+    if block > old:
+        raise GrowthError(f"middle repeats {block} of {old} layers: grow layers {old} -> {2 * old} or less at a time")
+    start = (old - block) // 2
+    return np.concatenate([np.arange(start + block), np.arange(start, old)])
 
 
 def layers_map(rule: DepthRule, old: Sizes, new: Sizes, shift: int = 0) -> dict[str, Map]:

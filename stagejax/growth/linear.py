@@ -334,7 +334,94 @@ class Inverse:
         return Dense(self.dense()).after(first)
 
 
-Linear = Gather | Dense | Inverse
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """New entry j is what `gather` makes it plus `mean[j]` times the mean of all old entries.
+
+    What a dense matrix of such rows does, in time and memory of a `Gather`: rows of a large vocabulary that begin as
+    the mean row, entries of the residual stream that keep the mean of LayerNorm.
+
+    >>> Blend(Gather.of([0, 1, 0], old=2, weight=[1, 1, 0]), np.array([0.0, 0.0, 1.0])).apply(jnp.array([5.0, 7.0]), 0)
+    Array([5., 7., 6.], dtype=float32)
+    """
+
+    gather: Gather
+    mean: np.ndarray  # (new,)
+
+    def __post_init__(self) -> None:
+        if self.gather.layers is not None or self.mean.shape != (self.gather.new,):
+            raise ValueError(f"a Blend of {self.gather.new} entries, one map for all layers: not {self.mean.shape}")
+
+    @property
+    def new(self) -> int:
+        """The number of new entries."""
+        return self.gather.new
+
+    @property
+    def old(self) -> int:
+        """The number of old entries."""
+        return self.gather.old
+
+    @property
+    def layers(self) -> None:
+        """One map for all layers."""
+        return None
+
+    @property
+    def identity(self) -> bool:
+        """Whether nothing changes."""
+        return self.gather.identity and not self.mean.any()
+
+    def apply(self, x: jax.Array, dim: int, layers_dim: int | None = None) -> jax.Array:
+        """`x` with dimension `dim` mapped."""
+        wide = x.astype(_wide(x.dtype))
+        share = jnp.asarray(spread(self.mean, x.ndim, dim, None), wide.dtype)
+        return (self.gather.apply(wide, dim) + share * wide.mean(dim, keepdims=True)).astype(x.dtype)
+
+    def dense(self) -> np.ndarray:
+        """The map as a matrix (new, old)."""
+        return self.gather.dense() + self.mean[:, None] / self.old
+
+    def dual(self) -> Blend | Dense:
+        """A (AᵀA)⁻¹, again a Blend where all old entries weigh the same and no row has both parts."""
+        weight, total = self.gather.weight, self.gather.sums(self.gather.weight**2)
+        if np.ptp(total) > 1e-12 * total.max() or np.any((weight != 0) & (self.mean != 0)):
+            return Dense(self.dense()).dual()
+        first, beta = total[0], np.sum(self.mean**2) / self.old**2
+        lost = beta * self.old / (first + beta * self.old)  # of the mean, by the formula of Sherman and Morrison
+        return Blend(self.gather.scaled(1 / first), (self.mean * (1 - lost) - weight * lost) / first)
+
+    def squared(self) -> Blend:
+        """Every entry of the matrix squared: how second moments move."""
+        own, all_entries = self.gather.weight, self.mean / self.old
+        return Blend(self.gather.weighing(own**2 + 2 * own * all_entries), all_entries**2 * self.old)
+
+    def pattern(self) -> Gather:
+        """The old entry that each new one is, or begins as a part of: how masks move."""
+        return self.gather.weighing(((self.gather.weight != 0) | (self.mean != 0)).astype(np.float64))
+
+    def scaled(self, factor: np.ndarray | float) -> Blend:
+        """Every new entry times its factor."""
+        return Blend(self.gather.scaled(factor), self.mean * factor)
+
+    def magnitude(self) -> np.ndarray:
+        """The length of every row; 1 for an empty one."""
+        return Dense(self.dense()).magnitude()
+
+    def inverse(self) -> Dense:
+        """The map back: the pseudo-inverse."""
+        return Dense(self.dense()).inverse()
+
+    def after(self, first: Linear) -> Dense:
+        """This map of the result of `first`, as one map.
+
+        Raises:
+          ValueError: `first` does not end where this one begins, or has a map for each layer.
+        """
+        return Dense(self.dense()).after(first)
+
+
+Linear = Gather | Dense | Inverse | Blend
 
 
 def spread(values: np.ndarray, ndim: int, dim: int, layers_dim: int | None) -> np.ndarray:

@@ -1,0 +1,66 @@
+"""Masked structural growth: a large model begins as the small one inside it, and lets the rest in while it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from stagejax.axes import family
+from stagejax.growth.direct_copy import DirectCopy
+from stagejax.growth.operator import changed, plain
+from stagejax.growth.term import LAYERS
+
+#: The axes whose new entries a mask can hold back. Vocabulary and positions need none: old tokens do not see new rows.
+MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", LAYERS)
+
+
+@dataclass(frozen=True)
+class MSG(DirectCopy):
+    """All new entries are drawn freshly, new layers on top; `GrowingMasks` in the stage behind keep the function.
+
+    Exact for any sizes and any kind of norm as long as the masks of new entries are 0, and with no copies anywhere,
+    so nothing has to be told apart. Yao et al. 2023 (arXiv 2305.02869), section 3.
+    """
+
+    axes: tuple[str, ...] = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", "vocab", "position", "classes")
+
+
+@dataclass(frozen=True)
+class GrowingMasks:
+    """The masks of a grown model at a step: 1 on old entries, c on new ones, c = (step - start) / steps from 0 to 1.
+
+    An `options` of `stagejax.scheduled.scheduled_step`:
+
+        step=partial(scheduled_step, options=GrowingMasks(small_config, large_config, steps=1000))
+
+    A model that has a mask multiplies hidden vectors by it, weighs the statistics of norms by it, and takes the mask
+    of a layer as its gate. At c = 1 it is the model without masks.
+
+    >>> from stagejax.models import gpt
+    >>> GrowingMasks(gpt(mlp=2), gpt(mlp=4), steps=10)(5)["masks"]["mlp"]
+    Array([1. , 1. , 0.5, 0.5], dtype=float32)
+    """
+
+    old: Any  # model configurations, before and after
+    new: Any
+    steps: int  # from 0 to 1
+    start: int = 0  # the state's step at which they begin
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps}: new entries are let in over at least 1 step")
+
+    def __call__(self, step: int | jax.Array) -> dict[str, dict[str, jax.Array]]:
+        share = jnp.clip((step - self.start) / self.steps, 0.0, 1.0)
+        return {"masks": masks_at(plain(self.old.sizes()), plain(self.new.sizes()), share)}
+
+
+def masks_at(old: Mapping[str, int], new: Mapping[str, int], share: float | jax.Array) -> dict[str, jax.Array]:
+    """For every axis that grows and can be masked, 1 on its old entries and `share` on its new ones."""
+    axes = [axis for axis in changed(old, new, MASKED) if family(axis) in MASKED]
+    share = jnp.asarray(share, jnp.float32)
+    return {axis: jnp.where(jnp.arange(new[axis]) < old[axis], jnp.ones_like(share), share) for axis in axes}
