@@ -13,16 +13,19 @@ from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
 from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.t5 import T5_MODEL
 from stagejax.interop.tensors import InteropError
+from stagejax.interop.vit import DEIT, VIT
 
 __all__ = [
     "ARCHITECTURES",
     "BERT",
+    "DEIT",
     "GPT2",
     "LLAMA",
     "MISTRAL",
     "MIXTRAL",
     "QWEN2",
     "T5_MODEL",
+    "VIT",
     "Checkpoint",
     "InteropError",
     "load",

@@ -25,9 +25,10 @@ from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.names import Leaves, Name
 from stagejax.interop.t5 import T5_MODEL
 from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer
+from stagejax.interop.vit import DEIT, VIT
 
 ARCHITECTURES: Mapping[str, Architecture] = {
-    a.model_type: a for a in (BERT, GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN2, T5_MODEL)
+    a.model_type: a for a in (BERT, DEIT, GPT2, LLAMA, MISTRAL, MIXTRAL, QWEN2, T5_MODEL, VIT)
 }
 
 #: Files beside the weights that stay true when a model grows.
@@ -211,9 +212,9 @@ def write(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(f"{folder} exists and is not empty: give another folder")
     leaves = describe(config)
-    page = {**(like or {}), **architecture.fields(config)}
+    kind = {"model_type": architecture.model_type, "architectures": [architecture.name], "dtype": dtype.name}
+    page = {**(like or {}), **kind, **architecture.fields(config)}
     shapes = {name: (shape, dtype) for name, shape in expected_shapes(architecture, config).items()}
-    page |= {"model_type": architecture.model_type, "architectures": [architecture.name], "dtype": dtype.name}
     page.pop("torch_dtype", None)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -21,6 +21,7 @@ from stagejax.models.norm import Norm, NormKind
 from stagejax.models.stack import Remat, run_stack, stack
 
 Pool = Literal["mean", "class"]
+Distilled = Literal["token", "head"]
 Masks = Mapping[str, Array]
 
 
@@ -31,7 +32,8 @@ class ViT:
     Raises:
       ValueError: a size that does not fit another, or an unknown choice; the error names the field and the fix.
 
-    Reference: Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929.
+    References: Dosovitskiy et al. 2020, https://arxiv.org/abs/2010.11929; Touvron et al. 2020 (distillation token),
+    https://arxiv.org/abs/2012.12877.
 
     >>> ViT(image=28, patch=7).sizes()["position"]
     16
@@ -53,6 +55,7 @@ class ViT:
     value_dim: int | None = None  # size of its values; None: as its keys
     mlp: int = 192  # width of the feed-forward network
     pool: Pool = "mean"  # the head reads the mean of all tokens, or a class token of its own
+    distilled: Distilled | None = None  # a second token behind the class token; "head": and a head that reads it
     norm: NormKind = "layer"
     norm_eps: float = 1e-6  # added to the variance
     activation: Activation = "gelu"
@@ -69,6 +72,7 @@ class ViT:
             if getattr(self, field) < 1:
                 raise ValueError(f"{field}={getattr(self, field)}: give a size of at least 1")
         choices = {"pool": Pool, "norm": NormKind, "activation": Activation, "attention": Implementation}
+        choices |= {} if self.distilled is None else {"distilled": Distilled}
         for field, choice in choices.items():
             if getattr(self, field) not in get_args(choice):
                 raise ValueError(f"{field}={getattr(self, field)!r} is unknown: choose one of {get_args(choice)}")
@@ -87,6 +91,8 @@ class ViT:
             raise ValueError(
                 f"kv_heads={self.kv_heads} does not divide heads={self.heads}: each serves heads / kv_heads query heads"
             )
+        if self.distilled is not None and self.pool != "class":
+            raise ValueError(f"distilled={self.distilled!r} is a token behind a class token: set pool='class'")
         for field in ("dropout", "drop_path"):
             if not 0.0 <= getattr(self, field) < 1.0:
                 raise ValueError(f"{field}={getattr(self, field)} is no probability below 1")
@@ -98,7 +104,7 @@ class ViT:
             "patch_row": self.patch,
             "patch_column": self.patch,
             "pixel": self.channels,
-            "position": (self.image // self.patch) ** 2,
+            "position": (self.image // self.patch) ** 2 + (self.pool == "class") + (self.distilled is not None),
             "embed": self.embed,
             "kv_heads": kv_heads,
             "q_per_kv": self.heads // kv_heads,
@@ -137,8 +143,12 @@ class VisionTransformer(nnx.Module):
         pixels = {name: sizes[name] for name in ("patch_row", "patch_column", "pixel")}
         self.patches = Dense(pixels, {"embed": E}, std=std, bias=c.use_bias, rngs=rngs)
         self.positions = Table("position", sizes["position"], E, std=std, rngs=rngs)
-        token = std * jax.random.normal(rngs.params(), (E,)) if c.pool == "class" else None
-        self.class_token = None if token is None else axes.param(token, writes=("embed",))
+
+        def token() -> nnx.Param:
+            return axes.param(std * jax.random.normal(rngs.params(), (E,)), writes=("embed",))
+
+        self.class_token = token() if c.pool == "class" else None
+        self.distilled_token = None if c.distilled is None else token()
 
         def block(rngs: nnx.Rngs) -> Block:
             return Block(
@@ -159,6 +169,10 @@ class VisionTransformer(nnx.Module):
         self.blocks = stack(block, c.layers, rngs)
         self.norm = Norm(c.norm, "embed", E, eps=c.norm_eps, bias=c.use_bias)
         self.head = Dense({"embed": E}, {"classes": c.classes}, std=std, bias=True, rngs=rngs)
+        second = c.distilled == "head"
+        self.distilled_head = (
+            Dense({"embed": E}, {"classes": c.classes}, std=std, bias=True, rngs=rngs) if second else None
+        )
 
     def __call__(self, images_BYXP: Float[Array, "B Y X P"], **options: Any) -> Float[Array, "B C"]:
         """Logits; the options are those of `features`."""
@@ -173,7 +187,7 @@ class VisionTransformer(nnx.Module):
         layers: Sequence[int] | None = None,
         depth: int | None = None,
         stop_below: int = 0,
-    ) -> Float[Array, "B E"]:
+    ) -> Float[Array, "B *heads E"]:
         """What the head reads: the pooled tokens behind the last block and the final norm.
 
         Args:
@@ -198,7 +212,7 @@ class VisionTransformer(nnx.Module):
         return self.pool(x_BTE, masks)
 
     def tokens(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T E"]:
-        """The stream before the first block: patches and their positions, behind the class token if there is one.
+        """The stream before the first block: patches, behind the class token if there is one, and their positions.
 
         Raises:
           ValueError: images of another size than the model's.
@@ -210,11 +224,11 @@ class VisionTransformer(nnx.Module):
                 f"images of shape {images_BYXP.shape[1:]}, but the model has image={c.image} and channels={c.channels}"
             )
         cut = images_BYXP.reshape(B, side, p, side, p, c.channels).swapaxes(2, 3)
-        x_BTE = self.patches(cut.reshape(B, side * side, p, p, c.channels)) + self.positions.table[...]
-        if self.class_token is None:
-            return x_BTE
-        token = jnp.broadcast_to(self.class_token[...], (B, 1, c.embed))
-        return jnp.concatenate([token, x_BTE], axis=1)
+        x_BTE = self.patches(cut.reshape(B, side * side, p, p, c.channels))
+        first = [token[...] for token in (self.class_token, self.distilled_token) if token is not None]
+        if first:
+            x_BTE = jnp.concatenate([jnp.broadcast_to(jnp.stack(first), (B, len(first), c.embed)), x_BTE], axis=1)
+        return x_BTE + self.positions.table[...]
 
     def encode(
         self,
@@ -246,14 +260,18 @@ class VisionTransformer(nnx.Module):
         stop, c = total if stop is None else stop, self.config
         return run_stack(blocks, call, x_BTE, start=start, stop=stop, scan=c.scan, remat=c.remat)
 
-    def pool(self, x_BTE: Float[Array, "B T E"], masks: Masks | None = None) -> Float[Array, "B E"]:
-        """The final norm, and the class token or the mean of all tokens."""
+    def pool(self, x_BTE: Float[Array, "B T E"], masks: Masks | None = None) -> Float[Array, "B *heads E"]:
+        """The final norm, and the class token or the mean of all tokens; with a second head, class and second token."""
         x_BTE = self.norm(x_BTE, **({} if masks is None else {"mask": masks.get("embed")}))
+        if self.distilled_head is not None:
+            return x_BTE[:, :2]
         return x_BTE[:, 0] if self.class_token is not None else x_BTE.mean(1)
 
-    def logits(self, x_BE: Float[Array, "B E"]) -> Float[Array, "B C"]:
-        """The head on what `features` returns."""
-        return self.head(x_BE)
+    def logits(self, x_BE: Float[Array, "B *heads E"]) -> Float[Array, "B C"]:
+        """The head on what `features` returns; of two heads the mean."""
+        if self.distilled_head is None:
+            return self.head(x_BE)
+        return (self.head(x_BE[:, 0]) + self.distilled_head(x_BE[:, 1])) / 2
 
 
 def _shared(blocks: nnx.Module, layers: Sequence[int]) -> nnx.Module:

@@ -66,6 +66,24 @@ def t5(untied: bool = False, **fields: Any) -> Any:
     return model
 
 
+def vit_like(kind: Any, config: Any, **fields: Any) -> Any:
+    sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
+    rest = {"image_size": 8, "patch_size": 4, "num_channels": 2, "num_labels": 5}
+    return random_model(kind, config(**{**sizes, **rest, **fields}))
+
+
+def vit(**fields: Any) -> Any:
+    return vit_like(transformers.ViTForImageClassification, transformers.ViTConfig, **fields)
+
+
+def deit(**fields: Any) -> Any:
+    return vit_like(transformers.DeiTForImageClassification, transformers.DeiTConfig, **fields)
+
+
+def distilled(**fields: Any) -> Any:
+    return vit_like(transformers.DeiTForImageClassificationWithTeacher, transformers.DeiTConfig, **fields)
+
+
 MODELS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (bert, {}),
     (bert, {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "type_vocab_size": 3}),
@@ -85,6 +103,13 @@ MODELS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (t5, {"d_model": 16, "num_decoder_layers": 3, "num_heads": 2, "relative_attention_max_distance": 128}),
     (t5, {"tie_word_embeddings": False}),
     (t5, {"untied": True, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    (vit, {}),
+    (
+        vit,
+        {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 2, "layer_norm_eps": 0.1},
+    ),
+    (deit, {"hidden_act": "relu"}),
+    (distilled, {}),
 ]
 IDS = [f"{make.__name__}-{i}" for i, (make, _) in enumerate(MODELS)]
 
@@ -98,6 +123,9 @@ def ours(config: Any, params: Any, *inputs: Any, **options: Any) -> np.ndarray:
 
 def inputs_of(model: Any) -> tuple[dict[str, np.ndarray], tuple[Any, ...], dict[str, Any]]:
     """Inputs for a model: by their names in `transformers`, and as ours takes them."""
+    if hasattr(model.config, "image_size"):
+        images = np.random.RandomState(0).rand(3, 2, 8, 8).astype(np.float32)
+        return {"pixel_values": images}, (images.transpose(0, 2, 3, 1),), {}
     if not model.config.is_encoder_decoder:
         return {"input_ids": TOKENS}, (TOKENS,), {}
     mask = np.arange(9) < np.array([[9], [6]])

@@ -22,9 +22,9 @@ def spread(config, seed=0):
     return graphdef, params
 
 
-@pytest.mark.parametrize("pool", ["mean", "class"])
-def test_every_axis_has_a_size(pool) -> None:
-    config = replace(CONFIG, pool=pool, kv_heads=1)
+@pytest.mark.parametrize("tokens", [{}, {"pool": "class"}, {"pool": "class", "distilled": "head"}], ids=str)
+def test_every_axis_has_a_size(tokens) -> None:
+    config = replace(CONFIG, **tokens, kv_heads=1)
     model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
     sizes = {}
     for axes, leaf in zip(
@@ -112,12 +112,34 @@ def test_the_class_token_is_what_the_head_reads() -> None:
         model = nnx.merge(graphdef, params)
         x = model.tokens(IMAGES)
         y = model.encode(x)
-        return x, model.class_token[...], model.pool(y), model.pool(y.at[:, 1:].add(1.0))
+        first = model.class_token[...] + model.positions.table[0]
+        return x, first, model.pool(y), model.pool(y.at[:, 1:].add(1.0))
 
     x, token, pooled, others_moved = run(params)
     assert x.shape == (4, 5, 8)
     np.testing.assert_array_equal(x[0, 0], token)
     np.testing.assert_array_equal(pooled, others_moved)
+
+
+def test_the_second_token_has_a_head_of_its_own() -> None:
+    config = replace(CONFIG, pool="class", distilled="head")
+    graphdef, params = spread(config)
+
+    @jax.jit
+    def run(params):
+        model = nnx.merge(graphdef, params)
+        x = model.features(IMAGES)
+        return model.tokens(IMAGES), x, model.head(x[:, 0]), model.distilled_head(x[:, 1]), model(IMAGES)
+
+    tokens, features, by_class, by_second, logits = run(params)
+    assert (tokens.shape, features.shape) == ((4, 6, 8), (4, 2, 8))
+    expected = params["distilled_token"] + params["positions"]["table"][1]
+    np.testing.assert_allclose(tokens[:, 1], np.tile(expected, (4, 1)), rtol=1e-6)
+    np.testing.assert_allclose(logits, (by_class + by_second) / 2, rtol=1e-6)
+    one = spread(replace(config, distilled="token"))[1]
+    assert "distilled_head" not in one
+    with pytest.raises(ValueError, match="set pool='class'"):
+        replace(CONFIG, distilled="token")
 
 
 def test_refusals() -> None:
