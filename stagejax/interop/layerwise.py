@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from stagejax.interop.checkpoint import Checkpoint
 from stagejax.interop.tensors import InteropError
 from stagejax.models.block import Block
 from stagejax.models.stack import run_stack
+from stagejax.models.t5 import T5
 from stagejax.models.transformer import Transformer
+from stagejax.models.vit import ViT
 
 LONGEST, ROWS = 64, 2  # of a probe
 
@@ -42,14 +43,21 @@ def probe_of(checkpoint: Checkpoint, seed: int = 0, text: Path | None = None) ->
     """Random inputs, or the beginning of a text in the checkpoint's own tokens.
 
     Raises:
-      InteropError: a text, but no tokenizer.json in the folder, or too little of it.
+      InteropError: a text, but no tokenizer.json in the folder, or too little of it; or the model reads images.
     """
-    c = checkpoint.config
-    rng = np.random.RandomState(seed)
+    c, rng = checkpoint.config, np.random.RandomState(seed)
+    if isinstance(c, ViT):
+        if text is not None:
+            raise InteropError(f"{text} cannot be shown to a {checkpoint.architecture.name}: leave out --probe")
+        images = rng.standard_normal((ROWS, c.image, c.image, c.channels)).astype(np.float32)
+        return Probe((images,), None, f"random images, seed {seed}")
+    length = min(getattr(c, "length", LONGEST), LONGEST)
     if text is not None:
-        tokens, what = _tokens(checkpoint.folder, text, min(c.length, LONGEST)), f"the beginning of {text.name}"
+        tokens, what = _tokens(checkpoint.folder, text, length), f"the beginning of {text.name}"
     else:
-        tokens, what = rng.randint(0, c.vocab, (ROWS, min(c.length, LONGEST))), f"random tokens, seed {seed}"
+        tokens, what = rng.randint(0, c.vocab, (ROWS, length)), f"random tokens, seed {seed}"
+    if isinstance(c, T5):
+        return Probe((tokens, tokens[:, :-1]), tokens[:, 1:], f"{what}; loss of the next token, all of them encoded")
     if not c.causal:
         return Probe((tokens,), tokens, f"{what}; loss of naming each token, none of them masked")
     return Probe((tokens[:, :-1],), tokens[:, 1:], f"{what}; loss of the next token")
@@ -69,14 +77,15 @@ def _tokens(folder: Path, text: Path, length: int) -> np.ndarray:
 
 def outputs(checkpoint: Checkpoint, probe: Probe) -> np.ndarray:
     """The model's logits for a probe."""
-    return np.asarray(language_model(checkpoint, *(jnp.asarray(x, jnp.int32) for x in probe.inputs)))
+    kinds = {Transformer: language_model, T5: encoder_decoder, ViT: vision_transformer}
+    compute = kinds[type(checkpoint.config)]
+    return np.asarray(compute(checkpoint, *(jnp.asarray(x) for x in probe.inputs)))
 
 
 def language_model(checkpoint: Checkpoint, tokens_BT: jax.Array) -> jax.Array:
     """Logits of a `Transformer`."""
     c: Transformer = checkpoint.config
-    read = partial(_module, checkpoint)
-    model = read(lambda where: where.split("/")[0] in ("tokens", "positions", "types", "embed_norm"))
+    model = _with(checkpoint, "tokens", "positions", "types", "embed_norm")
     positions = jnp.arange(tokens_BT.shape[1])[None]
     x_BTE = model.embed(tokens_BT, positions, None)
     angles = model.angles(positions, x_BTE)
@@ -85,9 +94,32 @@ def language_model(checkpoint: Checkpoint, tokens_BT: jax.Array) -> jax.Array:
         return block(x_BTE, causal=c.causal, angles_BTh=angles)
 
     x_BTE = run_layers(checkpoint, "blocks", call, x_BTE, c.layers)
-    above = ("norm", "head", *(["tokens"] if c.tied else []))
-    model = read(lambda where: where.split("/")[0] in above)
+    model = _with(checkpoint, "norm", "head", *(["tokens"] if c.tied else []))
     return model.logits(x_BTE if model.norm is None else model.norm(x_BTE))
+
+
+def encoder_decoder(checkpoint: Checkpoint, tokens_BS: jax.Array, targets_BT: jax.Array) -> jax.Array:
+    """Logits of a `T5`."""
+    c: T5 = checkpoint.config
+
+    def run(side: str, tokens: jax.Array, layers: int, **context: jax.Array) -> jax.Array:
+        model = _with(checkpoint, "tokens", f"{side}_positions", f"{side}_norm")
+        bias = getattr(model, f"{side}_positions")(tokens.shape[1])
+        call = lambda block, layer, x: block(x, bias, **context)  # noqa: E731
+        return getattr(model, f"{side}_norm")(run_layers(checkpoint, side, call, model.tokens(tokens), layers))
+
+    memory_BSE = run("encoder", tokens_BS, c.encoder_layers)
+    x_BTE = run("decoder", targets_BT, c.decoder_layers, memory_BSE=memory_BSE)
+    return _with(checkpoint, "tokens" if c.tied else "output").logits(x_BTE)
+
+
+def vision_transformer(checkpoint: Checkpoint, images_BYXP: jax.Array) -> jax.Array:
+    """Logits of a `ViT`."""
+    c: ViT = checkpoint.config
+    x_BTE = _with(checkpoint, "patches", "positions", "class_token", "distilled_token").tokens(images_BYXP)
+    x_BTE = run_layers(checkpoint, "blocks", lambda block, layer, x: block(x), x_BTE, c.layers)
+    model = _with(checkpoint, "norm", "head", "distilled_head")
+    return model.logits(model.pool(x_BTE))
 
 
 def run_layers(checkpoint: Checkpoint, blocks: str, call: Callable[..., Any], carry: Any, layers: int) -> Any:
@@ -101,15 +133,18 @@ def run_layers(checkpoint: Checkpoint, blocks: str, call: Callable[..., Any], ca
     return carry
 
 
-def _module(checkpoint: Checkpoint, wanted: Callable[[str], bool]) -> Any:
-    """The model with only those of its parameters that are wanted; the others are abstract."""
+def _with(checkpoint: Checkpoint, *modules: str) -> Any:
+    """The model with the parameters of these of its modules; the others are abstract."""
     model = _one_layer(checkpoint)
-    nnx.update(model, _tree({w: _float32(checkpoint.read(w)) for w in checkpoint.leaves if wanted(w)}))
+    wanted = [where for where in checkpoint.leaves if where.split("/")[0] in modules]
+    nnx.update(model, _tree({where: _float32(checkpoint.read(where)) for where in wanted}))
     return model
 
 
 def _one_layer(checkpoint: Checkpoint) -> Any:
-    config = replace(checkpoint.config, layers=1)
+    c = checkpoint.config
+    depths = [name for name in ("layers", "encoder_layers", "decoder_layers") if hasattr(c, name)]
+    config = replace(c, **dict.fromkeys(depths, 1))
     return nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
 
 
