@@ -177,7 +177,7 @@ class Plan:
     def make(self, name: str, function: Callable[..., Any], *inputs: Any, flops: float = 0) -> Result:
         """An artifact is not computed in a plan: its value is None."""
         self._new_name(name)
-        self.stages.append(Planned(name, "make", flops=flops))
+        self.stages.append(Planned(name, "make", flops=float(flops)))
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
         return self._done(Result(name, "make", fingerprint(name), generation, cost=Cost(flops=flops)))
 

@@ -38,3 +38,20 @@ def classification(
     """
     logits_BC = model(batch[inputs], key=key, **options)
     return weighted(logits_BC, batch[targets], batch.get("weights"))
+
+
+def classification_by_members(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, **options: Any
+) -> tuple[Float[Array, ""], Metrics]:
+    """The sum over members of an ensemble of their mean cross entropies, so that each learns as if alone.
+
+    As `classification`, of logits (B, members, classes) and labels (B, members); the metrics are means over members.
+
+    >>> import jax.numpy as jnp
+    >>> batch = {"image": jnp.zeros((2, 3, 4)), "label": jnp.zeros((2, 3), int)}
+    >>> loss, metrics = classification_by_members(lambda image, key: jnp.zeros((2, 3, 5)), batch, None)
+    >>> bool(abs(loss - 3 * jnp.log(5)) < 1e-5)
+    True
+    """
+    loss, metrics = classification(model, batch, key, **options)
+    return loss * metrics["loss"][1] / len(batch[options.get("targets", "label")]), metrics

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.loss import Metrics, cross_entropy
+from stagejax.objectives.loss import Metrics, cross_entropy, weighted
 
 
 def soft_targets(
@@ -148,3 +148,43 @@ def distillation(
     right = jnp.sum((logits_BC.argmax(-1) == batch[targets]).astype(jnp.float32))
     metrics = {"loss": (loss_B.sum(), count), "accuracy": (right, count), "cross_entropy": (hard_B.sum(), count)}
     return loss_B.mean(), metrics
+
+
+def distillation_by_heads(
+    model: Callable[..., Array],
+    batch: Mapping[str, Any],
+    key: Array | None,
+    *,
+    heads: int,
+    temperature: float = 1.0,
+    inputs: str = "image",
+    targets: str = "label",
+) -> tuple[Float[Array, ""], Metrics]:
+    """Σ_i KL(softmax(z_i / T) || softmax(h_i / T)): a head h_i for each of n teachers, on one student's features.
+
+    To predict what every teacher says, the student must hold all their features.
+
+    Args:
+      model: `model(inputs, key=key)` gives the logits of all heads, (B, n classes).
+      batch: inputs, integer labels (B,), and "logits" (B, n, classes) of the teachers. Where a batch holds no teacher
+        (a held-out one) the loss is that of the labels under the heads' mean logits, as is the accuracy.
+      key: draws dropout; None in evaluation.
+      heads: n.
+      temperature: T.
+
+    Reference: Zhang and Bottou 2022, https://arxiv.org/abs/2212.07346, section 5.
+
+    >>> z = jnp.arange(12.0).reshape(2, 3, 2)
+    >>> batch = {"image": jnp.zeros((2, 4)), "label": jnp.array([1, 1]), "logits": z}
+    >>> loss, metrics = distillation_by_heads(lambda image, key: z.reshape(2, 6), batch, None, heads=3)
+    >>> bool(abs(loss) < 1e-6), float(metrics["accuracy"][0])
+    (True, 2.0)
+    """
+    logits_BNC = model(batch[inputs], key=key)
+    logits_BNC = logits_BNC.reshape(len(logits_BNC), heads, -1)
+    loss, metrics = weighted(logits_BNC.mean(1), batch[targets])
+    if "logits" in batch:
+        taught_BNC = soft_targets((batch["logits"],), temperature)
+        loss = kl_divergence(logits_BNC / temperature, taught_BNC).sum(-1).mean()
+        metrics["loss"] = (loss * len(logits_BNC), jnp.float32(len(logits_BNC)))
+    return loss, metrics

@@ -7,7 +7,7 @@ from stagejax.report.dots import draw_dots
 from stagejax.report.figures import Figure
 from stagejax.report.machine import environment
 from stagejax.report.report import Report
-from stagejax.report.tables import Table
+from stagejax.report.tables import Table, table_of_means
 
 __all__ = [
     "Arm",
@@ -22,5 +22,6 @@ __all__ = [
     "flops_to_reach",
     "last_result",
     "saving",
+    "table_of_means",
     "write_atlas",
 ]

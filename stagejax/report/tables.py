@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,29 @@ class Table:
     def to_json(self) -> dict[str, Any]:
         """Title, columns and raw rows."""
         return {"title": self.title, "columns": list(self.columns), "rows": plain(self.rows), "note": self.note}
+
+
+def table_of_means(
+    title: str,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    measure: Callable[[str, str], Sequence[float]],
+    *,
+    scale: float = 100.0,
+    note: str = "In %: mean ± standard deviation over repeats.",
+) -> Table:
+    """A table whose cells are means ± standard deviations of what `measure(row, column)` gives; times `scale`.
+
+    >>> table_of_means("Accuracy", ["a"], ["x"], lambda row, column: [0.5, 0.6]).rows
+    (('a', '55.0 ± 7.1'),)
+    """
+
+    def shown(values: Sequence[float]) -> str:
+        several = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+        return f"{scale * statistics.fmean(values):.1f}{several}" if len(values) else "–"  # noqa: RUF001
+
+    cells = tuple((row, *(shown(measure(row, column)) for column in columns)) for row in rows)
+    return Table(title, ("arm", *columns), cells, note=note)
 
 
 def cell(value: Any, form: str = "") -> str:

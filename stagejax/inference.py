@@ -1,0 +1,81 @@
+"""Trained networks at work: a function of a model over many rows, in batches of one size."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from stagejax.ledger import count_flops
+from stagejax.result import Result
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """A trained network with its values in memory."""
+
+    config: Any
+    params: Any
+    rest: Any
+
+    @classmethod
+    def of(cls, result: Result) -> Frozen:
+        """What a stage or a growth left, read from disk once."""
+        state = result.state()
+        return cls(result.model, state.params, state.rest)
+
+
+def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: np.ndarray, batch: int = 512) -> np.ndarray:
+    """`function(model, rows)`, batch by batch: one program for all networks of one configuration.
+
+    Args:
+      function: (model, rows (batch, ...)) -> (batch, ...).
+      rows: inputs, one an example; the last batch is filled up with zeros.
+
+    >>> # features = apply(features_of, Frozen.of(run.train(stage)), images)
+    """
+    run, found = _program(function, net.config), []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        full = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+        found.append(np.asarray(run(net.params, net.rest, full))[: len(part)])
+    return np.concatenate(found)
+
+
+def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: jax.ShapeDtypeStruct) -> int:
+    """The matmul FLOPs of `apply` for one row.
+
+    >>> from stagejax.models import ViT
+    >>> flops_of_one(lambda model, images: model(images), ViT(), jax.ShapeDtypeStruct((28, 28, 1), "float32")) > 10**6
+    True
+    """
+    _, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    one = jax.ShapeDtypeStruct((1, *row.shape), row.dtype)
+    return count_flops(_program(function, config), nnx.to_pure_dict(params), nnx.to_pure_dict(rest), one)
+
+
+def features_of(model: Any, images: jax.Array) -> jax.Array:
+    """The features of a classifier, or of each member of an ensemble: (images, members, features)."""
+    x = model.features(images)
+    return x if x.ndim == 3 else x[:, None]
+
+
+def logits_of_members(model: Any, images: jax.Array) -> jax.Array:
+    """The logits of each member of an ensemble for the same images: (images, members, classes)."""
+    return model(images[:, None].repeat(model.config.size, axis=1))
+
+
+def concatenated(nets: Sequence[Frozen], images: np.ndarray) -> np.ndarray:
+    """The features of frozen classifiers and of all members of ensembles, side by side: (images, members, features)."""
+    return np.concatenate([apply(features_of, net, images) for net in nets], axis=1)
+
+
+@functools.cache
+def _program(function: Callable[[Any, Any], Any], config: Any) -> Callable[..., Any]:
+    graphdef, _, _ = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    return jax.jit(lambda params, rest, rows: function(nnx.merge(graphdef, params, rest), rows))

@@ -1,0 +1,147 @@
+"""Rich representations: what the episodes share and what not, how features are joined, and what the arms may cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.transfer.rich_representations import (
+    CAT2,
+    CAT5,
+    DISTILLED,
+    EXPERIMENT,
+    INIT,
+    LONG,
+    ONE,
+    SNAPSHOTS,
+    WIDE2,
+    pipeline,
+    preset,
+    representations,
+    stage_of,
+)
+from stagejax import Plan, running
+from stagejax.inference import Frozen
+from stagejax.mesh import make_mesh
+from stagejax.models.ensemble import Ensemble
+from stagejax.program import build, step_keys
+
+SMOKE = preset("smoke")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
+    """Results by name, and the report, of one smoke run."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with running(folder, "rich_representations", mesh="data=1") as run:
+        report = EXPERIMENT.pipeline(run, SMOKE)
+        report.write(folder, stages=run.results)
+        return {result.name: result for result in run.results}, report, folder
+
+
+def test_members_share_the_data_but_neither_its_order_nor_their_values(finished: Any) -> None:
+    results, _, _ = finished
+    kernel = results["0/episodes"].state().params["members"]["head"]["kernel"]
+    assert len(np.unique(np.asarray(kernel).reshape(SMOKE.members, -1), axis=0)) == SMOKE.members
+    data = results["0/episodes"].stage.data
+    size = data.size()
+    taken = data.take(np.arange(size))["image"].reshape(size, SMOKE.members, -1)
+    assert not np.array_equal(taken[:, 0], taken[:, 1])
+    assert sorted(map(bytes, taken[:, 0])) == sorted(map(bytes, taken[:, 1]))
+
+
+def test_every_net_learns(finished: Any) -> None:
+    results, _, _ = finished
+    for result in results.values():
+        if result.kind == "train" and "snapshots" not in result.name:
+            loss = result.history.train["loss"]
+            assert np.mean(loss[-3:]) < np.mean(loss[:3]), result.name
+
+
+def test_cat_holds_the_features_of_its_members_side_by_side(finished: Any) -> None:
+    results, _, _ = finished
+    images = np.random.default_rng(0).uniform(size=(4, 8, 8, 1)).astype(np.float32)
+    labels = (CAT5, SNAPSHOTS, SNAPSHOTS, LONG)
+    nets = tuple(results[f"0/{name}"] for name in ("episodes", "snapshots/0", "snapshots/2", "long"))
+    found, d = representations(labels, [Frozen.of(net) for net in nets], images), SMOKE.net.channels[-1]
+    assert {name: x.shape[1] // d for name, x in found.items()} == {CAT5: 3, SNAPSHOTS: 2, LONG: 1, ONE: 1, CAT2: 2}
+    np.testing.assert_array_equal(found[CAT5][:, : 2 * d], found[CAT2])
+    single = nets[3].module().features(images)
+    np.testing.assert_allclose(found[LONG], single, rtol=1e-4, atol=1e-5)
+    joint = nets[0].module().features(images).reshape(4, -1)
+    np.testing.assert_allclose(found[CAT5], joint, rtol=1e-4, atol=1e-5)
+
+
+def test_snapshots_are_states_of_one_run(finished: Any) -> None:
+    results, _, _ = finished
+    parts = [results[f"0/snapshots/{i}"] for i in range(SMOKE.members)]
+    assert parts[-1].position["step"] == SMOKE.members * SMOKE.steps
+    assert int(parts[-1].state().step) == SMOKE.members * SMOKE.steps
+
+
+def test_controls_have_the_budget_that_they_stand_for(finished: Any) -> None:
+    results, _, _ = finished
+    assert results["0/long"].cost.flops == results["0/episodes"].cost.flops  # so many epochs of one net
+    single = results["0/long"].parameters
+    members = results["0/episodes"].state().params["members"]
+    assert sum(leaf.size for leaf in jax.tree.leaves(members)) == SMOKE.members * single
+    assert 2 < results["0/wide-2"].parameters / single < 4.2
+
+
+def test_the_distilled_net_has_a_head_for_each_teacher_and_the_size_of_one(finished: Any) -> None:
+    results, _, _ = finished
+    student = results["0/distilled"]
+    assert student.model == replace(SMOKE.net, classes=SMOKE.members * SMOKE.net.classes)
+    said = results["0/distilled/teachers"].value["logits"]
+    teachers, data = results["0/episodes"].module(), student.stage.data
+    batch = data.take(np.arange(5))
+    own = np.asarray(teachers(np.repeat(batch["image"][:, None], SMOKE.members, axis=1)))
+    np.testing.assert_allclose(batch["logits"], own, rtol=1e-3, atol=1e-4)
+    assert said.shape == (data.size(), SMOKE.members, SMOKE.net.classes)
+    assert results["0/distilled/teachers"].cost.flops > 0
+
+
+def test_fine_tuning_begins_with_fresh_heads_and_old_features(finished: Any) -> None:
+    results, _, _ = finished
+    rows = {row[0]: row[1:] for row in results["0/digits-5-9/apart"].handover}
+    assert any("reset" in str(row) for row in rows.values())
+    alone, joint = (results[f"0/digits-5-9/{name}"].state().params for name in ("apart", "together"))
+    assert np.abs(np.asarray(joint["kernel"])).max() > 0  # the common head learns only in the joint one
+    assert np.abs(np.asarray(alone["kernel"])).max() == 0
+
+
+def test_a_member_of_an_ensemble_learns_as_if_alone() -> None:
+    """The gradient of the sum of losses is that of each member by itself."""
+    stage = stage_of(SMOKE, "x", Ensemble(SMOKE.net, 2, 8), SMOKE.source, 0)
+    single = stage_of(SMOKE, "y", SMOKE.net, SMOKE.source, 0)
+    both, one = (build(replace(s, evaluate=None), make_mesh("data=1")) for s in (stage, single))
+    state = both.initial(0)
+    own = one.initial(0)
+    pick = lambda tree: jax.tree.map(lambda x: x[1], tree)  # noqa: E731
+    own = replace(own, params=pick(state.params["members"]), rest=pick(state.rest["members"]))
+    batch = stage.data.take(np.arange(SMOKE.batch))
+    after, _ = jax.jit(both.step)(state, batch, step_keys(stage, 0))
+    alone, _ = jax.jit(one.step)(own, {n: x[:, 1] for n, x in batch.items()}, step_keys(single, 0))
+    for a, b in zip(jax.tree.leaves(pick(after.params["members"])), jax.tree.leaves(alone.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+
+
+def test_the_report_compares_all_arms(finished: Any) -> None:
+    _, report, _ = finished
+    probes, tuned, shift = report.tables
+    assert [row[0] for row in probes.rows][-1] == DISTILLED
+    assert {row[0] for row in tuned.rows} >= {INIT, WIDE2}
+    assert len(shift.rows) == 5
+    distilled = next(arm for arm in report.arms if arm.name == DISTILLED)
+    assert distilled.charged_cost.flops > 0
+    assert {c.verdict for c in report.claims} <= {"holds", "does not hold"}
+
+
+def test_a_plan_tests_no_claim() -> None:
+    report = pipeline(Plan.on("data=2", price=False), SMOKE)
+    assert {c.verdict for c in report.claims} == {"not tested"}
