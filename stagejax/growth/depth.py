@@ -62,16 +62,18 @@ def adjacent(old: int, new: int) -> np.ndarray:
 def middle(old: int, new: int) -> np.ndarray:
     """The middle block of new - old layers, once more behind itself. MIDAS (Saunshi et al. 2024, arXiv 2409.19044).
 
+    Of n whole blocks that is block ⌈n/2⌉; layers that are no whole blocks repeat those right in the middle.
+
     Raises:
       GrowthError: more layers are added than there are.
 
-    >>> middle(6, 8)
-    array([0, 1, 2, 3, 2, 3, 4, 5])
+    >>> middle(6, 8), middle(4, 6)
+    (array([0, 1, 2, 3, 2, 3, 4, 5]), array([0, 1, 0, 1, 2, 3]))
     """
     block = new - old
     if block > old:
         raise GrowthError(f"middle repeats {block} of {old} layers: grow layers {old} -> {2 * old} or less at a time")
-    start = (old - block) // 2
+    start = (old - block) // 2 if old % block else (old // block - 1) // 2 * block
     return np.concatenate([np.arange(start + block), np.arange(start, old)])
 
 

@@ -49,7 +49,7 @@ def _factor(growth: Growth, where: str, axes: Axes, view: View) -> np.ndarray:
     for term in growth.terms_of(where, growth.moment_terms):
         if not term.concerns(axes):
             continue
-        own = _magnitude(term.maps, axes, view)
+        own = _magnitude({} if term.nothing else term.maps, axes, view)
         if term.region and total is not None:
             own = np.where(region_mask(term.region, axes), own, total)
         total = own if term.region or total is None else np.maximum(total, own)

@@ -7,7 +7,6 @@ because what they read or what reads them is zero, and which are zero. Both are 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -44,17 +43,4 @@ def fresh(axis: str, where: np.ndarray, *sides: Side) -> Term:
 
 def empty(maps: Mapping[str, Map], axis: str, where: np.ndarray, leaves: Leaves) -> Term:
     """Entries of an axis that are zero in these parameters; `maps` are those of the operator's first term."""
-    return Term("small", {**maps, axis: without(maps[axis], where)}, region={axis: where}, leaves=leaves)
-
-
-def without(m: Map, where: np.ndarray) -> Map:
-    """A map of copies that gives nothing for some of the new entries."""
-    keep = (~where).astype(np.float64)
-    return replace(
-        m,
-        write=m.write.scaled(keep),
-        read=m.read.scaled(keep),
-        gain=m.gain.scaled(keep),
-        shift=m.shift.scaled(keep),
-        stack=m.stack.scaled(keep),
-    )
+    return Term("small", maps, 0.0, region={axis: where}, leaves=leaves)

@@ -30,10 +30,15 @@ class Term:
 
     source: str
     maps: Mapping[str, Map] = field(default_factory=dict)  # axes not named here stay as they are
-    coefficient: float | jax.Array = 1.0  # share of this term in a mixture; moments are mixed by the same shares
+    coefficient: float | jax.Array = 1.0  # share in a mixture, of moments too; 0 with a region: nothing there
     region: Mapping[str, np.ndarray] | None = None  # axis -> (new,) booleans
     leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
     matched: bool = False  # with a region: shifted and scaled to the mean and deviation of what it replaces there
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it is zero wherever it stands."""
+        return isinstance(self.coefficient, float | int) and self.coefficient == 0
 
     def concerns(self, axes: Axes) -> bool:
         """Whether the term says anything about a parameter with these axes."""
@@ -100,7 +105,7 @@ def grow_leaf(
         cached = (term.source, id(term.maps))
         if cached not in known:
             known[cached] = _mapped(term.maps, *sources[term.source], axes, view)
-        value = _mixed(known[cached], term.coefficient)
+        value = jnp.zeros_like(known[cached]) if term.nothing else _mixed(known[cached], term.coefficient)
         if term.region:
             before, inside = jnp.zeros_like(value) if total is None else total, region_mask(term.region, axes)
             value = _matched(value, before, inside, axes) if term.matched and view is by_weight else value

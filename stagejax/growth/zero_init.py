@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from stagejax.growth.depth import DepthRule, adjacent, layers_map
-from stagejax.growth.head_size import new_head_entries, small_terms
-from stagejax.growth.identity import By, identity_terms
-from stagejax.growth.operator import Operator, Sizes, changed, grown_entries
+from stagejax.growth.head_size import check_head_size, new_head_entries, small_terms
+from stagejax.growth.identity import By, check_identity, identity_terms, unmoved_terms
+from stagejax.growth.maps import Map, corner_map
+from stagejax.growth.operator import GrowthError, Operator, Sizes, changed, grown_entries
 from stagejax.growth.regions import empty, fresh, having
 from stagejax.growth.term import Term
 

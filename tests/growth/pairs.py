@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from stagejax.axes import Axes, layers_dim
 from stagejax.growth import (
     AKI,
     FPI,
+    LEMON,
+    MSG,
     AddExperts,
+    BlockDiagonal,
     Coalesce,
     CopyExperts,
     Decoalesce,
@@ -21,17 +27,26 @@ from stagejax.growth import (
     DirectCopy,
     DropUpcycle,
     GranularUpcycle,
+    Growth,
+    HeadSize,
+    IdentityBlocks,
     Isometric,
+    Net2Net,
     Operator,
     Subset,
+    Term,
     Upcycle,
+    ZeroInit,
     balanced,
+    by_weight,
     interpolate,
+    middle,
     stack,
     stack_modulo,
     uniform,
 )
 from stagejax.growth.inherit import InheritWithMomentum
+from stagejax.growth.term import View, base, region_mask, seen_side
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.t5 import T5
 from stagejax.models.transformer import Transformer
@@ -47,18 +62,50 @@ ENCODER_DECODER = T5(
 )
 TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
 
-#: Every operator joins this list and inherits the contract of test_growth_contract.py.
+#: A large eps of the norms, so that a map that leaves it as it is shows; as published decoders are, and as encoders.
+RMS = replace(SMALL, norm="rms", norm_eps=0.1, tied=False)
+WIDE = replace(SMALL, norm_eps=0.1)
+POST = replace(WIDE, causal=False, norm_position="post")
+ROTARY = replace(RMS, positions="rotary", heads=4, kv_heads=2, use_bias=False, activation="swiglu", tied=True)
+
+#: Operators that keep the function, and models where they do.
+EXACT: list[tuple[Operator, Any, Any]] = [
+    (Isometric(draw=uniform), RMS, replace(RMS, embed=11, heads=5, mlp=21)),
+    (FPI(), ENCODER_DECODER, replace(ENCODER_DECODER, embed=16, heads=5, mlp=21)),
+    (Net2Net(), SMALL, replace(SMALL, heads=5, mlp=21, layers=3)),
+    (Net2Net(by="gain", fresh=True), RMS, replace(RMS, kv_heads=2, heads=4, layers=4)),
+    (Net2Net(), CONV, replace(CONV, channels=(7, 6))),
+    (LEMON(), WIDE, replace(WIDE, embed=19, heads=5, mlp=21, layers=3)),
+    (LEMON(asymmetry=0.9, depth=stack), IMAGE, replace(IMAGE, embed=11, heads=3, mlp=17, layers=4)),
+    (LEMON(norm="rms", by="gain"), ROTARY, replace(ROTARY, embed=13, heads=10, kv_heads=2, mlp=30, layers=3)),
+    (LEMON(), POST, replace(POST, embed=16, heads=3, mlp=13)),
+    (ZeroInit(), RMS, replace(RMS, embed=11, heads=3, head_dim=6, value_dim=5, mlp=17, layers=3)),
+    (ZeroInit(), ROTARY, replace(ROTARY, embed=13, heads=9, kv_heads=3, head_dim=8, mlp=17)),
+    (ZeroInit(depth=stack, fresh=False), IMAGE, replace(IMAGE, heads=3, mlp=14, layers=3)),
+    (HeadSize(), ROTARY, replace(ROTARY, head_dim=8)),
+    (HeadSize(), IMAGE, replace(IMAGE, head_dim=6, value_dim=4)),
+    (HeadSize(copies=True, draw=balanced), SMALL, replace(SMALL, head_dim=11)),
+    (BlockDiagonal(), SMALL, replace(SMALL, embed=16, heads=4, mlp=24, layers=4)),
+    (BlockDiagonal(), POST, replace(POST, embed=16, mlp=24)),
+    (IdentityBlocks(), SMALL, replace(SMALL, layers=5)),
+    (IdentityBlocks(depth=interpolate, by="gain", fresh=True), ROTARY, replace(ROTARY, layers=3)),
+]
+
+#: Every operator joins one of these lists and inherits the contract of test_growth_contract.py.
 OPERATORS: list[tuple[Operator, Any, Any]] = [
+    *EXACT,
     (FPI(), SMALL, LARGE),
     (FPI(depth=interpolate, draw=balanced, seed=3), replace(SMALL, kv_heads=1), replace(LARGE, heads=6, kv_heads=2)),
     (AKI(), SMALL, LARGE),
     (AKI(depth=interpolate, draw=uniform, per_layer=True), SMALL, LARGE),
     (DirectCopy(depth=stack), SMALL, replace(LARGE, head_dim=6, vocab=17, length=9)),
-    (Isometric(draw=uniform), replace(SMALL, norm="rms"), replace(LARGE, norm="rms", embed=11)),
     (Decoalesce(), SMALL, replace(SMALL, embed=16, layers=4, heads=4, mlp=24)),
     (Coalesce(depth=stack), SMALL, replace(SMALL, embed=4, layers=1, heads=1, mlp=5)),
     (Subset.of(layers=(1,), vocab=range(3, 9)), SMALL, replace(SMALL, layers=1, vocab=6)),
     (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),
+    (Deepen(middle), SMALL, replace(SMALL, layers=3)),
+    (MSG(), SMALL, replace(LARGE, head_dim=4, value_dim=5)),
+    (Net2Net(noise=0.1), SMALL, replace(SMALL, heads=5, mlp=21)),
     (InheritWithMomentum(0.8), SMALL, LARGE),
     (FPI(draw=balanced), IMAGE, replace(IMAGE, embed=16, layers=3, heads=5, mlp=21)),
     (FPI(draw=uniform), CONV, replace(CONV, channels=(7, 6))),
@@ -77,24 +124,93 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
 NAMES = [f"{type(operator).__name__}-{i}" for i, (operator, _, _) in enumerate(OPERATORS)]
 
 
+@functools.cache
+def _abstract(config: Any, x64: bool) -> tuple[Any, Any, Any]:
+    """A model's graph definition, its parameters and the rest, without arrays."""
+    graphdef, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    return graphdef, nnx.to_pure_dict(params), rest
+
+
+def abstract(config: Any) -> tuple[Any, Any, Any]:
+    return _abstract(config, jax.config.read("jax_enable_x64"))
+
+
 def random_params(config: Any, seed: int = 0) -> Any:
     """Parameters of a model, drawn from one normal distribution around 0 (gains around 1)."""
     rng = np.random.RandomState(seed)
-    shapes = nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param))
 
     def draw(path: Any, leaf: Any) -> jax.Array:
         return jnp.asarray(0.4 * rng.normal(size=leaf.shape) + ("gain" in str(path)), leaf.dtype)
 
-    return jax.tree_util.tree_map_with_path(draw, shapes)
+    return jax.tree_util.tree_map_with_path(draw, abstract(config)[1])
 
 
 def model(config: Any, params: Any) -> nnx.Module:
-    graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    graphdef, _, rest = abstract(config)
     return nnx.merge(graphdef, params, rest)
 
 
-def logits(config: Any, params: Any) -> np.ndarray:
-    return np.asarray(model(config, params)(jnp.asarray(TOKENS)))
+def logits(config: Any, params: Any, **options: Any) -> np.ndarray:
+    """What a model makes of fixed inputs, compiled once for each config."""
+    inputs = (TOKENS,)
+    if isinstance(config, ViT | ConvNet | ResNet):
+        channels = config.channels if isinstance(config, ViT) else config.channels_in
+        shape = (2, config.image, config.image, channels)
+        inputs = (np.random.RandomState(1).normal(size=shape).astype(jax.tree.leaves(params)[0].dtype),)
+    elif isinstance(config, T5):
+        inputs = (TOKENS, TOKENS[:, ::-1])
+    return np.asarray(_forward(config)(params, inputs, options))
+
+
+@functools.cache
+def _forward(config: Any) -> Callable[..., jax.Array]:
+    config = replace(config, scan=True) if hasattr(config, "scan") else config  # quicker to compile
+    graphdef, _, rest = abstract(config)
+    if jax.tree.leaves(rest):  # statistics of batches
+        rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[2]
+    return jax.jit(lambda params, inputs, options: nnx.merge(graphdef, params, rest)(*inputs, **options))
+
+
+def by_matrices(growth: Growth, sources: dict[str, Any], terms: Sequence[Term], view: View) -> dict[str, np.ndarray]:
+    """What `grow` has to make, in numpy: every map as its matrix, every term by its definition."""
+    found = {name: by_path(tree) for name, tree in sources.items()}
+    made = {}
+    for where, (axes, shape) in growth.target.items():
+        total = np.zeros(shape)
+        for term in growth.terms_of(where, terms):
+            if term.concerns(axes):
+                own = growth.source[where][0] if term.source == "small" else axes
+                value = _by_matrices(term, found[term.source][where].astype(np.float64), own, axes, view)
+                inside = np.broadcast_to(region_mask(term.region or {}, axes), shape)
+                if term.matched and view is by_weight:
+                    value = _moved_to(total, value, inside, layers_dim(axes))
+                total = np.where(inside, value, total) if term.region else total + value
+        made[where] = total
+    return made
+
+
+def _by_matrices(term: Term, x: np.ndarray, own: Axes, axes: Axes, view: View) -> np.ndarray:
+    x = x.reshape([x.shape[own.names.index(name)] if name in own.names else 1 for name in axes.names])
+    stacked = layers_dim(axes)
+    for dim in sorted(range(x.ndim), key=lambda dim: dim == stacked):
+        name, side = axes.names[dim], axes.sides[dim]
+        if base(name) in term.maps:
+            matrix = np.asarray(view(term.maps[base(name)].rule(side, axes.tied), seen_side(name, side)).dense())
+            if matrix.ndim == 2:
+                x = np.moveaxis(np.tensordot(matrix, x, (1, dim)), 0, dim)
+            else:  # one for each layer
+                rows = zip(matrix, np.moveaxis(x, stacked, 0), strict=True)
+                at = dim - (dim > stacked)
+                x = np.stack([np.moveaxis(np.tensordot(m, row, (1, at)), 0, at) for m, row in rows], stacked)
+    return x * float(term.coefficient)
+
+
+def _moved_to(total: np.ndarray, value: np.ndarray, inside: np.ndarray, stacked: int | None) -> np.ndarray:
+    dims = tuple(dim for dim in range(value.ndim) if dim != stacked)
+    (old_mean, old), (mean, new) = (
+        (x.mean(dims, keepdims=True, where=inside), x.std(dims, keepdims=True, where=inside)) for x in (total, value)
+    )
+    return old_mean + (value - mean) * old / new
 
 
 def by_path(tree: Any) -> dict[str, np.ndarray]:

@@ -1,15 +1,25 @@
 """What every growth operator must do: add it to `pairs.OPERATORS` and it is tested here."""
 
+import itertools
 import json
 
 import jax
 import numpy as np
 import optax
 import pytest
-from pairs import NAMES, OPERATORS, by_path, random_params
+from pairs import EXACT, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
 
 from stagejax.declare import declare, fingerprint
-from stagejax.growth import Growth, by_index, grow, grow_moments, receipt_of
+from stagejax.growth import (
+    Growth,
+    by_index,
+    by_squared_dual,
+    by_weight,
+    grow,
+    grow_moments,
+    receipt_of,
+)
+from stagejax.growth.maps import SIDES
 
 every_operator = pytest.mark.parametrize(("operator", "small", "large"), OPERATORS, ids=NAMES)
 
@@ -27,44 +37,71 @@ def test_declared(operator, small, large) -> None:
 
 
 @every_operator
-def test_compiled_equals_eager_and_abstract(operator, small, large) -> None:
-    growth, params = Growth(operator, small, large), random_params(small)
-    fresh = {"init": random_params(large, 1)}
-    grown = grow(growth, params, others=fresh)
-    with jax.disable_jit():
-        eager = by_path(grow(growth, params, others=fresh))
-    abstract = jax.eval_shape(lambda p: grow(growth, p, others=fresh), params)
-    assert {where: shape for where, (_, shape) in growth.target.items()} == {k: v.shape for k, v in eager.items()}
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), abstract) == jax.tree.map(lambda x: (x.shape, x.dtype), grown)
+def test_grown_as_its_terms_say(operator, small, large) -> None:
+    """Compiled, against matrices in numpy; and the same shapes and dtypes without any array."""
+    growth, sources = Growth(operator, small, large), {"small": random_params(small), "init": random_params(large, 1)}
+    grown = grow(growth, sources["small"], others={"init": sources["init"]})
+    abstract = jax.eval_shape(lambda p: grow(growth, p, others={"init": sources["init"]}), sources["small"])
+    assert jax.tree.map(shape, abstract) == jax.tree.map(shape, grown)
+    wanted = by_matrices(growth, sources, growth.terms, by_weight)
+    assert set(by_path(grown)) == set(growth.target)
     for where, leaf in by_path(grown).items():
-        np.testing.assert_allclose(leaf, eager[where], rtol=1e-6, atol=1e-7, err_msg=where)
+        assert leaf.shape == growth.target[where][1]
+        np.testing.assert_allclose(leaf, wanted[where], rtol=1e-5, atol=1e-6, err_msg=where)
 
 
 @every_operator
-def test_moments_fit_the_grown_parameters(operator, small, large) -> None:
+def test_moments_move_by_the_duals(operator, small, large) -> None:
     growth, params = Growth(operator, small, large), random_params(small)
     tx = optax.chain(optax.clip(1.0), optax.adamw(optax.constant_schedule(1e-3)))
-    clip, (adam, *others) = tx.init(params)
-    adam = adam._replace(count=adam.count + 1, mu=params, nu=jax.tree.map(np.square, params))
-    state = (clip, (adam, *others))
+    grown = jax.eval_shape(lambda p: grow_moments(growth, tx, tx.init(p), "dual"), params)
     fresh = jax.eval_shape(tx.init, random_params(large))
-    for rule in ("reset", "copy", "dual"):
-        grown = grow_moments(growth, tx, state, rule)
-        assert jax.tree.structure(grown) == jax.tree.structure(fresh)
-        assert jax.tree.map(lambda x: (x.shape, x.dtype), grown) == jax.tree.map(lambda x: (x.shape, x.dtype), fresh)
-        adam = grown[1][0]
-        assert int(adam.count) == (0 if rule == "reset" else 1)
-        assert all(np.asarray(x).min() >= 0 for x in jax.tree.leaves(adam.nu))
-        assert any(np.asarray(x).any() for x in jax.tree.leaves(adam.mu)) == (rule != "reset")
+    assert jax.tree.structure(grown) == jax.tree.structure(fresh)
+    assert jax.tree.map(shape, grown) == jax.tree.map(shape, fresh)
+    squares = optax.ScaleByRmsState(nu=jax.tree.map(np.square, params))
+    moved = by_path(grow_moments(growth, optax.scale_by_rms(), squares, "dual").nu)
+    sources = {"small": squares.nu, "init": jax.tree.map(np.zeros_like, random_params(large))}
+    for where, wanted in by_matrices(growth, sources, growth.moment_terms, by_squared_dual).items():
+        wanted = wanted if where in growth.source else 0  # a parameter that is born has no moments yet
+        np.testing.assert_allclose(moved[where], wanted, rtol=1e-5, atol=1e-6, err_msg=where)
+        assert moved[where].min() >= 0
 
 
 @every_operator
 def test_masks_stay_masks(operator, small, large) -> None:
-    growth, positive = Growth(operator, small, large), lambda tree: jax.tree.map(lambda x: np.asarray(x) > 0, tree)
-    ones = lambda tree: jax.tree.map(lambda x: np.float32(np.asarray(x) > 0), tree)  # noqa: E731
-    values, fresh = random_params(small), random_params(large, 1)
-    masks = grow(growth, positive(values), others={"init": positive(fresh)}, view=by_index)
-    shares = grow(growth, ones(values), others={"init": ones(fresh)}, view=by_index)
-    for (where, mask), share in zip(by_path(masks).items(), by_path(shares).values(), strict=True):
-        assert mask.dtype == bool
-        np.testing.assert_array_equal(mask, share > 0, err_msg=where)
+    """Seen by index, every new entry is one old entry or none."""
+    growth, masks = Growth(operator, small, large), lambda c: jax.tree.map(lambda x: np.ones(x.shape, bool), c)
+    trees = masks(random_params(small)), {"init": masks(random_params(large))}
+    grown = jax.eval_shape(lambda tree: grow(growth, tree, others=trees[1], view=by_index), trees[0])
+    assert all(leaf.dtype == bool for leaf in jax.tree.leaves(grown))
+    for term in growth.terms:
+        for rule, side in itertools.product(term.maps.values(), SIDES):
+            pattern = by_index(rule.rule(side, True), side).dense()
+            assert set(np.unique(pattern)) <= {0, 1}
+            assert pattern.sum(-1).max() <= 1
+
+
+@pytest.mark.parametrize(("operator", "small", "large"), EXACT, ids=NAMES[: len(EXACT)])
+def test_exact_ones_keep_the_function(operator, small, large) -> None:
+    """In float64; and, the first pair of each operator, in float32."""
+    first = next(pair for pair in EXACT if type(pair[0]) is type(operator))[0] is operator
+    for x64, most in [(True, 1e-10), (False, 1e-5)][: 1 + first]:
+        with jax.enable_x64(x64):
+            growth, params = Growth(operator, small, large), random_params(small)
+            grown = grow(growth, params, others={"init": random_params(large, 1)})
+            before, after = logits(small, params), logits(growth.config, grown)
+            assert after.dtype == (np.float64 if x64 else np.float32)
+            assert np.abs(after - before).max() / np.abs(before).max() < most
+
+
+def test_compiled_equals_eager() -> None:
+    growth, params = Growth(*OPERATORS[NAMES.index("LEMON-5")]), random_params(OPERATORS[NAMES.index("LEMON-5")][1])
+    fresh = {"init": random_params(growth.new, 1)}
+    with jax.disable_jit():
+        eager = by_path(grow(growth, params, others=fresh))
+    for where, leaf in by_path(grow(growth, params, others=fresh)).items():
+        np.testing.assert_allclose(leaf, eager[where], rtol=1e-6, atol=1e-7, err_msg=where)
+
+
+def shape(x):
+    return x.shape, x.dtype
