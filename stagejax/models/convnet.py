@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import jax
 from flax import nnx
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from stagejax.models.build import built
 from stagejax.models.conv import BatchNorm, Conv, Convolution, max_pool
 from stagejax.models.linear import Dense
 
@@ -53,7 +53,7 @@ class ConvNet:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `ConvolutionalNetwork` with its initial parameters, drawn from `rngs.params`."""
-        return _built(ConvolutionalNetwork, self, rngs)
+        return built(ConvolutionalNetwork, self, rngs.params())
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ResNet:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `ResidualNetwork` with its initial parameters, drawn from `rngs.params`."""
-        return _built(ResidualNetwork, self, rngs)
+        return built(ResidualNetwork, self, rngs.params())
 
 
 def resnet50(**fields: Any) -> ResNet:
@@ -120,16 +120,6 @@ def resnet50(**fields: Any) -> ResNet:
     """
     sizes = {"channels": (256, 512, 1024, 2048), "blocks": (3, 4, 6, 3), "bottleneck": 4, "classes": 1000}
     return ResNet(**{"image": 224, "stem": 64, "stem_size": 7, "stem_pool": True, **sizes, **fields})
-
-
-def _built(kind: type[nnx.Module], config: Any, rngs: nnx.Rngs) -> nnx.Module:
-    graphdef, _ = nnx.split(nnx.eval_shape(lambda: kind(config, nnx.Rngs(0))))
-    return nnx.merge(graphdef, _draw(kind, config, rngs.params()))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _draw(kind: type[nnx.Module], config: Any, key: Key) -> dict[str, Any]:
-    return nnx.to_pure_dict(nnx.state(kind(config, nnx.Rngs(params=key))))
 
 
 class Classifier(nnx.Module):

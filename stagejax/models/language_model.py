@@ -11,7 +11,6 @@ needs none: the transform in its head ends in such a norm.
 from __future__ import annotations
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax.models.block import Block, Key, dropout
+from stagejax.models.build import built
 from stagejax.models.cache import Cache, empty_cache
 from stagejax.models.head import Head
 from stagejax.models.linear import Table
@@ -33,13 +33,7 @@ from stagejax.models.transformer import Transformer
 
 def build(config: Transformer, key: Key) -> LanguageModel:
     """The model with its initial parameters. They are drawn by one program, compiled once for each config."""
-    graphdef, _ = nnx.split(nnx.eval_shape(lambda: LanguageModel(config, nnx.Rngs(0))))
-    return nnx.merge(graphdef, _draw(config, key))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(config: Transformer, key: Key) -> dict[str, Any]:
-    return nnx.to_pure_dict(nnx.state(LanguageModel(config, nnx.Rngs(params=key)), nnx.Param))
+    return built(LanguageModel, config, key)
 
 
 class LanguageModel(nnx.Module):

@@ -19,6 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from stagejax import axes
 from stagejax.models.attention import attend
 from stagejax.models.block import Key, NormPosition, dropout
+from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm, NormKind
@@ -98,13 +99,7 @@ class T5:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `EncoderDecoder` with its initial parameters, drawn from `rngs.params`."""
-        graphdef, _ = nnx.split(nnx.eval_shape(lambda: EncoderDecoder(self, nnx.Rngs(0))))
-        return nnx.merge(graphdef, _draw(self, rngs.params()))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(config: T5, key: Key) -> dict[str, Any]:
-    return nnx.to_pure_dict(nnx.state(EncoderDecoder(config, nnx.Rngs(params=key)), nnx.Param))
+        return built(EncoderDecoder, self, rngs.params())
 
 
 class HeadsOf(nnx.Module):
