@@ -4,7 +4,7 @@ A module is a run of consecutive layers. The first one also owns what lies befor
 what lies behind them (the final norm and the head).
 
     hybrid = run.grow("1/start", meta, to=hybrid_config, operator=Incubate.at(1, modules=4, layers=3))
-    run.grow("assembled", first, to=deep, operator=Assemble(4), others={"module1": second, ...})
+    run.grow("assembled", first, to=deep, operator=Assemble.of_hybrids(4), others={"module1": second, ...})
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Incubate(Operator):
             maps[name] = select_map([0 if s is None else s for s in self.source], old[name])
         own = dict.fromkeys(maps, self.fresh)
         first, last = (self.ends and self.source[end] is None for end in (0, -1))
-        born = [rule for rule, owned in ((lies_before, first), (lies_behind, last)) if owned]
+        born = [rule for rule, owned in ((is_before, first), (is_behind, last)) if owned]
         return [
             Term("small", maps, leaves=lambda axes: not any(rule(axes) for rule in born)),
             Term("init", region=own),
@@ -71,15 +71,25 @@ class Incubate(Operator):
 
 @dataclass(frozen=True)
 class Assemble(Operator):
-    """The modules of K hybrids, in order: no permutation, no rescaling.
+    """Modules of equal depth from models that each hold one of them, in order: no permutation, no rescaling.
 
-    The tree that grows is the hybrid of module 0; those of the others are `others["module1"]`, `others["module2"]`, ...
-    Every hybrid has L / K + K - 1 layers, and module k begins at layer k of its own.
+    The tree that grows holds module 0; those of the others are `others["module1"]`, `others["module2"]`, ...
+
+    Args:
+      places: at which layer of its own model each module begins.
 
     Reference: Ni et al. 2023 (Deep Incubation), https://arxiv.org/abs/2212.04129, section 3.1.
+
+    >>> Assemble.of_hybrids(4)
+    Assemble(places=(0, 1, 2, 3))
     """
 
-    modules: int
+    places: tuple[int, ...]
+
+    @classmethod
+    def of_hybrids(cls, modules: int) -> Assemble:
+        """Modules from the hybrids of `Incubate.at`."""
+        return cls(tuple(range(modules)))
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """A term for the layers of each module, and one for what lies behind them.
@@ -87,37 +97,37 @@ class Assemble(Operator):
         Raises:
           GrowthError: the modules do not make up the new model.
         """
-        terms = [Term("small", {name: self._map(name, 0, old, new) for name in layers_of(old)}, leaves=not_behind)]
-        for k in range(1, self.modules):
+        modules = len(self.places)
+        terms = [Term("small", {name: self._map(name, 0, old, new) for name in layers_of(old)}, leaves=is_not_behind)]
+        for k in range(1, modules):
             maps = {name: self._map(name, k, old, new) for name in layers_of(old)}
-            region = {name: np.arange(new[name]) // (new[name] // self.modules) == k for name in maps}
+            region = {name: np.arange(new[name]) // (new[name] // modules) == k for name in maps}
             terms.append(Term(f"module{k}", maps, region=region))
-        last = f"module{self.modules - 1}" if self.modules > 1 else "small"
-        return [*terms, Term(last, leaves=lies_behind)]
+        return [*terms, Term(f"module{modules - 1}" if modules > 1 else "small", leaves=is_behind)]
 
     def _map(self, name: str, module: int, old: Sizes, new: Sizes) -> Map:
         """The layers of one module to their places; what stands elsewhere is of no matter."""
-        own = new[name] // self.modules
-        if own * self.modules != new[name] or own + self.modules - 1 != old[name]:
+        own, rest = divmod(new[name], len(self.places))
+        if rest or max(self.places) + own > old[name]:
             raise GrowthError(
-                f"{self} puts together {self.modules} modules from hybrids of {old[name]} layers, which are modules of "
-                f"{old[name] - self.modules + 1}, so {name}={self.modules * (old[name] - self.modules + 1)} in the new "
-                f"model, not {new[name]}"
+                f"{self} puts {len(self.places)} modules together, the last from layer {max(self.places)} of "
+                f"{old[name]} layers on, which does not make {name}={new[name]}. Set {name} to a multiple of "
+                f"{len(self.places)}, at most {len(self.places) * (old[name] - max(self.places))}."
             )
-        place = np.arange(new[name]) - module * own + module
+        place = np.arange(new[name]) - module * own + self.places[module]
         return select_map(np.clip(place, 0, old[name] - 1), old[name])
 
 
-def lies_before(axes: Axes) -> bool:
+def is_before(axes: Axes) -> bool:
     """Whether a parameter is outside the layers and writes the stream: tables, patches, class tokens."""
     return layers_dim(axes) is None and dict(zip(axes.names, axes.sides, strict=True)).get("embed") == "write"
 
 
-def lies_behind(axes: Axes) -> bool:
+def is_behind(axes: Axes) -> bool:
     """Whether a parameter is outside the layers and does not write the stream: the final norm and the head."""
-    return layers_dim(axes) is None and not lies_before(axes)
+    return layers_dim(axes) is None and not is_before(axes)
 
 
-def not_behind(axes: Axes) -> bool:
+def is_not_behind(axes: Axes) -> bool:
     """The layers, and what lies before them."""
-    return not lies_behind(axes)
+    return not is_behind(axes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -15,6 +14,7 @@ from jaxtyping import Array, Float
 from stagejax import axes
 from stagejax.models.attention import Implementation
 from stagejax.models.block import Block, Key, dropout
+from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import Activation
 from stagejax.models.norm import Norm, NormKind
@@ -117,13 +117,7 @@ class ViT:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `VisionTransformer` with its initial parameters, drawn from `rngs.params`."""
-        graphdef, _ = nnx.split(nnx.eval_shape(lambda: VisionTransformer(self, nnx.Rngs(0))))
-        return nnx.merge(graphdef, _draw(self, rngs.params()))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(config: ViT, key: Key) -> dict[str, Any]:
-    return nnx.to_pure_dict(nnx.state(VisionTransformer(config, nnx.Rngs(params=key)), nnx.Param))
+        return built(VisionTransformer, self, rngs.params())
 
 
 class VisionTransformer(nnx.Module):
@@ -239,8 +233,11 @@ class VisionTransformer(nnx.Module):
         key: Key | None = None,
         masks: Masks | None = None,
         layers: Sequence[int] | None = None,
+        frozen: bool = False,
     ) -> Float[Array, "B T E"]:
         """The stream through the blocks start..stop-1 of the network; the options are those of `features`.
+
+        Gradients pass through `frozen` blocks and do not reach their parameters.
 
         A block that an image skips, or whose gate is below one, gives `gate * block(x) + (1 - gate) * x`.
 
@@ -248,6 +245,7 @@ class VisionTransformer(nnx.Module):
         """
         total = self.config.layers if layers is None else len(layers)
         blocks = self.blocks if layers is None else _shared(self.blocks, layers)
+        blocks = _frozen(blocks) if frozen else blocks
         gates, rate = None if masks is None else masks.get("layers"), self.config.drop_path
 
         def call(block: Block, layer: Any, x_BTE: Any) -> Any:
@@ -279,6 +277,12 @@ def _shared(blocks: nnx.Module, layers: Sequence[int]) -> nnx.Module:
     graphdef, params = nnx.split(blocks)
     rows = jnp.asarray(layers, jnp.int32)
     return nnx.merge(graphdef, jax.tree.map(lambda leaf: jnp.take(leaf, rows, axis=0, mode="clip"), params))
+
+
+def _frozen(blocks: nnx.Module) -> nnx.Module:
+    """The same blocks, with constants for parameters."""
+    graphdef, params = nnx.split(blocks)
+    return nnx.merge(graphdef, jax.tree.map(jax.lax.stop_gradient, params))
 
 
 def _keep(rate: Float[Array, ""] | float, key: Key | None, x_BTE: Float[Array, "B T E"]) -> Array | float:

@@ -37,7 +37,7 @@ def test_a_module_is_fresh_and_its_neighbours_are_the_metas() -> None:
 def test_assembled_model_is_its_modules_in_order() -> None:
     meta = random_params(META)
     own = [hybrid(place, meta, 1 + place) for place in range(3)]
-    deep = grow(Growth(Assemble(3), HYBRID, DEEP), own[0], others={"module1": own[1], "module2": own[2]})
+    deep = grow(Growth(Assemble.of_hybrids(3), HYBRID, DEEP), own[0], others={"module1": own[1], "module2": own[2]})
     images = jax.random.normal(jax.random.key(0), (2, 4, 4, 2))
     hybrids = [model(HYBRID, params) for params in own]
     x = hybrids[0].tokens(images)
@@ -58,7 +58,12 @@ def test_placeholders_alone_are_the_meta_model() -> None:
     [
         (Incubate((0, None)), META, HYBRID, r"says 2 layers of 3, but the model grows layers 3 -> 4. Give 4 entries"),
         (Incubate((0, None, 5, 1)), META, HYBRID, r"None or in \[0, 3\)"),
-        (Assemble(3), HYBRID, replace(META, layers=7), "hybrids of 4 layers, which are modules of 2, so layers=6"),
+        (
+            Assemble.of_hybrids(3),
+            HYBRID,
+            replace(META, layers=7),
+            "does not make layers=7. Set layers to a multiple of 3, at most 6",
+        ),
     ],
 )
 def test_refused(operator, old, new, says) -> None:
