@@ -74,6 +74,7 @@ def EXPECTED() -> tuple[type[BaseException], ...]:
         WorkdirError,
         NotDeclarable,
         ValueError,
+        FileExistsError,
         FileNotFoundError,
         ImportError,
     )

@@ -24,7 +24,7 @@ from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
 from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.names import Leaves, Name
 from stagejax.interop.t5 import T5_MODEL
-from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer
+from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer, read_json
 from stagejax.interop.vit import DEIT, VIT
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -100,7 +100,7 @@ def open_checkpoint(folder: Path | str) -> Checkpoint:
     page = folder / "config.json"
     if not page.exists():
         raise FileNotFoundError(f"{page} is missing: give a folder with config.json and safetensors files")
-    raw = json.loads(page.read_text())
+    raw = read_json(page)
     architecture = architecture_of(raw, page)
     tensors = Tensors.of(folder)
     config = architecture.config(raw)

@@ -49,7 +49,7 @@ class Tensors:
         """
         index = folder / INDEX
         if index.exists():
-            placed: dict[str, str] = json.loads(index.read_text())["weight_map"]
+            placed: dict[str, str] = read_json(index).get("weight_map", {})
             paths = [folder / name for name in sorted(set(placed.values()))]
         else:
             placed, paths = {}, [folder / SINGLE]
@@ -85,6 +85,21 @@ class Tensors:
         """Of all tensors."""
         sizes = {"64": 8, "32": 4, "16": 2}
         return sum(math.prod(self.shapes[name]) * sizes.get(kind[-2:], 1) for name, kind in self.dtypes.items())
+
+
+def read_json(page: Path) -> dict[str, Any]:
+    """A page with one object in JSON.
+
+    Raises:
+      InteropError: it is cut short, or something else.
+    """
+    try:
+        raw = json.loads(page.read_text())
+    except ValueError as error:
+        raise InteropError(f"{page} is cut short or is no JSON ({error}): fetch it again") from error
+    if not isinstance(raw, dict):
+        raise InteropError(f"{page} is no JSON object")
+    return raw
 
 
 def _opened(path: Path) -> Any:

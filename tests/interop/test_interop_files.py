@@ -14,7 +14,7 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from stagejax.axes import path_name
-from stagejax.interop import BERT, GPT2, LLAMA, QWEN2, InteropError, load, open_checkpoint, save
+from stagejax.interop import ARCHITECTURES, BERT, GPT2, LLAMA, QWEN2, InteropError, load, open_checkpoint, save
 from stagejax.interop.tensors import Tensors
 from stagejax.models import bert, gpt, llama
 
@@ -174,8 +174,10 @@ def integers(folder: Path) -> None:
 
 
 def lose_a_file(folder: Path) -> None:
-    index = {"metadata": {}, "weight_map": {WORDS: "model-00001-of-00002.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    config, params = load(folder)
+    shutil.rmtree(folder)
+    save(folder, config, params, BERT, file_bytes=4000)
+    sorted(folder.glob("model-*.safetensors"))[1].unlink()
 
 
 def index_wrongly(folder: Path) -> None:
@@ -190,12 +192,15 @@ WORDS = "bert.embeddings.word_embeddings.weight"
     ("damage", "says"),
     [
         (cut, "model.safetensors is cut short"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x10\0"), "model.safetensors is cut short"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "be'), "config.json is cut short or is no JSON"),
         (lack, r"lacks 'cls.predictions.transform.dense.weight' \(2 tensors of a BertForMaskedLM"),
         (misname, r"lacks 'bert.embeddings.word_embeddings.weight' .*it has 'bert.embeddings.word_embedding.weight'"),
         (add, r"has 'bert.encoder.layer.2.output.dense.bias', which .* does not have"),
         (reshape, r"has shape \(10, 8\), but config.json asks for \(11, 8\)"),
         (integers, "has type I8"),
-        (lose_a_file, "model-00001-of-00002.safetensors is missing"),
+        (lose_a_file, r"model-00002-of-\d+.safetensors is missing: .*model.safetensors.index.json"),
         (index_wrongly, "places 'bert.pooler.dense.bias' in model.safetensors, which does not have it"),
         (lambda f: (f / "config.json").unlink(), "config.json is missing"),
         (lambda f: edit_config(f, model_type="mamba"), r"architecture 'mamba' .* Known are bert"),
@@ -209,12 +214,25 @@ def test_one_clear_error(damage: Callable[[Path], Any], says: str, folder: Path)
         load(folder)
 
 
-def test_scaled_rotary_frequencies_are_refused(tmp_path: Path) -> None:
-    config = llama(**SIZES)
-    save(tmp_path / "llama", config, params_of(config), LLAMA)
-    edit_config(tmp_path / "llama", rope_parameters={"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4})
-    with pytest.raises(InteropError, match=r"scales rotary frequencies .*yarn"):
-        open_checkpoint(tmp_path / "llama")
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"model_type": "llama", "rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rotary frequencies .*yarn"),
+        ({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary frequencies .*linear"),
+        ({"model_type": "llama", "hidden_act": "gelu"}, "hidden_act='gelu', .*only 'silu'"),
+        ({"model_type": "mistral", "sliding_window": 4096}, "sliding_window=4096, .*only null"),
+        ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window=True"),
+        ({"model_type": "gpt2", "activation_function": "relu"}, "activation_function='relu', .*'gelu_new' or 'gelu'"),
+        ({"model_type": "bert", "is_decoder": True}, "is_decoder=True"),
+        ({"model_type": "t5", "feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
+        ({"model_type": "vit", "qkv_bias": False}, "qkv_bias=False"),
+        ({"model_type": "deit", "image_size": [224, 160]}, r"image_size=\[224, 160\], .*only \[224, 224\]"),
+    ],
+    ids=lambda x: str(x)[:50],
+)
+def test_settings_that_our_models_lack_are_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(InteropError, match=says):
+        ARCHITECTURES[fields["model_type"]].config(fields)
 
 
 def test_what_a_layout_cannot_express_is_refused(tmp_path: Path) -> None:
