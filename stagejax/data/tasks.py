@@ -178,7 +178,8 @@ def _rows(parts: tuple[Part, ...], skip: int, limit: int | None) -> list[tuple[i
     found, first = [], 0
     for number, part in enumerate(parts):
         if part.classes is None:
-            rows = np.arange(len(part.source))
+            held = isinstance(part.source, Dataset) and part.source.path() is not None
+            rows = np.arange(len(_columns(part.source)[1] if held else part.source))
         else:
             labels = _columns(part.source)[1]
             rows = np.flatnonzero(np.isin(labels, part.classes))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -71,9 +72,9 @@ def test_cat_holds_the_features_of_its_members_side_by_side(finished: Any) -> No
     found, d = representations(labels, [Frozen.of(net) for net in nets], images), SMOKE.net.channels[-1]
     assert {name: x.shape[1] // d for name, x in found.items()} == {CAT5: 3, SNAPSHOTS: 2, LONG: 1, ONE: 1, CAT2: 2}
     np.testing.assert_array_equal(found[CAT5][:, : 2 * d], found[CAT2])
-    single = nets[3].module().features(images)
+    single = nets[3].module().features(jnp.asarray(images))
     np.testing.assert_allclose(found[LONG], single, rtol=1e-4, atol=1e-5)
-    joint = nets[0].module().features(images).reshape(4, -1)
+    joint = nets[0].module().features(jnp.asarray(images)).reshape(4, -1)
     np.testing.assert_allclose(found[CAT5], joint, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +101,7 @@ def test_the_distilled_net_has_a_head_for_each_teacher_and_the_size_of_one(finis
     said = results["0/distilled/teachers"].value["logits"]
     teachers, data = results["0/episodes"].module(), student.stage.data
     batch = data.take(np.arange(5))
-    own = np.asarray(teachers(np.repeat(batch["image"][:, None], SMOKE.members, axis=1)))
+    own = np.asarray(teachers(jnp.repeat(jnp.asarray(batch["image"])[:, None], SMOKE.members, axis=1)))
     np.testing.assert_allclose(batch["logits"], own, rtol=1e-3, atol=1e-4)
     assert said.shape == (data.size(), SMOKE.members, SMOKE.net.classes)
     assert results["0/distilled/teachers"].cost.flops > 0
