@@ -40,10 +40,10 @@ def grown(source: Path, to: str, out: Path) -> dict:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_model(tmp_path: Path) -> None:
     small = llama(vocab=512, embed=1024, layers=2, heads=16, mlp=4096, length=64)
-    large = llama(vocab=512, embed=1024, layers=8, heads=16, mlp=4096, length=64)
+    large = llama(vocab=512, embed=1024, layers=16, heads=16, mlp=4096, length=64)
     few = grown(checkpoint(tmp_path / "few", small), "layers=3,mlp=6144", tmp_path / "few-grown")
-    many = grown(checkpoint(tmp_path / "many", large), "layers=12,mlp=6144", tmp_path / "many-grown")
+    many = grown(checkpoint(tmp_path / "many", large), "layers=24,mlp=6144", tmp_path / "many-grown")
     size = open_checkpoint(tmp_path / "many").tensors.bytes
-    assert size > 500e6
+    assert size > 1e9
     assert many["peak_memory_bytes"] - few["peak_memory_bytes"] < 40e6
-    assert many["peak_memory_bytes"] < 0.25e9 + 0.9 * size  # JAX itself, and what one layer takes
+    assert many["peak_memory_bytes"] < 0.7 * size  # most of it JAX itself; measured 0.61e9 for this and for 1.6e9 bytes
