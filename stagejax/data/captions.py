@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int32, Int64
 
+from stagejax.data.named import MissingDataset
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.sources import Record, Source
@@ -28,6 +29,7 @@ class Captions(Data):
       pixels: height and width of the images.
       length: tokens of the longest text.
       singles: records with an image and a label; they come in their order, again and again.
+      learned_from: the source whose training texts the tokenizer learns from; None: `source`.
       seed: of the order.
       count: number of batches; None: endless.
       image, text, label: the fields of a record.
@@ -39,6 +41,7 @@ class Captions(Data):
     pixels: int = 32
     length: int = 16
     singles: Source | None = None
+    learned_from: Source | None = None
     seed: int = 0
     count: int | None = None
     image: str = "image"
@@ -48,7 +51,8 @@ class Captions(Data):
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         image = jax.ShapeDtypeStruct((self.pixels, self.pixels, 3), np.float32)
         spec = {"image": image, "tokens": jax.ShapeDtypeStruct((self.length,), np.int32)}
-        return spec | ({"single": image, "label": jax.ShapeDtypeStruct((), np.int32)} if self.singles else {})
+        alone = {} if self.singles is None else {"single": image, "label": jax.ShapeDtypeStruct((), np.int32)}
+        return spec | alone
 
     def size(self) -> int:
         return len(self.source)
@@ -68,11 +72,36 @@ class Captions(Data):
         return joint_digest(self.source.digest(), *singles, self._codec().digest())
 
     def _codec(self) -> Codec:
-        return codec(self.tokenizer, self.source, self.text)
+        return codec(self.tokenizer, self.source if self.learned_from is None else self.learned_from, self.text)
 
     def _images(self, records: list[Record]) -> np.ndarray:
         images = [square(np.asarray(record[self.image]), self.pixels) for record in records]
         return np.stack(images).astype(np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """The captions of some classes: every template with every class's name in it.
+
+    >>> from stagejax.data import Characters, Digits
+    >>> Prompts(("bag", "coat"), ("a {}", "red {}"), Characters(), Digits(), 12)().shape
+    (2, 2, 12)
+    """
+
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+    tokenizer: Tokenizer
+    learned_from: Source  # whose training texts the tokenizer learns from
+    length: int  # tokens, padding included
+
+    def __call__(self) -> Int32[np.ndarray, "C P T"]:
+        """Their token ids; zeros, of which a plan needs the shape alone, where the training texts are not there."""
+        shape = (len(self.classes), len(self.templates), self.length)
+        texts = [template.format(name) for name in self.classes for template in self.templates]
+        try:
+            return padded(codec(self.tokenizer, self.learned_from), texts, self.length).reshape(shape)
+        except MissingDataset:  # a run does not get here: its batches need the same texts
+            return np.zeros(shape, np.int32)
 
 
 def square(image: np.ndarray, pixels: int) -> np.ndarray:

@@ -18,6 +18,10 @@ from stagejax.data.order import random_words
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import EmptySource, Record, Source
 
+#: The words for the classes of MNIST and of Fashion-MNIST.
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+CLOTHES = ("t-shirt", "trousers", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+
 #: Red, green and blue of every colour that captions name.
 COLORS: Mapping[str, tuple[float, float, float]] = {
     "red": (1.0, 0.2, 0.2),
@@ -103,7 +107,7 @@ class Composites(Source):
       seed: of everything drawn.
 
     >>> from stagejax.data import Digits
-    >>> digits = Objects(Digits(), ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"))
+    >>> digits = Objects(Digits(), DIGITS)
     >>> source = Composites((Pairs(100, (digits,)),), size=18, side=8)
     >>> source[5]["text"], source[5]["image"].shape, len(source)
     ('a green nine left of a green one', (18, 18, 3), 100)

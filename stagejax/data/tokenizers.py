@@ -10,7 +10,7 @@ import functools
 import hashlib
 import string
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,7 @@ def codec(tokenizer: Tokenizer, source: Source, field: str = "text") -> Codec:
     >>> code.decode(code.encode(["def f(): [MASK] \\u00e9"])[0])
     'def f(): [MASK] é'
     """
-    return _trained(tokenizer, replace(source, split="train"), field)  # type: ignore[type-var]
+    return _trained(tokenizer, source.of_split("train"), field)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
 from stagejax.models.block import Block, Key
+from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
 from stagejax.models.stack import Remat, run_stack, stack
@@ -95,6 +95,29 @@ class DualEncoder:
         """The three towers by name."""
         return {"image": self.image, "text": self.text, "shared": self.shared}
 
+    def deeper(self, tower: str) -> DualEncoder:
+        """The same with one more block in a tower."""
+        own = self.towers[tower]
+        return replace(self, **{tower: replace(own, layers=own.layers + 1)})
+
+    def wider(self, factor: float) -> DualEncoder:
+        """The same with every tower wider by a factor, to a whole number of heads.
+
+        >>> DualEncoder().wider(1.5).image
+        Tower(layers=1, embed=48, mlp=192)
+        """
+
+        def wide(own: Tower) -> Tower:
+            embed = round(factor * own.embed / self.head_dim) * self.head_dim
+            return replace(own, embed=embed, mlp=own.mlp * embed // own.embed)
+
+        return replace(self, **{name: wide(own) for name, own in self.towers.items()})
+
+    def unshared(self) -> DualEncoder:
+        """The same with the shared blocks as own ones of each branch: as much computation, more parameters."""
+        image, text = (replace(own, layers=own.layers + self.shared.layers) for own in (self.image, self.text))
+        return replace(self, image=image, text=text, shared=replace(self.shared, layers=0))
+
     def stream(self, tower: str) -> str:
         """The name of a tower's residual axis."""
         return f"embed.{tower}" if self.adapters else "embed"
@@ -122,13 +145,7 @@ class DualEncoder:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `ImageTextModel` with its initial parameters, drawn from `rngs.params`."""
-        graphdef, _ = nnx.split(nnx.eval_shape(lambda: ImageTextModel(self, nnx.Rngs(0))))
-        return nnx.merge(graphdef, _draw(self, rngs.params()))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _draw(config: DualEncoder, key: Key) -> dict[str, Any]:
-    return nnx.to_pure_dict(nnx.state(ImageTextModel(config, nnx.Rngs(params=key)), nnx.Param))
+        return built(ImageTextModel, self, rngs.params())
 
 
 class ImageTextModel(nnx.Module):

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
+
+from stagejax.objectives.contrastive import info_nce
+from stagejax.objectives.loss import Metrics
 
 Pair = tuple[Float[Array, ""], Float[Array, ""]]
 
@@ -44,3 +52,31 @@ def zero_shot(images_BJ: Float[Array, "B J"], captions_CPJ: Float[Array, "C P J"
     mean_CJ = captions_CPJ.mean(1)
     classes_CJ = mean_CJ / jnp.linalg.norm(mean_CJ, axis=-1, keepdims=True)
     return recall_at(1, images_BJ @ classes_CJ.T, labels_B)
+
+
+@dataclass(frozen=True)
+class ImageTextTransfer:
+    """What a dual encoder is tested for: its loss on pairs, retrieval among them, zero-shot classification of others.
+
+    A batch holds pairs under `image` and `tokens`, and images to classify under `single` with their `label`.
+
+    Args:
+      captions: gives the token ids of the captions of every class, (classes, captions, length).
+    """
+
+    captions: Callable[[], np.ndarray]
+
+    def __call__(self, model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+        """InfoNCE of the pairs; beside `loss` the metrics `zero_shot`, `image_to_text` and `text_to_image` (R@1)."""
+        images_BJ, texts_BJ = model.encode_image(batch["image"]), model.encode_text(batch["tokens"])
+        loss, metrics = info_nce(model.similarities(images_BJ, texts_BJ))
+        ids_CPT = self.captions()
+        captions_NJ = model.encode_text(jnp.asarray(ids_CPT.reshape(-1, ids_CPT.shape[-1])))
+        captions_CPJ = captions_NJ.reshape(*ids_CPT.shape[:2], -1)
+        partners_B = jnp.arange(images_BJ.shape[0])
+        return loss, {
+            "loss": metrics["loss"],
+            "zero_shot": zero_shot(model.encode_image(batch["single"]), captions_CPJ, batch["label"]),
+            "image_to_text": recall_at(1, images_BJ @ texts_BJ.T, partners_B),
+            "text_to_image": recall_at(1, texts_BJ @ images_BJ.T, partners_B),
+        }

@@ -1,0 +1,79 @@
+"""Images with texts that arrive in portions, and what is held out to test a model of them after each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stagejax.data.captions import Captions, Prompts
+from stagejax.data.composites import CLOTHES, DIGITS, Composites, Objects, Pairs
+from stagejax.data.named import Dataset
+from stagejax.data.omniglot import Omniglot
+from stagejax.data.sources import Source
+from stagejax.data.tokenizers import Tokenizer
+from stagejax.data.words import Words
+
+
+@dataclass(frozen=True)
+class Portions:
+    """Pairs of images and texts that arrive in portions, with one tokenizer for all of them."""
+
+    train: tuple[Source, ...]  # all pairs so far, for each portion
+    valid: tuple[Source, ...]  # held-out pairs like the new ones alone
+    test: Source  # held-out pairs
+    singles: Source  # held-out images of one thing, to be classified by captions
+    classes: tuple[str, ...]  # their names
+    templates: tuple[str, ...]  # captions of a class, with {} for its name
+    tokenizer: Tokenizer  # learns from the texts of the first portion
+
+    def batches(self, portion: int, **fields: Any) -> Captions:
+        """Batches of all pairs up to a portion; `fields` are those of `Captions`."""
+        source = self.train[portion]
+        return Captions(source=source, tokenizer=self.tokenizer, learned_from=self.train[0], **fields)
+
+    def prompts(self, length: int) -> Prompts:
+        """The captions of all classes."""
+        return Prompts(self.classes, self.templates, self.tokenizer, self.train[0], length)
+
+
+def stream(parts: tuple[Pairs, ...], size: int, side: int) -> Portions:
+    """Captioned composites: each portion adds a part, and tests are about what the last one shows.
+
+    >>> from stagejax.data import Digits
+    >>> digits = Objects(Digits(), DIGITS)
+    >>> portions = stream((Pairs(60, (digits,), ("red",)), Pairs(40, (digits,))), size=16, side=8)
+    >>> [len(source) for source in portions.train], portions.templates
+    ([60, 100], ('a red {}', 'a green {}', 'a blue {}'))
+    """
+    last = replace(parts[-1], count=4096)
+    source = Composites(parts, size=size, side=side)
+    return Portions(
+        train=tuple(replace(source, parts=parts[: t + 1]) for t in range(len(parts))),
+        valid=tuple(replace(source, parts=(part,), split="valid") for part in parts),
+        test=replace(source, parts=(last,), split="test", alone=0.0),
+        singles=replace(source, parts=(last,), split="test", alone=1.0),
+        classes=last.names,
+        templates=tuple(f"a {color} {{}}" for color in last.colors),
+        tokenizer=Words(tuple(sorted(set().union(*(part.words for part in parts))))),
+    )
+
+
+def digits_clothes_letters(pairs: int) -> Portions:
+    """Digits side by side; then clothes, also one above another; then letters, more colours, one behind another.
+
+    The three portions bring `pairs`, as many again, and twice as many new pairs of 32 x 32 pixels.
+
+    >>> [len(source) for source in digits_clothes_letters(4000).train]
+    [4000, 8000, 16000]
+    """
+    x_y: dict[str, Any] = {"image": "x", "label": "y"}
+    digits = Objects(Dataset("mnist"), DIGITS, **x_y)
+    clothes = Objects(Dataset("fashion_mnist"), CLOTHES, **x_y)
+    letters = Objects(Omniglot(), ("balinese", "aramaic", "greek", "korean", "latin", "sanskrit"), label="alphabet")
+    colors, beside, above = ("red", "green", "blue"), ("left of", "right of"), ("above", "below")
+    parts = (
+        Pairs(pairs, (digits,), colors, beside),
+        Pairs(pairs, (digits, clothes), colors, (*beside, *above)),
+        Pairs(2 * pairs, (digits, clothes, letters), (*colors, "yellow", "white"), (*beside, *above, "in front of")),
+    )
+    return stream(parts, size=32, side=14)
