@@ -14,6 +14,7 @@ from stagejax.growth import Growth, GrowthError, Receipt, grow, receipt_of, veri
 from stagejax.growth.moments import Rule, grow_moments
 from stagejax.growth.operator import describe
 from stagejax.growth.rest import check_rest, grow_rest
+from stagejax.growth.term import base
 from stagejax.program import fresh, part_of, state_shardings
 from stagejax.result import Result
 from stagejax.stage import Batch, Part, Stage
@@ -28,6 +29,8 @@ class StateGrowth:
     like: TrainState  # abstract, with shardings
     receipt: Receipt  # its static part
     apply: Callable[[], tuple[TrainState, Receipt]]
+    replay: Callable[[], TrainState]  # the same state again, from what is stored of its sources
+    growth: Growth
 
 
 def grow_state(
@@ -56,8 +59,7 @@ def grow_state(
     check_rest(growth)
     _check_others(growth, others or {})
 
-    def apply() -> tuple[TrainState, Receipt]:
-        state = start.state()
+    def grown_from(state: TrainState) -> TrainState:
         beside = {name: result.state() for name, result in (others or {}).items()}
         key = jax.random.fold_in(jax.random.key(stage.seed), start.generation + 1)
         where = jax.tree.map(lambda x: x.sharding, like)
@@ -72,11 +74,16 @@ def grow_state(
             opt_state = grow_moments(growth, before.tx, state.opt_state, moments, shardings=where.opt_state)
         ema = grown("ema") if like.ema is not None else None
         rest = grow_rest(growth, state.rest, others={n: s.rest for n, s in beside.items()}, shardings=where.rest)
-        new = TrainState(state.step, params, rest, opt_state, ema)
-        rests = {"rest": state.rest, "rest_after": rest}
-        return new, verify_growth(growth, state.params, params, moments, *_probe(stage), **rests)
+        return TrainState(state.step, params, rest, opt_state, ema)
 
-    return StateGrowth(growth.config, like, receipt_of(growth, moments), apply)
+    def apply() -> tuple[TrainState, Receipt]:
+        state = start.state()
+        new = grown_from(state)
+        rests = {"rest": state.rest, "rest_after": new.rest}
+        return new, verify_growth(growth, state.params, new.params, moments, *_probe(stage), **rests)
+
+    receipt = receipt_of(growth, moments)
+    return StateGrowth(growth.config, like, receipt, apply, lambda: grown_from(start.state()), growth)
 
 
 def _check_others(growth: Growth, others: Mapping[str, Result]) -> None:
@@ -88,10 +95,24 @@ def _check_others(growth: Growth, others: Mapping[str, Result]) -> None:
             f"{sorted(others) or 'nothing'}: pass others={{name: result}}"
         )
     for name, result in others.items():
-        if isinstance(result.model, dict) or describe(result.model) != growth.target:
-            raise GrowthError(
-                f"{growth.operator} mixes in {name}={result.name!r}, whose model is not of the sizes of the grown one"
-            )
+        found = {} if isinstance(result.model, dict) else {w: shape for w, (_, shape) in describe(result.model).items()}
+        for where, shape in _shapes_of(growth, name).items():
+            if found.get(where) != shape:
+                raise GrowthError(
+                    f"{growth.operator} mixes in {name}={result.name!r}, whose model is not of the sizes that it "
+                    f"takes: {where!r} is {found.get(where, 'absent')} there, and should be {shape}"
+                )
+
+
+def _shapes_of(growth: Growth, source: str) -> dict[str, tuple[int, ...]]:
+    """The shapes that a further source must have, by path, where a term uses it."""
+    shapes = {}
+    for where, (axes, shape) in growth.target.items():
+        for term in growth.terms:
+            if term.source == source and term.concerns(axes):
+                maps = [term.maps.get(base(name)) for name in axes.names]
+                shapes[where] = tuple(rule.old if rule else size for rule, size in zip(maps, shape, strict=True))
+    return shapes
 
 
 def _like(part: Part, mesh: Any, rules: Rules, moments: bool) -> TrainState:

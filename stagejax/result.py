@@ -9,9 +9,19 @@ from typing import Any
 from flax import nnx
 
 from stagejax.declare import Json
+from stagejax.growth.operator import Growth
 from stagejax.ledger import Cost
 from stagejax.loop import History
 from stagejax.stage import Stage
+
+
+@dataclass(frozen=True)
+class Grown:
+    """What makes a growth auditable: what it was, from what, and how to do it again from what is stored."""
+
+    growth: Growth
+    start: Result
+    replay: Callable[[], Any]
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Result:
     value: Any = None  # of an artifact
     grows: bool | None = None  # whether its policy (`train(until=...)`) said that it is time; a plan assumes so
     load: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
+    grown: Grown | None = field(default=None, repr=False, compare=False)  # how to do a growth again
 
     def state(self) -> Any:
         """The train state (or dictionary of them), read from disk and checked against its digest.

@@ -42,7 +42,7 @@ from stagejax.mesh import all_here, make_mesh
 from stagejax.program import Program, build, step_keys
 from stagejax.report.metrics import JsonlWriter, Writer
 from stagejax.report.progress import Progress
-from stagejax.result import Result
+from stagejax.result import Grown, Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
 from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir
@@ -160,6 +160,7 @@ class Run:
             cost=Cost(**page["cost"]),
             position=start.position,
             load=lambda: _checked(checkpoint.load(entry.steps / "0", growth.like)[0], page["digest"], entry),
+            grown=Grown(growth.growth, start, growth.replay),
         )
         return self._done(result)
 

@@ -17,6 +17,7 @@ from stagejax.growth.depth import Deepen, adjacent, interpolate, middle, stack, 
 from stagejax.growth.direct_copy import DirectCopy
 from stagejax.growth.draw import balanced, cyclic, uniform
 from stagejax.growth.drop_upcycle import DropUpcycle
+from stagejax.growth.dynamics import Dynamics, verify_dynamics
 from stagejax.growth.expert_growth import AddExperts, CopyExperts
 from stagejax.growth.factors import Factors, factors
 from stagejax.growth.fpi import FPI
@@ -38,6 +39,7 @@ from stagejax.growth.staged import BlockDiagonal
 from stagejax.growth.subset import Subset, evenly, top
 from stagejax.growth.term import Term, by_dual, by_index, by_squared_dual, by_weight
 from stagejax.growth.timing import AtStep, AtTokens, Curve, First, LossSlope, Policy, g_stack
+from stagejax.growth.undo import Undo
 from stagejax.growth.upcycle import Upcycle
 from stagejax.growth.verify import Receipt, Symmetry, receipt_of, verify_growth
 from stagejax.growth.zero_init import ZeroInit
@@ -62,6 +64,7 @@ __all__ = [
     "Dense",
     "DirectCopy",
     "DropUpcycle",
+    "Dynamics",
     "Expand",
     "Factors",
     "First",
@@ -88,6 +91,7 @@ __all__ = [
     "Subset",
     "Symmetry",
     "Term",
+    "Undo",
     "Upcycle",
     "ZeroInit",
     "adjacent",
@@ -119,5 +123,6 @@ __all__ = [
     "stack_modulo",
     "top",
     "uniform",
+    "verify_dynamics",
     "verify_growth",
 ]

@@ -28,6 +28,8 @@ class Symmetry:
 
     cosine: float  # largest, of new unit and its source
     difference: float  # smallest, relative to the source's gradient
+    new: int = 0  # how many units are copies of another
+    same: int = 0  # how many of them have its gradient, within a hundredth, on every probe
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def verify_growth(
     rests = (rest or {}, rest or {} if rest_after is None else rest_after)
     measured = [jax.device_get(compiled(small, large, rests, dict(probe))) for probe in probes]
     pairs = [found.pop("symmetry") for found in measured]
-    symmetry = {a: Symmetry(float(max(p[a][0] for p in pairs)), float(min(p[a][1] for p in pairs))) for a in pairs[0]}
+    symmetry = {axis: _together([found[axis] for found in pairs]) for axis in pairs[0]}
     together = {name: np.mean if name.startswith("loss") else np.max for name in measured[0]}
     numbers = {name: float(f([found[name] for found in measured])) for name, f in together.items()}
     return dataclasses.replace(receipt, symmetry=symmetry, **numbers)
@@ -175,10 +177,22 @@ def _partners(growth: Growth, axis: str) -> tuple[np.ndarray, np.ndarray]:
     return first, (first != np.arange(index.shape[-1])) & filled
 
 
+def _together(probes: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Symmetry:
+    """What all probes say: units are the same only if they are on every one."""
+    cosines, differences, copies = (np.stack(values) for values in zip(*probes, strict=True))
+    largest, new = differences.max(0), copies[0]
+    return Symmetry(
+        cosine=float(cosines[:, new].max()),
+        difference=float(differences[:, new].min()),
+        new=int(new.sum()),
+        same=int(np.sum(largest[new] < 1e-2)),
+    )
+
+
 def _symmetry(
     growth: Growth, grads: Mapping[str, jax.Array], axis: str, partner: np.ndarray, new: np.ndarray
-) -> tuple[jax.Array, jax.Array]:
-    """Largest cosine and smallest difference of a new unit's gradient and its partner's, in kernels and tables."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """For each unit, cosine and difference of its gradient and its partner's in kernels and tables; if it is a copy."""
     sums: list[jax.Array] = []
     for where, (axes, _) in growth.target.items():
         connects = sum(side in ("read", "write") for side in axes.sides) > 1
@@ -187,13 +201,10 @@ def _symmetry(
                 sums.append(_products(grads[where], axes, dim, partner))
     dot, own, other = jnp.sum(jnp.stack(sums), axis=0)
     tiny = jnp.finfo(dot.dtype).tiny
-    chosen = np.broadcast_to(new, (1, new.shape[-1])) if new.ndim == 1 else new
-    chosen = jnp.asarray(chosen.any(0))
+    copies = np.atleast_2d(new).any(0)
     cosine = dot / jnp.maximum(jnp.sqrt(own * other), tiny)
     difference = jnp.sqrt(jnp.maximum(own - 2 * dot + other, 0) / jnp.maximum(other, tiny))
-    return jnp.clip(jnp.max(jnp.where(chosen, cosine, -jnp.inf)), -1, 1), jnp.min(
-        jnp.where(chosen, difference, jnp.inf)
-    )
+    return jnp.clip(cosine, -1, 1), difference, jnp.asarray(copies)
 
 
 def _products(grad: jax.Array, axes: Axes, dim: int, partner: np.ndarray) -> jax.Array:

@@ -1,0 +1,78 @@
+"""Audit: every growth of a run done again from what is stored of its source, and compared with what it left.
+
+A growth's folder holds its declaration (operator, seeds and sizes, which determine every map), its receipt and the
+grown state. So anyone who has the folder can do the growth again; and by the inverse of every map the way back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import jax
+import numpy as np
+
+from stagejax.axes import path_name
+from stagejax.declare import Json
+from stagejax.growth import Growth, GrowthError, grow
+from stagejax.growth.undo import Undo
+from stagejax.result import Result
+from stagejax.state import Tree
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found of one growth."""
+
+    name: str
+    operator: str
+    leaves: int  # of the whole state: parameters, averages, moments, counts, the rest
+    differing: dict[str, float]  # leaf -> largest difference of what is stored and what the growth makes
+    recovers: float | None  # the largest difference of the source and the way back, relative to its largest number
+    no_way_back: str = ""  # why there is none
+
+    @property
+    def holds(self) -> bool:
+        """Whether what is stored is what the growth makes, to the last bit."""
+        return not self.differing
+
+    def to_json(self) -> Json:
+        """As JSON."""
+        return asdict(self) | {"holds": self.holds}
+
+
+def audit(result: Result) -> Audit:
+    """Do a growth again, compare, and go the way back.
+
+    Raises:
+      ValueError: the result is no growth.
+      CheckpointError: what is stored of it or of its source is damaged.
+    """
+    if result.grown is None:
+        raise ValueError(f"{result.kind} {result.name!r} is no growth")
+    growth, stored = result.grown.growth, result.state()
+    made = jax.tree_util.tree_leaves_with_path(result.grown.replay())
+    pairs = [(path, np.asarray(a), np.asarray(b)) for (path, a), b in zip(made, jax.tree.leaves(stored), strict=True)]
+    differing = {path_name(path): _largest(a, b) for path, a, b in pairs if a.tobytes() != b.tobytes()}
+    recovers, why = None, ""
+    try:
+        recovers = recovered(growth, result.grown.start.state().params, stored.params)
+    except GrowthError as error:
+        why = str(error)
+    return Audit(result.name, str(growth.operator), len(pairs), differing, recovers, why)
+
+
+def recovered(growth: Growth, small: Tree, large: Tree) -> float:
+    """The largest difference of a source and what `Undo` makes of its growth, relative to the source's largest number.
+
+    Raises:
+      GrowthError: there is no way back.
+    """
+    back = grow(Growth(Undo(growth.operator), growth.config, growth.old), large)
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in zip(*map(jax.tree.leaves, (small, back)), strict=True)]
+    return max(_largest(a, b) for a, b in pairs) / max(float(np.abs(a).max()) for a, _ in pairs)
+
+
+def _largest(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference of two arrays; infinite where one is no number."""
+    found = float(np.max(np.abs(a.astype(np.float64) - b.astype(np.float64)), initial=0))
+    return found if np.isfinite(found) else float("inf")
