@@ -196,13 +196,13 @@ def teacher_logits(teacher: Any, data: Images) -> dict[str, np.ndarray]:
     return for_every_record(lambda batch: {"logits": forward(state, jnp.asarray(batch["image"]))}, data)
 
 
-def logit_flops(cfg: Config) -> int:
+def logit_flops(cfg: Config) -> float:
     """What that takes."""
     model = nnx.eval_shape(lambda: cfg.teacher.build(nnx.Rngs(0)))
     graphdef, state = nnx.split(model)
     spec = images(cfg, cfg.batch).spec()["image"]
     once = count_flops(lambda state, images: nnx.merge(graphdef, state)(images), state, spec)
-    return once * -(-cfg.records // cfg.batch)
+    return float(once) * -(-cfg.records // cfg.batch)
 
 
 def learning(cfg: Config, label: str, said: Any) -> Stage:
