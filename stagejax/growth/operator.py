@@ -122,7 +122,16 @@ class Growth:
     def _checked(self, terms_of: Callable[[Sizes, Sizes], list[Term]]) -> list[Term]:
         self._check_leaves()
         self.operator.check(self.old, self.new)
-        terms = terms_of(*self.sizes)
+        try:
+            terms = terms_of(*self.sizes)
+        except ValueError as error:
+            if isinstance(error, GrowthError):
+                raise
+            old, new = self.sizes
+            wanted = ", ".join(
+                f"{axis} {old[axis]} -> {new[axis]}" for axis in new if old.get(axis, new[axis]) != new[axis]
+            )
+            raise GrowthError(f"{self.operator} cannot grow {wanted}: {error}") from error
         for where, (axes, shape) in self.target.items():
             for name, size in zip(axes.names, shape, strict=True):
                 self._check_axis(terms, where, name, size)
@@ -140,9 +149,14 @@ class Growth:
             for name, size in zip(axes.names, shape, strict=True):
                 was = self.size_before(where, name)
                 if size < was and not self.operator.shrinks:
+                    fix = f"Ask for at least {name}={was} in the new configuration, or use an operator that shrinks."
+                    if family(name) == "q_per_kv":
+                        fix = (
+                            "Copied query heads would cross the groups that share a key. Ask for heads of at least "
+                            f"{was} times kv_heads."
+                        )
                     raise GrowthError(
-                        f"{self.operator} grows, but axis {name!r} of {where!r} shrinks: {was} -> {size}. Ask for at "
-                        f"least {name}={was} in the new configuration, or use an operator that shrinks."
+                        f"{self.operator} grows, but axis {name!r} of {where!r} shrinks: {was} -> {size}. {fix}"
                     )
 
     def _check_axis(self, terms: Sequence[Term], where: str, name: str, size: int) -> None:

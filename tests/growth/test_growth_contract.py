@@ -95,7 +95,7 @@ def test_exact_ones_keep_the_function(operator, small, large) -> None:
 
 
 def test_compiled_equals_eager() -> None:
-    growth, params = Growth(*OPERATORS[NAMES.index("LEMON-5")]), random_params(OPERATORS[NAMES.index("LEMON-5")][1])
+    growth, params = Growth(*OPERATORS[NAMES.index("Net2Net-4")]), random_params(OPERATORS[NAMES.index("Net2Net-4")][1])
     fresh = {"init": random_params(growth.new, 1)}
     with jax.disable_jit():
         eager = by_path(grow(growth, params, others=fresh))

@@ -5,9 +5,29 @@ from dataclasses import dataclass, replace
 import jax
 import numpy as np
 import pytest
-from pairs import SMALL, random_params
+from pairs import IMAGE, POST, RMS, ROTARY, SMALL, random_params
 
-from stagejax.growth import AKI, FPI, Deepen, DirectCopy, Growth, GrowthError, Isometric, Operator, Term, copy_map, grow
+from stagejax.growth import (
+    AKI,
+    FPI,
+    LEMON,
+    MSG,
+    BlockDiagonal,
+    Deepen,
+    DirectCopy,
+    Growth,
+    GrowthError,
+    HeadSize,
+    IdentityBlocks,
+    Isometric,
+    Net2Net,
+    Operator,
+    Term,
+    ZeroInit,
+    copy_map,
+    grow,
+    middle,
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +65,84 @@ class Wrong(Operator):
 def test_refused(operator, changes, says) -> None:
     with pytest.raises(GrowthError, match=says):
         _ = Growth(operator, SMALL, replace(SMALL, **changes)).terms
+
+
+def lossy_layers(old: int, new: int) -> np.ndarray:
+    return np.zeros(new, int)
+
+
+def lossy(old: int, new: int, seed: object) -> np.ndarray:
+    return np.arange(new) % (old - 1)
+
+
+@pytest.mark.parametrize(
+    ("operator", "small", "changes", "says"),
+    [
+        *(
+            (operator, RMS, {"mlp": 8}, r"axis 'mlp' of 'blocks/mlp/.*' shrinks: 12 -> 8. Ask for at least mlp=12")
+            for operator in (Net2Net(), LEMON(norm="rms"), ZeroInit(), MSG(), BlockDiagonal(), HeadSize())
+        ),
+        (
+            FPI(draw=lossy),
+            SMALL,
+            {"mlp": 24},
+            r"FPI\(draw=lossy\) cannot grow mlp 12 -> 24: .*\[11\] of 12 appear nowhere",
+        ),
+        (HeadSize(copies=True, draw=lossy), SMALL, {"head_dim": 6}, r"head_dim 4 -> 6.*\[3\] of 4 appear nowhere"),
+        (
+            FPI(),
+            ROTARY,
+            {"kv_heads": 4},
+            r"'q_per_kv' of .* shrinks: 2 -> 1. Copied query heads would cross the groups",
+        ),
+        (
+            ZeroInit(),
+            ROTARY,
+            {"heads": 6, "kv_heads": 6},
+            r"shrinks: 2 -> 1. .* Ask for heads of at least 2 times kv_heads",
+        ),
+        (HeadSize(), ROTARY, {"head_dim": 6}, r"under rotary positions 'head_dim' cannot go 4 -> 6.* Use head_dim=8"),
+        (ZeroInit(), ROTARY, {"head_dim": 10}, r"ZeroInit\(\): under rotary .* 4 -> 10"),
+        (
+            HeadSize(copies=True),
+            ROTARY,
+            {"head_dim": 8},
+            r"copies entries of 'head_dim' \(4 -> 8\), .* Use copies=False",
+        ),
+        (LEMON(), POST, {"embed": 12}, r"'embed' cannot go 8 -> 12 in a post-norm model .* Use embed=16, or MSG\(\)"),
+        (
+            LEMON(),
+            replace(SMALL, causal=False),
+            {"embed": 12},
+            r"8 -> 12 in an encoder with a transform before its head with LayerNorm, .* Use embed=16",
+        ),
+        (LEMON(), RMS, {"embed": 12}, r"is for norm='layer', but the model has norm='rms': use norm='rms'"),
+        (ZeroInit(), SMALL, {"embed": 12}, r"zeros into new entries of 'embed', which change the mean.* Use LEMON\(\)"),
+        *(
+            (
+                operator,
+                POST,
+                {"layers": 3},
+                r"identity, which a post-norm block cannot be.*\(Deepen\), or by masks \(MSG\)",
+            )
+            for operator in (IdentityBlocks(), Net2Net(), LEMON(), BlockDiagonal(), ZeroInit())
+        ),
+        (
+            IdentityBlocks(depth=middle),
+            SMALL,
+            {"layers": 5},
+            r"middle repeats 3 of 2 layers: grow layers 2 -> 4 or less",
+        ),
+        (IdentityBlocks(depth=lossy_layers), SMALL, {"layers": 3}, r"lossy_layers takes layers 2 -> 3 as \[0, 0, 0\]"),
+        (BlockDiagonal(), SMALL, {"mlp": 36}, r"BlockDiagonal\(\) doubles, but 'mlp' goes 12 -> 36: ask for mlp=24"),
+        (BlockDiagonal(), ROTARY, {"heads": 16, "kv_heads": 4}, r"kv_heads and q_per_kv both grow: keep one of them"),
+        (MSG(), SMALL, {"head_dim": 6}, r"MSG\(\) has no rule for axis 'head_dim'.*4 -> 6. Keep head_dim=4"),
+        (FPI(axes=("mlp",)), IMAGE, {"image": 6}, r"no rule for axis 'position'.*4 -> 9"),
+    ],
+)
+def test_what_would_not_be_exact_is_refused(operator, small, changes, says) -> None:
+    with pytest.raises(GrowthError, match=says):
+        _ = Growth(operator, small, replace(small, **changes)).terms
 
 
 def test_missing_sources_and_leaves_are_named() -> None:
