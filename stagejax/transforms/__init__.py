@@ -1,0 +1,21 @@
+"""Transforms of parameters between and inside stages: kernels in another form, and the optimizers they need."""
+
+from stagejax.transforms.lora import LoRA, adapters
+from stagejax.transforms.reparameterize import Reparameterized, linear_maps, merged, update_kernels
+from stagejax.transforms.restarts import forget, marked, scale_by_galore, scale_by_restarted_adam
+from stagejax.transforms.spectral import Spectral, directions
+
+__all__ = [
+    "LoRA",
+    "Reparameterized",
+    "Spectral",
+    "adapters",
+    "directions",
+    "forget",
+    "linear_maps",
+    "marked",
+    "merged",
+    "scale_by_galore",
+    "scale_by_restarted_adam",
+    "update_kernels",
+]
