@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,17 +85,20 @@ def outputs(checkpoint: Checkpoint, probe: Probe) -> np.ndarray:
 def language_model(checkpoint: Checkpoint, tokens_BT: jax.Array) -> jax.Array:
     """Logits of a `Transformer`."""
     c: Transformer = checkpoint.config
-    model = _with(checkpoint, "tokens", "positions", "types", "embed_norm")
     positions = jnp.arange(tokens_BT.shape[1])[None]
-    x_BTE = model.embed(tokens_BT, positions, None)
-    angles = model.angles(positions, x_BTE)
+
+    def below(model: Any, tokens_BT: jax.Array) -> Any:
+        x_BTE = model.embed(tokens_BT, positions, None)
+        return x_BTE, model.angles(positions, x_BTE)
+
+    x_BTE, angles = _run(checkpoint, ("tokens", "positions", "types", "embed_norm"), below, tokens_BT)
 
     def call(block: Block, layer: Any, x_BTE: Any) -> Any:
         return block(x_BTE, causal=c.causal, angles_BTh=angles)
 
     x_BTE = run_layers(checkpoint, "blocks", call, x_BTE, c.layers)
-    model = _with(checkpoint, "norm", "head", *(["tokens"] if c.tied else []))
-    return model.logits(x_BTE if model.norm is None else model.norm(x_BTE))
+    above = lambda model, x: model.logits(x if model.norm is None else model.norm(x))  # noqa: E731
+    return _run(checkpoint, ("norm", "head", *(["tokens"] if c.tied else [])), above, x_BTE)
 
 
 def encoder_decoder(checkpoint: Checkpoint, tokens_BS: jax.Array, targets_BT: jax.Array) -> jax.Array:
@@ -103,23 +106,26 @@ def encoder_decoder(checkpoint: Checkpoint, tokens_BS: jax.Array, targets_BT: ja
     c: T5 = checkpoint.config
 
     def run(side: str, tokens: jax.Array, layers: int, **context: jax.Array) -> jax.Array:
-        model = _with(checkpoint, "tokens", f"{side}_positions", f"{side}_norm")
-        bias = getattr(model, f"{side}_positions")(tokens.shape[1])
-        call = lambda block, layer, x: block(x, bias, **context)  # noqa: E731
-        return getattr(model, f"{side}_norm")(run_layers(checkpoint, side, call, model.tokens(tokens), layers))
+        positions, norm = f"{side}_positions", f"{side}_norm"
+        below = lambda model, tokens: (model.tokens(tokens), getattr(model, positions)(tokens.shape[1]))  # noqa: E731
+        x_BTE, bias_KTT = _run(checkpoint, ("tokens", positions), below, tokens)
+        call = lambda block, layer, x: block(x, bias_KTT, **context)  # noqa: E731
+        x_BTE = run_layers(checkpoint, side, call, x_BTE, layers)
+        return _run(checkpoint, (norm,), lambda model, x: getattr(model, norm)(x), x_BTE)
 
     memory_BSE = run("encoder", tokens_BS, c.encoder_layers)
     x_BTE = run("decoder", targets_BT, c.decoder_layers, memory_BSE=memory_BSE)
-    return _with(checkpoint, "tokens" if c.tied else "output").logits(x_BTE)
+    return _run(checkpoint, ("tokens" if c.tied else "output",), lambda model, x: model.logits(x), x_BTE)
 
 
 def vision_transformer(checkpoint: Checkpoint, images_BYXP: jax.Array) -> jax.Array:
     """Logits of a `ViT`."""
     c: ViT = checkpoint.config
-    x_BTE = _with(checkpoint, "patches", "positions", "class_token", "distilled_token").tokens(images_BYXP)
+    below = ("patches", "positions", "class_token", "distilled_token")
+    x_BTE = _run(checkpoint, below, lambda model, images: model.tokens(images), images_BYXP)
     x_BTE = run_layers(checkpoint, "blocks", lambda block, layer, x: block(x), x_BTE, c.layers)
-    model = _with(checkpoint, "norm", "head", "distilled_head")
-    return model.logits(model.pool(x_BTE))
+    above = ("norm", "head", "distilled_head")
+    return _run(checkpoint, above, lambda model, x: model.logits(model.pool(x)), x_BTE)
 
 
 def run_layers(checkpoint: Checkpoint, blocks: str, call: Callable[..., Any], carry: Any, layers: int) -> Any:
@@ -133,12 +139,17 @@ def run_layers(checkpoint: Checkpoint, blocks: str, call: Callable[..., Any], ca
     return carry
 
 
-def _with(checkpoint: Checkpoint, *modules: str) -> Any:
-    """The model with the parameters of these of its modules; the others are abstract."""
-    model = _one_layer(checkpoint)
+def _run(checkpoint: Checkpoint, modules: Sequence[str], compute: Callable[..., Any], *inputs: jax.Array) -> Any:
+    """`compute(model, *inputs)` in one program, with the parameters of these modules; the others are abstract."""
+    graphdef, abstract = nnx.split(_one_layer(checkpoint))
+
+    def program(params: Any, *inputs: jax.Array) -> Any:
+        model = nnx.merge(graphdef, nnx.to_pure_dict(abstract))
+        nnx.update(model, params)
+        return compute(model, *inputs)
+
     wanted = [where for where in checkpoint.leaves if where.split("/")[0] in modules]
-    nnx.update(model, _tree({where: _float32(checkpoint.read(where)) for where in wanted}))
-    return model
+    return jax.jit(program)(_tree({where: _float32(checkpoint.read(where)) for where in wanted}), *inputs)
 
 
 def _one_layer(checkpoint: Checkpoint) -> Any:
