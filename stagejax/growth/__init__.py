@@ -9,6 +9,7 @@
 every other file holds one operator.
 """
 
+from stagejax.growth.add_rows import AddRows
 from stagejax.growth.aki import AKI
 from stagejax.growth.apply import grow
 from stagejax.growth.assemble import Assemble, Incubate
@@ -34,6 +35,7 @@ from stagejax.growth.masked import MSG, GrowingMasks, masks_at
 from stagejax.growth.moments import grow_moments
 from stagejax.growth.net2net import Net2Net
 from stagejax.growth.operator import Growth, GrowthError, Operator
+from stagejax.growth.resample import Resample, resize_matrix
 from stagejax.growth.schedule import gradual_stacking, multi_stage_layerwise, proportional
 from stagejax.growth.staged import BlockDiagonal
 from stagejax.growth.subset import Subset, evenly, top
@@ -50,6 +52,7 @@ __all__ = [
     "LEMON",
     "MSG",
     "AddExperts",
+    "AddRows",
     "Assemble",
     "AtStep",
     "AtTokens",
@@ -88,6 +91,7 @@ __all__ = [
     "Operator",
     "Policy",
     "Receipt",
+    "Resample",
     "Subset",
     "Symmetry",
     "Term",
@@ -118,6 +122,7 @@ __all__ = [
     "multi_stage_layerwise",
     "proportional",
     "receipt_of",
+    "resize_matrix",
     "select_map",
     "stack",
     "stack_modulo",

@@ -19,6 +19,7 @@ from stagejax.growth import (
     LEMON,
     MSG,
     AddExperts,
+    AddRows,
     BlockDiagonal,
     Coalesce,
     CopyExperts,
@@ -33,6 +34,7 @@ from stagejax.growth import (
     Isometric,
     Net2Net,
     Operator,
+    Resample,
     Subset,
     Term,
     Upcycle,
@@ -89,6 +91,9 @@ EXACT: list[tuple[Operator, Any, Any]] = [
     (BlockDiagonal(), POST, replace(POST, embed=16, mlp=24)),
     (IdentityBlocks(), SMALL, replace(SMALL, layers=5)),
     (IdentityBlocks(depth=interpolate, by="gain", fresh=True), ROTARY, replace(ROTARY, layers=3)),
+    (Upcycle(), SMALL, replace(SMALL, experts=3)),
+    (GranularUpcycle(2), SMALL, replace(SMALL, mlp=6, experts=4)),
+    (CopyExperts(), replace(SMALL, experts=2, top_k=1), replace(SMALL, experts=4)),
 ]
 
 #: Every operator joins one of these lists and inherits the contract of test_growth_contract.py.
@@ -105,15 +110,16 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
     (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),
     (Deepen(middle), SMALL, replace(SMALL, layers=3)),
     (MSG(), SMALL, replace(LARGE, head_dim=4, value_dim=5)),
+    (AddRows(), replace(SMALL, tied=False), replace(SMALL, tied=False, vocab=17)),
+    (AddRows(fill="fresh"), IMAGE, replace(IMAGE, classes=5)),
+    (Resample("cubic"), SMALL, replace(SMALL, length=9)),
+    (Resample(grid=True), IMAGE, replace(IMAGE, image=12, patch=3)),
     (Net2Net(noise=0.1), SMALL, replace(SMALL, heads=5, mlp=21)),
     (InheritWithMomentum(0.8), SMALL, LARGE),
     (FPI(draw=balanced), IMAGE, replace(IMAGE, embed=16, layers=3, heads=5, mlp=21)),
     (FPI(draw=uniform), CONV, replace(CONV, channels=(7, 6))),
     (FPI(), RESIDUAL, replace(RESIDUAL, channels=(6, 11))),
-    (Upcycle(), SMALL, replace(SMALL, experts=3)),
-    (GranularUpcycle(2), SMALL, replace(SMALL, mlp=6, experts=4)),
     (DropUpcycle(share=0.5), SMALL, replace(SMALL, experts=3)),
-    (CopyExperts(), replace(SMALL, experts=2, top_k=1), replace(SMALL, experts=4)),
     (AddExperts(), replace(SMALL, experts=2), replace(SMALL, experts=3)),
     (
         AKI(),
@@ -152,14 +158,19 @@ def model(config: Any, params: Any) -> nnx.Module:
 
 def logits(config: Any, params: Any, **options: Any) -> np.ndarray:
     """What a model makes of fixed inputs, compiled once for each config."""
-    inputs = (TOKENS,)
+    return np.asarray(outputs(config, params, **options))
+
+
+def outputs(config: Any, params: Any, **options: Any) -> jax.Array:
+    """The same, to be differentiated."""
+    inputs: tuple[np.ndarray, ...] = (TOKENS,)
     if isinstance(config, ViT | ConvNet | ResNet):
         channels = config.channels if isinstance(config, ViT) else config.channels_in
         shape = (2, config.image, config.image, channels)
         inputs = (np.random.RandomState(1).normal(size=shape).astype(jax.tree.leaves(params)[0].dtype),)
     elif isinstance(config, T5):
         inputs = (TOKENS, TOKENS[:, ::-1])
-    return np.asarray(_forward(config)(params, inputs, options))
+    return _forward(config)(params, inputs, options)
 
 
 @functools.cache
