@@ -8,11 +8,14 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from experiments.growth.bert2bert import (
     EXPERIMENT,
+    Size,
     SubModelStep,
     TopLayers,
+    model,
     preset,
     priced,
     quarters,
@@ -21,6 +24,7 @@ from experiments.growth.bert2bert import (
 )
 from stagejax import Plan, running
 from stagejax.axes import path_name
+from stagejax.growth import AKI, FPI, Growth, grow
 from stagejax.mesh import make_mesh
 from stagejax.program import build, step_keys
 
@@ -72,6 +76,23 @@ def test_fpi_keeps_the_function_and_aki_differs_only_in_new_heads_and_units(fini
     old = SMOKE.small.mlp
     np.testing.assert_array_equal(fpi[up][..., :old], aki[up][..., :old])
     assert not np.array_equal(fpi[up][..., old:], aki[up][..., old:])
+
+
+@pytest.mark.parametrize("decoder", [False, True])
+def test_an_uneven_pair_grows_in_every_size(decoder: bool) -> None:
+    """Layers 2 -> 3, width 24 -> 32, heads 3 -> 4, units 40 -> 64: no size is a whole multiple."""
+    cfg = replace(SMOKE, decoder=decoder, small=Size(2, 24, 3, 40), large=Size(3, 32, 4, 64))
+    old, new = model(cfg, cfg.small), model(cfg, cfg.large)
+    params = nnx.to_pure_dict(nnx.state(old.build(nnx.Rngs(0)), nnx.Param))
+    before, fpi, aki = (flat(p) for p in (params, *(grow(Growth(op, old, new), params) for op in (FPI(), AKI()))))
+    embed, units, layers = np.arange(32) % 24, np.arange(64) % 40, [0, 1, 1]  # the top layer once more
+    np.testing.assert_array_equal(fpi["tokens/table"], before["tokens/table"][:, embed])
+    np.testing.assert_array_equal(aki["tokens/table"], fpi["tokens/table"])
+    up = next(path for path in before if path.endswith("up/kernel"))
+    wide = before[up][:, embed][:, :, units] / np.bincount(embed)[embed][:, None]  # readers share
+    np.testing.assert_allclose(fpi[up], wide[layers], rtol=1e-6)
+    np.testing.assert_allclose(aki[up][..., :40], wide[layers][..., :40], rtol=1e-6)
+    np.testing.assert_allclose(aki[up][..., 40:], wide[[1, 1, 1]][..., 40:], rtol=1e-6)  # from the layer above
 
 
 def test_direct_copy_keeps_the_corner(finished: Any) -> None:

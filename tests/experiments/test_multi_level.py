@@ -1,0 +1,105 @@
+"""Multi-level training at smoke size: down and up by the paper's maps, mixed with what was saved, and paid for."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.growth.multi_level import (
+    EXPERIMENT,
+    SCRATCH,
+    STACK,
+    THREE,
+    V_CYCLE,
+    model,
+    preset,
+    stage,
+    step_flops,
+)
+from stagejax import Plan, running
+from stagejax.axes import path_name
+
+SMOKE = preset("smoke")
+
+
+def flat(result: Any) -> dict[str, np.ndarray]:
+    params = result.state().params
+    return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
+    """Results by name, the report and the folder of one smoke run."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with running(folder, "multi_level", mesh="data=1") as run:
+        report = EXPERIMENT.pipeline(run, SMOKE)
+        report.write(folder, stages=run.results)
+        return {result.name: result for result in run.results}, report, folder
+
+
+def test_every_arm_learns(finished: Any) -> None:
+    results, _, _ = finished
+    for name, result in results.items():
+        if result.kind == "train" and result.history.evals:
+            held_out = [row["loss"] for row in result.history.evals]
+            assert held_out[-1] < held_out[0], name
+
+
+def test_coalescing_averages_layers_in_pairs_and_sums_what_reads(finished: Any) -> None:
+    results, _, _ = finished
+    large, small = flat(results["v-cycle/0/1/warm"]), flat(results["v-cycle/0/1/down"])
+    tokens = large["tokens/table"].reshape(SMOKE.vocab, 2, -1)  # unit j and j + half are merged
+    np.testing.assert_allclose(small["tokens/table"], tokens.mean(1), atol=1e-6)
+    up = next(path for path in large if path.endswith("up/kernel"))
+    layers = large[up].reshape(2, 2, 2, SMOKE.embed // 2, 2, SMOKE.mlp // 2)  # pair, layer, reads twice, writes twice
+    np.testing.assert_allclose(small[up], layers.mean(1).sum(1).mean(2), atol=1e-6)
+
+
+def test_the_way_up_mixes_the_saved_model_with_copies(finished: Any) -> None:
+    results, _, _ = finished
+    for arm, alpha in (("v-cycle", 0.25), ("alpha-0.5", 0.5), ("alpha-1", 1.0)):
+        warm, small, mixed = (flat(results[f"{arm}/0/1/{part}"]) for part in ("warm", "below", "up"))
+        copies = np.concatenate([small["tokens/table"]] * 2, axis=1)
+        expected = (1 - alpha) * warm["tokens/table"] + alpha * copies
+        np.testing.assert_allclose(mixed["tokens/table"], expected, atol=1e-6)
+    up = next(path for path in mixed if path.endswith("up/kernel"))
+    np.testing.assert_array_equal(mixed[up][0], mixed[up][1])  # with alpha = 1 merged layers stay equal
+    half = SMOKE.mlp // 2
+    np.testing.assert_array_equal(mixed[up][..., :half], mixed[up][..., half:])
+
+
+def test_three_levels_nest(finished: Any) -> None:
+    results, _, _ = finished
+    sizes = [
+        results[f"three-levels/0/{part}"].model.embed for part in ("1/warm", "2/warm", "2/below", "2/up", "1/below")
+    ]
+    assert sizes == [32, 16, 8, 16, 16]
+    assert results["three-levels/0/1/warm"].digest == results["v-cycle/0/1/warm"].digest
+
+
+def test_all_arms_but_scratch_spend_the_same(finished: Any) -> None:
+    _, report, _ = finished
+    large = step_flops(stage(SMOKE, "price", 0, model(SMOKE, 0), 1, 0))
+    spent = {arm.name: arm.cost.flops + arm.charged_cost.flops for arm in report.arms}
+    assert spent.pop(SCRATCH) == SMOKE.steps * large
+    assert max(spent.values()) - min(spent.values()) <= large
+    by_name = {arm.name: arm for arm in report.arms}
+    assert by_name[THREE].charged_cost.flops > by_name[V_CYCLE].charged_cost.flops > 0
+    assert by_name[STACK].charged[0].model.layers == SMOKE.layers // 2
+
+
+def test_up_and_down_is_exact_and_the_published_tables_are_not(finished: Any) -> None:
+    results, report, _ = finished
+    assert results["exact/distance"].value < 1e-6
+    assert results["exact/width"].receipt["logit_change"] < 1e-4
+    assert results["exact/tables"].receipt["logit_change"] > 1e-3
+    assert [claim.verdict for claim in report.claims[-3:]] == ["holds"] * 3
+
+
+@pytest.mark.parametrize("kind", ["bert", "vit"])
+def test_a_plan_of_another_kind_tests_no_claim(kind: str) -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), replace(SMOKE, kind=kind))
+    assert {claim.verdict for claim in report.claims} == {"not tested"}
