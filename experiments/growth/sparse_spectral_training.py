@@ -1,0 +1,390 @@
+"""Sparse Spectral Training: all singular values learn at every step, of the singular vectors a few at a time.
+
+Paper    Zhao et al., Sparse Spectral Training and Inference on Euclidean and Hyperbolic Neural Networks, ICML 2025,
+         arXiv 2405.15481 (dossier 099).
+Claim    With about LoRA's trainable numbers, SST closes most of the gap between LoRA and full-rank pre-training
+         (67.6 % of perplexity for OPT-125M at rank 64), beats ReLoRA, and has no saddle after its restarts; the same in
+         hyperbolic graph networks (73.7 % nodes, 82.5 % links).
+Method   Every kernel is left · diag(values) · right. Values learn always; r directions, drawn by
+         p = (1/m + s/sum s)/2 without replacement, learn for `every` steps with the enhanced gradient, on the unit
+         sphere, with fresh moments and a short warm-up; after each round the SVD is taken anew. Arms on the same data
+         and steps: full rank, LoRA, ReLoRA, GaLore (these three at the best of several learning rates), SST, and SST
+         with other samplers, with plain gradients, without re-SVD. Language in Euclidean, graphs in hyperbolic space.
+Run      stagejax run sparse_spectral_training                   laptop: 4 minutes on two cores
+         stagejax run sparse_spectral_training --preset smoke    seconds
+         stagejax plan sparse_spectral_training --preset pod --mesh data=16,fsdp=16
+Holds if SST closes at least 40 % of the LoRA-to-full perplexity gap and beats ReLoRA, and sampling by singular value is
+         no worse than taking the r largest.
+Ours     TO BE MEASURED
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Stage
+from stagejax.data import BPE, TFDS, CausalText, Source, Stdlib
+from stagejax.data.graphs import GraphSource, Links, NamedGraph, NodeLabels, RandomTree
+from stagejax.low_rank import GaLoreAdam, ReLoRAStep, RestartedAdam, SpectralStep, at_restarts, factor_step, memory
+from stagejax.models import gpt, llama
+from stagejax.models.lorentz import LorentzGCN
+from stagejax.objectives import causal_lm
+from stagejax.objectives.graphs import link_prediction, node_classification
+from stagejax.optimizer import Optimizer, adam
+from stagejax.program import part_of
+from stagejax.report import Arm, Report, Table, claim
+from stagejax.stage import gradient_step
+from stagejax.state import everything
+from stagejax.transforms import LoRA, Reparameterized, Spectral, adapters, directions
+from stagejax.transforms.spectral import Sampler, multinomial, sequential, top, uniform
+
+FULL, LORA, RELORA, GALORE, SST = "full rank", "LoRA", "ReLoRA", "GaLore", "SST"
+TOP, UNIFORM, SEQUENTIAL = "SST, r largest", "SST, uniform", "SST, in turn"
+PLAIN, NO_SVD = "SST, plain gradient", "SST, no re-SVD"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One graph, and what is learned on it: classes of nodes, or links."""
+
+    graph: GraphSource
+    links: bool
+
+    @property
+    def name(self) -> str:
+        return f"{getattr(self.graph, 'name', 'tree')} {'links' if self.links else 'nodes'}"
+
+    @property
+    def metric(self) -> str:
+        return "auc" if self.links else "accuracy"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    embed: int = 64
+    layers: int = 3
+    heads: int = 4
+    mlp: int = 256
+    length: int = 64  # tokens in a row
+    vocab: int = 512  # byte-level BPE pieces
+    source: Source = field(default_factory=Stdlib)  # of text
+    llama: bool = False  # LLaMA's blocks instead of GPT's
+    batch: int = 16  # rows in a batch
+    steps: int = 200  # of every arm
+    peak: float = 2e-3  # learning rate of full rank and SST
+    rates: tuple[float, ...] = (1.0, 4.0)  # times peak: LoRA, ReLoRA and GaLore get the best of these
+    warmup: float = 0.1  # share of the steps
+    rank: int = 5  # of 64 directions: 8 %, as 64 of 768 in OPT-125M
+    every: int = 8  # steps between two draws of directions
+    factor_warmup: int = 2  # steps, after every draw
+    restart_every: int = 40  # steps between two restarts of ReLoRA, and two projections of GaLore
+    restart_warmup: int = 8  # steps, after every restart
+    ablations: bool = True
+    tasks: tuple[Task, ...] = (
+        Task(NamedGraph("cora"), links=False),
+        Task(NamedGraph("airport"), links=False),
+        Task(NamedGraph("disease_lp"), links=True),
+    )
+    graph_embed: int = 16  # coordinates
+    graph_rank: int = 2
+    graph_steps: int = 100
+    graph_peak: float = 1e-2
+    evaluate_every: int = 50  # steps
+    evaluate_batches: int = 8
+    seeds: tuple[int, ...] = (0, 1, 2)  # of full rank, LoRA, ReLoRA and SST; the other arms take the first
+    scan: bool = True  # loop over layers in the compiled program
+    save_every: int | None = None  # steps; None: every minute
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale (LLaMA-130M)."""
+    laptop = Config()
+    if name == "smoke":
+        return replace(
+            laptop, embed=16, layers=2, heads=2, mlp=32, length=32, vocab=300, source=Stdlib(limit=300_000), batch=8,
+            steps=40, peak=5e-3, rates=(1.0,), rank=2, every=4, restart_every=16, restart_warmup=4, ablations=False,
+            tasks=(Task(RandomTree(), links=True),), graph_embed=8, graph_steps=30, evaluate_every=20,
+            evaluate_batches=2, seeds=(0,), save_every=8,
+        )  # fmt: skip
+    if name == "pod":
+        return replace(
+            laptop, embed=768, layers=12, heads=12, mlp=2048, length=256, vocab=32_000, source=TFDS("c4/en"),
+            llama=True, batch=512, steps=20_000, peak=1e-3, rank=64, every=200, factor_warmup=20, restart_every=5_000,
+            restart_warmup=100, ablations=False, tasks=(), evaluate_every=1_000, evaluate_batches=64, seeds=(0,),
+            save_every=1_000,
+        )  # fmt: skip
+    return laptop
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Language by all methods, graphs by full rank, LoRA and SST, and what the paper claims of them."""
+    text = {
+        label: arms_of(run, cfg, label, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
+        for label, method in methods(cfg, cfg.embed, cfg.rank).items()
+    }
+    few = methods(cfg, cfg.graph_embed, cfg.graph_rank)
+    graphs = {
+        task: {
+            label: arms_of(
+                run, cfg, label, few[label], lambda name, seed, t=task: graph_stage(cfg, t, name, seed), task.metric
+            )
+            for label in (FULL, LORA, SST)
+        }
+        for task in cfg.tasks
+    }
+    return report(cfg, text, graphs)
+
+
+# --- stages, before a method changes how kernels are stored and trained ---
+
+
+def text_stage(cfg: Config, name: str, seed: int) -> Stage:
+    """Language modelling at full rank."""
+    c, family = cfg, llama if cfg.llama else gpt
+    sizes = {"vocab": c.vocab, "embed": c.embed, "layers": c.layers, "heads": c.heads, "mlp": c.mlp, "length": c.length}
+    data = CausalText(source=c.source, tokenizer=BPE(c.vocab), batch=c.batch, length=c.length)
+    return Stage(
+        name=f"text/{name}",
+        model=family(scan=c.scan, **sizes),
+        objective=causal_lm,
+        optimizer=adam(peak=c.peak, warmup=c.warmup),
+        data=replace(data, seed=seed),
+        steps=c.steps,
+        evaluate=Evaluation(data.held_out(c.evaluate_batches), c.evaluate_batches, c.evaluate_every),
+        seed=seed,
+        save_every=c.save_every,
+    )
+
+
+def graph_stage(cfg: Config, task: Task, name: str, seed: int) -> Stage:
+    """A graph network in hyperbolic space at full rank."""
+    data = Links(graph=task.graph) if task.links else NodeLabels(graph=task.graph)
+    return Stage(
+        name=f"{task.name.replace(' ', '-')}/{name}",
+        model=LorentzGCN(features=task.graph.features, classes=task.graph.classes, embed=cfg.graph_embed),
+        objective=link_prediction if task.links else node_classification,
+        optimizer=adam(peak=cfg.graph_peak, warmup=cfg.warmup),
+        data=data,
+        steps=cfg.graph_steps,
+        evaluate=Evaluation(replace(data, split="test", count=1), 1, cfg.evaluate_every),
+        seed=seed,
+        save_every=cfg.save_every,
+    )
+
+
+# --- methods and arms ---
+
+
+@dataclass(frozen=True)
+class Method:
+    """How kernels are stored and trained; all else is the same for all arms."""
+
+    form: Any = None  # of the kernels; None: arrays
+    step: Callable[..., Any] = gradient_step
+    optimizer: Optimizer | None = None  # without its learning rate; None: that of full rank
+    trainable: Callable[..., Any] = everything
+    tuned: bool = False  # over the learning rates
+    main: bool = True  # trained from every seed
+
+    def of(self, stage: Stage, rate: float) -> Stage:
+        """The stage by this method, at `rate` times its learning rate."""
+        full = stage.optimizer
+        optimizer = replace(self.optimizer or full, peak=rate * full.peak, warmup=full.warmup)
+        model = stage.model if self.form is None else Reparameterized(stage.model, self.form)
+        return replace(stage, model=model, step=self.step, optimizer=optimizer, trainable=self.trainable)
+
+
+def methods(cfg: Config, all_directions: int, rank: int) -> dict[str, Method]:
+    """All arms. A round is over when every direction could have had its turn: m / r draws."""
+    fresh = RestartedAdam(peak=1.0, factor_warmup=cfg.factor_warmup)
+    turns = math.ceil(all_directions / rank)
+
+    def sst(sample: Sampler = multinomial, turns: int | None = turns, enhanced: bool = True) -> Method:
+        step = SpectralStep(cfg.every, turns, sample)
+        return Method(Spectral(rank, enhanced), step, fresh, directions, main=False)
+
+    relora = RestartedAdam(peak=1.0, factor_warmup=cfg.restart_warmup)
+    found = {
+        FULL: Method(),
+        LORA: Method(LoRA(rank), factor_step, fresh, adapters, tuned=True),
+        RELORA: Method(LoRA(rank), ReLoRAStep(cfg.restart_every), relora, adapters, tuned=True),
+        GALORE: Method(optimizer=GaLoreAdam(peak=1.0, rank=rank, every=cfg.restart_every), tuned=True, main=False),
+        SST: replace(sst(), main=True),
+    }
+    variants = {TOP: sst(top), UNIFORM: sst(uniform), SEQUENTIAL: sst(sequential)}
+    variants |= {PLAIN: sst(enhanced=False), NO_SVD: sst(turns=None)}
+    return found | (variants if cfg.ablations else {})
+
+
+def arms_of(
+    run: Any, cfg: Config, label: str, method: Method, stage: Callable[[str, int], Stage], metric: str
+) -> dict[int, Arm]:
+    """A method on every seed. A tuned one is trained at each rate on the first seed, and at the best on the others."""
+    first, *others = cfg.seeds if method.main else cfg.seeds[:1]
+
+    def train(seed: int, rate: float) -> Any:
+        name = label.lower().replace(", ", "-").replace(" ", "-")
+        return run.train(method.of(stage(f"{name}/{seed}" + f"/rate-{rate:g}" * method.tuned, seed), rate))
+
+    tried = {rate: train(first, rate) for rate in (cfg.rates if method.tuned else (1.0,))}
+    sign = 1 if metric == "loss" else -1
+    best = min(tried, key=lambda rate: np.nan_to_num(sign * tried[rate].history.last(metric)))
+    lost = tuple(result for rate, result in tried.items() if rate != best)
+    arms = {first: Arm(label, (tried[best],), charged=lost)}
+    return arms | {seed: Arm(label, (train(seed, best),)) for seed in others}
+
+
+# --- report ---
+
+
+PAPER = {FULL: "23.50", LORA: "34.23", RELORA: "35.80", SST: "26.98"}  # OPT-125M, rank 64, OpenWebText
+
+
+def scores(arms: dict[int, Arm], metric: str) -> list[float]:
+    """A metric at the end, for every seed; of a loss the perplexity."""
+    found = [arm.results[-1].history.last(metric) for arm in arms.values()]
+    return [math.exp(value) for value in found] if metric == "loss" else found
+
+
+def correlation(result: Any, full: Any) -> float:
+    """Of the gradient norms of all steps with those of full rank."""
+    norms = [np.asarray(r.history.train.get("grad_norm", [])) for r in (result, full)]
+    return float(np.corrcoef(*norms)[0, 1]) if norms[0].size else math.nan
+
+
+def closed(low: float, full: float, own: float) -> float:
+    """Which part of the gap between the low-rank baseline and full rank is closed."""
+    return (low - own) / (low - full) if low != full else math.nan
+
+
+def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict[str, dict[int, Arm]]]) -> Report:
+    """Perplexities, memory and gradient norms of language; scores of graphs; and the claims judged on them."""
+    first, all_scores = cfg.seeds[0], {label: scores(arms, "loss") for label, arms in text.items()}
+    mean = {label: float(np.mean(values)) for label, values in all_scores.items()}
+    of = {label: arms[first].results[0] for label, arms in text.items()}
+    sizes = {label: memory(part_of(result.stage)) for label, result in of.items()}
+    every = {SST: cfg.every, RELORA: cfg.restart_every}
+    kept = {label: at_restarts(of[label].history.train, steps) for label, steps in every.items()}
+    rows = [
+        (label, PAPER.get(label, ""), mean[label], deviation(values), len(values), sizes[label]["in_kernels"],
+         sizes[label]["trained"], sizes[label]["bytes"], correlation(of[label], of[FULL]), kept.get(label))
+        for label, values in all_scores.items()
+    ]  # fmt: skip
+    graph = {
+        task: {label: scores(arms, task.metric) for label, arms in found.items()} for task, found in graphs.items()
+    }
+    graph_mean = {
+        task: {label: float(np.mean(values)) for label, values in found.items()} for task, found in graph.items()
+    }
+    tables = (
+        Table(
+            "Language: perplexity on held-out text",
+            ("arm", "paper", "perplexity", "+/-", "seeds", "in kernels", "trained", "moments, bytes", "r", "restart"),
+            tuple(rows),
+            ("", "", ".2f", ".2f", "", "si", "si", "si", ".2f", ".2f"),
+            note="Paper: OPT-125M at rank 64. +/-: standard deviation over seeds. r: correlation of the gradient norm "
+            "with that of full rank, over the steps (paper: SST 0.85, ReLoRA 0.58). Restart: gradient norm of the "
+            "first factors (left directions of SST, down of ReLoRA) after a restart, over the three steps before.",
+        ),
+        Table(
+            "Graphs in hyperbolic space: accuracy of nodes, area under the ROC curve of links (test)",
+            ("task", FULL, LORA, SST, "+/- of SST", "gap closed by SST"),
+            tuple(
+                (task.name, *found.values(), deviation(graph[task][SST]), closed(found[LORA], found[FULL], found[SST]))
+                for task, found in graph_mean.items()
+            ),
+            ("", ".3f", ".3f", ".3f", ".3f", ".1%"),
+            note=f"Lorentz GCN of {cfg.graph_embed} coordinates, rank {cfg.graph_rank}, means over seeds.",
+        ),
+    )
+    suffix = {seed: "" if seed == first else f", seed {seed}" for seed in cfg.seeds}
+    return Report(
+        experiment=EXPERIMENT.name,
+        title=EXPERIMENT.title,
+        paper=EXPERIMENT.reference,
+        number=f"{EXPERIMENT.paper:03d}",
+        link="https://arxiv.org/abs/2405.15481",
+        claims=claims(cfg, mean, {label: values[0] for label, values in all_scores.items()}, kept, graph_mean),
+        arms=tuple(
+            replace(arm, name=label + suffix[seed], group=label, against=FULL + suffix[seed])
+            for label, arms in text.items()
+            for seed, arm in arms.items()
+        ),
+        tables=tables if graphs else tables[:1],
+        baseline=FULL,
+        seeds=cfg.seeds,
+        notes=(
+            "Kernels are multiplied out once a step, inputs x m x outputs, instead of passing every token through both "
+            "factors: fewer products wherever a batch has more tokens than directions.",
+            "Decompositions are no matrix products and not among the FLOPs.",
+            "Embeddings, norms, biases and the tied head train in full in every arm.",
+            "LoRA, ReLoRA and GaLore took the best learning rate by the score that is reported, which favours them; "
+            "the rates that lost are charged to them.",
+            "Not stated in the sources, chosen before the run: steps per iteration, warm-up, replacement (none).",
+        ),
+    )
+
+
+def claims(cfg: Config, mean: Any, same: Any, kept: Any, graph: dict[Task, Any]) -> tuple[Any, ...]:
+    """What the paper claims, judged on means over seeds, of the ablation on the first seed."""
+    gap = closed(mean[LORA], mean[FULL], mean[SST])
+    measured = not math.isnan(gap)
+    found = [
+        claim(
+            "SST closes most of the perplexity gap between LoRA and full rank", paper="67.6% (OPT-125M)",
+            measured=gap, unit="%", margin="at least 40%", holds=gap >= 0.4 and mean[LORA] > mean[FULL],
+        ),
+        claim(
+            "SST reaches a lower perplexity than ReLoRA", paper="26.98 and 35.80",
+            measured=f"{mean[SST]:.2f} and {mean[RELORA]:.2f}" if measured else None,
+            margin="strictly lower mean", holds=mean[SST] < mean[RELORA],
+        ),
+        claim(
+            "No saddle after a restart: gradients of the first factors stay, those of ReLoRA vanish",
+            paper="shown for SST against ReLoRA",
+            measured=f"{kept[SST]:.2f} and {kept[RELORA]:.2f} of before" if measured else None,
+            margin="SST above 0.5, ReLoRA below 0.1", holds=kept[SST] > 0.5 and kept[RELORA] < 0.1,
+        ),
+    ]  # fmt: skip
+    if cfg.ablations:
+        found.append(claim(
+            "Drawing by singular value is at least as good as taking the r largest", paper="better in the ablation",
+            measured=f"{same[SST]:.2f} and {same[TOP]:.2f}" if measured else None,
+            margin="perplexity not higher, same seed", holds=same[SST] <= same[TOP],
+        ))  # fmt: skip
+    if graph:
+        total = {label: sum(own[label] for own in graph.values()) for label in (FULL, LORA, SST)}
+        share = closed(total[LORA], total[FULL], total[SST])
+        found.append(claim(
+            "In hyperbolic space, SST closes most of the gap between LoRA and full rank",
+            paper="73.7% (nodes), 82.5% (links)", measured=share, unit="%",
+            margin="at least 40% of the summed gap", holds=share >= 0.4 and total[FULL] > total[LORA],
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def deviation(values: list[float]) -> float:
+    """The standard deviation over seeds; none of a single one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 and np.isfinite(values).all() else math.nan
+
+
+EXPERIMENT = Experiment(
+    name="sparse_spectral_training",
+    title="Sparse spectral training: few singular vectors at a time, in Euclidean and hyperbolic space",
+    reference="Zhao et al., ICML 2025, arXiv 2405.15481",
+    paper=99,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("sparse_spectral_training")

@@ -1,0 +1,99 @@
+"""Sparse spectral training at smoke size: the same start for all, what each method trains, saddles, and the report."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.growth.sparse_spectral_training import (
+    EXPERIMENT,
+    FULL,
+    GALORE,
+    LORA,
+    RELORA,
+    SST,
+    TOP,
+    Method,
+    arms_of,
+    closed,
+    methods,
+    preset,
+    text_stage,
+)
+from stagejax import Plan, running
+from stagejax.low_rank import SpectralStep, at_restarts
+from stagejax.transforms import Spectral
+from stagejax.transforms.spectral import multinomial, top
+
+SMOKE = preset("smoke")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
+    """Results by name and the report of one smoke run."""
+    with running(tmp_path_factory.mktemp("smoke"), "sst", mesh="data=1") as run:
+        report = EXPERIMENT.pipeline(run, SMOKE)
+        return {result.name: result for result in run.results}, report
+
+
+def test_every_arm_learns_from_the_same_first_kernels(finished: Any) -> None:
+    results, _ = finished
+    for name in ("full-rank/0", "lora/0/rate-1", "relora/0/rate-1", "galore/0/rate-1", "sst/0"):
+        loss = np.asarray(results[f"text/{name}"].history.train["loss"])
+        assert loss[0] == pytest.approx(results["text/full-rank/0"].history.train["loss"][0], abs=1e-3), name
+        assert loss[-5:].mean() < loss[:5].mean() - 0.5, name
+
+
+def test_directions_are_orthogonal_enough_and_of_length_one_at_the_end(finished: Any) -> None:
+    results, _ = finished
+    up = results["text/sst/0"].state().params["blocks"]["mlp"]["up"]["kernel"]
+    np.testing.assert_allclose(np.linalg.norm(up["left"], axis=1), 1, rtol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(up["active_right"], axis=2), 1, rtol=1e-4)
+    assert float(up["values"].min()) >= 0
+
+
+def test_only_relora_meets_a_saddle(finished: Any) -> None:
+    results, _ = finished
+    assert at_restarts(results["text/relora/0/rate-1"].history.train, SMOKE.restart_every) == 0
+    assert at_restarts(results["text/sst/0"].history.train, SMOKE.every) > 0.5
+
+
+def test_the_report_counts_what_is_trained(finished: Any) -> None:
+    _, report = finished
+    rows = {row[0]: row for row in report.tables[0].rows}
+    assert set(rows) == {FULL, LORA, RELORA, GALORE, SST}
+    in_kernels = {label: row[5] for label, row in rows.items()}
+    assert in_kernels[LORA] == in_kernels[RELORA] < in_kernels[SST] < in_kernels[FULL] == in_kernels[GALORE]
+    assert rows[GALORE][7] < rows[FULL][7]  # bytes of moments
+    assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
+    assert len(report.claims) == 4
+
+
+def test_the_ablations_differ_in_one_thing() -> None:
+    found = methods(replace(SMOKE, ablations=True), 16, 2)
+    assert len(found) == 10
+    assert found[SST].step == SpectralStep(4, 8, multinomial)
+    assert found[TOP] == replace(found[SST], step=SpectralStep(4, 8, top), main=False)
+    plain, no_svd = found["SST, plain gradient"], found["SST, no re-SVD"]
+    assert plain == replace(found[SST], form=Spectral(2, enhanced=False), main=False)
+    assert no_svd == replace(found[SST], step=SpectralStep(4, None, multinomial), main=False)
+
+
+def test_rates_that_lost_are_charged() -> None:
+    plan, method = Plan.on("data=1", price=False), Method(tuned=True)
+    cfg = replace(SMOKE, rates=(1.0, 4.0), seeds=(0, 1))
+    arms = arms_of(plan, cfg, LORA, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
+    assert [len(arm.charged) for arm in arms.values()] == [1, 0]
+    assert arms[0].results[0].stage.optimizer.peak == arms[1].results[0].stage.optimizer.peak
+    assert arms[0].charged[0].stage.optimizer.peak != arms[0].results[0].stage.optimizer.peak
+
+
+def test_the_gap_closed_is_a_share() -> None:
+    assert closed(30.0, 20.0, 23.0) == pytest.approx(0.7)
+    assert np.isnan(closed(20.0, 20.0, 19.0))
+
+
+def test_a_plan_tests_no_claim() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), replace(SMOKE, tasks=()))
+    assert {claim.verdict for claim in report.claims} == {"not tested"}
