@@ -19,6 +19,7 @@ from flax import nnx
 from jax.sharding import Sharding
 
 from stagejax.axes import Axes, path_name
+from stagejax.growth.blocks import on_one_cpu
 from stagejax.growth.operator import Growth, GrowthError, Tree, by_path
 from stagejax.growth.term import Term, View, by_weight, grow_leaf
 
@@ -86,6 +87,7 @@ class LeafRule:
     shape: tuple[int, ...]
     dtype: np.dtype
     view: View
+    blocks: bool = False  # see `in_blocks`
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +132,9 @@ def job_of(
     if lacking:
         raise GrowthError(f"{growth.operator} needs {where!r} also from {lacking}, where there is no such leaf")
     known = tuple((name, axes_before if name == "small" else axes) for name in sources if name in used)
-    rule = LeafRule(tuple(terms), known, axes, shape, dtype or np.dtype(sources["small"].dtype), view)
-    return Job(tuple(sources[name] for name, _ in known), rule, sharding)
+    dtype, arrays = dtype or np.dtype(sources["small"].dtype), tuple(sources[name] for name, _ in known)
+    rule = LeafRule(tuple(terms), known, axes, shape, dtype, view, on_one_cpu(arrays, sharding))
+    return Job(arrays, rule, sharding)
 
 
 def with_born(growth: Growth, tree: Tree, make: Callable[[str, Any], Any]) -> Tree:
@@ -193,7 +196,7 @@ def grow_group(sources: tuple[tuple[Leaf, ...], ...], rules: tuple[LeafRule, ...
     grown = []
     for arrays, rule in zip(sources, rules, strict=True):
         own = {name: (jnp.asarray(x), axes) for x, (name, axes) in zip(arrays, rule.sources, strict=True)}
-        grown.append(grow_leaf(rule.terms, own, rule.axes, rule.view).astype(rule.dtype))
+        grown.append(grow_leaf(rule.terms, own, rule.axes, rule.view, rule.blocks).astype(rule.dtype))
     return tuple(grown)
 
 

@@ -68,7 +68,7 @@ class Gather:
         """`x` with dimension `dim` mapped; `layers_dim` is where a map of several layers finds them."""
         if self.identity:
             return x
-        return _weigh(self._gather(x, dim, layers_dim), spread(self.weight, x.ndim, dim, layers_dim))
+        return weigh(self._gather(x, dim, layers_dim), spread(self.weight, x.ndim, dim, layers_dim))
 
     def _gather(self, x: jax.Array, dim: int, layers_dim: int | None) -> jax.Array:
         if self.layers is not None:
@@ -77,13 +77,21 @@ class Gather:
         copies = self.new // self.old
         if copies > 1 and np.array_equal(self.index, np.repeat(np.arange(self.old), copies)):
             return jnp.repeat(x, copies, axis=dim)
-        starts = np.flatnonzero(np.diff(self.index, prepend=-2) != 1)
-        if len(starts) <= MOST_RUNS:
-            sizes = np.diff(starts, append=self.new)
-            runs = [(int(self.index[start]), int(size)) for start, size in zip(starts, sizes, strict=True)]
-            pieces = [jax.lax.slice_in_dim(x, first, first + size, axis=dim) for first, size in runs]
+        runs = self.runs()
+        if len(runs) <= MOST_RUNS:
+            pieces = [jax.lax.slice_in_dim(x, first, first + size, axis=dim) for _, first, size in runs]
             return pieces[0] if len(pieces) == 1 else jnp.concatenate(pieces, axis=dim)
         return jnp.take(x, jnp.asarray(self.index, jnp.int32), axis=dim, mode="clip")
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """The contiguous runs of the index of one map for all layers: where each begins, what its first entry is, size.
+
+        >>> Gather.of([1, 2, 0, 1], old=3).runs()
+        [(0, 1, 2), (2, 0, 2)]
+        """
+        starts = np.flatnonzero(np.diff(self.index, prepend=-2) != 1)
+        sizes = np.diff(starts, append=self.new)
+        return [(int(start), int(self.index[start]), int(size)) for start, size in zip(starts, sizes, strict=True)]
 
     def dense(self) -> np.ndarray:
         """The map as a matrix (new, old), or (layers, new, old)."""
@@ -436,7 +444,7 @@ def spread(values: np.ndarray, ndim: int, dim: int, layers_dim: int | None) -> n
     return (values if layers_dim < dim else values.T).reshape(shape)
 
 
-def _weigh(x: jax.Array, weight: np.ndarray) -> jax.Array:
+def weigh(x: jax.Array, weight: np.ndarray) -> jax.Array:
     """`x` times a broadcastable weight, as a choice where every weight is 0 or 1, and not at all where all are 1."""
     if np.all(weight == 1):
         return x

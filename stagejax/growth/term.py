@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.axes import Axes, Side, family, layers_dim
+from stagejax.growth.blocks import in_blocks
 from stagejax.growth.linear import Linear
 from stagejax.growth.maps import Map
 
@@ -80,7 +81,11 @@ def base(name: str) -> str:
 
 
 def grow_leaf(
-    terms: Sequence[Term], sources: Mapping[str, tuple[jax.Array, Axes]], axes: Axes, view: View
+    terms: Sequence[Term],
+    sources: Mapping[str, tuple[jax.Array, Axes]],
+    axes: Axes,
+    view: View,
+    blocks: bool = False,
 ) -> jax.Array:
     """One parameter of the target: the sum of the terms over its sources.
 
@@ -89,6 +94,7 @@ def grow_leaf(
       sources: for each source's name, the leaf and its axes.
       axes: of the target's leaf. An axis that the source lacks is one of size 1 there.
       view: parameters, moments or masks.
+      blocks: try `in_blocks`, for arrays on one CPU.
 
     >>> from stagejax.growth.maps import copy_map
     >>> kernel = jnp.array([[1.0, 2.0], [3.0, 4.0]])
@@ -104,7 +110,7 @@ def grow_leaf(
             continue
         cached = (term.source, id(term.maps))
         if cached not in known:
-            known[cached] = _mapped(term.maps, *sources[term.source], axes, view)
+            known[cached] = _mapped(term.maps, *sources[term.source], axes, view, blocks)
         value = jnp.zeros_like(known[cached]) if term.nothing else _mixed(known[cached], term.coefficient)
         if term.region:
             before, inside = jnp.zeros_like(value) if total is None else total, region_mask(term.region, axes)
@@ -118,15 +124,24 @@ def grow_leaf(
     return total
 
 
-def _mapped(maps: Mapping[str, Map], x: jax.Array, source_axes: Axes, axes: Axes, view: View) -> jax.Array:
+def _mapped(
+    maps: Mapping[str, Map], x: jax.Array, source_axes: Axes, axes: Axes, view: View, blocks: bool
+) -> jax.Array:
     for dim, name in enumerate(axes.names):
         if name not in source_axes.names:
             x = jnp.expand_dims(x, dim)
     stack_dim = layers_dim(axes)
+    steps = []
     for dim in sorted(range(x.ndim), key=lambda dim: dim == stack_dim):  # width first: old layers may differ in it
         name, side = axes.names[dim], axes.sides[dim]
         if base(name) in maps:
-            x = view(maps[base(name)].rule(side, axes.tied), seen_side(name, side)).apply(x, dim, stack_dim)
+            linear = view(maps[base(name)].rule(side, axes.tied), seen_side(name, side))
+            steps += [] if linear.identity else [(dim, linear)]
+    made = in_blocks(steps, x) if blocks and steps else None
+    if made is not None:
+        return made
+    for dim, linear in steps:
+        x = linear.apply(x, dim, stack_dim)
     return x
 
 

@@ -1,0 +1,119 @@
+"""What growing costs: a BERT of 1.1e8 parameters and its AdamW moments, against one copy of as many bytes.
+
+The growth reads the small model's parameters and both moments, and writes the large model's. The copy is one
+`jnp.copy` of one array of the bytes that the growth writes; beside it stands one of every leaf of the result, which is
+faster where the system hands out large arrays page by page. All in one process, compiled before, in alternating order;
+a figure is the median ratio of the times over all rounds, by the wall clock and of all processors together (which other
+programs on the machine disturb less). AKI, whose new units come from the next layer, and twice the layers are timed as
+well, but nothing is promised of them.
+
+Run      python -m experiments.benchmarks.growth_speed       writes growth_speed-cpu.json (or -gpu) beside this file
+Holds if the median ratio of FPI to the copy of one array is at most 2.5 on a CPU, and 1.5 on an accelerator.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import tyro
+from flax import nnx
+
+from stagejax.growth import AKI, FPI, Growth, Operator, grow, grow_moments, stack
+from stagejax.growth.operator import describe
+from stagejax.host import keep_memory
+from stagejax.models import bert
+from stagejax.report import environment
+from stagejax.state import count
+
+SMALL = bert(vocab=30_522, embed=512, layers=12, heads=8, mlp=2048, length=512, types=2)
+LARGE = replace(SMALL, embed=768, heads=12, mlp=3072)
+COPIES = ("copy of one array", "copy of every leaf")
+LIMITS = {"cpu": 2.5, "gpu": 1.5, "tpu": 1.5}
+
+
+@dataclass(frozen=True)
+class Config:
+    """How long is measured, and where the result goes."""
+
+    rounds: int = 15
+    output: Path | None = None  # None: beside this file
+
+
+def seconds(work: Callable[[], Any]) -> tuple[float, float]:
+    """Of one call, until its arrays are there: by the wall clock, and of all processors."""
+    began = time.perf_counter(), time.process_time()
+    jax.block_until_ready(work())
+    return time.perf_counter() - began[0], time.process_time() - began[1]
+
+
+def measured(operator: Operator, small: Any, rounds: int) -> dict[str, Any]:
+    """The times of an operator's growth and of the copies."""
+    growth, tx = Growth(operator, small, LARGE), optax.adamw(1e-4)
+    params = {where: jnp.ones(shape) for where, (_, shape) in describe(small).items()}
+    params = nnx.to_pure_dict(nnx.from_flat_state([(tuple(where.split("/")), x) for where, x in params.items()]))
+    state = tx.init(params)
+
+    def growing() -> Any:
+        return grow(growth, params), grow_moments(growth, tx, state, "dual")
+
+    leaves = jax.tree.leaves(growing())
+    numbers = count(leaves)
+    array = jnp.ones(numbers)
+    works = {
+        "growth": growing,
+        "copy of one array": lambda: jnp.copy(array),
+        "copy of every leaf": lambda: [jnp.copy(leaf) for leaf in leaves],
+    }
+    for work in works.values():
+        jax.block_until_ready(work())
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
+    for each in range(rounds):
+        for name in list(works)[:: 1 if each % 2 else -1]:
+            times[name].append(seconds(works[name]))
+    page: dict[str, Any] = {"operator": str(operator), "bytes": 4 * numbers}
+    for i, clock in enumerate(("wall", "processors")):
+        each_time = {name: [found[i] for found in rows] for name, rows in times.items()}
+        ratios = {name: [a / b for a, b in zip(each_time["growth"], each_time[name], strict=True)] for name in COPIES}
+        page[clock] = {
+            "seconds": {name: statistics.median(found) for name, found in each_time.items()},
+            "ratio": {name: statistics.median(found) for name, found in ratios.items()},
+            "ratios": {name: sorted(found) for name, found in ratios.items()},
+        }
+    return page
+
+
+def main(config: Config) -> None:
+    """Measure, judge, store."""
+    keep_memory()
+    backend = jax.default_backend()
+    shallow = replace(SMALL, layers=6)
+    found = [measured(*pair, config.rounds) for pair in ((FPI(), SMALL), (AKI(depth=stack), shallow))]
+    limit = LIMITS[backend]
+    page = {
+        "config": {"rounds": config.rounds},
+        "parameters": sum(int(jnp.prod(jnp.asarray(shape))) for _, shape in describe(LARGE).values()),
+        "limit": limit,
+        "holds": found[0]["wall"]["ratio"]["copy of one array"] <= limit,
+        "measured": found,
+        "environment": environment(),
+    }
+    output = config.output or Path(__file__).parent / f"growth_speed-{backend}.json"
+    output.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
+    for row in found:
+        for clock in ("wall", "processors"):
+            shown = ", ".join(f"{ratio:.2f} of the {name}" for name, ratio in row[clock]["ratio"].items())
+            print(f"{row['operator']:10} {row[clock]['seconds']['growth']:.3f} s by {clock}: {shown}")
+    print(f"at most {limit}: {'holds' if page['holds'] else 'does not hold'}; {output}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Config))
