@@ -81,7 +81,16 @@ def _kept(m: Map, replaced: np.ndarray | None, stack: np.ndarray | None) -> Map:
     """A map without what other terms replaced; with a map for each new layer where it has one for each old one."""
     kept = np.ones(m.new, bool) if replaced is None else ~replaced
     tied = m.tied[stack] if m.tied.ndim == 2 and stack is not None else m.tied
+    if not _same_of_copies(m.gain.pattern(), m.tied):  # so no norm before a tied head is over this axis
+        tied = np.ones_like(tied)
     return replace(m, **{side: _side(getattr(m, side), kept, stack) for side in SIDES}, tied=tied)
+
+
+def _same_of_copies(copies: Gather, values: np.ndarray) -> bool:
+    """Whether all copies of an entry have the same value."""
+    chosen = copies.weight != 0
+    mean = copies.sums(values * chosen) / np.maximum(copies.sums(chosen), 1)
+    return bool(np.allclose(np.take_along_axis(mean, copies.index, axis=-1)[chosen], values[chosen]))
 
 
 def _side(linear: Linear, kept: np.ndarray, stack: np.ndarray | None) -> Linear:
