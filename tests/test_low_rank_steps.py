@@ -106,7 +106,7 @@ def test_memory_is_counted_from_the_arrays() -> None:
     assert lora["in_kernels"] == r * (4 * 16 + 2 * 24)
     assert sst["in_kernels"] == lora["in_kernels"] + 6 * 8  # all values beside the r directions
     assert lora["in_kernels"] < sst["in_kernels"] <= lora["in_kernels"] * (r + 1) / r
-    assert sst["bytes"] == 8 * sst["trained"] + 2 * 4  # two moments; count and age
+    assert sst["bytes"] == 8 * sst["trained"] + 3 * 4  # two moments; count, age, and the step of the schedule
     full = memory(part_of(Stage("full", BASE, causal_lm, adam(1e-3), DATA, 10)))
     assert full["in_kernels"] == sum(kernels.values())
     assert full["trained"] - full["in_kernels"] == lora["trained"] - lora["in_kernels"]
