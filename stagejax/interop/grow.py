@@ -64,14 +64,18 @@ def grow_checkpoint(
     receipt |= {"moments": "none: checkpoints in this layout have no optimizer state", "symmetry": None}
     total, done = receipt["parameters_after"], 0
 
-    whole: dict[str, jax.Array] = {}  # a small model is drawn once, of a large one only the leaf that is asked for
+    # A small model is drawn once; of a large one the leaf that is asked for, kept while its tensors are written.
+    kept: dict[str, jax.Array] = {}
+    together = {where: name.leaves for name in source.architecture.names(growth.config) for where in name.leaves}
 
     def fresh(where: str) -> jax.Array:
-        if 4 * total > SMALL:
-            return jax.jit(lambda key: by_path(initial(growth, key))[where])(jax.random.key(seed))
-        if not whole:
-            whole.update(by_path(jax.jit(lambda key: initial(growth, key))(jax.random.key(seed))))
-        return whole[where]
+        if where not in kept and 4 * total <= SMALL:
+            kept.update(by_path(jax.jit(lambda key: initial(growth, key))(jax.random.key(seed))))
+        elif where not in kept:
+            for other in set(kept) - set(together[where]):
+                del kept[other]
+            kept[where] = jax.jit(lambda key: by_path(initial(growth, key))[where])(jax.random.key(seed))
+        return kept[where]
 
     def row_of(where: str, layer: int | None) -> np.ndarray:
         nonlocal done

@@ -15,7 +15,7 @@ from stagejax.experiment import UnknownName
 from stagejax.grow_command import command_grow, operator_of, resized
 from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, grow, interpolate
 from stagejax.interop import BERT, LLAMA, MIXTRAL, InteropError, load, open_checkpoint, save
-from stagejax.interop.grow import grow_checkpoint
+from stagejax.interop.grow import SMALL, grow_checkpoint
 from stagejax.interop.layerwise import outputs, probe_of
 from stagejax.models import Transformer, llama
 
@@ -58,7 +58,11 @@ def test_leaf_by_leaf_is_the_growth_of_the_whole(bert: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "grown").glob("*.safetensors"))) > 2
 
 
-def test_fresh_parameters_come_from_the_seed(bert: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", [SMALL, 0], ids=["together", "leaf by leaf"])
+def test_fresh_parameters_come_from_the_seed(
+    most: int, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stagejax.interop.grow.SMALL", most)
     source = open_checkpoint(bert)
     to = resized(source.config, "mlp=20,layers=3")
     operator = DirectCopy()
