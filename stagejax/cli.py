@@ -1,4 +1,4 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params | grow`.
+"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit`.
 
 What each does is in `commands`.
 """
@@ -26,6 +26,7 @@ EXAMPLES = {
     "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
     "grow": grow_command.EXAMPLES,
+    "audit": "stagejax audit runs/bert2bert-laptop",
 }
 
 
@@ -157,6 +158,10 @@ def parser() -> argparse.ArgumentParser:
     params.add_argument("--stage", help="of which stage; default: the last that trains")
 
     grow_command.add_arguments(command("grow", "Grow a checkpoint in Hugging Face layout into a larger one."))
+
+    audit = command("audit", "Do every growth of a run again from what is stored, and compare bit by bit.")
+    audit.add_argument("workdir", type=Path)
+    audit.add_argument("--mesh", help="that of the run; default: all devices along data")
     return top
 
 

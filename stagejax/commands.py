@@ -246,6 +246,39 @@ def command_report(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def command_audit(options: argparse.Namespace, rest: list[str]) -> int:
+    from stagejax.audit import audit
+    from stagejax.checkpoint import read_json, write_json
+    from stagejax.experiment import find
+    from stagejax.interrupt import Interrupted
+    from stagejax.run import running
+
+    page = options.workdir / "command.json"
+    if not page.exists():
+        raise FileNotFoundError(f"{options.workdir} was not made by `stagejax run`: it has no command.json")
+    command = read_json(page)
+    experiment = find(command["experiment"])
+    config = config_of(experiment, command["preset"], command["fields"], "audit")
+    with running(options.workdir, experiment.name, mesh=options.mesh) as run:
+        run.stop.set()  # what is finished is loaded, and nothing is computed
+        try:
+            experiment.pipeline(run, config)
+        except Interrupted:
+            print(f"unfinished: only the first {len(run.results)} results are there to audit")
+        found = [audit(result) for result in run.results if result.grown is not None]
+    write_json(options.workdir / "audit.json", [each.to_json() for each in found])
+    rows = []
+    for each in found:
+        way = f"{each.recovers:.1e}" if each.recovers is not None else each.no_way_back
+        worst = max(each.differing, key=lambda name: each.differing[name], default="")
+        same = (
+            "same bits" if each.holds else f"{len(each.differing)} differ, most {worst} by {each.differing[worst]:.2e}"
+        )
+        rows.append((each.name, each.operator, str(each.leaves), same, way))
+    table("growths, done again from what is stored", ("growth", "operator", "leaves", "stored", "way back"), rows)
+    return 0 if all(each.holds for each in found) else 1
+
+
 def command_params(options: argparse.Namespace, rest: list[str]) -> int:
     from stagejax.experiment import UnknownName
     from stagejax.parameters import parameter_rows, parameter_text
@@ -273,6 +306,7 @@ COMMANDS = {
     "report": command_report,
     "params": command_params,
     "grow": command_grow,
+    "audit": command_audit,
 }
 
 

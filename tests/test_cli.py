@@ -22,7 +22,7 @@ def test_list_is_for_people_and_machines() -> None:
 
 
 def test_every_command_explains_itself_with_an_example() -> None:
-    for command in ("list", "show", "run", "plan", "fork", "report", "params", "grow"):
+    for command in ("list", "show", "run", "plan", "fork", "report", "params", "grow", "audit"):
         shown = stagejax(command, "--help")
         assert shown.returncode == 0
         assert f"stagejax {command}" in shown.stdout.split("examples:")[1]
