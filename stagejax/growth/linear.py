@@ -393,7 +393,7 @@ class Blend:
     def dual(self) -> Blend | Dense:
         """A (AᵀA)⁻¹, again a Blend where all old entries weigh the same and no row has both parts."""
         weight, total = self.gather.weight, self.gather.sums(self.gather.weight**2)
-        if np.ptp(total) > 1e-12 * total.max() or np.any((weight != 0) & (self.mean != 0)):
+        if not total.min() or np.ptp(total) > 1e-12 * total.max() or np.any((weight != 0) & (self.mean != 0)):
             return Dense(self.dense()).dual()
         first, beta = total[0], np.sum(self.mean**2) / self.old**2
         lost = beta * self.old / (first + beta * self.old)  # of the mean, by the formula of Sherman and Morrison

@@ -2,16 +2,18 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import optax
 import pytest
-from pairs import EXACT, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
+from pairs import CONV, EXACT, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
 
 from stagejax.declare import declare, fingerprint
 from stagejax.growth import (
     Growth,
+    Net2Net,
     by_index,
     by_squared_dual,
     by_weight,
@@ -95,8 +97,8 @@ def test_exact_ones_keep_the_function(operator, small, large) -> None:
 
 
 def test_compiled_equals_eager() -> None:
-    growth, params = Growth(*OPERATORS[NAMES.index("Net2Net-4")]), random_params(OPERATORS[NAMES.index("Net2Net-4")][1])
-    fresh = {"init": random_params(growth.new, 1)}
+    growth = Growth(Net2Net(), CONV, replace(CONV, channels=(7, 6)))
+    params, fresh = random_params(CONV), {"init": random_params(growth.new, 1)}
     with jax.disable_jit():
         eager = by_path(grow(growth, params, others=fresh))
     for where, leaf in by_path(grow(growth, params, others=fresh)).items():

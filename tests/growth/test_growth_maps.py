@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.growth import Dense, Gather, copy_map, corner_map, dense_map, identity_map, isometric_map, select_map
+from stagejax.growth import (
+    Blend,
+    Dense,
+    Gather,
+    copy_map,
+    corner_map,
+    dense_map,
+    identity_map,
+    isometric_map,
+    select_map,
+)
+from stagejax.growth.lemon import shared_map, stream_map
 from stagejax.growth.linear import MOST_RUNS
 from stagejax.growth.maps import SIDES
 
@@ -60,6 +71,57 @@ def test_a_gather_is_its_matrix(gather: Gather) -> None:
     np.testing.assert_allclose(gather.squared().dense(), Dense(matrix).squared().matrix)
     np.testing.assert_allclose(gather.magnitude(), Dense(matrix).magnitude())
     np.testing.assert_allclose(gather.sums(np.ones(gather.new)), np.bincount(gather.index, minlength=gather.old))
+
+
+@st.composite
+def blends(draw: st.DrawFn) -> Blend:
+    """Whole copies and means, or anything."""
+    old, copies, rest = (draw(st.integers(1, 5)) for _ in range(3))
+    if draw(st.booleans()):
+        new = copies * old + rest
+        whole = np.arange(new) < copies * old
+        return Blend(Gather.of(np.arange(new) % old, old, whole * draw(st.sampled_from([1.0, 0.5]))), 1.0 - whole)
+    gather = draw(gathers(old=old))
+    weight = st.sampled_from([0.0, 1.0, -0.5])
+    return Blend(gather, np.array(draw(st.lists(weight, min_size=gather.new, max_size=gather.new))))
+
+
+@quick
+@given(blends(), st.data())
+def test_a_blend_is_its_matrix(blend: Blend, data: st.DataObject) -> None:
+    matrix, x = blend.dense(), np.random.RandomState(0).normal(size=(3, blend.old, 2)).astype(np.float32)
+    np.testing.assert_allclose(blend.apply(jnp.asarray(x), 1), np.einsum("ni,aib->anb", matrix, x), atol=1e-5)
+    np.testing.assert_allclose(blend.squared().dense(), matrix**2, atol=1e-12)
+    np.testing.assert_allclose(blend.dual().dense(), Dense(matrix).dual().matrix, atol=1e-9)
+    np.testing.assert_allclose(blend.scaled(0.5).dense(), 0.5 * matrix)
+    np.testing.assert_allclose(blend.magnitude(), Dense(matrix).magnitude())
+    np.testing.assert_allclose(blend.inverse().dense(), np.linalg.pinv(matrix), atol=1e-9)
+    first = data.draw(gathers())
+    first = Gather(first.index[:1].repeat(blend.old), first.weight[:1].repeat(blend.old), first.old)
+    np.testing.assert_allclose(blend.after(first).dense(), matrix @ first.dense(), atol=1e-12)
+    assert set(np.unique(blend.pattern().weight)) <= {0, 1}
+
+
+@quick
+@given(onto(), st.floats(0, 0.9))
+def test_unequal_shares_preserve(drawn: tuple[list[int], int], asymmetry: float) -> None:
+    rule = shared_map(*drawn, asymmetry, (3,))
+    assert rule.preserves
+    counts = np.bincount(drawn[0], minlength=drawn[1])[drawn[0]]
+    assert np.all(rule.read.weight >= (1 - asymmetry) / (1 + asymmetry) / counts - 1e-12)
+
+
+@quick
+@given(st.integers(1, 6), st.integers(0, 9), st.sampled_from(["layer", "rms"]))
+def test_the_stream_keeps_its_mean_and_its_readers(old: int, more: int, norm: str) -> None:
+    """LEMON: means of what is normed survive; what is read is what was; the variance shrinks as its eps does."""
+    rule, x = stream_map(old, old + more, norm), np.random.RandomState(1).normal(size=old)
+    y = rule.write.dense() @ x
+    assert rule.preserves
+    square = np.var if norm == "layer" else lambda v: np.mean(v**2)
+    np.testing.assert_allclose(square(y), rule.eps * square(x), atol=1e-12)
+    if norm == "layer":
+        np.testing.assert_allclose(y.mean(), x.mean(), atol=1e-12)
 
 
 @quick

@@ -9,9 +9,14 @@ from pairs import OPERATORS, SMALL, by_path, random_params
 from stagejax.axes import layers_dim
 from stagejax.growth import AKI, Coalesce, Deepen, DirectCopy, Growth, GrowthError, Interpolate, grow
 from stagejax.growth.rows import grow_row
+from stagejax.models.transformer import Transformer
 
 #: Copies from another layer for each region, maps of every layer, fresh entries, several layers into one.
-KINDS = [pair for pair in OPERATORS if isinstance(pair[0], AKI | DirectCopy | Coalesce | Deepen)]
+KINDS = [
+    (operator, small, large)
+    for operator, small, large in OPERATORS
+    if isinstance(operator, AKI | DirectCopy | Coalesce | Deepen) and isinstance(small, Transformer)
+]
 LEAVES = ("tokens/table", "blocks/attention/query/kernel", "blocks/mlp/up/bias", "blocks/mlp/down/kernel")
 
 
