@@ -39,7 +39,7 @@ class Mixture:
 class RouterStatistics:
     """What the router of one layer did with a batch; behind a model, every field has a leading axis of layers.
 
-    Losses on them are in `stagejax.objectives.moe`. Gradients flow through all but `load` and `dropped`.
+    Losses on them are in `stagejax.objectives.experts`. Gradients flow through all but `load` and `dropped`.
     """
 
     load: Float[Array, "*layers X"]  # share of all choices that fell on each expert; sums to 1
