@@ -54,9 +54,8 @@ def test_shares_follow_the_steps() -> None:
 
 SMALL = gpt(vocab=260, embed=8, layers=1, heads=2, mlp=8, length=8, scan=True)
 LARGE = replace(SMALL, embed=12, layers=2, mlp=11)
-STAGE = Stage(
-    "small", SMALL, causal_lm, adamw(1e-2), CausalText(Stdlib(limit=50_000), Bytes(), batch=4, length=8), steps=2
-)
+TEXT = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=4, length=8)
+STAGE = Stage("small", SMALL, causal_lm, adamw(1e-2), TEXT, steps=2)
 
 
 def test_masks_are_annealed_in_the_step(tmp_path: Path) -> None:
