@@ -145,7 +145,9 @@ def test_any_chain_of_optax_grows(name) -> None:
         assert jax.tree.map(lambda x: x.shape, grown) == jax.tree.map(lambda x: x.shape, fresh)
 
 
-@pytest.mark.parametrize("optimizer", [adafactor(1e-3, factored_from=8, warmup=2), muon(1e-3, clip=1.0)], ids=["adafactor", "muon"])
+@pytest.mark.parametrize(
+    "optimizer", [adafactor(1e-3, factored_from=8, warmup=2), muon(1e-3, clip=1.0)], ids=["adafactor", "muon"]
+)
 def test_our_optimizers_grow(optimizer) -> None:
     growth, params = Growth(FPI(), SMALL, replace(SMALL, mlp=24)), random_params(SMALL)
     tx = optimizer(10, axes_tree(SMALL))
