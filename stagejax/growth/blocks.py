@@ -33,7 +33,7 @@ def on_one_cpu(sources: Sequence[Any], sharding: Any) -> bool:
 def in_blocks(steps: Sequence[tuple[int, Linear]], x: jax.Array) -> jax.Array | None:
     """`x` with several dimensions mapped, in order, by (dimension, map); None where that is no matter of a few blocks.
 
-    Equal to the bit to the maps one after the other.
+    Equal to the maps one after the other, but for the last bit where XLA multiplies two weights first.
 
     >>> in_blocks([(0, Gather.of([0, 1, 0], 2)), (1, Gather.of([0, 0], 1, [1, 0.5]))], jnp.array([[2.0], [4.0]]))
     Array([[2., 1.],

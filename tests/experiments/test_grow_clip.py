@@ -14,6 +14,7 @@ from experiments.growth.grow_clip import (
     GROW,
     LARGE,
     MANUAL,
+    RANDOM,
     base,
     pick,
     preset,
@@ -25,6 +26,7 @@ from experiments.growth.grow_clip import (
 from stagejax import Plan, running
 from stagejax.axes import path_name
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 
@@ -95,7 +97,7 @@ def test_growth_stays_within_its_limits() -> None:
 
 def test_without_a_shared_encoder_there_are_more_parameters_and_as_many_flops() -> None:
     plan = Plan.on("data=1", price=False)
-    report = EXPERIMENT.pipeline(plan, replace(SMOKE, controls=(LARGE, MANUAL, APART)))
+    report = EXPERIMENT.pipeline(plan, replace(SMOKE, controls=(LARGE, MANUAL, APART, RANDOM)))
     assert {LARGE, MANUAL, APART} <= {arm.name for arm in report.arms}
     planned = {stage.name: stage.parameters for stage in plan.stages}
     assert planned["no-shared-encoder/0/0"] > planned["fixed-small/0/0"]

@@ -9,6 +9,7 @@ from experiments.growth.growth_shootout import EXPERIMENT, LIGO, SCRATCH, conten
 from stagejax import running
 from stagejax.growth import LEMON
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 

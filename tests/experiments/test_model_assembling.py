@@ -22,6 +22,7 @@ from experiments.growth.model_assembling import (
 from stagejax import running
 from stagejax.axes import path_name
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 
@@ -117,5 +118,5 @@ def test_the_price_of_a_module_leaves_its_frozen_neighbours_out(finished: Any) -
 def test_first_evaluation_is_of_the_assembled_network(finished: Any) -> None:
     results, report = finished
     assert results["assembling/1/0/tuned"].history.evals[0]["step"] == 0
-    assert report.claims[0].text.startswith("With 100% of the data")
+    assert report.claims[0].statement.startswith("With 100% of the data")
     assert len(report.claims) == 3

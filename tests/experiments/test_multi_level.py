@@ -22,6 +22,7 @@ from experiments.growth.multi_level import (
 from stagejax import Plan, running
 from stagejax.axes import path_name
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 

@@ -32,6 +32,7 @@ from stagejax.mesh import make_mesh
 from stagejax.models.ensemble import Ensemble
 from stagejax.program import build, step_keys
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 

@@ -26,6 +26,7 @@ from stagejax.low_rank import SpectralStep, at_restarts
 from stagejax.transforms import Spectral
 from stagejax.transforms.spectral import multinomial, top
 
+pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
 
 

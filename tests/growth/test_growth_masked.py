@@ -53,7 +53,7 @@ def test_shares_follow_the_steps() -> None:
 
 
 SMALL = gpt(vocab=260, embed=8, layers=1, heads=2, mlp=8, length=8, scan=True)
-LARGE = replace(SMALL, embed=12, layers=2, mlp=11)
+LARGE = replace(SMALL, embed=12, heads=3, layers=2, mlp=11)
 TEXT = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=4, length=8)
 STAGE = Stage("small", SMALL, causal_lm, adamw(1e-2), TEXT, steps=2)
 

@@ -15,13 +15,11 @@ from stagejax.growth import (
     AKI,
     FPI,
     LEMON,
-    AddRows,
     BlockDiagonal,
     Coalesce,
     DirectCopy,
     Growth,
     Isometric,
-    Resample,
     ZeroInit,
     balanced,
     grow,
@@ -47,6 +45,9 @@ def placed(config, mesh):
     return shapes, shardings(axes_of(module), shapes, mesh)
 
 
+#: The last bit or two of float32: weights of two axes are multiplied, and means summed, in another order.
+ROUNDING = {"rtol": 3e-7, "atol": 1e-7}
+
 #: The first pair of these has every kind of map and region; the others are as good, and slow.
 KINDS = (Isometric, LEMON, ZeroInit, BlockDiagonal, AKI, DirectCopy, Coalesce)
 FIRST = {NAMES[[type(pair[0]) for pair in OPERATORS].index(kind)] for kind in KINDS}
@@ -67,9 +68,8 @@ def test_sharded_equals_unsharded(operator, small, large) -> None:
     spread = grow(growth, sources[0], others=sources[1], shardings=after)
     for leaf, sharding in zip(jax.tree.leaves(spread), jax.tree.leaves(after), strict=True):
         assert leaf.sharding == sharding
-    most = 1e-7 if isinstance(operator, LEMON | AddRows | Resample) else 0.0  # means are summed in another order
     for where, leaf in by_path(spread).items():
-        np.testing.assert_allclose(leaf, alone[where], rtol=0, atol=most, err_msg=where)
+        np.testing.assert_allclose(leaf, alone[where], **ROUNDING, err_msg=where)
 
 
 @needs_eight
@@ -87,7 +87,7 @@ def test_moments_take_their_parameters_shardings() -> None:
         for leaf, sharding in zip(jax.tree.leaves(spread), jax.tree.leaves(places), strict=True):
             assert leaf.sharding == sharding
         for a, b in zip(jax.tree.leaves(alone), jax.tree.leaves(spread), strict=True):
-            np.testing.assert_array_equal(a, b)
+            np.testing.assert_allclose(a, b, **ROUNDING)
 
 
 @needs_eight
