@@ -44,7 +44,7 @@ def multi_stage_layerwise(layers: int, phases: int, steps: int, joint: float = 0
     Reference: Yang et al. 2020, Progressively stacking 2.0, https://arxiv.org/abs/2011.13635, section 3.
 
     >>> multi_stage_layerwise(12, 3, steps=100)
-    [(4, 0, 27), (8, 4, 27), (12, 8, 26), (12, 0, 20)]
+    [(4, 0, 27), (8, 4, 26), (12, 8, 27), (12, 0, 20)]
     """
     if layers % phases or not 0 <= joint < 1:
         raise ValueError(f"phases={phases} do not divide layers={layers}, or joint={joint} is no share below 1")

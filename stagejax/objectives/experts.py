@@ -104,4 +104,4 @@ def load_entropy(load: Float[Array, "*layers X"]) -> Float[Array, ""]:
     0.0
     """
     terms = jnp.where(load > 0, load * jnp.log(jnp.where(load > 0, load, 1)), 0)
-    return jnp.mean(-terms.sum(-1)) / jnp.log(max(2, load.shape[-1]))
+    return jnp.mean(0.0 - terms.sum(-1)) / jnp.log(max(2, load.shape[-1]))
