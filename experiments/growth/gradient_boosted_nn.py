@@ -9,13 +9,13 @@ Method   Every boosting stage is one step of a durable stage that writes its blo
          which is a plain one at any time: nothing is left to merge. Joint solvers (Adam, SGD, L-BFGS) train the same
          network for as many gradient evaluations of units x examples, boosted trees are scikit-learn's. Every arm
          chooses among its candidates on validation data; all candidates are charged. Then: fine-tuning as a whole.
-Run      stagejax run gradient_boosted_nn                      laptop: 3 minutes on two cores
+Run      stagejax run gradient_boosted_nn                      laptop: not timed yet
          stagejax run gradient_boosted_nn --preset smoke       seconds
          stagejax plan gradient_boosted_nn --preset pod --mesh data=16,fsdp=16
 Holds if GBNN is within one point of the best joint solver (accuracy; R² of regression), on average over the tables;
          and with half of its units, the first ones, it loses less than one point while random halves of the net
          trained by Adam lose more.
-Ours     not run yet
+Ours     Not measured yet.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Method   Pairs arrive in portions. At each new one every architecture of a growt
          θ = m Inherit(θ_old) + (1 - m) θ_fresh, and trained briefly; the one that gains most validation loss on the new
          data per added FLOP is trained on all data so far, from the same start. Search and all, each arm spends the
          same FLOPs on each portion: what the search takes is not trained.
-Run      stagejax run grow_clip                      laptop: 4 minutes on two cores
+Run      stagejax run grow_clip                      laptop: not timed yet
          stagejax run grow_clip --preset smoke       seconds
          stagejax plan grow_clip --preset pod --mesh data=16,fsdp=16
 Holds if the zero-shot accuracy of GrowCLIP, averaged over portions, is above that of the fixed small model; its last

@@ -5,7 +5,7 @@ Method   One source for each seed and task. Every arm gets the same training FLO
          operator costs itself (LiGO learns its maps) is taken from its own budget. Two tasks: a decoder with RMSNorm,
          rotary positions and a tied head on text, and a vision transformer with LayerNorm on images. Twice the width
          and twice the depth, three seeds, one recipe, and for a seed one order of data.
-Run      stagejax run growth_shootout                      laptop: 4 minutes on two cores
+Run      stagejax run growth_shootout                      laptop: not timed yet
          stagejax run growth_shootout --preset smoke       seconds
          stagejax plan growth_shootout --preset pod --mesh data=16,fsdp=16
 Holds if The best operator beats training from scratch at equal FLOPs of the target on both tasks, by more than the

@@ -9,7 +9,7 @@ Method   A meta model with one full-width layer for each module; K hybrids in wh
          At equal total FLOPs: end to end; modules that imitate the output of their meta layer; modules trained alone
          with stem and head of their own; modules trained greedily, with a local head on the frozen ones below; a meta
          model that was not trained. And end to end for as many FLOPs as the longest path has.
-Run      stagejax run model_assembling                      laptop: 4 minutes on two cores
+Run      stagejax run model_assembling                      laptop: not timed yet
          stagejax run model_assembling --preset smoke       seconds
          stagejax plan model_assembling --preset pod --mesh data=16,fsdp=16
 Holds if Assembling is at least as accurate as end to end at equal total FLOPs, with all data or with a quarter of them;

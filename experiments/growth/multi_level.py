@@ -8,7 +8,7 @@ Method   Warm the large model up for E_a steps; average its neurons and layers i
          is aligned with the large one; copy it back up, and mix M_1 <- (1 - α) M_1 + α Decoalesce(M_2), which tells
          copies apart again; finish M_1. Levels nest. Every stage has a fresh optimizer and schedule, small ones four
          times the learning rate. All arms but scratch spend the same FLOPs, everything counted.
-Run      stagejax run multi_level                      laptop: 4 minutes on two cores
+Run      stagejax run multi_level                      laptop: not timed yet
          stagejax run multi_level --kind vit           a vision transformer on Fashion-MNIST
          stagejax run multi_level --preset smoke       seconds
          stagejax plan multi_level --preset pod --mesh data=16,fsdp=16

@@ -10,12 +10,12 @@ Method   Every kernel is left · diag(values) · right. Values learn always; r d
          sphere, with fresh moments and a short warm-up; after each round the SVD is taken anew. Arms on the same data
          and steps: full rank, LoRA, ReLoRA, GaLore (these three at the best of several learning rates), SST, and SST
          with other samplers, with plain gradients, without re-SVD. Language in Euclidean, graphs in hyperbolic space.
-Run      stagejax run sparse_spectral_training                   laptop: 4 minutes on two cores
+Run      stagejax run sparse_spectral_training                   laptop: not timed yet
          stagejax run sparse_spectral_training --preset smoke    seconds
          stagejax plan sparse_spectral_training --preset pod --mesh data=16,fsdp=16
 Holds if SST closes at least 40 % of the LoRA-to-full perplexity gap and beats ReLoRA, and sampling by singular value is
          no worse than taking the r largest.
-Ours     TO BE MEASURED
+Ours     Not measured yet.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Method   A teacher, its logits for the whole training set as an artifact, the au
          scratch, also at equal total cost; an unshared network of as many layers, distilled with the FLOPs of the
          auxiliary network and expanded by the same list; the learngene with its stages in another order; TLEG, in
          which layers lie on a line.
-Run      stagejax run sws_learngene                      laptop: 4 minutes on two cores
+Run      stagejax run sws_learngene                      laptop: not timed yet
          stagejax run sws_learngene --preset smoke       seconds
          stagejax plan sws_learngene --preset pod --mesh data=16,fsdp=16
 Holds if SWS after 50 steps is at least as accurate as scratch after 200 at each depth; before tuning it is more than

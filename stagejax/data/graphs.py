@@ -10,6 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -34,28 +35,25 @@ class Graph:
         return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
-class GraphSource:
+@runtime_checkable
+class GraphSource(Protocol):
     """The declaration of a graph: a frozen dataclass that knows its sizes before anything is read."""
 
     @property
-    def nodes(self) -> int:
-        raise NotImplementedError
+    def nodes(self) -> int: ...
 
     @property
-    def links(self) -> int:
-        raise NotImplementedError
+    def links(self) -> int: ...
 
     @property
-    def features(self) -> int:
-        raise NotImplementedError
+    def features(self) -> int: ...
 
     @property
-    def classes(self) -> int:
-        raise NotImplementedError
+    def classes(self) -> int: ...
 
     def read(self) -> Graph:
         """The graph, read or made once in a process."""
-        raise NotImplementedError
+        ...
 
 
 #: (nodes, edges, features, classes) of the files.
@@ -63,7 +61,7 @@ SIZES = {"cora": (2708, 5278, 1433, 7), "airport": (3188, 18630, 4, 4), "disease
 
 
 @dataclass(frozen=True)
-class NamedGraph(GraphSource):
+class NamedGraph:
     """A graph of `$STAGEJAX_DATA/graphs/NAME.npz`: cora, airport or disease_lp. Features are scaled as in HGCN.
 
     cora's rows sum to one (bags of words); other columns have mean 0 and variance 1.
@@ -122,7 +120,7 @@ def _read_graph(name: str, root: str) -> Graph:
 
 
 @dataclass(frozen=True)
-class RandomTree(GraphSource):
+class RandomTree:
     """A generated tree: a node's label is which child of the root it descends from, its features a noisy sign of it.
 
     Node i hangs under node (i - 1) // branches. Feature j is 1 for the own label's place, plus normal noise.

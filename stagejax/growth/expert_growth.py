@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,17 +29,17 @@ class CopyExperts(Operator):
     noise: float = 0.0  # times a freshly drawn column, added to each new column of the router
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
-        """Copies, and the noise.
-
-        Raises:
-          GrowthError: the experts do not change.
-        """
-        copied = Term("small", {EXPERTS: copies(self, self.draw, self.seed, old, new)})
+        """Copies, and the noise."""
+        copied = Term("small", {EXPERTS: copies(self.draw, self.seed, old, new)})
         if not self.noise:
             return [copied]
         added = Gather.of(np.arange(new[EXPERTS]), new[EXPERTS], grown_entries(old[EXPERTS], new[EXPERTS]))
         fresh = {EXPERTS: Map(added, added, added, added, added, tied=np.ones(added.new))}
         return [copied, Term("init", fresh, coefficient=self.noise, leaves=routes)]
+
+    def check(self, old_config: Any, new_config: Any) -> None:
+        """Refuse models without experts, or with equally many."""
+        check_experts(self, old_config.sizes(), new_config.sizes())
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,23 @@ class AddExperts(Operator):
     seed: int = 0
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
-        """Copies, then drawn columns.
-
-        Raises:
-          GrowthError: the experts do not change.
-        """
-        copied = copies(self, self.draw, self.seed, old, new)
+        """Copies, then drawn columns."""
+        copied = copies(self.draw, self.seed, old, new)
         fresh = {EXPERTS: grown_entries(old[EXPERTS], new[EXPERTS])}
         return [Term("small", {EXPERTS: copied}), Term("init", region=fresh, leaves=routes)]
 
+    def check(self, old_config: Any, new_config: Any) -> None:
+        """Refuse models without experts, or with equally many."""
+        check_experts(self, old_config.sizes(), new_config.sizes())
 
-def copies(operator: Operator, draw: Draw, seed: int, old: Sizes, new: Sizes) -> Map:
-    """The map that gives each new expert an old one.
+
+def copies(draw: Draw, seed: int, old: Sizes, new: Sizes) -> Map:
+    """The map that gives each new expert an old one."""
+    return select_map(draw(old[EXPERTS], new[EXPERTS], seed_of(seed, EXPERTS)), old[EXPERTS])
+
+
+def check_experts(operator: Operator, old: Sizes, new: Sizes) -> None:
+    """Whether there is a mixture that gets more experts.
 
     Raises:
       GrowthError: the models have not both experts, or equally many.
@@ -75,4 +81,3 @@ def copies(operator: Operator, draw: Draw, seed: int, old: Sizes, new: Sizes) ->
             f"{operator} adds experts to a mixture, but experts are {before} -> {after}. "
             + ("Use Upcycle for a dense model." if not before else "Ask for more experts.")
         )
-    return select_map(draw(old[EXPERTS], new[EXPERTS], seed_of(seed, EXPERTS)), old[EXPERTS])

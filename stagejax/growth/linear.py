@@ -2,7 +2,8 @@
 
 All know their dual D = A (AᵀA)⁻¹, by which gradients move when parameters move by A (so AᵀD is the identity).
 Maps are small host arrays, fixed while a program is traced; only the matrix of a `Dense` may itself be traced, so that
-it can be learned.
+it can be learned. The four kinds stand in one file because they are made of each other: the dual of a `Blend` may be a
+`Dense`, its pattern is a `Gather`, and what follows a `Dense` is dense.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ class Growth:
         return plain(self.old.sizes()), plain(self.new.sizes())
 
     def _checked(self, terms_of: Callable[[Sizes, Sizes], list[Term]]) -> list[Term]:
-        self._check_leaves()
         self.operator.check(self.old, self.new)
+        self._check_leaves()
         try:
             terms = terms_of(*self.sizes)
         except ValueError as error:

@@ -2,13 +2,13 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from flax import nnx
+from smoke import smoke_run
 
 from experiments.growth.bert2bert import (
     EXPERIMENT,
@@ -22,27 +22,18 @@ from experiments.growth.bert2bert import (
     shares,
     sub_model_stage,
 )
-from stagejax import Plan, running
+from stagejax import Plan
 from stagejax.axes import path_name
 from stagejax.growth import AKI, FPI, Growth, grow
 from stagejax.mesh import make_mesh
 from stagejax.program import build, step_keys
 
 SMOKE = preset("smoke")
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:
     return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
-    """Results by name, the report and the folder of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "bert2bert", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report, folder
 
 
 def test_every_arm_learns(finished: Any) -> None:

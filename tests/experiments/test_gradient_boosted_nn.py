@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from smoke import smoke_run
 
 from experiments.growth.gradient_boosted_nn import (
     ADAM,
@@ -24,7 +24,7 @@ from experiments.growth.gradient_boosted_nn import (
     network,
     preset,
 )
-from stagejax import Plan, running
+from stagejax import Plan
 from stagejax.data.tabular import Embedded, Rows
 from stagejax.full_batch import flops_of_gradient
 from stagejax.mesh import make_mesh
@@ -32,16 +32,7 @@ from stagejax.models.shallow import Shallow
 from stagejax.program import build, step_keys
 
 SMOKE = preset("smoke")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
-    """Results by name, and the report, of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "gradient_boosted_nn", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report, folder
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 @pytest.fixture(scope="module", params=[WINE, CANCER, DIABETES], ids=lambda task: task.name)

@@ -1,12 +1,11 @@
 """GrowCLIP at smoke size: the search tries what may grow on new data, inherits with momentum, and is paid for."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from smoke import flat, smoke_run
 
 from experiments.growth.grow_clip import (
     APART,
@@ -23,26 +22,11 @@ from experiments.growth.grow_clip import (
     step_flops,
     trial,
 )
-from stagejax import Plan, running
-from stagejax.axes import path_name
+from stagejax import Plan
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
-
-
-def flat(result: Any) -> dict[str, np.ndarray]:
-    params = result.state().params
-    return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
-    """Results by name, the report and the folder of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "grow_clip", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report, folder
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def test_the_search_picks_what_its_scores_say(finished: Any) -> None:

@@ -4,23 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from smoke import smoke_run
 
 from experiments.growth.growth_shootout import EXPERIMENT, LIGO, SCRATCH, contenders, preset
-from stagejax import running
 from stagejax.growth import LEMON
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
-    """Results by name and the report of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "growth_shootout", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def last_loss(result: Any) -> float:
@@ -28,7 +19,7 @@ def last_loss(result: Any) -> float:
 
 
 def test_every_arm_of_a_task_has_the_flops_of_scratch(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     for task in ("text", "images"):
         scratch = results[f"{task}/0/{SCRATCH}"].cost.flops
         step = scratch / SMOKE.steps
@@ -40,7 +31,7 @@ def test_every_arm_of_a_task_has_the_flops_of_scratch(finished: Any) -> None:
 
 
 def test_exact_operators_begin_where_the_source_ended(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     for name in ("text/0/LEMON", "text/0/zero-init", "images/0/LEMON"):
         source = results[name.rsplit("/", 1)[0] + "/source"]
         np.testing.assert_allclose(results[name].history.evals[0]["loss"], last_loss(source), rtol=1e-4)
@@ -48,7 +39,7 @@ def test_exact_operators_begin_where_the_source_ended(finished: Any) -> None:
 
 
 def test_masks_of_msg_begin_at_the_source(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     masked, source = results["text/0/MSG"], results["text/0/source"]
     scratch = results[f"text/0/{SCRATCH}"].history.train["loss"][0]
     first = masked.history.train["loss"][0]
@@ -56,7 +47,7 @@ def test_masks_of_msg_begin_at_the_source(finished: Any) -> None:
 
 
 def test_what_cannot_be_grown_is_said(finished: Any) -> None:
-    results, report = finished
+    results, report, _ = finished
     assert "images/0/zero-init" not in results
     assert any(note.startswith("zero-init cannot grow the images model") for note in report.notes)
     (table,) = report.tables

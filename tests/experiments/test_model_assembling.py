@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
+from smoke import flat, smoke_run
 
 from experiments.growth.model_assembling import (
     ALONE,
@@ -19,30 +19,14 @@ from experiments.growth.model_assembling import (
     longest,
     preset,
 )
-from stagejax import running
-from stagejax.axes import path_name
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
-
-
-def flat(result: Any) -> dict[str, np.ndarray]:
-    params = result.state().params
-    return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
-    """Results by name and the report of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "model_assembling", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def test_a_module_learns_among_frozen_neighbours(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     meta = flat(results["assembling/1/0/meta"])
     for k in range(2):
         start, end = (flat(results[f"assembling/1/0/module{k}{stage}"]) for stage in ("/start", ""))
@@ -58,13 +42,13 @@ def test_a_module_learns_among_frozen_neighbours(finished: Any) -> None:
 
 
 def test_modules_do_not_know_of_each_other(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     first, second = (results[f"assembling/1/0/module{k}"] for k in range(2))
     assert first.generation == second.generation == results["assembling/1/0/meta"].generation + 1
 
 
 def test_assembled_network_has_the_layers_of_its_modules(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     for label, first in ((OURS, 1), (IMITATION, 1), (UNTRAINED, 1), (ALONE, 0)):
         whole, own = (flat(results[f"{label}/1/0/{name}"]) for name in ("assembled", "module0"))
         other = flat(results[f"{label}/1/0/module1"])
@@ -78,14 +62,14 @@ def test_assembled_network_has_the_layers_of_its_modules(finished: Any) -> None:
 
 
 def test_imitation_comes_closer_to_the_meta_layer(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     for k in range(2):
         losses = results[f"imitation/1/0/module{k}"].history.train["loss"]
         assert losses[-1] < losses[0]
 
 
 def test_greedy_modules_stay_as_they_were_trained(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     below, above = flat(results[f"{GREEDY}/1/0/module0"]), flat(results[f"{GREEDY}/1/0/module1"])
     for where, leaf in below.items():
         if where.startswith("blocks"):
@@ -94,7 +78,7 @@ def test_greedy_modules_stay_as_they_were_trained(finished: Any) -> None:
 
 
 def test_equal_total_and_what_the_longest_path_takes(finished: Any) -> None:
-    results, report = finished
+    results, report, _ = finished
     arms = {arm.name.split(",")[0]: arm for arm in report.arms}
     budget = flops(arms[OURS].results)
     step = results[f"{END}/1/0/whole"].cost.flops / results[f"{END}/1/0/whole"].steps
@@ -108,7 +92,7 @@ def test_equal_total_and_what_the_longest_path_takes(finished: Any) -> None:
 
 
 def test_the_price_of_a_module_leaves_its_frozen_neighbours_out(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     steps = [results[f"assembling/1/0/module{k}"].cost.flops / SMOKE.module_steps for k in range(2)]
     forward = results["assembling/1/0/meta"].cost.flops / SMOKE.meta_steps / 3  # two layers and the ends
     assert steps[1] < steps[0]  # nothing passes back through the layer below
@@ -116,7 +100,7 @@ def test_the_price_of_a_module_leaves_its_frozen_neighbours_out(finished: Any) -
 
 
 def test_first_evaluation_is_of_the_assembled_network(finished: Any) -> None:
-    results, report = finished
+    results, report, _ = finished
     assert results["assembling/1/0/tuned"].history.evals[0]["step"] == 0
     assert report.claims[0].statement.startswith("With 100% of the data")
     assert len(report.claims) == 3

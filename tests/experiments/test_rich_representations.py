@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from smoke import smoke_run
 
 from experiments.transfer.rich_representations import (
     CAT2,
@@ -26,7 +26,7 @@ from experiments.transfer.rich_representations import (
     representations,
     stage_of,
 )
-from stagejax import Plan, running
+from stagejax import Plan
 from stagejax.inference import Frozen
 from stagejax.mesh import make_mesh
 from stagejax.models.ensemble import Ensemble
@@ -34,16 +34,7 @@ from stagejax.program import build, step_keys
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
-    """Results by name, and the report, of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "rich_representations", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report, folder
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def test_members_share_the_data_but_neither_its_order_nor_their_values(finished: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from smoke import smoke_run
 
 from experiments.growth.sparse_spectral_training import (
     EXPERIMENT,
@@ -21,25 +22,18 @@ from experiments.growth.sparse_spectral_training import (
     preset,
     text_stage,
 )
-from stagejax import Plan, running
+from stagejax import Plan
 from stagejax.low_rank import SpectralStep, at_restarts
 from stagejax.transforms import Spectral
 from stagejax.transforms.spectral import multinomial, top
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
-    """Results by name and the report of one smoke run."""
-    with running(tmp_path_factory.mktemp("smoke"), "sst", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        return {result.name: result for result in run.results}, report
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def test_every_arm_learns_from_the_same_first_kernels(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     for name in ("full-rank/0", "lora/0/rate-1", "relora/0/rate-1", "galore/0/rate-1", "sst/0"):
         loss = np.asarray(results[f"text/{name}"].history.train["loss"])
         assert loss[0] == pytest.approx(results["text/full-rank/0"].history.train["loss"][0], abs=1e-3), name
@@ -47,7 +41,7 @@ def test_every_arm_learns_from_the_same_first_kernels(finished: Any) -> None:
 
 
 def test_directions_are_orthogonal_enough_and_of_length_one_at_the_end(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     up = results["text/sst/0"].state().params["blocks"]["mlp"]["up"]["kernel"]
     np.testing.assert_allclose(np.linalg.norm(up["left"], axis=1), 1, rtol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(up["active_right"], axis=2), 1, rtol=1e-4)
@@ -55,13 +49,13 @@ def test_directions_are_orthogonal_enough_and_of_length_one_at_the_end(finished:
 
 
 def test_only_relora_meets_a_saddle(finished: Any) -> None:
-    results, _ = finished
+    results, _, _ = finished
     assert at_restarts(results["text/relora/0/rate-1"].history.train, SMOKE.restart_every) == 0
     assert at_restarts(results["text/sst/0"].history.train, SMOKE.every) > 0.5
 
 
 def test_the_report_counts_what_is_trained(finished: Any) -> None:
-    _, report = finished
+    _, report, _ = finished
     rows = {row[0]: row for row in report.tables[0].rows}
     assert set(rows) == {FULL, LORA, RELORA, GALORE, SST}
     in_kernels = {label: row[5] for label, row in rows.items()}

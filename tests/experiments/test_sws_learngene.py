@@ -1,13 +1,12 @@
 """SWS at smoke size: what is shared while the learngene learns is what is repeated when it is expanded."""
 
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from flax import nnx
+from smoke import flat, smoke_run
 
 from experiments.growth.sws_learngene import (
     EXPERIMENT,
@@ -22,26 +21,11 @@ from experiments.growth.sws_learngene import (
     logit_flops,
     preset,
 )
-from stagejax import Plan, running
-from stagejax.axes import path_name
+from stagejax import Plan
 from stagejax.objectives.distillation import kl_divergence
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")
-
-
-def flat(result: Any) -> dict[str, np.ndarray]:
-    params = result.state().params
-    return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any, Path]:
-    """Results by name, the report and the folder of one smoke run."""
-    folder = tmp_path_factory.mktemp("smoke")
-    with running(folder, "sws_learngene", mesh="data=1") as run:
-        report = EXPERIMENT.pipeline(run, SMOKE)
-        report.write(folder, stages=run.results)
-        return {result.name: result for result in run.results}, report, folder
+finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def test_the_learngene_has_one_layer_for_each_stage_norms_included(finished: Any) -> None:

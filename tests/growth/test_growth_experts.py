@@ -228,7 +228,7 @@ def test_a_receipt_of_a_mixture() -> None:
         (GranularUpcycle(2), SMALL, replace(SMALL, experts=4, mlp=6, embed=4), "'embed' also becomes smaller"),
         (GranularUpcycle(2), SMALL, replace(SMALL, experts=4, mlp=6, top_k=1), "top_k=1.*multiple of 2"),
         (DropUpcycle(share=1.5), SMALL, replace(SMALL, experts=2), "share=1.5"),
-        (CopyExperts(), SMALL, replace(SMALL, experts=2), "router.kernel. has no counterpart in the model before"),
+        (CopyExperts(), SMALL, replace(SMALL, experts=2), "experts are 0 -> 2. Use Upcycle"),
         (AddExperts(), replace(SMALL, experts=4), replace(SMALL, experts=2), "axis 'experts'.*shrinks: 4 -> 2"),
         (AddExperts(), replace(SMALL, experts=2), replace(SMALL, experts=2, mlp=24), "Ask for more experts"),
     ],
