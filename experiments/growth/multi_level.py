@@ -6,8 +6,9 @@ Claim    A V-cycle reaches the quality of scratch with fewer FLOPs, all levels c
          24.1 % for GPT-Base, 27.1 % for DeiT-B, 37.4 % (two levels) and 51.6 % (three) for BERT-Large.
 Method   Warm the large model up for E_a steps; average its neurons and layers in pairs; train this small model, which
          is aligned with the large one; copy it back up, and mix M_1 <- (1 - α) M_1 + α Decoalesce(M_2), which tells
-         copies apart again; finish M_1. Levels nest. Every stage has a fresh optimizer and schedule, small ones four
-         times the learning rate. All arms but scratch spend the same FLOPs, everything counted.
+         copies apart again; finish M_1. Levels nest. Every stage has a fresh optimizer and schedule, small ones twice
+         the learning rate (the paper: four times; both rates here are the best for a model on its own). All arms but
+         scratch spend the same FLOPs, everything counted.
 Run      stagejax run multi_level                      laptop: not timed yet
          stagejax run multi_level --kind vit           a vision transformer on Fashion-MNIST
          stagejax run multi_level --preset smoke       seconds
@@ -62,7 +63,7 @@ class Config:
     alpha: float = 0.25  # share of the de-coalesced model in the mixture
     alphas: tuple[float, ...] = (0.5, 1.0)  # beside it
     peak: float = 2e-3  # learning rate of the large model
-    faster: float = 4.0  # learning rate of smaller ones, relative to it
+    faster: float = 2.0  # learning rate of smaller ones, relative to it: the paper's 4 is worse here for them alone
     weight_decay: float = 0.01
     evaluate_every: int = 20  # steps
     evaluate_batches: int = 8
@@ -82,7 +83,7 @@ def preset(name: str) -> Config:
         return replace(
             laptop, kind="bert", layers=24, embed=1024, heads=16, mlp=4096, text=TFDS("wikipedia/20230601.en"),
             vocab=30_522, length=128, batch=512, steps=300_000, warm_steps=15_000, small_steps=150_000,
-            large_steps=150_000, alpha=0.5, alphas=(0.25, 1.0), peak=1e-4, evaluate_every=10_000,
+            large_steps=150_000, alpha=0.5, alphas=(0.25, 1.0), peak=1e-4, faster=4.0, evaluate_every=10_000,
             evaluate_batches=64, scan=True,
         )  # fmt: skip
     return laptop

@@ -8,8 +8,8 @@ Claim    With about LoRA's trainable numbers, SST closes most of the gap between
 Method   Every kernel is left · diag(values) · right. Values learn always; r directions, drawn by
          p = (1/m + s/sum s)/2 without replacement, learn for `every` steps with the enhanced gradient, on the unit
          sphere, with fresh moments and a short warm-up; after each round the SVD is taken anew. Arms on the same data
-         and steps: full rank, LoRA, ReLoRA, GaLore (these three at the best of several learning rates), SST, and SST
-         with other samplers, with plain gradients, without re-SVD. Language in Euclidean, graphs in hyperbolic space.
+         and steps: full rank, LoRA, ReLoRA, GaLore and SST, each at the best of the same learning rates, and SST with
+         other samplers, with plain gradients, without re-SVD. Language in Euclidean, graphs in hyperbolic space.
 Run      stagejax run sparse_spectral_training                   laptop: not timed yet
          stagejax run sparse_spectral_training --preset smoke    seconds
          stagejax plan sparse_spectral_training --preset pod --mesh data=16,fsdp=16
@@ -20,6 +20,7 @@ Ours     Not measured yet.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -78,8 +79,8 @@ class Config:
     llama: bool = False  # LLaMA's blocks instead of GPT's
     batch: int = 16  # rows in a batch
     steps: int = 200  # of every arm
-    peak: float = 2e-3  # learning rate of full rank and SST
-    rates: tuple[float, ...] = (1.0, 4.0)  # times peak: LoRA, ReLoRA and GaLore get the best of these
+    peak: float = 2e-3  # learning rate
+    rates: tuple[float, ...] = (1.0, 4.0)  # times peak: every method gets the best of these for its first seed
     warmup: float = 0.1  # share of the steps
     rank: int = 5  # of 64 directions: 8 %, as 64 of 768 in OPT-125M
     every: int = 8  # steps between two draws of directions
@@ -128,6 +129,13 @@ def pipeline(run: Any, cfg: Config) -> Report:
     text = {
         label: arms_of(run, cfg, label, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
         for label, method in methods(cfg, cfg.embed, cfg.rank).items()
+    }
+    rate = text[SST][cfg.seeds[0]].results[0].stage.optimizer.peak / cfg.peak
+    text |= {
+        label: arms_of(
+            run, replace(cfg, rates=(rate,)), label, method, lambda name, seed: text_stage(cfg, name, seed), "loss"
+        )
+        for label, method in (variants(cfg).items() if cfg.ablations else ())
     }
     few = methods(cfg, cfg.graph_embed, cfg.graph_rank)
     graphs = {
@@ -190,8 +198,7 @@ class Method:
     step: Callable[..., Any] = gradient_step
     optimizer: Optimizer | None = None  # without its learning rate; None: that of full rank
     trainable: Callable[..., Any] = everything
-    tuned: bool = False  # over the learning rates
-    main: bool = True  # trained from every seed
+    main: bool = False  # trained from every seed
 
     def of(self, stage: Stage, rate: float) -> Stage:
         """The stage by this method, at `rate` times its learning rate."""
@@ -202,40 +209,46 @@ class Method:
 
 
 def methods(cfg: Config, all_directions: int, rank: int) -> dict[str, Method]:
-    """All arms. A round is over when every direction could have had its turn: m / r draws."""
-    fresh = RestartedAdam(peak=1.0, factor_warmup=cfg.factor_warmup)
-    turns = math.ceil(all_directions / rank)
-
-    def sst(sample: Sampler = multinomial, turns: int | None = turns, enhanced: bool = True) -> Method:
-        step = SpectralStep(cfg.every, turns, sample)
-        return Method(Spectral(rank, enhanced), step, fresh, directions, main=False)
-
-    relora = RestartedAdam(peak=1.0, factor_warmup=cfg.restart_warmup)
-    found = {
-        FULL: Method(),
-        LORA: Method(LoRA(rank), factor_step, fresh, adapters, tuned=True),
-        RELORA: Method(LoRA(rank), ReLoRAStep(cfg.restart_every), relora, adapters, tuned=True),
-        GALORE: Method(optimizer=GaLoreAdam(peak=1.0, rank=rank, every=cfg.restart_every), tuned=True, main=False),
-        SST: replace(sst(), main=True),
+    """The methods compared."""
+    fresh, relora = (RestartedAdam(peak=1.0, factor_warmup=w) for w in (cfg.factor_warmup, cfg.restart_warmup))
+    return {
+        FULL: Method(main=True),
+        LORA: Method(LoRA(rank), factor_step, fresh, adapters, main=True),
+        RELORA: Method(LoRA(rank), ReLoRAStep(cfg.restart_every), relora, adapters, main=True),
+        GALORE: Method(optimizer=GaLoreAdam(peak=1.0, rank=rank, every=cfg.restart_every)),
+        SST: replace(spectral(cfg, all_directions, rank), main=True),
     }
-    variants = {TOP: sst(top), UNIFORM: sst(uniform), SEQUENTIAL: sst(sequential)}
-    variants |= {PLAIN: sst(enhanced=False), NO_SVD: sst(turns=None)}
-    return found | (variants if cfg.ablations else {})
+
+
+def variants(cfg: Config) -> dict[str, Method]:
+    """SST with one thing changed."""
+    sst = functools.partial(spectral, cfg, cfg.embed, cfg.rank)
+    found = {TOP: sst(top), UNIFORM: sst(uniform), SEQUENTIAL: sst(sequential)}
+    return found | {PLAIN: sst(enhanced=False), NO_SVD: sst(again=False)}
+
+
+def spectral(
+    cfg: Config, axis: int, rank: int, sample: Sampler = multinomial, enhanced: bool = True, again: bool = True
+) -> Method:
+    """SST. A round is over, and the SVD taken again, when every direction could have had its turn: m / r draws."""
+    turns = math.ceil(axis / rank) if again else None
+    fresh = RestartedAdam(peak=1.0, factor_warmup=cfg.factor_warmup)
+    return Method(Spectral(rank, enhanced), SpectralStep(cfg.every, turns, sample), fresh, directions)
 
 
 def arms_of(
     run: Any, cfg: Config, label: str, method: Method, stage: Callable[[str, int], Stage], metric: str
 ) -> dict[int, Arm]:
-    """A method on every seed. A tuned one is trained at each rate on the first seed, and at the best on the others."""
+    """A method on every seed: at each learning rate on the first, at the best of them on the others."""
     first, *others = cfg.seeds if method.main else cfg.seeds[:1]
 
     def train(seed: int, rate: float) -> Any:
         name = label.lower().replace(", ", "-").replace(" ", "-")
-        return run.train(method.of(stage(f"{name}/{seed}" + f"/rate-{rate:g}" * method.tuned, seed), rate))
+        return run.train(method.of(stage(f"{name}/{seed}/rate-{rate:g}", seed), rate))
 
-    tried = {rate: train(first, rate) for rate in (cfg.rates if method.tuned else (1.0,))}
+    tried = {rate: train(first, rate) for rate in cfg.rates}
     sign = 1 if metric == "loss" else -1
-    best = min(tried, key=lambda rate: np.nan_to_num(sign * tried[rate].history.last(metric)))
+    best = min(tried, key=lambda rate: np.nan_to_num(sign * tried[rate].history.last(metric), nan=np.inf))
     lost = tuple(result for rate, result in tried.items() if rate != best)
     arms = {first: Arm(label, (tried[best],), charged=lost)}
     return arms | {seed: Arm(label, (train(seed, best),)) for seed in others}
@@ -325,8 +338,7 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
             "factors: fewer products wherever a batch has more tokens than directions.",
             "Decompositions are no matrix products and not among the FLOPs.",
             "Embeddings, norms, biases and the tied head train in full in every arm.",
-            "LoRA, ReLoRA and GaLore took the best learning rate by the score that is reported, which favours them; "
-            "the rates that lost are charged to them.",
+            "Every method took its best rate by the score that is reported; the rates that lost are charged to it.",
             "Not stated in the sources, chosen before the run: steps per iteration, warm-up, replacement (none).",
         ),
     )

@@ -21,6 +21,7 @@ from experiments.growth.sparse_spectral_training import (
     methods,
     preset,
     text_stage,
+    variants,
 )
 from stagejax import Plan
 from stagejax.low_rank import SpectralStep, at_restarts
@@ -34,15 +35,15 @@ finished = smoke_run(EXPERIMENT, SMOKE)
 
 def test_every_arm_learns_from_the_same_first_kernels(finished: Any) -> None:
     results, _, _ = finished
-    for name in ("full-rank/0", "lora/0/rate-1", "relora/0/rate-1", "galore/0/rate-1", "sst/0"):
-        loss = np.asarray(results[f"text/{name}"].history.train["loss"])
-        assert loss[0] == pytest.approx(results["text/full-rank/0"].history.train["loss"][0], abs=1e-3), name
+    for name in ("full-rank", "lora", "relora", "galore", "sst"):
+        loss = np.asarray(results[f"text/{name}/0/rate-1"].history.train["loss"])
+        assert loss[0] == pytest.approx(results["text/full-rank/0/rate-1"].history.train["loss"][0], abs=1e-3), name
         assert loss[-5:].mean() < loss[:5].mean() - 0.5, name
 
 
 def test_directions_are_orthogonal_enough_and_of_length_one_at_the_end(finished: Any) -> None:
     results, _, _ = finished
-    up = results["text/sst/0"].state().params["blocks"]["mlp"]["up"]["kernel"]
+    up = results["text/sst/0/rate-1"].state().params["blocks"]["mlp"]["up"]["kernel"]
     np.testing.assert_allclose(np.linalg.norm(up["left"], axis=1), 1, rtol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(up["active_right"], axis=2), 1, rtol=1e-4)
     assert float(up["values"].min()) >= 0
@@ -51,7 +52,7 @@ def test_directions_are_orthogonal_enough_and_of_length_one_at_the_end(finished:
 def test_only_relora_meets_a_saddle(finished: Any) -> None:
     results, _, _ = finished
     assert at_restarts(results["text/relora/0/rate-1"].history.train, SMOKE.restart_every) == 0
-    assert at_restarts(results["text/sst/0"].history.train, SMOKE.every) > 0.5
+    assert at_restarts(results["text/sst/0/rate-1"].history.train, SMOKE.every) > 0.5
 
 
 def test_the_report_counts_what_is_trained(finished: Any) -> None:
@@ -66,8 +67,9 @@ def test_the_report_counts_what_is_trained(finished: Any) -> None:
 
 
 def test_the_ablations_differ_in_one_thing() -> None:
-    found = methods(replace(SMOKE, ablations=True), 16, 2)
-    assert len(found) == 10
+    main, changed = methods(SMOKE, SMOKE.embed, SMOKE.rank), variants(SMOKE)
+    assert (len(main), len(changed)) == (5, 5)
+    found = main | changed
     assert found[SST].step == SpectralStep(4, 8, multinomial)
     assert found[TOP] == replace(found[SST], step=SpectralStep(4, 8, top), main=False)
     plain, no_svd = found["SST, plain gradient"], found["SST, no re-SVD"]
@@ -76,7 +78,7 @@ def test_the_ablations_differ_in_one_thing() -> None:
 
 
 def test_rates_that_lost_are_charged() -> None:
-    plan, method = Plan.on("data=1", price=False), Method(tuned=True)
+    plan, method = Plan.on("data=1", price=False), Method(main=True)
     cfg = replace(SMOKE, rates=(1.0, 4.0), seeds=(0, 1))
     arms = arms_of(plan, cfg, LORA, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
     assert [len(arm.charged) for arm in arms.values()] == [1, 0]
