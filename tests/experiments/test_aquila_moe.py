@@ -1,0 +1,139 @@
+"""AquilaMoE at smoke size: scale-up in the paper's order of losses, scale-out without a jump, equal budgets."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from smoke import flat, smoke_run
+
+from experiments.growth.aquila_moe import (
+    AKI_PRO,
+    AKI_STACK,
+    DENSE,
+    EXPERIMENT,
+    FPI_INTERP,
+    FPI_STACK,
+    LONGER,
+    MOE,
+    RANDOM,
+    SYSTEM,
+    preset,
+    slug,
+)
+from stagejax import Plan
+from stagejax.program import build
+
+pytestmark = pytest.mark.slow  # a smoke run of minutes
+SMOKE = preset("smoke")
+finished = smoke_run(EXPERIMENT, SMOKE)
+
+
+def test_every_stage_learns(finished: Any) -> None:
+    results, _, folder = finished
+    assert (folder / "report.json").exists()
+    for name in ("source/0", "aki-pro/0", "random/0", "moe-from-scratch/0", "dense-from-scratch/0"):
+        held_out = [row["loss"] for row in results[name].history.evals]
+        assert held_out[-1] < held_out[0], name
+    assert 0.3 < results["scale-out/0"].history.last("load_entropy") <= 1
+
+
+def test_losses_right_after_growth_of_a_trained_source(finished: Any) -> None:
+    """Exact where the paper's method is exact, and where ours is; whatever mixes layers or widths unevenly loses."""
+    results, report, _ = finished
+    source = results["source/0"].history.last("loss")
+    labels = (FPI_INTERP, FPI_STACK, AKI_PRO, AKI_STACK)
+    after = {label: results[f"{slug(label)}/0/start"].receipt["loss_after"] for label in labels}
+    random = results["random/0"].history.evals[0]["loss"]
+    assert all(source < loss for loss in (*after.values(), random))
+    assert after[FPI_INTERP] < random
+    twice, uneven, isometric = (
+        results[f"width/{name}"].receipt for name in ("fpi-twice", "fpi-uneven", "isometric-uneven")
+    )
+    assert twice["loss_after"] == pytest.approx(source, abs=1e-4)
+    assert isometric["loss_after"] == pytest.approx(source, abs=1e-4)
+    assert uneven["loss_after"] > source + 1e-3
+    shown = dict(zip(("source", *labels, RANDOM), report.claims[1].shown.split(", "), strict=True))
+    expected = {"source": source, **after, RANDOM: random}
+    assert shown == {label: f"{loss:.3f}" for label, loss in expected.items()}
+    table = {row[0]: row[2] for row in report.tables[0].rows}
+    assert {label: table[label] for label in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_layers_are_interpolated_or_stacked(finished: Any) -> None:
+    """Norms of layers tell which source layer each is; their gains are copied, not divided."""
+    results, _, _ = finished
+    small = flat(results["source/0"])
+    path = next(path for path in small if path.startswith("blocks/") and "norm" in path)
+    channels = np.arange(SMOKE.large.embed) % SMOKE.small.embed
+    interpolated, stacked = [0, 0, 1], [0, 1, 0]
+    sources = {FPI_INTERP: interpolated, AKI_PRO: interpolated, FPI_STACK: stacked, AKI_STACK: stacked}
+    for label, layers in sources.items():
+        start = flat(results[f"{slug(label)}/0/start"])
+        np.testing.assert_array_equal(start[path], small[path][layers][:, channels], err_msg=label)
+
+
+def test_aki_pro_fills_new_heads_from_their_own_group_in_the_next_layer(finished: Any) -> None:
+    results, _, _ = finished
+    small, fpi, aki = (flat(results[name]) for name in ("source/0", "fpi-interpolated/0/start", "aki-pro/0/start"))
+    query = next(path for path in small if "query" in path and path.endswith("kernel"))
+    layers = np.arange(SMOKE.large.layers) * SMOKE.small.layers // SMOKE.large.layers  # interpolated: 0, 0, 1
+    after = np.minimum(layers + 1, SMOKE.small.layers - 1)
+    # (layers, embed, kv_heads, q_per_kv, head_dim): channels that have no copy are read whole
+    alone = slice(SMOKE.large.embed - SMOKE.small.embed, SMOKE.small.embed)
+    for group in range(SMOKE.kv_heads):
+        np.testing.assert_allclose(aki[query][:, alone, group, 0], small[query][layers][:, alone, group, 0], rtol=1e-6)
+        np.testing.assert_allclose(aki[query][:, alone, group, 1], small[query][after][:, alone, group, 0], rtol=1e-6)
+    differ = {path for path in fpi if not np.array_equal(fpi[path], aki[path])}
+    assert differ
+    assert all(not any(part in path for part in ("key", "value", "norm", "tokens", "head/")) for path in differ)
+
+
+def test_experts_begin_as_the_dense_network_and_the_loss_stays(finished: Any) -> None:
+    results, _, _ = finished
+    receipt = results["scale-out/0/start"].receipt
+    assert receipt["loss_after"] == pytest.approx(receipt["loss_before"], abs=1e-4)
+    assert receipt["loss_before"] == pytest.approx(results["aki-pro/0"].history.last("loss"), abs=1e-5)
+    dense, start, end = (flat(results[name]) for name in ("aki-pro/0", "scale-out/0/start", "scale-out/0"))
+    for path, leaf in dense.items():
+        copied = np.stack([leaf] * SMOKE.experts, axis=1) if "/mlp/" in path else leaf
+        np.testing.assert_array_equal(start[path], copied, err_msg=path)
+    up = end["blocks/mlp/up/kernel"]
+    assert np.abs(up[:, 0] - up[:, 1]).max() > 0  # trained, they are no longer the same
+
+
+def test_both_sides_spend_the_same_flops(finished: Any) -> None:
+    results, report, _ = finished
+    arms = {arm.name: arm for arm in report.arms}
+    system = arms[SYSTEM]
+    assert [result.name for result in system.charged] == ["source/0", "aki-pro/0"]
+    spent = system.cost.flops + system.charged_cost.flops
+    for name in (MOE, DENSE, LONGER):
+        own = arms[name].cost.flops + arms[name].charged_cost.flops
+        assert abs(own - spent) <= build(arms[name].results[-1].stage, None).step_flops(), name
+    scaled_up = (FPI_INTERP, FPI_STACK, AKI_PRO, AKI_STACK, RANDOM)
+    assert {arms[name].results[-1].steps for name in scaled_up} == {SMOKE.steps[1]}
+    steps = [results[name].position["step"] for name in ("source/0", "aki-pro/0", "scale-out/0")]
+    assert steps == np.cumsum(SMOKE.steps).tolist()  # the data goes on
+
+
+@pytest.fixture(scope="module")
+def planned() -> tuple[dict[str, Any], Any]:
+    """Stages by name and the report of a plan."""
+    plan = Plan.on("data=2")
+    report = EXPERIMENT.pipeline(plan, SMOKE)
+    return {result.name: result.stage for result in plan.results if result.kind == "train"}, report
+
+
+def test_a_chosen_share_of_the_experts_is_charged(planned: Any) -> None:
+    """Top 2 of 3 experts is twice the feed-forward network, not three times."""
+    stages, _ = planned
+    dense, moe = (build(stages[name], None).step_flops() for name in ("aki-pro/0", "scale-out/0"))
+    tokens, large = SMOKE.batches[0] * SMOKE.length, SMOKE.large
+    network = 3 * 2 * tokens * large.layers * 3 * large.embed * large.mlp
+    router = 3 * 2 * tokens * large.layers * large.embed * SMOKE.experts
+    assert moe - dense == network + router
+
+
+def test_a_plan_tests_no_claim(planned: Any) -> None:
+    _, report = planned
+    assert {claim.verdict for claim in report.claims} == {"not tested"}
