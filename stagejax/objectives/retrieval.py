@@ -36,6 +36,23 @@ def recall_at(k: int, scores_QD: Float[Array, "Q D"], relevant_Q: Int[Array, " Q
     return found_Q.sum().astype(jnp.float32), jnp.asarray(found_Q.shape[0], jnp.float32)
 
 
+def reciprocal_rank_at(
+    k: int, scores_QD: Float[Array, "Q D"], relevant_Q: Int[Array, " Q"], weights_Q: Float[Array, " Q"] | None = None
+) -> Pair:
+    """MRR at k where every query has one relevant document: (sum of 1 / rank, 0 behind the k-th; queries).
+
+    Args:
+      weights_Q: 0 for queries that do not count.
+
+    >>> reciprocal_rank_at(2, jnp.array([[3.0, 1.0], [2.0, 1.0]]), jnp.array([0, 1]))
+    (Array(1.5, dtype=float32), Array(2., dtype=float32))
+    """
+    ranks_Q = ranks(scores_QD, relevant_Q)
+    found_Q = jnp.where(ranks_Q <= k, 1 / ranks_Q, 0.0)
+    weights_Q = jnp.ones_like(found_Q) if weights_Q is None else weights_Q
+    return jnp.sum(weights_Q * found_Q), weights_Q.sum()
+
+
 def zero_shot(images_BJ: Float[Array, "B J"], captions_CPJ: Float[Array, "C P J"], labels_B: Int[Array, " B"]) -> Pair:
     """Classification by captions: (images whose nearest class is theirs, images).
 

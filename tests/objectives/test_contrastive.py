@@ -5,7 +5,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from stagejax.objectives.contrastive import image_text, info_nce
-from stagejax.objectives.retrieval import ranks, recall_at, zero_shot
+from stagejax.objectives.retrieval import ranks, recall_at, reciprocal_rank_at, zero_shot
 
 RNG = np.random.RandomState(0)
 
@@ -42,6 +42,10 @@ def test_ranks_are_those_of_sorting_and_ties_never_help() -> None:
     for k in (1, 3, 9):
         hits, count = recall_at(k, jnp.asarray(scores), jnp.asarray(relevant))
         assert (float(hits), float(count)) == ((expected <= k).sum(), 7)
+        weights = (expected > 2).astype(np.float32)
+        total, count = reciprocal_rank_at(k, jnp.asarray(scores), jnp.asarray(relevant), jnp.asarray(weights))
+        np.testing.assert_allclose(total, (1 / expected)[(expected > 2) & (expected <= k)].sum(), rtol=1e-6)
+        assert float(count) == weights.sum()
     assert float(recall_at(8, jnp.zeros((7, 9)), jnp.asarray(relevant))[0]) == 0
 
 

@@ -1,0 +1,69 @@
+"""Similarity of sentences: in-batch ranking of true pairs, pairwise order of graded ones, and rank correlation."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stagejax.objectives.loss import Metrics, weighted
+
+
+def unit(x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
+    """Vectors divided by their length."""
+    return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)
+
+
+def multiple_negatives(
+    anchors_ND: Float[Array, "N D"],
+    positives_ND: Float[Array, "N D"],
+    negatives_KD: Float[Array, "K D"] | None = None,
+    *,
+    scale: float = 20.0,
+) -> tuple[Float[Array, ""], Metrics]:
+    """Multiple negatives ranking: `CE(scale · cos(a_i, c_j), i)` over all candidates c, in nats.
+
+    Candidates of an anchor are the positives of the whole batch, of which its own is the answer, and all negatives.
+
+    Reference: Henderson et al. 2017, https://arxiv.org/abs/1705.00652; on scaled cosines as in sentence-transformers.
+
+    >>> _, metrics = multiple_negatives(jnp.eye(3), 2 * jnp.eye(3))
+    >>> metrics["accuracy"]
+    (Array(3., dtype=float32), Array(3., dtype=float32))
+    """
+    candidates = positives_ND if negatives_KD is None else jnp.concatenate([positives_ND, negatives_KD])
+    return weighted(scale * unit(anchors_ND) @ unit(candidates).T, jnp.arange(anchors_ND.shape[0]))
+
+
+def cosent(cosines_N: Float[Array, " N"], grades_N: Float[Array, " N"], *, scale: float = 20.0) -> Float[Array, ""]:
+    """CoSENT: `log(1 + sum over i, j with grade_i > grade_j of exp(scale · (cos_j - cos_i)))`.
+
+    Reference: Su 2022, https://kexue.fm/archives/8847; as in sentence-transformers.
+
+    >>> cosent(jnp.array([0.5, 0.5]), jnp.array([1.0, 0.0])).round(4)
+    Array(0.6931, dtype=float32)
+    """
+    wrong_NN = scale * (cosines_N[None, :] - cosines_N[:, None])
+    terms_NN = jnp.where(grades_N[:, None] > grades_N[None, :], wrong_NN, -jnp.inf)
+    return jax.nn.logsumexp(jnp.append(terms_NN.ravel(), 0.0))
+
+
+def average_ranks(x_N: Float[Array, " N"]) -> Float[Array, " N"]:
+    """Ranks from 1; equal values share the mean of theirs.
+
+    >>> average_ranks(jnp.array([3.0, 1.0, 3.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
+    ordered = jnp.sort(x_N)
+    below, upto = (jnp.searchsorted(ordered, x_N, side=side) for side in ("left", "right"))
+    return (below + upto + 1) / 2
+
+
+def spearman(x_N: Float[Array, " N"], y_N: Float[Array, " N"]) -> Float[Array, ""]:
+    """Spearman's rank correlation: Pearson's of the ranks.
+
+    >>> spearman(jnp.array([1.0, 2.0, 9.0]), jnp.array([2.0, 4.0, 5.0])).round(3)
+    Array(1., dtype=float32)
+    """
+    x_N, y_N = (ranks - ranks.mean() for ranks in (average_ranks(x_N), average_ranks(y_N)))
+    return jnp.sum(x_N * y_N) / jnp.sqrt(jnp.sum(x_N**2) * jnp.sum(y_N**2))
