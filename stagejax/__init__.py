@@ -8,6 +8,7 @@ pipeline is an ordinary Python function that calls them. The rooms of the house:
     run, plan   durable named stages; the same on abstract values   objectives  (model, batch, key) -> (loss, metrics)
     handover    what passes from stage to stage                     data        sources, tokenizers, batches by position
     ledger      FLOPs, tokens and seconds                           report      claims, curves, pages
+    inference   trained networks at work                            search      supernets, their subnets, evolution
 """
 
 from stagejax.experiment import Experiment

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from stagejax.data.joined import for_every_record
 from stagejax.ledger import count_flops
 from stagejax.result import Result
 
@@ -57,6 +58,21 @@ def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: jax.Shap
     _, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
     one = jax.ShapeDtypeStruct((1, *row.shape), row.dtype)
     return count_flops(_program(function, config), nnx.to_pure_dict(params), nnx.to_pure_dict(rest), one)
+
+
+def logits_of(model: Any, inputs: jax.Array) -> jax.Array:
+    """The logits of a classifier: (inputs, classes)."""
+    return model(inputs)
+
+
+def logits_for_every_record(net: Result, data: Any, inputs: str = "image") -> dict[str, np.ndarray]:
+    """`logits` (records, classes) of a trained classifier for all records of the source of `data`, in its order.
+
+    >>> # said = run.make("teacher-logits", logits_for_every_record, teacher, images)
+    >>> # join(images, said, Row("logits", (10,)))
+    """
+    teacher = Frozen.of(net)
+    return for_every_record(lambda batch: {"logits": apply(logits_of, teacher, batch[inputs], data.batch)}, data)
 
 
 def features_of(model: Any, images: jax.Array) -> jax.Array:

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "growth": {"axes", "declare"},
     "transforms": {"axes", "state"},
     "report": {"ledger"},
+    "search": {"inference", "models", "objectives", "result", "stage", "state"},
 }
 
 

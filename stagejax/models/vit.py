@@ -16,6 +16,7 @@ from stagejax.models.attention import Implementation
 from stagejax.models.block import Block, Key, dropout
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
+from stagejax.models.masks import of_layer
 from stagejax.models.mlp import Activation
 from stagejax.models.norm import Norm, NormKind
 from stagejax.models.stack import Remat, run_stack, stack
@@ -186,7 +187,8 @@ class VisionTransformer(nnx.Module):
 
         Args:
           key: draws dropout and skipped blocks; without one there are none.
-          masks: multiplies hidden vectors, by axis; under `layers` the gate of each block.
+          masks: multiplies hidden vectors, by axis, in all blocks or (two-dimensional) block by block; under `layers`
+            the gate of each block.
           layers: block l of the network is row `layers[l]` of the stacked parameters, so that several share one.
           depth: run only the bottom `depth` blocks of the network.
           stop_below: no gradient reaches the bottom `stop_below` blocks, nor the tokens through them.
@@ -250,7 +252,7 @@ class VisionTransformer(nnx.Module):
 
         def call(block: Block, layer: Any, x_BTE: Any) -> Any:
             own = None if key is None else jax.random.fold_in(key, layer)
-            y_BTE = block(x_BTE, own, **({} if masks is None else {"masks": masks}))
+            y_BTE = block(x_BTE, own, **({} if masks is None else {"masks": of_layer(masks, layer)}))
             gate = _keep(rate * layer / max(total - 1, 1), own, x_BTE) if rate else 1.0
             gate = gate if gates is None else gate * gates[layer]
             return y_BTE if isinstance(gate, float) else gate * y_BTE + (1 - gate) * x_BTE

@@ -1,0 +1,29 @@
+"""Architecture search: spaces of subnets in one supernet, which of them are trained, and which is found.
+
+space      subnets as codes: masks over shared weights, their FLOPs, networks of their own
+sampler    which subnets a step trains: the sandwich rule, banks of like FLOPs, a memory of scores
+supernet   the step and the loss of a supernet, and the accuracy of its subnets
+conflict   how far the gradients of neighbouring steps agree
+evolution  the best code by a score, within limits
+"""
+
+from stagejax.search.conflict import Recalling
+from stagejax.search.evolution import Evolution
+from stagejax.search.sampler import Memory, Sampler
+from stagejax.search.space import Code, Space
+from stagejax.search.supernet import SupernetStep, accuracy_by_bank, search_bank, subnet_accuracy, supernet_loss, taught
+
+__all__ = [
+    "Code",
+    "Evolution",
+    "Memory",
+    "Recalling",
+    "Sampler",
+    "Space",
+    "SupernetStep",
+    "accuracy_by_bank",
+    "search_bank",
+    "subnet_accuracy",
+    "supernet_loss",
+    "taught",
+]
