@@ -9,13 +9,17 @@ Method   Warm the large model up for E_a steps; average its neurons and layers i
          copies apart again; finish M_1. Levels nest. Every stage has a fresh optimizer and schedule, small ones twice
          the learning rate (the paper: four times; both rates here are the best for a model on its own). All arms but
          scratch spend the same FLOPs, everything counted.
-Run      stagejax run multi_level                      laptop: not timed yet
+Run      stagejax run multi_level                      laptop: 4 minutes on two cores
          stagejax run multi_level --kind vit           a vision transformer on Fashion-MNIST
          stagejax run multi_level --preset smoke       seconds
          stagejax plan multi_level --preset pod --mesh data=16,fsdp=16
 Holds if the V-cycle saves at least 10 % of the FLOPs to scratch's final loss, in the mean over seeds, and some α < 1
          ends better than α = 1. Beside it: coalescing undoes de-coalescing, de-coalescing in width moves logits by
          less than 1e-4, and by the published rule for tied tables it does not keep the function of a GPT.
+Ours     Savings do not hold: in 400 steps the V-cycle ends at a loss of 4.338 +/- 0.057 with 64 % of the FLOPs of scratch
+         (4.303 +/- 0.171) and does not reach it on every seed. Nor does alpha: copies alone end lowest (0.25: 4.375,
+         0.5: 4.301, 1: 4.256, one seed). It beats scratch of the same length (4.627) and a small model from random
+         (4.583); three levels reach scratch's loss with 45 % less on one seed. The exactness claims hold.
 """
 
 from __future__ import annotations

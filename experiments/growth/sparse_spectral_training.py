@@ -10,12 +10,14 @@ Method   Every kernel is left · diag(values) · right. Values learn always; r d
          sphere, with fresh moments and a short warm-up; after each round the SVD is taken anew. Arms on the same data
          and steps: full rank, LoRA, ReLoRA, GaLore and SST, each at the best of the same learning rates, and SST with
          other samplers, with plain gradients, without re-SVD. Language in Euclidean, graphs in hyperbolic space.
-Run      stagejax run sparse_spectral_training                   laptop: not timed yet
+Run      stagejax run sparse_spectral_training                   laptop: 6 minutes on two cores
          stagejax run sparse_spectral_training --preset smoke    seconds
          stagejax plan sparse_spectral_training --preset pod --mesh data=16,fsdp=16
 Holds if SST closes at least 40 % of the LoRA-to-full perplexity gap and beats ReLoRA, and sampling by singular value is
          no worse than taking the r largest.
-Ours     Not measured yet.
+Ours     In language the gap is the wrong way round: after 200 steps full rank (131 +/- 30) is behind LoRA (73.7 +/- 5.1),
+         so SST (67.5 +/- 1.1) has none to close. It is ahead of ReLoRA (70.0 +/- 3.2); the r largest directions do
+         better than drawing them (63.6 against 66.2, one seed). Of the summed gap of the graphs it closes 163 %.
 """
 
 from __future__ import annotations
