@@ -12,7 +12,7 @@ Method   Preparation: train the small model. Scale-up: AKI-Pro (layers interpola
          Beside it, at equal steps: six initial values of the larger dense model. At equal FLOPs: both final shapes from
          scratch, and the larger dense model trained on.
 Run      stagejax run aquila_moe                     laptop: not timed yet
-         stagejax run aquila_moe --preset smoke      seconds
+         stagejax run aquila_moe --preset smoke      3 minutes, nearly all of them compilation
          stagejax plan aquila_moe --preset pod --mesh data=16,fsdp=16
 Holds if the initial losses are in the paper's order, interpolation ends no worse than stacking (FPI and AKI), and
          scale-up + scale-out reaches the final loss of the mixture from scratch with fewer FLOPs, all stages counted.
