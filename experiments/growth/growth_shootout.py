@@ -91,6 +91,7 @@ class Config:
     large: Size = Size(layers=4, embed=48, heads=4, mlp=144)
     text: Source = field(default_factory=Stdlib)
     images: Source = field(default_factory=lambda: Dataset("fashion_mnist"))
+    fields: tuple[str, str] = ("x", "y")  # of a record: image and label
     image: tuple[int, int, int] = (28, 28, 1)  # height, width, channels
     patch: int = 7  # pixels
     classes: int = 10
@@ -123,6 +124,7 @@ def preset(name: str) -> Config:
             large=Size(layers=4, embed=32, heads=2, mlp=32),
             text=Stdlib(limit=200_000),
             images=Digits(),
+            fields=("image", "label"),
             image=(8, 8, 1),
             patch=4,
             vocab=300,
@@ -145,6 +147,7 @@ def preset(name: str) -> Config:
             large=Size(layers=24, embed=768, heads=12, mlp=3072),
             text=TFDS("wikipedia/20230601.en"),
             images=TFDS("imagenet2012"),
+            fields=("image", "label"),
             image=(224, 224, 3),
             patch=16,
             classes=1000,
@@ -194,9 +197,10 @@ def stage(cfg: Config, task: str, name: str, size: Size, seed: int, steps: int) 
         model: Any = llama(vocab=cfg.vocab, length=cfg.length, tied=True, **sizes)
         data: Any = CausalText(source=cfg.text, tokenizer=BPE(cfg.vocab), batch=cfg.batch, length=cfg.length, seed=seed)
     else:
-        height, _, channels = cfg.image
+        (height, _, channels), (image, label) = cfg.image, cfg.fields
         model = ViT(image=height, channels=channels, patch=cfg.patch, classes=cfg.classes, **sizes)
-        data = Images(source=cfg.images, batch=cfg.image_batch, shape=cfg.image, seed=seed)
+        of = {"shape": cfg.image, "image": image, "label": label}
+        data = Images(source=cfg.images, batch=cfg.image_batch, seed=seed, **of)
     held_out = replace(data, seed=0).held_out(cfg.evaluate_batches)
     return Stage(
         name=name,
