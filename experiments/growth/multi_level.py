@@ -16,10 +16,10 @@ Run      stagejax run multi_level                      laptop: 4 minutes on two 
 Holds if the V-cycle saves at least 10 % of the FLOPs to scratch's final loss, in the mean over seeds, and some α < 1
          ends better than α = 1. Beside it: coalescing undoes de-coalescing, de-coalescing in width moves logits by
          less than 1e-4, and by the published rule for tied tables it does not keep the function of a GPT.
-Ours     Savings do not hold: the V-cycle ends at a loss of 4.338 +/- 0.057 with 64 % of the FLOPs of scratch
-         (400 steps, 4.303 +/- 0.171) and does not reach it on every seed. Nor does alpha: copies alone end lowest
-         (0.25: 4.375, 0.5: 4.301, 1: 4.256, one seed). It beats scratch of the same length (4.627) and a small model from random
-         (4.583); three levels reach scratch's loss with 45 % less on one seed. The exactness claims hold.
+Ours     Savings do not hold: the V-cycle ends at a loss of 4.338 +/- 0.057 with 64 % of the FLOPs of scratch (400
+         steps, 4.303 +/- 0.171) and does not reach it on every seed. Nor does alpha: copies alone end lowest (0.25:
+         4.375, 0.5: 4.301, 1: 4.256, one seed). It beats scratch of the same length (4.627) and a small model from
+         random (4.583); three levels reach scratch's loss with 45 % less on one seed. The exactness claims hold.
 """
 
 from __future__ import annotations
