@@ -55,6 +55,7 @@ class Config:
     mlp: int = 256
     text: Source = field(default_factory=Stdlib)
     images: Source = field(default_factory=lambda: Dataset("fashion_mnist"))
+    fields: tuple[str, str] = ("x", "y")  # of a record: image and label
     pixels: int = 28  # height and width of an image
     patch: int = 4  # height and width of a patch in pixels
     vocab: int = 512  # byte-level BPE pieces
@@ -129,7 +130,8 @@ def stage(cfg: Config, name: str, seed: int, config: Any, steps: int, warmup: in
     """Training of a model of any level: linear warm-up, then linearly to zero."""
     data: Any
     if cfg.kind == "vit":
-        data = Images(source=cfg.images, batch=cfg.batch, shape=(cfg.pixels, cfg.pixels, 1), seed=seed)
+        (image, label), shape = cfg.fields, (cfg.pixels, cfg.pixels, 1)
+        data = Images(source=cfg.images, batch=cfg.batch, shape=shape, seed=seed, image=image, label=label)
     else:
         text = CausalText if cfg.kind == "gpt" else MaskedText
         data = text(source=cfg.text, tokenizer=BPE(cfg.vocab), batch=cfg.batch, length=cfg.length, seed=seed)

@@ -25,15 +25,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Row, Source, for_every_record, join
+from stagejax.data import TFDS, Dataset, Digits, Images, Row, Source, join
 from stagejax.growth import AuxNet, Expand, LinearExpansion, Operator
-from stagejax.ledger import count_flops, total
+from stagejax.inference import flops_of_one, logits_for_every_record, logits_of
+from stagejax.ledger import total
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.vit import ViT
 from stagejax.objectives.classification import classification
@@ -131,7 +129,9 @@ def preset(name: str) -> Config:
 def pipeline(run: Any, cfg: Config) -> Report:
     """Teacher and learngenes once, then every depth by every arm."""
     teacher = run.train(teacher_stage(cfg))
-    said = run.make("teacher-logits", teacher_logits, teacher, images(cfg, cfg.batch), flops=logit_flops(cfg))
+    train = images(cfg, cfg.batch)
+    asked = flops_of_one(logits_of, cfg.teacher, train.sample_spec()["image"]) * float(cfg.records)
+    said = run.make("teacher-logits", logits_for_every_record, teacher, train, flops=asked)
     sws = run.train(learning(cfg, SWS, said))
     steps = round(sws.cost.flops / step_flops(learning(cfg, UNSHARED, said))) if sws.cost.flops else cfg.aux_steps
     genes = {
@@ -189,22 +189,6 @@ def teacher_stage(cfg: Config) -> Stage:
         steps=cfg.teacher_steps,
         evaluate=evaluation(cfg, None),
     )
-
-
-def teacher_logits(teacher: Any, data: Images) -> dict[str, np.ndarray]:
-    """The teacher's logits of every training image, in the order of the source."""
-    graphdef, state = nnx.split(teacher.module())
-    forward = jax.jit(lambda state, images: nnx.merge(graphdef, state)(images))
-    return for_every_record(lambda batch: {"logits": forward(state, jnp.asarray(batch["image"]))}, data)
-
-
-def logit_flops(cfg: Config) -> float:
-    """What that takes."""
-    model = nnx.eval_shape(lambda: cfg.teacher.build(nnx.Rngs(0)))
-    graphdef, state = nnx.split(model)
-    spec = images(cfg, cfg.batch).spec()["image"]
-    once = count_flops(lambda state, images: nnx.merge(graphdef, state)(images), state, spec)
-    return float(once) * -(-cfg.records // cfg.batch)
 
 
 def learning(cfg: Config, label: str, said: Any) -> Stage:

@@ -11,6 +11,7 @@ needs none: the transform in its head ends in such a norm.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -36,6 +37,27 @@ def build(config: Transformer, key: Key) -> LanguageModel:
     return built(LanguageModel, config, key)
 
 
+def block_of(config: Transformer, rngs: nnx.Rngs) -> Block:
+    """One block of a model; what writes into the stream of a pre-norm decoder starts at std / √(2 layers)."""
+    c, sizes = config, config.sizes()
+    return Block(
+        *(sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp")),
+        norm=c.norm,
+        norm_position=c.norm_position,
+        norm_eps=c.norm_eps,
+        activation=c.activation,
+        bias=c.use_bias,
+        dropout=c.dropout,
+        std=c.init_std,
+        std_out=c.init_std / (2 * c.layers) ** 0.5 if c.causal and c.norm_position != "post" else c.init_std,
+        rngs=rngs,
+        value_dim=sizes["value_dim"],
+        qkv_bias=c.qkv_bias,
+        mixture=c.mixture,
+        implementation=c.attention,
+    )
+
+
 class LanguageModel(nnx.Module):
     """Tokens to logits. It computes in the dtype of its parameters.
 
@@ -48,7 +70,7 @@ class LanguageModel(nnx.Module):
 
     def __init__(self, config: Transformer, rngs: nnx.Rngs) -> None:
         self.config = config
-        c, sizes = config, config.sizes()
+        c = config
         E, std = c.embed, c.init_std
         self.tokens = Table("vocab", c.vocab, E, std=std, rngs=rngs)
         self.positions = Table("position", c.length, E, std=std, rngs=rngs) if c.positions == "learned" else None
@@ -56,25 +78,7 @@ class LanguageModel(nnx.Module):
         post = c.norm_position == "post"
         self.embed_norm = Norm(c.norm, "embed", E, eps=c.norm_eps, bias=c.use_bias) if post else None
 
-        def block(rngs: nnx.Rngs) -> Block:
-            return Block(
-                *(sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp")),
-                norm=c.norm,
-                norm_position=c.norm_position,
-                norm_eps=c.norm_eps,
-                activation=c.activation,
-                bias=c.use_bias,
-                dropout=c.dropout,
-                std=std,
-                std_out=std / (2 * c.layers) ** 0.5 if c.causal and not post else std,
-                rngs=rngs,
-                value_dim=sizes["value_dim"],
-                qkv_bias=c.qkv_bias,
-                mixture=c.mixture,
-                implementation=c.attention,
-            )
-
-        self.blocks = stack(block, c.layers, rngs)
+        self.blocks = stack(functools.partial(block_of, c), c.layers, rngs)
         final = c.causal or not post
         tied = c.tied and c.causal
         self.norm = Norm(c.norm, "embed", E, eps=c.norm_eps, bias=c.use_bias, tied=tied) if final else None

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from stagejax.models.block import Block
 from stagejax.models.build import built
-from stagejax.models.language_model import LanguageModel
+from stagejax.models.language_model import LanguageModel, block_of
 from stagejax.models.stack import run_stack
 from stagejax.models.transformer import Transformer
 
@@ -65,21 +65,10 @@ class MatryoshkaEncoder(nnx.Module):
     """Letters: L blocks, B batch, T tokens, E embed, D coordinates of a cup, V vocab."""
 
     def __init__(self, config: Matryoshka, rngs: nnx.Rngs) -> None:
-        c, sizes = config.encoder, config.sizes()
+        c = config.encoder
         self.config = config
         self.encoder = LanguageModel(c, rngs)
-        self.decoder = Block(
-            *(sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp")),
-            norm=c.norm,
-            norm_position=c.norm_position,
-            norm_eps=c.norm_eps,
-            activation=c.activation,
-            bias=c.use_bias,
-            dropout=c.dropout,
-            std=c.init_std,
-            std_out=c.init_std,
-            rngs=rngs,
-        )
+        self.decoder = block_of(c, rngs)
 
     def __call__(self, tokens_BT: Int[Array, "B T"], **options: Any) -> Float[Array, "B T V"]:
         """Logits of the whole encoder, as `LanguageModel` gives them."""

@@ -18,10 +18,10 @@ from experiments.growth.sws_learngene import (
     expansion,
     images,
     learning,
-    logit_flops,
     preset,
 )
 from stagejax import Plan
+from stagejax.inference import flops_of_one, logits_of
 from stagejax.objectives.distillation import kl_divergence
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")
@@ -102,7 +102,8 @@ def test_arms_tune_alike_and_scratch_has_the_same_total(finished: Any) -> None:
     assert abs(scratch / (tuned + once) - 1) < 0.05
     unshared, shared = results[f"aux/{UNSHARED}"].cost.flops, results[f"aux/{SWS}"].cost.flops
     assert abs(unshared / shared - 1) < 0.02
-    assert results["teacher-logits"].cost.flops == logit_flops(SMOKE)
+    image = results["teacher"].stage.data.sample_spec()["image"]
+    assert results["teacher-logits"].cost.flops == flops_of_one(logits_of, SMOKE.teacher, image) * SMOKE.records
     assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
 
 
