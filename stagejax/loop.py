@@ -33,10 +33,6 @@ ADVICE = (
 )
 
 
-class Diverged(RuntimeError):
-    """The loss or the gradient became NaN or infinite."""
-
-
 @dataclass(frozen=True)
 class History:
     """What was measured while a stage trained. With replicas (`seeds`), each value is a list."""
@@ -82,6 +78,17 @@ class Record:
         return cls(page["step"], page["position"], History(**page["history"]), Cost(**page["cost"]))
 
 
+class Diverged(RuntimeError):
+    """The loss, the gradient or a parameter became NaN or infinite.
+
+    `what` says which and when, `record` how far the stage had come: the history before it, and the cost up to it.
+    """
+
+    def __init__(self, stage: Stage, what: str, record: Record) -> None:
+        super().__init__(f"stage {stage.name!r}: {what}. {ADVICE}")
+        self.what, self.record = what, record
+
+
 Save = Callable[[States, Record], None]
 Observe = Callable[[int, dict[str, Any]], None]
 #: Whether a stage shall end here, from what was measured so far: a pure function, so that a resume decides alike.
@@ -124,7 +131,7 @@ def train(
             stopping = agreed(stop, k - record.step)
             if k != saved and (done or stopping or _save_due(program, k, saved_at)):
                 book.settle(0)
-                _check_finite(state, stage, k)
+                _check_finite(state, book, k)
                 save(state, book.record(k, batches.position))
                 saved, saved_at = k, time.monotonic()
             if stopping and not (done and book.complete(k)):
@@ -218,7 +225,7 @@ class _Book:
         self.history.evals.append(row)
         self.observe(k, History.shown(row))
 
-    def record(self, k: int, position: dict[str, Any]) -> Record:
+    def record(self, k: int, position: dict[str, Any] | None) -> Record:
         data, past = self.program.stage.data, self.past.cost
         cost = replace(
             past,
@@ -229,14 +236,17 @@ class _Book:
             steps=k,
             seconds=past.seconds + time.monotonic() - self.began,
         )
-        return Record(k, dict(position), self.history, cost)
+        return Record(k, position and dict(position), self.history, cost)
+
+    def diverged(self, what: str, k: int) -> Diverged:
+        stage = self.program.stage
+        return Diverged(stage, f"{what} step {k} of {stage.steps}", self.record(k, None))
 
     def _check(self, k: int, values: dict[str, Any]) -> None:
         watched = {n: values[n] for n in ("loss", "grad_norm") if n in values} or values
         for name, value in watched.items():
             if not (math.isfinite(value) if isinstance(value, float) else np.all(np.isfinite(value))):
-                stage = self.program.stage
-                raise Diverged(f"stage {stage.name!r}: {name} is {value} at step {k} of {stage.steps}. {ADVICE}")
+                raise self.diverged(f"{name} is {value} at", k)
 
 
 def _check_batch(batch: Batch, program: Program) -> None:
@@ -258,11 +268,11 @@ def _finite(params: Any) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _check_finite(state: States, stage: Stage, k: int) -> None:
+def _check_finite(state: States, book: _Book, k: int) -> None:
     """The loss of a step is that of the parameters before it: before they are saved, look at those after it as well."""
     states = state.values() if isinstance(state, dict) else [state]
     if not _finite([s.params for s in states]):
-        raise Diverged(f"stage {stage.name!r}: a parameter is not finite after step {k} of {stage.steps}. {ADVICE}")
+        raise book.diverged("a parameter is not finite after", k)
 
 
 def _held_out(evaluation: Evaluation) -> list[Batch]:

@@ -80,7 +80,12 @@ class Plan:
         return cls(abstract_mesh(mesh), rules or {}, price)
 
     def train(
-        self, stage: Stage, start: Result | dict[str, Result] | None = None, *, until: Policy | None = None
+        self,
+        stage: Stage,
+        start: Result | dict[str, Result] | None = None,
+        *,
+        until: Policy | None = None,
+        may_diverge: bool = False,
     ) -> Result:
         """Check and price a stage of training, to its full length; see `Run.train`."""
         self._new_name(stage.name)

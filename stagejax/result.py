@@ -44,6 +44,7 @@ class Result:
     receipt: Json = None  # of a growth
     value: Any = None  # of an artifact
     grows: bool | None = None  # whether its policy (`train(until=...)`) said that it is time; a plan assumes so
+    diverged: str | None = None  # which number was not finite, and when: a stage that may diverge, and did
     load: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
     grown: Grown | None = field(default=None, repr=False, compare=False)  # how to do a growth again
 
@@ -52,7 +53,10 @@ class Result:
 
         Raises:
           CheckpointError: it is damaged, or its parameters are not those that were saved.
+          ValueError: there is none: the stage diverged, or this is an artifact.
         """
+        if self.diverged:
+            raise ValueError(f"stage {self.name!r} diverged ({self.diverged}), so nothing can start from it")
         if self.load is None:
             raise ValueError(f"{self.kind} {self.name!r} has no train state")
         return self.load()

@@ -37,7 +37,7 @@ from stagejax.identity import (
 )
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
-from stagejax.loop import History, Record, train
+from stagejax.loop import Diverged, History, Record, train
 from stagejax.mesh import all_here, make_mesh
 from stagejax.program import Program, build, step_keys
 from stagejax.report.metrics import JsonlWriter, Writer
@@ -68,12 +68,20 @@ class Run:
         self._programs: dict[str, Program] = {}
 
     def train(
-        self, stage: Stage, start: Result | dict[str, Result] | None = None, *, until: Policy | None = None
+        self,
+        stage: Stage,
+        start: Result | dict[str, Result] | None = None,
+        *,
+        until: Policy | None = None,
+        may_diverge: bool = False,
     ) -> Result:
         """Train a stage from `start` (or from fresh parameters), or load what it left when it was trained before.
 
         With `until`, a policy of `growth.timing`, it ends at the first evaluation at which it is time to grow, if that
         comes (`result.grows`); schedules are those of the whole stage.
+
+        With `may_diverge`, as for a candidate of a search, to diverge is a result: `result.diverged` says how, its
+        history and cost are those up to then, and it has no state.
 
         Raises:
           ValueError: the stage cannot end by a policy.
@@ -90,9 +98,11 @@ class Run:
             stage.name, "train", declare_train(stage, start, until) | self._fork_mark(stage.name)
         )
         page = entry.result or self._computed(
-            entry, lambda: self._train(stage, program, start, entry, generation, until)
+            entry, lambda: self._train(stage, program, start, entry, generation, until, may_diverge)
         )
-        record = Record.from_json(page["record"])
+        record, diverged = Record.from_json(page["record"]), page.get("diverged")
+        if diverged and not may_diverge:
+            raise Diverged(stage, diverged, record)
         return self._done(
             Result(
                 stage.name,
@@ -102,7 +112,8 @@ class Run:
                 stage.model,
                 stage,
                 record.step,
-                load=lambda: _load(entry, program, record.step),
+                load=None if diverged else lambda: _load(entry, program, record.step),
+                diverged=diverged,
                 grows=until and time_to_grow(until, record.history),
                 cost=record.cost,
                 history=record.history,
@@ -207,7 +218,14 @@ class Run:
         return page
 
     def _train(
-        self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int, until: Policy | None
+        self,
+        stage: Stage,
+        program: Program,
+        start: Any,
+        entry: Entry,
+        generation: int,
+        until: Policy | None,
+        may_diverge: bool,
     ) -> Json:
         """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
         state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
@@ -244,10 +262,16 @@ class Run:
                 lines.write(step, values)
             key = step_keys(stage, generation)
             ends = until and partial(time_to_grow, until)
-            state, record = train(program, state, record, key, save=save, stop=self.stop, observe=observe, until=ends)
-        params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
-        page = {"digest": digest(params), "parameters": count(params), "record": record.to_json(), "handover": rows}
-        return page | {"data": data}
+            page = {"handover": rows, "data": data, "parameters": count(_params(program.state))}
+            try:
+                state, record = train(
+                    program, state, record, key, save=save, stop=self.stop, observe=observe, until=ends
+                )
+            except Diverged as error:
+                if not may_diverge:
+                    raise
+                return page | {"digest": "", "record": error.record.to_json(), "diverged": error.what}
+        return page | {"digest": digest(_params(state)), "record": record.to_json()}
 
     def _state_to_begin(
         self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int
@@ -343,9 +367,12 @@ def _load(entry: Entry, program: Program, step: int) -> Any:
     return _checked(state, (entry.result or {}).get("digest"), entry)
 
 
+def _params(state: Any) -> Any:
+    return {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
+
+
 def _checked(state: Any, expected: str | None, entry: Entry) -> Any:
-    params = {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
-    checkpoint.check_digest(digest(params), expected, entry.path)
+    checkpoint.check_digest(digest(_params(state)), expected, entry.path)
     return state
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from stagejax import checkpoint, interrupt, loop
 from stagejax.handover import Handover
 from stagejax.interrupt import Interrupted
 from stagejax.loop import Diverged, History, Record
+from stagejax.report import Report
 from stagejax.stage import Evaluation
 
 HELD_OUT = Evaluation(Numbers(seed=9), 2, every=3)
@@ -203,6 +204,45 @@ def test_parameters_that_blow_up_after_a_finite_loss_are_not_saved(tmp_path):
 
     assert saves_of(tmp_path, body) == [1, 2, 3, 4, 5]
     assert "a parameter is not finite after step 6 of 6" in saves_of.message
+
+
+def candidates(run: Any) -> Any:
+    """A search of which the first candidate diverges at step 8."""
+    broken = stage("broken", data=Numbers(nan_at=7), steps=20, save_every=2, evaluate=Evaluation(Numbers(seed=9), 1, 4))
+    return run.train(broken, may_diverge=True), run.train(stage("sound", steps=6))
+
+
+def test_a_stage_that_may_diverge_and_does_is_a_result(tmp_path):
+    def again(run: Any) -> Any:
+        return run.train(stage("next"), candidates(run)[0])
+
+    broken, sound = go(tmp_path, candidates)
+    assert (broken.diverged, sound.diverged) == ("loss is nan at step 8 of 20", None)
+    assert (broken.steps, broken.cost.steps, broken.cost.tokens) == (8, 8, 64)
+    assert broken.cost.flops == pytest.approx(8 / 6 * sound.cost.flops)
+    assert broken.history.train_steps == list(range(1, 8))
+    assert [row["step"] for row in broken.history.evals] == [0, 4]
+    assert (broken, sound) == go(tmp_path, candidates)  # loaded: the same cost, seconds and all
+    report = Report("toy", "Toy", "none", ()).to_json(stages=(broken, sound), environment={}, commands=(), config=None)
+    assert [page.get("diverged") for page in report["stages"]] == ["loss is nan at step 8 of 20", None]
+    with pytest.raises(ValueError, match=r"'broken' diverged \(loss is nan at step 8 of 20\), so nothing can start"):
+        go(tmp_path, again)
+    with pytest.raises(Diverged, match="'other': loss is nan at step 8 of 20"):
+        go(tmp_path, lambda run: run.train(replace(broken.stage, name="other")))  # the same stage, which may not
+
+
+def test_a_killed_stage_diverges_as_if_never_killed(tmp_path, monkeypatch):
+    wanted = go(tmp_path / "whole", candidates)
+    with monkeypatch.context() as patch:
+        Alarm(patch, loop, "place", 6, kill)
+        with pytest.raises(Killed):
+            go(tmp_path / "cut", candidates)
+    found = go(tmp_path / "cut", candidates)
+
+    def timeless(results: Any) -> list[Any]:
+        return [replace(result, cost=replace(result.cost, seconds=0)) for result in results]
+
+    assert timeless(found) == timeless(wanted)
 
 
 # Data

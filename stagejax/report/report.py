@@ -122,8 +122,8 @@ class Report:
 
         Args:
           directory: made if absent.
-          stages: all results of the run in order; `parameters`, `handover` (rows) and `receipt` are shown where they
-            exist.
+          stages: all results of the run in order; `parameters`, `handover` (rows), `receipt` and `diverged` are shown
+            where they exist.
           environment: None asks `environment()`.
           commands: lines that make the report again.
           config: the expanded configuration, as text or as what JSON can hold.
@@ -223,7 +223,7 @@ def _arm_json(arm: Arm, report: Report) -> dict[str, Any]:
 
 
 def _stage_json(stage: Result) -> dict[str, Any]:
-    optional = {name: getattr(stage, name, None) or None for name in ("parameters", "handover", "receipt")}
+    optional = {name: getattr(stage, name, None) or None for name in ("parameters", "handover", "receipt", "diverged")}
     page = {"name": stage.name, "kind": stage.kind, "steps": stage.steps, "costs": stage.cost.to_json()}
     return page | {"digest": stage.digest} | {k: v for k, v in optional.items() if v is not None}
 

@@ -185,7 +185,7 @@ def stage_table(stages: Sequence[Result]) -> Table:
             float(stage.cost.flops),
             stage.cost.tokens,
             float(stage.cost.seconds),
-            stage.digest[:12],
+            "diverged" if getattr(stage, "diverged", None) else stage.digest[:12],
         )
         for stage in stages
     )
