@@ -115,11 +115,11 @@ def one_split(run: Any, cfg: Config, task: Task, repeat: int) -> dict[str, Any]:
     stage = joint_stage(cfg, task, repeat)
     solvers = {ADAM: [adamw(r, weight_decay=cfg.decay) for r in cfg.adam_rates], SGD: [sgd(r) for r in cfg.sgd_rates]}
     found = {
-        name: [run.train(replace(stage, name=at(f"{name.lower()}/{i}"), optimizer=o)) for i, o in enumerate(own)]
+        name: [candidate(run, replace(stage, name=at(f"{name.lower()}/{i}"), optimizer=o)) for i, o in enumerate(own)]
         for name, own in solvers.items()
     }
     stages = [boosting_stage(cfg, task, at(f"gbnn/{i}"), repeat, *block) for i, block in enumerate(cfg.blocks)]
-    found[GBNN] = [run.train(boosting) for boosting in stages]
+    found[GBNN] = [candidate(run, boosting) for boosting in stages]
     more = max(1, round(cfg.tune_share * stage.steps))
     tuning = replace(stage, name=at("tuned"), optimizer=adam(cfg.tune_rate), steps=more)
     found[TUNED] = [run.train(tuning, best(found[GBNN]))]
@@ -131,10 +131,18 @@ def one_split(run: Any, cfg: Config, task: Task, repeat: int) -> dict[str, Any]:
     return {**found, "scores": run.make(at("scores"), scores, cfg, task, repeat, *nets)}
 
 
+def candidate(run: Any, stage: Stage) -> Any:
+    """A stage of which `best` may choose; one that diverges has lost, and is charged for the steps that it took."""
+    return run.train(stage, may_diverge=True)
+
+
 def best(candidates: list[Any]) -> Any:
-    """The one with the lowest loss on validation data; of a plan the first."""
-    known = [result for result in candidates if result.history.evals]
-    return min(known, key=lambda result: result.history.evals[-1]["loss"]) if known else candidates[0]
+    """The one with the lowest last loss on validation data; of a plan the first."""
+
+    def loss(result: Any) -> float:
+        return np.inf if result.diverged else np.nan_to_num(result.history.last("loss"), nan=np.inf)
+
+    return min(candidates, key=loss)
 
 
 # --- stages ---
@@ -200,7 +208,7 @@ def joint_lbfgs(cfg: Config, task: Task, repeat: int) -> dict[str, np.ndarray]:
     held_out = {name: jnp.asarray(values) for name, values in held_out.items()}
     how = {"evaluations": cfg.passes, "seed": repeat}
     solved = [lbfgs(network(cfg, task), task.loss.objective, own, decay=d, **how) for d in cfg.lbfgs_decays]
-    _, params = min(solved, key=lambda pair: float(task.loss.objective(pair[0], held_out, None)[0]))
+    _, params = min(solved, key=lambda pair: np.nan_to_num(task.loss.objective(pair[0], held_out, None)[0], nan=np.inf))
     return {f"{layer}/{name}": np.asarray(leaf) for layer, own in params.items() for name, leaf in own.items()}
 
 
@@ -309,7 +317,7 @@ def report(cfg: Config, found: dict[tuple[str, int], dict[str, Any]]) -> Report:
         tables=tables,
         baseline=ADAM,
         seeds=cfg.repeats,
-        notes=NOTES,
+        notes=(*NOTES, *diverged(found)),
     )
 
 
@@ -322,6 +330,12 @@ NOTES = (
     "them by L-BFGS. Candidates are chosen on one validation split, not by cross-validation.",
     "Curves and costs of arms are those of the first table and its first split; loss is that of its validation rows.",
 )
+
+
+def diverged(found: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+    """The candidates that lost because their training came to no end."""
+    lost = [r for one in found.values() for arm in (ADAM, SGD, GBNN) for r in one[arm] if r.diverged]
+    return [f"{result.name} diverged and lost: {result.diverged}; its steps are charged." for result in lost]
 
 
 def arms_of(found: dict[tuple[str, int], dict[str, Any]], table: str) -> tuple[Arm, ...]:

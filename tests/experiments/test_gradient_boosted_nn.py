@@ -18,8 +18,10 @@ from experiments.growth.gradient_boosted_nn import (
     DIABETES,
     EXPERIMENT,
     GBNN,
+    SGD,
     WINE,
     Task,
+    best,
     boosting_stage,
     network,
     preset,
@@ -31,7 +33,7 @@ from stagejax.mesh import make_mesh
 from stagejax.models.shallow import Shallow
 from stagejax.program import build, step_keys
 
-SMOKE = preset("smoke")
+SMOKE = replace(preset("smoke"), sgd_rates=(0.1, 1e3))  # the second is too large for a squared error
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
@@ -105,7 +107,7 @@ def test_blocks_are_fitted_on_another_random_half_each(trajectory: Any) -> None:
 def test_all_arms_learn(finished: Any) -> None:
     results, report, _ = finished
     for name, result in results.items():
-        if result.kind == "train":
+        if result.kind == "train" and not name.endswith("sgd/1"):
             losses = [row["loss"] for row in result.history.evals]
             assert losses[-1] < losses[0] or "tuned" in name, name
     assert [row[0] for row in report.tables[0].rows] == [
@@ -116,6 +118,17 @@ def test_all_arms_learn(finished: Any) -> None:
         "L-BFGS",
         "boosted trees",
     ]
+
+
+def test_a_candidate_that_diverges_loses_is_charged_and_named(finished: Any) -> None:
+    results, report, _ = finished
+    sound, broken = (results[f"diabetes/0/sgd/{i}"] for i in (0, 1))
+    assert best([broken, sound]) is sound
+    assert 0 < broken.cost.flops == broken.steps / sound.steps * sound.cost.flops < sound.cost.flops
+    at = list(SMOKE.tasks).index(DIABETES) + 1
+    costs = {row[0]: row[at] for row in next(t for t in report.tables if t.title.startswith("Costs")).rows}
+    assert costs[SGD] == sound.cost.flops + broken.cost.flops
+    assert f"diabetes/0/sgd/1 diverged and lost: {broken.diverged}; its steps are charged." in report.notes
 
 
 def test_scores_are_those_of_the_plain_network(finished: Any) -> None:
