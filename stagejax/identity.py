@@ -9,6 +9,7 @@ import jax
 
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError
+from stagejax.optimizer import Optimizer
 from stagejax.result import Result
 from stagejax.stage import Stage
 
@@ -27,7 +28,11 @@ def program_key(stage: Stage) -> str:
     def shapes(data: Any) -> Json:
         return {name: f"{x.dtype}{list(x.shape)}" for name, x in data.spec().items()}
 
+    optimizers = stage.optimizer if isinstance(stage.optimizer, dict) else {"": stage.optimizer}
+    scheduled = all(isinstance(optimizer, Optimizer | None) for optimizer in optimizers.values())
     page = declare(stage, stage.name) | {"data": shapes(stage.data), "handover": None, "seed": None, "step_flops": None}
+    page["optimizer"] = declare({n: x.unscheduled() if isinstance(x, Optimizer) else x for n, x in optimizers.items()})
+    page["steps"] = None if scheduled else stage.steps
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
     return fingerprint(page)

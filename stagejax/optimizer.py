@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,9 @@ import optax
 from stagejax.axes import Axes, family, is_axes, path_name
 from stagejax.growth.factors import Factors, factors
 from stagejax.growth.operator import Growth
+from stagejax.schedule import Decay, Schedule
 
 Tree = Any
-Decay = Literal["cosine", "linear", "constant", "wsd"]
 
 
 def multiplies(axes: Axes) -> bool:
@@ -65,6 +65,22 @@ class Optimizer:
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip={self.clip} must be positive, or None")
 
+    def schedule(self, steps: int) -> Schedule:
+        """The numbers of the learning rate over a stage of `steps` steps.
+
+        Raises:
+          ValueError: the stage is over before the warm-up is.
+        """
+        warmup = round(self.warmup * steps) if isinstance(self.warmup, float) and self.warmup < 1 else int(self.warmup)
+        after = steps - warmup
+        falling = round(self.cooldown * steps) if self.decay == "wsd" else after
+        if steps < 1 or after < 0 or falling > after:
+            cooldown = f" and cooldown={self.cooldown}" if self.decay == "wsd" else ""
+            raise ValueError(
+                f"warmup={self.warmup}{cooldown} do not fit into a stage of {steps} steps: make them shorter"
+            )
+        return Schedule(self.peak, self.end, float(warmup), float(steps), float(falling))
+
     def learning_rate(self, steps: int) -> optax.Schedule:
         """The learning rate of every step of a stage of `steps` steps.
 
@@ -75,22 +91,8 @@ class Optimizer:
         >>> [round(float(rate(step)), 2) for step in range(6)]
         [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
         """
-        warmup = round(self.warmup * steps) if isinstance(self.warmup, float) and self.warmup < 1 else int(self.warmup)
-        after = steps - warmup
-        falling = round(self.cooldown * steps) if self.decay == "wsd" else after
-        if steps < 1 or after < 0 or falling > after:
-            cooldown = f" and cooldown={self.cooldown}" if self.decay == "wsd" else ""
-            raise ValueError(
-                f"warmup={self.warmup}{cooldown} do not fit into a stage of {steps} steps: make them shorter"
-            )
-
-        def rate(step: Any) -> jax.Array:
-            done = jnp.clip((step - (steps - falling)) / max(falling, 1), 0.0, 1.0)
-            shape = {"cosine": (1 + jnp.cos(jnp.pi * done)) / 2, "constant": 1.0}.get(self.decay, 1 - done)
-            decayed = self.end + (self.peak - self.end) * shape
-            return jnp.where(step < warmup, self.peak * (step + 1) / max(warmup, 1), decayed)
-
-        return rate
+        schedule = self.schedule(steps)
+        return lambda step: schedule.rate(step, self.decay)
 
     def __call__(self, steps: int, axes: Tree) -> optax.GradientTransformation:
         """The optax chain for a stage of `steps` steps.
@@ -99,9 +101,18 @@ class Optimizer:
           steps: the stage's length.
           axes: the `Axes` of every trained parameter, as a tree.
         """
+        return self.chain(self.schedule(steps), axes)
+
+    def chain(self, schedule: Schedule, axes: Tree) -> optax.GradientTransformation:
+        """The optax chain for a schedule, whose numbers may be traced: a compiled step takes them as arguments."""
         known = None if self.follow is None else factors(self.follow, axes)
         clip = [] if self.clip is None else [_clip(self.clip, known)]
-        return optax.chain(*clip, *self.parts(axes, known), optax.scale_by_learning_rate(self.learning_rate(steps)))
+        rate = optax.scale_by_learning_rate(lambda step: schedule.rate(step, self.decay))
+        return optax.chain(*clip, *self.parts(axes, known), rate)
+
+    def unscheduled(self) -> Optimizer:
+        """The same optimizer without the numbers of its schedule: what its compiled step depends on."""
+        return replace(self, peak=1.0, end=0.0, warmup=0, cooldown=1.0)
 
     def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
         """What lies between clipping and the learning rate."""

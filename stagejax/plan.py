@@ -6,7 +6,7 @@ A `Plan` has the methods of a `Run`. It allocates no array of a model's size and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import jax
@@ -94,7 +94,7 @@ class Plan:
         mark = program_key(stage)
         if mark not in self._programs:
             self._programs[mark] = build(stage, self.mesh, self.rules)
-        program = replace(self._programs[mark], stage=stage)
+        program = self._programs[mark].of(stage)
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
         rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}

@@ -19,6 +19,7 @@ from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import count_flops, flops_of
 from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
+from stagejax.optimizer import Optimizer
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
 
@@ -36,9 +37,18 @@ class Program:
     state: States  # abstract, with shardings
     mesh: Mesh
     init: Callable[[jax.Array], States]
-    step: Callable[[States, Batch, jax.Array], tuple[States, Metrics]]
+    schedule: Any  # the numbers of the learning rates: Schedule, or {name: Schedule}; () of other optimizers
+    step: Callable[[States, Batch, jax.Array, Any], tuple[States, Metrics]]  # of state, batch, key and schedule
     score: Callable[[States, Batch], Metrics] | None
     cache: dict[str, Any] = field(default_factory=dict, compare=False)  # shared by programs of the same shape
+
+    def of(self, stage: Stage) -> Program:
+        """The program of another stage with the same `identity.program_key`; the compiled code is shared.
+
+        Raises:
+          ValueError: the optimizer's schedule does not fit into the stage.
+        """
+        return replace(self, stage=stage, schedule=schedule_of(stage))
 
     @property
     def batch(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -51,6 +61,12 @@ class Program:
         keys = jax.eval_shape(lambda: step_keys(self.stage, 0))
         return jax.ShapeDtypeStruct(keys.shape, keys.dtype, sharding=replicated(self.mesh))
 
+    @property
+    def numbers(self) -> Any:
+        """The abstract schedule."""
+        dtype, everywhere = jax.dtypes.canonicalize_dtype(float), replicated(self.mesh)
+        return jax.tree.map(lambda _: jax.ShapeDtypeStruct((), dtype, sharding=everywhere), self.schedule)
+
     def step_flops(self) -> int:
         """Matrix-multiplication FLOPs of a step, forward and backward, over all devices; recomputation not counted."""
 
@@ -58,7 +74,7 @@ class Program:
             if self.stage.remat is None:
                 return flops_of(self.traced_step().jaxpr)
             plain = build(replace(self.stage, remat=None), None)
-            return count_flops(plain.step, _bare(self.state), _bare(self.batch), _bare(self.key))
+            return count_flops(plain.step, *map(_bare, (self.state, self.batch, self.key, self.numbers)))
 
         return self._once("step_flops", number)
 
@@ -80,7 +96,7 @@ class Program:
         """The step, traced for this mesh; compiled, it takes over (donates) the state."""
         outs = (_shardings(self.state), replicated(self.mesh))
         jitted = jax.jit(self.step, donate_argnums=0, out_shardings=outs)
-        return self._once("traced step", lambda: jitted.trace(self.state, self.batch, self.key))
+        return self._once("traced step", lambda: jitted.trace(self.state, self.batch, self.key, self.numbers))
 
     def traced_score(self) -> Any:
         """The evaluation of one batch, traced for this mesh."""
@@ -92,7 +108,11 @@ class Program:
 
     def compiled_step(self) -> Callable[..., Any]:
         """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
-        return self._once("step", lambda: self.traced_step().lower().compile())
+        compiled = self._once("step", lambda: self.traced_step().lower().compile())
+        numbers = jax.tree.map(
+            lambda x, spec: jax.device_put(np.asarray(x, spec.dtype), spec.sharding), self.schedule, self.numbers
+        )
+        return lambda state, batch, key: compiled(state, batch, key, numbers)
 
     def compiled_score(self) -> Callable[..., Any] | None:
         """The compiled evaluation of one batch: (state, batch) -> metrics; None without one."""
@@ -177,25 +197,27 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
             return fresh(parts, key)
         return {name: fresh(parts[name], jax.random.fold_in(key, i)) for i, name in enumerate(names)}
 
-    step = functools.partial(stage.step, parts)
+    def step(state: States, batch: Batch, key: jax.Array, schedule: Any) -> tuple[States, Metrics]:
+        return stage.step(_paced(stage, parts, schedule), state, batch, key)
+
     score = functools.partial(_score, stage.evaluate, parts) if stage.evaluate is not None else None
     if stage.seeds is not None:
         init = jax.vmap(init)
-        step = jax.vmap(step, in_axes=(0, None, 0))
+        step = jax.vmap(step, in_axes=(0, None, 0, None))
         score = score and jax.vmap(score, in_axes=(0, None))
     shapes = jax.eval_shape(init, jax.eval_shape(lambda: init_keys(stage, 0)))
     lead = 0 if stage.seeds is None else 1
     where = functools.partial(state_shardings, mesh=mesh, rules=rules or {}, lead=lead)
     shardings = {n: where(parts[n], shapes[n]) for n in names} if names else where(parts, shapes)
     state = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, shardings)
-    return Program(stage, parts, state, mesh, init, step, score)
+    return Program(stage, parts, state, mesh, init, schedule_of(stage), step, score)
 
 
 def part_of(stage: Stage, name: str | None = None) -> Part:
     """One model of a stage (of several, the named one), taken apart on abstract values."""
 
     def of(thing: Any) -> Any:
-        return thing[name] if isinstance(thing, dict) else thing
+        return _of(thing, name)
 
     config = of(stage.model)
     module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
@@ -207,15 +229,45 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
     tx = optax.set_to_zero()
     if optimizer is not None:
         selection = select(of(stage.trainable), axes, params)
-        trained_axes = jax.tree.map(
-            lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes
-        )
-        tx = optimizer(stage.steps, trained_axes)
+        tx = optimizer(stage.steps, _trained_axes(axes, selection))
     return Part(
         config, graphdef, axes, params, variables(module), selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
         stage.precision, stage.ema, stage.accumulate, stage.remat,
     )  # fmt: skip
+
+
+def _trained_axes(axes: Tree, selection: Tree) -> Tree:
+    return jax.tree.map(lambda a, chosen: a if chosen is not False else None, axes, selection, is_leaf=is_axes)
+
+
+def schedule_of(stage: Stage) -> Any:
+    """The numbers of the learning rates of a stage; () of an optimizer that is no `Optimizer`, or None."""
+
+    def of(optimizer: Any) -> Any:
+        return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else ()
+
+    if isinstance(stage.model, dict):
+        return {name: of(_of(stage.optimizer, name)) for name in stage.model}
+    return of(stage.optimizer)
+
+
+def _paced(stage: Stage, parts: Parts, schedule: Any) -> Parts:
+    """The parts of a stage with optimizers that take their learning rate from `schedule`."""
+
+    def of(optimizer: Any, part: Part, schedule: Any) -> Part:
+        if not isinstance(optimizer, Optimizer):
+            return part
+        return replace(part, tx=optimizer.chain(schedule, _trained_axes(part.axes, part.selection)))
+
+    if isinstance(stage.model, dict):
+        return {name: of(_of(stage.optimizer, name), parts[name], schedule[name]) for name in parts}
+    return of(stage.optimizer, parts, schedule)
+
+
+def _of(thing: Any, name: str | None) -> Any:
+    """What a stage says of one of its models."""
+    return thing[name] if isinstance(thing, dict) else thing
 
 
 def fresh(part: Part, key: jax.Array) -> TrainState:

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -307,7 +307,7 @@ class Run:
         mark = program_key(stage)
         if mark not in self._programs:
             self._programs[mark] = build(stage, self.mesh, self.rules)
-        return replace(self._programs[mark], stage=stage)
+        return self._programs[mark].of(stage)
 
     def _fork_mark(self, name: str) -> Json:
         if self.fork is None or self.fork.stage != name:

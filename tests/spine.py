@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +54,7 @@ def _drive(stage: Stage, mesh: str, rules: Any) -> tuple[Program, Any, Record]:
     mark = program_key(stage)
     if mark not in programs:
         programs[mark] = build(stage, make_mesh(mesh), rules)
-    program = replace(programs[mark], stage=stage)
+    program = programs[mark].of(stage)
     state = program.initial(0)
     state, record = train(
         program, state, Record(), step_keys(stage, 0),

@@ -7,11 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from spine import assert_same, stage
 
 from stagejax.axes import Axes
 from stagejax.declare import declare, fingerprint
 from stagejax.growth import Factors
+from stagejax.identity import program_key
+from stagejax.mesh import make_mesh
 from stagejax.optimizer import adafactor, adam, adamw, lion, muon, sgd
+from stagejax.program import build, step_keys
 
 AXES = {
     "kernel": Axes(("embed", "mlp"), ("read", "write")),
@@ -119,3 +123,27 @@ def test_declared_and_partial() -> None:
 def test_what_makes_no_sense_is_refused(make, says) -> None:
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_stages_that_differ_in_their_schedule_share_a_program() -> None:
+    one = stage(optimizer=adamw(1e-2, warmup=2, decay="linear"), steps=4)
+    same = [replace(one, optimizer=adamw(3e-2, warmup=3, decay="linear", end=1e-3)), replace(one, steps=9)]
+    others = [replace(one, optimizer=adamw(1e-2, warmup=2)), replace(one, optimizer=adamw(1e-2, 2, "linear", b1=0.8))]
+    assert {program_key(like) for like in same} == {program_key(one)}
+    assert program_key(one) not in {program_key(unlike) for unlike in others}
+
+
+def test_a_shared_program_takes_the_steps_of_its_own_schedule() -> None:
+    first, second = stage(optimizer=adamw(1e-2, decay="constant"), steps=3), stage(optimizer=adamw(0.3, 2), steps=4)
+    second = replace(second, optimizer=replace(second.optimizer, decay="constant"))
+    shared, alone = build(first, make_mesh("data=1")).of(second), build(second, make_mesh("data=1"))
+    states = [program.initial(0) for program in (shared, alone)]
+    for k in range(4):
+        batch, key = second.data.batch(k), step_keys(second, 0)
+        states = [p.compiled_step()(s, batch, key)[0] for p, s in zip((shared, alone), states, strict=True)]
+    assert_same(*[state.params for state in states])
+    start, end = alone.initial(0).params, states[0].params
+    moved = max(float(jnp.abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, (start, end)), strict=True))
+    assert moved > 4 * 1e-2  # which the first stage's rate could not
+    with pytest.raises(ValueError, match="warmup=9 do not fit into a stage of 3 steps"):
+        shared.of(replace(first, optimizer=adamw(1e-2, warmup=9, decay="constant")))

@@ -111,7 +111,7 @@ def test_each_precision_is_used_where_it_is_declared(precision, params, compute,
     SEEN.clear()
     declared = stage(objective=sees_compute, optimizer=sees_gradients, precision=precision, accumulate=parts, ema=0.9)
     program = build(declared, make_mesh("data=1"))
-    after, _ = jax.eval_shape(program.step, program.state, program.batch, program.key)
+    after, _ = jax.eval_shape(program.step, program.state, program.batch, program.key, program.schedule)
     assert {"compute": compute, "gradients": {gradients}} == SEEN
     for state in (program.state, after):
         assert {x.dtype.name for x in jax.tree.leaves((state.params, state.ema))} == {params}
@@ -127,7 +127,7 @@ def test_rematerialised_steps_have_the_same_numbers_and_price():
     again, recomputed, _ = drive(stage(remat="nothing_saveable"))
     assert_close(recomputed.params, kept.params, rtol=1e-5)
     assert again.step_flops() == plain.step_flops()
-    assert "remat" in str(jax.make_jaxpr(again.step)(again.state, again.batch, again.key))
+    assert "remat" in str(jax.make_jaxpr(again.step)(again.state, again.batch, again.key, again.schedule))
 
 
 # Average
@@ -141,7 +141,7 @@ def test_the_average_follows_its_formula():
     expected = flat(walked.ema)
     step, key = jax.jit(program.step), step_keys(declared, 0)
     for batch in batches(declared.data, 4):
-        walked, _ = step(walked, batch, key)
+        walked, _ = step(walked, batch, key, program.schedule)
         params = flat(walked.params)
         expected = {k: 0.75 * expected[k] + 0.25 * params[k] for k in expected}
     assert_close(state.ema, walked.ema, rtol=1e-6)
