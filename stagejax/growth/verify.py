@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.axes import Axes, family, layers_dim
+from stagejax.axes import Axes, axes_of, family, layers_dim
 from stagejax.declare import Json, declare
 from stagejax.growth.operator import Growth, Tree, by_path
 from stagejax.growth.term import LAYERS, base
@@ -108,26 +109,40 @@ def verify_growth(
     receipt = receipt_of(growth, moments)
     partners = {axis: pair for axis in _grown_axes(growth) if (pair := _partners(growth, axis))[1].any()}
 
-    def program(small: Tree, large: Tree, rests: tuple[Tree, Tree], batch: Mapping[str, Any]) -> dict[str, Any]:
-        loss_before, before = _run(growth.old, small, rests[0], objective, batch)
-        whole = jax.value_and_grad(lambda p: _run(growth.config, p, rests[1], objective, batch), has_aux=True)
-        (loss_after, after), grads = whole(large)
-        values = {"loss_before": loss_before, "loss_after": loss_after}
-        if before is not None and after is not None and before.shape == after.shape:
-            change = jnp.max(jnp.abs(after - before))
-            values |= {"logit_change": change, "logit_change_relative": change / jnp.max(jnp.abs(before))}
-        leaves = by_path(grads)
-        pairs = {axis: _symmetry(growth, leaves, axis, *pair) for axis, pair in partners.items()}
-        return values | {"symmetry": pairs}
-
-    compiled, probes = jax.jit(program), [batch] if isinstance(batch, Mapping) else batch
+    probes = [batch] if isinstance(batch, Mapping) else batch
     rests = (rest or {}, rest or {} if rest_after is None else rest_after)
-    measured = [jax.device_get(compiled(small, large, rests, dict(probe))) for probe in probes]
+    trees = ((small, rests[0]), (large, rests[1]), partners)
+    measured = [
+        jax.device_get(_measured(growth.old, growth.config, objective, *trees, dict(probe))) for probe in probes
+    ]
     pairs = [found.pop("symmetry") for found in measured]
     symmetry = {axis: _together([found[axis] for found in pairs]) for axis in pairs[0]}
     together = {name: np.mean if name.startswith("loss") else np.max for name in measured[0]}
     numbers = {name: float(f([found[name] for found in measured])) for name, f in together.items()}
     return dataclasses.replace(receipt, symmetry=symmetry, **numbers)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _measured(
+    old: Any,
+    new: Any,
+    objective: Objective,
+    small: tuple[Tree, Tree],
+    large: tuple[Tree, Tree],
+    partners: Mapping[str, tuple[jax.Array, jax.Array]],
+    batch: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What one probe batch says: compiled once for all growths from one configuration to another."""
+    loss_before, before = _run(old, *small, objective, batch)
+    whole = jax.value_and_grad(lambda params: _run(new, params, large[1], objective, batch), has_aux=True)
+    (loss_after, after), grads = whole(large[0])
+    values = {"loss_before": loss_before, "loss_after": loss_after}
+    if before is not None and after is not None and before.shape == after.shape:
+        change = jnp.max(jnp.abs(after - before))
+        values |= {"logit_change": change, "logit_change_relative": change / jnp.max(jnp.abs(before))}
+    axes_of_leaf, leaves = by_path(axes_of(nnx.eval_shape(lambda: new.build(nnx.Rngs(0))))), by_path(grads)
+    pairs = {axis: _symmetry(axes_of_leaf, leaves, axis, *pair) for axis, pair in partners.items()}
+    return values | {"symmetry": pairs}
 
 
 class _Recorder:
@@ -190,31 +205,30 @@ def _together(probes: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Sy
 
 
 def _symmetry(
-    growth: Growth, grads: Mapping[str, jax.Array], axis: str, partner: np.ndarray, new: np.ndarray
+    target: Mapping[str, Axes], grads: Mapping[str, jax.Array], axis: str, partner: jax.Array, new: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """For each unit, cosine and difference of its gradient and its partner's in kernels and tables; if it is a copy."""
     sums: list[jax.Array] = []
-    for where, (axes, _) in growth.target.items():
+    for where, axes in target.items():
         connects = sum(side in ("read", "write") for side in axes.sides) > 1
         for dim, name in enumerate(axes.names):
             if connects and base(name) == axis:
                 sums.append(_products(grads[where], axes, dim, partner))
     dot, own, other = jnp.sum(jnp.stack(sums), axis=0)
     tiny = jnp.finfo(dot.dtype).tiny
-    copies = np.atleast_2d(new).any(0)
     cosine = dot / jnp.maximum(jnp.sqrt(own * other), tiny)
     difference = jnp.sqrt(jnp.maximum(own - 2 * dot + other, 0) / jnp.maximum(other, tiny))
-    return jnp.clip(cosine, -1, 1), difference, jnp.asarray(copies)
+    return jnp.clip(cosine, -1, 1), difference, jnp.atleast_2d(new).any(0)
 
 
-def _products(grad: jax.Array, axes: Axes, dim: int, partner: np.ndarray) -> jax.Array:
+def _products(grad: jax.Array, axes: Axes, dim: int, partner: jax.Array) -> jax.Array:
     """(3, new): for every unit along `dim`, ⟨g, h⟩, ⟨g, g⟩ and ⟨h, h⟩ of its gradient g and its partner's h."""
     rest = tuple(d for d in range(grad.ndim) if d != dim)
     if partner.ndim == 1:
-        other = jnp.take(grad, jnp.asarray(partner, jnp.int32), axis=dim, mode="clip")
+        other = jnp.take(grad, partner.astype(jnp.int32), axis=dim, mode="clip")
     else:
         layers = layers_dim(axes)
         assert layers is not None  # a map of each layer is only accepted where there are layers
-        index = np.expand_dims(partner if layers < dim else partner.T, [d for d in rest if d != layers])
-        other = jnp.take_along_axis(grad, jnp.asarray(index, jnp.int32), axis=dim, mode="clip")
+        index = jnp.expand_dims(partner if layers < dim else partner.T, [d for d in rest if d != layers])
+        other = jnp.take_along_axis(grad, index.astype(jnp.int32), axis=dim, mode="clip")
     return jnp.stack([jnp.sum(x, axis=rest) for x in (grad * other, grad * grad, other * other)])
