@@ -12,7 +12,7 @@ every other file holds one operator.
 from stagejax.growth.add_rows import AddRows
 from stagejax.growth.aki import AKI
 from stagejax.growth.apply import grow
-from stagejax.growth.assemble import Assemble, Incubate
+from stagejax.growth.assemble import Assemble, Incubate, OwnLayers
 from stagejax.growth.coalesce import Coalesce, Decoalesce, Interpolate
 from stagejax.growth.depth import Deepen, adjacent, interpolate, middle, stack, stack_modulo
 from stagejax.growth.direct_copy import DirectCopy
@@ -89,6 +89,7 @@ __all__ = [
     "Map",
     "Net2Net",
     "Operator",
+    "OwnLayers",
     "Policy",
     "Receipt",
     "Resample",

@@ -118,6 +118,31 @@ class Assemble(Operator):
         return select_map(np.clip(place, 0, old[name] - 1), old[name])
 
 
+@dataclass(frozen=True)
+class OwnLayers:
+    """What learns where a module stands among others: some layers, and the ends of the network where they reach them.
+
+    Args:
+      start, stop: the layers start..stop-1.
+      layers: how many there are in all.
+      ends: whether the ends learn at all.
+
+    >>> OwnLayers(1, 4, layers=6)("blocks/mlp/up/kernel", Axes(("layers", "embed", "mlp"), ("stack", "read", "write")))
+    slice(1, 4, None)
+    """
+
+    start: int
+    stop: int
+    layers: int
+    ends: bool = True
+
+    def __call__(self, path: str, axes: Axes) -> bool | slice:
+        """A slice of stacked layers; of anything else whether it is an end of this module."""
+        if layers_dim(axes) is not None:
+            return slice(self.start, self.stop)
+        return self.ends and (self.start == 0 if is_before(axes) else self.stop == self.layers)
+
+
 def is_before(axes: Axes) -> bool:
     """Whether a parameter is outside the layers and writes the stream: tables, patches, class tokens."""
     return layers_dim(axes) is None and dict(zip(axes.names, axes.sides, strict=True)).get("embed") == "write"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from pairs import IMAGE, by_path, model, random_params
 
-from stagejax.growth import Assemble, Growth, GrowthError, Incubate, grow
+from stagejax.growth import Assemble, Growth, GrowthError, Incubate, OwnLayers, grow
+from stagejax.growth.operator import describe
 
 META = replace(IMAGE, layers=3, pool="class")
 HYBRID = replace(META, layers=4)
@@ -51,6 +52,18 @@ def test_placeholders_alone_are_the_meta_model() -> None:
     meta = random_params(META)
     same = grow(Growth(Incubate((0, 1, 2)), META, META), meta, others={"init": random_params(META, 1)})
     jax.tree.map(np.testing.assert_array_equal, same, meta)
+
+
+def test_what_learns_is_the_module_and_the_ends_that_it_reaches() -> None:
+    for place, ends in ((0, {"patches", "positions", "class_token"}), (1, set()), (2, {"norm", "head"})):
+        rule, inside = (
+            OwnLayers(place, place + 2, HYBRID.layers),
+            OwnLayers(place, place + 2, HYBRID.layers, ends=False),
+        )
+        for where, (axes, _) in describe(HYBRID).items():
+            own = slice(place, place + 2) if where.startswith("blocks") else where.split("/")[0] in ends
+            assert rule(where, axes) == own, where
+            assert inside(where, axes) == (own if isinstance(own, slice) else False), where
 
 
 @pytest.mark.parametrize(
