@@ -85,15 +85,16 @@ class ImageTextTransfer:
 
     def __call__(self, model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
         """InfoNCE of the pairs; beside `loss` the metrics `zero_shot`, `image_to_text` and `text_to_image` (R@1)."""
-        images_BJ, texts_BJ = model.encode_image(batch["image"]), model.encode_text(batch["tokens"])
+        pairs, ids_CPT = batch["image"].shape[0], jnp.asarray(self.captions())
+        both_NJ = model.encode_image(jnp.concatenate([batch["image"], batch["single"]]))
+        images_BJ, singles_BJ = both_NJ[:pairs], both_NJ[pairs:]
+        said_NJ = model.encode_text(jnp.concatenate([batch["tokens"], ids_CPT.reshape(-1, ids_CPT.shape[-1])]))
+        texts_BJ, captions_CPJ = said_NJ[:pairs], said_NJ[pairs:].reshape(*ids_CPT.shape[:2], -1)
         loss, metrics = info_nce(model.similarities(images_BJ, texts_BJ))
-        ids_CPT = self.captions()
-        captions_NJ = model.encode_text(jnp.asarray(ids_CPT.reshape(-1, ids_CPT.shape[-1])))
-        captions_CPJ = captions_NJ.reshape(*ids_CPT.shape[:2], -1)
-        partners_B = jnp.arange(images_BJ.shape[0])
+        partners_B = jnp.arange(pairs)
         return loss, {
             "loss": metrics["loss"],
-            "zero_shot": zero_shot(model.encode_image(batch["single"]), captions_CPJ, batch["label"]),
+            "zero_shot": zero_shot(singles_BJ, captions_CPJ, batch["label"]),
             "image_to_text": recall_at(1, images_BJ @ texts_BJ.T, partners_B),
             "text_to_image": recall_at(1, texts_BJ @ images_BJ.T, partners_B),
         }
