@@ -16,7 +16,7 @@ class DirectCopy(Operator):
     """Old entries where they were, fresh ones elsewhere. bert2BERT (arXiv 2110.07143), section 4, a baseline."""
 
     depth: DepthRule | None = None  # None: added layers are fresh
-    axes: tuple[str, ...] = (*WIDTH, "head_dim", "value_dim", "vocab", "position", "classes")
+    axes: tuple[str, ...] = (*WIDTH, "head_dim", "key_dim", "value_dim", "vocab", "position", "classes")
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """The corner, then fresh parameters wherever any axis is new."""

@@ -99,9 +99,16 @@ def check_identity(operator: Operator, old_config: Any, new_config: Any) -> None
     """Whether a block of this kind of model can be the identity.
 
     Raises:
-      GrowthError: layers are added to post-norm blocks, which normalise the stream even where they add nothing.
+      GrowthError: layers are added to post-norm blocks, which normalise the stream even where they add nothing, or by
+        zero gains to blocks that attend to an encoder, whose values no norm of theirs scales.
     """
     old, new = old_config.sizes(), new_config.sizes()
+    crossing = getattr(old_config, "cross_attention", None)  # the stack whose blocks attend to another one's output
+    if crossing and new[crossing] != old[crossing] and getattr(operator, "by", "output") == "gain":
+        raise GrowthError(
+            f"{operator} adds {crossing} {old[crossing]} -> {new[crossing]} by zero gains, but their attention to the "
+            "encoder's output gives a mean of its values even where the queries are zero. Use by='output'."
+        )
     if getattr(old_config, "norm_position", "pre") == "post" and any(new[name] != old[name] for name in stacks(old)):
         raise GrowthError(
             f"{operator} adds layers that are the identity, which a post-norm block cannot be: its norm acts on the "

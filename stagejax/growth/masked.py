@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 
 from stagejax.axes import family
 from stagejax.growth.direct_copy import DirectCopy
-from stagejax.growth.operator import changed, plain
+from stagejax.growth.operator import GrowthError, changed, plain
 from stagejax.growth.term import LAYERS
 
 #: The axes whose new entries a mask can hold back. Vocabulary and positions need none: old tokens do not see new rows.
@@ -27,6 +29,20 @@ class MSG(DirectCopy):
     """
 
     axes: tuple[str, ...] = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", "vocab", "position", "classes")
+
+    def check(self, old_config: Any, new_config: Any) -> None:
+        """Refuse models that cannot be called with masks.
+
+        Raises:
+          GrowthError: this is one.
+        """
+        kind = type(nnx.eval_shape(lambda: new_config.build(nnx.Rngs(0))))
+        options = inspect.signature(kind.__call__).parameters
+        if "masks" not in options and all(option.kind != option.VAR_KEYWORD for option in options.values()):
+            raise GrowthError(
+                f"{self} lets new entries in by masks, but {kind.__name__} is not called with any. Use LEMON() or "
+                "ZeroInit(), which keep the function without, or DirectCopy(), which does not."
+            )
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class T5:
 
     Encoder and decoder share the table of tokens, the residual width `embed` and the number of heads; their layers are
     the axes `layers.encoder` and `layers.decoder`. Queries and keys write `key_dim`, an axis of its own, because the
-    products are not scaled: rules for `head_dim` assume that they are.
+    products are not scaled as those over `head_dim` are; queries also `q_per_kv`, of size 1, which tells them apart.
 
     Reference: Raffel et al. 2019, https://arxiv.org/abs/1910.10683; Shazeer 2020 (version 1.1: geglu, untied).
 
@@ -65,6 +65,7 @@ class T5:
 
     norm: ClassVar[NormKind] = "rms"
     norm_position: ClassVar[NormPosition] = "pre"
+    cross_attention: ClassVar[str] = "layers.decoder"  # the stack that attends to the other one's output
 
     def __post_init__(self) -> None:
         sizes = ("vocab", "embed", "encoder_layers", "decoder_layers", "heads", "head_dim", "mlp", "buckets")
@@ -91,6 +92,7 @@ class T5:
             "layers.encoder": self.encoder_layers,
             "layers.decoder": self.decoder_layers,
             "kv_heads": self.heads,
+            "q_per_kv": 1,
             "key_dim": self.head_dim,
             "value_dim": self.head_dim,
             "mlp": self.mlp,
@@ -107,13 +109,13 @@ class HeadsOf(nnx.Module):
 
     def __init__(self, config: T5, rngs: nnx.Rngs) -> None:
         c, scale = config, config.init_scale
-        stream, heads = {"embed": c.embed}, {"kv_heads": c.heads}
-        keys, values = heads | {"key_dim": c.head_dim}, heads | {"value_dim": c.head_dim}
+        stream, kv, heads = {"embed": c.embed}, {"kv_heads": c.heads}, {"kv_heads": c.heads, "q_per_kv": 1}
+        keys, values = {"key_dim": c.head_dim}, {"value_dim": c.head_dim}
         narrow = scale * c.embed**-0.5
-        self.query = Dense(stream, keys, std=narrow * c.head_dim**-0.5, bias=False, rngs=rngs)
-        self.key = Dense(stream, keys, std=narrow, bias=False, rngs=rngs)
-        self.value = Dense(stream, values, std=narrow, bias=False, rngs=rngs)
-        self.out = Dense(values, stream, std=scale * (c.heads * c.head_dim) ** -0.5, bias=False, rngs=rngs)
+        self.query = Dense(stream, heads | keys, std=narrow * c.head_dim**-0.5, bias=False, rngs=rngs)
+        self.key = Dense(stream, kv | keys, std=narrow, bias=False, rngs=rngs)
+        self.value = Dense(stream, kv | values, std=narrow, bias=False, rngs=rngs)
+        self.out = Dense(heads | values, stream, std=scale * (c.heads * c.head_dim) ** -0.5, bias=False, rngs=rngs)
 
     def __call__(
         self,
@@ -123,11 +125,9 @@ class HeadsOf(nnx.Module):
         mask_BS: Bool[Array, "B S"] | None = None,
         causal: bool = False,
     ) -> Float[Array, "B T E"]:
-        query_BTKGH = self.query(x_BTE)[..., None, :]
         bias_KGTS = None if bias_KTS is None else bias_KTS[:, None]
-        key, value = self.key(seen_BSE), self.value(seen_BSE)
-        y = attend(query_BTKGH, key, value, causal=causal, mask=mask_BS, bias_KGTS=bias_KGTS, scale=1.0)
-        return self.out(y[..., 0, :])
+        query, key, value = self.query(x_BTE), self.key(seen_BSE), self.value(seen_BSE)
+        return self.out(attend(query, key, value, causal=causal, mask=mask_BS, bias_KGTS=bias_KGTS, scale=1.0))
 
 
 class T5Block(nnx.Module):

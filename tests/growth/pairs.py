@@ -68,6 +68,8 @@ TOKENS = np.random.RandomState(0).randint(0, SMALL.vocab, (2, 6))
 RMS = replace(SMALL, norm="rms", norm_eps=0.1, tied=False)
 WIDE = replace(SMALL, norm_eps=0.1)
 POST = replace(WIDE, causal=False, norm_position="post")
+MIXTURE = replace(WIDE, experts=2, top_k=1, dispatch="dense")
+TWO_STACKS = replace(ENCODER_DECODER, norm_eps=0.1)
 ROTARY = replace(RMS, positions="rotary", heads=4, kv_heads=2, use_bias=False, activation="swiglu", tied=True)
 
 #: Operators that keep the function, and models where they do.
@@ -81,13 +83,18 @@ EXACT: list[tuple[Operator, Any, Any]] = [
     (LEMON(asymmetry=0.9, depth=stack), IMAGE, replace(IMAGE, embed=11, heads=3, mlp=17, layers=4)),
     (LEMON(norm="rms", by="gain"), ROTARY, replace(ROTARY, embed=13, heads=10, kv_heads=2, mlp=30, layers=3)),
     (LEMON(), POST, replace(POST, embed=16, heads=3, mlp=13)),
+    (LEMON(), CONV, replace(CONV, channels=(9, 7))),
+    (LEMON(), MIXTURE, replace(MIXTURE, embed=19, heads=3, mlp=17, layers=3)),
     (ZeroInit(), RMS, replace(RMS, embed=11, heads=3, head_dim=6, value_dim=5, mlp=17, layers=3)),
     (ZeroInit(), ROTARY, replace(ROTARY, embed=13, heads=9, kv_heads=3, head_dim=8, mlp=17)),
+    (ZeroInit(), TWO_STACKS, replace(TWO_STACKS, embed=11, heads=3, head_dim=5, mlp=17, encoder_layers=3)),
+    (ZeroInit(), CONV, replace(CONV, channels=(7, 8))),
     (ZeroInit(depth=stack, fresh=False), IMAGE, replace(IMAGE, heads=3, mlp=14, layers=3)),
     (HeadSize(), ROTARY, replace(ROTARY, head_dim=8)),
     (HeadSize(), IMAGE, replace(IMAGE, head_dim=6, value_dim=4)),
     (HeadSize(copies=True, draw=balanced), SMALL, replace(SMALL, head_dim=11)),
     (BlockDiagonal(), SMALL, replace(SMALL, embed=16, heads=4, mlp=24, layers=4)),
+    (BlockDiagonal(), CONV, replace(CONV, channels=(8, 12))),
     (BlockDiagonal(), POST, replace(POST, embed=16, mlp=24)),
     (IdentityBlocks(), SMALL, replace(SMALL, layers=5)),
     (IdentityBlocks(depth=interpolate, by="gain", fresh=True), ROTARY, replace(ROTARY, layers=3)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import jax
 import numpy as np
 import pytest
-from pairs import IMAGE, POST, RMS, ROTARY, SMALL, random_params
+from pairs import IMAGE, POST, RESIDUAL, RMS, ROTARY, SMALL, random_params
 
 from stagejax.growth import (
     AKI,
@@ -115,6 +115,13 @@ def lossy(old: int, new: int, seed: object) -> np.ndarray:
             replace(SMALL, causal=False),
             {"embed": 12},
             r"8 -> 12 in an encoder with a transform before its head with LayerNorm, .* Use embed=16",
+        ),
+        (Isometric(), SMALL, {"embed": 12}, r"'embed' cannot go 8 -> 12 with LayerNorm by unequal .* Use LEMON\(\)"),
+        (
+            ZeroInit(),
+            replace(RESIDUAL, bottleneck=2),
+            {"channels": (8, 12)},
+            r"reads and writes 'channels.1.inner' \(2 -> 4\), .* Use FPI\(\), Net2Net\(\) or LEMON\(\)",
         ),
         (LEMON(), RMS, {"embed": 12}, r"is for norm='layer', but the model has norm='rms': use norm='rms'"),
         (ZeroInit(), SMALL, {"embed": 12}, r"zeros into new entries of 'embed', which change the mean.* Use LEMON\(\)"),
