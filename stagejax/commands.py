@@ -143,6 +143,9 @@ def _run(
     source: str | None,
     track: tuple[Any, ...] = (),
 ) -> int:
+    from stagejax.host import compile_quickly, use_compilation_cache
+
+    compile_quickly()
     from stagejax.checkpoint import write_json
     from stagejax.mesh import start_processes
 
@@ -151,7 +154,6 @@ def _run(
     from rich.console import Console
 
     from stagejax.declare import declare
-    from stagejax.host import use_compilation_cache
     from stagejax.run import Fork, running
 
     use_compilation_cache()

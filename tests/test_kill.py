@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-FLAGS = {"XLA_FLAGS": "--xla_backend_optimization_level=0", "PYTHONWARNINGS": "ignore"}
+ONE_DEVICE = os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", "")
+FLAGS = {"XLA_FLAGS": ONE_DEVICE, "PYTHONWARNINGS": "ignore"}
 
 
 def test_killed_at_random_moments_a_run_ends_with_the_same_bits(tmp_path):

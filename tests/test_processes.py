@@ -23,7 +23,7 @@ def launch(folder: Path, how: str, count: int) -> tuple[list[int], str]:
         port = probe.getsockname()[1]
     shared = {
         **os.environ,
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", ""),
         "JAX_NUM_CPU_DEVICES": str(4 // count),
         "JAX_COMPILATION_CACHE_DIR": str(folder.parent / f"cache{count}"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -16,7 +16,11 @@ def run(workdir: Path, processes: int) -> dict[str, list[float]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    shared = {**os.environ, "XLA_FLAGS": "", "JAX_NUM_CPU_DEVICES": str(2 // processes)}
+    shared = {
+        **os.environ,
+        "XLA_FLAGS": os.environ["XLA_FLAGS"].replace("--xla_force_host_platform_device_count=8", ""),
+        "JAX_NUM_CPU_DEVICES": str(2 // processes),
+    }
     if processes > 1:
         shared |= {"STAGEJAX_COORDINATOR": f"127.0.0.1:{port}", "STAGEJAX_PROCESSES": str(processes)}
     command = ["run", "bert2bert", "--preset", "smoke", "--mesh", "data=2", "--workdir", str(workdir)]
