@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import jax
 
+from stagejax.axes import Rules
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError
 from stagejax.optimizer import Optimizer
+from stagejax.program import Program, build
 from stagejax.result import Result
 from stagejax.stage import Stage
 
@@ -36,6 +39,19 @@ def program_key(stage: Stage) -> str:
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
     return fingerprint(page)
+
+
+def program_of(programs: dict[str, Program], stage: Stage, mesh: Any, rules: Rules) -> Program:
+    """The stage's program, from `programs` or new in it.
+
+    Stages with the same `program_key` share all compiled code, those that differ in how they are evaluated the step.
+    """
+    mark, alike = program_key(stage), program_key(replace(stage, evaluate=None))
+    if mark not in programs:
+        program = build(stage, mesh, rules)
+        same = programs.setdefault(alike, replace(program, stage=replace(stage, evaluate=None), score=None))
+        programs[mark] = replace(program, cache=same.cache)
+    return programs[mark].of(stage)
 
 
 def declare_train(stage: Stage, start: Any, until: Any = None) -> Json:

@@ -17,10 +17,10 @@ from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
 from stagejax.growth.timing import Policy
 from stagejax.handover import cross, table
-from stagejax.identity import check_start, check_until, declare_grow, declare_train, generation_of, program_key
+from stagejax.identity import check_start, check_until, declare_grow, declare_train, generation_of, program_of
 from stagejax.ledger import Cost
 from stagejax.mesh import abstract_mesh, batch_ways
-from stagejax.program import Program, build, bytes_per_device
+from stagejax.program import Program, bytes_per_device
 from stagejax.result import Result
 from stagejax.stage import Part, Stage, check_name
 from stagejax.state import Tree, cast, count, join, split
@@ -91,10 +91,7 @@ class Plan:
         self._new_name(stage.name)
         check_start(stage, start)
         check_until(stage, until)
-        mark = program_key(stage)
-        if mark not in self._programs:
-            self._programs[mark] = build(stage, self.mesh, self.rules)
-        program = self._programs[mark].of(stage)
+        program = program_of(self._programs, stage, self.mesh, self.rules)
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
         rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}

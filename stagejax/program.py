@@ -40,7 +40,8 @@ class Program:
     schedule: Any  # the numbers of the learning rates: Schedule, or {name: Schedule}; () of other optimizers
     step: Callable[[States, Batch, jax.Array, Any], tuple[States, Metrics]]  # of state, batch, key and schedule
     score: Callable[[States, Batch], Metrics] | None
-    cache: dict[str, Any] = field(default_factory=dict, compare=False)  # shared by programs of the same shape
+    cache: dict[str, Any] = field(default_factory=dict, compare=False)  # shared by programs of the same step
+    scores: dict[str, Any] = field(default_factory=dict, compare=False)  # and those of the same evaluation
 
     def of(self, stage: Stage) -> Program:
         """The program of another stage with the same `identity.program_key`; the compiled code is shared.
@@ -76,7 +77,7 @@ class Program:
             plain = build(replace(self.stage, remat=None), None)
             return count_flops(plain.step, *map(_bare, (self.state, self.batch, self.key, self.numbers)))
 
-        return self._once("step_flops", number)
+        return _once(self.cache, "step_flops", number)
 
     def every_step_flops(self) -> np.ndarray:
         """FLOPs of each step of the stage in order, also where they vary."""
@@ -90,13 +91,13 @@ class Program:
         score, evaluation = self.score, self.stage.evaluate
         if score is None or evaluation is None:
             return 0
-        return self._once("score_flops", lambda: flops_of(self.traced_score().jaxpr))
+        return _once(self.scores, "score_flops", lambda: flops_of(self.traced_score().jaxpr))
 
     def traced_step(self) -> Any:
         """The step, traced for this mesh; compiled, it takes over (donates) the state."""
         outs = (_shardings(self.state), replicated(self.mesh))
         jitted = jax.jit(self.step, donate_argnums=0, out_shardings=outs)
-        return self._once("traced step", lambda: jitted.trace(self.state, self.batch, self.key, self.numbers))
+        return _once(self.cache, "traced step", lambda: jitted.trace(self.state, self.batch, self.key, self.numbers))
 
     def traced_score(self) -> Any:
         """The evaluation of one batch, traced for this mesh."""
@@ -104,11 +105,11 @@ class Program:
         assert self.stage.evaluate is not None
         spec = _batch_spec(self.stage.evaluate.data.spec(), self.mesh)
         jitted = jax.jit(self.score, out_shardings=replicated(self.mesh))
-        return self._once("traced score", lambda: jitted.trace(self.state, spec))
+        return _once(self.scores, "traced score", lambda: jitted.trace(self.state, spec))
 
     def compiled_step(self) -> Callable[..., Any]:
         """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
-        compiled = self._once("step", lambda: self.traced_step().lower().compile())
+        compiled = _once(self.cache, "step", lambda: self.traced_step().lower().compile())
         numbers = jax.tree.map(
             lambda x, spec: jax.device_put(np.asarray(x, spec.dtype), spec.sharding), self.schedule, self.numbers
         )
@@ -116,19 +117,17 @@ class Program:
 
     def compiled_score(self) -> Callable[..., Any] | None:
         """The compiled evaluation of one batch: (state, batch) -> metrics; None without one."""
-        return None if self.score is None else self._once("score", lambda: self.traced_score().lower().compile())
+        if self.score is None:
+            return None
+        return _once(self.scores, "score", lambda: self.traced_score().lower().compile())
 
     def compile(self, together: Callable[[list[Callable[[], Any]]], list[Any]], step: bool = True) -> None:
         """Compile what is not compiled yet. `together` runs several functions, side by side if it can."""
-        missing = {"step": self.traced_step} if step else {}
-        missing |= {} if self.score is None else {"score": self.traced_score}
-        lowered = {name: trace().lower() for name, trace in missing.items() if name not in self.cache}
-        self.cache.update(zip(lowered, together([code.compile for code in lowered.values()]), strict=True))
-
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        if name not in self.cache:
-            self.cache[name] = make()
-        return self.cache[name]
+        wanted = [(self.cache, "step", self.traced_step)] if step else []
+        wanted += [(self.scores, "score", self.traced_score)] if self.score is not None else []
+        missing = [(cache, name, trace().lower()) for cache, name, trace in wanted if name not in cache]
+        for (cache, name, _), code in zip(missing, together([x.compile for *_, x in missing]), strict=True):
+            cache[name] = code
 
     def initial(self, generation: int) -> States:
         """Fresh parameters and optimizer state, born on their devices with their shardings."""
@@ -146,10 +145,18 @@ class Program:
             return cross(self.stage, self.parts, self.init(keys), old)[0]
 
         name = "begin" if old is None else f"begin {fingerprint(declare(self.stage.handover))}"
-        jitted = self._once(
-            name, lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only())
+        jitted = _once(
+            self.cache,
+            name,
+            lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only()),
         )
         return jitted(init_keys(self.stage, generation), old), rows
+
+
+def _once(cache: dict[str, Any], name: str, make: Callable[[], Any]) -> Any:
+    if name not in cache:
+        cache[name] = make()
+    return cache[name]
 
 
 def _once_only() -> dict[str, Any] | None:

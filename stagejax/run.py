@@ -33,13 +33,13 @@ from stagejax.identity import (
     declare_train,
     digest_of,
     generation_of,
-    program_key,
+    program_of,
 )
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import Diverged, History, Record, train
 from stagejax.mesh import all_here, make_mesh
-from stagejax.program import Program, build, step_keys
+from stagejax.program import Program, step_keys
 from stagejax.report.metrics import JsonlWriter, Writer
 from stagejax.report.progress import Progress
 from stagejax.result import Grown, Result
@@ -93,7 +93,7 @@ class Run:
         check_start(stage, start)
         check_until(stage, until)
         generation = generation_of(start) + 1
-        program = self._program(stage)
+        program = program_of(self._programs, stage, self.mesh, self.rules)
         entry = self.workdir.claim(
             stage.name, "train", declare_train(stage, start, until) | self._fork_mark(stage.name)
         )
@@ -301,13 +301,6 @@ class Run:
         state, rows = program.begin(generation, old)
         carried = start is not None and stage.handover.data == Action.CARRY
         return state, Record(position=start.position if carried else None), table(rows)
-
-    def _program(self, stage: Stage) -> Program:
-        """The stage's program; stages of the same shape share the compiled code."""
-        mark = program_key(stage)
-        if mark not in self._programs:
-            self._programs[mark] = build(stage, self.mesh, self.rules)
-        return self._programs[mark].of(stage)
 
     def _fork_mark(self, name: str) -> Json:
         if self.fork is None or self.fork.stage != name:

@@ -20,6 +20,8 @@ from toy import Numbers, Toy, adam
 from stagejax import checkpoint, loop
 from stagejax.checkpoint import CheckpointError
 from stagejax.handover import Handover, HandoverError
+from stagejax.identity import program_of
+from stagejax.mesh import make_mesh
 from stagejax.run import Fork, running
 from stagejax.stage import Evaluation
 from stagejax.workdir import WorkdirError, locked
@@ -124,6 +126,18 @@ def test_the_same_declaration_under_another_name_shares_its_result(tmp_path, mon
         one, other = go(tmp_path, body)
     assert set(taken) == {"first"}
     assert (one.digest, one.fingerprint, other.name) == (other.digest, other.fingerprint, "other/name")
+
+
+def test_stages_that_differ_in_their_evaluation_share_their_step():
+    programs: dict[str, Any] = {}
+    wider = Evaluation(Numbers(samples=16), 1)
+    stages = [stage("a", evaluate=HELD_OUT), stage("b"), stage("c", evaluate=wider), stage("d", evaluate=HELD_OUT)]
+    a, b, c, d = (program_of(programs, each, make_mesh("data=1"), {}) for each in stages)
+    assert a.cache is b.cache is c.cache is d.cache
+    assert a.scores is d.scores
+    assert (a.score_flops(), b.score_flops(), c.score_flops()) == (a.score_flops(), 0, 2 * a.score_flops())
+    other = program_of(programs, stage("e", model=Toy(embed=12)), make_mesh("data=1"), {})
+    assert other.cache is not a.cache
 
 
 def test_runs_share_a_store(tmp_path, monkeypatch):
