@@ -185,7 +185,7 @@ def _forward(config: Any) -> Callable[..., jax.Array]:
     config = replace(config, scan=True) if hasattr(config, "scan") else config  # quicker to compile
     graphdef, _, rest = abstract(config)
     if jax.tree.leaves(rest):  # statistics of batches
-        rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[2]
+        rest = nnx.to_pure_dict(nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[2])
     return jax.jit(lambda params, inputs, options: nnx.merge(graphdef, params, rest)(*inputs, **options))
 
 

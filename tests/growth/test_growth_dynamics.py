@@ -1,4 +1,7 @@
-"""What each kind of growth promises of training: gradients through it, the dual relation, one step of Adam."""
+"""What each kind of growth promises of training: gradients through it, the dual relation, one step of Adam.
+
+Batch norms are in training: their statistics are those of the batch, through which gradients flow.
+"""
 
 from dataclasses import replace
 
@@ -6,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pairs import ENCODER_DECODER, IMAGE, ROTARY, SMALL, outputs, random_params
+from pairs import CONV, ENCODER_DECODER, IMAGE, ROTARY, SMALL, outputs, random_params
 
 from stagejax.growth import (
     FPI,
@@ -19,6 +22,7 @@ from stagejax.growth import (
     verify_dynamics,
 )
 from stagejax.models import bert, gpt
+from stagejax.models.convnet import ConvNet
 
 BERT = bert(vocab=13, embed=8, layers=1, heads=2, head_dim=4, mlp=12, length=6, types=2)
 GPT = gpt(vocab=13, embed=8, layers=1, heads=2, head_dim=4, mlp=12, length=6)
@@ -31,6 +35,7 @@ PROMISES = {
     "llama": (Isometric(draw=uniform), LLAMA, replace(LLAMA, embed=13, heads=8, mlp=17), (True, True, True)),
     "t5": (FPI(), ENCODER_DECODER, replace(ENCODER_DECODER, embed=16, heads=5, mlp=21), (True, True, True)),
     "vit": (FPI(), IMAGE, replace(IMAGE, embed=16, heads=3, mlp=17), (True, True, True)),
+    "convnet": (FPI(draw=uniform), CONV, replace(CONV, channels=(7, 9)), (True, True, True)),
     "experts": (FPI(), MOE, replace(MOE, mlp=21), (True, True, True)),
     "unequal shares": (LEMON(asymmetry=0.9), GPT, replace(GPT, embed=16, mlp=17), (True, False, False)),
 }
@@ -39,7 +44,8 @@ GOALS = np.asarray(np.random.RandomState(5).normal(size=2**10))
 
 def loss(config, params) -> jax.Array:
     """Of predicting fixed soft targets: the same for models of the same outputs."""
-    logits = outputs(config, params).ravel()
+    training = {"key": jax.random.key(0)} if isinstance(config, ConvNet) else {}
+    logits = outputs(config, params, **training).ravel()
     return jnp.mean(jnp.tanh(logits) * GOALS[: logits.size]) + jnp.mean(logits**2) / 9
 
 

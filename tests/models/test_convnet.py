@@ -90,3 +90,14 @@ def test_training_moves_the_statistics_and_evaluation_does_not() -> None:
     assert np.abs(evaluated - trained).max() > 1e-3
     with pytest.raises(ValueError, match="halved 3 times"):
         ConvNet(image=7)
+
+
+def test_the_gradient_through_pooling_behind_a_norm() -> None:
+    """Which XLA gets wrong without optimization, as these tests run it, where the maximum is one over axes."""
+    with jax.enable_x64(True):
+        x, gain, step = (
+            jnp.asarray(np.random.RandomState(i).normal(size=s)) for i, s in enumerate([(2, 8, 8, 4), 4, 4])
+        )
+        pooled = jax.jit(lambda g: jnp.sum(max_pool(x * g + g**2).mean((1, 2)) ** 2))
+        slope = (pooled(gain + 1e-5 * step) - pooled(gain - 1e-5 * step)) / 2e-5
+        assert float(jax.jit(jax.grad(pooled))(gain) @ step) == pytest.approx(float(slope), rel=1e-6)
