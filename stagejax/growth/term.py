@@ -34,11 +34,12 @@ class Term:
     coefficient: float | jax.Array = 1.0  # share in a mixture, of moments too; 0 with a region: nothing there
     region: Mapping[str, np.ndarray] | None = None  # axis -> (new,) booleans
     leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
+    constant: float = 0.0  # what parameters are where the coefficient is 0, with a region
     matched: bool = False  # with a region: shifted and scaled to the mean and deviation of what it replaces there
 
     @property
     def nothing(self) -> bool:
-        """Whether it is zero wherever it stands."""
+        """Whether it takes nothing from its source: what stands there is a constant, 0 but for some parameters."""
         return isinstance(self.coefficient, float | int) and self.coefficient == 0
 
     def concerns(self, axes: Axes) -> bool:
@@ -111,7 +112,8 @@ def grow_leaf(
         cached = (term.source, id(term.maps))
         if cached not in known:
             known[cached] = _mapped(term.maps, *sources[term.source], axes, view, blocks)
-        value = jnp.zeros_like(known[cached]) if term.nothing else _mixed(known[cached], term.coefficient)
+        constant = term.constant if view is by_weight else 0
+        value = jnp.full_like(known[cached], constant) if term.nothing else _mixed(known[cached], term.coefficient)
         if term.region:
             before, inside = jnp.zeros_like(value) if total is None else total, region_mask(term.region, axes)
             value = _matched(value, before, inside, axes) if term.matched and view is by_weight else value

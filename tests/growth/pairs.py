@@ -118,7 +118,7 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
     (Deepen(middle), SMALL, replace(SMALL, layers=3)),
     (MSG(), SMALL, replace(LARGE, head_dim=4, value_dim=5)),
     (AddRows(), replace(SMALL, tied=False), replace(SMALL, tied=False, vocab=17)),
-    (AddRows(fill="fresh"), IMAGE, replace(IMAGE, classes=5)),
+    (AddRows(fill="fresh", bias=-30.0), IMAGE, replace(IMAGE, classes=5)),
     (Resample("cubic"), SMALL, replace(SMALL, length=9)),
     (Resample(grid=True), IMAGE, replace(IMAGE, image=12, patch=3)),
     (Net2Net(noise=0.1), SMALL, replace(SMALL, heads=5, mlp=21)),
@@ -220,7 +220,7 @@ def _by_matrices(term: Term, x: np.ndarray, own: Axes, axes: Axes, view: View) -
                 rows = zip(matrix, np.moveaxis(x, stacked, 0), strict=True)
                 at = dim - (dim > stacked)
                 x = np.stack([np.moveaxis(np.tensordot(m, row, (1, at)), 0, at) for m, row in rows], stacked)
-    return x * float(term.coefficient)
+    return x * float(term.coefficient) + (term.constant if term.nothing and view is by_weight else 0)
 
 
 def _moved_to(total: np.ndarray, value: np.ndarray, inside: np.ndarray, stacked: int | None) -> np.ndarray:

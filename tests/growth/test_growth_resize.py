@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pairs import IMAGE, SMALL, by_matrices, logits, model, random_params
+from pairs import IMAGE, POST, SMALL, by_matrices, logits, model, random_params
 
 from stagejax.growth import AddRows, Growth, GrowthError, Resample, by_dual, by_weight, grow, resize_matrix
 
@@ -27,6 +27,21 @@ def test_logits_of_old_tokens_stay() -> None:
         before, after = logits(small, params), logits(large, grow(Growth(AddRows(), small, large), params))
     np.testing.assert_allclose(after[..., :13], before, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(after[..., 13:], np.broadcast_to(before.mean(-1, keepdims=True), after[..., 13:].shape))
+
+
+def test_a_head_with_a_bias_keeps_its_softmax() -> None:
+    """New tokens have no probability, or one below rounding; without that, or without a bias, old ones lose some."""
+    large = replace(POST, vocab=17)
+    with jax.enable_x64(True):
+        params = random_params(POST)
+        before = jax.nn.log_softmax(logits(POST, params))
+        for bias, least, most in ((-np.inf, 0, 1e-14), (-30.0, 0, 1e-10), (None, 1e-2, np.inf)):
+            grown = grow(Growth(AddRows(bias=bias), POST, large), params)
+            after = jax.nn.log_softmax(logits(large, grown))
+            assert least <= np.abs(after[..., :13] - before).max() <= most
+            assert bias != -np.inf or np.all(np.exp(after[..., 13:]) == 0)
+    with pytest.raises(GrowthError, match=r"AddRows\(bias=-30.0\) sets .* 'vocab', but no .* Leave `bias` out"):
+        _ = Growth(AddRows(bias=-30.0), SMALL, replace(SMALL, vocab=17)).terms
 
 
 def test_a_larger_patch_gives_what_the_smaller_gave() -> None:
