@@ -15,10 +15,10 @@ from experiments.growth.model_assembling import (
     OURS,
     SHORT,
     UNTRAINED,
-    flops,
     longest,
     preset,
 )
+from stagejax.budget import flops
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
 SMOKE = preset("smoke")
@@ -80,15 +80,16 @@ def test_greedy_modules_stay_as_they_were_trained(finished: Any) -> None:
 def test_equal_total_and_what_the_longest_path_takes(finished: Any) -> None:
     results, report, _ = finished
     arms = {arm.name.split(",")[0]: arm for arm in report.arms}
-    budget = flops(arms[OURS].results)
+    budget = flops(*arms[OURS].results)
     step = results[f"{END}/1/0/whole"].cost.flops / results[f"{END}/1/0/whole"].steps
     for label in (END, IMITATION, ALONE, GREEDY, UNTRAINED):
-        assert abs(flops(arms[label].results) - budget) <= step, label
+        assert abs(flops(*arms[label].results) - budget) <= step, label
     meta, *modules, assembly, tuned = arms[OURS].results
     assert assembly.cost.flops == 0
     path = meta.cost.flops + max(module.cost.flops for module in modules) + tuned.cost.flops
-    assert longest(arms[OURS].results) == path < budget
-    assert abs(flops(arms[SHORT].results) - path) <= step
+    assert longest(arms[OURS]) == path < budget
+    assert longest(arms[GREEDY]) == flops(*arms[GREEDY].results)
+    assert abs(flops(*arms[SHORT].results) - path) <= step
 
 
 def test_the_price_of_a_module_leaves_its_frozen_neighbours_out(finished: Any) -> None:
