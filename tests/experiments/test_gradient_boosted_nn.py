@@ -46,7 +46,7 @@ def trajectory(request: pytest.FixtureRequest) -> tuple[Task, Any, Any, list[Any
     batch = {name: jnp.asarray(x) for name, x in stage.data.take(np.arange(task.rows)).items()}
     states, metrics, step = [program.initial(0)], [], jax.jit(program.step)
     for _ in range(3):
-        state, values = step(states[-1], batch, step_keys(stage, 0))
+        state, values = step(states[-1], batch, step_keys(stage, 0), program.schedule)
         states.append(state)
         metrics.append(values)
     return task, stage, batch, states, metrics
@@ -99,8 +99,8 @@ def test_every_stage_lowers_the_loss_by_a_shrunk_newton_step(trajectory: Any) ->
 
 def test_blocks_are_fitted_on_another_random_half_each(trajectory: Any) -> None:
     _, stage, batch, states, _ = trajectory
-    step = build(stage, make_mesh("data=1")).step
-    other = jax.jit(step)(states[0], batch, step_keys(replace(stage, seed=9), 0))[0]
+    program = build(stage, make_mesh("data=1"))
+    other = jax.jit(program.step)(states[0], batch, step_keys(replace(stage, seed=9), 0), program.schedule)[0]
     assert not np.array_equal(other.params["up"]["kernel"][:, :2], states[1].params["up"]["kernel"][:, :2])
 
 
