@@ -7,10 +7,11 @@ from typing import Any
 
 from stagejax.data.captions import Captions, Prompts
 from stagejax.data.composites import CLOTHES, DIGITS, Composites, Objects, Pairs
-from stagejax.data.named import Dataset
+from stagejax.data.named import TFDS, Dataset
 from stagejax.data.omniglot import Omniglot
-from stagejax.data.sources import Source
-from stagejax.data.tokenizers import Tokenizer
+from stagejax.data.portion import Portion
+from stagejax.data.sources import Digits, Source
+from stagejax.data.tokenizers import BPE, Tokenizer
 from stagejax.data.words import Words
 
 
@@ -77,3 +78,29 @@ def digits_clothes_letters(pairs: int) -> Portions:
         Pairs(2 * pairs, (digits, clothes, letters), (*colors, "yellow", "white"), (*beside, *above, "in front of")),
     )
     return stream(parts, size=32, side=14)
+
+
+def small_digits(pairs: int) -> Portions:
+    """Two portions of 16 x 16 pixels: digits side by side; then as many with another colour, one above another.
+
+    >>> [len(source) for source in small_digits(60).train]
+    [60, 120]
+    """
+    digits = Objects(Digits(), DIGITS)
+    early = Pairs(pairs, (digits,), ("red", "green"), ("left of",))
+    late = Pairs(pairs, (digits,), ("red", "green", "blue"), ("left of", "above"))
+    return stream((early, late), size=16, side=8)
+
+
+def web_images() -> Portions:
+    """LAION-400M up to 3, 6 and 12 million pairs, tested by the classes of CIFAR-10."""
+    pairs, ends = TFDS("laion400m/images"), (0, 3_000_000, 6_000_000, 12_000_000)
+    return Portions(
+        train=tuple(Portion(pairs, stop=stop) for stop in ends[1:]),
+        valid=tuple(Portion(pairs, 20_000_000 + a, 20_000_000 + a + 16_384) for a in ends[:-1]),
+        test=Portion(pairs, 19_000_000, 19_100_000),
+        singles=TFDS("cifar10", "test"),
+        classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        templates=("a photo of a {}", "a drawing of a {}", "a blurry photo of a {}"),
+        tokenizer=BPE(49_152),
+    )
