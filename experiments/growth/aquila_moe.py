@@ -76,11 +76,11 @@ class Config:
     vocab: int = 512  # byte-level BPE pieces
     length: int = 64  # tokens in a row
     batches: tuple[int, int, int] = (8, 8, 8)  # rows in a batch, in the three stages
-    steps: tuple[int, int, int] = (400, 100, 60)  # of the three stages
+    steps: tuple[int, int, int] = (400, 100, 50)  # of the three stages
     peaks: tuple[float, float, float] = (4e-3, 2e-3, 1e-3)  # learning rates; models from scratch take the first
     evaluate_every: int = 20  # steps
     evaluate_batches: int = 8
-    seeds: tuple[int, ...] = (0, 1, 2)  # of the system, what it is measured against, and growths; else the first
+    seeds: tuple[int, ...] = (0, 1)  # of the system, what it is measured against, and growths; else the first
     accumulate: int = 1  # parts of a batch, one after the other
     remat: bool = False  # compute layers again in the backward pass
     save_every: int | None = None  # steps; None: every minute
