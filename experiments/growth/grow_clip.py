@@ -8,8 +8,8 @@ Method   Pairs arrive in portions. At each new one every architecture of a growt
          image, text or shared block, 1.5 times the width, or nothing) is made by parameter inheriting with momentum,
          θ = m Inherit(θ_old) + (1 - m) θ_fresh, and trained briefly; the one that gains most validation loss on the new
          data per added FLOP is trained on all data so far, from the same start. Search and all, each arm spends the
-         same FLOPs on each portion: what the search takes is not trained. On a laptop one more image block and width are
-         all of the growth space: each architecture is a program of its own, and takes longer to compile than to train.
+         same FLOPs on each portion: what the search takes is not trained. On a laptop one more image block and width
+         are all of the growth space: each architecture is a program of its own, which compiles longer than it trains.
 Run      stagejax run grow_clip                      laptop: not timed yet
          stagejax run grow_clip --preset smoke       seconds
          stagejax plan grow_clip --preset pod --mesh data=16,fsdp=16
