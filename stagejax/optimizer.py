@@ -38,8 +38,9 @@ def reads_an_axis(axes: Axes) -> bool:
 class Optimizer:
     """What all optimizers declare: the learning rate over a stage, and clipping.
 
-    learning rate(t) = peak · min(1, (t + 1) / warmup), then from peak to `end`: by a half `cosine`, `linear`-ly, not at
-    all (`constant`), or over the last `cooldown` share of the stage only (`wsd`: warm up, stay, decay).
+    learning rate(t) = peak · min(1, (t + 1) / warmup), then from peak to `end`: by a half `cosine`, `linear`-ly, as
+    (1 + 10x)^-0.75 (`inverse`), not at all (`constant`), or over the last `cooldown` share of the stage only (`wsd`:
+    warm up, stay, decay).
 
     Raises:
       ValueError: a field out of range; the error names it.

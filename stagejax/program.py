@@ -20,6 +20,7 @@ from stagejax.handover import Row, cross
 from stagejax.ledger import count_flops, flops_of
 from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
 from stagejax.optimizer import Optimizer
+from stagejax.schedule import Schedule
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
 
@@ -37,7 +38,7 @@ class Program:
     state: States  # abstract, with shardings
     mesh: Mesh
     init: Callable[[jax.Array], States]
-    schedule: Any  # the numbers of the learning rates: Schedule, or {name: Schedule}; () of other optimizers
+    schedule: Any  # the numbers of the learning rates and the length: Schedule, or {name: Schedule}
     step: Callable[[States, Batch, jax.Array, Any], tuple[States, Metrics]]  # of state, batch, key and schedule
     score: Callable[[States, Batch], Metrics] | None
     cache: dict[str, Any] = field(default_factory=dict, compare=False)  # shared by programs of the same step
@@ -240,7 +241,7 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
     return Part(
         config, graphdef, axes, params, variables(module), selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
-        stage.precision, stage.ema, stage.accumulate, stage.remat,
+        stage.precision, stage.ema, stage.accumulate, stage.remat, stage.steps,
     )  # fmt: skip
 
 
@@ -249,10 +250,11 @@ def _trained_axes(axes: Tree, selection: Tree) -> Tree:
 
 
 def schedule_of(stage: Stage) -> Any:
-    """The numbers of the learning rates of a stage; () of an optimizer that is no `Optimizer`, or None."""
+    """The numbers of the learning rates of a stage; the length alone where the optimizer is no `Optimizer`, or None."""
 
     def of(optimizer: Any) -> Any:
-        return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else ()
+        unknown = Schedule(peak=0.0, end=0.0, warmup=0.0, steps=float(stage.steps), falling=0.0)
+        return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else unknown
 
     if isinstance(stage.model, dict):
         return {name: of(_of(stage.optimizer, name)) for name in stage.model}
@@ -260,9 +262,10 @@ def schedule_of(stage: Stage) -> Any:
 
 
 def _paced(stage: Stage, parts: Parts, schedule: Any) -> Parts:
-    """The parts of a stage with optimizers that take their learning rate from `schedule`."""
+    """The parts of a stage that take their learning rates and their length from `schedule`."""
 
-    def of(optimizer: Any, part: Part, schedule: Any) -> Part:
+    def of(optimizer: Any, part: Part, schedule: Schedule) -> Part:
+        part = replace(part, steps=schedule.steps)
         if not isinstance(optimizer, Optimizer):
             return part
         return replace(part, tx=optimizer.chain(schedule, _trained_axes(part.axes, part.selection)))

@@ -28,3 +28,18 @@ def scheduled_step(
     """
     objective = functools.partial(part.objective, **options(state.step))
     return gradient_step(replace(part, objective=objective), state, batch, key)
+
+
+def paced_step(
+    part: Part,
+    state: TrainState,
+    batch: Batch,
+    key: jax.Array,
+    *,
+    options: Callable[[jax.Array], Mapping[str, Any]],
+) -> tuple[TrainState, Metrics]:
+    """`scheduled_step` by the stage's progress: step t of T has `options(t / T)`, whatever T is.
+
+    T is an argument of the compiled step: stages of several lengths share it.
+    """
+    return scheduled_step(part, state, batch, key, options=lambda step: options(part.progress(step)))

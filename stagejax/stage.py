@@ -111,6 +111,11 @@ class Part:
     ema: float | None
     accumulate: int
     remat: str | None
+    steps: Any = 1  # the stage's length; in a compiled step a traced number, so that stages of any length share it
+
+    def progress(self, step: Any) -> jax.Array:
+        """How much of the stage lies before a step, from 0 to 1: what objectives that change on the way look at."""
+        return jnp.clip(step / self.steps, 0.0, 1.0)
 
 
 def gradient_step(part: Part, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
