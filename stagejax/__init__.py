@@ -9,6 +9,7 @@ pipeline is an ordinary Python function that calls them. The rooms of the house:
     handover    what passes from stage to stage                     data        sources, tokenizers, batches by position
     ledger      FLOPs, tokens and seconds                           report      claims, curves, pages
     inference   trained networks at work                            search      supernets, their subnets, evolution
+    decode      samples, beams, votes and verdicts                  transforms  kernels in another form: LoRA, factors
 """
 
 from stagejax.experiment import Experiment

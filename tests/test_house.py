@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "models": {"axes"},
     "objectives": set(),
     "data": set(),
+    "decode": set(),
     "growth": {"axes", "declare"},
     "transforms": {"axes", "state"},
     "report": {"ledger"},

@@ -36,6 +36,11 @@ class Cache:
             values_LBSKV=self.values_LBSKV.at[at].set(value_BTKV, mode="drop"),
         )
 
+    def rows(self, rows_R: Int[Array, " R"]) -> Cache:
+        """The cache of sequences chosen by number, some perhaps several times: n samples of a prompt, beams."""
+        keys, values = (leaf.at[:, rows_R].get(mode="clip") for leaf in (self.keys_LBSKH, self.values_LBSKV))
+        return Cache(keys, values, self.lengths_B[rows_R])
+
 
 def empty_cache(
     layers: int, batch: int, length: int, kv_heads: int, head_dim: int, dtype: jnp.dtype, value_dim: int | None = None

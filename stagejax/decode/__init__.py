@@ -1,0 +1,31 @@
+"""Decoding: what a model says, drawn, searched, put to the vote and judged. Pure functions; no model class is known."""
+
+from stagejax.decode.beam import Beams, beam_search
+from stagejax.decode.distribution import restricted
+from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
+from stagejax.decode.protocol import CausalModel, Recomputed
+from stagejax.decode.sample import Allowed, Samples, sample
+from stagejax.decode.verify import Judge, Verifier, verdicts
+from stagejax.decode.vote import Vote, best_of, majority_vote, pass_at
+
+__all__ = [
+    "Allowed",
+    "Beams",
+    "CausalModel",
+    "Completion",
+    "Judge",
+    "Prompts",
+    "Recomputed",
+    "Samples",
+    "Verifier",
+    "Vote",
+    "beam_search",
+    "best_of",
+    "completions",
+    "majority_vote",
+    "padded_prompts",
+    "pass_at",
+    "restricted",
+    "sample",
+    "verdicts",
+]
