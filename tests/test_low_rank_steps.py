@@ -32,7 +32,7 @@ def states(chosen: Stage, steps: int) -> tuple[list[Any], list[Any]]:
     with chosen.data.batches() as batches:
         for _ in range(steps):
             found.append(jax.tree.map(np.asarray, state))
-            state, own = step(state, next(batches), step_keys(chosen, 0))
+            state, own = step(state, next(batches), step_keys(chosen, 0), program.schedule)
             metrics.append(jax.tree.map(float, own))
     return [*found, jax.tree.map(np.asarray, state)], metrics
 

@@ -129,7 +129,7 @@ def test_a_sub_model_step_trains_only_its_top_layers(depth: int) -> None:
     with stage.data.batches() as batches:
         batch = next(batches)
     before = flat(state)
-    after, metrics = jax.jit(program.step)(state, batch, step_keys(stage, 0))
+    after, metrics = jax.jit(program.step)(state, batch, step_keys(stage, 0), program.schedule)
     assert int(metrics["depth"]) == depth
     for path, leaf in flat(after).items():
         if "blocks" in path:

@@ -105,7 +105,7 @@ def test_a_step_is_a_pure_function_of_state_batch_and_key() -> None:
     with stage.data.batches() as batches:
         batch = next(batches)
     state, step = program.initial(0), jax.jit(program.step)
-    one, other = (step(state, batch, step_keys(stage, 0))[0] for _ in range(2))
+    one, other = (step(state, batch, step_keys(stage, 0), program.schedule)[0] for _ in range(2))
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
 

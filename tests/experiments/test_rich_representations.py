@@ -118,8 +118,9 @@ def test_a_member_of_an_ensemble_learns_as_if_alone() -> None:
     pick = lambda tree: jax.tree.map(lambda x: x[1], tree)  # noqa: E731
     own = replace(own, params=pick(state.params["members"]), rest=pick(state.rest["members"]))
     batch = stage.data.take(np.arange(SMOKE.batch))
-    after, _ = jax.jit(both.step)(state, batch, step_keys(stage, 0))
-    alone, _ = jax.jit(one.step)(own, {n: x[:, 1] for n, x in batch.items()}, step_keys(single, 0))
+    after, _ = jax.jit(both.step)(state, batch, step_keys(stage, 0), both.schedule)
+    second = {n: x[:, 1] for n, x in batch.items()}
+    alone, _ = jax.jit(one.step)(own, second, step_keys(single, 0), one.schedule)
     for a, b in zip(jax.tree.leaves(pick(after.params["members"])), jax.tree.leaves(alone.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
 
