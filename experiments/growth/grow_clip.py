@@ -56,7 +56,7 @@ class Config:
     )  # where growth ends
     widen: float = 1.5
     capacity: tuple[float, ...] = (1.0, 2.5, 6.0)  # parameters allowed at each portion, relative to the base
-    budget: tuple[int, ...] = (60, 90, 120)  # FLOPs of each portion, in steps of the base
+    budget: tuple[int, ...] = (180, 270, 360)  # FLOPs of each portion, in steps of the base
     search_steps: int = 10  # of each candidate
     momentum: float = 0.9
     inner: tuple[float, ...] = ()  # momenta beside it, 0 and 1
