@@ -1,7 +1,8 @@
 """Audit: every growth of a run done again from what is stored of its source, and compared with what it left.
 
-A growth's folder holds its declaration (operator, seeds and sizes, which determine every map), its receipt and the
-grown state. So anyone who has the folder can do the growth again; and by the inverse of every map the way back.
+A growth's folder holds its declaration (operator, seeds and sizes), every map of it with its weights, its receipt and
+the grown state. So anyone who has the folder can do the growth again, and by the inverse of every map the way back; and
+see whether the operator would still make the same maps.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from stagejax.axes import path_name
 from stagejax.declare import Json
 from stagejax.growth import Growth, GrowthError, grow
+from stagejax.growth.record import difference, recorded
 from stagejax.growth.undo import Undo
 from stagejax.result import Result
 from stagejax.state import Tree
@@ -26,14 +28,15 @@ class Audit:
     name: str
     operator: str
     leaves: int  # of the whole state: parameters, averages, moments, counts, the rest
-    differing: dict[str, float]  # leaf -> largest difference of what is stored and what the growth makes
+    maps: str  # how the stored maps differ from those that the operator makes now; empty if they do not
+    differing: dict[str, float]  # leaf -> largest difference of what is stored and what the stored maps make
     recovers: float | None  # the largest difference of the source and the way back, relative to its largest number
     no_way_back: str = ""  # why there is none
 
     @property
     def holds(self) -> bool:
-        """Whether what is stored is what the growth makes, to the last bit."""
-        return not self.differing
+        """Whether what is stored is what the growth makes, to the last bit, by the same maps as when it was made."""
+        return not self.differing and not self.maps
 
     def to_json(self) -> Json:
         """As JSON."""
@@ -41,24 +44,26 @@ class Audit:
 
 
 def audit(result: Result) -> Audit:
-    """Do a growth again, compare, and go the way back.
+    """Do a growth again by its stored maps, compare, and go the way back by their inverses.
 
     Raises:
-      ValueError: the result is no growth.
+      ValueError: the result is no growth, or its maps are of another version.
       CheckpointError: what is stored of it or of its source is damaged.
     """
     if result.grown is None:
         raise ValueError(f"{result.kind} {result.name!r} is no growth")
-    growth, stored = result.grown.growth, result.state()
-    made = jax.tree_util.tree_leaves_with_path(result.grown.replay())
+    grown, stored, maps = result.grown, result.state(), result.grown.maps()
+    growth = recorded(maps, grown.growth)
+    made = jax.tree_util.tree_leaves_with_path(grown.replay(growth))
     pairs = [(path, np.asarray(a), np.asarray(b)) for (path, a), b in zip(made, jax.tree.leaves(stored), strict=True)]
     differing = {path_name(path): _largest(a, b) for path, a, b in pairs if a.tobytes() != b.tobytes()}
     recovers, why = None, ""
     try:
-        recovers = recovered(growth, result.grown.start.state().params, stored.params)
+        recovers = recovered(growth, grown.start.state().params, stored.params)
     except GrowthError as error:
         why = str(error)
-    return Audit(result.name, str(growth.operator), len(pairs), differing, recovers, why)
+    name, operator, now = result.name, str(grown.growth.operator), difference(grown.growth, maps)
+    return Audit(name, operator, len(pairs), now, differing, recovers, why)
 
 
 def recovered(growth: Growth, small: Tree, large: Tree) -> float:

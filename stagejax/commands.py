@@ -273,9 +273,8 @@ def command_audit(options: argparse.Namespace, rest: list[str]) -> int:
     for each in found:
         way = f"{each.recovers:.1e}" if each.recovers is not None else each.no_way_back
         worst = max(each.differing, key=lambda name: each.differing[name], default="")
-        same = (
-            "same bits" if each.holds else f"{len(each.differing)} differ, most {worst} by {each.differing[worst]:.2e}"
-        )
+        same = f"{len(each.differing)} differ, most {worst} by {each.differing[worst]:.2e}" if worst else "same bits"
+        same = f"{same}; {each.maps}" if each.maps else same
         rows.append((each.name, each.operator, str(each.leaves), same, way))
     table("growths, done again from what is stored", ("growth", "operator", "leaves", "stored", "way back"), rows)
     return 0 if all(each.holds for each in found) else 1

@@ -29,7 +29,7 @@ class StateGrowth:
     like: TrainState  # abstract, with shardings
     receipt: Receipt  # its static part
     apply: Callable[[], tuple[TrainState, Receipt]]
-    replay: Callable[[], TrainState]  # the same state again, from what is stored of its sources
+    replay: Callable[[Growth], TrainState]  # the state again, by a growth of the same models, from the stored sources
     growth: Growth
 
 
@@ -59,7 +59,7 @@ def grow_state(
     check_rest(growth)
     _check_others(growth, others or {})
 
-    def grown_from(state: TrainState) -> TrainState:
+    def grown_from(state: TrainState, growth: Growth = growth) -> TrainState:
         beside = {name: result.state() for name, result in (others or {}).items()}
         key = jax.random.fold_in(jax.random.key(stage.seed), start.generation + 1)
         where = jax.tree.map(lambda x: x.sharding, like)
@@ -83,7 +83,7 @@ def grow_state(
         return new, verify_growth(growth, state.params, new.params, moments, *_probe(stage), **rests)
 
     receipt = receipt_of(growth, moments)
-    return StateGrowth(growth.config, like, receipt, apply, lambda: grown_from(start.state()), growth)
+    return StateGrowth(growth.config, like, receipt, apply, lambda by: grown_from(start.state(), by), growth)
 
 
 def _check_others(growth: Growth, others: Mapping[str, Result]) -> None:

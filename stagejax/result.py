@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from flax import nnx
 
 from stagejax.declare import Json
@@ -21,7 +22,8 @@ class Grown:
 
     growth: Growth
     start: Result
-    replay: Callable[[], Any]
+    replay: Callable[[Growth], Any]
+    maps: Callable[[], dict[str, np.ndarray]]  # those that were stored (see `growth.record`)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
 from stagejax.declare import Json
 from stagejax.fork import Fork, forked
+from stagejax.growth.record import record
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.handover import Action, sentence, table
 from stagejax.host import keep_memory
@@ -153,6 +154,8 @@ class Run:
             began = time.monotonic()
             state, receipt = growth.apply()
             checkpoint.save(entry.steps / "0", state, {})()
+            if jax.process_index() == 0:
+                checkpoint.write_arrays(entry.path / "maps.npz", record(growth.growth))
             cost = Cost(seconds=time.monotonic() - began)
             sizes = {"digest": digest(state.params), "parameters": count(state.params)}
             return sizes | {"receipt": receipt.to_json(), "cost": asdict(cost)}
@@ -171,7 +174,7 @@ class Run:
             cost=Cost(**page["cost"]),
             position=start.position,
             load=lambda: _checked(checkpoint.load(entry.steps / "0", growth.like)[0], page["digest"], entry),
-            grown=Grown(growth.growth, start, growth.replay),
+            grown=Grown(growth.growth, start, growth.replay, lambda: checkpoint.read_arrays(entry.path / "maps.npz")),
         )
         return self._done(result)
 

@@ -13,7 +13,7 @@ from test_growing import SMALL, STAGE
 
 from stagejax import running
 from stagejax.audit import audit
-from stagejax.growth import AKI, DirectCopy, stack
+from stagejax.growth import AKI, DirectCopy, Growth, stack, uniform
 
 
 def pipeline(run: Any) -> list[Any]:
@@ -56,6 +56,21 @@ def test_what_differs_is_named(workdir: Path, tmp_path: Path) -> None:
     assert not found.holds
     assert found.differing == {"params/norm/gain": pytest.approx(0.25)}
     assert found.to_json()["holds"] is False
+
+
+def test_another_map_than_the_stored_one_is_named(workdir: Path) -> None:
+    """The stored one is used all the same: the state is what it makes, and the way back its inverse."""
+    with running(workdir, "audited", mesh="data=1") as run:
+        grown = pipeline(run)[0]
+        assert grown.grown is not None
+        now = Growth(AKI(draw=uniform), grown.grown.growth.old, grown.grown.growth.new)
+        found = audit(replace(grown, grown=replace(grown.grown, growth=now)))
+    assert not found.holds
+    assert not found.differing
+    assert found.recovers < 1e-6
+    assert found.maps.startswith("AKI(draw=uniform): terms[0], axis 'embed' where it is on side 'gain': stored is")
+    stored = np.load(workdir / "store" / grown.fingerprint / "maps.npz")
+    assert sum(stored[name].nbytes for name in stored) < 20_000
 
 
 def test_only_growths_are_audited(workdir: Path) -> None:
