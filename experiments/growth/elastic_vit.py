@@ -16,12 +16,13 @@ Smaller  One stage of transformer blocks; the paper's space has convolution stag
          subnet. One teacher, so labels count for half; no label smoothing. The memory is scored anew in turn, some
          members a step, as often as the paper scores all of it. Laptop: 26 times the FLOPs from smallest to largest,
          and without the arm performance.
-Run      stagejax run elastic_vit                      laptop: not timed yet
+Run      stagejax run elastic_vit                      laptop: 4 minutes on two cores
          stagejax run elastic_vit --preset smoke       seconds
          stagejax plan elastic_vit --preset pod --mesh data=16,fsdp=16
 Holds if full is at least 0.5 points above uniform in the mean over banks of fixed test subnets, and gradients of
          neighbouring steps have the larger cosine.
-Ours     Not measured yet.
+Ours     Gradients of neighbouring steps agree more (cosine larger by 0.07), but subnets are worse: 4.8 points below
+         uniform sampling in the mean over banks, which here trains the largest subnet in every step.
 """
 
 from __future__ import annotations
