@@ -9,16 +9,25 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
-from pairs import SMALL, TOKENS, by_path, logits, random_params
+from pairs import CONV, NAMES, OPERATORS, ROTARY, SMALL, TOKENS, by_matrices, by_path, logits, random_params
 
 from stagejax.axes import axes_of
 from stagejax.growth import (
     FPI,
+    AddRows,
+    BlockDiagonal,
+    CopyExperts,
+    Deepen,
     DirectCopy,
     Growth,
     GrowthError,
+    HeadSize,
+    IdentityBlocks,
     Isometric,
+    Upcycle,
     balanced,
+    by_dual,
+    by_index,
     factors,
     grow,
     grow_moments,
@@ -143,6 +152,25 @@ def test_any_chain_of_optax_grows(name) -> None:
         grown = grow_moments(growth, tx, state, rule)
         assert jax.tree.structure(grown) == jax.tree.structure(fresh)
         assert jax.tree.map(lambda x: x.shape, grown) == jax.tree.map(lambda x: x.shape, fresh)
+        known = [(field, x) for field, x in leaves_of(grown, "up/kernel") if x.size > 1]  # units with two copies
+        assert known or name == "masked"  # which has norms alone
+        for field, value in known:
+            power = POWER[field]
+            np.testing.assert_allclose(value, {"dual": 2.0**-power, "copy": 1, "reset": 0}[rule], err_msg=field)
+
+
+#: Which power of the gradient the fields of optimizer states average.
+POWER = dict.fromkeys(("mu", "trace", "ema", "acc_grads"), 1) | dict.fromkeys(("nu", "nu_max", "v_row", "v_col"), 2)
+
+
+def leaves_of(state, end: str) -> list[tuple[str, jax.Array]]:
+    """Every value that an optimizer's state holds for parameters whose path ends so, with the field that holds it."""
+    found = []
+    for path, x in jax.tree_util.tree_leaves_with_path(state):
+        if jax.tree_util.keystr(path, simple=True, separator="/").endswith(end):
+            fields = [key.name for key in path if isinstance(key, jax.tree_util.GetAttrKey)]
+            found.append((fields[-1], x))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -222,6 +250,118 @@ def test_rules_differ_as_they_should() -> None:
     mu, nu, count = up("reset")
     assert not mu.any()
     assert not nu.any()
+    assert count == 0
+
+
+def moved(growth, leaves, rule: str):
+    """First and second moments g and g² of some parameters, and the step count 7, after a growth."""
+    params: dict = {}
+    for where in growth.source:
+        node, (*parents, last) = params, where.split("/")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[last] = jnp.asarray(leaves[where]) if where in leaves else None
+    tx = optax.scale_by_adam()
+    state = tx.init(params)._replace(mu=params, nu=jax.tree.map(np.square, params), count=jnp.array(7))
+    grown = grow_moments(growth, tx, state, rule)
+    return by_path(grown.mu), by_path(grown.nu), int(grown.count)
+
+
+#: For each kind of growth: one parameter, and what becomes of its first moment g under "dual" and under "copy".
+CLOSED = {
+    "width, written": (
+        FPI(), SMALL, {"mlp": 16}, "blocks/mlp/up/bias",
+        lambda g: np.concatenate([g[:, :4] / 2, g[:, 4:], g[:, :4] / 2], 1), lambda g: g[:, np.arange(16) % 12],
+    ),
+    "width, read": (
+        FPI(), SMALL, {"mlp": 16}, "blocks/mlp/down/kernel",
+        lambda g: g[:, np.arange(16) % 12], lambda g: g[:, np.arange(16) % 12],
+    ),
+    "width, isometric": (
+        Isometric(), RMS, {"embed": 12}, "tokens/table",
+        lambda g: g[:, np.arange(12) % 8] * np.array([0.5**0.5] * 4 + [1] * 4 + [0.5**0.5] * 4),
+        lambda g: g[:, np.arange(12) % 8],
+    ),
+    "depth, copies": (
+        Deepen(), SMALL, {"layers": 4}, "blocks/mlp/up/kernel",
+        lambda g: g[[0, 1, 0, 1]], lambda g: g[[0, 1, 0, 1]],
+    ),
+    "depth, identity": (
+        IdentityBlocks(), SMALL, {"layers": 3}, "blocks/attention/out/kernel",
+        lambda g: np.stack([g[0], 0 * g[0], g[1]]), lambda g: np.stack([g[0], 0 * g[0], g[1]]),
+    ),
+    "heads": (
+        FPI(), SMALL, {"heads": 4}, "blocks/attention/query/kernel",
+        lambda g: g[:, :, [0, 1, 0, 1]] / 2, lambda g: g[:, :, [0, 1, 0, 1]],
+    ),
+    "head size": (
+        HeadSize(), ROTARY, {"head_dim": 8}, "blocks/attention/key/kernel",
+        lambda g: np.stack([g, 0 * g], -1).reshape(2, 8, 2, 8) / 2**0.5,
+        lambda g: np.stack([g, 0 * g], -1).reshape(2, 8, 2, 8),
+    ),
+    "experts, of a dense model": (
+        Upcycle(), SMALL, {"experts": 3}, "blocks/mlp/up/bias",
+        lambda g: np.stack([g / 3] * 3, 1), lambda g: np.stack([g] * 3, 1),
+    ),
+    "experts, copied": (
+        CopyExperts(), replace(SMALL, experts=2, top_k=1), {"experts": 4, "top_k": 2}, "blocks/mlp/router/kernel",
+        lambda g: g[..., [0, 1, 0, 1]] / 2, lambda g: g[..., [0, 1, 0, 1]],
+    ),
+    "vocabulary": (
+        AddRows(), SMALL, {"vocab": 15}, "tokens/table",
+        lambda g: np.concatenate([g, 0 * g[:2]]), lambda g: np.concatenate([g, 0 * g[:2]]),
+    ),
+    "channels": (
+        FPI(), CONV, {"channels": (6, 6)}, "blocks/1/norm/gain",
+        lambda g: g[[0, 1, 2, 3, 0, 1]] / np.array([2, 2, 1, 1, 2, 2]), lambda g: g[[0, 1, 2, 3, 0, 1]],
+    ),
+    "block-diagonal": (
+        BlockDiagonal(), SMALL, {"mlp": 24}, "blocks/mlp/up/bias",
+        lambda g: np.concatenate([g, g], 1) / 2, lambda g: np.concatenate([g, g], 1),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CLOSED)
+def test_each_rule_in_closed_form(kind) -> None:
+    """Second moments by the squares of what first ones move by; counts stay but under "reset"."""
+    operator, small, changes, where, dual, copy = CLOSED[kind]
+    growth = Growth(operator, small, replace(small, **changes))
+    g = np.asarray(by_path(random_params(small))[where])
+    weights = dual(np.ones_like(g))
+    for rule, first, second, count in (
+        ("dual", dual(g), weights**2 * copy(g) ** 2, 7),
+        ("copy", copy(g), copy(g) ** 2, 7),
+        ("reset", 0 * copy(g), 0 * copy(g), 0),
+    ):
+        mu, nu, counted = moved(growth, {where: g}, rule)
+        np.testing.assert_allclose(mu[where], first, rtol=1e-6, atol=1e-7, err_msg=rule)
+        np.testing.assert_allclose(nu[where], second, rtol=1e-6, atol=1e-7, err_msg=rule)
+        assert counted == count
+
+
+#: The first pair of every operator; the others are slow.
+FIRST = {NAMES[[type(pair[0]) for pair in OPERATORS].index(type(pair[0]))] for pair in OPERATORS}
+PAIRS = [
+    pytest.param(*pair, id=name, marks=[] if name in FIRST else pytest.mark.slow)
+    for pair, name in zip(OPERATORS, NAMES, strict=True)
+]
+
+
+@pytest.mark.parametrize(("operator", "small", "large"), PAIRS)
+def test_first_moments_of_every_operator(operator, small, large) -> None:
+    """By the dual maps or by index, against matrices in numpy, for the largest parameters that change."""
+    growth, params = Growth(operator, small, large), by_path(random_params(small))
+    changed = [w for w in params if params[w].shape != growth.target[w][1]] or list(params)
+    chosen = {where: params[where] for where in sorted(changed, key=lambda w: -params[w].size)[:2]}
+    sources = {"small": random_params(small), "init": jax.tree.map(np.zeros_like, random_params(large))}
+    for rule, view in (("dual", by_dual), ("copy", by_index)):
+        wanted, (mu, _, _) = by_matrices(growth, sources, growth.moment_terms, view), moved(growth, chosen, rule)
+        for where in chosen:
+            np.testing.assert_allclose(mu[where], wanted[where], rtol=1e-5, atol=1e-6, err_msg=f"{rule} {where}")
+    mu, nu, count = moved(growth, chosen, "reset")
+    assert all(mu[where].shape == growth.target[where][1] and not mu[where].any() for where in chosen)
+    assert not any(nu[where].any() for where in chosen)
     assert count == 0
 
 
