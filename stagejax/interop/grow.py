@@ -18,6 +18,7 @@ import numpy as np
 from stagejax.growth import Growth, Operator, receipt_of
 from stagejax.growth.apply import initial
 from stagejax.growth.operator import by_path
+from stagejax.growth.record import record
 from stagejax.growth.rows import grow_row
 from stagejax.interop.checkpoint import Checkpoint, open_checkpoint, write
 from stagejax.interop.layerwise import Probe, outputs
@@ -40,6 +41,8 @@ def grow_checkpoint(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Grow a checkpoint into a new folder in the same layout and dtype, and return its receipt (also receipt.json).
+
+    Beside it maps.npz holds every map with its weights (see `growth.record`), from which the way back follows.
 
     At any time memory holds little more than the largest parameter without layers, or one layer of one with: twice that
     of the grown model and once that of the source. (Operators that draw fresh parameters draw a whole one at a time.)
@@ -102,6 +105,7 @@ def grow_checkpoint(
     if probe is not None:
         receipt |= compare(source, open_checkpoint(folder), probe)
     receipt["peak_memory_bytes"] = peak_memory()
+    np.savez(Path(folder) / "maps.npz", **record(growth))
     (Path(folder) / "receipt.json").write_text(json.dumps(receipt, indent=1) + "\n")
     return receipt
 

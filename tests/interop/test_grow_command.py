@@ -13,7 +13,8 @@ from test_interop_files import CONFIG, SIZES, edit_config, params_of
 from stagejax.cli import parser
 from stagejax.experiment import UnknownName
 from stagejax.grow_command import command_grow, operator_of, resized
-from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, grow, interpolate
+from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, Undo, grow, interpolate
+from stagejax.growth.record import difference, recorded
 from stagejax.interop import BERT, LLAMA, MIXTRAL, InteropError, load, open_checkpoint, save
 from stagejax.interop.grow import SMALL, grow_checkpoint
 from stagejax.interop.layerwise import outputs, probe_of
@@ -44,6 +45,11 @@ def test_an_exact_growth_keeps_the_function(bert: Path, tmp_path: Path, capsys: 
     assert (out / "vocab.txt").exists()
     page = json.loads((out / "config.json").read_text())
     assert (page["hidden_size"], page["intermediate_size"], page["pad_token_id"]) == (16, 17, 3)
+    growth, maps = Growth(FPI(), load(bert)[0], load(out)[0]), dict(np.load(out / "maps.npz"))
+    assert difference(growth, maps) == ""
+    back = grow(Growth(Undo(recorded(maps, growth).operator), growth.new, growth.old), load(out)[1])
+    for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(load(bert)[1]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
 def test_leaf_by_leaf_is_the_growth_of_the_whole(bert: Path, tmp_path: Path) -> None:
