@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.budget import within
 from stagejax.data import BPE, TFDS, CausalText, Source, Stdlib
 from stagejax.growth import AKI, FPI, Isometric, Operator, Upcycle, interpolate, stack_modulo
 from stagejax.models import Transformer, llama
 from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adamw
-from stagejax.program import build
 from stagejax.report import Arm, Report, Table, claim, curve, saving
 
 FPI_INTERP, FPI_STACK, AKI_PRO, AKI_STACK = "FPI interpolated", "FPI stacked", "AKI-Pro", "AKI stacked"
@@ -132,7 +132,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         arms[MOE, seed] = from_scratch(run, cfg, MOE, seed, mixture(cfg), spent(arms[SYSTEM, seed]))
     up, system = arms[AKI_PRO, first], arms[SYSTEM, first]
     arms[DENSE, first] = from_scratch(run, cfg, DENSE, first, dense(cfg, cfg.large), spent(system))
-    after = matched(stage(cfg, f"longer/{first}", first, 2, up.results[-1].model), system.cost.flops)
+    after = within(stage(cfg, f"longer/{first}", first, 2, up.results[-1].model), system.cost.flops)
     arms[LONGER, first] = Arm(LONGER, (run.train(after, up.results[-1]),), system.charged)
     return report(cfg, arms, starts, widened(run, cfg, up.charged[0]))
 
@@ -173,11 +173,6 @@ def stage(cfg: Config, name: str, seed: int, phase: int, model: Transformer) -> 
     )  # fmt: skip
 
 
-def matched(stage: Stage, flops: float) -> Stage:
-    """The stage with as many steps as the FLOPs pay for."""
-    return replace(stage, steps=max(1, round(flops / build(stage, None).step_flops())))
-
-
 def spent(arm: Arm) -> float:
     """FLOPs of an arm and of what it builds on."""
     return float(arm.cost.flops + arm.charged_cost.flops)
@@ -190,7 +185,7 @@ def from_scratch(run: Any, cfg: Config, label: str, seed: int, model: Transforme
     """From random values, with the learning rate of the first stage: for the steps of scale-up, or for FLOPs."""
     phase = 2 if model.experts else 1
     train = stage(replace(cfg, peaks=cfg.peaks[:1] * 3), f"{slug(label)}/{seed}", seed, phase, model)
-    return Arm(label, (run.train(train if flops is None else matched(train, flops)),))
+    return Arm(label, (run.train(train if flops is None else within(train, flops)),))
 
 
 def scale_out(run: Any, cfg: Config, up: Arm, seed: int) -> Arm:

@@ -26,6 +26,7 @@ import numpy as np
 from scipy import stats
 
 from stagejax import Evaluation, Experiment, Stage
+from stagejax.budget import step_flops
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Digits, Images, Source, Stdlib
 from stagejax.growth import (
     AKI,
@@ -49,7 +50,6 @@ from stagejax.learned import learning_stage
 from stagejax.models import ViT, llama
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adamw
-from stagejax.program import build
 from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving
 from stagejax.scheduled import scheduled_step
 
@@ -238,7 +238,7 @@ def learned(run: Any, cfg: Config, name: str, small: Any, large: Stage) -> tuple
     )
     maps = run.train(learning, {"source": small})
     start = run.grow(f"{name}/start", small, to=large.model, operator=LiGO.of(maps))
-    spent = maps.cost.flops / build(large, None).step_flops()
+    spent = maps.cost.flops / step_flops(large)
     return maps, start, run.train(replace(large, name=name, steps=max(1, cfg.steps - round(spent))), start)
 
 

@@ -31,12 +31,12 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
+from stagejax.budget import step_flops
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Images, MaskedText, Source, Stdlib
 from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stack_modulo
 from stagejax.models import ViT, bert, gpt
 from stagejax.objectives import causal_lm, classification, masked_lm
 from stagejax.optimizer import adamw
-from stagejax.program import build
 from stagejax.report import Arm, Report, Table, claim, curve, saving
 
 SCRATCH, SHORT, V_CYCLE, UNALIGNED = "scratch", "scratch, as short", "V-cycle", "small from random, mixed"
@@ -156,11 +156,6 @@ def whole(cfg: Config, name: str, seed: int, steps: int) -> Stage:
 def small_stage(cfg: Config, name: str, seed: int, level: int, warmup: int = 0) -> Stage:
     """Training of a smaller level."""
     return stage(cfg, name, seed, model(cfg, level), cfg.small_steps, warmup, cfg.faster)
-
-
-def step_flops(stage: Stage) -> int:
-    """FLOPs of one step."""
-    return build(stage, None).step_flops()
 
 
 def steps_left(cfg: Config, spent: float) -> int:

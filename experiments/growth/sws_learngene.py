@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
+from stagejax.budget import step_flops
 from stagejax.data import TFDS, Dataset, Digits, Images, Row, Source, join
 from stagejax.growth import AuxNet, Expand, LinearExpansion, Operator
 from stagejax.inference import flops_of_one, logits_for_every_record, logits_of
@@ -37,7 +38,6 @@ from stagejax.models.vit import ViT
 from stagejax.objectives.classification import classification
 from stagejax.objectives.distillation import distillation
 from stagejax.optimizer import adamw
-from stagejax.program import build
 from stagejax.report import Arm, Report, Table, claim
 
 SCRATCH, SWS, UNSHARED, SHUFFLED, TLEG = "scratch", "SWS", "unshared", "shuffled stages", "TLEG"
@@ -230,11 +230,6 @@ def tuning(cfg: Config, label: str, depth: int, seed: int) -> Stage:
         evaluate=evaluation(cfg, cfg.look),
         seed=seed,
     )
-
-
-def step_flops(stage: Stage) -> int:
-    """FLOPs of one step of a stage."""
-    return build(stage, None).step_flops()
 
 
 # --- report ---

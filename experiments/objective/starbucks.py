@@ -15,8 +15,8 @@ Run      stagejax run starbucks                          laptop: 4 minutes on tw
 Holds if SRL is above 2DMSE at every cup but possibly the largest, by at least a point on average, and SMAE + SRL is not
          below MLM + SRL on the three smallest cups; each on similarity and on retrieval.
 Ours     Nothing holds at this scale. SRL is 0.7 to 3.0 points above 2DMSE on similarity at all cups but the second; on
-         retrieval all arms are near chance. SMAE is behind MLM at equal steps (its decoder has hardly begun to
-         learn), and separate small models beat one encoder for all cups.
+         retrieval all arms are near chance. SMAE is behind MLM at equal steps, and separate small models beat one
+         encoder for all cups.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.loss import Metrics
+from stagejax.objectives.loss import Metrics, cross_entropy
 
 SIDES = ("chosen", "rejected")
 
@@ -37,11 +37,8 @@ def answer_logprobs(
     >>> answer_logprobs(model, jnp.array([[1, 2, 3, 4]]), jnp.array([[0.0, 1.0, 1.0]])).round(4)
     Array([-4.1589], dtype=float32)
     """
-    logits_BTV = model(tokens[:, :-1], key=key)
-    logits_BTV = logits_BTV.astype(jnp.promote_types(logits_BTV.dtype, jnp.float32))
-    own_BT = jnp.take_along_axis(logits_BTV, tokens[:, 1:, None], axis=-1)[..., 0]
-    logprobs_BT = own_BT - jax.nn.logsumexp(logits_BTV, axis=-1)
-    return jnp.sum(jnp.where(weights > 0, weights * logprobs_BT, 0.0), axis=-1)
+    losses_BT, _ = cross_entropy(model(tokens[:, :-1], key=key), jnp.asarray(tokens[:, 1:]))
+    return -jnp.sum(jnp.where(weights > 0, weights * losses_BT, 0.0), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Preference:
     `chosen_logprob` (nats a token), which falls where both answers become unlikely.
 
     Reference: DPO, Rafailov et al. 2023 (arXiv 2305.18290), eq. 7; DPO-norm, Lambert et al. 2024 (arXiv 2411.15124),
-    eq. 6; SimPO, Meng et al. 2024 (arXiv 2405.14734), eq. 6; the likelihood term, Pang et al. 2024 (arXiv 2404.19733).
+    section 5; SimPO, Meng et al. 2024 (arXiv 2405.14734); the likelihood term, Pang et al. 2024 (arXiv 2404.19733).
 
     Raises:
       ValueError: beta is not positive; or the batch lacks the reference's log-probabilities.
