@@ -11,8 +11,10 @@ import pytest
 from flax import nnx
 
 from stagejax import Evaluation, Plan, Stage, running
+from stagejax.audit import audit
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.growth import Growth, GrowthError, LearnedMaps, LiGO
+from stagejax.growth.record import recorded
 from stagejax.learned import learning_stage
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
@@ -72,6 +74,9 @@ def test_maps_are_learned_and_applied(tmp_path: Path) -> None:
     maps = nnx.merge(graphdef, learned.state()["maps"].params)
     network = nnx.to_pure_dict(nnx.state(maps.network(small.state().params), nnx.Param))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), network, start.state().params)
+    again = audit(start)  # by the learned maps that are stored; none of them moves moments
+    assert again.holds
+    assert recorded(start.grown.maps(), start.grown.growth).operator.moved is None
     source = learned.state()["source"].params
     jax.tree.map(np.testing.assert_array_equal, source, small.state().params)  # frozen
     with running(tmp_path, "ligo", mesh="data=1") as run:

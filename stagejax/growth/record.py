@@ -52,12 +52,13 @@ def record(growth: Growth) -> dict[str, np.ndarray]:
             arrays[known[content]] = value
         return known[content]
 
+    moved = _moment_terms(growth)
     page = {
         "version": VERSION,
         "operator": str(growth.operator),
         "born": sorted({str(growth.target[where][0]) for where in growth.born}),
         "terms": [_term(growth, term, kept) for term in growth.terms],
-        "moment_terms": [_term(growth, term, kept) for term in growth.moment_terms],
+        "moment_terms": None if moved is None else [_term(growth, term, kept) for term in moved],
     }
     return arrays | {"page": np.frombuffer(json.dumps(page).encode(), np.uint8)}
 
@@ -68,7 +69,7 @@ class Recorded(Operator):
 
     name: str
     kept: tuple[Term, ...]
-    moved: tuple[Term, ...]  # of the moments
+    moved: tuple[Term, ...] | None  # of the moments; None: they cannot be moved
     drawn: frozenset[str]  # axes of parameters that the old model lacks
 
     shrinks: ClassVar[bool] = True
@@ -78,7 +79,13 @@ class Recorded(Operator):
         return list(self.kept)
 
     def moment_terms(self, old: Sizes, new: Sizes) -> list[Term]:
-        """The stored ones."""
+        """The stored ones.
+
+        Raises:
+          GrowthError: there are none.
+        """
+        if self.moved is None:
+            raise GrowthError(f"{self} say nothing of moments: use moments='reset'")
         return list(self.moved)
 
     def born(self, axes: Axes) -> bool:
@@ -100,7 +107,10 @@ def recorded(arrays: Arrays, growth: Growth) -> Growth:
       GrowthError: what is stored is of another version.
     """
     page = _page(arrays)
-    terms, moved = (tuple(_term_of(entry, arrays) for entry in page[kind]) for kind in ("terms", "moment_terms"))
+    terms, moved = (
+        None if page[kind] is None else tuple(_term_of(entry, arrays) for entry in page[kind])
+        for kind in ("terms", "moment_terms")
+    )
     return Growth(Recorded(page["operator"], terms, moved, frozenset(page["born"])), growth.old, growth.config)
 
 
@@ -113,13 +123,22 @@ def difference(growth: Growth, arrays: Arrays) -> str:
     now = record(growth)
     stored, made = _page(arrays), _page(now)
     for kind in ("terms", "moment_terms"):
-        if len(stored[kind]) != len(made[kind]):
-            return f"{growth.operator}: {len(stored[kind])} {kind} are stored, and {len(made[kind])} are made now"
-        for i, (one, two) in enumerate(zip(stored[kind], made[kind], strict=True)):
+        kept, own = stored[kind] or (), made[kind] or ()
+        if len(kept) != len(own):
+            return f"{growth.operator}: {len(kept)} {kind} are stored, and {len(own)} are made now"
+        for i, (one, two) in enumerate(zip(kept, own, strict=True)):
             found = _apart(_expanded(one, arrays), _expanded(two, now), ())
             if found is not None:
                 return f"{growth.operator}: {kind}[{i}], {_where(found)}: stored is another one than is made now"
     return ""
+
+
+def _moment_terms(growth: Growth) -> Sequence[Term] | None:
+    """None where the operator moves no moments, as learned maps do not."""
+    try:
+        return growth.moment_terms
+    except GrowthError:
+        return None
 
 
 def _page(arrays: Arrays) -> dict[str, Any]:
