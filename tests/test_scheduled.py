@@ -47,3 +47,9 @@ def test_stages_of_any_length_share_a_paced_step() -> None:
 def test_a_scheduled_step_sees_the_number_of_the_step() -> None:
     one = stage(objective=weighted, step=partial(scheduled_step, options=options), steps=4)
     np.testing.assert_allclose(drive(one)[2].history.train["weight"], [0, 1, 2, 3])
+
+
+def test_the_inverse_rate_is_that_of_the_paper() -> None:
+    rate = sgd(0.01, decay="inverse").learning_rate(steps=10)
+    for step in (0, 3, 10):
+        assert float(rate(step)) == pytest.approx(0.01 / (1 + 10 * step / 10) ** 0.75, rel=1e-5)
