@@ -1,0 +1,358 @@
+"""Fast certified training: a short warm-up of the radius, by another initialisation, batch norms and two regularisers.
+
+Paper    Shi et al., Fast Certified Robust Training with Short Warmup, NeurIPS 2021, arXiv 2103.17268 (dossier 084).
+Claim    Bounds that neither explode at the start nor leave most ReLUs dead make a warm-up of 20 to 80 epochs enough
+         where hundreds were used: verified error 10.98 % on MNIST at 0.4, 65.03 % on CIFAR-10 at 8/255, below interval
+         bound propagation (IBP) in its usual form at the same length.
+Method   Interval bounds are propagated through the model itself. Stages: a warm-up whose radius, after a natural start
+         at 0, grows smoothly with the training's progress, with regularisers that fade out; then the whole radius, at
+         three falling learning rates and without them. Arms, in equal epochs: IBP in its usual form, with batch norms,
+         with the initialisation, with both, and all three (full); then the full one with twice the warm-up, and natural
+         training. Scores: verified error, error, and error under PGD with 20 steps, which lies between them.
+Run      stagejax run fast_certified                      laptop: about 4 minutes on two cores
+         stagejax run fast_certified --preset smoke       seconds
+         stagejax plan fast_certified --preset pod --mesh data=16,fsdp=16
+Holds if full has the lower verified error than usual IBP, by 2 points or more at radius 0.2; the initialisation keeps
+         the width of bounds before the last ReLU within 10 times the input's; and no example is verified and attacked.
+Ours     MNIST at 14 x 14, radius 0.2, 14 epochs of 3840 images, seeds 0 and 1 of IBP + BN and full; on the test, %:
+                              verified error   PGD error   error
+         IBP                           90.0         90.0    90.0
+         IBP + BN                      89.7         89.7    89.7
+         IBP + init                    75.7         74.8    70.9
+         IBP + init + BN               73.6         64.1    42.0
+         full                          66.0         57.8    40.2
+         full, warm-up x 2             32.2         23.9    10.0
+         natural                      100.0        100.0     3.4
+         The order is the paper's; most is from the initialisation, and a warm-up of six epochs is too short for all.
+         Untrained, bounds before the last ReLU are 1.5 times the input's with it and 5500 times without; behind batch
+         norms they are wide in any case (15,000), which the regularisers have to mend. No example is verified and
+         fooled. At the published learning rate, so few steps left IBP at chance and full at 99.2: see the notes.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.data import TFDS, Dataset, Digits, Images
+from stagejax.data.tasks import ImageTask, Part
+from stagejax.inference import flops_of_one
+from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.objectives import classification
+from stagejax.objectives.certified import around, attacked, certified, smoothed
+from stagejax.objectives.intervals import Interval, margins, propagate
+from stagejax.optimizer import adam
+from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.scheduled import paced_step
+from stagejax.stage import gradient_step
+from stagejax.transforms.redraw import Redrawn, bound_preserving
+
+IBP, NORM, INIT, BOTH, FULL = "IBP", "IBP + BN", "IBP + init", "IBP + init + BN", "full"
+LONG, NATURAL = "full, warm-up x 2", "natural"
+ARMS = (IBP, NORM, INIT, BOTH, FULL, LONG, NATURAL)
+
+
+def seven(first: int, hidden: int) -> dict[str, Any]:
+    """Five convolutions, the third of which halves the image, and two dense layers."""
+    layers = (ConvLayer(first), ConvLayer(first), ConvLayer(2 * first, stride=2), *[ConvLayer(2 * first)] * 2)
+    return {"convolutions": layers, "hidden": (hidden,)}
+
+
+def small() -> CNN:
+    """Four convolutions and two dense layers, batch norms behind all but the last."""
+    layers = (ConvLayer(8), ConvLayer(8), ConvLayer(16, stride=2), ConvLayer(16))
+    return CNN((14, 14, 1), layers, (64,), heads=(("label", (10,)),), norm=True, mean=0.13, std=0.31)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: CNN = field(default_factory=small)
+    source: ImageTask = field(default_factory=lambda: ImageTask((Part(Dataset("mnist")),), 14, limit=3840))
+    epoch: int = 30  # steps
+    natural: int = 1  # epochs at radius 0
+    warmup: int = 6  # epochs in which the radius grows
+    final: tuple[int, ...] = (4, 2, 1)  # epochs at the whole radius, each part at a fifth of the rate before
+    batch: int = 128
+    peak: float = 2e-3  # learning rate
+    clip: float = 10.0
+    radius: float = 0.2  # of the perturbation, in pixels from 0 to 1
+    weight: float = 0.5  # lambda_0, of the regularisers at first
+    tau: float = 0.5
+    attack_steps: int = 20
+    test: int = 1024
+    arms: tuple[str, ...] = ARMS
+    seeds: tuple[int, ...] = (0, 1)  # of IBP + BN and full; the other arms take the first
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    laptop = Config()
+    if name == "smoke":
+        net = CNN((8, 8, 1), (ConvLayer(4), ConvLayer(8, stride=2)), (32,), heads=(("label", (10,)),), norm=True)
+        digits, few = ImageTask((Part(Digits()),), 8), (IBP, INIT, FULL, NATURAL)
+        short = {"epoch": 10, "warmup": 4, "final": (2, 1, 1), "batch": 64, "peak": 3e-3, "radius": 0.05}
+        return Config(replace(net, mean=0.3, std=0.4), digits, **short, attack_steps=5, test=320, arms=few, seeds=(0,))
+    if name == "pod":
+        net = CNN((28, 28, 1), **seven(64, 512), heads=(("label", (10,)),), norm=True, mean=0.13, std=0.31)
+        long = {
+            "epoch": 234,
+            "warmup": 20,
+            "final": (29, 10, 10),
+            "batch": 256,
+            "radius": 0.4,
+            "peak": 5e-4,
+            "test": 9984,
+        }
+        return Config(net, ImageTask((Part(TFDS("mnist")),), 28), **long)
+    return laptop
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Every arm with its scores, the widths of bounds before training, and what the paper claims."""
+    seeds = {arm: cfg.seeds if arm in (NORM, FULL) else cfg.seeds[:1] for arm in cfg.arms}
+    arms = {arm: {seed: trained(run, cfg, arm, seed) for seed in own} for arm, own in seeds.items()}
+    flops = 3.0 * cfg.attack_steps * cfg.test * flops_of_one(logits_of, cfg.net, images(cfg, 0).sample_spec()["image"])
+    scores = {
+        arm: {
+            seed: run.make(f"{slug(arm)}/{seed}/scores", scored, cfg, results[-1], flops=flops)
+            for seed, results in own.items()
+        }
+        for arm, own in arms.items()
+    }
+    return report(cfg, arms, scores, run.make("widths", first_widths, cfg))
+
+
+def slug(arm: str) -> str:
+    return arm.lower().replace(" + ", "-").replace(", ", "-").replace(" ", "-")
+
+
+# --- stages ---
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """The radius over the warm-up's progress: 0 for a natural start, then growing; the regularisers fade meanwhile."""
+
+    natural: float  # share of the stage
+    radius: float
+    weight: float | None
+
+    def __call__(self, progress: jax.Array) -> dict[str, jax.Array]:
+        grown = smoothed((progress - self.natural) / (1 - self.natural))
+        weight = {} if self.weight is None else {"weight": self.weight * (1 - grown)}
+        return {"radius": self.radius * grown, **weight}
+
+
+def model_of(cfg: Config, arm: str) -> Any:
+    """The arm's network, with its own first values."""
+    net = replace(cfg.net, norm=arm not in (IBP, INIT))
+    return Redrawn(net, bound_preserving) if arm in (INIT, BOTH, FULL, LONG) else net
+
+
+def images(cfg: Config, seed: int) -> Images:
+    return Images(source=cfg.source, batch=cfg.batch, shape=cfg.net.shape, seed=seed)
+
+
+def trained(run: Any, cfg: Config, arm: str, seed: int) -> tuple[Any, ...]:
+    """Warm-up, then the whole radius at falling rates."""
+    warmup = cfg.warmup * (2 if arm == LONG else 1)
+    whole = partial(certified, radius=cfg.radius, tau=cfg.tau, std=cfg.net.std)
+    held_out = images(cfg, 0).held_out(cfg.test // cfg.batch)
+    stage = Stage(
+        name=f"{slug(arm)}/{seed}/warm-up",
+        model=model_of(cfg, arm),
+        objective=whole,
+        optimizer=adam(cfg.peak, decay="constant", clip=cfg.clip),
+        data=images(cfg, seed),
+        steps=(cfg.natural + warmup) * cfg.epoch,
+        step=partial(paced_step, options=WarmUp(cfg.natural / (cfg.natural + warmup), cfg.radius, weight_of(cfg, arm))),
+        evaluate=Evaluation(held_out, cfg.test // cfg.batch, objective=whole),
+        seed=seed,
+    )
+    if arm == NATURAL:
+        stage = replace(stage, objective=classification, step=gradient_step)
+    results = [run.train(stage)]
+    carried = Handover(moments="carry", data="carry")
+    for i, epochs in enumerate(cfg.final):
+        optimizer = replace(stage.optimizer, peak=cfg.peak * 0.2**i)
+        own = {"name": f"{slug(arm)}/{seed}/final-{i}", "steps": epochs * cfg.epoch, "step": gradient_step}
+        results.append(run.train(replace(stage, optimizer=optimizer, handover=carried, **own), results[-1]))
+    return tuple(results)
+
+
+def weight_of(cfg: Config, arm: str) -> float | None:
+    """Of the regularisers at first; None in arms without them."""
+    return cfg.weight if arm in (FULL, LONG) else None
+
+
+# --- measures ---
+
+
+def logits_of(model: Any, rows: jax.Array) -> jax.Array:
+    return model(rows)
+
+
+def scored(cfg: Config, result: Any) -> dict[str, Any]:
+    """Shares of test examples that are not verified, fooled by the attack, wrong without it; states of the ReLUs."""
+    found, (graphdef, params, rest) = held_out_images(cfg), nnx.split(result.module(), nnx.Param, ...)
+    score = _program(judged, graphdef, cfg.radius, cfg.attack_steps)
+    verified, fooled, wrong, states = jax.device_get(score(params, rest, found["image"], found["label"]))
+    shares = {"verified": ~verified, "attacked": fooled, "clean": wrong}
+    unsound = int((verified & fooled).sum())
+    return {name: float(x.mean()) for name, x in shares.items()} | {"unsound": unsound, "states": states.tolist()}
+
+
+def judged(model: Any, x: jax.Array, y: jax.Array, radius: float, steps: int) -> tuple[jax.Array, ...]:
+    """Whether each example is verified, fooled and wrong; shares of active, inactive and unstable units by ReLU."""
+    box, output = around(x, radius), model.heads["label"].output
+    features, relus = propagate(model.features, box)
+    verified = (margins(features, output.kernel[...], output.bias[...], y) >= 0).all(-1)
+    wrong = model(x).argmax(-1) != y
+    fooled = wrong | (model(attacked(model, x, y, jax.random.key(0), radius=radius, steps=steps)).argmax(-1) != y)
+    on, off = (jnp.stack([unit.mean() for unit in units]) for units in zip(*map(stable, relus), strict=True))
+    return verified, fooled, wrong, jnp.stack([on, off, 1 - on - off], axis=1)
+
+
+def stable(box: Interval) -> tuple[jax.Array, jax.Array]:
+    """Which units are active, and which inactive, on the whole box."""
+    return box.lower > 0, box.upper < 0
+
+
+def first_widths(cfg: Config) -> dict[str, list[float]]:
+    """Mean radius before each ReLU to that of the scaled input, of untrained networks, by arm."""
+    x, found = held_out_images(cfg)["image"][:128], {}
+    for arm in (IBP, NORM, INIT, BOTH):
+        graphdef, params, rest = nnx.split(model_of(cfg, arm).build(nnx.Rngs(cfg.seeds[0])), nnx.Param, ...)
+        widths = _program(widths_of, graphdef, cfg.radius)(params, rest, x)
+        found[arm] = (np.asarray(widths) * cfg.net.std).tolist()
+    return found
+
+
+def widths_of(model: Any, x: jax.Array, radius: float) -> jax.Array:
+    """Mean radius before each ReLU to that of the pixels, with the norms' statistics of the same images."""
+    box = around(x, radius)
+    relus = propagate(model.measured(x, jax.random.key(0)).features, box)[1]
+    return jnp.stack([relu.radius.mean() for relu in relus]) / box.radius.mean()
+
+
+@functools.cache
+def _program(function: Any, graphdef: Any, *static: Any) -> Any:
+    """One compiled program for all networks of one structure."""
+    return jax.jit(lambda params, rest, *rows: function(nnx.merge(graphdef, params, rest), *rows, *static))
+
+
+def held_out_images(cfg: Config) -> dict[str, np.ndarray]:
+    """Those of the evaluations."""
+    batches = cfg.test // cfg.batch
+    return images(cfg, 0).held_out(batches).take(np.arange(batches * cfg.batch))
+
+
+# --- report ---
+
+
+def report(cfg: Config, arms: dict[str, Any], scores: dict[str, Any], widths: Any) -> Report:
+    """Errors of every arm, widths and states of ReLUs, and the verdicts."""
+
+    def over(arm: str, what: str) -> list[float]:
+        return [made.value[what] for made in scores.get(arm, {}).values() if made.value]
+
+    def mean(arm: str, what: str = "verified") -> float:
+        return float(np.mean(over(arm, what))) if over(arm, what) else float("nan")
+
+    gain = mean(IBP) - mean(FULL)
+    first = widths.value or {}
+    last = {arm: own[-1] for arm, own in first.items()}
+    unsound = sum(mean(arm, "unsound") for arm in scores)
+    said = f"init {last[INIT]:.2g}, usual {last[IBP]:.2g}" if last else None
+    claims = (
+        claim(
+            "With initialisation, norms and regularisers, a short warm-up gives the lower verified error",
+            paper="lower than IBP at equal length on MNIST, CIFAR-10 and TinyImageNet",
+            measured=gain,
+            unit="%",
+            margin=f"2 points or more below usual IBP at radius {cfg.radius}",
+            holds=gain >= 0.02,
+        ),
+        claim(
+            "The initialisation keeps the width of bounds through the layers",
+            paper="constant on average",
+            measured=said,
+            margin="before the last ReLU within 10 times the input's, and the usual one wider",
+            holds=bool(last) and 0.1 <= last[INIT] <= 10 and last[IBP] > last[INIT],
+        ),
+        claim(
+            "Verified means safe: no example is verified and fooled by the attack",
+            paper="by construction",
+            measured=None if np.isnan(unsound) else f"{unsound:.0f} examples in all arms",
+            margin="none",
+            holds=unsound == 0,
+        ),
+    )
+    columns = {"verified error": "verified", "PGD error": "attacked", "error": "clean"}
+    layers = [str(i + 1) for i in range(len(cfg.net.convolutions) + len(cfg.net.hidden))]
+    rows = tuple((arm, *own) for arm, own in first.items())
+    states = tuple(
+        (arm, *(np.mean([row[k] for row in over(arm, "states")[0]]) for k in range(3)))
+        for arm in scores
+        if over(arm, "states")
+    )
+    shown = [Arm(arm, own[cfg.seeds[0]], against=IBP) for arm, own in arms.items()]
+    shown += [
+        Arm(f"{arm}, seed {seed}", results, group=arm, against=IBP)
+        for arm, own in arms.items()
+        for seed, results in own.items()
+        if seed != cfg.seeds[0]
+    ]
+    return Report(
+        experiment=EXPERIMENT.name,
+        title=EXPERIMENT.title,
+        paper=EXPERIMENT.reference,
+        number=f"{EXPERIMENT.paper:03d}",
+        link="https://arxiv.org/abs/2103.17268",
+        claims=claims,
+        arms=tuple(shown),
+        tables=(
+            table_of_means("Errors on the test", cfg.arms, list(columns), lambda arm, name: over(arm, columns[name])),
+            Table("Width of bounds before each ReLU, untrained", ("arm", *layers), rows, ("", *[".2f"] * len(layers)),
+                  "Mean radius to that of the scaled input."),
+            Table("ReLUs in the box at the end", ("arm", "active", "inactive", "unstable"), states, ("", *[".1%"] * 3)),
+        ),
+        baseline=IBP,
+        metric="verified_error",
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+NOTES = (
+    "The last state of every arm is scored, not the best one on the test.",
+    "Images are reduced to 14 x 14; 3840 of them are trained on.",
+    "The learning rate is four times the published one, in a fortieth of the steps. It was raised once, for all arms, "
+    "after a run with the published one, in which IBP ended at chance (90.0 % verified error) and full at 99.2 %.",
+    "The arm with twice the warm-up trains for as many more epochs; all others for equally many.",
+)
+
+
+EXPERIMENT = Experiment(
+    name="fast_certified",
+    title="Certified robustness by a short warm-up",
+    reference="Shi et al., NeurIPS 2021, arXiv 2103.17268",
+    paper=84,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("fast_certified")
