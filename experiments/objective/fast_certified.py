@@ -55,9 +55,34 @@ from stagejax.scheduled import paced_step
 from stagejax.stage import gradient_step
 from stagejax.transforms.redraw import Redrawn, bound_preserving
 
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an arm has of the paper's three parts, and how it is trained."""
+
+    norm: bool = False  # batch norms
+    init: bool = False  # the initialisation that keeps the width of bounds
+    regularised: bool = False
+    warmup: int = 1  # times the warm-up of the others
+    rate: float = 1.0  # times the published learning rate
+    robust: bool = True  # False: natural training
+
+
 IBP, NORM, INIT, BOTH, FULL = "IBP", "IBP + BN", "IBP + init", "IBP + init + BN", "full"
 LONG, NATURAL = "full, warm-up x 2", "natural"
-ARMS = (IBP, NORM, INIT, BOTH, FULL, LONG, NATURAL)
+WHOLE = Recipe(norm=True, init=True, regularised=True)
+ARMS = {
+    IBP: Recipe(),
+    NORM: Recipe(norm=True),
+    INIT: Recipe(init=True),
+    BOTH: Recipe(norm=True, init=True),
+    FULL: WHOLE,
+    LONG: replace(WHOLE, warmup=2),
+    NATURAL: Recipe(norm=True, robust=False),
+    f"{IBP}, rate x 4": Recipe(rate=4.0),
+    f"{FULL}, rate x 4": replace(WHOLE, rate=4.0),
+    f"{LONG}, rate x 4": replace(WHOLE, warmup=2, rate=4.0),
+}
 
 
 def seven(first: int, hidden: int) -> dict[str, Any]:
@@ -83,14 +108,14 @@ class Config:
     warmup: int = 6  # epochs in which the radius grows
     final: tuple[int, ...] = (4, 2, 1)  # epochs at the whole radius, each part at a fifth of the rate before
     batch: int = 128
-    peak: float = 2e-3  # learning rate
+    peak: float = 5e-4  # learning rate, the published one
     clip: float = 10.0
     radius: float = 0.2  # of the perturbation, in pixels from 0 to 1
     weight: float = 0.5  # lambda_0, of the regularisers at first
     tau: float = 0.5
     attack_steps: int = 20
     test: int = 1024
-    arms: tuple[str, ...] = ARMS
+    arms: tuple[str, ...] = tuple(ARMS)
     seeds: tuple[int, ...] = (0, 1)  # of IBP + BN and full; the other arms take the first
 
 
@@ -110,7 +135,6 @@ def preset(name: str) -> Config:
             "final": (29, 10, 10),
             "batch": 256,
             "radius": 0.4,
-            "peak": 5e-4,
             "test": 9984,
         }
         return Config(net, ImageTask((Part(TFDS("mnist")),), 28), **long)
@@ -155,8 +179,8 @@ class WarmUp:
 
 def model_of(cfg: Config, arm: str) -> Any:
     """The arm's network, with its own first values."""
-    net = replace(cfg.net, norm=arm not in (IBP, INIT))
-    return Redrawn(net, bound_preserving) if arm in (INIT, BOTH, FULL, LONG) else net
+    net = replace(cfg.net, norm=ARMS[arm].norm)
+    return Redrawn(net, bound_preserving) if ARMS[arm].init else net
 
 
 def images(cfg: Config, seed: int) -> Images:
@@ -165,34 +189,29 @@ def images(cfg: Config, seed: int) -> Images:
 
 def trained(run: Any, cfg: Config, arm: str, seed: int) -> tuple[Any, ...]:
     """Warm-up, then the whole radius at falling rates."""
-    warmup = cfg.warmup * (2 if arm == LONG else 1)
+    recipe = ARMS[arm]
+    warmup, peak = cfg.warmup * recipe.warmup, cfg.peak * recipe.rate
+    radius = WarmUp(cfg.natural / (cfg.natural + warmup), cfg.radius, cfg.weight if recipe.regularised else None)
     whole = partial(certified, radius=cfg.radius, tau=cfg.tau, std=cfg.net.std)
     held_out = images(cfg, 0).held_out(cfg.test // cfg.batch)
     stage = Stage(
         name=f"{slug(arm)}/{seed}/warm-up",
         model=model_of(cfg, arm),
-        objective=whole,
-        optimizer=adam(cfg.peak, decay="constant", clip=cfg.clip),
+        objective=whole if recipe.robust else classification,
+        optimizer=adam(peak, decay="constant", clip=cfg.clip),
         data=images(cfg, seed),
         steps=(cfg.natural + warmup) * cfg.epoch,
-        step=partial(paced_step, options=WarmUp(cfg.natural / (cfg.natural + warmup), cfg.radius, weight_of(cfg, arm))),
+        step=partial(paced_step, options=radius) if recipe.robust else gradient_step,
         evaluate=Evaluation(held_out, cfg.test // cfg.batch, objective=whole),
         seed=seed,
     )
-    if arm == NATURAL:
-        stage = replace(stage, objective=classification, step=gradient_step)
     results = [run.train(stage)]
     carried = Handover(moments="carry", data="carry")
     for i, epochs in enumerate(cfg.final):
-        optimizer = replace(stage.optimizer, peak=cfg.peak * 0.2**i)
+        optimizer = replace(stage.optimizer, peak=peak * 0.2**i)
         own = {"name": f"{slug(arm)}/{seed}/final-{i}", "steps": epochs * cfg.epoch, "step": gradient_step}
         results.append(run.train(replace(stage, optimizer=optimizer, handover=carried, **own), results[-1]))
     return tuple(results)
-
-
-def weight_of(cfg: Config, arm: str) -> float | None:
-    """Of the regularisers at first; None in arms without them."""
-    return cfg.weight if arm in (FULL, LONG) else None
 
 
 # --- measures ---
@@ -337,9 +356,9 @@ def report(cfg: Config, arms: dict[str, Any], scores: dict[str, Any], widths: An
 NOTES = (
     "The last state of every arm is scored, not the best one on the test.",
     "Images are reduced to 14 x 14; 3840 of them are trained on.",
-    "The learning rate is four times the published one, in a fortieth of the steps. It was raised once, for all arms, "
-    "after a run with the published one, in which IBP ended at chance (90.0 % verified error) and full at 99.2 %.",
-    "The arm with twice the warm-up trains for as many more epochs; all others for equally many.",
+    "The claims are judged at the published learning rate, in a fortieth of the published steps. Three arms have four "
+    "times that rate, which was chosen after a run at the published one had been seen; no claim is judged by them.",
+    "An arm with twice the warm-up trains for as many more epochs; all others for equally many.",
 )
 
 
