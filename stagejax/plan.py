@@ -97,6 +97,10 @@ class Plan:
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
         states = program.state if isinstance(program.state, dict) else {"": program.state}
         flops = float(program.every_step_flops().sum()) if self.price else 0.0
+
+        def activations() -> int:
+            return sum(_activation_bytes(part, program, self.mesh) for part in parts.values())
+
         evaluation = stage.evaluate
         evaluations = 0
         if evaluation is not None:
@@ -117,9 +121,7 @@ class Plan:
                 gradients=sum(_gradient_bytes(parts[n], states[n].params) for n in parts),
                 moments=bytes_per_device([s.opt_state for s in states.values()]),
                 ema=bytes_per_device([s.ema for s in states.values()]),
-                activations_estimated=sum(
-                    _activation_bytes(part, program, self.mesh) for part in parts.values() if self.price
-                ),
+                activations_estimated=program.once("activation bytes", activations) if self.price else 0,
             ),
             handover=tuple(map(tuple, rows)),
         )

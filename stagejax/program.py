@@ -94,6 +94,10 @@ class Program:
             return 0
         return _once(self.scores, "score_flops", lambda: flops_of(self.traced_score().jaxpr))
 
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, found once for all stages that share this step."""
+        return _once(self.cache, name, make)
+
     def traced_step(self) -> Any:
         """The step, traced for this mesh; compiled, it takes over (donates) the state."""
         outs = (_shardings(self.state), replicated(self.mesh))
@@ -228,10 +232,9 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
         return _of(thing, name)
 
     config = of(stage.model)
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    axes = axes_of(module)
-    graphdef, params, _ = nnx.split(module, nnx.Param, ...)
-    params = jax.eval_shape(lambda p: cast(p, stage.precision.params), nnx.to_pure_dict(params))
+    take_apart = _taken_apart if _is_hashable(config) else _taken_apart.__wrapped__
+    graphdef, axes, params, rest = take_apart(config, bool(jax.config.jax_enable_x64))
+    params = jax.eval_shape(lambda p: cast(p, stage.precision.params), params)
     optimizer = of(stage.optimizer)
     selection = jax.tree.map(lambda _: False, axes, is_leaf=is_axes)
     tx = optax.set_to_zero()
@@ -239,10 +242,28 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
         selection = select(of(stage.trainable), axes, params)
         tx = optimizer(stage.steps, _trained_axes(axes, selection))
     return Part(
-        config, graphdef, axes, params, variables(module), selection, tx, of(stage.objective),
+        config, graphdef, axes, params, rest, selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
         stage.precision, stage.ema, stage.accumulate, stage.remat, stage.steps,
     )  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _taken_apart(config: Any, x64: bool) -> tuple[Any, Tree, Tree, Tree]:
+    """Structure, axes, abstract parameters and other abstract variables of a model; a pipeline asks many times.
+
+    They depend on the process's precision too: hence `x64`.
+    """
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    return nnx.graphdef(module), axes_of(module), nnx.to_pure_dict(nnx.state(module, nnx.Param)), variables(module)
+
+
+def _is_hashable(config: Any) -> bool:
+    try:
+        hash(config)
+    except TypeError:
+        return False
+    return True
 
 
 def _trained_axes(axes: Tree, selection: Tree) -> Tree:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stagejax.cli import main
+
 
 def stagejax(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "stagejax.cli", *arguments], capture_output=True, text=True, cwd=cwd)
@@ -21,11 +23,12 @@ def test_list_is_for_people_and_machines() -> None:
     assert "bert2bert" in stagejax("list").stdout
 
 
-def test_every_command_explains_itself_with_an_example() -> None:
-    for command in ("list", "show", "run", "plan", "fork", "report", "params", "grow", "audit"):
-        shown = stagejax(command, "--help")
-        assert shown.returncode == 0
-        assert f"stagejax {command}" in shown.stdout.split("examples:")[1]
+@pytest.mark.parametrize("command", ["list", "show", "run", "plan", "fork", "report", "params", "grow", "audit"])
+def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"stagejax {command}" in capsys.readouterr().out.split("examples:")[1]
 
 
 def test_help_of_an_experiment_lists_its_fields() -> None:

@@ -16,7 +16,12 @@ from stagejax.parameters import parameter_rows, parameter_text
 from stagejax.program import build
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = [(name, preset) for name in modules() for preset in find(name).presets]
+SLOW = {"pod": pytest.mark.slow}  # many large models: together minutes
+CASES = [
+    pytest.param(name, preset, id=f"{name}-{preset}", marks=SLOW.get(preset, ()))
+    for name in modules()
+    for preset in find(name).presets
+]
 MESHES = {"pod": "data=16,fsdp=16"}
 
 

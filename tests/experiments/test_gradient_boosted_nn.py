@@ -33,6 +33,7 @@ from stagejax.mesh import make_mesh
 from stagejax.models.shallow import Shallow
 from stagejax.program import build, step_keys
 
+pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = replace(preset("smoke"), sgd_rates=(0.1, 1e3))  # the second is too large for a squared error
 finished = smoke_run(EXPERIMENT, SMOKE)
 

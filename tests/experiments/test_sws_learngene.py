@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 from smoke import flat, smoke_run
 
@@ -24,6 +25,7 @@ from stagejax import Plan
 from stagejax.inference import flops_of_one, logits_of
 from stagejax.objectives.distillation import kl_divergence
 
+pytestmark = pytest.mark.slow  # a smoke run of a minute
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")
 finished = smoke_run(EXPERIMENT, SMOKE)
 
