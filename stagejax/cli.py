@@ -1,4 +1,4 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit`.
+"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit | new`.
 
 What each does is in `commands`.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagejax import grow_command
+from stagejax import grow_command, new_command
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -27,6 +27,7 @@ EXAMPLES = {
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
     "grow": grow_command.EXAMPLES,
     "audit": "stagejax audit runs/bert2bert-laptop",
+    "new": new_command.EXAMPLES,
 }
 
 
@@ -162,6 +163,8 @@ def parser() -> argparse.ArgumentParser:
     audit = command("audit", "Do every growth of a run again from what is stored, and compare bit by bit.")
     audit.add_argument("workdir", type=Path)
     audit.add_argument("--mesh", help="that of the run; default: all devices along data")
+
+    new_command.add_arguments(command("new", "Write the module of a new experiment, which runs at once, and its test."))
     return top
 
 

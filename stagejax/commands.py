@@ -13,6 +13,7 @@ from typing import Any
 
 from stagejax.cli import USAGE, parser
 from stagejax.grow_command import command_grow
+from stagejax.new_command import command_new
 
 
 def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:
@@ -308,6 +309,7 @@ COMMANDS = {
     "params": command_params,
     "grow": command_grow,
     "audit": command_audit,
+    "new": command_new,
 }
 
 

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 
@@ -44,6 +45,13 @@ class UnknownName(ValueError):
         near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         super().__init__(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known)}")
+
+
+def home() -> Path:
+    """The folder of the package `experiments`."""
+    import experiments
+
+    return Path(experiments.__path__[0])
 
 
 @cache

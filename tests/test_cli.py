@@ -23,7 +23,7 @@ def test_list_is_for_people_and_machines() -> None:
     assert "bert2bert" in stagejax("list").stdout
 
 
-@pytest.mark.parametrize("command", ["list", "show", "run", "plan", "fork", "report", "params", "grow", "audit"])
+@pytest.mark.parametrize("command", ["list", "show", "run", "plan", "fork", "report", "params", "grow", "audit", "new"])
 def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])

@@ -63,17 +63,23 @@ def table_of_means(
     measure: Callable[[str, str], Sequence[float]],
     *,
     scale: float = 100.0,
+    digits: int = 1,
     note: str = "In %: mean ± standard deviation over repeats.",
 ) -> Table:
     """A table whose cells are means ± standard deviations of what `measure(row, column)` gives; times `scale`.
 
+    What was not measured (NaN, as in planning) is left out.
+
     >>> table_of_means("Accuracy", ["a"], ["x"], lambda row, column: [0.5, 0.6]).rows
     (('a', '55.0 ± 7.1'),)
+    >>> table_of_means("Loss", ["a"], ["x"], lambda row, column: [2.5], scale=1, digits=3, note="Nats.").rows
+    (('a', '2.500'),)
     """
 
     def shown(values: Sequence[float]) -> str:
-        several = f" ± {scale * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-        return f"{scale * statistics.fmean(values):.1f}{several}" if len(values) else "–"  # noqa: RUF001
+        known = [value for value in values if not math.isnan(value)]
+        several = f" ± {scale * statistics.stdev(known):.{digits}f}" if len(known) > 1 else ""
+        return f"{scale * statistics.fmean(known):.{digits}f}{several}" if known else "–"  # noqa: RUF001
 
     cells = tuple((row, *(shown(measure(row, column)) for column in columns)) for row in rows)
     return Table(title, ("arm", *columns), cells, note=note)
