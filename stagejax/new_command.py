@@ -54,7 +54,7 @@ def command_new(options: argparse.Namespace, rest: list[str]) -> int:
     print(
         f"\nIt runs as it is:  stagejax run {options.name} --preset smoke\n"
         "Then write down claim and criterion, replace the stages, and store what its presets are:\n"
-        f"                   STAGEJAX_RENEW=1 pytest tests/test_golden.py -k {options.name}\n"
+        f"                   STAGEJAX_RENEW=1 pytest tests/test_golden.py -m '' -k {options.name}\n"
         "A walk through a finished one: experiments/README.md"
     )
     return 0

@@ -1,6 +1,6 @@
 """Golden files: the expanded config and the parameter table of every experiment's presets, as text under review.
 
-A change of a default shows up here as a difference. To accept it: STAGEJAX_RENEW=1 pytest tests/test_golden.py
+A change of a default shows up here as a difference. To accept it: STAGEJAX_RENEW=1 pytest tests/test_golden.py -m ''
 """
 
 import json
@@ -16,9 +16,8 @@ from stagejax.parameters import parameter_rows, parameter_text
 from stagejax.program import build
 
 GOLDEN = Path(__file__).parent / "golden"
-SLOW = {"pod": pytest.mark.slow}  # many large models: together minutes
-CASES = [
-    pytest.param(name, preset, id=f"{name}-{preset}", marks=SLOW.get(preset, ()))
+CASES = [  # larger presets together take minutes
+    pytest.param(name, preset, id=f"{name}-{preset}", marks=() if preset == "smoke" else pytest.mark.slow)
     for name in modules()
     for preset in find(name).presets
 ]
@@ -42,5 +41,5 @@ def test_preset_is_as_reviewed(name: str, preset: str) -> None:
     if os.environ.get("STAGEJAX_RENEW"):
         GOLDEN.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    assert path.exists(), f"no golden file for {name} {preset}: STAGEJAX_RENEW=1 pytest tests/test_golden.py"
-    assert text == path.read_text(encoding="utf-8"), "accept it by STAGEJAX_RENEW=1 pytest tests/test_golden.py"
+    assert path.exists(), f"no golden file for {name} {preset}: STAGEJAX_RENEW=1 pytest tests/test_golden.py -m ''"
+    assert text == path.read_text(encoding="utf-8"), "accept it by STAGEJAX_RENEW=1 pytest tests/test_golden.py -m ''"

@@ -13,6 +13,7 @@ from smoke import flat, smoke_run
 from experiments.transfer.dann import ARMS, CONSTANT, DANN, EXPERIMENT, SOURCE, TARGET, preset
 from stagejax import Plan
 
+pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = preset("smoke")
 SMOKE = replace(SMOKE, tasks=tuple(replace(task, steps=min(task.steps, 80)) for task in SMOKE.tasks))
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -23,6 +23,7 @@ from stagejax import Plan
 from stagejax.objectives.certified import around, attacked, smoothed
 from stagejax.objectives.intervals import margins, propagate
 
+pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
 

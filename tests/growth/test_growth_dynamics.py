@@ -39,6 +39,7 @@ PROMISES = {
     "experts": (FPI(), MOE, replace(MOE, mlp=21), (True, True, True)),
     "unequal shares": (LEMON(asymmetry=0.9), GPT, replace(GPT, embed=16, mlp=17), (True, False, False)),
 }
+FIRST = ("bert", "llama", "convnet")  # the others are slow
 GOALS = np.asarray(np.random.RandomState(5).normal(size=2**10))
 
 
@@ -49,7 +50,9 @@ def loss(config, params) -> jax.Array:
     return jnp.mean(jnp.tanh(logits) * GOALS[: logits.size]) + jnp.mean(logits**2) / 9
 
 
-@pytest.mark.parametrize("name", PROMISES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in PROMISES]
+)
 def test_a_growth_keeps_what_it_promises_of_training(name) -> None:
     operator, small, large, promised = PROMISES[name]
     with jax.enable_x64(True):

@@ -13,6 +13,7 @@ from stagejax.models import bert
 from stagejax.objectives import masked_lm
 from stagejax.optimizer import adamw
 
+pytestmark = pytest.mark.slow  # trains its source
 SOURCE = bert(vocab=260, embed=16, layers=2, heads=2, mlp=32, length=32, types=2, scan=True)
 DATA = MaskedText(source=Stdlib(limit=200_000), tokenizer=Bytes(), batch=16, length=32)
 
