@@ -8,7 +8,8 @@ Method   Interval bounds are propagated through the model itself. Stages: a warm
          at 0, grows smoothly with the training's progress, with regularisers that fade out; then the whole radius, at
          three falling learning rates and without them. Arms, in equal epochs: IBP in its usual form, with batch norms,
          with the initialisation, with both, and all three (full); then the full one with twice the warm-up, natural
-         training, and three arms at four times the rate. Scores: verified error, error, and error under PGD with 20 steps, which lies between them.
+         training, and three arms at four times the rate. Scores: verified error, error, and error under PGD with 20
+         steps, which lies between them.
 Run      stagejax run fast_certified                      laptop: about 5 minutes on two cores
          stagejax run fast_certified --preset smoke       seconds
          stagejax plan fast_certified --preset pod --mesh data=16,fsdp=16

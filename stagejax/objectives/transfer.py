@@ -1,0 +1,56 @@
+"""What later stages do to earlier tasks: forgetting and transfer, from the scores of every task after every stage.
+
+Letters: T tasks, learnt in order; `scores[i, j]` is the score on task j after learning task i, higher is better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The four summaries of a matrix of scores, in the scores' unit."""
+
+    average: float  # mean score over all tasks at the end
+    forgetting: float  # mean over tasks but the last: the best score it ever had before the end - the last one
+    backward: float  # mean over tasks but the last: its score at the end - that right after it was learnt
+    forward: float  # mean over tasks but the first: its score right before it is learnt - that of an untrained model
+
+
+def transfer(scores: Float[np.ndarray, "T T"], untrained: Float[np.ndarray, " T"] | None = None) -> Transfer:
+    """Average score, forgetting, backward and forward transfer of a sequence of tasks.
+
+    Args:
+      untrained: the score on each task of a model before all training; without it `forward` is NaN.
+
+    Reference: Lopez-Paz and Ranzato 2017, https://arxiv.org/abs/1706.08840, equations 2 to 4; forgetting: Chaudhry et
+    al. 2018, https://arxiv.org/abs/1801.10112, equation 3.
+
+    Raises:
+      ValueError: fewer than two tasks, or a matrix that is not square.
+
+    >>> transfer(np.array([[0.9, 0.2], [0.6, 0.8]]), untrained=np.array([0.1, 0.1]))
+    Transfer(average=0.7, forgetting=0.3, backward=-0.3, forward=0.1)
+    """
+    tasks = len(scores)
+    if scores.shape != (tasks, tasks) or tasks < 2:
+        raise ValueError(f"scores of shape {scores.shape}: give a row for each of two or more stages, a column a task")
+    last, own = scores[-1], np.diag(scores)
+    best = np.array([scores[j:-1, j].max() for j in range(tasks - 1)])
+    before = np.diag(scores, 1)  # of task j + 1, after task j
+    forward = float("nan") if untrained is None else float(np.mean(before - untrained[1:]))
+    values = last.mean(), (best - last[:-1]).mean(), (last - own)[:-1].mean(), forward
+    return Transfer(*(round(float(value), 12) for value in values))
+
+
+def regression(before: float, after: float) -> float:
+    """How much worse a loss has become, relative: (after - before) / before; negative where it improved.
+
+    >>> round(regression(2.0, 2.1), 4)
+    0.05
+    """
+    return (after - before) / before
