@@ -1,0 +1,108 @@
+"""The diffusion transformer: attention over a whole video, distances by direction, text, any resolution, growth."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from stagejax.growth import FPI, Growth, grow
+from stagejax.models.dit import DiT, grid_angles
+from stagejax.models.rotary import rotate
+from stagejax.objectives.flow import FlowMatching
+
+CONFIG = DiT(channels=2, patch=2, embed=8, layers=2, heads=2, head_dim=8, mlp=12, text=3, split=(2, 1, 1), scan=True)
+VIDEO = jax.random.normal(jax.random.key(0), (2, 2, 4, 4, 2))
+TEXT = jax.random.normal(jax.random.key(1), (2, 3, 3))
+
+
+def random_params(config: DiT):
+    """All parameters random, so that nothing is zero by its initial value."""
+    params = nnx.to_pure_dict(nnx.state(config.build(nnx.Rngs(0)), nnx.Param))
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    return jax.tree.unflatten(
+        structure, [0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
+    )
+
+
+PARAMS = random_params(CONFIG)
+
+
+def velocity(config=CONFIG, params=PARAMS, video=VIDEO, text=TEXT, **options):
+    graphdef, _ = nnx.split(config.build(nnx.Rngs(0)))
+    return nnx.merge(graphdef, params)(video, jnp.array([0.2, 0.7]), text, **options)
+
+
+def test_every_token_sees_every_frame_and_pixel() -> None:
+    changed = velocity(video=VIDEO.at[0, 1, 3, 3, 0].add(1.0))
+    difference = np.abs(np.asarray(changed - velocity()))
+    assert (difference[0].max(-1) > 1e-6).all()  # also in the other frame
+    assert not difference[1].any()  # not in the other sample
+
+
+def test_products_depend_on_distances_in_each_direction() -> None:
+    shape, split = (3, 4, 5), (2, 1, 3)
+    angles = grid_angles(shape, split)
+    query, key = (
+        rotate(jnp.broadcast_to(jax.random.normal(jax.random.key(i), (12,)), (1, 60, 1, 12)), angles) for i in (0, 1)
+    )
+    products = np.asarray(jnp.einsum("btnh,bsnh->ts", query, key)).reshape(*shape, *shape)
+    np.testing.assert_allclose(products[:2, :3, :4, :2, :3, :4], products[1:, 1:, 1:, 1:, 1:, 1:], rtol=1e-4, atol=1e-4)
+    assert len(np.unique(products[0, 0, 0].round(3))) > 50  # and on each of them
+
+
+def test_text_counts_unless_it_is_dropped_or_masked() -> None:
+    dropped = velocity(drop=jnp.array([True, False]))
+    assert np.abs(np.asarray(dropped - velocity()))[0].max() > 1e-4
+    np.testing.assert_array_equal(dropped[1], velocity()[1])
+    np.testing.assert_array_equal(velocity(text=TEXT[::-1], drop=jnp.ones(2, bool)), velocity(drop=jnp.ones(2, bool)))
+    short = jnp.array([[True, True, False]] * 2)
+    np.testing.assert_allclose(
+        velocity(text_mask_BS=short), velocity(text=TEXT[:, :2], text_mask_BS=short[:, :2]), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_no_parameter_depends_on_the_resolution() -> None:
+    larger = jnp.ones((2, 5, 6, 8, 2))
+    assert velocity(video=larger).shape == larger.shape
+    assert not np.asarray(CONFIG.build(nnx.Rngs(0))(VIDEO, jnp.zeros(2), TEXT)).any()  # no velocity at first
+
+
+def test_scanned_is_unrolled() -> None:
+    np.testing.assert_allclose(velocity(replace(CONFIG, scan=False)), velocity(), rtol=1e-4, atol=1e-5)
+
+
+def test_it_grows_without_a_change_of_the_velocity() -> None:
+    """Modulations multiply unit by unit, so they are copied with the units."""
+    large = replace(CONFIG, embed=16, heads=4, mlp=24)
+    grown = grow(Growth(FPI(), replace(CONFIG, scan=True), large), PARAMS)
+    np.testing.assert_allclose(velocity(large, grown), velocity(), rtol=1e-4, atol=1e-4)
+
+
+def test_it_learns_a_flow() -> None:
+    config = replace(CONFIG, text=0)
+    graphdef, params = nnx.split(config.build(nnx.Rngs(0)))
+    batch = {"image": jnp.broadcast_to(jnp.linspace(-1, 1, 4)[:, None, None], (8, 1, 4, 4, 2))}
+
+    @jax.jit
+    def step(params, key):
+        loss, gradient = jax.value_and_grad(lambda p: FlowMatching()(nnx.merge(graphdef, p), batch, key)[0])(params)
+        return jax.tree.map(lambda p, g: p - 0.03 * g, params, gradient), loss
+
+    losses = []
+    for i in range(60):
+        params, loss = step(params, jax.random.key(i))
+        losses.append(float(loss))
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="make split add up to head_dim / 2"):
+        replace(CONFIG, head_dim=10)
+    with pytest.raises(ValueError, match="multiples of patch=2"):
+        velocity(video=VIDEO[:, :, :3])
+    with pytest.raises(ValueError, match="give text_BSW"):
+        velocity(text=None)
