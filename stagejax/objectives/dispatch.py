@@ -204,27 +204,31 @@ def free_targets(model: Any, system: Any, inflow_TR: Float[Array, "T R"]) -> Flo
 
 
 def slack_rollout(
-    model: Any, system: Any, inflow_TR: Float[Array, "T R"], penalty: float
-) -> tuple[Float[Array, " T"], Float[Array, "T R"], Float[Array, "T R"], Solution]:
+    model: Any, system: Any, inflow_BTR: Float[Array, "B T R"], penalty: float
+) -> tuple[Float[Array, "T B"], Float[Array, "T B R"], Float[Array, "T B R"], Solution]:
     """Stage by stage with slack, the policy fed the realised volumes: costs without slack, targets, volumes, solutions.
 
     `penalty` is in units of the shedding cost, as in `slack_dispatch`.
     """
-    encodings = model.encode(inflow_TR / jnp.maximum(system.mean_inflow, 1e-6))
+    encodings = jax.vmap(model.encode)(inflow_BTR / jnp.maximum(system.mean_inflow, 1e-6))
     size, plants = jnp.maximum(system.volume_max, 1e-6), len(system.volume_max)
 
-    def stage(volume: Array, at: Any) -> Any:
-        encoding, inflow = at
+    def one(volume: Array, encoding: Any, inflow: Array) -> Any:
         share = jax.nn.sigmoid(model.propose(encoding, volume / size))
         target = system.volume_min + (system.volume_max - system.volume_min) * share
         qp = free_program(system, volume, inflow[None], target[None], penalty * system.deficit_cost)
         found = optimal_value(qp)[1]
-        own = jnp.arange(len(found.x)) < len(found.x) - 2 * plants
+        own = jnp.arange(len(qp.c)) < len(qp.c) - 2 * plants
         cost = jnp.where(own, qp.q * found.x**2 / 2 + qp.c * found.x, 0.0).sum()
-        ended = volumes_of(system, found.x, 1)[0]
-        return ended, (cost, target, ended, found)
+        return cost, target, volumes_of(system, found.x, 1)[0], found
 
-    return jax.lax.scan(stage, jnp.asarray(system.volume_start), (encodings, inflow_TR))[1]
+    def stage(volumes: Array, at: Any) -> Any:
+        made = jax.vmap(one)(volumes, *at)
+        return made[2], made
+
+    start = jnp.broadcast_to(jnp.asarray(system.volume_start), inflow_BTR[:, 0].shape)
+    by_stage = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), (encodings, inflow_BTR))
+    return jax.lax.scan(stage, start, by_stage)[1]
 
 
 def penalty_of(progress: Float[Array, ""]) -> Float[Array, ""]:

@@ -3,7 +3,8 @@
     minimise  1/2 x' diag(q) x + c' x   subject to   A x = b,   G x <= h,   l <= x <= u
 
 Letters: n variables, m equalities, k inequalities. Programs are solved one at a time; `jax.vmap` makes it many. The
-solver works in float64 whatever the dtype around it. It is never differentiated: by the envelope theorem the derivative
+solver works in float64 whatever the dtype around it (so put `vmap` inside of a `scan` that solves, not around it: what
+is batched later loses that). It is never differentiated: by the envelope theorem the derivative
 of the optimal value by any datum is that of the Lagrangian at the solution, where the solution is held.
 """
 
@@ -147,7 +148,7 @@ def _solve(qp: QP, trips: int, tolerance: float) -> Solution:
 
     def going(carry: Any) -> Array:
         _, trip, error = carry
-        return (trip < trips) & (error > tolerance)
+        return (trip < trips) & (error > tolerance) & (error < jnp.inf)
 
     def better(carry: Any) -> Any:
         point, trip, _ = carry
@@ -179,10 +180,9 @@ def _gap(p: _Point) -> Array:
 
 
 def _error(qp: QP, p: _Point) -> Array:
-    """The largest residual or complementarity; infinite where the iterate is not a number."""
-    sizes = [jnp.abs(r).max(initial=0.0) for r in _residuals(qp, p)]
-    error = jnp.stack([*sizes, _gap(p)]).max()
-    return jnp.where(jnp.isfinite(error), error, jnp.inf)
+    """The largest residual or complementarity, a tenth of the dual's, which is the last to fall; not finite if lost."""
+    dual, equal, unequal = (jnp.abs(r).max(initial=0.0) for r in _residuals(qp, p))
+    return jnp.stack([dual / 10, equal, unequal, _gap(p)]).max()
 
 
 def _iteration(qp: QP, p: _Point) -> _Point:
