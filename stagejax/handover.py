@@ -32,7 +32,7 @@ LeafRule = Action | str | Callable[[str, Axes], Action | str | None]
 class Handover:
     """What a stage takes over from the stage before it. The defaults are those of most papers: only weights."""
 
-    params: LeafRule = Action.CARRY  # carry or reset, for each leaf
+    params: LeafRule = Action.CARRY  # carry or reset, for each leaf; drop, of a leaf that is not here any more
     moments: Action | str = Action.RESET  # of the optimizer, with their own step counts
     schedule: Action | str = Action.RESET  # the state's step, and all else in the optimizer: step counts of schedules
     rest: Action | str = Action.CARRY  # batch statistics and the like
@@ -131,24 +131,26 @@ def cross(stage: Any, parts: Any, fresh: Any, old: Any) -> tuple[Any, list[Row]]
 
 
 def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree, name: str) -> tuple[Tree, list[Row]]:
-    """The parameters, and a row for each fate of the trained numbers and of the frozen ones."""
-    _same(
-        fresh,
-        old,
-        name,
-        "params",
-        "run.grow(..., to=the new model) before this stage, or the model of the stage before",
-    )
+    """The parameters, and a row for each fate of the trained numbers and of the frozen ones.
+
+    What is reset need not have been there before. Of what is not here any more the rule must say that it is dropped; it
+    is asked with axes that name nothing.
+    """
+    fix = "run.grow(..., to=the new model) before this stage, or the model of the stage before"
+    left = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
     sizes: dict[tuple[Action, bool], list[int]] = {}
 
-    def one(path: Any, leaf_axes: Axes, chosen: Any, new: Any, was: Any) -> Any:
+    def one(path: Any, leaf_axes: Axes, chosen: Any, new: Any) -> Any:
         where = path_name(path)
+        was = left.pop(where, None)
         action = rule(where, leaf_axes) if callable(rule) else rule
         if action not in (Action.CARRY, Action.RESET):
             raise HandoverError(
                 f"stage {name!r}: params/{where} is met by no rule (got {action!r}). Make Handover.params return "
                 "'carry' or 'reset' for every leaf."
             )
+        if action == Action.CARRY:
+            _same_leaf(new, was, name, f"params/{where}", fix)
         layers = new.shape[new.ndim - len(leaf_axes.names)] if isinstance(chosen, slice) else 1
         trained = (chosen.stop - chosen.start if isinstance(chosen, slice) else int(chosen)) * new.size // layers
         for numbers, moving in ((trained, True), (new.size - trained, False)):
@@ -156,13 +158,17 @@ def _params(rule: LeafRule, fresh: Tree, old: Tree, axes: Tree, selection: Tree,
                 sizes.setdefault((Action(action), moving), []).append(numbers)
         return _carried(new, was) if action == Action.CARRY else new
 
-    params = jax.tree_util.tree_map_with_path(one, axes, selection, fresh, old, is_leaf=lambda x: isinstance(x, Axes))
+    params = jax.tree_util.tree_map_with_path(one, axes, selection, fresh, is_leaf=lambda x: isinstance(x, Axes))
+    for where, was in left.items():
+        if (rule(where, Axes((), ())) if callable(rule) else rule) != Action.DROP:
+            _same_leaf(None, was, name, f"params/{where}", fix)
     rows = []
     for (action, moving), numbers in sizes.items():
         shown = Action.FREEZE if action == Action.CARRY and not moving else action
         rows.append(
             Row("params", len(numbers), sum(numbers), str(shown), "" if moving else "not trained here, no moments")
         )
+    rows += [Row("params", *_size(left), str(Action.DROP), "not here any more")] if left else []
     return params, rows
 
 

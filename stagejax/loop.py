@@ -233,6 +233,7 @@ class _Book:
             eval_flops=self.eval_flops,
             tokens=k * data.tokens,
             samples=k * data.samples,
+            sampled_tokens=int(np.sum(self.history.train.get("sampled_tokens", 0))),
             steps=k,
             seconds=past.seconds + time.monotonic() - self.began,
         )

@@ -178,7 +178,14 @@ class Plan:
             )
         )
 
-    def make(self, name: str, function: Callable[..., Any], *inputs: Any, flops: float = 0) -> Result:
+    def make(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *inputs: Any,
+        flops: float = 0,
+        sampled_tokens: Callable[[Any], int] | None = None,
+    ) -> Result:
         """An artifact is not computed in a plan: its value is None."""
         self._new_name(name)
         self.stages.append(Planned(name, "make", flops=float(flops)))

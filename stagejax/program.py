@@ -17,7 +17,7 @@ from jax.sharding import NamedSharding
 from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec, path_name
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
-from stagejax.ledger import count_flops, flops_of
+from stagejax.ledger import Number, count_flops, flops_of
 from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
 from stagejax.optimizer import Optimizer
 from stagejax.schedule import Schedule
@@ -87,11 +87,13 @@ class Program:
             return np.full(steps, self.step_flops(), np.float64)
         return np.asarray(varying(np.arange(steps)), np.float64)
 
-    def score_flops(self) -> int:
+    def score_flops(self) -> Number:
         """FLOPs of scoring one evaluation batch."""
         score, evaluation = self.score, self.stage.evaluate
         if score is None or evaluation is None:
             return 0
+        if evaluation.flops is not None:
+            return evaluation.flops
         return _once(self.scores, "score_flops", lambda: flops_of(self.traced_score().jaxpr))
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:

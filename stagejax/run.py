@@ -178,11 +178,19 @@ class Run:
         )
         return self._done(result)
 
-    def make(self, name: str, function: Callable[..., Any], *inputs: Any, flops: float = 0) -> Result:
+    def make(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *inputs: Any,
+        flops: float = 0,
+        sampled_tokens: Callable[[Any], int] | None = None,
+    ) -> Result:
         """Any other durable artifact: `function(*inputs)`, computed once. Inputs are Results or declared values.
 
         The value is JSON, or a dictionary of numpy arrays. Use it as `result.value`; tuples come back as lists.
-        `flops` is what computing it takes (see `count_flops`), to be charged to the arms that use it.
+        `flops` is what computing it takes (see `count_flops`), to be charged to the arms that use it; `sampled_tokens`
+        says of the value how many tokens were drawn for it.
 
         Raises:
           TypeError: the value is neither.
@@ -192,8 +200,10 @@ class Run:
 
         def compute() -> Json:
             began = time.monotonic()
-            page = store_value(entry, function(*inputs))
-            return page | {"cost": asdict(Cost(flops=flops, seconds=time.monotonic() - began))}
+            value = function(*inputs)
+            page, drawn = store_value(entry, value), 0 if sampled_tokens is None else int(sampled_tokens(value))
+            cost = Cost(flops=flops, sampled_tokens=drawn, seconds=time.monotonic() - began)
+            return page | {"cost": asdict(cost)}
 
         page = entry.result or self._computed(entry, compute)
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)

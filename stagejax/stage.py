@@ -20,6 +20,7 @@ from stagejax.state import Trainable, TrainState, Tree, cast, everything, join, 
 
 Batch = Mapping[str, Any]
 #: Named scalars; a pair (total, count) is averaged as total / count over batches.
+#: A step that decodes says by the metric `sampled_tokens` how many tokens it drew; the stage's cost has their sum.
 Metrics = dict[str, Any]
 #: (model, batch, key) -> (loss, metrics). In evaluation the key is None.
 Objective = Callable[[Any, Batch, Any], tuple[jax.Array, Metrics]]
@@ -83,6 +84,7 @@ class Evaluation:
     every: int | None = None  # steps; None: only at the end
     objective: Objective | None = None  # None: the stage's own
     ema: bool = False  # score the averaged parameters
+    flops: float | None = None  # of scoring a batch, where its program does not say, as when it samples; None: counted
 
 
 @dataclass(frozen=True)
