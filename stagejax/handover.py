@@ -202,6 +202,12 @@ def _optimizer(rule: Handover, fresh: TrainState, old: TrainState, name: str) ->
     return state, [Row(label, *_size(found), str(action)) for (label, action), found in rows.items()]
 
 
+def scheduled_as(opt_state: Tree, other: Tree, params: Tree) -> Tree:
+    """An optimizer's state with the schedule's counts of another one; the moments and their counts stay its own."""
+    labels = _labels(opt_state, set(params), None)
+    return jax.tree.map(lambda label, own, at: at if label == "schedule" else own, labels, opt_state, other)
+
+
 def _labels(node: Any, names: set[Any], label: str | None) -> Any:
     """For each leaf of an optimizer's state, whether it is of the moments (and which), or of a schedule.
 

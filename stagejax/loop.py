@@ -20,6 +20,7 @@ from stagejax.declare import Json
 from stagejax.interrupt import Interrupted, agreed, together
 from stagejax.ledger import Cost
 from stagejax.mesh import batch_sharding
+from stagejax.objectives.loss import Macro
 from stagejax.program import Program, States
 from stagejax.stage import Batch, Evaluation, Metrics, Stage
 
@@ -304,7 +305,9 @@ def _number(value: Any) -> Any:
 
 
 def _mean(values: list[Any]) -> Any:
-    """Pairs as sum of totals over sum of counts, scalars as their mean."""
+    """Pairs as sum of totals over sum of counts, macro averages as the mean of such ratios, scalars as their mean."""
+    if isinstance(values[0], Macro):
+        return _number(Macro(*(np.sum(np.asarray(part, np.float64), 0) for part in zip(*values, strict=True))).value())
     if isinstance(values[0], tuple):
         return _number(sum(np.float64(v[0]) for v in values) / np.maximum(sum(np.float64(v[1]) for v in values), 1e-9))
     return _number(np.mean([np.asarray(v, np.float64) for v in values], axis=0))

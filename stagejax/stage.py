@@ -16,10 +16,11 @@ import optax
 from flax import nnx
 
 from stagejax.handover import Handover
+from stagejax.objectives.loss import Macro
 from stagejax.state import Trainable, TrainState, Tree, cast, everything, join, split
 
 Batch = Mapping[str, Any]
-#: Named scalars; a pair (total, count) is averaged as total / count over batches.
+#: Named scalars; a pair (total, count) is averaged as total / count over batches, a `Macro` is the mean of several.
 #: A step that decodes says by the metric `sampled_tokens` how many tokens it drew; the stage's cost has their sum.
 Metrics = dict[str, Any]
 #: (model, batch, key) -> (loss, metrics). In evaluation the key is None.
@@ -171,7 +172,7 @@ def accumulated_gradients(
 
     zero = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.promote_types(x.dtype, jnp.float32)), trained)
     (total, weight, rest), metrics = jax.lax.scan(one, (zero, jnp.zeros((), jnp.float32), rest), (pieces, keys))
-    summed = {k: tuple(x.sum(0) for x in v) if isinstance(v, tuple) else v.mean(0) for k, v in metrics.items()}
+    summed = {k: jax.tree.map(lambda x: x.sum(0), v) if isinstance(v, tuple) else v.mean(0) for k, v in metrics.items()}
     return (summed, rest), jax.tree.map(lambda t, x: (t / weight.astype(t.dtype)).astype(x.dtype), total, trained)
 
 
@@ -191,8 +192,14 @@ def average(ema: Tree, params: Tree, decay: float | None) -> Tree:
 
 
 def ratios(metrics: Metrics) -> Metrics:
-    """Pairs (total, count) as total / count, which is 0 where nothing was counted."""
-    return {k: v[0] / jnp.maximum(v[1], 1e-9) if isinstance(v, tuple) else v for k, v in metrics.items()}
+    """Pairs (total, count) as total / count, which is 0 where nothing was counted; macro averages as their value."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, Macro):
+            return value.value()
+        return value[0] / jnp.maximum(value[1], 1e-9) if isinstance(value, tuple) else value
+
+    return {name: number(value) for name, value in metrics.items()}
 
 
 @dataclass(frozen=True)
@@ -210,7 +217,7 @@ class Stage:
 
     name: str = field(metadata=UNDECLARED)
     model: Any  # ModelConfig, or {name: ModelConfig}
-    objective: Objective | None
+    objective: Objective | Mapping[str, Objective] | None
     optimizer: Any  # (steps, axes) -> optax.GradientTransformation, or {name: that}
     data: Data
     steps: int  # optimizer steps

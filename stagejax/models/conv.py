@@ -1,4 +1,4 @@
-"""Convolution and batch normalisation with named axes, for images (batch, rows, columns, channels)."""
+"""Convolution and normalisation with named axes, for images (batch, rows, columns, channels)."""
 
 from __future__ import annotations
 
@@ -106,6 +106,40 @@ class BatchNorm(nnx.Module):
             self.var[...] = m * self.var[...] + (1 - m) * var
         y = ((wide - mean) * jax.lax.rsqrt(var + self.eps)).astype(x_BYXC.dtype)
         return y * self.gain[...] + self.shift[...]
+
+
+class GroupNorm(nnx.Module):
+    """`gain * (x - mean) / sqrt(var + eps) + shift`, statistics over rows, columns and a group of channels of an image.
+
+    Nothing depends on the batch, and nothing runs along. Gain and shift write the axis, as in `BatchNorm`.
+
+    Args:
+      groups: equal ones of neighbouring channels.
+
+    Raises:
+      ValueError: the channels cannot be divided so.
+
+    Reference: Wu and He 2018, https://arxiv.org/abs/1803.08494.
+
+    >>> norm = GroupNorm("channels.1", 2, groups=1, eps=0.0)
+    >>> norm(jnp.array([[[[1.0, 3.0]]]])).ravel()
+    Array([-1.,  1.], dtype=float32)
+    """
+
+    def __init__(self, axis: str, size: int, *, groups: int, eps: float = 1e-5) -> None:
+        if size % groups:
+            raise ValueError(f"{size} {axis} cannot be divided into {groups} groups: change one of them")
+        self.groups, self.eps = groups, eps
+        self.gain = axes.param(jnp.ones(size), writes=(axis,))
+        self.shift = axes.param(jnp.zeros(size), writes=(axis,))
+
+    def __call__(self, x_BYXC: Float[Array, "B Y X C"]) -> Float[Array, "B Y X C"]:
+        B, Y, X, C = x_BYXC.shape
+        wide = x_BYXC.astype(jnp.promote_types(x_BYXC.dtype, jnp.float32))
+        grouped = wide.reshape(B, Y, X, self.groups, C // self.groups)
+        grouped = grouped - grouped.mean((1, 2, 4), keepdims=True)
+        grouped = grouped * jax.lax.rsqrt(jnp.square(grouped).mean((1, 2, 4), keepdims=True) + self.eps)
+        return grouped.reshape(x_BYXC.shape).astype(x_BYXC.dtype) * self.gain[...] + self.shift[...]
 
 
 def max_pool(x_BYXC: Float[Array, "B Y X C"]) -> Float[Array, "B y x C"]:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-#: Scalars, and pairs (total, count) that are averaged as sum(total) / sum(count) over batches.
+#: Scalars, and pairs (total, count) that are averaged as sum(total) / sum(count) over batches; `Macro` is the mean of
+#: several such ratios.
 Metrics = dict[str, Any]
+
+
+class Macro(NamedTuple):
+    """A macro average: the mean over the last axis of sum(totals) / sum(counts), without what was never counted.
+
+    >>> float(Macro(jnp.array([1.0, 3.0, 0.0]), jnp.array([2.0, 3.0, 0.0])).value())
+    0.75
+    """
+
+    totals: Any
+    counts: Any
+
+    def value(self) -> Any:
+        """The mean of these ratios; NaN where nothing was counted at all."""
+        counted = self.counts > 0
+        return (self.totals / (self.counts + ~counted) * counted).sum(-1) / counted.sum(-1)
 
 
 def cross_entropy(
