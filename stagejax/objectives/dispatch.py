@@ -100,7 +100,7 @@ def strict_program(system: Any, before: Array, inflow: Array, after: Array) -> Q
 
 
 def free_program(
-    system: Any, start: Array, inflow_TR: Array, targets_TR: Array | None = None, penalty: float | Array = 0.0
+    system: Any, start: Array, inflow_TR: Array, targets_TR: Array | None = None, penalty: Any = 0.0
 ) -> QP:
     """T stages in one, whose volumes are decided too: the deterministic equivalent of a path.
 
@@ -137,6 +137,32 @@ def volumes_of(system: Any, x: Float[Array, "... n"], stages: int) -> Float[Arra
     return x.reshape(*x.shape[:-1], stages, -1)[..., first : first + plants]
 
 
+def compared_gradient(system: Any, proposals_TR: Any, inflow_TR: Any, step: float = 1e-5) -> dict[str, float]:
+    """Cosine and norm ratio of a path's gradient by its proposals to that of central differences, in float64.
+
+    Both are 1 where steps stay within an affine piece of the bounds; with gradients stopped at the bounds they are not.
+    """
+    with jax.enable_x64(True):
+        numbers = (x if isinstance(x, int) else jnp.asarray(x, jnp.float64) for x in system)
+        system, inflow = type(system)(*numbers), jnp.asarray(inflow_TR, jnp.float64)
+        z = jnp.asarray(proposals_TR, jnp.float64)
+
+        def cost(z: Array) -> Array:
+            def stage(volume: Array, at: Any) -> tuple[Array, Array]:
+                target = attainable(system, volume, at[1], at[0])
+                return target, target
+
+            volumes = jax.lax.scan(stage, system.volume_start, (z, inflow))[1]
+            return carried_out(system, volumes[None], inflow[None])[0].sum()
+
+        moves = step * jnp.eye(z.size, dtype=jnp.float64).reshape(-1, *z.shape)
+        exact = jax.jit(jax.grad(cost))(z).reshape(-1)
+        ends = jax.jit(jax.vmap(cost))(jnp.concatenate([z + moves, z - moves]))
+        numeric = (ends[: z.size] - ends[z.size :]) / (2 * step)
+        sizes = jnp.linalg.norm(exact), jnp.linalg.norm(numeric)
+        return {"cosine": float(exact @ numeric / sizes[0] / sizes[1]), "ratio": float(sizes[0] / sizes[1])}
+
+
 def carried_out(
     system: Any, targets_BTR: Float[Array, "B T R"], inflow_BTR: Float[Array, "B T R"]
 ) -> tuple[Float[Array, "B T"], Solution]:
@@ -145,6 +171,27 @@ def carried_out(
     before = jnp.concatenate([start, targets_BTR[:, :-1]], axis=1)
     programs = jax.vmap(jax.vmap(partial(strict_program, system)))(before, inflow_BTR, targets_BTR)
     return jax.vmap(jax.vmap(optimal_value))(programs)
+
+
+def account(
+    system: Any,
+    inflow_BTR: Float[Array, "B T R"],
+    volumes_BTR: Float[Array, "B T R"],
+    costs_BT: Float[Array, "B T"],
+    found: Solution,
+) -> dict[str, Array]:
+    """What a simulation comes to: costs and power not met by path and stage, mean volumes, shares of misses.
+
+    `violated` is the share of targets that the water balance misses by more than 0.1 % of the largest volume (of plants
+    that hold more than 0.001 hm3); `failed` that of programs without a solution.
+    """
+    start = jnp.broadcast_to(jnp.asarray(system.volume_start), volumes_BTR[:, :1].shape)
+    before = jnp.concatenate([start, volumes_BTR[:, :-1]], axis=1)
+    programs = jax.vmap(jax.vmap(partial(strict_program, system)))(before, inflow_BTR, volumes_BTR)
+    off = jnp.abs(jnp.einsum("btmn,btn->btm", programs.A, found.x) - programs.b)[..., :-1]
+    missed = (off > 1e-3 * system.volume_max) & (system.volume_max > 1e-3)
+    shares = {"violated": missed.mean(), "failed": (~found.converged).mean(), "trips": found.trips.mean()}
+    return {"costs": costs_BT, "shed": shed_of(system, found), "volumes": volumes_BTR.mean(0)} | shares
 
 
 def shed_of(system: Any, found: Solution) -> Float[Array, ...]:
@@ -287,7 +334,12 @@ def drawn_releases(
 
 def _metrics(found: Solution, costs: Array, shed: Array) -> Metrics:
     failed = (~found.converged).mean()
-    return {"cost": costs.reshape(len(costs), -1).sum(1).mean(), "shed": shed, "failed": failed}
+    return {
+        "cost": costs.reshape(len(costs), -1).sum(1).mean(),
+        "shed": shed,
+        "failed": failed,
+        "trips": found.trips.mean(),
+    }
 
 
 def _lower(system: Any, upper: Array) -> Array:

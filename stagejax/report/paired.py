@@ -1,0 +1,64 @@
+"""Two methods on the same cases: the mean difference and how sure it is; and series of several methods as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stagejax.report.figures import INK, PALETTE, Figure, svg_of
+
+
+class Paired(NamedTuple):
+    """How a differs from b."""
+
+    difference: float  # mean of a - b
+    error: float  # standard error of the mean
+    t: float
+    share: float  # of the mean of b
+    below: float  # share of cases where a is less
+
+
+def paired(a: np.ndarray | None, b: np.ndarray | None) -> Paired:
+    """Mean of a - b over cases with its standard error; of the first cases only where one has fewer. NaN in a plan.
+
+    >>> found = paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 4.0]))
+    >>> [round(float(value), 3) for value in found]
+    [-1.333, 0.333, -4.0, -0.4, 1.0]
+    """
+    if a is None or b is None:
+        return Paired(*(float("nan"),) * 5)
+    a, b = a[: len(b)], b[: len(a)]
+    gap = a - b
+    mean, error = float(gap.mean()), float(gap.std(ddof=1) / np.sqrt(len(gap)))
+    return Paired(mean, error, mean / max(error, 1e-12), mean / float(b.mean()), float((gap < 0).mean()))
+
+
+def lines(
+    title: str,
+    series: Mapping[str, np.ndarray],
+    *,
+    xlabel: str,
+    ylabel: str,
+    mark: float | None = None,
+    caption: str = "",
+) -> Figure:
+    """One line a method over 1, 2, ...; a dotted vertical line at `mark`.
+
+    >>> lines("Volumes", {"a": np.arange(3.0)}, xlabel="stage", ylabel="hm3").svg[:4]
+    '<svg'
+    """
+
+    def paint(canvas: Any) -> None:
+        axes = canvas.add_axes((0.09, 0.14, 0.65, 0.82))
+        for (name, values), color in zip(series.items(), PALETTE, strict=False):
+            axes.plot(np.arange(1, len(values) + 1), values, color=color, label=name, linewidth=1.7)
+        if mark is not None:
+            axes.axvline(mark, color=INK, alpha=0.45, linewidth=0.9, linestyle="dotted")
+        axes.set_xlabel(xlabel)
+        axes.set_ylabel(ylabel)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+    return Figure(title, svg_of(paint, (9.0, 3.8), f"{ylabel} over {xlabel}", salt=title), caption)
