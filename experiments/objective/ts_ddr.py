@@ -473,6 +473,7 @@ NOTES = (
     "chooses are carried out on the true model.",
     "Inflow paths of training and test are drawn from the same joint scenarios. No checkpoint is selected on a panel: "
     "each phase begins with the last state of the one before. Pod: 256 paths a step, one a device.",
+    "REINFORCE's volumes are clipped before they are carried out, so it misses none; `clipped` says by how much.",
     f"A solve is charged with {TRIPS} iterations of 2 m^2 n + m^3 / 3 FLOPs, and those of cuts where it has some.",
 )
 
