@@ -14,13 +14,23 @@ Method   All arms begin at one network trained on the labelled images. Then, wit
          faster EMA    classic whose teacher absorbs each student K + 1 times
          supervised    labelled images only
          Every pass is charged: a step of FST-D costs K + 1 steps of classic, one of FST-W N + 1.
-Run      stagejax run fst                       laptop: see the note on time below
+Run      stagejax run fst                       laptop: about 6 minutes on two cores
          stagejax run fst --preset smoke        seconds
          stagejax plan fst --preset pod --mesh data=16,fsdp=16
 Holds if the mIoU of FST-D with K = 3 is that of classic at equal real steps + 1 point or more; against the
          compute-matched classic its signed difference is 0 or more; its teacher's labels of the unlabelled images are
          more often right than classic's in the first half of training. Means over seeds, of the student, at the end.
-Ours     Not run yet.
+Ours     CamVid at 64 x 48, 46 labelled images, 100 + 300 steps, seeds 0 and 1, in %:
+                                   mIoU of student   of teacher   labels right, first half
+         supervised                     23.4 ± 0.4
+         classic                        22.7 ± 0.1   21.0 ± 0.1                 70.8 ± 2.6
+         classic, equal compute         25.7 ± 0.3   25.7 ± 0.4                 75.7 ± 1.3
+         classic, faster EMA            22.7 ± 0.1   22.6 ± 0.0                 71.6 ± 2.3
+         FST-D, K = 1                   22.7 ± 0.1   22.2 ± 0.1                 71.3 ± 2.5
+         FST-D, K = 3                   22.7 ± 0.1   22.6 ± 0.1                 71.6 ± 2.3
+         FST-W, N = 3                   22.2 ± 0.8   21.6 ± 0.6                 71.4 ± 1.8
+         Neither claim on the student holds. The future's teacher is right 0.8 points more often, but no more than one
+         whose average is faster; its student is the same, and training longer for the same FLOPs is worth 3 points.
 """
 
 from __future__ import annotations
