@@ -1,0 +1,85 @@
+"""A language model that answers prompts, and a rule that judges: greedy tests, drawn answers, their cost."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from stagejax.decode import Prompts, Samples, sample
+from stagejax.inference import Frozen
+from stagejax.ledger import count_flops
+from stagejax.rollout import RewardRule
+from stagejax.stage import Batch, Metrics
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How prompts are answered and judged. Called, it is an objective of evaluations: the share answered right.
+
+    Args:
+      rule: judges answers, traced.
+      length: tokens of prompt and answer together.
+      limit: most tokens of an answer.
+      stops: sequences of tokens that end an answer.
+    """
+
+    rule: RewardRule
+    length: int
+    limit: int
+    stops: tuple[tuple[int, ...], ...] = ((2,),)
+
+    def __call__(self, model: Any, batch: Batch, key: Any) -> tuple[jax.Array, Metrics]:
+        """1 - accuracy, and `accuracy` of greedy answers; of several models, of the one named "policy"."""
+        right = greedy(model["policy"] if isinstance(model, dict) else model, batch, self)[1]
+        return 1 - right.mean(), {"accuracy": (right.sum(), jnp.float32(right.size))}
+
+    def flops(self, config: Any, prompt: int) -> float:
+        """FLOPs of one answer, if it has all tokens that it may have, to a prompt padded to `prompt` tokens."""
+        _, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+        ints = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype("int32"))
+        batch, key = {"tokens": ints((1, prompt)), "lengths": ints((1,))}, jax.eval_shape(lambda: jax.random.key(0))
+
+        def one(params: Any, rest: Any, batch: Any, key: Any) -> Samples:
+            return self.answers(nnx.merge(nnx.graphdef(_shape(config)), params, rest), batch, key)
+
+        pure = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
+        return float(count_flops(one, *pure, batch, key, while_trips=self.limit))
+
+    def answers(self, model: Any, batch: Batch, key: jax.Array, n: int = 1, temperature: float = 1.0) -> Samples:
+        """`n` answers to each prompt."""
+        how = {"length": self.length, "limit": self.limit, "stops": self.stops}
+        return sample(model, Prompts(batch["tokens"], batch["lengths"]), key, n=n, temperature=temperature, **how)
+
+
+def greedy(model: Any, batch: Batch, how: Answering) -> tuple[Samples, jax.Array]:
+    """The likeliest answers, token by token, with their rewards (B, 1)."""
+    found = how.answers(model, batch, jax.random.key(0), temperature=0.0)
+    return found, how.rule(found, batch)
+
+
+def four(model: Any, batch: Batch, how: Answering) -> tuple[Samples, jax.Array]:
+    """Four answers to each prompt, drawn with the batch's `key`, with their rewards (B, 4)."""
+    found = how.answers(model, batch, batch["key"], n=4)
+    return found, how.rule(found, batch)
+
+
+def ask(function: Callable[..., Any], net: Frozen, batch: Batch, *options: Any) -> Any:
+    """`function(model, batch, *options)` of a trained network, as numpy arrays; compiled once for all its states."""
+    return jax.tree.map(np.asarray, _program(function, net.config, *options)(net.params, net.rest, dict(batch)))
+
+
+def _shape(config: Any) -> Any:
+    return nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+
+
+@functools.cache
+def _program(function: Callable[..., Any], config: Any, *options: Any) -> Callable[..., Any]:
+    graphdef = nnx.split(_shape(config), nnx.Param, ...)[0]
+    return jax.jit(lambda params, rest, batch: function(nnx.merge(graphdef, params, rest), batch, *options))
