@@ -62,7 +62,7 @@ def table_of_means(
     columns: Sequence[str],
     measure: Callable[[str, str], Sequence[float]],
     *,
-    scale: float = 100.0,
+    scale: Number = 100.0,
     digits: int = 1,
     note: str = "In %: mean ± standard deviation over repeats.",
 ) -> Table:
