@@ -17,7 +17,12 @@ Holds if on 100 paired held-out paths (i) TS-DDR is cheaper than the linear rule
          (ii) with production that does not depend on the head its gap to SDDP is at most 2 %; (iii) with production
          that does it costs no more than SDDP, which knows only the convex model; (iv) no load is shed and at most 5 %
          of targets are missed; (v) cosine and norm ratio of the gradient against differences are 1 within 1e-3.
-Ours     Not measured yet.
+Ours     Bolivia on one bus, 100 paired paths, three seeds; thousands, costs beyond the reported weeks in brackets:
+         convex: TS-DDR 121.8 (25.4), TS-LDR 123.5 (23.7), REINFORCE 120.4 (28.7), SDDP 121.4 (24.1), myopic 135.8
+         head:   TS-DDR 124.6 (23.0), SDDP 122.1 (25.0)
+         (ii) and (v) hold: 0.3 % above SDDP, gradients to 6e-5. (i) does not: the linear rule costs 1.4 % more (t 33),
+         but REINFORCE, which leaves emptier reservoirs, 1.1 % less. (iii) does not: 2.0 % above SDDP. (iv) does not, by
+         the worst path: at most 0.016 is shed, 6e-6 on average. No target is missed, no program fails.
 """
 
 from __future__ import annotations
