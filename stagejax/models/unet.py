@@ -109,7 +109,7 @@ class Unit(nnx.Module):
         self.convolutions = nnx.Dict({str(i): Conv(own, writes, **how) for i, own in enumerate(reads, 1)})
         self.norm = GroupNorm(*writes, groups=config.groups, eps=config.norm_eps)
 
-    def __call__(self, *inputs: Float[Array, "B Y X R"]) -> Float[Array, "B y x W"]:
+    def __call__(self, *inputs: Float[Array, "B Y X _"]) -> Float[Array, "B y x W"]:
         y = sum(self.convolutions[str(i)](x) for i, x in enumerate(inputs, 1))
         return jax.nn.relu(self.norm(y))
 

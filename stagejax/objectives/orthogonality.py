@@ -30,10 +30,11 @@ def spectral_deviation(W: Float[Array, "m n"], key: Array, iterations: int = 2) 
     def times(W: Array, v: Array) -> Array:
         return W @ (W.T @ v) - v
 
+    def unit(v: Array) -> Array:
+        return v / jnp.maximum(jnp.linalg.norm(v), 1e-12)
+
     still, v = jax.lax.stop_gradient(W), jax.random.normal(key, W.shape[:1], W.dtype)
-    for _ in range(iterations):
-        v = times(still, v / jnp.maximum(jnp.linalg.norm(v), 1e-12))
-    v = v / jnp.maximum(jnp.linalg.norm(v), 1e-12)
+    v = jax.lax.fori_loop(0, iterations, lambda _, v: unit(times(still, v)), unit(v))
     return jnp.sqrt(jnp.square(times(W, v)).sum() + 1e-24)
 
 
