@@ -53,6 +53,7 @@ class Optimizer:
     cooldown: float = 0.2  # share of the stage; of wsd
     clip: float | None = None  # largest global norm of the gradient
     follow: Growth | None = None  # take the steps of the model before this growth
+    horizon: int | None = None  # steps of the schedule, where stages are segments of one run; None: the stage's
 
     def __post_init__(self) -> None:
         if self.decay not in get_args(Decay):
@@ -67,11 +68,16 @@ class Optimizer:
             raise ValueError(f"clip={self.clip} must be positive, or None")
 
     def schedule(self, steps: int) -> Schedule:
-        """The numbers of the learning rate over a stage of `steps` steps.
+        """The numbers of the learning rate over a stage of `steps` steps, or over the whole `horizon`.
+
+        With a horizon, a stage takes over the step of the one before it: `Handover(moments="carry", schedule="carry")`.
 
         Raises:
-          ValueError: the stage is over before the warm-up is.
+          ValueError: the stage is over before the warm-up is, or is longer than the horizon.
         """
+        if self.horizon is not None and steps > self.horizon:
+            raise ValueError(f"a stage of {steps} steps is no segment of horizon={self.horizon}: raise it")
+        steps = self.horizon or steps
         warmup = round(self.warmup * steps) if isinstance(self.warmup, float) and self.warmup < 1 else int(self.warmup)
         after = steps - warmup
         falling = round(self.cooldown * steps) if self.decay == "wsd" else after
@@ -113,7 +119,7 @@ class Optimizer:
 
     def unscheduled(self) -> Optimizer:
         """The same optimizer without the numbers of its schedule: what its compiled step depends on."""
-        return replace(self, peak=1.0, end=0.0, warmup=0, cooldown=1.0)
+        return replace(self, peak=1.0, end=0.0, warmup=0, cooldown=1.0, horizon=None)
 
     def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
         """What lies between clipping and the learning rate."""

@@ -1,0 +1,87 @@
+"""Many small runs that differ in their data alone, side by side in one program: a scan of what to train on.
+
+The step is that of the stage, under `vmap`: each run ends as it would have ended alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax.handover import cross
+from stagejax.program import Program, build, init_keys, step_keys
+from stagejax.result import Result
+from stagejax.stage import Batch, Data, Stage
+
+
+def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = None) -> tuple[Any, dict[str, np.ndarray]]:
+    """The last states of runs of `stage`, each on data of its own, stacked; and their evaluations, one value a run.
+
+    Use it in `run.make(name, ..., flops=side_by_side_flops(stage, len(datas)))`: it is not saved on its way.
+
+    Args:
+      stage: what is common; its own `data` is not read.
+      datas: with equal specifications, one for each run.
+      start: where all of them begin; None: fresh parameters, the same for all.
+
+    Raises:
+      ValueError: the data differ in their specification, or the stage has replicas.
+      HandoverError: the state of `start` does not fit.
+    """
+    specs = [data.spec() for data in datas]
+    if stage.seeds is not None or any(spec != specs[0] for spec in specs):
+        raise ValueError(f"stage {stage.name!r}: side by side needs data of one specification, and no `seeds`")
+    program, generation = build(stage, None), 0 if start is None else start.generation + 1
+    first = program.init(init_keys(stage, generation))
+    if start is not None:
+        first = cross(stage, program.parts, first, start.state())[0]
+    states = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(datas), *x.shape)), first)
+    numbers = jax.tree.map(jnp.float32, program.schedule)
+    step = jax.jit(jax.vmap(program.step, in_axes=(0, 0, None, None)), donate_argnums=0)
+    key = step_keys(stage, generation)
+    for batch in _together(datas, stage.steps):
+        states, _ = step(states, batch, key, numbers)
+    return states, _scores(program, states)
+
+
+def side_by_side_flops(stage: Stage, runs: int) -> float:
+    """The matmul FLOPs of `side_by_side`, evaluations included."""
+    program, evaluation = build(stage, None), stage.evaluate
+    scored = 0 if evaluation is None else evaluation.batches * program.score_flops()
+    return runs * (float(program.every_step_flops().sum()) + scored)
+
+
+def _together(datas: Sequence[Data], steps: int) -> Iterator[Batch]:
+    """Batches with an axis of runs in front."""
+    readers = [data.batches(None) for data in datas]
+    try:
+        for _ in range(steps):
+            found = [next(reader) for reader in readers]
+            yield {name: np.stack([batch[name] for batch in found]) for name in found[0]}
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def _scores(program: Program, states: Any) -> dict[str, np.ndarray]:
+    evaluation = program.stage.evaluate
+    if evaluation is None or program.score is None:
+        return {}
+    score, found = jax.jit(jax.vmap(program.score, in_axes=(0, None))), []
+    batches = evaluation.data.batches(None)
+    for _ in range(evaluation.batches):
+        found.append(jax.device_get(score(states, next(batches))))
+    batches.close()
+    return {name: _mean([metrics[name] for metrics in found]) for name in found[0]}
+
+
+def _mean(values: list[Any]) -> np.ndarray:
+    """Pairs as sum of totals over sum of counts, others as their mean."""
+    if isinstance(values[0], tuple):
+        totals, counts = (np.sum([np.asarray(v[i], np.float64) for v in values], 0) for i in (0, 1))
+        return totals / np.maximum(counts, 1e-9)
+    return np.mean([np.asarray(v, np.float64) for v in values], axis=0)
