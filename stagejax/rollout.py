@@ -22,6 +22,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax.decode import Prompts, Samples, sample
+from stagejax.identity import program_key
 from stagejax.ledger import count_flops
 from stagejax.objectives.policy_gradient import (
     Estimator,
@@ -173,6 +174,17 @@ class RoundFlops:
 
 def with_flops(stage: Stage) -> Stage:
     """The same stage, charged for drawing answers as if the longest one had all tokens that it may have."""
+    mark = program_key(stage)
+    if mark not in _KNOWN:
+        _KNOWN[mark] = _round_flops(stage)
+    return replace(stage, step_flops=_KNOWN[mark])
+
+
+#: Of programs that were counted before: stages that differ in seed, length or name cost the same.
+_KNOWN: dict[str, RoundFlops] = {}
+
+
+def _round_flops(stage: Stage) -> RoundFlops:
     step, program = stage.step, build(stage, None)
     assert isinstance(step, ReinforceStep)
     trips = step.limit or program.parts["answers"].config.length
@@ -180,7 +192,7 @@ def with_flops(stage: Stage) -> Stage:
     states, batch, key, numbers = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), specs)
     draw = count_flops(lambda s, b, k: step.answers(program.parts, s, b, k), states, batch, key, while_trips=trips)
     whole = count_flops(program.step, states, batch, key, numbers, while_trips=trips)
-    return replace(stage, step_flops=RoundFlops(step.updates, float(draw), float(whole - draw)))
+    return RoundFlops(step.updates, float(draw), float(whole - draw))
 
 
 __all__ = ["Answers", "ReinforceStep", "RoundFlops", "with_flops"]

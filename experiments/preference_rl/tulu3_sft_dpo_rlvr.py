@@ -60,20 +60,21 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer
-    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3)))
-    unseen: Problems = field(default_factory=lambda: Problems(split="test", steps=(4,), wording=UNSEEN))
-    length: int = 92  # tokens of prompt and answer
-    prompt: int = 62  # tokens; the longest are those of unseen wording
-    limit: int = 30  # tokens of an answer
-    base: tuple[int, int] = (600, 64)  # steps, batch
+    problems: Problems = field(default_factory=lambda: Problems(steps=(1, 2)))
+    unseen: Problems = field(default_factory=lambda: Problems(split="test", steps=(3,), wording=UNSEEN))
+    length: int = 76  # tokens of prompt and answer
+    prompt: int = 56  # tokens; the longest are those of unseen wording
+    limit: int = 25  # tokens of an answer
+    mixed: int = 4000  # problems of the base's text, in each wording
+    base: tuple[int, int] = (600, 32)  # steps, batch
     sft: tuple[int, int] = (200, 32)
     clean: int = 1000  # problems of SFT
-    pairs: int = 600  # prompts with four answers each
-    dpo_batch: int = 32
+    pairs: int = 400  # prompts with four answers each
+    dpo_batch: int = 16
     dpo_steps: int = 30
     reward_steps: int = 30
-    rounds: int = 80
-    prompts: int = 64  # of a round
+    rounds: int = 60
+    prompts: int = 32  # of a round
     updates: int = 2  # optimizer steps on the answers of a round
     rates: tuple[float, float, float, float, float] = (3e-3, 3e-4, 3e-5, 3e-5, 3e-5)  # base, SFT, DPO, reward, RLVR
     beta: float = 0.05
@@ -90,10 +91,18 @@ class Config:
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
-    net = gpt(vocab=skills_tokenizer().vocab, embed=64, layers=3, heads=4, mlp=256, length=92)
+    net = gpt(vocab=skills_tokenizer().vocab, embed=64, layers=3, heads=4, mlp=256, length=76)
     if name == "smoke":
-        one, other = Problems(size=200, steps=(1,)), Problems(split="test", steps=(1,), wording=UNSEEN)
-        sizes = {"base": (120, 16), "sft": (150, 16), "clean": 200, "pairs": 32, "dpo_batch": 8, "dpo_steps": 4}
+        one, other = Problems(size=64, steps=(1,)), Problems(split="test", steps=(1,), wording=UNSEEN)
+        sizes = {
+            "mixed": 200,
+            "base": (120, 16),
+            "sft": (150, 16),
+            "clean": 150,
+            "pairs": 32,
+            "dpo_batch": 8,
+            "dpo_steps": 4,
+        }
         less = {"reward_steps": 4, "rounds": 3, "prompts": 8, "tests": 32, "test_batch": 32, "seeds": (0,)}
         rows = {"limit": 16, "length": 64, "prompt": 48, "arms": (SFT, DPO, FULL, DIRECT, GRPO)}
         rows["rates"] = (1e-2, 5e-3, 1e-4, 1e-4, 1e-4)
@@ -101,7 +110,7 @@ def preset(name: str) -> Config:
         return Config(small, one, other, **sizes, **less, **rows)
     if name == "long":
         arms = (SFT, DPO, FULL, DIRECT, SUMS, FROM_POLICY, GRPO)
-        return Config(net, arms=arms, betas=(0.01, 0.1), seeds=(0, 1, 2), rounds=100)
+        return Config(net, arms=arms, betas=(0.01, 0.1), seeds=(0, 1, 2), rounds=100, prompts=64)
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "mlp": 14_336, "rotary_theta": 5e5}
         large = llama(vocab=128_256, scan=True, remat="full", **sizes)
@@ -135,7 +144,7 @@ def prompts(cfg: Config, source: Source, batch: int, **fields: Any) -> PromptedT
 
 def base_data(cfg: Config) -> Data:
     """Problems in both wordings and up to one step more, sloppy about constraints, and bytes."""
-    size, steps = max(4000, len(cfg.problems)), (*cfg.problems.steps, max(cfg.problems.steps) + 1)
+    size, steps = cfg.mixed, (*cfg.problems.steps, max(cfg.problems.steps) + 1)
     how = {"tokenizer": skills_tokenizer(), "batch": cfg.base[1], "length": cfg.length - 1, "prompts": True}
     mixed = [Problems(size=size, steps=steps, wording=w, seed=11 + i) for i, w in enumerate((PLAIN, UNSEEN))]
     texts = [Answers(source=Skills(problems, 0.5), seed=i, **how) for i, problems in enumerate(mixed)]
@@ -459,7 +468,7 @@ def report(cfg: Config, found: dict[str, Any], scores: dict[Any, Any], clean: An
         arms=tuple(arms),
         tables=(
             table_of_means("Right answers, held out", names, list(columns), lambda n, c: over(n, columns[c])),
-            table_of_means("Loss on bytes", names, ["nats"], lambda n, _: over(n, lambda v: v["bytes"]), scale=1,
+            table_of_means("Loss on bytes", names, ["nats"], lambda n, _: over(n, lambda v: v["bytes"]), scale=1.0,
                            digits=3, note="Of the standard library's held-out text, nats a byte."),
             Table("The last round of RLVR", ("arm", "reward", "KL to the start", "ended", "tokens"), learned,
                   ("", ".1%", ".3f", ".1%", ".1f"), "KL in nats an answer, as the k1 estimate."),
