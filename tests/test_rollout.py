@@ -133,6 +133,7 @@ def test_drawn_tokens_and_their_flops_are_in_the_ledger(whole: Any) -> None:
     assert abs(moved[0]) < 1e-5 < moved[2]  # the first epoch on answers is on the policy's own
 
 
+@pytest.mark.slow  # one more program to compile
 def test_groups_take_the_place_of_values(tmp_path: Any) -> None:
     names = ("policy", "reference", "answers")
     fields = {field: {n: getattr(PPO, field)[n] for n in names} for field in ("model", "objective", "optimizer")} | {
