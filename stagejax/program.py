@@ -14,7 +14,8 @@ import optax
 from flax import nnx
 from jax.sharding import NamedSharding
 
-from stagejax.axes import DEFAULT_RULES, Rules, axes_of, is_axes, partition_spec, path_name
+from stagejax.apart import take_apart
+from stagejax.axes import DEFAULT_RULES, Rules, is_axes, partition_spec, path_name
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import Number, count_flops, flops_of
@@ -234,8 +235,7 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
         return _of(thing, name)
 
     config = of(stage.model)
-    take_apart = _taken_apart if _is_hashable(config) else _taken_apart.__wrapped__
-    graphdef, axes, params, rest = take_apart(config, bool(jax.config.jax_enable_x64))
+    graphdef, axes, params, rest = take_apart(config)
     params = jax.eval_shape(lambda p: cast(p, stage.precision.params), params)
     optimizer = of(stage.optimizer)
     selection = jax.tree.map(lambda _: False, axes, is_leaf=is_axes)
@@ -248,24 +248,6 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
         stage.precision, stage.ema, stage.accumulate, stage.remat, stage.steps,
     )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=256)
-def _taken_apart(config: Any, x64: bool) -> tuple[Any, Tree, Tree, Tree]:
-    """Structure, axes, abstract parameters and other abstract variables of a model; a pipeline asks many times.
-
-    They depend on the process's precision too: hence `x64`.
-    """
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    return nnx.graphdef(module), axes_of(module), nnx.to_pure_dict(nnx.state(module, nnx.Param)), variables(module)
-
-
-def _is_hashable(config: Any) -> bool:
-    try:
-        hash(config)
-    except TypeError:
-        return False
-    return True
 
 
 def _trained_axes(axes: Tree, selection: Tree) -> Tree:

@@ -15,7 +15,7 @@ import numpy as np
 from stagejax.handover import cross
 from stagejax.program import Program, build, init_keys, step_keys
 from stagejax.result import Result
-from stagejax.stage import Batch, Data, Stage
+from stagejax.stage import Batch, Data, Stage, ratios
 
 
 def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = None) -> tuple[Any, dict[str, np.ndarray]]:
@@ -76,12 +76,9 @@ def _scores(program: Program, states: Any) -> dict[str, np.ndarray]:
     for _ in range(evaluation.batches):
         found.append(jax.device_get(score(states, next(batches))))
     batches.close()
-    return {name: _mean([metrics[name] for metrics in found]) for name in found[0]}
-
-
-def _mean(values: list[Any]) -> np.ndarray:
-    """Pairs as sum of totals over sum of counts, others as their mean."""
-    if isinstance(values[0], tuple):
-        totals, counts = (np.sum([np.asarray(v[i], np.float64) for v in values], 0) for i in (0, 1))
-        return totals / np.maximum(counts, 1e-9)
-    return np.mean([np.asarray(v, np.float64) for v in values], axis=0)
+    over = {name: np.sum if isinstance(value, tuple) else np.mean for name, value in found[0].items()}
+    summed = {
+        name: jax.tree.map(lambda *x, how=how: how(np.stack(x).astype(np.float64), 0), *[m[name] for m in found])
+        for name, how in over.items()
+    }
+    return {name: np.asarray(value) for name, value in ratios(summed).items()}

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 from flax import nnx
 
-from stagejax.axes import Axes, path_name
-from stagejax.transforms.reparameterize import linear_maps, split_sizes
+from stagejax.axes import Axes
+from stagejax.transforms.reparameterize import linear_maps, parameters_of, split_sizes
 
 
 def bound_preserving(fan_in: int) -> float:
@@ -47,10 +47,8 @@ class Redrawn:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The base with its other initial values."""
         model = self.base.build(rngs)
-        for path, module in list(nnx.iter_modules(model)):
-            for name, leaf in list(vars(module).items()):
-                if isinstance(leaf, nnx.Param) and self.chosen(path_name((*path, name)), leaf.get_metadata()["axes"]):
-                    _, reads, _ = split_sizes(leaf.get_metadata()["axes"], leaf[...].shape)
-                    drawn = jax.random.normal(rngs.params(), leaf[...].shape, leaf[...].dtype)
-                    leaf[...] = self.std(math.prod(reads.values())) * drawn
+        for _, _, leaf in parameters_of(model, self.chosen):
+            _, reads, _ = split_sizes(leaf.get_metadata()["axes"], leaf[...].shape)
+            drawn = jax.random.normal(rngs.params(), leaf[...].shape, leaf[...].dtype)
+            leaf[...] = self.std(math.prod(reads.values())) * drawn
         return model

@@ -71,11 +71,19 @@ class Reparameterized:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The base with the same initial kernels, in their new form."""
         model = self.base.build(rngs)
-        for path, module in list(nnx.iter_modules(model)):
-            for name, leaf in list(vars(module).items()):
-                if isinstance(leaf, nnx.Param) and self.chosen(path_name((*path, name)), leaf.get_metadata()["axes"]):
-                    setattr(module, name, self.form.make(leaf[...], leaf.get_metadata()["axes"], rngs.params()))
+        for module, name, leaf in parameters_of(model, self.chosen):
+            setattr(module, name, self.form.make(leaf[...], leaf.get_metadata()["axes"], rngs.params()))
         return model
+
+
+def parameters_of(model: nnx.Module, chosen: Callable[[str, Axes], bool]) -> list[tuple[nnx.Module, str, nnx.Param]]:
+    """The chosen parameters of a model: the module that holds each, its name there, and itself."""
+    return [
+        (module, name, leaf)
+        for path, module in nnx.iter_modules(model)
+        for name, leaf in vars(module).items()
+        if isinstance(leaf, nnx.Param) and chosen(path_name((*path, name)), leaf.get_metadata()["axes"])
+    ]
 
 
 #: (number of the kernel, its parameters, its other variables) -> the new ones.
