@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from stagejax.apart import take_apart
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.inference import Frozen
 from stagejax.ledger import count_flops
@@ -42,15 +43,14 @@ class Answering:
 
     def flops(self, config: Any, prompt: int) -> float:
         """FLOPs of one answer, if it has all tokens that it may have, to a prompt padded to `prompt` tokens."""
-        _, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+        graphdef, _, params, rest = take_apart(config)
         ints = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype("int32"))
         batch, key = {"tokens": ints((1, prompt)), "lengths": ints((1,))}, jax.eval_shape(lambda: jax.random.key(0))
 
         def one(params: Any, rest: Any, batch: Any, key: Any) -> Samples:
-            return self.answers(nnx.merge(nnx.graphdef(_shape(config)), params, rest), batch, key)
+            return self.answers(nnx.merge(graphdef, params, rest), batch, key)
 
-        pure = nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
-        return float(count_flops(one, *pure, batch, key, while_trips=self.limit))
+        return float(count_flops(one, params, rest, batch, key, while_trips=self.limit))
 
     def answers(self, model: Any, batch: Batch, key: jax.Array, n: int = 1, temperature: float = 1.0) -> Samples:
         """`n` answers to each prompt."""
@@ -75,11 +75,7 @@ def ask(function: Callable[..., Any], net: Frozen, batch: Batch, *options: Any) 
     return jax.tree.map(np.asarray, _program(function, net.config, *options)(net.params, net.rest, dict(batch)))
 
 
-def _shape(config: Any) -> Any:
-    return nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-
-
 @functools.cache
 def _program(function: Callable[..., Any], config: Any, *options: Any) -> Callable[..., Any]:
-    graphdef = nnx.split(_shape(config), nnx.Param, ...)[0]
+    graphdef = take_apart(config)[0]
     return jax.jit(lambda params, rest, batch: function(nnx.merge(graphdef, params, rest), batch, *options))
