@@ -10,6 +10,7 @@ parameter paths.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -62,6 +63,7 @@ class Axes:
         return replace(self, names=(name, *self.names), sides=("stack", *self.sides))
 
 
+@functools.cache
 def family(name: str) -> str:
     """The kind of an axis, without the qualifier by which a model tells several of one kind apart.
 

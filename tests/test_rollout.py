@@ -70,7 +70,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return path, results
 
 
-@pytest.mark.parametrize("at", [3, 6])  # the first placed batch is of the first stage: between two epochs on answers
+@pytest.mark.parametrize(  # the first placed batch is of the first stage: between two epochs on answers
+    "at", [3, pytest.param(6, marks=pytest.mark.slow)]
+)
 def test_killed_in_the_middle_of_a_round_it_ends_with_the_same_bits(
     tmp_path: Any, monkeypatch: Any, whole: Any, at: int
 ) -> None:

@@ -72,6 +72,7 @@ def by_index(linear: Linear, side: Side) -> Linear:
     return linear.pattern()
 
 
+@functools.cache
 def base(name: str) -> str:
     """The axis whose map a name follows: `embed_out` is `embed` on the other side of the same leaf.
 

@@ -135,6 +135,8 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
     ),
 ]
 NAMES = [f"{type(operator).__name__}-{i}" for i, (operator, _, _) in enumerate(OPERATORS)]
+#: Whether a pair is the first of its operator; what compiles is `slow` for the others.
+FIRST = [type(pair[0]) not in [type(other[0]) for other in OPERATORS[:i]] for i, pair in enumerate(OPERATORS)]
 
 
 @functools.cache

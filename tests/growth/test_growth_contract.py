@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from pairs import CONV, EXACT, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
+from pairs import CONV, EXACT, FIRST, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
 
 from stagejax.declare import declare, fingerprint
 from stagejax.growth import (
@@ -23,10 +23,16 @@ from stagejax.growth import (
 )
 from stagejax.growth.maps import SIDES
 
-every_operator = pytest.mark.parametrize(("operator", "small", "large"), OPERATORS, ids=NAMES)
+WHAT = ("operator", "small", "large")
+PAIRS = [
+    pytest.param(*pair, id=name, marks=() if first else pytest.mark.slow)
+    for pair, name, first in zip(OPERATORS, NAMES, FIRST, strict=True)
+]
+every_pair = pytest.mark.parametrize(WHAT, OPERATORS, ids=NAMES)
+every_operator = pytest.mark.parametrize(WHAT, PAIRS)  # on one pair; on the others too with -m slow
 
 
-@every_operator
+@every_pair
 def test_declared(operator, small, large) -> None:
     growth = Growth(operator, small, large)
     assert hash(growth) == hash(Growth(operator, small, large))
@@ -69,7 +75,7 @@ def test_moments_move_by_the_duals(operator, small, large) -> None:
         assert moved[where].min() >= 0
 
 
-@every_operator
+@every_pair
 def test_masks_stay_masks(operator, small, large) -> None:
     """Seen by index, every new entry is one old entry or none."""
     growth, masks = Growth(operator, small, large), lambda c: jax.tree.map(lambda x: np.ones(x.shape, bool), c)
@@ -83,7 +89,7 @@ def test_masks_stay_masks(operator, small, large) -> None:
             assert pattern.sum(-1).max() <= 1
 
 
-@pytest.mark.parametrize(("operator", "small", "large"), EXACT, ids=NAMES[: len(EXACT)])
+@pytest.mark.parametrize(WHAT, PAIRS[: len(EXACT)])
 def test_exact_ones_keep_the_function(operator, small, large) -> None:
     """In float64; and, the first pair of each operator, in float32."""
     first = next(pair for pair in EXACT if type(pair[0]) is type(operator))[0] is operator

@@ -74,8 +74,12 @@ FOLLOWERS = {
     [
         ("adamw", FPI(draw=balanced), SMALL, {"embed": 16, "heads": 5, "mlp": 29}),
         ("adamw", FPI(draw=balanced), replace(SMALL, causal=False, tied=False, norm="rms"), {"embed": 16, "heads": 5}),
-        ("adamw", Isometric(draw=uniform), RMS, {"embed": 13, "heads": 3, "mlp": 17}),
-        ("lion", FPI(), replace(SMALL, use_bias=False, layers=1), {"embed": 24, "heads": 3}),
+        pytest.param(
+            "adamw", Isometric(draw=uniform), RMS, {"embed": 13, "heads": 3, "mlp": 17}, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "lion", FPI(), replace(SMALL, use_bias=False, layers=1), {"embed": 24, "heads": 3}, marks=pytest.mark.slow
+        ),
         ("sgd", FPI(), replace(SMALL, layers=1), {"embed": 16, "mlp": 17}),
     ],
 )
