@@ -11,7 +11,7 @@ import pytest
 from stagejax import Evaluation, Handover, Plan, Precision, Stage, running
 from stagejax.axes import path_name
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.growth import FPI, Growth
+from stagejax.growth import FPI, Combine, Growth
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
@@ -32,14 +32,15 @@ STAGE = Stage(
 CARRY = Handover(moments="carry", schedule="carry", data="carry", ema="carry")
 
 
-def pipeline(run: Any) -> tuple[Any, Any, Any]:
-    """The small model goes on, and the grown one goes on likewise."""
+def pipeline(run: Any) -> tuple[Any, ...]:
+    """The small model goes on, and the grown one goes on likewise; and the mean of the small one before and after."""
     small = run.train(STAGE)
     longer = run.train(replace(STAGE, name="longer", handover=CARRY), small)
     grown = run.grow("grown", small, to=LARGE, operator=FPI(), moments="dual")
     follow = adamw(1e-2, decay="constant", follow=Growth(FPI(), SMALL, LARGE))
     large = run.train(replace(STAGE, name="large", model=LARGE, optimizer=follow, handover=CARRY), grown)
-    return longer, grown, large
+    mean = run.grow("mean", small, to=SMALL, operator=Combine.mean(2), others={"model1": longer})
+    return longer, grown, large, small, mean
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:
@@ -47,13 +48,13 @@ def flat(tree: Any) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def on_one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any, Any]:
+def on_one(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     with running(tmp_path_factory.mktemp("one"), "growing", mesh="data=1") as run:
         return pipeline(run)
 
 
 def test_the_grown_model_follows_the_small_one(on_one: Any) -> None:
-    longer, grown, large = on_one
+    longer, grown, large, *_ = on_one
     assert grown.receipt["logit_change"] < 1e-5
     assert grown.receipt["loss_after"] == pytest.approx(grown.receipt["loss_before"], rel=1e-5)
     np.testing.assert_allclose(large.history.train["loss"], longer.history.train["loss"], rtol=2e-4)
@@ -61,7 +62,7 @@ def test_the_grown_model_follows_the_small_one(on_one: Any) -> None:
 
 
 def test_moments_average_and_position_pass_through_the_growth(on_one: Any) -> None:
-    _, grown, large = on_one
+    _, grown, large, *_ = on_one
     state = grown.state()
     assert int(state.opt_state[0].count) == STAGE.steps
     assert {leaf.shape for leaf in jax.tree.leaves(state.ema)} == {leaf.shape for leaf in jax.tree.leaves(state.params)}
@@ -70,9 +71,17 @@ def test_moments_average_and_position_pass_through_the_growth(on_one: Any) -> No
     assert large.position == {"step": 2 * STAGE.steps}
 
 
+def test_the_mean_of_two_checkpoints_is_that_of_what_they_left(on_one: Any) -> None:
+    longer, _, _, small, mean = on_one
+    ours, one, two = (flat(result.state().params) for result in (mean, small, longer))
+    for path, leaf in ours.items():
+        np.testing.assert_allclose(leaf, (one[path] + two[path]) / 2, rtol=1e-5, atol=1e-7, err_msg=path)
+    assert mean.receipt["loss_after"] != mean.receipt["loss_before"]
+
+
 def test_eight_devices_do_the_same(on_one: Any, tmp_path: Path) -> None:
     with running(tmp_path, "growing", mesh="data=2,fsdp=2,tensor=2") as run:
-        _, grown, large = pipeline(run)
+        _, grown, large, *_ = pipeline(run)
     state = grown.state()
     assert jax.tree.map(lambda x: x.sharding, state.params) == jax.tree.map(lambda x: x.sharding, state.opt_state[0].mu)
     assert any(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params))
@@ -85,7 +94,7 @@ def test_eight_devices_do_the_same(on_one: Any, tmp_path: Path) -> None:
 
 
 def test_the_plan_sees_the_same_growth(on_one: Any) -> None:
-    _, grown, large = pipeline(Plan.on("data=2,fsdp=2", price=False))
+    _, grown, large, *_ = pipeline(Plan.on("data=2,fsdp=2", price=False))
     static = {name: value for name, value in grown.receipt.items() if value is not None}
     assert static == {name: on_one[1].receipt[name] for name in static}
     assert large.handover == on_one[2].handover

@@ -14,6 +14,7 @@ from stagejax.growth.aki import AKI
 from stagejax.growth.apply import grow
 from stagejax.growth.assemble import Assemble, Incubate, OwnLayers
 from stagejax.growth.coalesce import Coalesce, Decoalesce, Interpolate
+from stagejax.growth.combine import Combine
 from stagejax.growth.depth import Deepen, adjacent, interpolate, middle, stack, stack_modulo
 from stagejax.growth.direct_copy import DirectCopy
 from stagejax.growth.draw import balanced, cyclic, uniform
@@ -60,6 +61,7 @@ __all__ = [
     "Blend",
     "BlockDiagonal",
     "Coalesce",
+    "Combine",
     "CopyExperts",
     "Curve",
     "Decoalesce",
