@@ -108,6 +108,17 @@ def check_until(stage: Stage, until: Any) -> None:
         )
 
 
+def declare_transform(name: str, function: Callable[..., Any], starts: tuple[Result, ...], to: Any) -> Json:
+    """What another form of models is."""
+    return {
+        "kind": "transform",
+        "meaning": MEANING,
+        "starts": [start.fingerprint for start in starts],
+        "to": declare(to, "to"),
+        "function": declare(function, f"{name}.function"),
+    }
+
+
 def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:
     """What an artifact is."""
     return {

@@ -17,7 +17,15 @@ from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
 from stagejax.growth.timing import Policy
 from stagejax.handover import cross, table
-from stagejax.identity import check_start, check_until, declare_grow, declare_train, generation_of, program_of
+from stagejax.identity import (
+    check_start,
+    check_until,
+    declare_grow,
+    declare_train,
+    declare_transform,
+    generation_of,
+    program_of,
+)
 from stagejax.ledger import Cost
 from stagejax.mesh import abstract_mesh, batch_ways
 from stagejax.program import Program, bytes_per_device
@@ -175,6 +183,28 @@ class Plan:
                 parameters=size,
                 receipt=growth.receipt.to_json(),
                 load=lambda: growth.like,
+            )
+        )
+
+    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any) -> Result:
+        """Check a transform on abstract arrays; see `Run.transform`."""
+        from stagejax.transforming import transform_state
+
+        self._new_name(name)
+        transform = transform_state(name, function, starts, to, self.mesh, self.rules)
+        transform.check()
+        size, used = count(transform.like.params), Bytes(params=bytes_per_device(transform.like.params))
+        self.stages.append(Planned(name, "transform", parameters=size, bytes_per_device=used))
+        return self._done(
+            Result(
+                name,
+                "transform",
+                fingerprint(declare_transform(name, function, starts, to)),
+                max(start.generation for start in starts),
+                to,
+                starts[0].stage,
+                parameters=size,
+                load=lambda: transform.like,
             )
         )
 

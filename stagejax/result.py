@@ -31,7 +31,7 @@ class Result:
     """A finished stage, growth or artifact. Its arrays are read from disk when `state()` is called, and not kept."""
 
     name: str
-    kind: str  # "train", "grow" or "make"
+    kind: str  # "train", "grow", "transform" or "make"
     fingerprint: str
     generation: int  # how many stages of training lie behind it
     model: Any = None  # config of the model(s)

@@ -1,4 +1,4 @@
-"""Run: durable named stages. The pipeline is an ordinary function that calls `train`, `grow` and `make`.
+"""Run: durable named stages. The pipeline is an ordinary function that calls `train`, `grow`, `transform` and `make`.
 
 A finished stage is loaded, an unfinished one continues at its last save, a changed one is refused. What a stage is, is
 its declaration and its parents' fingerprints; two names with the same declaration share one result.
@@ -32,6 +32,7 @@ from stagejax.identity import (
     declare_grow,
     declare_make,
     declare_train,
+    declare_transform,
     digest_of,
     generation_of,
     program_of,
@@ -177,6 +178,44 @@ class Run:
             grown=Grown(growth.growth, start, growth.replay, lambda: checkpoint.read_arrays(entry.path / "maps.npz")),
         )
         return self._done(result)
+
+    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any) -> Result:
+        """Another form of the models of `starts`: `function(key, (params, rest), ...)` makes the variables of `to`.
+
+        For what no growth is: adapters put on, merged or stacked (see `transforms`). The function is pure and compiled.
+
+        Raises:
+          ValueError: what the function makes is not a `to`; the error names the leaf.
+        """
+        from stagejax.transforming import transform_state
+
+        self._new_name(name)
+        entry = self.workdir.claim(name, "transform", declare_transform(name, function, starts, to))
+        transform = transform_state(name, function, starts, to, self.mesh, self.rules)
+
+        def compute() -> Json:
+            began = time.monotonic()
+            state = transform.apply()
+            checkpoint.save(entry.steps / "0", state, {})()
+            cost = Cost(seconds=time.monotonic() - began)
+            return {"digest": digest(state.params), "parameters": count(state.params), "cost": asdict(cost)}
+
+        page = entry.result or self._computed(entry, compute)
+        return self._done(
+            Result(
+                name,
+                "transform",
+                entry.fingerprint,
+                max(start.generation for start in starts),
+                to,
+                starts[0].stage,
+                digest=page["digest"],
+                parameters=page["parameters"],
+                cost=Cost(**page["cost"]),
+                position=starts[0].position,
+                load=lambda: _checked(checkpoint.load(entry.steps / "0", transform.like)[0], page["digest"], entry),
+            )
+        )
 
     def make(
         self,

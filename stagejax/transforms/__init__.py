@@ -1,6 +1,6 @@
 """Transforms of parameters between and inside stages: kernels in another form, and the optimizers they need."""
 
-from stagejax.transforms.lora import LoRA, adapters
+from stagejax.transforms.lora import LoRA, adapters, stack
 from stagejax.transforms.reparameterize import Reparameterized, linear_maps, merged, update_kernels
 from stagejax.transforms.restarts import forget, marked, scale_by_galore, scale_by_restarted_adam
 from stagejax.transforms.spectral import Spectral, directions
@@ -17,5 +17,6 @@ __all__ = [
     "merged",
     "scale_by_galore",
     "scale_by_restarted_adam",
+    "stack",
     "update_kernels",
 ]

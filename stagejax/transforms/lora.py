@@ -1,11 +1,11 @@
-"""Low-rank adaptation: a frozen kernel and a trained product of two thin ones; merging, and starting again."""
+"""Low-rank adaptation: a frozen kernel and a trained product of two thin ones; stacking, and starting again."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from stagejax import axes
 from stagejax.axes import Axes
-from stagejax.transforms.reparameterize import Tree, as_matrices, check_rank, split_sizes, update_kernels
+from stagejax.transforms.reparameterize import Tree, Variables, as_matrices, check_rank, split_sizes, update_kernels
 
 
 def adapters(path: str, axes: Axes) -> bool:
@@ -64,6 +64,31 @@ class LoRAKernel(nnx.Module):
 
     def __getitem__(self, _: object) -> Float[Array, ...]:
         return self.form.value({name: getattr(self, name)[...] for name in LoRA.names}, {})
+
+
+def stack(form: LoRA, key: jax.Array, *starts: Variables) -> Variables:
+    """Adapters trained apart on one frozen base as a single one: `W = frozen + scale · Σᵢ downᵢ upᵢ`, ranks added up.
+
+    For `run.transform(name, partial(stack, form), first, second, to=a model with LoRA of that rank and scale)`. The
+    frozen kernels, and all that is not adapted, are those of the first.
+
+    >>> form, kernel = LoRA(rank=1), {"frozen": jnp.zeros((2, 2)), "down": jnp.ones((2, 1)), "up": jnp.ones((1, 2))}
+    >>> params, _ = stack(form, jax.random.key(0), ({"kernel": kernel}, {}), ({"kernel": kernel}, {}))
+    >>> form.value(params["kernel"], {}).tolist()
+    [[2.0, 2.0], [2.0, 2.0]]
+    """
+
+    def one(first: Any, *others: Any) -> Any:
+        if not isinstance(first, dict):
+            return first
+        lead = first["up"].ndim + first["down"].ndim - first["frozen"].ndim - 2
+        down, up = ([kernel[name] for kernel in (first, *others)] for name in ("down", "up"))
+        return first | {"down": jnp.concatenate(down, -1), "up": jnp.concatenate(up, lead)}
+
+    def adapted(node: Any) -> bool:
+        return isinstance(node, dict) and set(node) == form.names
+
+    return jax.tree.map(one, *(params for params, _ in starts), is_leaf=adapted), starts[0][1]
 
 
 def draw(key: jax.Array, down: jax.Array, lead: int) -> jax.Array:

@@ -18,6 +18,7 @@ from flax import nnx
 from stagejax.axes import Axes, path_name
 
 Tree = Any
+Variables = tuple[Tree, Tree]  # parameters, and all else
 #: Axes that are looked up or predicted, not mapped linearly: their tables and heads stay as they are.
 INDEXED = frozenset({"vocab", "position", "types", "classes"})
 
@@ -70,10 +71,40 @@ class Reparameterized:
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The base with the same initial kernels, in their new form."""
-        model = self.base.build(rngs)
+        return self._adapted(self.base.build(rngs), rngs)
+
+    def adapt(self, key: jax.Array, start: Variables) -> Variables:
+        """A trained model of the base in the new form, for `run.transform(name, config.adapt, trained, to=config)`."""
+
+        def build(rngs: nnx.Rngs) -> nnx.Module:
+            model = self.base.build(rngs)
+            graphdef, _, _ = nnx.split(model, nnx.Param, ...)
+            return self._adapted(nnx.merge(graphdef, *start), rngs)
+
+        _, params, rest = nnx.split(build(nnx.Rngs(key)), nnx.Param, ...)
+        return nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
+
+    def merge(self, key: jax.Array, start: Variables) -> Variables:
+        """A model of the base again, for `run.transform(name, config.merge, trained, to=config.base)`."""
+
+        def one(_: int, params: Tree, rest: Tree) -> tuple[Any, Tree]:
+            return self.form.value(params, rest), None
+
+        params, rest = update_kernels(self.form, one, *start)
+        return params, _filled(rest)
+
+    def _adapted(self, model: nnx.Module, rngs: nnx.Rngs) -> nnx.Module:
         for module, name, leaf in parameters_of(model, self.chosen):
             setattr(module, name, self.form.make(leaf[...], leaf.get_metadata()["axes"], rngs.params()))
         return model
+
+
+def _filled(tree: Tree) -> Tree:
+    """Without what is None, and without dictionaries of nothing else."""
+    if not isinstance(tree, dict):
+        return tree
+    filled = {name: _filled(child) for name, child in tree.items()}
+    return {name: child for name, child in filled.items() if child is not None and child != {}}
 
 
 def parameters_of(model: nnx.Module, chosen: Callable[[str, Axes], bool]) -> list[tuple[nnx.Module, str, nnx.Param]]:

@@ -1,23 +1,33 @@
-"""LoRA and its restarts, Adam with an age for what begins anew, and GaLore against its formula."""
+"""LoRA between stages and its restarts, Adam with an age for what begins anew, and GaLore against its formula."""
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from flax import nnx
 
-from stagejax.axes import Axes
+from stagejax import Plan, Stage, running
+from stagejax.axes import Axes, path_name
+from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.models import gpt
+from stagejax.objectives import causal_lm
+from stagejax.optimizer import adamw
 from stagejax.transforms import (
     LoRA,
     Reparameterized,
+    adapters,
     forget,
     marked,
     merged,
     scale_by_galore,
     scale_by_restarted_adam,
+    stack,
 )
 from stagejax.transforms.lora import restart
 
@@ -48,6 +58,59 @@ def test_lora_starts_as_the_base_and_merges_to_the_sum() -> None:
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), merged(form, again, {}), merged(form, moved, {})
     )
+
+
+BASE = gpt(vocab=260, embed=8, layers=2, heads=2, mlp=12, length=8)
+ONE, BOTH = (Reparameterized(BASE, LoRA(rank=rank, scale=0.5)) for rank in (2, 4))
+DATA = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=4, length=8)
+STAGE = Stage("trained", BASE, causal_lm, adamw(1e-2), DATA, steps=2)
+TUNED = replace(STAGE, name="first", model=ONE, trainable=adapters)
+
+
+def pipeline(run: Any) -> dict[str, Any]:
+    """Adapters are put on a trained model, trained apart, stacked, merged."""
+    trained = run.train(STAGE)
+    adapted = run.transform("adapted", ONE.adapt, trained, to=ONE)
+    pair = run.train(TUNED, adapted), run.train(replace(TUNED, name="second", seed=1), adapted)
+    stacked = run.transform("stacked", partial(stack, ONE.form), *pair, to=BOTH)
+    run.transform("merged", BOTH.merge, stacked, to=BASE)
+    return {result.name: result for result in run.results}
+
+
+def test_adapters_pass_between_stages(tmp_path: Path) -> None:
+    """The function passes unchanged, adapters trained apart add up, frozen kernels have no moments and stay."""
+    with running(tmp_path, "adapters", mesh="data=1") as run:
+        found = pipeline(run)
+    params = {name: result.state().params for name, result in found.items()}
+    jax.tree.map(np.testing.assert_array_equal, merged(ONE.form, params["adapted"], {}), params["trained"])
+
+    up = {name: tree["blocks"]["mlp"]["up"]["kernel"] for name, tree in params.items()}
+    for name in ("first", "second", "stacked"):
+        np.testing.assert_array_equal(up[name]["frozen"], up["trained"])
+    product = sum(up[name]["down"] @ up[name]["up"] for name in ("first", "second"))
+    assert np.abs(product).max() > 0
+    np.testing.assert_allclose(up["merged"], up["trained"] + 0.5 * product, rtol=1e-5, atol=1e-7)
+    moments = [leaf.shape for leaf in jax.tree.leaves(found["first"].state().opt_state) if leaf.ndim]
+    trained = [leaf.shape for path, leaf in leaves(params["first"]) if "frozen" not in path]
+    assert sorted(moments) == sorted(2 * trained)
+
+    with running(tmp_path, "adapters", mesh="data=1") as run:
+        assert pipeline(run)["merged"].digest == found["merged"].digest  # loaded, not made again
+    plan = pipeline(Plan.on("data=2", price=False))
+    assert {n: r.parameters for n, r in plan.items()} == {n: r.parameters for n, r in found.items()}
+
+
+def test_what_does_not_make_the_model_is_refused() -> None:
+    plan = Plan.on("data=1", price=False)
+    trained = plan.train(STAGE)
+    with pytest.raises(ValueError, match=r"transform 'wide' makes '.*/down' float32\[.*, 2\], but Reparameterized has"):
+        plan.transform("wide", ONE.adapt, trained, to=BOTH)
+    with pytest.raises(ValueError, match="is not one trained model"):
+        plan.transform("two", ONE.adapt, plan.train(replace(STAGE, name="replicas", seeds=2)), to=ONE)
+
+
+def leaves(tree: Any) -> list[tuple[str, Any]]:
+    return [(path_name(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def steps(tx: optax.GradientTransformation, gradients: list[dict[str, jax.Array]]) -> list[dict[str, jax.Array]]:
