@@ -155,6 +155,19 @@ def stack_axes(module: nnx.Module, name: str) -> None:
             leaf.set_metadata("axes", leaf.get_metadata()["axes"].stacked(name))
 
 
+def renamed(module: Any, names: Mapping[str, str]) -> Any:
+    """The module with some axes of its parameters under other names, as of one of several towers.
+
+    >>> from stagejax.models.norm import Norm
+    >>> print(axes_of(renamed(Norm("rms", "embed", 4, eps=0.0), {"embed": "embed.text"}))["gain"])
+    *embed.text
+    """
+    for _, leaf in nnx.to_flat_state(nnx.state(module, nnx.Param)):
+        own = leaf.get_metadata()["axes"]
+        leaf.set_metadata("axes", replace(own, names=tuple(names.get(name, name) for name in own.names)))
+    return module
+
+
 def path_name(path: tuple[Any, ...]) -> str:
     """A path of dictionary keys, or of `jax.tree_util` keys, as people write it.
 

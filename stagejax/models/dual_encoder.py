@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -240,7 +239,7 @@ class ImageTextModel(nnx.Module):
     def _table(self, name: str, tower: str, rngs: nnx.Rngs) -> Table:
         c = self.config
         table = Table(name, c.sizes()[name], c.towers[tower].embed, std=c.init_std, rngs=rngs)
-        return _renamed(table, {"embed": c.stream(tower)})
+        return axes.renamed(table, {"embed": c.stream(tower)})
 
     def _adapter(self, tower: str, rngs: nnx.Rngs) -> Dense | None:
         c = self.config
@@ -270,17 +269,9 @@ class ImageTextModel(nnx.Module):
                 rngs=rngs,
             )
             names = {name: f"{name}.{tower}" for name in ("kv_heads", "mlp")}
-            return _renamed(made, {"embed": c.stream(tower), **names})
+            return axes.renamed(made, {"embed": c.stream(tower), **names})
 
         return stack(block, own.layers, rngs, f"layers.{tower}")
-
-
-def _renamed(module: Any, names: Mapping[str, str]) -> Any:
-    """The module with some axes of its parameters under other names."""
-    for _, leaf in nnx.to_flat_state(nnx.state(module, nnx.Param)):
-        own = leaf.get_metadata()["axes"]
-        leaf.set_metadata("axes", replace(own, names=tuple(names.get(name, name) for name in own.names)))
-    return module
 
 
 def _unit(x_BJ: Float[Array, "B J"]) -> Float[Array, "B J"]:
