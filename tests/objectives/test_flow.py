@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.flow import FlowMatching, between, guided, integrate, shifted_times, squared_errors
+from stagejax.objectives.flow import (
+    FlowMatching,
+    FlowPreference,
+    between,
+    guided,
+    integrate,
+    shifted_times,
+    squared_errors,
+)
 
 MEAN, STD = jnp.array([1.0, -2.0]), jnp.array([0.5, 0.2])
 
@@ -73,3 +81,65 @@ def test_times_and_guidance() -> None:
     np.testing.assert_allclose(shifted_times(10, 13.0), 1 - 13 * u / (1 + 12 * u), atol=1e-6)
     mixed = guided(lambda x, t: x, lambda x, t: 0 * x, 9.0)
     np.testing.assert_allclose(mixed(jnp.ones((1, 2)), jnp.zeros(1)), 9.0)
+
+
+def preferring(scale, reference=0.5, pairs=None, key=0, **options):
+    """The loss of a velocity that is `scale` times x."""
+    model, other = (lambda x, t, s=s: s * x for s in (scale, reference))
+    return FlowPreference(**options)(model, pairs or PAIRS, jax.random.key(key), other)
+
+
+PAIRS = dict(zip(("chosen", "rejected"), jax.random.normal(jax.random.key(4), (2, 64, 3)), strict=True))
+
+
+def test_equal_models_prefer_nothing() -> None:
+    for shared in (True, False):
+        loss, metrics = preferring(0.5, shared=shared)
+        assert float(loss) == pytest.approx(np.log(2), rel=1e-6)
+        assert metrics["margin"] == 0.0
+
+
+def test_preference_is_its_formula() -> None:
+    loss, metrics = preferring(0.2, beta=3.0, key=5)
+    keys = jax.random.split(jax.random.key(5), 3)
+    noise, t = jax.random.normal(keys[0], (64, 3)), jax.random.uniform(keys[2], (64,))
+    gains = {}
+    for side, data in PAIRS.items():
+        own, other = (squared_errors(lambda x, t, s=s: s * x, noise, data, t) for s in (0.2, 0.5))
+        gains[side] = other - own
+    margin = 3.0 * (gains["chosen"] - gains["rejected"])
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-np.asarray(margin))).mean(), rtol=1e-4)
+    np.testing.assert_allclose(metrics["chosen_gain"], gains["chosen"].mean(), rtol=1e-4)
+    with pytest.raises(ValueError, match="positive"):
+        FlowPreference(beta=0.0)
+
+
+def test_a_step_down_lowers_the_error_of_what_was_chosen() -> None:
+    """A model with a free output for each side: the gradient lowers one error and raises the other."""
+    pairs = {"chosen": jnp.full((1, 2), 3.0), "rejected": jnp.full((1, 2), -3.0)}
+
+    def of(values):
+        return lambda x, t: jnp.repeat(values, len(x) // 2)[:, None] + 0 * x
+
+    def errors(values):
+        noise, t = jax.random.normal(jax.random.key(1), (1, 2)), jnp.array([0.5])
+        sides = zip(values, pairs.values(), strict=True)
+        return [float(squared_errors(lambda x, t, v=v: v + 0 * x, noise, data, t)[0]) for v, data in sides]
+
+    start = jnp.array([0.1, 0.1])
+    loss = lambda values: FlowPreference(beta=1.0)(of(values), pairs, jax.random.key(0), of(start))[0]  # noqa: E731
+    after = start - 0.01 * jax.grad(loss)(start)
+    assert loss(after) < loss(start)
+    assert errors(after)[0] < errors(start)[0]
+    assert errors(after)[1] > errors(start)[1]
+
+
+def test_shared_noise_cancels_for_equal_samples() -> None:
+    equal = {"chosen": PAIRS["chosen"], "rejected": PAIRS["chosen"]}
+    losses = {
+        shared: [float(preferring(0.1, pairs=equal, key=k, shared=shared)[0]) for k in range(6)]
+        for shared in (True, False)
+    }
+    np.testing.assert_allclose(losses[True], np.log(2), rtol=1e-6)
+    assert np.std(losses[False]) > 0.01
+    assert not np.allclose(losses[False], np.log(2), rtol=1e-3)
