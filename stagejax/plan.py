@@ -186,7 +186,7 @@ class Plan:
             )
         )
 
-    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any) -> Result:
+    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any, flops: float = 0) -> Result:
         """Check a transform on abstract arrays; see `Run.transform`."""
         from stagejax.transforming import transform_state
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -246,7 +246,7 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
     return Part(
         config, graphdef, axes, params, rest, selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
-        stage.precision, stage.ema, stage.accumulate, stage.remat, stage.steps,
+        stage.precision, _average_of(stage, name), stage.accumulate, stage.remat, stage.steps,
     )  # fmt: skip
 
 
@@ -283,6 +283,10 @@ def _paced(stage: Stage, parts: Parts, schedule: Any) -> Parts:
 def _of(thing: Any, name: str | None) -> Any:
     """What a stage says of one of its models."""
     return thing[name] if isinstance(thing, dict) else thing
+
+
+def _average_of(stage: Stage, name: str | None) -> float | None:
+    return stage.ema.get(name) if isinstance(stage.ema, Mapping) else stage.ema
 
 
 def fresh(part: Part, key: jax.Array) -> TrainState:

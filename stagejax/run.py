@@ -179,10 +179,11 @@ class Run:
         )
         return self._done(result)
 
-    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any) -> Result:
+    def transform(self, name: str, function: Callable[..., Any], *starts: Result, to: Any, flops: float = 0) -> Result:
         """Another form of the models of `starts`: `function(key, (params, rest), ...)` makes the variables of `to`.
 
         For what no growth is: adapters put on, merged or stacked (see `transforms`). The function is pure and compiled.
+        `flops` is what computing it takes, as in `make`.
 
         Raises:
           ValueError: what the function makes is not a `to`; the error names the leaf.
@@ -197,7 +198,7 @@ class Run:
             began = time.monotonic()
             state = transform.apply()
             checkpoint.save(entry.steps / "0", state, {})()
-            cost = Cost(seconds=time.monotonic() - began)
+            cost = Cost(flops=flops, seconds=time.monotonic() - began)
             return {"digest": digest(state.params), "parameters": count(state.params), "cost": asdict(cost)}
 
         page = entry.result or self._computed(entry, compute)

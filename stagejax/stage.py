@@ -230,7 +230,7 @@ class Stage:
     accumulate: int = 1  # parts into which each batch is cut, one after the other
     precision: Precision = Precision()
     remat: str | None = None  # one of REMAT
-    ema: float | None = None  # decay of the averaged parameters
+    ema: float | Mapping[str, float] | None = None  # decay of the averaged parameters, of all models or of the named
     step_flops: Callable[[Any], Any] | None = (
         None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
     )
@@ -253,8 +253,9 @@ class Stage:
                 f"{where}: accumulate={self.accumulate} does not divide the batch of {self.data.samples}; change "
                 "accumulate or data.batch"
             )
-        if self.ema is not None and not 0 < self.ema < 1:
-            raise ValueError(f"{where}: ema is a decay between 0 and 1, not {self.ema}")
+        for decay in self.ema.values() if isinstance(self.ema, Mapping) else (self.ema,):
+            if decay is not None and not 0 < decay < 1:
+                raise ValueError(f"{where}: ema is a decay between 0 and 1, not {decay}")
         if self.remat is not None and self.remat not in REMAT:
             raise ValueError(f"{where}: remat={self.remat!r} is none of {', '.join(REMAT)}")
         if isinstance(self.model, dict):
@@ -289,7 +290,7 @@ class Stage:
         def of(field: Any) -> Any:
             return field.get(name) if isinstance(field, dict) else field
 
-        fields = ("model", "objective", "optimizer", "trainable")
+        fields = ("model", "objective", "optimizer", "trainable", "ema")
         return replace(self, **{field: of(getattr(self, field)) for field in fields})
 
 
