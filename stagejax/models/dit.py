@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
 from stagejax.models.attention import attend
@@ -109,12 +109,15 @@ class DiffusionTransformer(nnx.Module):
         *,
         text_mask_BS: Bool[Array, "B S"] | None = None,
         drop: Bool[Array, " B"] | None = None,
+        frames_B: Int[Array, " B"] | None = None,
     ) -> Float[Array, "B F Y X C"]:
         """The velocity at time t from 0 (noise) to 1 (data).
 
         Args:
           text_mask_BS: which tokens of the text there are; each sample has at least one.
           drop: samples whose text is replaced by a learnt vector, for guidance.
+          frames_B: how many frames there are of each sample, such as 1 of an image among videos; what lies behind them
+            is not seen, and its velocity means nothing. None: all.
         """
         c, p = self.config, self.config.patch
         B, F, Y, X, C = latents_BFYXC.shape
@@ -129,9 +132,12 @@ class DiffusionTransformer(nnx.Module):
         time_BE = self.time_out(jax.nn.silu(self.time_in(waves(t_B).astype(x_BTE.dtype))))
         shared_BME = self.modulations(jax.nn.silu(time_BE))
         angles = grid_angles((F, Y // p, X // p), c.split, c.theta)
+        there_BT = None
+        if frames_B is not None:
+            there_BT = (jnp.arange(F) < frames_B[:, None]).repeat(x_BTE.shape[1] // F, axis=1)
 
         def call(block: DiffusionBlock, _: Any, x: Array) -> Array:
-            return block(x, shared_BME, angles, text_BSW, text_mask_BS)
+            return block(x, there_BT, shared_BME, angles, text_BSW, text_mask_BS)
 
         x_BTE = run_stack(self.blocks, call, x_BTE, start=0, stop=c.layers, scan=c.scan, remat=c.remat)
         shift, scale = self.last(shared_BME[:, :2])
@@ -165,11 +171,17 @@ class DiffusionBlock(nnx.Module):
         self.mlp = MLP(E, c.mlp, activation="gelu_tanh", bias=True, std=std, std_out=c.mlp**-0.5, rngs=rngs)
 
     def __call__(
-        self, x_BTE: Array, shared_BME: Array, angles_BTh: Array, text_BSW: Array | None, mask_BS: Array | None
+        self,
+        x_BTE: Array,
+        there_BT: Array | None,
+        shared_BME: Array,
+        angles_BTh: Array,
+        text_BSW: Array | None,
+        mask_BS: Array | None,
     ) -> Float[Array, "B T E"]:
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(shared_BME)
         y_BTE = (1 + scale) * self.attention_norm(x_BTE) + shift
-        x_BTE = x_BTE + gate * self.attention(y_BTE, y_BTE, angles_BTh)
+        x_BTE = x_BTE + gate * self.attention(y_BTE, y_BTE, angles_BTh, there_BT)
         if self.cross is not None:
             x_BTE = x_BTE + self.cross(x_BTE, text_BSW, None, mask_BS)
         y_BTE = (1 + mlp_scale) * self.mlp_norm(x_BTE) + mlp_shift

@@ -89,9 +89,11 @@ class TextToVideoModel(nnx.Module):
         tokens: Int[Array, "B S"],
         *,
         drop: Bool[Array, " B"] | None = None,
+        frames: Int[Array, " B"] | None = None,
     ) -> Float[Array, "B F Y X C"]:
         """The velocity; see `DiffusionTransformer`."""
-        return self.net(latents_BFYXC, t_B, self.encode(tokens), text_mask_BS=tokens != self.config.pad, drop=drop)
+        there = {"text_mask_BS": tokens != self.config.pad, "frames_B": frames}
+        return self.net(latents_BFYXC, t_B, self.encode(tokens), drop=drop, **there)
 
     def encode(self, tokens: Int[Array, "B S"]) -> Float[Array, "B S W"]:
         """What the blocks attend to, one vector a token."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from stagejax.objectives.loss import Metrics
 
@@ -38,6 +38,8 @@ class FlowMatching:
       drop: share of samples whose condition is left out, for guidance: the model is told by `drop=(B,) bool`. 0: it is
         not told anything.
       logit_normal: (mean, std) to draw t as sigmoid(N(mean, std²)); None: uniformly.
+      frames: name of how many frames there are of each sample (B, F, ...), passed on as well: what lies behind them is
+        filling and no part of the mean. None: all.
 
     Reference: Lipman et al. 2023, https://arxiv.org/abs/2210.02747, equation 23 with sigma_min = 0; logit-normal times:
     Esser et al. 2024, https://arxiv.org/abs/2403.03206, equation 19.
@@ -47,6 +49,7 @@ class FlowMatching:
     condition: tuple[str, ...] = ()
     drop: float = 0.0
     logit_normal: tuple[float, float] | None = None
+    frames: str | None = None
 
     def __call__(
         self, model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None
@@ -54,11 +57,12 @@ class FlowMatching:
         data = jnp.asarray(batch[self.inputs], jnp.float32)
         keys = jax.random.split(jax.random.key(0) if key is None else key, 3)  # evaluation: the same noise each time
         noise, t = jax.random.normal(keys[0], data.shape), self.times(keys[1], data.shape[0])
-        options = {name: batch[name] for name in self.condition}
+        options = {name: batch[name] for name in self.condition + ((self.frames,) if self.frames else ())}
         if self.drop:
             left_out = jax.random.bernoulli(keys[2], self.drop, t.shape)
             options["drop"] = left_out if key is not None else jnp.zeros_like(left_out)
-        loss = squared_errors(lambda x, t: model(x, t, **options), noise, data, t).mean()
+        there = None if self.frames is None else jnp.asarray(batch[self.frames])
+        loss = squared_errors(lambda x, t: model(x, t, **options), noise, data, t, there).mean()
         return loss, {"loss": loss}
 
     def times(self, key: Array, count: int) -> Float[Array, " B"]:
@@ -70,15 +74,22 @@ class FlowMatching:
 
 
 def squared_errors(
-    velocity: Velocity, noise: Float[Array, "B ..."], data: Float[Array, "B ..."], t: Float[Array, " B"]
+    velocity: Velocity,
+    noise: Float[Array, "B ..."],
+    data: Float[Array, "B ..."],
+    t: Float[Array, " B"],
+    frames: Int[Array, " B"] | None = None,
 ) -> Float[Array, " B"]:
-    """Of the velocity on the line between noise and data, mean over each sample's coordinates.
+    """Of the velocity on the line between noise and data, mean over each sample's coordinates, or its first `frames`.
 
     A preference loss of two samples takes it with the same noise and times for both (Wallace et al. 2024,
     https://arxiv.org/abs/2311.12908, equation 14).
     """
     error = velocity(between(noise, data, t), t) - (data - noise)
-    return (error**2).reshape(len(t), -1).mean(-1)
+    if frames is None:
+        return (error**2).reshape(len(t), -1).mean(-1)
+    by_frame = (error**2).reshape(*data.shape[:2], -1).mean(-1)
+    return jnp.where(jnp.arange(data.shape[1]) < frames[:, None], by_frame, 0.0).sum(-1) / frames
 
 
 @dataclass(frozen=True)

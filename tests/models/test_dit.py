@@ -54,6 +54,15 @@ def test_products_depend_on_distances_in_each_direction() -> None:
     assert len(np.unique(products[0, 0, 0].round(3))) > 50  # and on each of them
 
 
+def test_frames_that_are_not_there_are_not_seen() -> None:
+    frames = jnp.array([1, 2])
+    first = velocity(frames_B=frames)
+    changed = velocity(video=VIDEO.at[:, 1].add(1.0), frames_B=frames)
+    np.testing.assert_allclose(changed[0, 0], first[0, 0], atol=1e-5)  # an image: its first frame alone
+    assert np.abs(changed[1, 0] - first[1, 0]).max() > 1e-4
+    np.testing.assert_allclose(first[0, :1], velocity(video=VIDEO[:, :1])[0], rtol=1e-3, atol=1e-4)
+
+
 def test_text_counts_unless_it_is_dropped_or_masked() -> None:
     dropped = velocity(drop=jnp.array([True, False]))
     assert np.abs(np.asarray(dropped - velocity()))[0].max() > 1e-4

@@ -143,3 +143,22 @@ def test_shared_noise_cancels_for_equal_samples() -> None:
     np.testing.assert_allclose(losses[True], np.log(2), rtol=1e-6)
     assert np.std(losses[False]) > 0.01
     assert not np.allclose(losses[False], np.log(2), rtol=1e-3)
+
+
+def test_frames_that_are_not_there_are_no_part_of_the_mean() -> None:
+    data = jax.random.normal(jax.random.key(0), (3, 4, 2, 2))
+    key, seen = jax.random.key(1), []
+
+    def model(x, t, frames):
+        seen.append(frames)
+        return x
+
+    def loss(data, frames):
+        return FlowMatching("video", frames="frames")(model, {"video": data, "frames": jnp.array(frames)}, key)[0]
+
+    whole = FlowMatching("video")(lambda x, t: x, {"video": data}, key)[0]
+    np.testing.assert_allclose(loss(data, [4, 4, 4]), whole, rtol=1e-6)
+    filled = data.at[1, 1:].set(100.0)
+    np.testing.assert_allclose(loss(filled, [4, 1, 4]), loss(data, [4, 1, 4]), rtol=1e-6)
+    assert loss(data, [4, 1, 4]) != whole
+    np.testing.assert_array_equal(seen[-1], [4, 1, 4])
