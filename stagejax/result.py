@@ -80,6 +80,21 @@ class Result:
             load=lambda: self.state()[name],
         )
 
+    def averaged(self) -> Result:
+        """The same model with its averaged parameters in place of the last ones, to start another stage from.
+
+        Raises:
+          ValueError: nothing was averaged; when its state is read.
+        """
+
+        def load() -> Any:
+            state = self.state()
+            if isinstance(state, dict) or state.ema is None:
+                raise ValueError(f"{self.kind} {self.name!r} holds no average: give its stage ema=decay")
+            return replace(state, params=state.ema)
+
+        return replace(self, fingerprint=f"{self.fingerprint}/average", load=load)
+
     def module(self) -> nnx.Module:
         """The trained model, ready to be called.
 
