@@ -21,6 +21,7 @@ from jaxtyping import Int64
 from stagejax.data.corpus import Corpus, read_corpus
 from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import Batch, Data
+from stagejax.data.seq2seq import encoder_decoder_spec, fill
 from stagejax.data.sources import EmptySource, Source
 from stagejax.data.tokenizers import CLS, PAD, SEP, Tokenizer
 
@@ -32,6 +33,8 @@ MODES: tuple[Mode, ...] = ("R", "S", "X")  # regular, sequential, extreme
 class Denoiser:
     """Spans of mean length `span` that cover `rate` of a row; in mode "S", one span of that share, at the end.
 
+    With `uniform`, the share of mode "S" is drawn: 1 to 2m - 1 tokens, each as likely, m in the mean.
+
     >>> Denoiser("R", 3.0, 0.15).spans(100), Denoiser("X", 64.0, 0.5).spans(100), Denoiser("S", 0.0, 0.25).spans(100)
     ((15, 5), (50, 1), (25, 1))
     """
@@ -39,6 +42,7 @@ class Denoiser:
     mode: Mode
     span: float
     rate: float
+    uniform: bool = False
 
     def spans(self, length: int) -> tuple[int, int]:
         """m = round(rate · L), between 1 and L - 1, and k = round(m / span), at least 1 and few enough to be apart."""
@@ -48,10 +52,23 @@ class Denoiser:
         return corrupted, max(1, min(round(corrupted / self.span), length - corrupted))
 
     def sizes(self, length: int) -> tuple[int, int]:
-        """Tokens of input and target of a row of `length`: L - m + k + 1, with the mode; m + k + 1, with `SEP`."""
+        """Tokens of input and target of a row of `length`: L - m + k + 1, with the mode; m + k + 1, with `SEP`.
+
+        Where the share is drawn, the most that each may have.
+        """
         corrupted, spans = self.spans(length)
-        sentinels = 0 if self.mode == "S" else spans
-        return length - corrupted + sentinels + 1, corrupted + sentinels + 1
+        if self.mode == "S":
+            low, high = (1, self.most(length)) if self.uniform else (corrupted, corrupted)
+            return length - low + 1, high + 1
+        return length - corrupted + spans + 1, corrupted + spans + 1
+
+    def filled(self, length: int) -> int:
+        """Tokens of input and target together."""
+        return length + 2 * (0 if self.mode == "S" else self.spans(length)[1]) + 2
+
+    def most(self, length: int) -> int:
+        """The longest end of a row that is drawn: 2m - 1, but no whole row."""
+        return min(2 * self.spans(length)[0] - 1, length - 1)
 
 
 #: The seven of UL2, each as often.
@@ -65,7 +82,8 @@ UL2 = (
     Denoiser("X", 64.0, 0.5),
 )
 T5 = (Denoiser("R", 3.0, 0.15),)
-PREFIX = (Denoiser("S", 0.0, 0.5),)
+PREFIX = (Denoiser("S", 0.0, 0.5, uniform=True),)  # a prefix language model: cut anywhere
+CAUSAL = (Denoiser("S", 0.0, 1.0),)  # a causal one: all but the first token is asked for
 
 
 def composition(total: int, parts: int, words: np.ndarray) -> Int64[np.ndarray, " parts"]:
@@ -94,6 +112,7 @@ class Denoising(Data):
     Args:
       denoisers, shares: what is done to a row, and how often; shares=None: each as often.
       inputs, outputs: lengths.
+      length: of a row of text at most; None: as much as fits.
       mode_tokens: whether the mode is the first input token; else `CLS` is, for every row.
       seed: of order, choices and spans: row n is the same in every run, wherever it starts.
 
@@ -114,6 +133,7 @@ class Denoising(Data):
     outputs: int
     denoisers: tuple[Denoiser, ...] = UL2
     shares: tuple[float, ...] | None = None
+    length: int | None = None
     mode_tokens: bool = True
     seed: int = 0
     count: int | None = None
@@ -140,18 +160,23 @@ class Denoising(Data):
 
     @property
     def tokens(self) -> int:
-        """Of inputs and targets together, padding counted."""
-        return self.batch * (self.inputs + self.outputs)
+        """Of inputs and targets together, without padding: the mean over denoisers."""
+        filled = [denoiser.filled(self.length_of(denoiser)) for denoiser in self.denoisers]
+        return round(self.batch * float(np.average(filled, weights=self.shares)))
+
+    def first(self, mode: Mode) -> int:
+        """The id of a mode's token."""
+        return self.tokenizer.vocab + self.sentinels + MODES.index(mode)
 
     def length_of(self, denoiser: Denoiser) -> int:
         """The longest row of text that fits: both sizes grow with it."""
-        return _longest(denoiser, self.inputs, self.outputs)
+        longest = _longest(denoiser, self.inputs, self.outputs)
+        return longest if self.length is None else min(self.length, longest)
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
-        spec = {"inputs": (self.inputs, "int32"), "mask": (self.inputs, "bool"), "tokens": (self.outputs, "int32")}
-        spec |= {"targets": (self.outputs, "int32"), "weights": (self.outputs, "float32")}
-        made = {name: jax.ShapeDtypeStruct((size,), np.dtype(kind)) for name, (size, kind) in spec.items()}
-        return made | {"denoiser": jax.ShapeDtypeStruct((), np.dtype("int32"))}
+        return encoder_decoder_spec(self.inputs, self.outputs) | {
+            "denoiser": jax.ShapeDtypeStruct((), np.dtype("int32"))
+        }
 
     def _corpus(self) -> Corpus:
         return read_corpus(self.source, self.tokenizer, self.field)
@@ -176,17 +201,16 @@ class Denoising(Data):
         for at, (number, place) in enumerate(zip(numbers, shuffled(self.seed, numbers, self.size()), strict=True)):
             denoiser = self.denoisers[made["denoiser"][at]]
             ids = self._corpus().ids[place * row : place * row + self.length_of(denoiser)].astype(np.int32)
-            inputs, target = self.denoised(ids, denoiser, int(number))
-            made["inputs"][at, : len(inputs)], made["mask"][at, : len(inputs)] = inputs, True
-            made["targets"][at, : len(target)], made["weights"][at, : len(target)] = target, 1
-            made["tokens"][at, : len(target)] = [CLS, *target[:-1]]
+            fill(made, at, *self.denoised(ids, denoiser, int(number)))
         return made
 
     def denoised(self, ids: np.ndarray, denoiser: Denoiser, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Input and target of one row of text."""
         corrupted, count = denoiser.spans(len(ids))
-        mode = self.tokenizer.vocab + self.sentinels + MODES.index(denoiser.mode)
-        first, kept = [mode if self.mode_tokens else CLS], len(ids) - corrupted
+        if denoiser.uniform:
+            drawn = random_words(self.seed + 1, np.array([number]), 1)[0, 0] >> np.uint64(11)
+            corrupted = 1 + int(drawn) % denoiser.most(len(ids))
+        first, kept = [self.first(denoiser.mode) if self.mode_tokens else CLS], len(ids) - corrupted
         if denoiser.mode == "S":
             return np.concatenate([first, ids[:kept]]), np.concatenate([ids[kept:], [SEP]])
         words = random_words(self.seed + 1, np.array([number]), 2 * len(ids))[0]

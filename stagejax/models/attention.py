@@ -27,6 +27,7 @@ def attend(
     value_BSKV: Float[Array, "B S K V"],
     *,
     causal: bool = False,
+    prefix: Bool[Array, "B S"] | None = None,
     mask: Bool[Array, "B S"] | Bool[Array, "#B T S"] | None = None,
     segments: Int[Array, "B T"] | None = None,
     lengths_B: Int[Array, " B"] | None = None,
@@ -41,6 +42,8 @@ def attend(
 
     Args:
       causal: query t sees keys 0..t (queries and keys start at the same position).
+      prefix: True at keys that a causal query sees wherever it stands: with inputs as prefix, these see each other in
+        both directions, and what follows them is causal (prefix LM).
       mask: True where a key may be seen: per key (padding), or per query and key (anything).
       segments: tokens see only tokens of the same segment (packed sequences; T = S).
       lengths_B: only the first so many keys exist.
@@ -49,7 +52,7 @@ def attend(
       implementation: "xla" anywhere, "cudnn" (flash attention) on NVIDIA GPUs in half precision.
 
     References: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762; Ainslie et al. 2023 (grouped queries),
-    https://arxiv.org/abs/2305.13245.
+    https://arxiv.org/abs/2305.13245; Raffel et al. 2020 (prefix LM), https://arxiv.org/abs/1910.10683, section 3.2.1.
 
     >>> q, k = jnp.ones((1, 2, 1, 1, 4)), jnp.ones((1, 2, 1, 4))
     >>> v = jnp.arange(8.0).reshape(1, 2, 1, 4)
@@ -64,6 +67,9 @@ def attend(
     if segments is not None:
         same = (segments[:, :, None] == segments[:, None, :])[:, None]
         visible = same if visible is None else visible & same
+    if causal and prefix is not None:
+        seen = (jnp.tril(jnp.ones((T, key_BSKH.shape[1]), bool)) | prefix[:, None, :])[:, None]
+        causal, visible = False, seen if visible is None else visible & seen
     scale = H**-0.5 if scale is None else scale
     if query_BTKGH.dtype == jnp.float64:
         return _attend_float64(query_BTKGH, key_BSKH, value_BSKV, causal, visible, lengths_B, bias_KGTS, scale)
@@ -159,6 +165,7 @@ class Attention(nnx.Module):
         x_BTE: Float[Array, "B T E"],
         *,
         causal: bool = False,
+        prefix: Bool[Array, "B T"] | None = None,
         mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
         segments: Int[Array, "B T"] | None = None,
         angles_BTh: Float[Array, "#B T half"] | None = None,
@@ -166,8 +173,8 @@ class Attention(nnx.Module):
     ) -> Float[Array, "B T E"]:
         """Masks over `kv_heads`, `q_per_kv` and `value_dim` multiply what the heads give."""
         query, key, value = self.project(x_BTE, angles_BTh)
-        how = self.implementation
-        y_BTKGV = attend(query, key, value, causal=causal, mask=mask, segments=segments, implementation=how)
+        seen = {"causal": causal, "prefix": prefix, "mask": mask, "segments": segments}
+        y_BTKGV = attend(query, key, value, implementation=self.implementation, **seen)
         return self.out(masked(y_BTKGV, masks, ("kv_heads", "q_per_kv", "value_dim")))
 
     def step(

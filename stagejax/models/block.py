@@ -70,7 +70,7 @@ class Block(nnx.Module):
         self.mlp = MLP(embed, mlp, **options) if mixture is None else MoE(embed, mlp, mixture, **options)
 
     def __call__(self, x_BTE: Float[Array, "B T E"], key: Key | None = None, **context: Any) -> Float[Array, "B T E"]:
-        """`context` goes to `Attention`: causal, mask, segments, angles_BTh; `masks` are on hidden vectors."""
+        """`context` goes to `Attention`: causal, prefix, mask, segments, angles_BTh; `masks` are on hidden vectors."""
         return self.routed(x_BTE, key, **context)[0]
 
     def routed(

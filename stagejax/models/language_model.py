@@ -118,6 +118,7 @@ class LanguageModel(nnx.Module):
           positions: of each token; 0, 1, 2, ... where absent.
           segments: sequences packed into one row see only their own segment.
           mask: True where a key may be seen: per key (padding), or per query and key.
+          prefix: True at tokens that all of a row see, also those before them: the inputs of a prefix LM.
           key: draws dropout; without one there is none.
           masks: on hidden vectors, by axis (see `stagejax.models.masks`).
           depth: run only the bottom `depth` blocks.
@@ -138,6 +139,7 @@ class LanguageModel(nnx.Module):
         positions: Int[Array, "B T"] | None = None,
         segments: Int[Array, "B T"] | None = None,
         mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
+        prefix: Bool[Array, "B T"] | None = None,
         key: Key | None = None,
         masks: Masks | None = None,
         depth: int | None = None,
@@ -154,7 +156,7 @@ class LanguageModel(nnx.Module):
         positions = jnp.arange(tokens_BT.shape[1])[None] if positions is None else positions
         check_masks(masks, c.sizes())
         x_BTE = dropout(self.embed(tokens_BT, positions, types, masks), c.dropout, key_embed)
-        context = {"causal": c.causal, "mask": mask, "segments": segments}
+        context = {"causal": c.causal, "prefix": prefix, "mask": mask, "segments": segments}
         context["angles_BTh"] = self.angles(positions, x_BTE)
 
         def call(block: Block, layer: Any, carry: Any) -> Any:

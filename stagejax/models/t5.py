@@ -25,7 +25,7 @@ from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm, NormKind
 from stagejax.models.stack import Remat, run_stack, stack
 
-T5Activation = Literal["relu", "geglu"]
+T5Activation = Literal["relu", "geglu", "swiglu"]
 
 
 @dataclass(frozen=True)

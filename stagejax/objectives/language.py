@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stagejax.objectives.loss import Metrics, weighted
@@ -17,7 +18,7 @@ from stagejax.objectives.loss import Metrics, weighted
 Batch = Mapping[str, Any]
 
 #: What of a batch goes to the model beside its tokens, where the batch has it.
-CONTEXT = ("segments", "positions", "types", "mask")
+CONTEXT = ("segments", "positions", "types", "mask", "prefix")
 
 
 def masked_lm(
@@ -58,8 +59,8 @@ def causal_lm(
     Args:
       model: `model(tokens, key=key, ...)` gives logits (B, T, vocab).
       batch: `tokens` and `targets` (B, T), and `weights` (B, T) where some targets do not count; or `tokens` (B, T + 1)
-        alone, which are their own targets. `segments`, `positions`, `types`, `mask`, each for the T inputs, go to the
-        model where present.
+        alone, which are their own targets. `segments`, `positions`, `types`, `mask`, `prefix`, each for the T inputs,
+        go to the model where present; with `prefix`, and weights on what follows it, this is a prefix LM.
       key, z_loss, options: as in `masked_lm`.
 
     Returns:
@@ -76,6 +77,41 @@ def causal_lm(
         tokens, targets = tokens[:, :-1], tokens[:, 1:]
     logits_BTV = model(tokens, key=key, **_context(batch), **options)
     return weighted(logits_BTV, targets, batch.get("weights"), z_loss=z_loss)
+
+
+def seq2seq(
+    model: Callable[..., Array], batch: Batch, key: Array | None, *, z_loss: float = 0.0, **options: Any
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of the tokens that a decoder has to say of what an encoder reads, in nats.
+
+    Args:
+      model: `model(inputs, tokens, mask=mask, key=key)` gives logits (B, T, vocab).
+      batch: `inputs` and `mask` (B, S), `tokens`, `targets` and `weights` (B, T).
+      key, z_loss, options: as in `masked_lm`.
+
+    Returns:
+      The loss; the pairs (sum, number of targets) `loss` and `accuracy`, and (sum, number of rows) `exact`: rows whose
+      targets are all the most likely ones, which are those that greedy decoding gives.
+
+    Reference: Raffel et al. 2020 (T5), https://arxiv.org/abs/1910.10683.
+
+    >>> import jax.numpy as jnp
+    >>> model = lambda inputs, tokens, mask, key: jnp.zeros((*tokens.shape, 10))
+    >>> tokens = jnp.array([[1, 2, 3]])
+    >>> batch = {"inputs": tokens, "mask": tokens > 0, "tokens": tokens, "targets": tokens}
+    >>> loss, metrics = seq2seq(model, batch | {"weights": jnp.array([[1.0, 1.0, 0.0]])}, None)
+    >>> round(float(loss), 4), float(metrics["loss"][1]), float(metrics["exact"][0])
+    (2.3026, 2.0, 0.0)
+    """
+    logits_BTV = model(batch["inputs"], batch["tokens"], mask=batch["mask"], key=key, **options)
+    loss, metrics = weighted(logits_BTV, batch["targets"], batch["weights"], z_loss=z_loss)
+    return loss, metrics | {"exact": exact_rows(logits_BTV, batch)}
+
+
+def exact_rows(logits_BTV: Float[Array, "B T V"], batch: Batch) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The number of rows whose targets of any weight are all the most likely ones, and the number of rows."""
+    right_BT = (logits_BTV.argmax(-1) == batch["targets"]) | (batch["weights"] == 0)
+    return right_BT.all(-1).sum().astype(jnp.float32), jnp.float32(len(right_BT))
 
 
 def _context(batch: Batch) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.denoising import MODES, PREFIX, T5, UL2, Denoiser, Denoising, composition
+from stagejax.data.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, composition
 from stagejax.data.order import random_words
 from stagejax.data.tokenizers import CLS, SEP
 
@@ -56,7 +56,7 @@ def test_all_compositions_are_equally_likely() -> None:
     assert abs(counts - 600).max() < 100
 
 
-@pytest.mark.parametrize("denoisers", [UL2, T5, PREFIX])
+@pytest.mark.parametrize("denoisers", [UL2, T5, CAUSAL])
 def test_rows_fill_their_budgets_and_no_more(denoisers: tuple[Denoiser, ...]) -> None:
     data = replace(DATA, denoisers=denoisers)
     batch = data.take(np.arange(50))
@@ -86,13 +86,39 @@ def test_a_row_is_a_function_of_its_number() -> None:
     assert not np.array_equal(again["inputs"], whole["inputs"])
 
 
+def test_the_cut_of_a_prefix_language_model_is_anywhere_and_equally_likely() -> None:
+    data = replace(DATA, denoisers=PREFIX, length=40, mode_tokens=False)
+    batch = data.take(np.arange(1500))
+    length = data.length_of(PREFIX[0])
+    assert length == 40  # a target of 1 to 39 tokens and SEP fits into 40
+    prefixes, targets = batch["mask"].sum(1) - 1, batch["weights"].sum(1) - 1
+    assert (prefixes + targets == length).all()
+    assert set(targets.tolist()) == set(range(1, length))
+    assert abs(targets.mean() - length / 2) < 1
+    at = int(np.argmax(targets))
+    row = [*batch["inputs"][at, 1 : 1 + int(prefixes[at])], *batch["targets"][at, : int(targets[at])]]
+    same = replace(DATA, denoisers=CAUSAL, inputs=2, outputs=length, seed=0).take(np.array([at]))
+    assert len(row) == length
+    assert [same["inputs"][0, 1], *same["targets"][0, : length - 1]] == row  # the same text, all but one token asked
+
+
+def test_tokens_are_those_of_inputs_and_targets_without_padding() -> None:
+    for denoisers in (UL2, T5, PREFIX, CAUSAL):
+        data = replace(DATA, denoisers=denoisers, length=32)
+        batch = data.take(np.arange(2000))
+        assert all(data.length_of(denoiser) == 32 for denoiser in denoisers)
+        filled = (batch["mask"].sum() + batch["weights"].sum()) / 2000 * data.batch
+        assert data.tokens == pytest.approx(filled, rel=0.01)
+    assert replace(DATA, denoisers=CAUSAL, length=32).tokens == DATA.batch * 34
+
+
 def test_shares_and_modes() -> None:
     data = replace(DATA, shares=(0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0), mode_tokens=False)
     batch = data.take(np.arange(400))
     assert set(batch["denoiser"]) == {2, 5}
     assert abs((batch["denoiser"] == 2).mean() - 0.5) < 0.1
     assert (batch["inputs"][:, 0] == CLS).all()
-    assert DATA.tokens == 4 * (64 + 40)
+    assert DATA.first("S") == VOCAB + DATA.sentinels + 1
 
 
 def test_what_cannot_fit_is_refused() -> None:

@@ -28,6 +28,7 @@ LOWER = np.tril(np.ones((T, T), bool))
 PADDING = np.arange(T) < np.array([[3], [5]])
 SEGMENTS = np.array([[1, 1, 2, 2, 0], [1, 2, 2, 2, 2]])
 ANY = LOWER[None] | (np.arange(T) < 2)
+PREFIX = np.arange(T) < np.array([[2], [4]])
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,23 @@ ANY = LOWER[None] | (np.arange(T) < 2)
             {"causal": True, "mask": PADDING, "segments": SEGMENTS},
             LOWER & PADDING[:, None] & (SEGMENTS[:, :, None] == SEGMENTS[:, None]),
         ),
+        ({"causal": True, "prefix": PREFIX}, LOWER | PREFIX[:, None]),
+        ({"causal": True, "prefix": PREFIX & False}, LOWER[None]),
+        ({"causal": True, "prefix": PREFIX, "mask": PADDING}, (LOWER | PREFIX[:, None]) & PADDING[:, None]),
     ],
-    ids=["all", "causal", "padding", "any", "any, shared", "segments", "lengths", "together"],
+    ids=[
+        "all",
+        "causal",
+        "padding",
+        "any",
+        "any, shared",
+        "segments",
+        "lengths",
+        "together",
+        "prefix",
+        "no prefix",
+        "prefix and padding",
+    ],
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-14)])
 def test_attend_matches_numpy(qkv, options, visible, dtype, tolerance):

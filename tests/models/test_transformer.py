@@ -381,3 +381,20 @@ def test_bad_calls_say_what_to_set():
         model.init_cache(1, 11)
     with pytest.raises(ValueError, match="causal=False"):
         model_of(VARIANTS["bert"]).init_cache(1, 4)
+
+
+def test_a_prefix_is_seen_in_both_directions_and_nothing_behind_it():
+    apply, params = pieces(VARIANTS["gpt"])
+    tokens = jnp.arange(1, 8)[None]
+    prefix = jnp.arange(7)[None] < 3
+
+    def logits(changed=None, prefix=prefix):
+        return np.asarray(apply(params, tokens if changed is None else tokens.at[0, changed].add(9), prefix=prefix))
+
+    before = logits()
+    for changed, first in ((2, 0), (0, 0), (3, 3), (5, 5)):  # the last token of the prefix reaches the first one
+        moved = np.abs(logits(changed) - before)[0].max(-1) > 1e-4
+        assert moved.tolist() == [t >= first for t in range(7)]
+    plain = np.asarray(apply(params, tokens))
+    np.testing.assert_allclose(logits(prefix=prefix & False), plain, rtol=1e-5, atol=1e-5)
+    assert np.abs(before - plain).max() > 1e-3

@@ -9,7 +9,7 @@ from flax import nnx
 from stagejax.declare import declare
 from stagejax.models.transformer import gpt
 from stagejax.objectives.classification import classification
-from stagejax.objectives.language import causal_lm, masked_lm
+from stagejax.objectives.language import causal_lm, masked_lm, seq2seq
 from stagejax.objectives.loss import cross_entropy, weighted
 
 LOGITS = np.random.default_rng(0).normal(size=(2, 3, 5)) * 3
@@ -43,6 +43,26 @@ def test_loss_and_metrics_match_numpy(objective):
     right = ((LOGITS.argmax(-1) == TARGETS) * WEIGHTS).sum()
     assert [float(x) for x in metrics["accuracy"]] == pytest.approx([right, count])
     assert set(metrics) == {"loss", "accuracy"}
+
+
+def test_sequence_to_sequence_matches_numpy_and_counts_rows_that_are_right():
+    seen = {}
+
+    def model(inputs, tokens, *, mask, key):
+        seen.update(inputs=inputs, mask=mask)
+        return fixed(tokens, key)
+
+    own = batch() | {"inputs": jnp.ones((2, 4), int), "mask": jnp.arange(4)[None] < jnp.array([[2], [4]])}
+    loss, metrics = seq2seq(model, own, None)
+    assert float(loss) == pytest.approx((nats() * WEIGHTS).sum() / WEIGHTS.sum(), rel=1e-6)
+    assert seen["inputs"].shape == (2, 4)
+    assert seen["mask"].sum() == 6
+    wrong = ((LOGITS.argmax(-1) != TARGETS) & (WEIGHTS > 0)).any(-1)
+    assert [float(x) for x in metrics["exact"]] == [2 - wrong.sum(), 2]
+    best = seq2seq(model, own | {"targets": jnp.asarray(LOGITS.argmax(-1))}, None)[1]
+    assert [float(x) for x in best["exact"]] == [2, 2]
+    padded = seq2seq(model, own | {"weights": own["weights"].at[1].set(0.0)}, None)[1]
+    assert float(padded["loss"][1]) == 2  # padding counts neither above nor below the line
 
 
 def test_z_loss_is_part_of_the_loss_and_told_apart():
