@@ -63,7 +63,7 @@ class R1:
 
     >>> import jax.numpy as jnp
     >>> direction = jnp.array([3.0, 4.0])
-    >>> float(R1(10.0)(lambda x: x @ direction, {"image": jnp.zeros((7, 2))}, None, others={})[0])
+    >>> round(float(R1(10.0)(lambda x: x @ direction, {"image": jnp.zeros((7, 2))}, None, others={})[0]), 2)
     125.0
     """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 Tree = Any
 Variables = tuple[Tree, Tree]  # parameters and other variables
@@ -24,7 +25,6 @@ class Extrapolate:
     Reference: Ilharco et al. 2023 (task arithmetic), https://arxiv.org/abs/2212.04089, section 2; unlearning in GANs:
     Tiwari et al. 2025, https://arxiv.org/abs/2309.14054.
 
-    >>> import jax.numpy as jnp
     >>> params, _ = Extrapolate(2.0)(None, ({"x": jnp.ones(1)}, {}), ({"x": jnp.zeros(1)}, {}))
     >>> params["x"]
     Array([3.], dtype=float32)
@@ -45,3 +45,21 @@ class Extrapolate:
             return own + self.gamma * (own - sum(trained) / len(trained))
 
         return jax.tree.map(away, start[0], *(params for params, _ in others)), start[1]
+
+
+def random_twin(key: Any, anchor: Variables, origin: Variables) -> Variables:
+    """A point in a random direction from the origin, in each tensor as far away as the anchor is.
+
+    For `run.transform`: the control of what a direction in parameter space means.
+
+    >>> anchor, origin = {"x": jnp.array([3.0, 4.0])}, {"x": jnp.zeros(2)}
+    >>> twin, _ = random_twin(jax.random.key(0), (anchor, {}), (origin, {}))
+    >>> round(float(jnp.linalg.norm(twin["x"])), 4)
+    5.0
+    """
+    leaves, tree = jax.tree.flatten(origin[0])
+    made = []
+    for i, (own, far) in enumerate(zip(leaves, jax.tree.leaves(anchor[0]), strict=True)):
+        direction = jax.random.normal(jax.random.fold_in(key, i), own.shape, own.dtype)
+        made.append(own + direction * jnp.linalg.norm((far - own).ravel()) / jnp.linalg.norm(direction.ravel()))
+    return jax.tree.unflatten(tree, made), origin[1]

@@ -1,0 +1,60 @@
+"""Samples of trained generators, and what a trained classifier says of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax.inference import Frozen, apply, flops_of_one
+
+
+def generate(model: Any, z_BZ: jax.Array) -> jax.Array:
+    """What a generator makes of latents."""
+    return model(z_BZ)
+
+
+def features_and_logits(model: Any, images: jax.Array) -> jax.Array:
+    """A classifier's features and logits, side by side."""
+    features = model.features(images)
+    return jnp.concatenate([features, model.head(features)], axis=-1)
+
+
+def samples_of(generator: Frozen, count: int, seed: int) -> np.ndarray:
+    """So many samples of a generator with `config.latent` normal latents; those of a seed are the same for all.
+
+    >>> # images = samples_of(Frozen.of(gan.member("generator").averaged()), 1000, seed=0)
+    """
+    z = np.random.default_rng(seed).normal(size=(count, generator.config.latent))
+    return apply(generate, generator, z.astype(np.float32))
+
+
+def looked_at(classifier: Frozen, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a `CNN` with the head "label" says of images: labels (images,), and features (images, hidden)."""
+    both, classes = apply(features_and_logits, classifier, images), dict(classifier.config.heads)["label"][-1]
+    return both[:, -classes:].argmax(-1).astype(np.int32), both[:, :-classes]
+
+
+def flops_of_sample(generator: Any, net: Any, shape: tuple[int, ...], function: Any = features_and_logits) -> float:
+    """Matmul FLOPs of drawing a sample of `shape` and of applying `function(model, samples)` of a network to it.
+
+    >>> from stagejax.models.cnn import CNN
+    >>> from stagejax.models.gan import Generator
+    >>> flops_of_sample(Generator(), CNN((16, 16, 1), heads=(("label", (10,)),)), (16, 16, 1)) > 1e6
+    True
+    """
+    drawn = flops_of_one(generate, generator, jax.ShapeDtypeStruct((generator.latent,), "float32"))
+    return float(drawn + flops_of_one(function, net, jax.ShapeDtypeStruct(shape, "float32")))
+
+
+def entropy_without(histogram: list[int], left_out: int) -> float:
+    """Entropy of a histogram's other bins, in nats.
+
+    >>> round(entropy_without([5, 100, 5], 1), 4) == round(float(np.log(2)), 4)
+    True
+    """
+    kept = np.delete(np.asarray(histogram, float), left_out)
+    shares = kept[kept > 0] / max(kept.sum(), 1)
+    return float(-np.sum(shares * np.log(shares)))
