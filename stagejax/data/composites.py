@@ -156,15 +156,15 @@ class Composites(Source):
     def _object(self, part: Pairs, draws: np.ndarray) -> tuple[str, Float32[np.ndarray, "s s 3"]]:
         """What a caption calls an object, and its picture."""
         name = part.names[int(draws[0] * len(part.names))]
-        pool = _pools(part.objects, self.split, self.side)[name]
+        pool = pools(part.objects, self.split, self.side)[name]
         color = part.colors[int(draws[1] * len(part.colors))]
         grey = pool[int(draws[2] * len(pool))]
         return f"{color} {name}", grey[..., None] * np.asarray(COLORS[color], np.float32)
 
     def _alone(self, shown: tuple[str, np.ndarray], at: np.ndarray) -> np.ndarray:
         canvas = np.zeros((self.size, self.size, 3), np.float32)
-        _paint(canvas, shown[1], at * (self.size - self.side))
-        return _bytes(canvas)
+        paint(canvas, shown[1], at * (self.size - self.side))
+        return as_bytes(canvas)
 
     def _pair(
         self, first: Any, second: Any, away: tuple[float, float], at: np.ndarray, jitter: np.ndarray
@@ -175,13 +175,13 @@ class Composites(Source):
         low, high = np.maximum(0, -way), free - np.maximum(0, way)
         place = low + at * (high - low)
         sideways = np.where(way == 0, (jitter - 0.5) * self.side / 2, 0)
-        _paint(canvas, second[1], place)
-        _paint(canvas, first[1], np.clip(place + way + sideways, 0, free))
-        return _bytes(canvas)
+        paint(canvas, second[1], place)
+        paint(canvas, first[1], np.clip(place + way + sideways, 0, free))
+        return as_bytes(canvas)
 
 
 @functools.lru_cache(maxsize=32)
-def _pools(objects: tuple[Objects, ...], split: str, side: int) -> dict[str, Float32[np.ndarray, "n s s"]]:
+def pools(objects: tuple[Objects, ...], split: str, side: int) -> dict[str, Float32[np.ndarray, "n s s"]]:
     """The grey images of a split, by kind."""
     pools: dict[str, np.ndarray] = {}
     for each in objects:
@@ -210,12 +210,13 @@ def _read(objects: Objects, side: int) -> tuple[Float32[np.ndarray, "n s s"], In
     return small, np.array([int(record[objects.label]) for record in records], np.int64)
 
 
-def _paint(canvas: np.ndarray, picture: np.ndarray, place: np.ndarray) -> None:
+def paint(canvas: np.ndarray, picture: np.ndarray, place: np.ndarray) -> None:
     """Lay a picture over the canvas; it covers as much as it is bright."""
     (y, x), side = np.rint(place).astype(int), picture.shape[0]
     under = canvas[y : y + side, x : x + side]
     under[...] = picture + (1 - picture.max(-1, keepdims=True)) * under
 
 
-def _bytes(canvas: np.ndarray) -> np.ndarray:
+def as_bytes(canvas: np.ndarray) -> np.ndarray:
+    """Values from 0 to 1 as uint8."""
     return np.rint(255 * np.clip(canvas, 0, 1)).astype(np.uint8)

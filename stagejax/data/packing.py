@@ -1,0 +1,119 @@
+"""Documents of tokens packed into rows, that attention keeps apart: a block-diagonal causal mask."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import jax
+import numpy as np
+from jaxtyping import Int64
+
+from stagejax.data.order import shuffled
+from stagejax.data.pipeline import Batch, Data
+
+INTS = ("tokens", "targets", "segments", "positions")
+
+
+def next_fit(
+    sizes: Iterable[int], length: int
+) -> tuple[Int64[np.ndarray, " documents"], Int64[np.ndarray, " documents"]]:
+    """Row and place of each document: in order, each behind the one before where it fits, else at the next row's begin.
+
+    Raises:
+      ValueError: a document is longer than a row.
+
+    >>> [found.tolist() for found in next_fit([3, 2, 4], 5)]
+    [[0, 0, 1], [0, 3, 0]]
+    """
+    rows, places, row, at = [], [], 0, 0
+    for number, size in enumerate(sizes):
+        if size > length:
+            raise ValueError(f"document {number} predicts {size} tokens, but a row holds {length}: raise `length`")
+        if at + size > length:
+            row, at = row + 1, 0
+        rows.append(row)
+        places.append(at)
+        at += size
+    return np.array(rows, np.int64), np.array(places, np.int64)
+
+
+def documents(made: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Pairs (tokens (n + 1,), weights of their targets (n,)) as the flat arrays that `Packed` reads.
+
+    >>> documents([(np.array([1, 7, 2]), np.array([1.0, 1.0]))])["starts"].tolist()
+    [0, 3]
+    """
+    weights = [np.concatenate([own, [0.0]]) for _, own in made]  # beside the last token, which predicts nothing
+    return {
+        "tokens": np.concatenate([tokens for tokens, _ in made]).astype(np.int32),
+        "weights": np.concatenate(weights).astype(np.float32),
+        "starts": np.cumsum([0, *(len(tokens) for tokens, _ in made)]).astype(np.int64),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed(Data):
+    """Next-token prediction on the documents of an artifact, whole ones packed into rows.
+
+    A batch has "tokens", "targets", "segments" (1, 2, ... for the documents of a row, 0 for padding), "positions"
+    (from 0 in each), int32 (batch, length), and "weights", 0 on padding. The order of documents is drawn once, rows are
+    filled by next-fit, and every epoch orders the rows anew.
+
+    Args:
+      of: fingerprint of the artifact.
+      arrays: what `documents` makes; None while planning.
+      keep: part of the arrays, by the prefix of their names, such as "speech/".
+
+    >>> made = documents([(np.array([1, 7, 2]), np.ones(2)), (np.array([1, 8, 9, 2]), np.ones(3))])
+    >>> data = Packed(of="a1", arrays=made, batch=1, length=6)
+    >>> row = data.take(np.arange(1))
+    >>> [row[name][0].tolist() for name in ("tokens", "segments", "weights")]
+    [[1, 7, 1, 8, 9, 0], [1, 1, 2, 2, 2, 0], [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]]
+    """
+
+    of: str
+    arrays: Mapping[str, np.ndarray] | None = field(
+        default=None, repr=False, compare=False, metadata={"declared": False}
+    )
+    keep: str = ""
+    batch: int
+    length: int
+    seed: int = 0
+    count: int | None = None
+
+    def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
+        ints = {name: jax.ShapeDtypeStruct((self.length,), np.int32) for name in INTS}
+        return ints | {"weights": jax.ShapeDtypeStruct((self.length,), np.float32)}
+
+    def size(self) -> int:
+        return 0 if self.arrays is None else len(self._rows["tokens"])
+
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        rows = shuffled(self.seed, numbers, self.size())
+        return {name: leaf[rows] for name, leaf in self._rows.items()}
+
+    def digest(self) -> str:
+        return f"{self.of}/{self.keep}"
+
+    @functools.cached_property
+    def _rows(self) -> Batch:
+        """All rows."""
+        arrays = self.arrays or {}
+        tokens, weights, starts = (arrays[self.keep + name] for name in ("tokens", "weights", "starts"))
+        spans = list(itertools.pairwise(starts.tolist()))
+        order = shuffled(~self.seed, np.arange(len(spans)), len(spans)).tolist()
+        rows, places = next_fit([spans[i][1] - spans[i][0] - 1 for i in order], self.length)
+        made = {
+            name: np.zeros((int(rows[-1]) + 1, self.length), leaf.dtype) for name, leaf in self.sample_spec().items()
+        }
+        for number, row, place in zip(order, rows.tolist(), places.tolist(), strict=True):
+            begin, end = spans[number]
+            here = np.s_[row, place : place + end - 1 - begin]
+            made["tokens"][here], made["targets"][here] = tokens[begin : end - 1], tokens[begin + 1 : end]
+            made["segments"][here] = made["segments"][row, max(place - 1, 0)] + 1
+            made["positions"][here] = np.arange(end - 1 - begin)
+            made["weights"][here] = weights[begin : end - 1]
+        return made
