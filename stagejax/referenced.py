@@ -6,8 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 from flax import nnx
 
+from stagejax.apart import take_apart
+from stagejax.inference import Frozen
 from stagejax.stage import Batch, Metrics, Part, gradient_step
 from stagejax.state import TrainState
 
@@ -29,3 +32,23 @@ def referenced_step(
 
     policy, metrics = gradient_step(replace(own, objective=objective), states["policy"], batch, key)
     return {"policy": policy, "reference": replace(frozen, step=policy.step)}, metrics
+
+
+def of_policy(objective: Any, models: Any, batch: Batch, key: Any) -> Any:
+    """An objective of one model, for evaluations of "policy" beside "reference"."""
+    return objective(models["policy"], batch, key)
+
+
+def losses_over_draws(
+    objective: Any, policy: Frozen, reference: Frozen, batch: dict[str, np.ndarray], draws: int
+) -> np.ndarray:
+    """The objective's loss on one batch for keys 0, 1, ...: how much of it is chance."""
+    graphdef = take_apart(policy.config)[0]
+
+    @jax.jit
+    def losses(policy: Any, reference: Any, keys: jax.Array) -> jax.Array:
+        nets = [nnx.merge(graphdef, *values) for values in (policy, reference)]
+        return jax.lax.map(lambda key: objective(nets[0], batch, key, nets[1])[0], keys)
+
+    values = [(net.params, net.rest) for net in (policy, reference)]
+    return np.asarray(losses(*values, jax.vmap(jax.random.key)(np.arange(draws))))

@@ -42,7 +42,8 @@ class Moving(Source):
     image.
 
     Args:
-      objects: grey images with the words for their kinds, which `label` numbers.
+      objects: grey images with the words for their kinds, which `label` numbers; kinds whose word is empty are left
+        out.
       side: of an object in pixels.
       speeds: pixels a frame.
       flawed: share of clips that are out of focus or whose frames are in disorder, one half each.
@@ -85,7 +86,7 @@ class Moving(Source):
     @property
     def names(self) -> tuple[str, ...]:
         """The words for all kinds."""
-        return tuple(name for objects in self.objects for name in objects.names)
+        return tuple(name for objects in self.objects for name in objects.names if name)
 
     @property
     def words(self) -> Words:
@@ -192,6 +193,23 @@ class Clips(Data):
         return joint_digest(self.source.digest(), self.source.words.digest())
 
 
+def centroids(videos: Float32[np.ndarray, "n F y x 1"]) -> Float32[np.ndarray, "n F 2"]:
+    """Row and column of the middle of what is bright in every frame."""
+    ink = np.maximum(videos[..., 0] - 0.1, 0) + 1e-6
+    grid = np.mgrid[: videos.shape[2], : videos.shape[3]].astype(np.float32)
+    return (np.einsum("nfyx,dyx->nfd", ink, grid) / ink.sum((2, 3))[..., None]).astype(np.float32)
+
+
+def directions_of(places: Float32[np.ndarray, "n F 2"], steady: int = 4) -> Int64[np.ndarray, " n"]:
+    """The number of the direction in `DIRECTIONS` that middles take in their first `steady` steps; -1: under a pixel.
+
+    >>> directions_of(np.float32([[[5, 5], [5, 4], [5, 3]], [[5, 5], [5, 5], [5, 5]]]), 2).tolist()
+    [1, -1]
+    """
+    along = (places[:, steady] - places[:, 0]) @ np.array(list(DIRECTIONS.values())).T
+    return np.where(along.max(1) > 1.0, along.argmax(1), -1)
+
+
 @functools.lru_cache(maxsize=32)
 def _pools(objects: tuple[Objects, ...], split: str, side: int) -> list[Float32[np.ndarray, "n s s"]]:
     """The grey images of a split, a list for each kind."""
@@ -203,7 +221,7 @@ def _pools(objects: tuple[Objects, ...], split: str, side: int) -> list[Float32[
         images = resized(images.transpose(1, 2, 0), side).transpose(2, 0, 1)
         labels = np.array([int(record[each.label]) for record in records])
         mine = np.isin(np.arange(len(labels)) % 10, SPLITS[split])
-        for label, name in enumerate(each.names):
+        for label, name in ((label, name) for label, name in enumerate(each.names) if name):
             pools.append(np.ascontiguousarray(images[mine & (labels == label)]))
             if not len(pools[-1]):
                 raise EmptySource(f"the {split} images of {each.source} show no {name!r}: raise `limit`")

@@ -7,7 +7,7 @@ import pytest
 
 from stagejax.data import Digits
 from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.moving import DIRECTIONS, Clips, Moving
+from stagejax.data.moving import DIRECTIONS, Clips, Moving, centroids, directions_of
 
 SOURCE = Moving((Objects(Digits(), DIGITS),), 400, side=8)
 
@@ -96,6 +96,15 @@ def test_batches_of_clips_and_of_images() -> None:
         assert code.decode(images["tokens"][row]) == f"a {DIGITS[label]}"
 
 
+def test_kinds_without_a_word_are_left_out() -> None:
+    few = replace(SOURCE, objects=(Objects(Digits(), ("", "one", "", "three")),))
+    assert few.names == ("one", "three")
+    assert len(few.pairs()) == 8
+    for index in range(20):
+        clip = few[index]
+        assert few.names[clip["label"]] in clip["text"]
+
+
 def test_splits_share_no_image_and_walls_need_room() -> None:
     def seen(split: str) -> set[bytes]:
         source = replace(SOURCE, split=split, count=150)
@@ -109,3 +118,13 @@ def test_splits_share_no_image_and_walls_need_room() -> None:
     assert not seen("train") & seen("test")
     with pytest.raises(ValueError, match="longer than the free way"):
         replace(SOURCE, side=15)
+
+
+def test_a_program_sees_where_objects_go() -> None:
+    batch = Clips(source=SOURCE, batch=64).take(np.arange(64))
+    places = centroids(batch["video"])
+    np.testing.assert_array_equal(directions_of(places), batch["direction"])
+    still = np.repeat(batch["video"][:, :1], 9, axis=1)
+    assert (directions_of(centroids(still)) == -1).all()
+    index = int(Clips(source=SOURCE, batch=1).records(np.array([3]))[0])
+    np.testing.assert_allclose(np.diff(places[3], axis=0), np.diff(corners(SOURCE, index), axis=0), atol=0.05)
