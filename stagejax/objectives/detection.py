@@ -132,6 +132,35 @@ def find(output: Output, *, confidence: float = 0.1, limit: float = 0.65, most: 
     return Found(scores, labels, kept & (scores >= confidence))
 
 
+def detections(model: Any, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B C 7"]:
+    """What a detector finds in images: for every cell its box, score, label, and 1 where it is kept.
+
+    Nearly all are kept (confidence 0.01), as average precision wants it.
+    """
+    output = model(images_BYXP)
+    found = find(output, confidence=0.01)
+    rest = jnp.stack([found.scores, found.labels.astype(jnp.float32), found.kept.astype(jnp.float32)], -1)
+    return jnp.concatenate([output["boxes"], rest], -1)
+
+
+def strong_view(key: Array, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B Y X P"]:
+    """The same objects at the same places: contrast and brightness changed, noise, and a square cut out.
+
+    An image times u in [0.6, 1.2] plus v in [-0.1, 0.2] plus N(0, 0.05²), and a grey square of a sixth of its side.
+
+    >>> strong_view(jax.random.key(0), jnp.zeros((2, 12, 12, 1))).shape
+    (2, 12, 12, 1)
+    """
+    (count, side), keys = images_BYXP.shape[:2], jax.random.split(key)
+    u = jax.random.uniform(keys[0], (4, count, 1, 1, 1))
+    light = (0.6 + 0.6 * u[0]) * images_BYXP + (0.3 * u[1] - 0.1)
+    noise = 0.05 * jax.random.normal(keys[1], images_BYXP.shape)
+    top, left = jnp.floor(u[2:] * (side - side // 6))
+    y, x = jnp.arange(side)[:, None, None], jnp.arange(side)[:, None]
+    hole = (y >= top) & (y < top + side // 6) & (x >= left) & (x < left + side // 6)
+    return jnp.where(hole, 0.5, jnp.clip(light + noise, 0, 1))
+
+
 def assigned(
     output: Output, *, low: float = 0.1, high: float = 0.6, sure: float = 0.99, limit: float = 0.65
 ) -> tuple[Targets, Float[Array, ""]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
@@ -25,6 +26,10 @@ def spectral_deviation(W: Float[Array, "m n"], key: Array, iterations: int = 2) 
     >>> round(float(spectral_deviation(2 * jnp.eye(3), jax.random.key(0))), 4)
     3.0
     """
+    return _from(W, jax.random.normal(key, (min(W.shape),), W.dtype), iterations)
+
+
+def _from(W: Float[Array, "m n"], v: Float[Array, " k"], iterations: int) -> Float[Array, ""]:
     W = W if W.shape[0] <= W.shape[1] else W.T
 
     def times(W: Array, v: Array) -> Array:
@@ -33,13 +38,26 @@ def spectral_deviation(W: Float[Array, "m n"], key: Array, iterations: int = 2) 
     def unit(v: Array) -> Array:
         return v / jnp.maximum(jnp.linalg.norm(v), 1e-12)
 
-    still, v = jax.lax.stop_gradient(W), jax.random.normal(key, W.shape[:1], W.dtype)
+    still = jax.lax.stop_gradient(W)
     v = jax.lax.fori_loop(0, iterations, lambda _, v: unit(times(still, v)), unit(v))
     return jnp.sqrt(jnp.square(times(W, v)).sum() + 1e-24)
 
 
 def deviations(kernels: Any, key: Array, iterations: int = 2) -> Float[Array, " k"]:
     """`spectral_deviation` of every leaf of a tree that has two axes or more; the others are no kernels."""
-    leaves = [leaf for leaf in jax.tree.leaves(kernels) if leaf.ndim >= 2]
-    keys = jax.random.split(key, len(leaves))
-    return jnp.stack([spectral_deviation(as_matrix(x), k, iterations) for x, k in zip(leaves, keys, strict=True)])
+    matrices = [as_matrix(leaf) for leaf in jax.tree.leaves(kernels) if leaf.ndim >= 2]
+    ends = np.cumsum([min(W.shape) for W in matrices])
+    drawn = jnp.split(jax.random.normal(key, (int(ends[-1]),)), ends[:-1])  # one program to draw, not one a kernel
+    return jnp.stack([_from(W, v.astype(W.dtype), iterations) for W, v in zip(matrices, drawn, strict=True)])
+
+
+def exact_deviations(kernels: Any) -> Float[np.ndarray, " k"]:
+    """What `deviations` comes close to: the largest |s² - 1| over the singular values s of each kernel.
+
+    >>> exact_deviations({"w": 2 * np.eye(3), "bias": np.ones(3)})
+    array([3.])
+    """
+    matrices = [
+        np.asarray(as_matrix(jnp.asarray(leaf)), np.float64) for leaf in jax.tree.leaves(kernels) if leaf.ndim >= 2
+    ]
+    return np.array([np.abs(np.linalg.svd(W, compute_uv=False) ** 2 - 1).max() for W in matrices])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.objectives.average_precision import box_overlap, mean_average_precision
-from stagejax.objectives.detection import assigned, detection_loss, find, overlap, suppressed, targets_of
+from stagejax.objectives.detection import assigned, detection_loss, find, overlap, strong_view, suppressed, targets_of
 from stagejax.objectives.orthogonality import as_matrix, deviations, spectral_deviation
 
 
@@ -153,3 +153,12 @@ def test_descending_the_deviation_makes_a_kernel_orthogonal() -> None:
     for step in range(300):
         W = W - 0.02 * gradient(W, jax.random.key(step))
     np.testing.assert_allclose(W @ W.T, np.eye(4), atol=0.1)
+
+
+def test_the_strong_view_leaves_objects_where_they_are() -> None:
+    images = jnp.zeros((64, 24, 24, 1)).at[:, 8:16, 8:16].set(0.9)
+    seen = strong_view(jax.random.key(0), images)
+    assert seen.shape == images.shape
+    inside, outside = jnp.median(seen[:, 8:16, 8:16], (1, 2, 3)), jnp.median(seen[:, :6], (1, 2, 3))
+    assert ((inside - outside) > 0.3).all()
+    assert (jnp.abs(seen - 0.5) == 0).sum((1, 2, 3)).min() >= 16  # the hole
