@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spine import assert_outcome, go, outcome
+from test_loop import Alarm, Killed, kill
 
-from stagejax import Stage
+from stagejax import Stage, loop
 from stagejax.axes import path_name
 from stagejax.data import Digits
 from stagejax.data.scenes import Detection, Scenes, Sites
@@ -158,3 +160,23 @@ def test_silent_clients_send_what_they_were_sent(teacher: Any) -> None:
 def test_what_makes_no_round_is_refused() -> None:
     with pytest.raises(ValueError, match="positive count"):
         replace(federated_round(1, (1.0,), always), counts=())
+
+
+@pytest.mark.slow  # a program of its own to compile
+def test_killed_between_two_rounds_it_ends_with_the_same_bits(tmp_path: Any, monkeypatch: Any) -> None:
+    rounds = replace(stage(True), steps=4, save_every=1, keep=None)
+
+    def pipeline(run: Any) -> tuple[Any, ...]:
+        return (run.train(rounds),)
+
+    def killed(run: Any) -> Any:
+        Alarm(patch, loop, "place", 3, kill)
+        return pipeline(run)
+
+    whole = outcome(tmp_path / "whole", go(tmp_path / "whole", pipeline))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        go(tmp_path / "killed", killed)
+    saved = sorted(int(path.name) for path in (tmp_path / "killed").rglob("steps/*"))
+    assert saved
+    assert max(saved) < rounds.steps
+    assert_outcome(outcome(tmp_path / "killed", go(tmp_path / "killed", pipeline)), whole)
