@@ -11,6 +11,7 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.inference import Frozen
+from stagejax.result import Result
 from stagejax.stage import Batch, Metrics, Part, gradient_step
 from stagejax.state import TrainState
 
@@ -40,15 +41,16 @@ def of_policy(objective: Any, models: Any, batch: Batch, key: Any) -> Any:
 
 
 def losses_over_draws(
-    objective: Any, policy: Frozen, reference: Frozen, batch: dict[str, np.ndarray], draws: int
-) -> np.ndarray:
-    """The objective's loss on one batch for keys 0, 1, ...: how much of it is chance."""
-    graphdef = take_apart(policy.config)[0]
+    objective: Any, policy: Result, reference: Result, pairs: Result, rows: int, draws: int
+) -> dict[str, np.ndarray]:
+    """`loss` of two models on the first rows of an artifact for keys 0, 1, ...: how much of it is chance."""
+    nets = [Frozen.of(result) for result in (policy, reference)]
+    graphdef, batch = take_apart(policy.model)[0], {name: x[:rows] for name, x in pairs.value.items()}
 
     @jax.jit
-    def losses(policy: Any, reference: Any, keys: jax.Array) -> jax.Array:
-        nets = [nnx.merge(graphdef, *values) for values in (policy, reference)]
-        return jax.lax.map(lambda key: objective(nets[0], batch, key, nets[1])[0], keys)
+    def losses(values: Any, keys: jax.Array) -> jax.Array:
+        own, other = (nnx.merge(graphdef, *each) for each in values)
+        return jax.lax.map(lambda key: objective(own, batch, key, other)[0], keys)
 
-    values = [(net.params, net.rest) for net in (policy, reference)]
-    return np.asarray(losses(*values, jax.vmap(jax.random.key)(np.arange(draws))))
+    keys = jax.vmap(jax.random.key)(np.arange(draws))
+    return {"loss": np.asarray(losses([(net.params, net.rest) for net in nets], keys))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -202,3 +202,17 @@ def best_with_worst(scores: np.ndarray, each: int, apart: float) -> tuple[np.nda
     best, worst = order[:, : each // 2].ravel(), order[:, ::-1][:, : each // 2].ravel()
     clear = scores[best] - scores[worst] > apart
     return best[clear], worst[clear]
+
+
+def exact(verdict: Mapping[str, np.ndarray]) -> float:
+    """The share of clips of which kind and direction are right."""
+    return float(np.mean(verdict["class"] & verdict["way"]))
+
+
+def liked(verdict: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> float:
+    """The share of clips that score higher than others from the same noise; ties count half.
+
+    >>> liked({"score": np.array([1.0, 2.0, 3.0])}, {"score": np.array([1.0, 1.0, 4.0])})
+    0.5
+    """
+    return float(np.mean(np.sign(verdict["score"] - other["score"]) / 2 + 0.5))

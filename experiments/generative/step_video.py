@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage, videos
-from stagejax.axes import Axes
 from stagejax.budget import flops, within
 from stagejax.data import TFDS, Dataset, Digits, Mixture
 from stagejax.data.answers import MadeRows
@@ -43,7 +42,7 @@ from stagejax.inference import Frozen, flops_of_one
 from stagejax.models.convnet import ConvNet
 from stagejax.models.dit import DiT
 from stagejax.models.text_to_video import TextToVideo
-from stagejax.models.video_vae import VideoVAE
+from stagejax.models.video_vae import VideoVAE, deepened, is_deep
 from stagejax.objectives import classification
 from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.flow import FlowMatching, FlowPreference
@@ -82,7 +81,7 @@ class Config:
     vae_batch: int = 8
     judge_steps: int = 300
     batch: int = 16
-    steps: tuple[int, int, int, int] = (560, 260, 200, 60)  # T2I, low, high, SFT
+    steps: tuple[int, int, int, int] = (480, 220, 170, 50)  # T2I, low, high, SFT
     rates: tuple[float, float, float, float] = (2e-3, 1.5e-3, 1e-3, 3e-4)
     samples: int = 8  # of every seen sentence, to make pairs of
     dpo: tuple[int, int] = (32, 16)  # steps, pairs of a batch
@@ -142,29 +141,15 @@ def clips(cfg: Config, batch: int, split: str = "train", **fields: Any) -> Clips
     return Clips(source=source, batch=batch, **{"frames": source.frames, "pixels": source.size, **fields})
 
 
-def autoencoder(run: Any, cfg: Config, name: str, vae: VideoVAE) -> Any:
+def autoencoder(run: Any, cfg: Config, name: str, vae: VideoVAE) -> tuple[Any, ...]:
     """2 x 4 x 4 first; then the deeper module alone, and all of it."""
     tests = Evaluation(replace(clips(cfg, cfg.vae_batch, "test", count=cfg.vae_batch * 4), count=4), 4)
-    data = clips(cfg, cfg.vae_batch)
-    shallow = replace(vae, deep=(), channels=vae.channels[: len(vae.levels) + 1])
-    rate = adamw(4e-3, warmup=0.05, clip=1.0)
-    first = Stage(f"{name}/shallow", shallow, Autoencoding(), rate, data, cfg.vae_steps[0], evaluate=tests)
-    new = replace(
-        first, name=f"{name}/new", model=vae, steps=cfg.vae_steps[1], trainable=is_new,
-        handover=Handover(params=deepened),
-    )  # fmt: skip
-    every = replace(first, name=f"{name}/all", model=vae, steps=cfg.vae_steps[2], optimizer=replace(rate, peak=2e-3))
-    return run.train(every, run.train(new, run.train(first)))
-
-
-def is_new(path: str, axes: Axes) -> bool:
-    """The module that deepens the compression, in encoder and decoder."""
-    return "/deep/" in path
-
-
-def deepened(path: str, axes: Axes) -> str:
-    """What was not there before begins anew."""
-    return "reset" if is_new(path, axes) else "carry"
+    rate, data, steps = adamw(4e-3, warmup=0.05, clip=1.0), clips(cfg, cfg.vae_batch), cfg.vae_steps
+    every = Stage(f"{name}/all", vae, Autoencoding(), replace(rate, peak=2e-3), data, steps[2], evaluate=tests)
+    shallow = run.train(replace(every, name=f"{name}/shallow", model=vae.shallow, optimizer=rate, steps=steps[0]))
+    new = replace(every, name=f"{name}/new", optimizer=rate, steps=steps[1], trainable=is_deep, evaluate=None)
+    added = run.train(replace(new, handover=Handover(params=deepened)), shallow)
+    return shallow, added, run.train(every, added)
 
 
 def judge_of(run: Any, cfg: Config) -> Any:
@@ -267,48 +252,42 @@ def real(cfg: Config, judge: Any, vae: Any = None) -> dict[str, np.ndarray]:
     return {name: seen[name] for name in VERDICT} | {"video": seen["video"][first]}
 
 
-def spread(cfg: Config, dpo: Any, sft: Any, pairs: Any) -> dict[str, np.ndarray]:
-    """The loss of one model on the same pairs over 32 draws of times and noise, shared and own."""
-    batch = {name: pairs.value[name][:64] for name in ("chosen", "rejected", "tokens")}
-    nets = (Frozen.of(dpo), Frozen.of(sft))
-    objective = FlowPreference(cfg.beta, condition=("tokens",))
-    return {
-        name: losses_over_draws(replace(objective, shared=name == "shared"), *nets, batch, 32)
-        for name in ("shared", "own")
-    }
-
-
 # --- all of it ---
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The frozen parts once, then every arm for every seed, and what they draw."""
-    vae, judge = autoencoder(run, cfg, "vae", cfg.vae), judge_of(run, cfg)
-    plain = autoencoder(run, cfg, "vae-plain", replace(cfg.vae, shortcut=False)) if cfg.plain_vae else None
+    stages, judge = autoencoder(run, cfg, "vae", cfg.vae), judge_of(run, cfg)
+    plain = autoencoder(run, cfg, "vae-plain", replace(cfg.vae, shortcut=False)) if cfg.plain_vae else (None,)
+    vae = stages[-1]
     scale = run.make("scale", videos.scale_of, vae, clips(cfg, 64, sentences="seen"))
     made = latents(run, cfg, vae, scale)
     data = clips(cfg, 64, sentences="seen", flawed=cfg.clips.flawed)
-    watched = flops_of_one(videos.seen_by, cfg.judge, data.sample_spec()["video"])
+    watched = float(flops_of_one(videos.seen_by, cfg.judge, data.sample_spec()["video"]))
     highest = made["clips", cfg.sizes[2], "train"]
     kept = run.make("filtered", filtered, judge, highest, data, cfg.batch, flops=cfg.clips.count * watched)
     truth = {
         REAL: run.make("real", real, cfg, judge, flops=cfg.tests * watched),
         THROUGH: run.make("through", real, cfg, judge, vae, flops=cfg.tests * watched),
     }
-    tools, found, spreads = (vae, scale, judge), {}, []
+    tools, found, spreads = (vae, scale, judge), {}, {"shared": [], "own": []}
     values: dict[str, list[Any]] = {name: [made.value] for name, made in truth.items()}
     one = cfg.sampler.flops(cfg.model, cfg.vae, cfg.high) + watched
     unseen = len(replace(cfg.clips, sentences="unseen").pairs()) * cfg.drawn
     for seed in cfg.seeds:
         own, pairs = arms(run, cfg, seed, made, kept, tools, one)
-        found[seed] = {arm: (results, (*made.values(), kept, pairs)) for arm, results in own.items()}
+        base = (*stages, scale, *made.values())
+        charged = {CASCADE: base, SCRATCH: base, SFT: (*base, judge, kept)}
+        found[seed] = {arm: (results, charged.get(arm, (*charged[SFT], pairs))) for arm, results in own.items()}
         for arm, results in own.items():
             last = results[-1].member("policy") if isinstance(results[-1].model, dict) else results[-1]
             name = f"{seed}/scores/{slug(arm)}"
             values.setdefault(arm, []).append(run.make(name, tested, cfg, last, *tools, seed, flops=unseen * one).value)
-        nets = (own[DPO][-1].member("policy"), own[SFT][-1])
-        spreads.append(run.make(f"{seed}/spread", spread, cfg, *nets, pairs))
-    return report(cfg, found, values, spreads, kept, {"VAE": vae, "VAE, no shortcuts": plain})
+        for name, shared in (("shared", True), ("own", False)):
+            loss = FlowPreference(cfg.beta, condition=("tokens",), shared=shared)
+            nets = (own[DPO][-1].member("policy"), own[SFT][-1], pairs)
+            spreads[name].append(run.make(f"{seed}/spread/{name}", losses_over_draws, loss, *nets, 64, 32).value)
+    return report(cfg, found, values, spreads, kept, {"VAE": vae, "VAE, no shortcuts": plain[-1]})
 
 
 def slug(arm: str) -> str:
@@ -356,21 +335,20 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
     def mean(name: str, read: Any) -> float:
         return float(np.mean(over(name, read))) if over(name, read) else float("nan")
 
-    def exact(v: Any) -> float:
-        return np.mean(v["class"] & v["way"])
-
     def frechet(v: Any) -> float:
         return frechet_distance(v["features"], values[REAL][0]["features"])
 
     def liked(name: str) -> list[float]:
-        """Shares of samples that score higher than those of SFT from the same noise; ties count half."""
         both = zip(values[name], values[SFT], strict=True) if name in names else ()
-        return [float(np.mean(np.sign(a["score"] - b["score"]) / 2 + 0.5)) for a, b in both if a]
+        return [videos.liked(own, other) for own, other in both if own]
 
-    gain, farther = mean(CASCADE, exact) - mean(SCRATCH, exact), mean(DPO, frechet) / mean(SFT, frechet) - 1
+    gain, farther = (
+        mean(CASCADE, videos.exact) - mean(SCRATCH, videos.exact),
+        mean(DPO, frechet) / mean(SFT, frechet) - 1,
+    )
     share = float(np.mean(liked(DPO))) if liked(DPO) else float("nan")
-    known = [made.value for made in spreads if made.value]
-    shared, own = ([float(v[name].var()) for v in known] for name in ("shared", "own"))
+    shared, own = (np.mean([v["loss"].var() for v in spreads[of] if v] or [np.nan]) for of in ("shared", "own"))
+    known = not np.isnan(shared)
     claims = (
         claim("A cascade is worth more than high-resolution video alone at equal FLOPs",
               paper="trained as a cascade; not compared", measured=100 * gain, unit="points",
@@ -381,11 +359,11 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
               margin="60 % or more of pairs on unseen sentences, Fréchet distance at most +10 %",
               holds=share >= 0.6 and farther <= 0.1),
         claim("Shared noise lowers the variance of the loss", paper="fixed noise and time stabilise training",
-              measured=f"variance {np.mean(shared):.2e} against {np.mean(own):.2e}" if known else None,
+              measured=f"variance {shared:.2e} against {own:.2e}" if known else None,
               margin="lower than with own noise, at the same model and pairs over draws",
-              holds=bool(known) and bool(np.mean(shared) < np.mean(own))),
+              holds=bool(shared < own)),
     )  # fmt: skip
-    columns = {"class and direction": exact} | {
+    columns = {"class and direction": videos.exact} | {
         name: lambda v, field=field: v[field].mean()
         for name, field in (("class", "class"), ("direction", "way"), ("confidence", "sure"))
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -103,6 +103,11 @@ class VideoVAE:
             )
         return 1 + (frames - 1) // f, rows // y, columns // x, self.latent
 
+    @property
+    def shallow(self) -> VideoVAE:
+        """The same without its deeper levels."""
+        return replace(self, deep=(), channels=self.channels[: len(self.levels) + 1])
+
     def widths(self) -> list[Width]:
         """Name and size of the channels of every level, the patches first."""
         return [(f"channels.{i}", size) for i, size in enumerate(self.channels)]
@@ -119,6 +124,20 @@ class VideoVAE:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `VideoAutoencoder` with its initial parameters, drawn from `rngs.params`."""
         return built(VideoAutoencoder, self, rngs.params())
+
+
+def is_deep(path: str, axes: axes.Axes) -> bool:
+    """Parameters of the deeper levels: what a stage trains first when they are new."""
+    return "/deep/" in path
+
+
+def deepened(path: str, axes: axes.Axes) -> str:
+    """The hand-over of parameters from an autoencoder without deeper levels: those begin anew.
+
+    >>> [deepened(path, axes.Axes((), ())) for path in ("encoder/deep/0/down/conv/bias", "encoder/enter/bias")]
+    ['reset', 'carry']
+    """
+    return "reset" if is_deep(path, axes) else "carry"
 
 
 class VideoAutoencoder(nnx.Module):

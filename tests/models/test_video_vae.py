@@ -76,7 +76,7 @@ def test_deeper_levels_are_the_only_new_parameters() -> None:
         flat = nnx.to_flat_state(nnx.state(config.build(nnx.Rngs(0)), nnx.Param))
         return {"/".join(map(str, path)): leaf[...].shape for path, leaf in flat}
 
-    shallow, deep = leaves(VideoVAE(channels=(4, 8))), leaves(CONFIG)
+    shallow, deep = leaves(CONFIG.shallow), leaves(CONFIG)
     assert {path for path in deep if "/deep/" not in path} == set(shallow)
     assert all(deep[path] == shape for path, shape in shallow.items())
     sizes = CONFIG.sizes()
