@@ -49,7 +49,7 @@ class Stories(Source):
     >>> from stagejax.data.composites import DIGITS
     >>> story = Stories((Objects(Digits(), DIGITS),), 100, "story", side=8)[4]
     >>> story["texts"], story["images"].shape
-    (('a green seven', 'then it moves left', 'then it turns red'), (3, 16, 16, 3))
+    (('a blue zero', 'then it moves right', 'then it turns green'), (3, 16, 16, 3))
     """
 
     objects: tuple[Objects, ...]

@@ -1,0 +1,39 @@
+"""One language model, several modalities: the loss of each, told apart by the ids of what is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stagejax.objectives.language import CONTEXT
+from stagejax.objectives.loss import Metrics, cross_entropy
+
+#: Name, first id, and the id behind the last.
+Ranges = tuple[tuple[str, int, int], ...]
+
+
+def causal_lm_by_range(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, *, ranges: Ranges
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of each next token over all modalities, and as metrics that of each range of ids.
+
+    The batch is that of `causal_lm` with `targets` and `weights`.
+
+    >>> model = lambda tokens, key: jnp.zeros((*tokens.shape, 10))
+    >>> batch = {"tokens": jnp.array([[1, 2]]), "targets": jnp.array([[2, 7]]), "weights": jnp.ones((1, 2))}
+    >>> _, metrics = causal_lm_by_range(model, batch, None, ranges=(("text", 0, 5), ("image", 5, 10)))
+    >>> float(metrics["image"][1]), round(float(metrics["loss"][0]), 4)
+    (1.0, 4.6052)
+    """
+    targets, weights = batch["targets"], batch["weights"]
+    logits = model(batch["tokens"], key=key, **{name: batch[name] for name in CONTEXT if name in batch})
+    losses = jnp.where(weights == 0, 0, weights * cross_entropy(logits, targets)[0])
+    bounds = jnp.array([(first, end) for _, first, end in ranges])[..., None, None]
+    mine_RBT = ((targets >= bounds[:, 0]) & (targets < bounds[:, 1])).astype(losses.dtype)
+    totals_R, counts_R = (jnp.tensordot(mine_RBT, values, 2) for values in (losses, weights))
+    metrics: Metrics = {"loss": (losses.sum(), weights.sum())}
+    metrics |= {name: (totals_R[r], counts_R[r]) for r, (name, _, _) in enumerate(ranges)}
+    return losses.sum() / jnp.maximum(weights.sum(), 1e-9), metrics
