@@ -105,7 +105,7 @@ class Config:
     studies: tuple[Study, ...]  # the claims are judged on the first
     source: Source = field(default_factory=lambda: Together((Dataset("wikitext2"), Stdlib(limit=1_000_000))))
     tokenizer: Tokenizer = field(default_factory=lambda: BPE(2048))
-    length: int = 128  # tokens in a row of text
+    length: int | None = 128  # tokens in a row of text; None: as many as fit
     inputs: int = 128
     outputs: int = 128
     peak: float = 3e-2  # learning rate, relative to the size of a parameter
@@ -145,7 +145,7 @@ def preset(name: str) -> Config:
         words, glue = ("negative", "positive"), TFDS("glue/sst2")
         task = Task("sst2", glue, "exact", 128, 8, ("sentence", "label"), words, "validation", "R", 256, 5000, 1e-3, 3)
         return Config(
-            studies, TFDS("c4/en"), BPE(32_000), 512, 512, 512, peak=1e-2, tasks=(task,),
+            studies, TFDS("c4/en"), BPE(32_000), None, 512, 512, peak=1e-2, tasks=(task,),
             precision=Precision(compute="bfloat16"), save_every=10_000,
         )  # fmt: skip
     return Config((both,))
@@ -331,7 +331,7 @@ def report(cfg: Config, found: dict[tuple[str, str], list[Arm]]) -> Report:
     losses = {probe: [of(label, probe) for label in MAIN] for probe in MODES}
     known = not np.isnan([*totals.values(), *np.ravel(list(losses.values()))]).any()
     full = found.get((first, FULL), [])
-    switched = {probe: mean([1 - of(FULL, probe) / wrong(arm, probe) for arm in full]) for probe in MODES}
+    switched = {probe: mean([1 - value(cfg, arm, probe) / wrong(arm, probe) for arm in full]) for probe in MODES}
 
     def said(values: dict[str, float], before: str = "") -> str | None:
         return ", ".join(f"{v:+.1%} {before}{name}" for name, v in values.items()) if known else None
