@@ -1,14 +1,19 @@
-"""Samples of trained generators, and what a trained classifier says of them."""
+"""Trained generators at work: samples, what a classifier says of them, and what their discriminator minds."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
+from stagejax.apart import take_apart
+from stagejax.axes import family, is_axes
 from stagejax.inference import Frozen, apply, flops_of_one
+from stagejax.objectives.elastic import fisher_diagonal
 
 
 def generate(model: Any, z_BZ: jax.Array) -> jax.Array:
@@ -19,7 +24,7 @@ def generate(model: Any, z_BZ: jax.Array) -> jax.Array:
 def features_and_logits(model: Any, images: jax.Array) -> jax.Array:
     """A classifier's features and logits, side by side."""
     features = model.features(images)
-    return jnp.concatenate([features, model.head(features)], axis=-1)
+    return jnp.concatenate([features.reshape(len(images), -1), model.head(features)], axis=-1)
 
 
 def samples_of(generator: Frozen, count: int, seed: int) -> np.ndarray:
@@ -58,3 +63,37 @@ def entropy_without(histogram: list[int], left_out: int) -> float:
     kept = np.delete(np.asarray(histogram, float), left_out)
     shares = kept[kept > 0] / max(kept.sum(), 1)
     return float(-np.sum(shares * np.log(shares)))
+
+
+@dataclass(frozen=True)
+class LogitFisher:
+    """F = mean over samples of (∂ D(G(z)) / ∂θ)² of a generator's convolutions, and 0 elsewhere.
+
+    For `run.transform` of a generator and its discriminator: what it makes has a generator's shape, so that it stands
+    beside one in a stage (`objectives.elastic.Elastic`).
+
+    Reference: Li et al. 2020 (few-shot generation), https://arxiv.org/abs/2012.02780, section 3.
+
+    >>> # fisher = run.transform("fisher", LogitFisher(g, d, samples=32), gan.member("generator"),
+    >>> #                        gan.member("discriminator"), to=g)
+    """
+
+    generator: Any  # configurations
+    discriminator: Any
+    samples: int
+
+    def __call__(self, key: Any, generator: Any, discriminator: Any) -> Any:
+        """The diagonal as parameters, and the generator's other variables."""
+        (graph, axes, *_), critic = take_apart(self.generator), take_apart(self.discriminator)[0]
+        judge = nnx.merge(critic, *discriminator)
+
+        def logit(params: Any, z_1Z: jax.Array) -> jax.Array:
+            return judge(nnx.merge(graph, params, generator[1])(z_1Z))[0]
+
+        z_N1Z = jax.random.normal(key, (self.samples, 1, self.generator.latent))
+        found = fisher_diagonal(logit, generator[0], z_N1Z)
+
+        def kept(axes: Any, fisher: jax.Array) -> jax.Array:
+            return fisher if any(family(name) == "kernel_row" for name in axes.names) else jnp.zeros_like(fisher)
+
+        return jax.tree.map(kept, axes, found, is_leaf=is_axes), generator[1]

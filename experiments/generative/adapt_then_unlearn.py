@@ -26,26 +26,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.alternating import Alternate, Move, with_flops
-from stagejax.apart import take_apart
-from stagejax.axes import is_axes
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.portion import Portion
 from stagejax.data.tasks import ImageTask, Part, all_of
-from stagejax.generated import entropy_without, flops_of_sample, looked_at, samples_of
+from stagejax.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
 from stagejax.inference import Frozen, logits_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
 from stagejax.objectives import classification
-from stagejax.objectives.elastic import Elastic, fisher_diagonal
+from stagejax.objectives.elastic import Elastic
 from stagejax.objectives.frechet import frechet_distance
 from stagejax.objectives.gan import R1, Sum, ascent, lazily, logistic, non_saturating
 from stagejax.objectives.repulsion import Exponential, Repulsion, forgotten, inverse, negative
@@ -207,11 +202,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """Two classifiers; then for each seed the GAN, the adapted ones, and all arms from the same GAN."""
     user = run.train(classifier(cfg, "user", cfg.user, 100))
     judge = run.train(classifier(cfg, "judge", cfg.judge, 200))
-    found = {seed: unlearned(run, cfg, user, judge, seed) for seed in cfg.seeds}
+    real = run.make("real", real_positives, cfg, judge)
+    found = {seed: unlearned(run, cfg, user, judge, real, seed) for seed in cfg.seeds}
     return report(cfg, found, user, judge)
 
 
-def unlearned(run: Any, cfg: Config, user: Any, judge: Any, seed: int) -> dict[str, Any]:
+def unlearned(run: Any, cfg: Config, user: Any, judge: Any, real: Any, seed: int) -> dict[str, Any]:
     """The arms of one seed: {"arms": {arm: result}, "charged": {arm: results}, "measures": {arm: artifact}, ...}."""
     at = f"{seed}/{{}}".format
     data = Images(source=cfg.source, batch=cfg.batch, shape=cfg.shape, seed=seed)
@@ -222,7 +218,7 @@ def unlearned(run: Any, cfg: Config, user: Any, judge: Any, seed: int) -> dict[s
     backward = 3 * flops_of_sample(cfg.generator, cfg.discriminator, cfg.shape, logits_of)
     feedback = run.make(at("feedback"), draw_and_label, cfg, average, user, seed, flops=cfg.draws * price)
     fisher = run.transform(
-        at("fisher"), Fisher(cfg.generator, cfg.discriminator, cfg.fisher), *players.values(), to=cfg.generator,
+        at("fisher"), LogitFisher(cfg.generator, cfg.discriminator, cfg.fisher), *players.values(), to=cfg.generator,
         flops=cfg.fisher * backward,
     )  # fmt: skip
     elastic, adapted = Elastic(cfg.elastic), []
@@ -254,9 +250,9 @@ def unlearned(run: Any, cfg: Config, user: Any, judge: Any, seed: int) -> dict[s
     nets |= {arm: arms[arm].member("generator").averaged() for arm in cfg.arms if not arms[arm].diverged}
     nets |= dict(zip(cfg.adapted, away[1:], strict=True))
     measures = {
-        arm: run.make(at(f"measures/{slug(arm)}"), measured, cfg, judge, net, seed) for arm, net in nets.items()
+        arm: run.make(at(f"measures/{slug(arm)}"), measured, cfg, judge, real, net, seed) for arm, net in nets.items()
     }
-    measures[REJECTION] = run.make(at("measures/rejection"), measured, cfg, judge, average, seed, user)
+    measures[REJECTION] = run.make(at("measures/rejection"), measured, cfg, judge, real, average, seed, user)
     tiles = run.make(at("pictures"), grids, cfg, tuple(nets), *nets.values()) if seed == cfg.seeds[0] else None
     found = {"gan": gan, "arms": arms, "charged": charged, "measures": measures}
     return found | {"search": search, "pictures": tiles}
@@ -264,32 +260,6 @@ def unlearned(run: Any, cfg: Config, user: Any, judge: Any, seed: int) -> dict[s
 
 def slug(arm: str) -> str:
     return arm.lower().replace(" ", "-")
-
-
-# --- transforms ---
-
-
-@dataclass(frozen=True)
-class Fisher:
-    """The Fisher diagonal of D(G(z)) in the generator's convolutions, and 0 elsewhere, as a generator's parameters."""
-
-    generator: Generator
-    discriminator: Discriminator
-    samples: int
-
-    def __call__(self, key: Any, generator: Any, discriminator: Any) -> Any:
-        (graph, axes, *_), critic_graph = take_apart(self.generator), take_apart(self.discriminator)[0]
-        critic = nnx.merge(critic_graph, *discriminator)
-
-        def logit(params: Any, z_1Z: jax.Array) -> jax.Array:
-            return critic(nnx.merge(graph, params, generator[1])(z_1Z))[0]
-
-        z_N1Z = jax.random.normal(key, (self.samples, 1, self.generator.latent))
-        found = fisher_diagonal(logit, generator[0], z_N1Z)
-        in_convolutions = jax.tree.map(
-            lambda a, f: f if "kernel_row" in a.names else jnp.zeros_like(f), axes, found, is_leaf=is_axes
-        )
-        return in_convolutions, generator[1]
 
 
 # --- samples ---
@@ -332,23 +302,24 @@ def choose_reach(cfg: Config, user: Any, feedback: Any, seed: int, original: Any
     return {"gamma": best["gamma"], "trials": trials}
 
 
-def measured(cfg: Config, judge: Any, generator: Any, seed: int, user: Any = None) -> dict[str, Any]:
+def measured(cfg: Config, judge: Any, real: Any, generator: Any, seed: int, user: Any = None) -> dict[str, Any]:
     """The judge's histogram of samples, and their distance to real positives; what `user` rejects is left out."""
     classifier, count = Frozen.of(judge), cfg.samples if user is None else 2 * cfg.samples
     images = samples_of(Frozen.of(generator), count, 3000 + seed)
     if user is not None:
         images = images[looked_at(Frozen.of(user), images)[0] != cfg.forget][: cfg.samples]
     labels, features = looked_at(classifier, images)
-    distance = frechet_distance(features, looked_at(classifier, real_positives(cfg))[1])
+    distance = frechet_distance(features, real.value["features"])
     histogram = np.bincount(labels, minlength=cfg.classes).tolist()
     return {"histogram": histogram, "distance": distance, "samples": len(images)}
 
 
-def real_positives(cfg: Config) -> np.ndarray:
-    """Held-out images of all classes but the one to forget: they measure, nothing is trained on them."""
+def real_positives(cfg: Config, judge: Any) -> dict[str, np.ndarray]:
+    """The judge's features of held-out images of the other classes: they measure, nothing is trained on them."""
     test = cfg.source.of_split("test")
     records = all_of(Portion(test, stop=min(len(test), 2 * cfg.samples)))
-    return records["image"][records["label"] != cfg.forget][: cfg.samples].reshape(-1, *cfg.shape)
+    images = records["image"][records["label"] != cfg.forget][: cfg.samples].reshape(-1, *cfg.shape)
+    return {"features": looked_at(Frozen.of(judge), images)[1]}
 
 
 def grids(cfg: Config, names: tuple[str, ...], *nets: Any) -> dict[str, np.ndarray]:
