@@ -138,7 +138,7 @@ def clips_of(
 ) -> dict[str, np.ndarray]:
     """`each` clips of every sentence of a source, from noise that all models share: latents, videos and verdicts."""
     pairs = np.repeat(np.int32(source.pairs()), each, axis=0)
-    tokens = np.stack(source.words.encode([source.sentence(*pair) for pair in pairs]))
+    tokens = np.stack(source.words.encode([source.sentence(*pair) for pair in pairs.tolist()]))
     shape = (len(tokens), *latents.vae.config.compressed((source.frames, source.size, source.size)))
     made = sampler.draw(net, tokens, np.random.default_rng(seed).normal(size=shape).astype(np.float32))
     videos = latents.decode(made)
