@@ -58,7 +58,9 @@ WINNERS, OWN_NOISE = "SFT + winners", "SFT + DPO, own noise"
 REAL, THROUGH = "real clips", "real clips, through the VAE"
 #: Kinds that can be told apart at a glance.
 MNIST = ("zero", "one", "two", "", "four", "", "", "seven", "", "")
+DIGIT = Objects(Dataset("mnist"), MNIST, image="x", label="y")
 FASHION = ("", "trousers", "", "dress", "", "sandal", "", "", "bag", "boot")
+CLOTHING = Objects(Dataset("fashion_mnist"), FASHION, image="x", label="y")
 VERDICT = ("class", "way", "sure", "score", "jerk", "features")
 FLOW = FlowMatching("latents", ("tokens",), drop=0.1, frames="frames")
 
@@ -67,11 +69,7 @@ FLOW = FlowMatching("latents", ("tokens",), drop=0.1, frames="frames")
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    clips: Moving = field(
-        default_factory=lambda: Moving(
-            (Objects(Dataset("mnist"), MNIST), Objects(Dataset("fashion_mnist"), FASHION)), 2400, flawed=0.25
-        )
-    )
+    clips: Moving = field(default_factory=lambda: Moving((DIGIT, CLOTHING), 2400, flawed=0.25))
     vae: VideoVAE = field(default_factory=lambda: VideoVAE(channels=(8, 32, 32), deep=((2, 1, 1),)))
     net: DiT = field(default_factory=lambda: DiT(text=32, scan=True))
     judge: ConvNet = field(default_factory=lambda: ConvNet(image=20, channels=(16, 32), classes=10))
