@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +34,7 @@ _TEMPLATES = "shows picture of says speech user assistant describe draw transcri
 Document = tuple[np.ndarray, np.ndarray]  # tokens (n + 1,), weights of their targets (n,)
 
 
+@functools.lru_cache(maxsize=8)
 def words_of(objects: tuple[Objects, ...]) -> WordsAndBytes:
     """Words of all sentences and templates, then bytes for any other text."""
     own = (*Stories(objects, 1).words, *DIGITS, *_TEMPLATES.split())
@@ -145,20 +147,20 @@ class Writer:
         return made
 
     def speech(self, draws: np.ndarray) -> list[Document]:
-        """Recordings, and two of one speaker joined, with what is said in them, in either direction."""
+        """Recordings, and two of one speaker joined, with what is said in them, in either direction in turn."""
         made = []
-        for indices in (*((i,) for i in range(len(self.codes["clips"]))), *self.joined(draws)):
-            if draws[indices[0], len(indices) - 1] < 0.5:
+        for number, indices in enumerate((*((i,) for i in range(len(self.codes["clips"]))), *self.joined(draws))):
+            if (draws[indices[0], 0] + 0.5 * (number // len(self.codes["clips"]))) % 1 < 0.5:
                 made.append(self.document(self.clip(*indices, understood=True), "says", self.said(*indices)))
             else:
                 made.append(self.document("speech of", self.said(*indices), self.clip(*indices, understood=False)))
         return made
 
     def joined(self, draws: np.ndarray) -> list[tuple[int, int]]:
-        """Each recording, and another one of its speaker."""
+        """Each recording with others of its speaker, one for each column of the draws behind the second."""
         speakers = self.codes["speakers"]
         own = [np.flatnonzero(speakers == speaker) for speaker in speakers]
-        return [(i, int(same[int(draws[i, 2] * len(same))])) for i, same in enumerate(own)]
+        return [(i, int(same[int(u[i] * len(same))])) for u in draws.T[2:] for i, same in enumerate(own)]
 
     def text(self, draws: np.ndarray, raw: str, count: int, size: int) -> list[Document]:
         """About `count` sentences, as many spoken ones, and as many pieces of raw text of `size` bytes."""
@@ -170,17 +172,20 @@ class Writer:
         return [self.document(part) for part in (*plain, *(ids[:size] for ids in code.encode(pieces)))]
 
 
-def corpora(write: Writer, text: Source, *, sentences: int, instructions: int, size: int, seed: int) -> dict[str, Any]:
+def corpora(
+    write: Writer, text: Source, *, sentences: int, instructions: int, size: int, joins: int = 1, seed: int = 0
+) -> dict[str, Any]:
     """The documents of every kind, and instructions of every task, as arrays "kind/name" (see `documents`).
 
     Args:
       sentences, size: see `Writer.text`; of the source, the first 40 records are read.
       instructions: of each task.
+      joins: with how many others each recording is joined.
       seed: of directions and of what is joined.
     """
     codes = write.codes
     most = max(len(codes[name]) for name in (*FRAMES, "clips"))
-    draws = random_words(seed, np.arange(most), 3) / 2.0**64
+    draws = random_words(seed, np.arange(most), 2 + joins) / 2.0**64
     raw = "\n".join(text[i]["text"] for i in range(min(40, len(text))))
     asked = [
         write.instruction(task, i) for task, form in TASKS.items() for i in range(min(instructions, len(codes[form])))

@@ -15,7 +15,7 @@ Batch = Mapping[str, Any]
 
 
 def picture_codes(
-    model: Callable[..., Any], batch: Batch, key: Array | None, *, variance: float = 0.03, beta: float = 0.25
+    model: Callable[..., Any], batch: Batch, key: Array | None, *, variance: float = 0.002, beta: float = 0.25
 ) -> tuple[Float[Array, ""], Metrics]:
     """|x - decoded|² / variance + codebook + beta · commitment, each a mean.
 
