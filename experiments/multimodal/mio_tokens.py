@@ -90,7 +90,7 @@ class Config:
     limit: int = 40  # of an answer
     tokenizers: tuple[int, int, int] = (600, 200, 400)  # steps: pictures, encoder of speech, its codec
     samples: tuple[int, int] = (32, 64)  # in their batches: of pictures, and of clips and for judges
-    judges: tuple[int, int] = (600, 250)  # steps: of pictures, of speech
+    judges: tuple[int, int] = (800, 250)  # steps: of pictures, of speech
     steps: tuple[int, int, int, int] = (100, 150, 78, 192)  # text alone, then the three stages
     tuning: int = 110  # steps on instructions
     peak: float = 3e-3  # learning rate
@@ -118,7 +118,7 @@ def preset(name: str) -> Config:
             sentences=60, instructions=30, batch=8, tokenizers=(60, 20, 60), judges=(60, 40),
             steps=(6, 10, 5, 13), tuning=12, every=10, tests=16, at_once=16,
         )  # fmt: skip
-    named = (("mnist", DIGITS), ("fashion_mnist", CLOTHES[:4]))  # others look alike at 7 x 7
+    named = (("mnist", DIGITS[:6]), ("fashion_mnist", CLOTHES[:3]))  # what few codes can tell apart
     objects = tuple(Objects(Dataset(name), words, 20_000, "x", "y") for name, words in named)
     net = llama(vocab=words_of(objects).vocab, embed=64, layers=2, heads=4, mlp=176)
     laptop = Config(net, objects, Fsdd(), Stdlib(limit=600_000))
@@ -431,7 +431,7 @@ NOTES = (
     "With alternating codes timbre stays in what is transcribed, as in the paper: two differences, order and this.",
     "A spoken digit has about as many tokens as a picture, not a hundred times as many: recordings are also joined to "
     "others in pairs, so that speech is most of natural shares, which are the sizes of the corpora as they are here.",
-    "Pictures show one object, on a grid of the 4 x 4 pixels that a code stands for. They have 256 codes, the model 2 "
+    "Pictures show one object of nine kinds, on a grid of the 4 x 4 pixels of a code. They have 256 codes, the model 2 "
     "layers and rows 72 positions: chosen by decoded pictures and measured steps, before any arm was compared.",
     "Spoken answers are judged as decoded frames by a classifier of real clips. Text is answered greedily, not by beam "
     "search; speech has no repetition penalty; transcription is not reworded.",
