@@ -72,12 +72,12 @@ class Config:
     clips: Moving = field(default_factory=lambda: Moving((DIGIT, CLOTHING), 2400, flawed=0.25))
     vae: VideoVAE = field(default_factory=lambda: VideoVAE(channels=(8, 32, 32), deep=((2, 1, 1),)))
     net: DiT = field(default_factory=lambda: DiT(text=32, scan=True))
-    judge: ConvNet = field(default_factory=lambda: ConvNet(image=20, channels=(16, 32), classes=10))
+    judge: ConvNet = field(default_factory=lambda: ConvNet(image=20, channels=(16, 32, 64), classes=10))
     sizes: tuple[int, int, int] = (20, 12, 20)  # pixels of images, of low and of high resolution
     tests: int = 256  # held-out clips
     vae_steps: tuple[int, int, int] = (240, 60, 80)  # shallow, new parts, all
     vae_batch: int = 8
-    judge_steps: int = 300
+    judge_steps: int = 600
     batch: int = 16
     steps: tuple[int, int, int, int] = (480, 220, 170, 50)  # T2I, low, high, SFT
     rates: tuple[float, float, float, float] = (2e-3, 1.5e-3, 1e-3, 3e-4)
@@ -154,8 +154,9 @@ def judge_of(run: Any, cfg: Config) -> Any:
     """A classifier of single frames: the eyes of the program that judges."""
     size, count = cfg.vae_batch, max(1, cfg.tests // cfg.vae_batch)
     tests = Evaluation(replace(clips(cfg, size, "test", count=cfg.tests), count=count), count)
-    objective, rate = partial(videos.by_frame, classification), adamw(3e-3, warmup=0.05)
-    return run.train(Stage("judge", cfg.judge, objective, rate, clips(cfg, size), cfg.judge_steps, evaluate=tests))
+    objective, rate = partial(videos.by_frame, classification), adamw(5e-3, warmup=0.05)
+    data = clips(cfg, 8 * size, frames=1)
+    return run.train(Stage("judge", cfg.judge, objective, rate, data, cfg.judge_steps, evaluate=tests))
 
 
 def latents(run: Any, cfg: Config, vae: Any, scale: Any) -> dict[Any, Any]:
