@@ -19,6 +19,9 @@ Run      stagejax run adapt_then_unlearn        laptop: about 4 minutes on two c
 Holds if in the mean over seeds EL2 has PUL >= 90, a Fréchet distance to real images of the other classes of at most
          1.25 times that of the original GAN's other samples, and an entropy of the other classes of at least 90 % of
          the original's; and it is no worse than extrapolation and than positives only in both PUL and that distance.
+Ours     Two seeds: EL2 has PUL 60.9 at 1.30 times the distance (does not hold), entropy 99.8 % (holds). Positives only
+         have 58.7 nearer to real images (13.6 against 15.4), repulsion from random points 59.4: that the points are
+         the adapted models adds 1.5. NL2 has 85.9 at 48, extrapolation 99.6 at 371, rejection 91.3 at 11.9. 200 steps.
 """
 
 from __future__ import annotations
@@ -448,8 +451,9 @@ def arms_of(cfg: Config, found: dict[int, dict[str, Any]], user: Any) -> list[Ar
 NOTES = (
     "Not StyleGAN2: a plain generator (dense layer, convolutions with equalised learning rates and pixel norms; no "
     "mapping network, modulation, noise or path-length penalty), of digits at 16 x 16 pixels.",
-    "Width, learning rate, penalty and length of stage 0 were chosen by looking at samples of stage 0 alone, lambda by "
-    "looking at stage 1 alone (the published 5e8, of another network, makes the penalty hundreds), with other seeds.",
+    "Width, learning rate, penalty and length of stage 0 were chosen by looking at samples of stage 0 alone, with a "
+    "seed that is also judged; lambda by looking at stage 1 alone, with another one (the published 5e8, of another "
+    "network, makes the penalty hundreds).",
     "Distances in the repulsion are in units of that at the start, so that gamma is 1; the published code scales them "
     "by their order of magnitude. IL2 begins with the slope of EL2, NL2 with 1 % of it: it has no bound.",
     "All arms have equal steps: none is stopped by the classifier's count. Averaged generators are judged.",
