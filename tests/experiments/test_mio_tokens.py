@@ -26,7 +26,10 @@ class TestFinished:
         assert len(new) - len(old) == WORDS.added == SMOKE.image.codes + 2 * SMOKE.speech.codes + 4
         np.testing.assert_array_equal(new[: len(old)], old)
         np.testing.assert_allclose(new[len(old) :], np.broadcast_to(old.mean(0), (WORDS.added, 32)), atol=1e-6)
-        assert {name for name in after if after[name].shape != before[name].shape} == {"tokens/table", "head/output/kernel"}
+        assert {name for name in after if after[name].shape != before[name].shape} == {
+            "tokens/table",
+            "head/output/kernel",
+        }
 
     def test_pictures_and_clips_are_codes_and_the_arms_see_the_same_ones(self, finished: Any) -> None:
         results, _, _ = finished
