@@ -77,7 +77,7 @@ class Config:
     tests: int = 256  # held-out clips
     vae_steps: tuple[int, int, int] = (400, 80, 150)  # shallow, new parts, all
     vae_batch: int = 8
-    judge_steps: int = 600
+    judge_steps: int = 400
     batch: int = 16
     steps: tuple[int, int, int, int] = (440, 200, 150, 50)  # T2I, low, high, SFT
     rates: tuple[float, float, float, float] = (2e-3, 1.5e-3, 1e-3, 3e-4)
@@ -409,8 +409,8 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
 NOTES = (
     "The annotator is a program, not people: class right + direction right + confidence of a classifier of frames that "
     "was trained on real clips; the direction is that of the centroid over four steps.",
-    "The VAE has L1, KL and squared errors, without which it stayed at black; no perceptual loss, for want of a trained "
-    "network, and no adversarial one.",
+    "The VAE has L1, KL and squared errors, without which it stayed at black; no perceptual loss, for want of a network "
+    "that was trained, and no adversarial one.",
     "The text encoder is small and trained along; the paper's two are frozen. One object a clip, ten kinds.",
     "T2I has the pixels of the last stage. In T2VI images are samples of one frame, filled up to a clip and masked.",
     "No averaging of checkpoints in SFT, no reward model, and no distillation to few steps (Turbo).",

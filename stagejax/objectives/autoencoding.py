@@ -14,7 +14,9 @@ from stagejax.objectives.loss import Metrics
 
 @dataclass(frozen=True)
 class Autoencoding:
-    """|decoded - data| + squared |decoded - data|² + kl KL(N(mean, exp(logvar)) || N(0, 1)), each a mean over its coordinates; an objective.
+    """|decoded - data| + squared |decoded - data|² + kl KL(N(mean, exp(logvar)) || N(0, 1)); an objective.
+
+    Each is a mean over its coordinates.
 
     The model gives (decoded, mean, logvar) of (data, key). Metrics: `loss`, `l1`, `l2` (squared) and `kl` in nats a
     coordinate. Where most of the data is black, so is the best constant of absolute errors, and training stays at it;
