@@ -409,7 +409,7 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
 NOTES = (
     "The annotator is a program, not people: class right + direction right + confidence of a classifier of frames that "
     "was trained on real clips; the direction is that of the centroid over four steps.",
-    "The VAE has L1, KL and squared errors, without which it stayed at black; no perceptual loss, for want of a network "
+    "The VAE has L1, KL and squared errors, without which it stayed black; no perceptual loss, for want of a network "
     "that was trained, and no adversarial one.",
     "The text encoder is small and trained along; the paper's two are frozen. One object a clip, ten kinds.",
     "T2I has the pixels of the last stage. In T2VI images are samples of one frame, filled up to a clip and masked.",
