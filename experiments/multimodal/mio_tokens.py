@@ -21,7 +21,9 @@ Run      stagejax run mio_tokens                                 laptop: about 4
 Holds if (i) sequential is above alternating by 5 points or more both on TTS intelligibility and on ASR; (ii) staged is
          above one stage at natural shares by 5 points or more on images (mean of captions and drawings) and not more
          than 3 points below it on ASR.
-Ours     Not run yet.
+Ours     One seed: sequential codes are 14.8 points above alternating ones on ASR (41.4 %) and 9.4 below on TTS (7.4 %):
+         (i) does not hold, for 24 % of sequential clips are valid (parts of equal length), 99.6 % of alternating ones.
+         (ii) +4.3 points on images, of which a judge knows 48 % when decoded, +9.4 on ASR: does not hold by a hair.
 """
 
 from __future__ import annotations
