@@ -148,6 +148,14 @@ def clips_of(
 # --- verdicts ---
 
 
+def both_ways(data: Clips, vae: Result, every: int) -> dict[str, np.ndarray]:
+    """Every so many frames of all clips as they are, and of all through an autoencoder, with their labels."""
+    shown = for_every_record(dict, data)
+    through = apply(again, Frozen.of(vae), shown["video"], BATCH)
+    found = np.concatenate([video[:, ::every] for video in (shown["video"], through)])
+    return {"video": found, "label": np.tile(shown["label"], 2)}
+
+
 def watched(data: Clips, judge: Frozen, vae: Frozen | None = None) -> dict[str, np.ndarray]:
     """All clips of a source in its order, as they are or through an autoencoder, with their verdicts."""
     shown = for_every_record(dict, data)

@@ -26,6 +26,8 @@ Factors = tuple[int, int, int]  # of frames, rows and columns
 Width = tuple[str, int]  # name and size of an axis of channels
 Video = Float[Array, "B F Y X C"]
 
+START = -6.0  # log-variance of latents at first, around which inputs spread it
+
 
 @dataclass(frozen=True)
 class VideoVAE:
@@ -191,6 +193,9 @@ class Encoder(nnx.Module):
         name, size = c.widths()[-1]
         self.norm = Norm("rms", name, size, eps=c.norm_eps)
         self.leave = Dense({name: size}, {"moments": 2, "latent": c.latent}, std=size**-0.5, bias=True, rngs=rngs)
+        bias = self.leave.bias
+        assert bias is not None
+        bias[...] = bias[...].at[1].set(START)  # else the noise is as large as the latents, and training begins late
 
     def __call__(self, videos: Video) -> tuple[Array, Array]:
         p = self.config.patch
