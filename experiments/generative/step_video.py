@@ -20,7 +20,10 @@ Holds if on unseen sentences the cascade has class and direction both right 5 po
          scratch at equal FLOPs; DPO's samples score higher than those of its SFT base in 60 % of pairs or more (ties
          count half) with a Fréchet distance at most 10 % above the base's; and at the same model and pairs the loss
          with shared noise has a lower variance over draws of noise than that with own noise.
-Ours     Not measured yet.
+Ours     One seed; the transformer is far from trained, so two of three say little. Both right on unseen sentences:
+         cascade 3.1 %, from scratch 4.7 (its class 26 and 23 %; real clips through the VAE 75): does not hold. DPO is
+         preferred to its base in 49.2 %, at +0.1 % of distance: does not hold. Shared noise lowers the variance of the
+         loss from 7.0e-3 to 4.4e-3: holds. By held-out loss the cascade is ahead, 0.861 to 0.924.
 """
 
 from __future__ import annotations
