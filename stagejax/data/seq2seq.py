@@ -116,7 +116,7 @@ class OneSequence(Data):
     >>> both = TextToText(source=source, tokenizer=Bytes(), learned_from=source, batch=2, inputs=9, outputs=24,
     ...                   fields=("text", "name"))
     >>> batch = OneSequence(data=both).take(np.arange(2))
-    >>> batch["prefix"].sum(1).tolist(), batch["weights"][:, :9].max(), batch["tokens"].shape
+    >>> batch["prefix"].sum(1).tolist(), float(batch["weights"][:, :9].max()), batch["tokens"].shape
     ([9, 9], 0.0, (2, 33))
     """
 

@@ -25,10 +25,10 @@ def test_a_task_is_a_text_and_its_answer() -> None:
     for inputs, targets, weights in zip(batch["inputs"], batch["targets"], batch["weights"], strict=True):
         length = int(weights.sum())
         said = Bytes().decode(targets[: length - 1])
-        name = next(name for name in records if name.encode()[: length - 1] == said.encode())
+        texts = [text for name, text in records.items() if name.encode()[: length - 1] == said.encode()]
         assert targets[length - 1] == SEP
         assert inputs[0] == 7
-        assert Bytes().encode([records[name]])[0][:11].tolist() == inputs[1:].tolist()
+        assert inputs[1:].tolist() in [row[:11].tolist() for row in Bytes().encode(texts)]  # names may begin alike
     assert (batch["tokens"][:, 0] == CLS).all()
     assert (batch["tokens"][:, 1:] == batch["targets"][:, :-1])[batch["weights"][:, 1:] > 0].all()
 
