@@ -9,7 +9,8 @@ from stagejax.objectives.autoencoding import Autoencoding
 def test_loss_is_errors_plus_weighted_divergence() -> None:
     data = jnp.zeros((2, 3))
     mean, logvar = jnp.full((2, 1), 2.0), jnp.full((2, 1), jnp.log(4.0))
-    loss, metrics = Autoencoding("image", kl=0.1, squared=2.0)(lambda x, key: (x + 0.5, mean, logvar), {"image": data}, None)
+    objective = Autoencoding("image", kl=0.1, squared=2.0)
+    loss, metrics = objective(lambda x, key: (x + 0.5, mean, logvar), {"image": data}, None)
     divergence = 0.5 * (2.0**2 + 4.0 - 1 - float(jnp.log(4.0)))
     assert float(metrics["l1"]) == pytest.approx(0.5)
     assert float(metrics["kl"]) == pytest.approx(divergence, rel=1e-6)
