@@ -1,5 +1,6 @@
 """The diffusion transformer: attention over a whole video, distances by direction, text, any resolution, growth."""
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -18,22 +19,24 @@ VIDEO = jax.random.normal(jax.random.key(0), (2, 2, 4, 4, 2))
 TEXT = jax.random.normal(jax.random.key(1), (2, 3, 3))
 
 
+@functools.cache
+def graph(config: DiT):
+    """The structure of a model, and its parameters without arrays."""
+    return nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
+
+
 def random_params(config: DiT):
     """All parameters random, so that nothing is zero by its initial value."""
-    params = nnx.to_pure_dict(nnx.state(config.build(nnx.Rngs(0)), nnx.Param))
-    leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    return jax.tree.unflatten(
-        structure, [0.3 * jax.random.normal(k, x.shape) for k, x in zip(keys, leaves, strict=True)]
-    )
+    rng = np.random.RandomState(2)
+    shapes = nnx.to_pure_dict(graph(config)[1])
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape), x.dtype), shapes)
 
 
 PARAMS = random_params(CONFIG)
 
 
 def velocity(config=CONFIG, params=PARAMS, video=VIDEO, text=TEXT, **options):
-    graphdef, _ = nnx.split(config.build(nnx.Rngs(0)))
-    return nnx.merge(graphdef, params)(video, jnp.array([0.2, 0.7]), text, **options)
+    return nnx.merge(graph(config)[0], params)(video, jnp.array([0.2, 0.7]), text, **options)
 
 
 def test_every_token_sees_every_frame_and_pixel() -> None:

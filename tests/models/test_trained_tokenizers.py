@@ -1,5 +1,6 @@
 """Tokenizers: codes decide what is decoded; the first book is what is distilled; unused codes revive."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +22,13 @@ from stagejax.stage import Stage, gradient_step
 
 IMAGE = ImageTokenizer(pixels=8, channels=1, hidden=8, embed=4, codes=16)
 SPEECH = SpeechTokenizer(bands=6, hidden=8, embed=4, codes=8, features=5)
-CODEC = SPEECH.build(nnx.Rngs(0))
 FRAMES = jax.random.normal(jax.random.key(0), (3, 7, 6))
 REAL = jnp.arange(7) < jnp.array([[7], [4], [5]])
+
+
+@functools.cache
+def codec() -> nnx.Module:
+    return SPEECH.build(nnx.Rngs(0))
 
 
 def test_decoding_needs_the_codes_alone() -> None:
@@ -32,16 +37,16 @@ def test_decoding_needs_the_codes_alone() -> None:
     decoded, found = model(images)
     np.testing.assert_array_equal(model.encode(images), found.codes.reshape(3, 4))
     np.testing.assert_allclose(model.decode(model.encode(images)), decoded, atol=1e-5)
-    decoded, found, _ = CODEC(FRAMES, REAL)
-    np.testing.assert_array_equal(CODEC.encode(FRAMES, REAL), found.codes)
-    np.testing.assert_allclose(CODEC.decode(found.codes, REAL), decoded, atol=1e-5)
-    assert str(axes_of(CODEC)["quantizer"]["books"][0]["table"]) == "<codes >embed"
+    decoded, found, _ = codec()(FRAMES, REAL)
+    np.testing.assert_array_equal(codec().encode(FRAMES, REAL), found.codes)
+    np.testing.assert_allclose(codec().decode(found.codes, REAL), decoded, atol=1e-5)
+    assert str(axes_of(codec())["quantizer"]["books"][0]["table"]) == "<codes >embed"
 
 
 def test_what_is_behind_a_clip_changes_nothing() -> None:
     other = jnp.where(REAL[..., None], FRAMES, 9.0)
     encoder = SpeechEncoder(bands=6, frames=7, embed=8, layers=1, heads=2, mlp=8).build(nnx.Rngs(0))
-    for read in (CODEC.encode, encoder.features):
+    for read in (codec().encode, encoder.features):
         both = [np.where(np.asarray(REAL)[..., None], read(x, REAL), 0) for x in (FRAMES, other)]
         np.testing.assert_allclose(*both, atol=1e-5)
     np.testing.assert_allclose(centred(FRAMES, REAL).sum(1), 0, atol=1e-5)
@@ -62,7 +67,7 @@ def test_the_encoder_predicts_what_it_does_not_see() -> None:
 
 def test_distillation_moves_the_first_book_alone() -> None:
     batch = {"frames": FRAMES, "real": REAL, "features": jax.random.normal(jax.random.key(2), (3, 7, 5))}
-    graphdef, params = nnx.split(CODEC)
+    graphdef, params = nnx.split(codec())
 
     def distillation(params):
         return speech_codes(nnx.merge(graphdef, params), batch, None)[1]["distillation"]

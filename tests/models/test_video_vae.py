@@ -1,5 +1,6 @@
 """The video autoencoder: what sees what in time, its two paths, its convolution, and depth that is added later."""
 
+import functools
 import itertools
 
 import jax
@@ -12,17 +13,21 @@ from stagejax.axes import axes_of
 from stagejax.models.video_vae import CausalConv, Down, Up, VideoVAE, shuffle, unshuffle
 
 CONFIG = VideoVAE(channels=(4, 8, 8), deep=((2, 1, 1),))
-MODEL = CONFIG.build(nnx.Rngs(0))
 VIDEO = jax.random.uniform(jax.random.key(0), (1, 9, 8, 8, 1))
 encode = nnx.jit(lambda model, video: model.encode(video))
 decode = nnx.jit(lambda model, latents: model.decode(latents))
 
 
+@functools.cache
+def network() -> nnx.Module:
+    return CONFIG.build(nnx.Rngs(0))
+
+
 def test_no_latent_frame_sees_a_later_frame() -> None:
-    before = encode(MODEL, VIDEO)
+    before = encode(network(), VIDEO)
     assert before.shape == (1, *CONFIG.compressed((9, 8, 8))) == (1, 3, 2, 2, 4)
     for frame in (0, 1, 4, 5, 8):
-        changed = np.abs(encode(MODEL, VIDEO.at[:, frame].add(1.0)) - before).max((0, 2, 3, 4))
+        changed = np.abs(encode(network(), VIDEO.at[:, frame].add(1.0)) - before).max((0, 2, 3, 4))
         own = -(-frame // 4)  # frame 0 alone, then fours
         assert not changed[:own].any()
         assert changed[own] > 1e-5
@@ -30,15 +35,15 @@ def test_no_latent_frame_sees_a_later_frame() -> None:
 
 def test_no_frame_sees_a_later_latent_frame() -> None:
     latents = jax.random.normal(jax.random.key(1), (1, 3, 2, 2, 4))
-    before = decode(MODEL, latents)
+    before = decode(network(), latents)
     for own, first in ((1, 1), (2, 5)):
-        changed = np.abs(decode(MODEL, latents.at[:, own].add(1.0)) - before).max((0, 2, 3, 4))
+        changed = np.abs(decode(network(), latents.at[:, own].add(1.0)) - before).max((0, 2, 3, 4))
         assert not changed[:first].any()
         assert (changed[first : first + 4] > 1e-5).all()
 
 
 def test_an_image_is_a_video_of_one_frame() -> None:
-    np.testing.assert_allclose(encode(MODEL, VIDEO[:, :1]), encode(MODEL, VIDEO)[:, :1], atol=1e-5)
+    np.testing.assert_allclose(encode(network(), VIDEO[:, :1]), encode(network(), VIDEO)[:, :1], atol=1e-5)
 
 
 def test_the_convolution_is_the_causal_one_in_three_dimensions() -> None:
@@ -81,8 +86,8 @@ def test_deeper_levels_are_the_only_new_parameters() -> None:
     assert all(deep[path] == shape for path, shape in shallow.items())
     sizes = CONFIG.sizes()
     for axes, leaf in zip(
-        jax.tree.leaves(axes_of(MODEL), is_leaf=lambda x: hasattr(x, "names")),
-        jax.tree.leaves(nnx.to_pure_dict(nnx.state(MODEL, nnx.Param))),
+        jax.tree.leaves(axes_of(network()), is_leaf=lambda x: hasattr(x, "names")),
+        jax.tree.leaves(nnx.to_pure_dict(nnx.state(network(), nnx.Param))),
         strict=True,
     ):
         assert tuple(sizes[name] for name in axes.names) == leaf.shape
