@@ -15,9 +15,9 @@ from stagejax.growth.moments import Rule, grow_moments
 from stagejax.growth.operator import describe
 from stagejax.growth.rest import check_rest, grow_rest
 from stagejax.growth.term import base
-from stagejax.program import fresh, part_of, state_shardings
+from stagejax.program import abstract_state, part_of
 from stagejax.result import Result
-from stagejax.stage import Batch, Part, Stage
+from stagejax.stage import Batch, Stage
 from stagejax.state import TrainState, Tree
 
 
@@ -55,7 +55,8 @@ def grow_state(
     growth = Growth(operator, start.model, to)
     before, after = (part_of(replace(stage, model=config)) for config in (growth.old, growth.config))
     keep_moments = moments != "reset" and stage.optimizer is not None
-    like = _like(after, mesh, rules, keep_moments)
+    like = abstract_state(after, mesh, rules)
+    like = like if keep_moments else replace(like, opt_state=())
     check_rest(growth)
     _check_others(growth, others or {})
 
@@ -113,14 +114,6 @@ def _shapes_of(growth: Growth, source: str) -> dict[str, tuple[int, ...]]:
                 maps = [term.maps.get(base(name)) for name in axes.names]
                 shapes[where] = tuple(rule.old if rule else size for rule, size in zip(maps, shape, strict=True))
     return shapes
-
-
-def _like(part: Part, mesh: Any, rules: Rules, moments: bool) -> TrainState:
-    """The abstract state of a model as a stage would train it, with shardings; without moments where none are kept."""
-    shapes = jax.eval_shape(lambda: fresh(part, jax.random.key(0)))
-    where = state_shardings(part, shapes, mesh=mesh, rules=rules)
-    like = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, where)
-    return like if moments else replace(like, opt_state=())
 
 
 def _probe(stage: Stage) -> tuple[Any, list[Batch]]:

@@ -289,6 +289,13 @@ def _average_of(stage: Stage, name: str | None) -> float | None:
     return stage.ema.get(name) if isinstance(stage.ema, Mapping) else stage.ema
 
 
+def abstract_state(part: Part, mesh: Any, rules: Rules) -> TrainState:
+    """The initial state of one model without arrays, with its shardings."""
+    shapes = jax.eval_shape(lambda: fresh(part, jax.random.key(0)))
+    where = state_shardings(part, shapes, mesh=mesh, rules=rules)
+    return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, where)
+
+
 def fresh(part: Part, key: jax.Array) -> TrainState:
     """The initial state of one model."""
     module = part.config.build(nnx.Rngs(key))

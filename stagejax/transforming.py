@@ -15,7 +15,7 @@ from typing import Any
 import jax
 
 from stagejax.axes import Rules, path_name
-from stagejax.program import fresh, part_of, state_shardings
+from stagejax.program import abstract_state, part_of
 from stagejax.result import Result
 from stagejax.state import TrainState, Tree
 
@@ -77,11 +77,10 @@ def transform_state(
     stage = starts[0].stage
     assert stage is not None
     part = part_of(replace(stage, model=to, optimizer=None, ema=None))
-    shapes = jax.eval_shape(lambda: fresh(part, jax.random.key(0)))
-    where = state_shardings(part, shapes, mesh=mesh, rules=rules)
-    like = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, where)
     key = jax.random.fold_in(jax.random.key(stage.seed), starts[0].generation + 1)
-    return StateTransform(name, function, tuple(starts), to, key, replace(like, opt_state=()))
+    return StateTransform(
+        name, function, tuple(starts), to, key, replace(abstract_state(part, mesh, rules), opt_state=())
+    )
 
 
 def _variables(state: TrainState) -> Variables:
