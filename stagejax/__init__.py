@@ -8,8 +8,9 @@ pipeline is an ordinary Python function that calls them. The rooms of the house:
     run, plan   durable named stages; the same on abstract values   objectives  (model, batch, key) -> (loss, metrics)
     handover    what passes from stage to stage                     data        sources, tokenizers, batches by position
     ledger      FLOPs, tokens and seconds                           report      claims, curves, pages
-    inference   trained networks at work                            search      supernets, their subnets, evolution
-    decode      samples, beams, votes and verdicts                  transforms  kernels in another form: LoRA, factors
+    steps       steps with a shape of their own: RL, GAN, clients   search      supernets, their subnets, evolution
+    inference   trained networks at work                            decode      samples, beams, votes and verdicts
+    transforms  kernels in another form: LoRA, factors
 """
 
 from stagejax.experiment import Experiment

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagejax import grow_command, new_command
+from stagejax.commands import grow, new
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -25,9 +25,9 @@ EXAMPLES = {
     "fork": "stagejax fork runs/bert2bert-laptop/scratch/0@200 runs/other --peak 1e-3",
     "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
-    "grow": grow_command.EXAMPLES,
+    "grow": grow.EXAMPLES,
     "audit": "stagejax audit runs/bert2bert-laptop",
-    "new": new_command.EXAMPLES,
+    "new": new.EXAMPLES,
 }
 
 
@@ -38,11 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     takes_fields = options.command in ("run", "plan", "fork", "params")
     if rest and not takes_fields:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
-    from stagejax import commands
+    from stagejax.commands import experiments
     from stagejax.experiment import UnknownName
 
     try:
-        code = commands.COMMANDS[options.command](options, rest)
+        code = experiments.COMMANDS[options.command](options, rest)
     except UnknownName as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:
@@ -158,13 +158,13 @@ def parser() -> argparse.ArgumentParser:
     params.add_argument("--mesh", default="data=1")
     params.add_argument("--stage", help="of which stage; default: the last that trains")
 
-    grow_command.add_arguments(command("grow", "Grow a checkpoint in Hugging Face layout into a larger one."))
+    grow.add_arguments(command("grow", "Grow a checkpoint in Hugging Face layout into a larger one."))
 
     audit = command("audit", "Do every growth of a run again from what is stored, and compare bit by bit.")
     audit.add_argument("workdir", type=Path)
     audit.add_argument("--mesh", help="that of the run; default: all devices along data")
 
-    new_command.add_arguments(command("new", "Write the module of a new experiment, which runs at once, and its test."))
+    new.add_arguments(command("new", "Write the module of a new experiment, which runs at once, and its test."))
     return top
 
 

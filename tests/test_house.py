@@ -23,6 +23,9 @@ MAY_IMPORT = {
     "search": {"inference", "models", "objectives", "result", "stage", "state"},
 }
 
+#: Rooms that stand on the spine: it knows none of them.
+ABOVE_THE_SPINE = {"cli", "commands", "inference", "interop", "search", "steps"}
+
 
 def imported(path: Path) -> set[str]:
     """Modules named in the import statements of a file, also inside functions."""
@@ -41,6 +44,12 @@ def test_a_folder_imports_only_what_it_may_know(folder: str) -> None:
     for path in sorted((ROOT / "stagejax" / folder).rglob("*.py")):
         rooms = {name.split(".")[1] for name in imported(path) if name.startswith("stagejax.")}
         assert rooms <= allowed, f"{path.relative_to(ROOT)} imports stagejax.{', stagejax.'.join(rooms - allowed)}"
+
+
+def test_the_spine_knows_no_room_above_it() -> None:
+    for path in sorted((ROOT / "stagejax").glob("*.py")):
+        rooms = {name.split(".")[1] for name in imported(path) if name.startswith("stagejax.")}
+        assert path.name == "cli.py" or not rooms & ABOVE_THE_SPINE, f"{path.name} imports {rooms & ABOVE_THE_SPINE}"
 
 
 def test_the_library_knows_no_experiment() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stagejax.new_command import write_experiment
+from stagejax.commands.new import write_experiment
 
 ROOT = Path(__file__).parents[1]
 

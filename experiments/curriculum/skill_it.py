@@ -50,7 +50,7 @@ from stagejax.objectives.loss import cross_entropy
 from stagejax.objectives.skills import by_skill
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, curve, table_of_means
-from stagejax.side_by_side import side_by_side, side_by_side_flops
+from stagejax.steps.side_by_side import side_by_side, side_by_side_flops
 
 SKILL_IT, SLOWER, STRATIFIED, RANDOM = "Skill-It", "Skill-It, eta 0.1", "stratified", "random"
 EASY, HARD, NO_GRAPH, FULL_GRAPH = "curriculum", "anticurriculum", "Skill-It, A = identity", "Skill-It, A = ones"

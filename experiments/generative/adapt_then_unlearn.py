@@ -32,14 +32,13 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.alternating import Alternate, Move, with_flops
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.portion import Portion
 from stagejax.data.tasks import ImageTask, Part, all_of
-from stagejax.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
 from stagejax.inference import Frozen, logits_of
+from stagejax.inference.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
 from stagejax.objectives import classification
@@ -50,6 +49,7 @@ from stagejax.objectives.repulsion import Exponential, Repulsion, forgotten, inv
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Report, Table, claim, table_of_means
 from stagejax.report.pictures import pictures, tiled
+from stagejax.steps.alternating import Alternate, Move, with_flops
 from stagejax.transforms.extrapolate import Extrapolate, random_twin
 
 EL2, IL2, NL2, RANDOM = "EL2", "IL2", "NL2", "EL2 from random points"

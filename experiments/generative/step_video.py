@@ -34,14 +34,14 @@ from typing import Any
 
 import numpy as np
 
-from stagejax import Evaluation, Experiment, Handover, Stage, videos
+from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.budget import flops, within
 from stagejax.data import TFDS, Dataset, Digits, Mixture
 from stagejax.data.answers import MadeRows
 from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
 from stagejax.data.moving import Clips, Moving
-from stagejax.inference import Frozen, flops_of_one
+from stagejax.inference import Frozen, flops_of_one, videos
 from stagejax.models.convnet import ConvNet
 from stagejax.models.dit import DiT
 from stagejax.models.text_to_video import TextToVideo
@@ -51,10 +51,10 @@ from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.flow import FlowMatching, FlowPreference
 from stagejax.objectives.frechet import frechet_distance
 from stagejax.optimizer import adam, adamw
-from stagejax.referenced import losses_over_draws, of_policy, referenced_step
 from stagejax.report import Arm, Report, claim, table_of_means
 from stagejax.report.pictures import pictures
 from stagejax.report.videos import animation, strip
+from stagejax.steps.referenced import losses_over_draws, of_policy, referenced_step
 
 CASCADE, SCRATCH, SFT, DPO = "cascade", "from scratch", "cascade + SFT", "SFT + DPO"
 WINNERS, OWN_NOISE = "SFT + winners", "SFT + DPO, own noise"

@@ -29,14 +29,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.boosted import BoostingStep
 from stagejax.data import TFDS, Source
 from stagejax.data.tabular import Embedded, Rows
-from stagejax.full_batch import flops_of_gradient, lbfgs
 from stagejax.models.shallow import Shallow
 from stagejax.objectives.boosting import BoostedLoss, Logistic, Softmax, Squared
 from stagejax.optimizer import adam, adamw, sgd
 from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.steps.boosted import BoostingStep
+from stagejax.steps.full_batch import flops_of_gradient, lbfgs
 
 GBNN, TUNED, ADAM, SGD, LBFGS, TREES = "GBNN", "GBNN + fine-tuning", "Adam", "SGD", "L-BFGS", "boosted trees"
 ARMS = (GBNN, TUNED, ADAM, SGD, LBFGS, TREES)

@@ -46,12 +46,12 @@ from stagejax.growth import (
     ZeroInit,
     interpolate,
 )
-from stagejax.learned import learning_stage
 from stagejax.models import ViT, llama
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving
-from stagejax.scheduled import scheduled_step
+from stagejax.steps.learned import learning_stage
+from stagejax.steps.scheduled import scheduled_step
 
 SCRATCH, LIGO = "scratch", "LiGO"
 

@@ -33,7 +33,6 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, CausalText, Source, Stdlib
 from stagejax.data.graphs import GraphSource, Links, NamedGraph, NodeLabels, RandomTree
-from stagejax.low_rank import GaLoreAdam, ReLoRAStep, RestartedAdam, SpectralStep, at_restarts, factor_step, memory
 from stagejax.models import gpt, llama
 from stagejax.models.lorentz import LorentzGCN
 from stagejax.objectives import causal_lm
@@ -43,6 +42,15 @@ from stagejax.program import part_of
 from stagejax.report import Arm, Report, Table, claim
 from stagejax.stage import gradient_step
 from stagejax.state import everything
+from stagejax.steps.low_rank import (
+    GaLoreAdam,
+    ReLoRAStep,
+    RestartedAdam,
+    SpectralStep,
+    at_restarts,
+    factor_step,
+    memory,
+)
 from stagejax.transforms import LoRA, Reparameterized, Spectral, adapters, directions
 from stagejax.transforms.spectral import Sampler, multinomial, sequential, top, uniform
 

@@ -36,7 +36,6 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.codebooks import reviving_step
 from stagejax.data import TFDS, Dataset, Digits, Images, Mixture, Row, Source, Stdlib, join
 from stagejax.data.composites import CLOTHES, DIGITS, Objects
 from stagejax.data.interleave import Order, Vocabulary
@@ -45,9 +44,10 @@ from stagejax.data.packing import Packed
 from stagejax.data.pipeline import Data
 from stagejax.data.speech import MEL, Clips, Fsdd, Spoken, Tones, sound_of
 from stagejax.data.stories import FRAMES, Stories
-from stagejax.examination import Examination, Judges, held_out_losses
 from stagejax.growth import AddRows
 from stagejax.inference import Frozen
+from stagejax.inference.examination import Examination, Judges, held_out_losses
+from stagejax.inference.tokenizing import bags_of, encoded, encoding_flops, features_of, told_by
 from stagejax.models import Transformer, llama
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.tokenizer_image import ImageTokenizer
@@ -61,7 +61,7 @@ from stagejax.report import Arm, Figure, Report, Table, claim, curve, table_of_m
 from stagejax.report.audio import recordings
 from stagejax.report.figures import draw
 from stagejax.report.pictures import pictures
-from stagejax.tokenizing import bags_of, encoded, encoding_flops, features_of, told_by
+from stagejax.steps.codebooks import reviving_step
 
 STAGED, NATURAL, ALTERNATING = "staged", "one stage, natural shares", "staged, alternating codes"
 UNIFORM, NO_REPLAY = "one stage, equal shares", "staged, without replay"

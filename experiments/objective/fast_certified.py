@@ -56,8 +56,8 @@ from stagejax.objectives.certified import around, attacked, certified, smoothed
 from stagejax.objectives.intervals import Interval, margins, propagate
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Report, Table, claim, table_of_means
-from stagejax.scheduled import paced_step
 from stagejax.stage import gradient_step
+from stagejax.steps.scheduled import paced_step
 from stagejax.transforms.redraw import Redrawn, bound_preserving
 
 

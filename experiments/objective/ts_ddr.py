@@ -46,8 +46,8 @@ from stagejax.objectives.quadratic_program import solve, solve_flops
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Figure, Report, Table, claim
 from stagejax.report.paired import lines, paired
-from stagejax.scheduled import paced_step
 from stagejax.search import sddp
+from stagejax.steps.scheduled import paced_step
 
 DDR, LDR, RL, SDDP, MYOPIC, FORESIGHT = "TS-DDR", "TS-LDR", "REINFORCE", "SDDP", "myopic", "perfect foresight"
 CONVEX, HEAD = "convex", "head"

@@ -34,7 +34,6 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.answering import Answering, ask, four, greedy
 from stagejax.data import SEP, CausalText, Mixture, Row, Source, Stdlib
 from stagejax.data.answers import Answers, MadeRows, PromptedText, answer_row
 from stagejax.data.constrained import SKILLS, Skills, contents, skills_tokenizer, verified
@@ -42,6 +41,7 @@ from stagejax.data.pipeline import Data
 from stagejax.data.problems import PLAIN, UNSEEN, Problems
 from stagejax.decode.pairs import ordered_pairs
 from stagejax.inference import Frozen
+from stagejax.inference.answering import Answering, ask, four, greedy
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.critic import Critic, from_policy
 from stagejax.objectives import causal_lm
@@ -49,8 +49,8 @@ from stagejax.objectives.policy_gradient import ClippedPolicy, ClippedValue, bra
 from stagejax.objectives.preference import Preference, answer_logprobs
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, claim, table_of_means
-from stagejax.rollout import Answers as Drawn
-from stagejax.rollout import ReinforceStep, with_flops
+from stagejax.steps.rollout import Answers as Drawn
+from stagejax.steps.rollout import ReinforceStep, with_flops
 
 SFT, DPO, FULL, DIRECT = "SFT", "SFT + DPO", "SFT + DPO + RLVR", "SFT + RLVR"
 SUMS, FROM_POLICY, GRPO = "SFT + DPO by sums", "RLVR, value from policy", "SFT + DPO + GRPO"

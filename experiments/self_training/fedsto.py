@@ -40,7 +40,6 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Dataset, Digits, Source
 from stagejax.data.scenes import Detection, Scenes, Sites, framed
 from stagejax.data.tasks import ImageTask, Part
-from stagejax.federated import federated_round
 from stagejax.handover import Action, Handover
 from stagejax.inference import Frozen, apply
 from stagejax.models.detector import Detector
@@ -51,6 +50,7 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, table_of_means
 from stagejax.report.pictures import pictures
 from stagejax.state import everything
+from stagejax.steps.federated import federated_round
 
 SERVER, FEDSTO, FEDAVG = "server only", "FedSTO", "full FedAvg"
 PLAIN, GLOBAL, ALL = "no penalty", "one teacher for all", "all labels"

@@ -51,7 +51,7 @@ from stagejax.objectives.segmentation import segmentation
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, claim, table_of_means
 from stagejax.report.pictures import in_colour, pictures
-from stagejax.self_training import lookahead_teacher, mean_teacher, self_training, taught_step, wide_lookahead
+from stagejax.steps.self_training import lookahead_teacher, mean_teacher, self_training, taught_step, wide_lookahead
 
 SUPERVISED, CLASSIC, COMPUTE, FASTER = "supervised", "classic", "classic, equal compute", "classic, faster EMA"
 #: Labels of Cityscapes that are evaluated, in the order of its 19 classes.

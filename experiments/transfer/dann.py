@@ -50,7 +50,7 @@ from stagejax.objectives import classification
 from stagejax.objectives.adversarial import domain_adversarial, proxy_a_distance, ramp
 from stagejax.optimizer import sgd
 from stagejax.report import Arm, Report, Table, claim, table_of_means
-from stagejax.scheduled import paced_step
+from stagejax.steps.scheduled import paced_step
 
 SOURCE, DANN, CONSTANT, TARGET = "source only", "DANN", "DANN, lambda = 1", "train on target"
 ARMS = (SOURCE, DANN, CONSTANT, TARGET)

@@ -5,7 +5,7 @@ from stagejax.decode.distribution import restricted
 from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
 from stagejax.decode.protocol import CausalModel, Recomputed
 from stagejax.decode.sample import Allowed, Samples, sample
-from stagejax.decode.verify import Judge, Verifier, verdicts
+from stagejax.decode.verify import Judge, RewardRule, Verifier, verdicts
 from stagejax.decode.vote import Vote, best_of, majority_vote, pass_at
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Judge",
     "Prompts",
     "Recomputed",
+    "RewardRule",
     "Samples",
     "Verifier",
     "Vote",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,6 +12,9 @@ from jaxtyping import Array, Float32
 
 from stagejax.decode.prompts import completions
 from stagejax.decode.sample import Samples
+
+#: (samples, batch) -> rewards (B, N) from 0 to 1, by rules alone; traced. A `Judge` calls one on the host.
+RewardRule = Callable[[Samples, Mapping[str, Any]], jax.Array]
 
 
 @runtime_checkable

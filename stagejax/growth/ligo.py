@@ -2,7 +2,7 @@
 
 vec(θ') = M vec(θ) with M factorised by axes: W'_l = Σ_k w_lk B W_k Aᵀ. Every width axis has one matrix [I; b], of which
 b is free, and by which it is written and read alike; every kind of stacked parameter has its own depth weights w.
-`stagejax.learned` trains them. LiGO, Wang et al. 2023 (arXiv 2303.00980), section 3.
+`stagejax.steps.learned` trains them. LiGO, Wang et al. 2023 (arXiv 2303.00980), section 3.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LiGO(Operator):
 
     @classmethod
     def of(cls, result: Any) -> LiGO:
-        """What a stage of `stagejax.learned.learning_stage` has learned; a plan knows only its shapes."""
+        """What a stage of `stagejax.steps.learned.learning_stage` has learned; a plan knows only its shapes."""
         return cls(jax.tree.map(_value, result.state()["maps"].params), result.fingerprint)
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:

@@ -49,7 +49,7 @@ class MSG(DirectCopy):
 class GrowingMasks:
     """The masks of a grown model at a step: 1 on old entries, c on new ones, c = (step - start) / steps from 0 to 1.
 
-    An `options` of `stagejax.scheduled.scheduled_step`:
+    An `options` of `stagejax.steps.scheduled.scheduled_step`:
 
         step=partial(scheduled_step, options=GrowingMasks(small_config, large_config, steps=1000))
 

@@ -23,8 +23,8 @@ from experiments.generative.adapt_then_unlearn import (
 from stagejax import Plan, running
 from stagejax.data import Images
 from stagejax.data.answers import MadeRows
-from stagejax.generated import looked_at
 from stagejax.inference import Frozen
+from stagejax.inference.generated import looked_at
 from stagejax.objectives.elastic import fisher_distance
 from stagejax.objectives.repulsion import mean_distance
 

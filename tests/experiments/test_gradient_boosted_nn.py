@@ -28,10 +28,10 @@ from experiments.growth.gradient_boosted_nn import (
 )
 from stagejax import Plan
 from stagejax.data.tabular import Embedded, Rows
-from stagejax.full_batch import flops_of_gradient
 from stagejax.mesh import make_mesh
 from stagejax.models.shallow import Shallow
 from stagejax.program import build, step_keys
+from stagejax.steps.full_batch import flops_of_gradient
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = replace(preset("smoke"), sgd_rates=(0.1, 1e3))  # the second is too large for a squared error

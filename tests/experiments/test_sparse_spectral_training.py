@@ -24,7 +24,7 @@ from experiments.growth.sparse_spectral_training import (
     variants,
 )
 from stagejax import Plan
-from stagejax.low_rank import SpectralStep, at_restarts
+from stagejax.steps.low_rank import SpectralStep, at_restarts
 from stagejax.transforms import Spectral
 from stagejax.transforms.spectral import multinomial, top
 

@@ -10,8 +10,8 @@ from smoke import flat, smoke_run
 
 from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset, references
 from stagejax import Plan
-from stagejax.answering import ask
 from stagejax.inference import Frozen
+from stagejax.inference.answering import ask
 from stagejax.state import digest
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute, most of it compilation

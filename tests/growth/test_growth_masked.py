@@ -17,7 +17,7 @@ from stagejax.growth import MSG, GrowingMasks, Growth, grow, masks_at
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.scheduled import scheduled_step
+from stagejax.steps.scheduled import scheduled_step
 
 
 @pytest.mark.parametrize(

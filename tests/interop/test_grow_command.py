@@ -11,8 +11,8 @@ import pytest
 from test_interop_files import CONFIG, SIZES, edit_config, params_of
 
 from stagejax.cli import parser
+from stagejax.commands.grow import command_grow, operator_of, resized
 from stagejax.experiment import UnknownName
-from stagejax.grow_command import command_grow, operator_of, resized
 from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, Undo, grow, interpolate
 from stagejax.growth.record import difference, recorded
 from stagejax.interop import BERT, LLAMA, MIXTRAL, InteropError, load, open_checkpoint, save

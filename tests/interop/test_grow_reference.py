@@ -13,7 +13,7 @@ from reference import loaded, logits_of, saved
 from test_interop import bert, distilled, llama, t5
 
 from stagejax.cli import parser
-from stagejax.grow_command import command_grow
+from stagejax.commands.grow import command_grow
 from stagejax.interop import open_checkpoint
 from stagejax.interop.layerwise import Probe, probe_of
 

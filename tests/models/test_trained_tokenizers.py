@@ -11,7 +11,6 @@ from flax import nnx
 
 from stagejax import running
 from stagejax.axes import axes_of
-from stagejax.codebooks import reviving_step
 from stagejax.data import Images
 from stagejax.models.quantizer import usage
 from stagejax.models.tokenizer_image import ImageTokenizer
@@ -19,6 +18,7 @@ from stagejax.models.tokenizer_speech import SpeechEncoder, SpeechTokenizer, cen
 from stagejax.objectives.tokenizing import feature_distance, hidden_frames, picture_codes, speech_codes
 from stagejax.optimizer import adam
 from stagejax.stage import Stage, gradient_step
+from stagejax.steps.codebooks import reviving_step
 
 IMAGE = ImageTokenizer(pixels=8, channels=1, hidden=8, embed=4, codes=16)
 SPEECH = SpeechTokenizer(bands=6, hidden=8, embed=4, codes=8, features=5)

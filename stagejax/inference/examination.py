@@ -9,15 +9,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.answering import Answering, ask
 from stagejax.data.interleave import Order, Vocabulary
 from stagejax.data.multimodal import Writer
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SEP, SPECIAL
 from stagejax.decode import Prompts, Samples, padded_prompts, sample
 from stagejax.inference import Frozen, apply, logits_of
+from stagejax.inference.answering import Answering, ask
+from stagejax.inference.tokenizing import clips_of, pictures_of
 from stagejax.objectives import causal_lm
-from stagejax.tokenizing import clips_of, pictures_of
 
 #: Which picture of a record is asked for.
 FRAME = {"draw": 0, "edit": 1, "next frame": 2, "story": 2}

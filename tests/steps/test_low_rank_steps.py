@@ -9,12 +9,12 @@ import pytest
 
 from stagejax import Stage
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.low_rank import GaLoreAdam, ReLoRAStep, RestartedAdam, SpectralStep, factor_step, memory
 from stagejax.mesh import make_mesh
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adam
 from stagejax.program import build, part_of, step_keys
+from stagejax.steps.low_rank import GaLoreAdam, ReLoRAStep, RestartedAdam, SpectralStep, factor_step, memory
 from stagejax.transforms import LoRA, Reparameterized, Spectral, adapters, directions
 
 BASE = gpt(layers=1, embed=8, heads=2, mlp=16, vocab=260, length=16, scan=True)

@@ -27,8 +27,8 @@ from stagejax.objectives.policy_gradient import (
     whitened,
 )
 from stagejax.optimizer import adam
-from stagejax.rollout import Answers, ReinforceStep, with_flops
 from stagejax.stage import Stage
+from stagejax.steps.rollout import Answers, ReinforceStep, with_flops
 
 PROBLEMS = Problems(size=32, steps=(1,))
 WORDS = PROBLEMS.tokenizer()

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from stagejax.cli import USAGE, parser
-from stagejax.grow_command import command_grow
-from stagejax.new_command import command_new
+from stagejax.commands.grow import command_grow
+from stagejax.commands.new import command_new
 
 
 def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:

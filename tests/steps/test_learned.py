@@ -15,10 +15,10 @@ from stagejax.audit import audit
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.growth import Growth, GrowthError, LearnedMaps, LiGO
 from stagejax.growth.record import recorded
-from stagejax.learned import learning_stage
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adam, adamw
+from stagejax.steps.learned import learning_stage
 
 SMALL = gpt(vocab=260, embed=8, layers=2, heads=2, mlp=16, length=16, scan=True)
 LARGE = replace(SMALL, embed=12, layers=3, heads=3, mlp=24)

@@ -15,12 +15,19 @@ from stagejax import Stage, loop
 from stagejax.axes import path_name
 from stagejax.data import Digits
 from stagejax.data.scenes import Detection, Scenes, Sites
-from stagejax.federated import aggregated, federated_round, local_teacher, stacked, trained_side_by_side, weighted_mean
 from stagejax.models.detector import Detector
 from stagejax.objectives.detection import detection, pseudo_detection
 from stagejax.optimizer import adamw
 from stagejax.program import build, init_keys, step_keys
 from stagejax.state import everything
+from stagejax.steps.federated import (
+    aggregated,
+    federated_round,
+    local_teacher,
+    stacked,
+    trained_side_by_side,
+    weighted_mean,
+)
 
 NET = Detector(image=16, channels=(4, 6, 6), neck=4, halvings=2)
 COUNTS = (1.0, 3.0)

@@ -14,7 +14,6 @@ from spine import assert_outcome, go, outcome
 from test_loop import Alarm, Killed, kill
 
 from stagejax import loop
-from stagejax.alternating import Alternate, Move, with_flops
 from stagejax.axes import param
 from stagejax.data import Images
 from stagejax.handover import Handover
@@ -24,6 +23,7 @@ from stagejax.objectives.gan import R1, logistic, non_saturating
 from stagejax.optimizer import adam, sgd
 from stagejax.program import Program, build, step_keys
 from stagejax.stage import Stage
+from stagejax.steps.alternating import Alternate, Move, with_flops
 
 
 class Number(nnx.Module):

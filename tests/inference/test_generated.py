@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.generated import LogitFisher, looked_at, samples_of
 from stagejax.inference import Frozen
+from stagejax.inference.generated import LogitFisher, looked_at, samples_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
 

@@ -18,7 +18,7 @@ from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.objectives.skills import by_skill
 from stagejax.optimizer import adamw
-from stagejax.side_by_side import side_by_side, side_by_side_flops
+from stagejax.steps.side_by_side import side_by_side, side_by_side_flops
 
 PARTS = tuple(Lego(skill=i, clauses=2, batch=4, length=13) for i in range(2))
 TESTED = Round(parts=tuple(replace(part, split="test") for part in PARTS), counts=(8, 8), batch=8)

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stagejax.axes import path_name
-from stagejax.self_training import taught_step
 from stagejax.stage import Batch, Metrics, Part, average, gradient_step
 from stagejax.state import TrainState, Tree
+from stagejax.steps.self_training import taught_step
 
 #: Whether clients send the leaf at this path.
 Shared = Callable[[str], bool]

@@ -24,8 +24,8 @@ from stagejax.models.unet import UNet
 from stagejax.objectives.segmentation import pseudo_labels
 from stagejax.optimizer import adam
 from stagejax.program import build, step_keys
-from stagejax.self_training import lookahead_teacher, mean_teacher, self_training, taught_step, wide_lookahead
 from stagejax.stage import Part, Precision
+from stagejax.steps.self_training import lookahead_teacher, mean_teacher, self_training, taught_step, wide_lookahead
 
 SCENES = Shapes(32, size=(8, 8), classes=4)
 NET = UNet((8, 8, 3), (4, 4), classes=4, stride=1, groups=2)

@@ -15,7 +15,7 @@ from toy import adam, regression
 
 from stagejax.identity import program_key
 from stagejax.optimizer import sgd
-from stagejax.scheduled import paced_step, scheduled_step
+from stagejax.steps.scheduled import paced_step, scheduled_step
 
 
 def weighted(model: Any, batch: Any, key: Any, weight: Any = 1.0) -> Any:

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.answering import ask
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row, for_every_record
 from stagejax.data.moving import Clips, Moving, centroids, directions_of
 from stagejax.inference import Frozen, apply, flops_of_one
+from stagejax.inference.answering import ask
 from stagejax.models.video_vae import VideoVAE
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.result import Result

@@ -13,10 +13,9 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.decode import Prompts, Samples, sample
+from stagejax.decode import Prompts, RewardRule, Samples, sample
 from stagejax.inference import Frozen
 from stagejax.ledger import count_flops
-from stagejax.rollout import RewardRule
 from stagejax.stage import Batch, Metrics
 
 

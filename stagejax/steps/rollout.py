@@ -13,7 +13,6 @@ with these. What is drawn is a function of the parameters and the step: the key 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import jax
@@ -21,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.decode import Prompts, Samples, sample
+from stagejax.decode import Prompts, RewardRule, sample
 from stagejax.identity import program_key
 from stagejax.ledger import count_flops
 from stagejax.objectives.policy_gradient import (
@@ -35,9 +34,6 @@ from stagejax.objectives.policy_gradient import (
 from stagejax.program import build
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState
-
-#: (samples, batch) -> rewards (B, N) from 0 to 1, by rules alone; traced. `decode.Judge` calls one on the host.
-RewardRule = Callable[[Samples, Batch], jax.Array]
 
 BY_TOKEN = ("weights", "logprobs", "reference", "values", "advantages", "returns")
 

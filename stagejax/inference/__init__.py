@@ -1,0 +1,28 @@
+"""Trained networks at work between stages: a function of a frozen model over many rows, and what is asked of it.
+
+frozen        functions of a model over rows, in batches of one size     generated    samples of a generator, judged
+answering     a language model answers prompts, a rule judges            tokenizing   pictures and clips to codes
+examination   a model of several modalities is asked                     videos       latents, samples, verdicts
+"""
+
+from stagejax.inference.frozen import (
+    Frozen,
+    apply,
+    concatenated,
+    features_of,
+    flops_of_one,
+    logits_for_every_record,
+    logits_of,
+    logits_of_members,
+)
+
+__all__ = [
+    "Frozen",
+    "apply",
+    "concatenated",
+    "features_of",
+    "flops_of_one",
+    "logits_for_every_record",
+    "logits_of",
+    "logits_of_members",
+]

@@ -1,0 +1,12 @@
+"""Steps with a shape of their own: what a stage does where one gradient of one objective is not the whole of it.
+
+Most are the `step` of a `Stage`, a pure function (part, state, batch, key) -> (state, metrics), and keep the loop, the
+saves and the hand-over of every other stage:
+
+    scheduled      options of the objective change from step to step    alternating    several models, turn by turn
+    low_rank       kernels trained by few directions at a time          referenced     a model beside a frozen one
+    learned        the maps of a growth are trained                     rollout        reinforcement learning on samples
+    boosted        every step appends units                             self_training  labels of a teacher, its average
+    codebooks      codes that nothing uses are given again              federated      clients side by side, a server
+    full_batch     L-BFGS on all examples                               side_by_side   many small runs in one program
+"""
