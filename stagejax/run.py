@@ -24,7 +24,6 @@ from stagejax.declare import Json
 from stagejax.fork import Fork, forked
 from stagejax.growth.record import record
 from stagejax.growth.timing import Policy, time_to_grow
-from stagejax.handover import Action, sentence, table
 from stagejax.host import keep_memory
 from stagejax.identity import (
     check_start,
@@ -33,21 +32,20 @@ from stagejax.identity import (
     declare_make,
     declare_train,
     declare_transform,
-    digest_of,
     generation_of,
     program_of,
 )
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
-from stagejax.loop import Diverged, History, Record, train
+from stagejax.loop import Diverged, History, Record
 from stagejax.mesh import all_here, make_mesh
-from stagejax.program import Program, step_keys
-from stagejax.report.metrics import JsonlWriter, Writer
-from stagejax.report.progress import Progress
+from stagejax.program import Program
+from stagejax.report.metrics import Writer
 from stagejax.result import Grown, Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
-from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir
+from stagejax.training import Training, declare_fork, load_state
+from stagejax.workdir import Entry, Workdir, check_owner, locked, open_workdir
 
 #: (workdir, stage's name, steps done) -> where its metrics go as well.
 Tracker = Callable[[Path, str, int], Writer]
@@ -96,12 +94,11 @@ class Run:
         check_until(stage, until)
         generation = generation_of(start) + 1
         program = program_of(self._programs, stage, self.mesh, self.rules)
-        entry = self.workdir.claim(
-            stage.name, "train", declare_train(stage, start, until) | self._fork_mark(stage.name)
-        )
-        page = entry.result or self._computed(
-            entry, lambda: self._train(stage, program, start, entry, generation, until, may_diverge)
-        )
+        fork = self.fork if self.fork is not None and self.fork.stage == stage.name else None
+        entry = self.workdir.claim(stage.name, "train", declare_train(stage, start, until) | declare_fork(fork))
+        training = Training(stage, program, start, entry, generation, until, fork)
+        trackers = [partial(tracker, self.workdir.path, stage.name) for tracker in self.track]
+        page = entry.result or self._computed(entry, lambda: training.run(self.stop, trackers, may_diverge))
         record, diverged = Record.from_json(page["record"]), page.get("diverged")
         if diverged and not may_diverge:
             raise Diverged(stage, diverged, record)
@@ -114,7 +111,7 @@ class Run:
                 stage.model,
                 stage,
                 record.step,
-                load=None if diverged else lambda: _load(entry, program, record.step),
+                load=None if diverged else lambda: training.load(record.step),
                 diverged=diverged,
                 grows=until and time_to_grow(until, record.history),
                 cost=record.cost,
@@ -174,7 +171,7 @@ class Run:
             receipt=page["receipt"],
             cost=Cost(**page["cost"]),
             position=start.position,
-            load=lambda: _checked(checkpoint.load(entry.steps / "0", growth.like)[0], page["digest"], entry),
+            load=lambda: load_state(entry, 0, growth.like),
             grown=Grown(growth.growth, start, growth.replay, lambda: checkpoint.read_arrays(entry.path / "maps.npz")),
         )
         return self._done(result)
@@ -214,7 +211,7 @@ class Run:
                 parameters=page["parameters"],
                 cost=Cost(**page["cost"]),
                 position=starts[0].position,
-                load=lambda: _checked(checkpoint.load(entry.steps / "0", transform.like)[0], page["digest"], entry),
+                load=lambda: load_state(entry, 0, transform.like),
             )
         )
 
@@ -270,96 +267,6 @@ class Run:
         all_here(f"result {entry.fingerprint}")
         return page
 
-    def _train(
-        self,
-        stage: Stage,
-        program: Program,
-        start: Any,
-        entry: Entry,
-        generation: int,
-        until: Policy | None,
-        may_diverge: bool,
-    ) -> Json:
-        """Train, or continue, a stage that is not finished; returns the page that its result.json holds."""
-        state, record, rows = self._state_to_begin(stage, program, start, entry, generation)
-        data = digest_of(stage.data)
-        if start is not None and record.step == 0 and jax.process_index() == 0:
-            print(f"{stage.name}  takes over: {sentence(rows)}")
-        waiting: list[Callable[[], None]] = []  # for the one save under way
-
-        def finish_save() -> None:
-            while waiting:
-                waiting.pop()()
-                _prune(entry.steps, stage.keep)
-
-        def save(state: Any, record: Record) -> None:
-            finish_save()
-            page = record.to_json() | {"handover": rows, "data": data}
-            waiting.append(checkpoint.save(entry.steps / str(record.step), state, page))
-
-        def observe(step: int, values: dict[str, Any]) -> None:
-            for writer in (lines, *trackers):
-                writer.write(step, values)
-            progress.update(step, values)
-
-        with (
-            contextlib.closing(JsonlWriter(entry.metrics)) as lines,
-            Progress(stage.steps, record.step, stage.name, stage.data.tokens) as progress,
-            contextlib.ExitStack() as last,
-        ):
-            trackers = [tracker(self.workdir.path, stage.name, record.step) for tracker in self.track]
-            for tracker in trackers:
-                last.callback(tracker.close)
-            last.callback(finish_save)
-            for step, values in record.history.rows():
-                lines.write(step, values)
-            key = step_keys(stage, generation)
-            ends = until and partial(time_to_grow, until)
-            page = {"handover": rows, "data": data, "parameters": count(_params(program.state))}
-            try:
-                state, record = train(
-                    program, state, record, key, save=save, stop=self.stop, observe=observe, until=ends
-                )
-            except Diverged as error:
-                if not may_diverge:
-                    raise
-                return page | {"digest": "", "record": error.record.to_json(), "diverged": error.what}
-        return page | {"digest": digest(_params(state)), "record": record.to_json()}
-
-    def _state_to_begin(
-        self, stage: Stage, program: Program, start: Any, entry: Entry, generation: int
-    ) -> tuple[Any, Record, list[Any]]:
-        """The last save of this stage, or the forked one, or what the stage before hands over."""
-        saves = checkpoint.steps(entry.steps)
-        all_here(f"saves {entry.fingerprint}")
-        if jax.process_index() == 0:
-            checkpoint.sweep(entry.steps)
-        source = entry
-        if not saves and self.fork is not None and self.fork.stage == stage.name:
-            source, saves = forked(self.fork), [self.fork.step]
-            if self.fork.step > stage.steps:
-                raise ValueError(
-                    f"stage {stage.name!r} has {stage.steps} steps, but is forked at step {self.fork.step}"
-                )
-        if saves:
-            state, page = checkpoint.load(source.steps / str(saves[-1]), program.state)
-            if source is entry and page["data"] != digest_of(stage.data):
-                raise WorkdirError(
-                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (another "
-                    "sha256), so it cannot continue with the same batches. Restore the data, or delete "
-                    f"{entry.path} to train it anew."
-                )
-            return state, Record.from_json(page), page["handover"]
-        old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
-        state, rows = program.begin(generation, old)
-        carried = start is not None and stage.handover.data == Action.CARRY
-        return state, Record(position=start.position if carried else None), table(rows)
-
-    def _fork_mark(self, name: str) -> Json:
-        if self.fork is None or self.fork.stage != name:
-            return {}
-        return {"fork": {"fingerprint": forked(self.fork).fingerprint, "step": self.fork.step}}
-
     def _new_name(self, name: str) -> None:
         check_name(name)
         if any(result.name == name for result in self.results):
@@ -406,26 +313,6 @@ def running(
             raise ValueError(
                 f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}"
             )
-
-
-def _load(entry: Entry, program: Program, step: int) -> Any:
-    state, _ = checkpoint.load(entry.steps / str(step), program.state)
-    return _checked(state, (entry.result or {}).get("digest"), entry)
-
-
-def _params(state: Any) -> Any:
-    return {n: s.params for n, s in state.items()} if isinstance(state, dict) else state.params
-
-
-def _checked(state: Any, expected: str | None, entry: Entry) -> Any:
-    checkpoint.check_digest(digest(_params(state)), expected, entry.path)
-    return state
-
-
-def _prune(steps: Path, keep: int | None) -> None:
-    if keep is not None and jax.process_index() == 0:
-        for old in checkpoint.steps(steps)[:-keep]:
-            checkpoint.remove(steps / str(old))
 
 
 __all__ = ["Fork", "History", "Result", "Run", "running"]
