@@ -31,8 +31,20 @@ def environment() -> dict[str, Any]:
         "devices": jax.device_count(),
         "processes": jax.process_count(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": _cpu(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _cpu() -> str | None:
+    """The kind of CPU, such as "AMD EPYC, family 26": a program compiled for another one rounds otherwise."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor() or None
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    known = [fields.get("model name"), *(f"{n} {fields[n]}" for n in ("cpu family", "model") if n in fields)]
+    return ", ".join(word for word in known if word) or platform.processor() or None
 
 
 def _version(package: str) -> str | None:

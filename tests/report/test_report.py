@@ -244,6 +244,7 @@ def test_the_environment():
         "device",
         "devices",
         "cores",
+        "cpu",
     } <= set(found)
     assert found["jax"] == jax.__version__
     assert machine is environment
