@@ -1,7 +1,7 @@
 """Decoding: what a model says, drawn, searched, put to the vote and judged. Pure functions; no model class is known."""
 
 from stagejax.decode.beam import Beams, beam_search
-from stagejax.decode.distribution import restricted
+from stagejax.decode.distribution import restricted, unrepeated
 from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
 from stagejax.decode.protocol import CausalModel, Recomputed
 from stagejax.decode.sample import Allowed, Samples, sample
@@ -28,5 +28,6 @@ __all__ = [
     "pass_at",
     "restricted",
     "sample",
+    "unrepeated",
     "verdicts",
 ]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from stagejax.decode.distribution import Number, restricted
+from stagejax.decode.distribution import Number, restricted, unrepeated
 from stagejax.decode.prompts import Prompts
 
 #: (tokens (R, S), their lengths (R,), where continuations begin (R,)) -> which tokens may come next, (R, V).
@@ -31,7 +31,7 @@ class Samples:
     ends_BN: Any  # behind its last token, which may be that of a stop string
     stop_sizes_BN: Any  # tokens of the stop string that ended it; 0: the limit did
     logprobs_BNS: Any  # of each token drawn, under the model itself; 0 elsewhere
-    drawn_logprobs_BNS: Any  # under the distribution it was drawn from: tempered, cut, forced
+    drawn_logprobs_BNS: Any  # under the distribution it was drawn from: without repetition, tempered, cut, forced
 
     @property
     def drawn_BNS(self) -> Bool[np.ndarray | Array, "B N S"]:
@@ -61,6 +61,7 @@ def sample(
     temperature: Number | Float[Array, " B"] = 1.0,
     top_k: Number | Int[Array, " B"] | None = None,
     top_p: Number | Float[Array, " B"] | None = None,
+    repetition: Number | Float[Array, " B"] | None = None,
     stops: Sequence[tuple[int, ...]] = (),
     allowed: Bool[Array, ...] | Allowed | None = None,
 ) -> Samples:
@@ -78,6 +79,7 @@ def sample(
       n: samples of each prompt. Prompts are read once, whatever `n` is.
       limit: most new tokens, for all or for each prompt; None: as many as fit.
       temperature, top_k, top_p: see `restricted`; for all prompts, or for each.
+      repetition: penalty of the tokens that a row has, its prompt's among them (see `unrepeated`). None: none.
       stops: sequences of tokens that end a row as soon as its new tokens end in one of them.
       allowed: which tokens may be drawn: a mask that broadcasts to (B, new tokens, V), or a function of what is there
         (see `Allowed`). To force a token, allow it alone. Where none is allowed the log-probabilities are NaN.
@@ -107,7 +109,9 @@ def sample(
     tokens_BP = jnp.where(jnp.arange(P) < starts_B[:, None], tokens_BP, 0)
     starts_R, row_R = rows(starts_B), jnp.arange(B * n)
     keys_R = _keys(key, B, n)
-    temperature, top_k, top_p = (x if x is None else rows(x) for x in (temperature, top_k, top_p))
+    temperature, top_k, top_p, repetition = (
+        x if x is None else rows(x) for x in (temperature, top_k, top_p, repetition)
+    )
     ends_R = jnp.minimum(length, starts_R + rows(length if limit is None else limit))
     may = mask_of(allowed, B, n)
 
@@ -127,8 +131,12 @@ def sample(
         logits_RV = logits_R1V[:, 0].astype(empty_RS.dtype)
         new_R = now.lengths_R - starts_R  # the number of the new token
         masked_RV = logits_RV
+        if repetition is not None:
+            there_RS = jnp.arange(length) < now.lengths_R[:, None]
+            seen_RV = jnp.zeros(logits_RV.shape, bool).at[row_R[:, None], now.tokens_RS].max(there_RS)
+            masked_RV = unrepeated(logits_RV, seen_RV, repetition)
         if may is not None:
-            masked_RV = jnp.where(may(now.tokens_RS, now.lengths_R, starts_R), logits_RV, -jnp.inf)
+            masked_RV = jnp.where(may(now.tokens_RS, now.lengths_R, starts_R), masked_RV, -jnp.inf)
         choice_RV = restricted(masked_RV, temperature, top_k, top_p)
         token_R = jax.vmap(jax.random.categorical)(jax.vmap(jax.random.fold_in)(keys_R, new_R), choice_RV)
         at = (row_R, jnp.where(now.done_R, length, now.lengths_R))

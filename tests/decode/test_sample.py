@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.decode import CausalModel, Recomputed, completions, padded_prompts, restricted, sample
+from stagejax.decode import CausalModel, Recomputed, completions, padded_prompts, restricted, sample, unrepeated
 from stagejax.models import gpt, llama
 
 S, V, STOPS = 10, 12, ((3,), (5, 6))
@@ -182,6 +182,21 @@ def test_restricted_is_the_textbook_s() -> None:
         expected = np.zeros(V)
         expected[kept] = row[kept] / row[kept].sum()
         np.testing.assert_allclose(own, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_the_penalty_of_repetition_is_the_textbook_s_and_counts_prompt_and_answer() -> None:
+    logits = np.random.default_rng(1).normal(size=(5, V)).astype(np.float32)
+    seen, penalty = np.arange(V) % 3 == np.arange(5)[:, None] % 3, np.float32([1, 1.15, 1.5, 2, 3])[:, None]
+    expected = np.where(seen, np.where(logits > 0, logits / penalty, logits * penalty), logits)
+    np.testing.assert_allclose(
+        unrepeated(jnp.asarray(logits), jnp.asarray(seen), jnp.asarray(penalty[:, 0])), expected, rtol=1e-6
+    )
+    assert (np.argsort(expected[0]) == np.argsort(logits[0])).all()
+    table = jnp.array([0.0, 9.0, 8.0, 7.0, -1.0])  # the row has 1, then 2: each is halved once, however often it comes
+    model = Recomputed(lambda tokens, _: jnp.broadcast_to(table, (*tokens.shape, 5)))
+    greedy = partial(sample, model, padded_prompts([[1]], 1), jax.random.key(0), length=6, temperature=0.0)
+    assert greedy(repetition=2.0).tokens_BNS[0, 0].tolist() == [1, 2, 3, 1, 1, 1]
+    assert greedy(repetition=1.0).tokens_BNS[0, 0].tolist() == greedy().tokens_BNS[0, 0].tolist() == [1] * 6
 
 
 def test_frequencies_are_the_probabilities() -> None:
