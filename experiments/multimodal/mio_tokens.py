@@ -289,7 +289,7 @@ def stage_of(
 
 def examination(cfg: Config) -> Examination:
     words = words_of(cfg.objects).words.vocab
-    return Examination(cfg.words, words, cfg.image.count, cfg.prompt, cfg.limit, cfg.at_once)
+    return Examination(cfg.words, words, cfg.image.count, cfg.prompt, cfg.limit, at_once=cfg.at_once)
 
 
 def answered(cfg: Config, order: Order, seed: int, result: Any, codes: Any, docs: Any, *judging: Any) -> dict[str, Any]:
@@ -331,9 +331,10 @@ def prices(run: Any, cfg: Config) -> tuple[float, float]:
     if not getattr(run, "price", True):
         return 0.0, 0.0
     shown = sum(FRAMES[form] * (count + cfg.tests) for form, count in zip(FRAMES, cfg.counts, strict=True))
-    one = examination(cfg).flops(replace(cfg.net, vocab=cfg.words.size))
+    large = replace(cfg.net, vocab=cfg.words.size)
+    answers = sum(examination(cfg).flops(large, task) for task in (*TASKS, "story"))
     codes = encoding_flops(cfg.image, cfg.speech, shown, cfg.spoken.limit, cfg.spoken.frames)
-    return codes, one * cfg.tests * (len(TASKS) + 1)
+    return codes, answers * cfg.tests
 
 
 # --- report ---
@@ -435,8 +436,7 @@ NOTES = (
     "others in pairs, so that speech is most of natural shares, which are the sizes of the corpora as they are here.",
     "Pictures show one object of nine kinds, on a grid of the 4 x 4 pixels of a code. They have 256 codes, the model 2 "
     "layers and rows 72 positions: chosen by decoded pictures and measured steps, before any arm was compared.",
-    "Spoken answers are judged as decoded frames by a classifier of real clips. Text is answered greedily, not by beam "
-    "search; speech has no repetition penalty; transcription is not reworded.",
+    "Spoken answers are judged as decoded frames by a classifier of real clips. Transcription is not reworded.",
     "pod: tokenizers of this module, with the paper's codebooks, stand for SEED and SpeechTokenizer, and all corpora "
     "but c4 are those of the laptop.",
 )

@@ -8,31 +8,41 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 
+from stagejax.apart import take_apart
 from stagejax.data.interleave import Order, Vocabulary
 from stagejax.data.multimodal import Writer
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SEP, SPECIAL
-from stagejax.decode import Prompts, Samples, padded_prompts, sample
+from stagejax.decode import Prompts, beam_search, padded_prompts, sample
 from stagejax.inference import Frozen, apply, logits_of
-from stagejax.inference.answering import Answering, ask
+from stagejax.inference.answering import ask
 from stagejax.inference.tokenizing import clips_of, pictures_of
+from stagejax.ledger import count_flops
 from stagejax.objectives import causal_lm
 
 #: Which picture of a record is asked for.
 FRAME = {"draw": 0, "edit": 1, "next frame": 2, "story": 2}
 
 
+#: Tasks that are answered in words.
+WRITTEN = ("caption", "transcribe")
+
+
 @dataclass(frozen=True)
 class Examination:
-    """How questions are put: text is answered greedily, pictures and clips are drawn by top-p.
+    """How questions are put: text is searched for by beams; pictures and clips are drawn, at temperature 1.
 
     Args:
       words: ids of words end here; a text answer has no others.
       count: codes of a picture.
       prompt, limit: most tokens of a question and of an answer.
+      written: most tokens of an answer in words.
       at_once: questions answered together.
-      top_p: of pictures and clips, at temperature 1.
+      beams: of text.
+      top_p: of pictures and clips.
+      repetition: penalty of what a clip has already (see `decode.unrepeated`).
 
     Reference: MIO 2024, https://arxiv.org/abs/2409.17692, table 11.
     """
@@ -42,19 +52,24 @@ class Examination:
     count: int
     prompt: int = 52
     limit: int = 40
+    written: int = 8
     at_once: int = 128
+    beams: int = 5
     top_p: float = 0.7
+    repetition: float = 1.15
 
     def allowed(self, task: str) -> np.ndarray:
-        """Which tokens may come at each place of an answer, (limit, vocabulary): those of its modality, and its end.
+        """Which tokens may come at each place of an answer, (places, vocabulary): those of its modality, and its end.
 
-        A clip may have its codes in any order and number: whether it is valid is for the model to learn.
+        Behind the last of these places it stays as it is there. A clip may have its codes in any order and number:
+        whether it is valid is for the model to learn.
         """
         own, may = self.vocabulary, np.zeros((self.limit, self.vocabulary.size), bool)
         begin, end, speaks, silent = own.borders
-        if task in ("caption", "transcribe"):
+        if task in WRITTEN:
             may[:, [SEP, *range(SPECIAL, self.words)]] = True
-        elif task == "speak":
+            return may[:1]
+        if task == "speak":
             may[0, speaks] = True
             may[1:, [silent, *range(own.speech, begin)]] = True
         else:
@@ -65,26 +80,46 @@ class Examination:
 
     def answers(self, net: Frozen, task: str, questions: Sequence[np.ndarray], seed: int) -> list[np.ndarray]:
         """The answers, each with its end."""
-        greedy, found = task in ("caption", "transcribe"), []
-        how = {"temperature": np.float32(not greedy), "top_p": np.float32(1.0 if greedy else self.top_p)}
+        found: list[np.ndarray] = []
         for start in range(0, len(questions), self.at_once):
             asked = padded_prompts(questions[start : start + self.at_once], self.prompt)
-            batch = {"tokens": asked.tokens_BP, "lengths": asked.lengths_B, "allowed": self.allowed(task)} | how
-            made = ask(_drawn, net, batch | {"key": jax.random.key(10_000 * seed + start)}, self)
-            rows = zip(made.tokens_BNS[:, 0], made.starts_BN[:, 0], made.ends_BN[:, 0], strict=True)
+            batch = self._batch(task, asked) | {"key": jax.random.key(10_000 * seed + start)}
+            rows = zip(*ask(_written if task in WRITTEN else _drawn, net, batch, self), strict=True)
             found += [tokens[begin:end] for tokens, begin, end in rows]
         return found
 
-    def flops(self, config: Any) -> float:
-        """Of one answer that is as long as it may be."""
-        return Answering(lambda *_: None, self.prompt + self.limit, self.limit).flops(config, self.prompt)  # type: ignore[arg-type,return-value]
+    def flops(self, config: Any, task: str) -> float:
+        """Of one answer that is as long as it may be, to a question that is."""
+        graphdef, _, params, rest = take_apart(config)
+        batch = self._batch(task, padded_prompts([np.ones(self.prompt, np.int32)], self.prompt))
+        function, trips = (_written, self.written) if task in WRITTEN else (_drawn, self.limit)
+
+        def one(params: Any, rest: Any, batch: Any, key: Any) -> Any:
+            return function(nnx.merge(graphdef, params, rest), batch | {"key": key}, self)
+
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return float(count_flops(one, params, rest, batch, key, while_trips=trips))
+
+    def _batch(self, task: str, asked: Prompts) -> dict[str, Any]:
+        batch = {"tokens": asked.tokens_BP, "lengths": asked.lengths_B, "allowed": self.allowed(task)}
+        repetition = self.repetition if task == "speak" else 1.0
+        return batch if task in WRITTEN else batch | {"repetition": np.float32(repetition)}
 
 
-def _drawn(model: Any, batch: Any, how: Examination) -> Samples:
-    ends = SEP, how.vocabulary.borders[1], how.vocabulary.borders[3]
-    options = {name: batch[name] for name in ("temperature", "top_p", "allowed")}
+def _written(model: Any, batch: Any, how: Examination) -> tuple[Any, Any, Any]:
+    """The likeliest answers that are found."""
+    prompts, length = Prompts(batch["tokens"], batch["lengths"]), how.prompt + how.written
+    options = {"beams": how.beams, "limit": how.written, "allowed": batch["allowed"]}
+    found = beam_search(model, prompts, length=length, stops=((SEP,),), **options)
+    return found.tokens_BKS[:, 0], found.starts_BK[:, 0], found.ends_BK[:, 0]
+
+
+def _drawn(model: Any, batch: Any, how: Examination) -> tuple[Any, Any, Any]:
     prompts, length = Prompts(batch["tokens"], batch["lengths"]), how.prompt + how.limit
-    return sample(model, prompts, batch["key"], length=length, stops=tuple((end,) for end in ends), **options)
+    stops = tuple((how.vocabulary.borders[i],) for i in (1, 3))
+    options = {"limit": how.limit, "top_p": how.top_p, "repetition": batch["repetition"], "allowed": batch["allowed"]}
+    found = sample(model, prompts, batch["key"], length=length, stops=stops, **options)
+    return found.tokens_BNS[:, 0], found.starts_BN[:, 0], found.ends_BN[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
