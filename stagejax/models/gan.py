@@ -1,7 +1,8 @@
 """A small convolutional generator of images, and the discriminator that learns against it.
 
 Every kernel is stored with unit variance and scaled where it is used (equalised learning rate), so that a distance of
-parameters means the same in every layer. There is no mapping network, modulation or noise: a plain generator.
+parameters means the same in every layer. There is no mapping network, modulation or noise: a plain generator, beside
+which stands that of `models/stylegan2.py`.
 """
 
 from __future__ import annotations
@@ -109,16 +110,31 @@ class Discriminator:
 
 
 class ScaledDense(nnx.Module):
-    """A dense layer with a kernel of unit variance, divided by √(read values) in use."""
+    """A dense layer with a kernel of variance 1 / rate², times rate / √(read values) in use, and rate times a bias.
 
-    def __init__(self, reads: dict[str, int], writes: dict[str, int], *, bias: bool = True, rngs: nnx.Rngs) -> None:
-        self.dense = Dense(reads, writes, std=1.0, bias=False, rngs=rngs)
-        self.fan_in = math.prod(reads.values())
-        self.bias = axes.param(jnp.zeros(tuple(writes.values())), writes=tuple(writes)) if bias else None
+    Where steps do not depend on the gradient's size, it changes as with `rate` times the learning rate.
 
-    def __call__(self, x: Float[Array, "B ..."]) -> Float[Array, "B ..."]:
-        y = self.dense(x) * self.fan_in**-0.5
-        return y if self.bias is None else y + self.bias[...]
+    Args:
+      bias: where the bias starts; None: there is none.
+    """
+
+    def __init__(
+        self,
+        reads: dict[str, int],
+        writes: dict[str, int],
+        *,
+        bias: float | None = 0.0,
+        rate: float = 1.0,
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.dense = Dense(reads, writes, std=1 / rate, bias=False, rngs=rngs)
+        self.rate, self.scale = rate, rate * math.prod(reads.values()) ** -0.5
+        shape = tuple(writes.values())
+        self.bias = None if bias is None else axes.param(jnp.full(shape, bias / rate), writes=tuple(writes))
+
+    def __call__(self, x: Float[Array, "*axes"]) -> Float[Array, "*other"]:
+        y = self.dense(x) * self.scale
+        return y if self.bias is None else y + self.rate * self.bias[...]
 
 
 class ScaledConv(nnx.Module):
@@ -182,7 +198,7 @@ class DiscriminatorNetwork(nnx.Module):
         self.levels = nnx.Dict({str(i): ScaledConv(reads, writes, **how) for i, (reads, writes) in pairs})
         last = {"row": c.last, "column": c.last} | dict(widths[-1:])
         self.hidden = ScaledDense(last, {"hidden": c.hidden}, rngs=rngs)
-        self.deviation = ScaledDense({"deviation": 1}, {"hidden": c.hidden}, bias=False, rngs=rngs)
+        self.deviation = ScaledDense({"deviation": 1}, {"hidden": c.hidden}, bias=None, rngs=rngs)
         self.score = ScaledDense({"hidden": c.hidden}, {"score": 1}, rngs=rngs)
 
     def __call__(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, " B"]:
