@@ -1,4 +1,4 @@
-"""Generator against discriminator: the logistic losses, the gradient penalty R1, and sums of objectives.
+"""Generator against discriminator: the logistic losses, the penalties R1 and of path lengths, and sums of objectives.
 
 The objectives see the other models of their stage as `others`: "generator", with `sample(key, count)`, and
 "discriminator", a function from images (B, ...) to logits (B,), above 0 for real ones.
@@ -79,6 +79,49 @@ class R1:
         squared = jnp.square(slope).sum(tuple(range(1, slope.ndim))).mean()
         loss = self.every * self.weight / 2 * squared
         return loss, {"loss": loss, "penalty": squared}
+
+
+@dataclass(frozen=True)
+class PathLength:
+    """The generator's: every · weight · mean of (|Jᵀy| - a)², J the derivative of an image by its styles, y normal.
+
+    |Jᵀy|² is summed over a style and averaged over the layers' styles, y has variance 1 / pixels, and a is the mean
+    length, followed by the model's variable `path_length`: a <- a + decay (mean of |Jᵀy| - a). Over normal y the square
+    is least where J is orthogonal up to a factor: then a step in style space has the same length everywhere.
+
+    The model gives `styles(key, count)` (B, layers, style) and `synthesised(styles, key)` (B, rows, columns, channels).
+
+    Reference: Karras et al. 2020 (StyleGAN2), https://arxiv.org/abs/1912.04958, section 3.2 and appendix B.
+
+    Args:
+      every: as of `R1`.
+      share: of the batch's number of images; half of it saves memory.
+
+    >>> PathLength(every=4).weight
+    2.0
+    """
+
+    weight: float = 2.0
+    every: int = 1
+    decay: float = 0.01
+    share: float = 0.5
+    image: str = "image"
+
+    def __call__(
+        self, model: Any, batch: Mapping[str, Any], key: Array, *, others: Others
+    ) -> tuple[Float[Array, ""], Metrics]:
+        """The penalty; the metric `path_length` is the mean of |Jᵀy|."""
+        drawn, noise, normal = jax.random.split(key, 3)
+        styles = model.styles(drawn, max(1, int(self.share * len(batch[self.image]))))
+        images, back = jax.vjp(lambda styles: model.synthesised(styles, noise), styles)
+        pixels = images.shape[1] * images.shape[2]
+        (slope,) = back(jax.random.normal(normal, images.shape, images.dtype) / pixels**0.5)
+        lengths_B = jnp.sqrt(jnp.square(slope).sum(-1).mean(-1))
+        before = model.path_length[...]
+        after = before + self.decay * (lengths_B.mean() - before)
+        model.path_length[...] = jax.lax.stop_gradient(after)
+        loss = self.every * self.weight * jnp.square(lengths_B - after).mean()
+        return loss, {"loss": loss, "path_length": lengths_B.mean()}
 
 
 @dataclass(frozen=True)

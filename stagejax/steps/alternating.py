@@ -48,8 +48,8 @@ class Alternate:
     """A round of moves, one after the other; models without a move stand still. A stage's `step`.
 
     The metrics of a move are those of `gradient_step`, under `<model>_<name>`; where several moves of a model have one
-    of a name, it is the first one's. `loss` and `grad_norm` are those of the last move of the round, which is to be
-    made in every round. A state's step counts rounds; the optimizer's own counts and schedule count its moves.
+    of a name, it is the first one's. `loss` and `grad_norm` are those of the last move that is made in every round, of
+    which there is to be one. A state's step counts rounds; the optimizer's own counts and schedule count its moves.
     """
 
     moves: tuple[Move, ...]
@@ -58,12 +58,13 @@ class Alternate:
         self, parts: dict[str, Part], states: dict[str, TrainState], batch: Batch, key: jax.Array
     ) -> tuple[dict[str, TrainState], Metrics]:
         """The states after the round."""
-        now, metrics = dict(states), {}
+        now, metrics, whole = dict(states), {}, {}
         at = states[self.moves[0].model].step
         for i, move in enumerate(self.moves):
             make = functools.partial(_make, move, parts, now, batch, jax.random.fold_in(key, i))
             if move.every == 1:
                 after, found = make()
+                whole = {name: found[name] for name in ("loss", "grad_norm")}
             else:
                 nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(make)[1])
                 held = now[move.model]
@@ -73,8 +74,7 @@ class Alternate:
                 )
             now[move.model] = replace(after, step=at)
             metrics = {f"{move.model}_{name}": value for name, value in found.items()} | metrics
-        metrics |= {name: found[name] for name in ("loss", "grad_norm")}
-        return {name: replace(state, step=at + 1) for name, state in now.items()}, metrics
+        return {name: replace(state, step=at + 1) for name, state in now.items()}, metrics | whole
 
 
 def _make(

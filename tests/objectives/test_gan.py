@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models.gan import Discriminator
-from stagejax.objectives.gan import R1, Sum, ascent, lazily, logistic, non_saturating
+from stagejax.models.stylegan2 import StyleGenerator
+from stagejax.objectives.gan import R1, PathLength, Sum, ascent, lazily, logistic, non_saturating
 
 RNG = np.random.default_rng(0)
 REAL = {"image": jnp.asarray(RNG.normal(size=(5, 2, 3)), jnp.float32)}
@@ -76,6 +77,72 @@ def test_of_a_convolutional_discriminator_it_is_that_of_finite_differences() -> 
         step = jnp.zeros(images.shape).at[place].set(h)
         slopes[place] = (model(images + step).sum() - model(images - step).sum()) / (2 * h)
     assert float(metrics["penalty"]) == pytest.approx(np.square(slopes).sum() / 3, rel=0.02)
+
+
+class Mean:
+    """A variable of a model."""
+
+    def __init__(self, value: float) -> None:
+        self.value = jnp.float32(value)
+
+    def __getitem__(self, _: Any) -> Any:
+        return self.value
+
+    def __setitem__(self, _: Any, value: Any) -> None:
+        self.value = value
+
+
+class Drawing:
+    """Images that are a matrix times the sum of three layers' styles."""
+
+    def __init__(self, matrix: Any) -> None:
+        self.matrix, self.path_length = matrix, Mean(0.5)
+
+    def styles(self, key: Any, count: int) -> Any:
+        return jax.random.normal(key, (count, 3, self.matrix.shape[1]))
+
+    def synthesised(self, styles: Any, key: Any) -> Any:
+        return (styles.sum(1) @ self.matrix.T).reshape(len(styles), 2, -1, 1)
+
+
+def test_the_path_lengths_of_a_linear_generator_are_known() -> None:
+    """J is s A in every layer, so |Jᵀy| = s |Aᵀy|: the penalty at s, and the derivative by s, also through the mean."""
+    matrix, batch = jnp.asarray(RNG.normal(size=(6, 4)), jnp.float32), {"image": np.zeros((8, 2, 3, 1))}
+    term, key = PathLength(2.0, every=4, decay=0.25, share=0.5), jax.random.key(3)
+
+    def penalty(scale: Any) -> Any:
+        model = Drawing(scale * matrix)
+        loss, metrics = term(model, batch, key, others={})
+        return loss, (metrics["path_length"], model.path_length[...])
+
+    (loss, (length, mean)), slope = jax.value_and_grad(penalty, has_aux=True)(jnp.float32(1.5))
+    y = np.asarray(jax.random.normal(jax.random.split(key, 3)[2], (4, 2, 3, 1))).reshape(4, 6) / 6**0.5
+    lengths = 1.5 * np.linalg.norm(y @ np.asarray(matrix), axis=1)
+    after = 0.75 * 0.5 + 0.25 * lengths.mean()
+    assert float(length) == pytest.approx(lengths.mean(), rel=1e-5)
+    assert float(mean) == pytest.approx(after, rel=1e-5)
+    assert float(loss) == pytest.approx(4 * 2 * np.mean((lengths - after) ** 2), rel=1e-4)
+    by_scale = (lengths - 0.25 * lengths.mean()) / 1.5
+    assert float(slope) == pytest.approx(4 * 2 * np.mean(2 * (lengths - after) * by_scale), rel=1e-4)
+
+
+def test_path_lengths_of_a_style_generator_are_those_of_its_explicit_jacobian() -> None:
+    model = StyleGenerator(latent=2, style=3, mapping=1, channels=(4, 3), pixels=1).build(nnx.Rngs(0))
+    key = jax.random.key(5)
+    _, metrics = PathLength(share=1.0)(model, {"image": np.zeros((2, 8, 8, 1))}, key, others={})
+    drawn, noise, normal = jax.random.split(key, 3)
+    styles, y = model.styles(drawn, 2), jax.random.normal(normal, (2, 8, 8, 1)) / 8
+    # Column by column, by a push forward of every unit vector of the styles: no derivative runs backwards here.
+    lengths = []
+    for i in range(2):
+        squared = 0.0
+        for place in np.ndindex(styles.shape[1:]):
+            unit = jnp.zeros(styles.shape).at[(i, *place)].set(1.0)
+            column = jax.jvp(lambda w: model.synthesised(w, noise), (styles,), (unit,))[1]
+            squared += float((column * y)[i].sum()) ** 2 / styles.shape[1]
+        lengths.append(squared**0.5)
+    assert float(metrics["path_length"]) == pytest.approx(np.mean(lengths), rel=1e-4)
+    assert float(model.path_length[...]) == pytest.approx(0.01 * np.mean(lengths), rel=1e-4)
 
 
 def test_a_sum_has_the_sum_of_gradients_and_all_metrics() -> None:
