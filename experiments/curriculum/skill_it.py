@@ -106,7 +106,7 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            clauses=2, shares=(1, 2), size=Size(16, 1, 2), length=18, batch=8, steps=24, rounds=3, every=4, start=6,
+            clauses=2, shares=(1, 2), size=Size(16, 1, 2), length=19, batch=8, steps=24, rounds=3, every=4, start=6,
             graph=6, tested=16,
         )  # fmt: skip
     if name == "pod":
@@ -149,13 +149,15 @@ def pipeline(run: Any, cfg: Config) -> Report:
 # --- skills and stages ---
 
 
-def skills_of(cfg: Config, seed: int, split: str = "train") -> tuple[Any, ...]:
-    """The data of each skill."""
+def skills_of(cfg: Config, seed: int, split: str = "train", answer_only: bool = False) -> tuple[Any, ...]:
+    """The data of each skill. Of puzzles every word is learned, as by a language model; the answer alone is tested."""
     rows = {"batch": cfg.batch, "length": cfg.length, "seed": seed}
+    if cfg.task != "text":
+        rows |= {"split": split, "answer_only": answer_only or split == "test"}
     if cfg.task == "lego":
-        return tuple(Lego(skill=i, clauses=cfg.clauses, split=split, **rows) for i in range(cfg.skills))
+        return tuple(Lego(skill=i, clauses=cfg.clauses, **rows) for i in range(cfg.skills))
     if cfg.task == "sums":
-        return tuple(Sums(skill=i, split=split, **rows) for i in range(cfg.skills))
+        return tuple(Sums(skill=i, **rows) for i in range(cfg.skills))
     return tuple(CausalText(source=source.of_split(split), tokenizer=Bytes(), **rows) for source in cfg.sources)
 
 
@@ -284,9 +286,10 @@ def pool(run: Any, cfg: Config, seed: int, start: Any) -> tuple[Round, Any]:
     samples = cfg.steps // cfg.rounds * cfg.rounds * cfg.batch
     counts = counts_of((1 / cfg.skills,) * cfg.skills, samples)
     data = Round(parts=skills_of(cfg, seed), counts=counts, batch=cfg.batch, seed=seed)
+    answers = replace(data, parts=skills_of(cfg, seed, answer_only=True))
     row = jax.ShapeDtypeStruct((3, cfg.length), np.dtype("int32"))
     flops = float(samples) * flops_of_one(answer_loss, start.model, row)
-    return data, run.make(f"{seed}/scores", scores, data, start, flops=flops)
+    return data, run.make(f"{seed}/scores", scores, answers, start, flops=flops)
 
 
 def scores(data: Round, start: Any) -> dict[str, np.ndarray]:

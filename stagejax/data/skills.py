@@ -1,7 +1,8 @@
-"""Puzzles of several skills, one a row, of which the answer alone is learned: chains of variables, digits of sums.
+"""Puzzles of several skills, one a row: chains of variables, digits of sums.
 
-A skill is which question is asked. Whether a puzzle belongs to the train or to the test split follows from the puzzle,
-so none is in both, whatever the seeds and questions.
+A skill is which question is asked. Rows are learned word by word, as language is, or by their answers alone. Whether a
+puzzle belongs to the train or to the test split follows from the puzzle, so none is in both, whatever the seeds and
+questions.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ _ATTEMPTS = 64  # one puzzle of five is one of the test split
 
 @dataclass(frozen=True, kw_only=True)
 class Puzzles(Data):
-    """Rows {"tokens", "targets": int32 (length,), "weights": float32 (length,)}; the weight is 1 at the answer alone.
+    """Rows {"tokens", "targets": int32 (length,), "weights": float32 (length,)}; the weight is 1 at what counts.
 
     Args:
       skill: number of the question.
       length: tokens in a row; shorter puzzles are padded behind.
       split: "train" or "test".
+      answer_only: whether the answer alone counts, as in tests, and not every word of the puzzle.
       batch: rows in a global batch.
       seed: of the draws; skills draw puzzles of their own.
 
@@ -40,6 +42,7 @@ class Puzzles(Data):
     skill: int = 0
     length: int = 28
     split: str = "train"
+    answer_only: bool = False
     batch: int
     seed: int = 0
     count: int | None = None
@@ -94,11 +97,11 @@ class Puzzles(Data):
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         rows = self.drawn(numbers)
         weights = np.zeros((len(rows), self.length), np.float32)
-        weights[:, self.longest - 2] = 1
+        weights[:, self.longest - 2 if self.answer_only else slice(self.longest - 1)] = 1
         return {"tokens": rows[:, :-1], "targets": rows[:, 1:], "weights": weights}
 
     def held_out(self, batches: int, split: str = "test") -> Data:
-        return replace(self, split=split, count=batches)
+        return replace(self, split=split, count=batches, answer_only=True)
 
     def digest(self) -> str:
         return joint_digest(str(self))
@@ -117,7 +120,7 @@ class Lego(Puzzles):
 
     >>> data = Lego(skill=1, clauses=2, batch=4)
     >>> data.tokenizer().decode(data.drawn(np.array([0]))[0])
-    't = val 1 , u = val t , ? u = 1'
+    't = val 1 , u = val t , ? u = val 1'
     """
 
     clauses: int = 4
@@ -128,7 +131,7 @@ class Lego(Puzzles):
 
     @property
     def longest(self) -> int:
-        return 5 * self.clauses + 4
+        return 5 * self.clauses + 5
 
     def tokenizer(self) -> Words:
         return Words((*string.ascii_lowercase, "0", "1", "val", "not", "=", ",", "?"))
@@ -137,9 +140,8 @@ class Lego(Puzzles):
         zero, val, equals, comma, asks = 26, 28, 30, 31, 32  # in the tokenizer's list
         words, k = random_words(seed, numbers, 26 + 2 * self.clauses), self.clauses
         names = np.argsort(words[:, :26], axis=1)[:, :k]
-        bits = (words[:, 26 : 26 + k] >> np.uint64(63)).astype(
-            np.int64
-        )  # the root's value; then, whether it is negated
+        # The root's value; then, whether each is the negation of the one before.
+        bits = (words[:, 26 : 26 + k] >> np.uint64(63)).astype(np.int64)
         values = np.cumsum(bits, axis=1) % 2
         clause = np.empty((len(numbers), k, 5), np.int64)
         clause[..., 0], clause[..., 1], clause[..., 4] = names, equals, comma
@@ -147,9 +149,9 @@ class Lego(Puzzles):
         clause[:, 1:, 2], clause[:, 1:, 3] = val + bits[:, 1:], names[:, :-1]
         order = np.argsort(words[:, 26 + k :], axis=1)
         chain = np.take_along_axis(clause, order[..., None], axis=1).reshape(len(numbers), -1)
-        marks = np.broadcast_to([asks, equals], (len(numbers), 2))
+        asked, says, value = np.broadcast_to([asks, equals, val], (len(numbers), 3)).T
         said = zero + values[:, self.skill]
-        question = np.stack([marks[:, 0], names[:, self.skill], marks[:, 1], said], axis=1)
+        question = np.stack([asked, names[:, self.skill], says, value, said], axis=1)
         puzzles = np.zeros(len(numbers), np.int64)
         for digit in (*names.T, *bits.T):
             puzzles = puzzles * 26 + digit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from stagejax.data.skills import Lego, Sums
 from stagejax.data.weights import ExponentialWeights, FixedWeights, counts_of, linear_skill_graph, skill_graph
 
 MANY = np.arange(200)
-PARTS = tuple(Lego(skill=i, clauses=3, batch=4, length=18) for i in range(3))
+PARTS = tuple(Lego(skill=i, clauses=3, batch=4, length=19) for i in range(3))
 losses = st.lists(st.lists(st.floats(0, 5), min_size=3, max_size=3), max_size=6)
 
 
@@ -26,7 +28,7 @@ def test_a_chain_is_solved_by_following_it(skill: int) -> None:
     for text in texts(Lego(skill=skill, batch=4)):
         chain, question = text.split(" ? ")
         clauses = dict(clause.strip().split(" = ") for clause in chain.strip(" ,").split(","))
-        name, said = question.split(" = ")
+        name, said = question.split(" = val ")
         depth, flips = 0, 0
         while (right := clauses[name].split())[1] not in "01":
             depth, flips, name = depth + 1, flips + (right[0] == "not"), right[1]
@@ -50,13 +52,15 @@ def test_no_puzzle_is_in_both_splits(data: Lego | Sums) -> None:
     assert not puzzles(data) & puzzles(data.held_out(1))
 
 
-def test_the_answer_alone_counts() -> None:
-    batch = PARTS[2].take(MANY)
+def test_every_word_counts_in_training_and_the_answer_alone_in_tests() -> None:
+    data = replace(PARTS[2], length=22)  # padded by three
+    assert (data.take(MANY)["weights"] == [1] * 19 + [0] * 3).all()
+    batch = data.held_out(1).take(MANY)
     assert (batch["weights"].sum(1) == 1).all()
-    learned = batch["targets"][batch["weights"] == 1]
-    assert set(PARTS[2].tokenizer().decode(learned).split()) == {"0", "1"}
-    with pytest.raises(ValueError, match="length=18"):
-        Lego(clauses=3, batch=4, length=17).take(MANY)
+    answers = batch["targets"][batch["weights"] == 1]
+    assert set(data.tokenizer().decode(answers).split()) == {"0", "1"}
+    with pytest.raises(ValueError, match="length=19"):
+        Lego(clauses=3, batch=4, length=18).take(MANY)
 
 
 def test_a_round_takes_each_sample_once_and_the_next_one_goes_on() -> None:

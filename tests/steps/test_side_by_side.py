@@ -20,11 +20,11 @@ from stagejax.objectives.skills import by_skill
 from stagejax.optimizer import adamw
 from stagejax.steps.side_by_side import side_by_side, side_by_side_flops
 
-PARTS = tuple(Lego(skill=i, clauses=2, batch=4, length=13) for i in range(2))
+PARTS = tuple(Lego(skill=i, clauses=2, batch=4, length=14) for i in range(2))
 TESTED = Round(parts=tuple(replace(part, split="test") for part in PARTS), counts=(8, 8), batch=8)
 STAGE = Stage(
     name="whole",
-    model=gpt(vocab=37, embed=16, layers=1, heads=2, mlp=32, length=13),
+    model=gpt(vocab=37, embed=16, layers=1, heads=2, mlp=32, length=14),
     objective=causal_lm,
     optimizer=adamw(1e-2, warmup=2, decay="linear", clip=0.5),
     data=Round(parts=PARTS, counts=(12, 12), batch=4),
