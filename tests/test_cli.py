@@ -1,20 +1,56 @@
-"""The command line as people use it: real processes, their output, and their exit codes."""
+"""The command line as people use it: output and exit codes, of two real processes and of calls to the entry point."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from stagejax.cli import main
 
 
-def stagejax(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "stagejax.cli", *arguments], capture_output=True, text=True, cwd=cwd)
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_list_is_for_people_and_machines() -> None:
+@pytest.fixture
+def stagejax(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """The command inside this process, in an empty folder: another process takes seconds to import JAX."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os._exit", sys.exit)  # by which a failure leaves, whatever still compiles
+
+    def call(*arguments: str) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert isinstance(stopped.value.code, int)
+        return Done(stopped.value.code, *capsys.readouterr())
+
+    return call
+
+
+def process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "stagejax.cli", *arguments], capture_output=True, text=True)
+
+
+def test_as_a_process_it_prints_and_leaves_with_its_code(tmp_path: Path) -> None:
+    shown = process("show", "bert2bert")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "arXiv 2110.07143" in shown.stdout
+    failed = process("report", str(tmp_path))
+    assert failed.returncode == 1
+    assert "report.json" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+def test_list_is_for_people_and_machines(stagejax: Callable[..., Done]) -> None:
     rows = json.loads(stagejax("list", "--json").stdout)
     row = next(row for row in rows if row["name"] == "bert2bert")
     assert row["paper"] == 22
@@ -31,7 +67,7 @@ def test_every_command_explains_itself_with_an_example(command: str, capsys: pyt
     assert f"stagejax {command}" in capsys.readouterr().out.split("examples:")[1]
 
 
-def test_help_of_an_experiment_lists_its_fields() -> None:
+def test_help_of_an_experiment_lists_its_fields(stagejax: Callable[..., Done]) -> None:
     shown = stagejax("run", "bert2bert", "--help")
     assert shown.returncode == 0
     assert "--large.embed" in shown.stdout
@@ -48,8 +84,10 @@ def test_help_of_an_experiment_lists_its_fields() -> None:
         (("params", "bert2bert", "--preset", "smoke", "--stage", "scrtch/0"), "Did you mean 'scratch/0'?"),
     ],
 )
-def test_wrong_names_are_refused_with_a_hint(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = stagejax(*arguments, cwd=tmp_path)
+def test_wrong_names_are_refused_with_a_hint(
+    stagejax: Callable[..., Done], arguments: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    done = stagejax(*arguments)
     assert done.returncode == 2
     assert says in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
@@ -65,14 +103,16 @@ def test_wrong_names_are_refused_with_a_hint(arguments: tuple[str, ...], says: s
         (("--batch", "7", "--mesh", "data=2"), "mesh"),
     ],
 )
-def test_impossible_configs_are_refused_with_the_field(fields: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    done = stagejax("plan", "bert2bert", "--preset", "smoke", *fields, cwd=tmp_path)
+def test_impossible_configs_are_refused_with_the_field(
+    stagejax: Callable[..., Done], fields: tuple[str, ...], says: str
+) -> None:
+    done = stagejax("plan", "bert2bert", "--preset", "smoke", *fields)
     assert done.returncode == 1, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_plan_prices_a_mesh_that_is_not_here() -> None:
+def test_plan_prices_a_mesh_that_is_not_here(stagejax: Callable[..., Done]) -> None:
     done = stagejax("plan", "bert2bert", "--preset", "pod", "--mesh", "data=16,fsdp=16", "--json")
     plan = json.loads(done.stdout)
     scratch = next(stage for stage in plan["stages"] if stage["name"] == "scratch/0")
@@ -82,19 +122,9 @@ def test_plan_prices_a_mesh_that_is_not_here() -> None:
     assert set(scratch["bytes_per_device"]) >= {"params", "gradients", "moments", "activations_estimated", "total"}
 
 
-def test_params_show_every_side() -> None:
+def test_params_show_every_side(stagejax: Callable[..., Done]) -> None:
     shown = stagejax("params", "bert2bert", "--preset", "smoke", "--mesh", "data=2,fsdp=2").stdout
     line = next(line for line in shown.splitlines() if line.startswith("blocks/attention/query/kernel"))
     assert "#layers <embed >kv_heads >q_per_kv >head_dim" in line
     assert "fsdp" in line
     assert line.endswith("yes")
-
-
-def test_show_is_the_contract() -> None:
-    assert "arXiv 2110.07143" in stagejax("show", "bert2bert").stdout
-
-
-def test_report_needs_a_finished_run(tmp_path: Path) -> None:
-    done = stagejax("report", str(tmp_path))
-    assert done.returncode == 1
-    assert "report.json" in done.stderr
