@@ -50,8 +50,7 @@ class Quantizer(nnx.Module):
 
     def nearest(self, x: Float[Array, "*batch D"]) -> Int[Array, "*batch"]:
         """argmin_k |x - code_k|²."""
-        table = self.table[...]
-        return jnp.argmin((table**2).sum(-1) - 2 * x @ table.T, axis=-1)
+        return nearest(self.table[...], x)
 
     def vectors(self, codes: Int[Array, "*batch"]) -> Float[Array, "*batch D"]:
         """Of the codes; NaN outside of the book."""
@@ -100,17 +99,31 @@ class ResidualQuantizer(nnx.Module):
 
 
 def revive(
-    table: Float[Array, "K D"], used: Float[Array, " K"], x: Float[Array, "N D"], key: Any, below: float
+    table: Float[Array, "K D"],
+    used: Float[Array, " K"],
+    x: Float[Array, "N D"],
+    key: Any,
+    below: float,
+    weight: Float[Array, " N"] | None = None,
 ) -> Array:
     """The codebook, with codes used less than `below` (share of all vectors) put at vectors drawn from `x`.
 
-    Reference: Dhariwal et al. 2020, Jukebox, https://arxiv.org/abs/2005.00341, section 3.1 (random restarts).
+    They are drawn in proportion to weight · |x - nearest code|², so that codes go where there are too few of them.
 
-    >>> revive(jnp.zeros((2, 1)), jnp.array([0.9, 0.0]), jnp.ones((4, 1)), jax.random.key(0), 0.1).ravel()
+    Reference: Dhariwal et al. 2020, Jukebox, https://arxiv.org/abs/2005.00341, section 3.1 (random restarts); Arthur
+    and Vassilvitskii 2007, k-means++, section 2.2 (the proportion).
+
+    >>> revive(jnp.zeros((2, 1)), jnp.array([0.9, 0.0]), jnp.array([[0.0], [1.0]]), jax.random.key(0), 0.1).ravel()
     Array([0., 1.], dtype=float32)
     """
-    drawn = x[jax.random.choice(key, x.shape[0], (table.shape[0],))]
+    far_N = jnp.square(x - table[nearest(table, x)]).sum(-1) * (1 if weight is None else weight)
+    drawn = x[jax.random.categorical(key, jnp.log(far_N + 1e-30), shape=(table.shape[0],))]
     return jnp.where((used < below)[:, None], drawn, table)
+
+
+def nearest(table: Float[Array, "K D"], x: Float[Array, "*batch D"]) -> Int[Array, "*batch"]:
+    """argmin_k |x - code_k|²."""
+    return jnp.argmin((table**2).sum(-1) - 2 * x @ table.T, axis=-1)
 
 
 def usage(codes: Int[Array, "*batch"], size: int) -> tuple[Float[Array, " K"], Float[Array, ""]]:

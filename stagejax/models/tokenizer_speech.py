@@ -181,7 +181,7 @@ class SpeechCodec(nnx.Module):
             codes = book.nearest(x)
             used = jnp.zeros(self.config.codes).at[codes].add(weight)
             rest = x - book.vectors(codes)
-            book.table[...] = revive(book.table[...], used, x, jax.random.fold_in(key, q), 1e-9)
+            book.table[...] = revive(book.table[...], used, x, jax.random.fold_in(key, q), 1e-9, weight)
             x = rest
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax.axes import axes_of
-from stagejax.models.quantizer import Quantizer, ResidualQuantizer, usage
+from stagejax.models.quantizer import Quantizer, ResidualQuantizer, revive, usage
 
 X = jax.random.normal(jax.random.key(1), (20, 3))
 BOOK = Quantizer(codes=7, embed=3, rngs=nnx.Rngs(0))
@@ -67,3 +67,13 @@ def test_a_codebook_is_learnt() -> None:
     np.testing.assert_allclose(params["table"][...], centres, atol=0.1)
     _, perplexity = usage(nnx.merge(graphdef, params)(x).codes, 4)
     assert round(float(perplexity), 3) == 4.0
+
+
+def test_unused_codes_go_to_what_is_far_from_all_codes() -> None:
+    """Where 1 and 2 are left over by a code at 0, and 3 has no weight, 2 is drawn four times as often as 1."""
+    x, weight = jnp.array([[0.0], [1.0], [2.0], [3.0]]), jnp.array([1.0, 1.0, 1.0, 0.0])
+    table, used = jnp.zeros((5001, 1)), jnp.zeros(5001).at[0].set(1.0)
+    found = np.asarray(revive(table, used, x, jax.random.key(0), 1e-9, weight))[:, 0]
+    assert found[0] == 0
+    shares = np.bincount(found[1:].astype(int), minlength=4) / 5000
+    np.testing.assert_allclose(shares, [0, 0.2, 0.8, 0], atol=0.03)
