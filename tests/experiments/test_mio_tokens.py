@@ -77,6 +77,7 @@ class TestFinished:
         ceiling = results["ceiling"].value
         assert ceiling["clips, real"] > 0.5
         assert ceiling["clips, from codes"] > 0.4
+        assert ceiling["words, told by content codes"] > 0.7
         page = (folder / "report.html").read_text()
         assert page.count("<audio") == 9
         assert "Staged: held-out loss by stage" in page
