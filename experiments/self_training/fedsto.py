@@ -13,9 +13,9 @@ Method   A round: each client begins as the server's model, its teacher too; it 
          Beside it: server only (labels of the server, as many gradient steps as all sites together), full FedAvg (both
          phases train and send everything, no penalty), no penalty, one teacher for all (the average of servers), and
          all labels at one place, in as many steps.
-Run      stagejax run fedsto                    laptop: about 4 minutes on two cores, without one teacher for all
+Run      stagejax run fedsto                    laptop: about 5 minutes on two cores, without one teacher for all
          stagejax run fedsto --preset smoke     seconds
-         stagejax plan fedsto --preset pod --mesh data=16,fsdp=16
+         stagejax plan fedsto --preset pod --mesh data=64,client=3
 Holds if the mean mAP@0.5 over the three weathers without labels is 1 point or more above full FedAvg and 2 points or
          more above server only, and covers half or more of the gap from server only to all labels; and the mean
          spectral deviation of neck and head falls in phase 2. Means over seeds.
@@ -55,6 +55,7 @@ from stagejax.steps.federated import federated_round
 SERVER, FEDSTO, FEDAVG = "server only", "FedSTO", "full FedAvg"
 PLAIN, GLOBAL, ALL = "no penalty", "one teacher for all", "all labels"
 ARMS = (FEDSTO, FEDAVG, SERVER, PLAIN, ALL)
+WARM = "warm-up"  # which all arms share
 UNSEEN = "mean without labels"
 
 
@@ -75,8 +76,8 @@ class Config:
     net: Detector = field(default_factory=Detector)
     most: int = 3  # boxes of a record
     batch: int = 16  # images of a step, at every site
-    steps: int = 18  # of a round at every site
-    rounds: tuple[int, int, int] = (25, 6, 8)  # warm-up, phase 1, phase 2
+    steps: int = 60  # of a round at every site: an epoch
+    rounds: tuple[int, int, int] = (25, 3, 4)  # warm-up, phase 1, phase 2
     peak: float = 3e-3  # learning rate, the same all the time
     decay: float = 0.98  # of a teacher
     low: float = 0.1  # score from which on a box is uncertain
@@ -112,14 +113,14 @@ def preset(name: str) -> Config:
     if name == "smoke":
         net = Detector(image=24, channels=(8, 12), neck=8, halvings=2, convolution="conv")
         data = digits_under_weathers(Digits(), 32, size=24, sides=(7, 9), most=2)
-        small = {"most": 2, "batch": 8, "steps": 4, "rounds": (8, 1, 2), "low": 0.02, "high": 0.1, "test": 16}
+        small = {"most": 2, "batch": 8, "steps": 4, "rounds": (14, 1, 2), "low": 0.02, "high": 0.1, "test": 16}
         return Config(net=net, peak=1e-2, seeds=(0,), **data, **small)
     if name == "pod":
         sites = tuple(Site(w, Dataset(f"bdd100k_{w}")) for w in ("cloudy", "overcast", "rainy", "snowy"))
         net = Detector(640, 3, (64, 128, 256, 512, 1024, 1024), 512, halvings=5, convolution="conv")
         big = {"most": 64, "batch": 256, "steps": 20, "rounds": (50, 100, 150), "peak": 1e-3, "decay": 0.999}
         return Config(sites, Dataset("bdd100k"), net, test=1024, seeds=(0,), **big)
-    return Config(**digits_under_weathers(ImageTask((Part(Dataset("mnist")),), 28), 300))
+    return Config(**digits_under_weathers(ImageTask((Part(Dataset("mnist")),), 28), 960))
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -128,12 +129,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 
 def compared(run: Any, cfg: Config, seed: int) -> dict[str, Any]:
-    """The arms of one seed: {"warm-up", "arms": {arm: (phases)}, "measures": {arm: (after each phase)}, "drawn"}."""
+    """The arms of one seed: {"warm-up", "arms": {arm: (phases)}, "measures": {arm: (after each)}, "drawn"}."""
     warm = run.train(supervised(cfg, f"{seed}/warm-up", cfg.sites[0].source, cfg.rounds[0] * cfg.steps, seed))
     arms = {arm: phases(run, cfg, arm, seed, warm) for arm in cfg.arms}
     measures = {
         arm: tuple(run.make(f"{seed}/{slug(arm)}/measures/{i}", measured, cfg, server_of(x)) for i, x in enumerate(own))
-        for arm, own in arms.items()
+        for arm, own in {WARM: (warm,), **arms}.items()
     }
     drawn = run.make(f"{seed}/drawn", shown, cfg, server_of(arms[FEDSTO][-1])) if seed == cfg.seeds[0] else None
     return {"warm-up": warm, "arms": arms, "measures": measures, "drawn": drawn}
@@ -305,11 +306,8 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
 
     def values(arm: str, column: str) -> list[float]:
         made = [own["measures"][arm][-1].value for own in found.values()]
-        return [
-            float(np.mean([one["map"][w] for w in (weathers[1:] if column == UNSEEN else [column])]))
-            for one in made
-            if one
-        ]
+        chosen = weathers[1:] if column == UNSEEN else [column]
+        return [float(np.mean([one["map"][w] for w in chosen])) for one in made if one]
 
     def deviation(arm: str, phase: int) -> float:
         made = [own["measures"][arm][phase].value for own in found.values()]
@@ -365,7 +363,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
         claims=claims,
         arms=tuple(arm for seed, own in found.items() for arm in arms_of(cfg, seed, own)),
         tables=(
-            table_of_means("mAP@0.5", cfg.arms, [*weathers, UNSEEN], values, note=note),
+            table_of_means("mAP@0.5", (WARM, *cfg.arms), [*weathers, UNSEEN], values, note=note),
             Table("Mean spectral deviation of neck and head", columns, rows, ("", ".3f", ".3f")),
         ),
         figures=drawn(cfg, found[cfg.seeds[0]]["drawn"].value),
@@ -381,11 +379,12 @@ NOTES = (
     "re-implementations chose, Adam with a constant rate is ours. The moments of clients start anew every round, those "
     "of the server every phase.",
     "The teacher's decay is shorter than the published 0.999, which needs more steps than a round has here.",
-    "The length of the warm-up was chosen by one curve of that detector on its own weather (scenes that are scored "
-    "here as well), before any comparison: "
-    "mAP@0.5 is 9 % after 100 steps, 20 % after 400 and no higher than 22 % until 600. The rounds are those that two "
-    "seeds have time for.",
-    "Augmentation is of light, noise and a cut-out; mosaic, flips (digits have a side) and scale jitter are left out.",
+    "Sizes, augmentation and weathers were chosen by the warm-up alone, on 150 scenes a weather that are not scored "
+    "(training digits, another seed). 300 labelled scenes are learned by heart (mAP@0.5 98 % on them, 24 % on others), "
+    "so a site has 960; without blur and low contrast as augmentation overcast stays below 4 %. After 1,500 steps "
+    "it is 56 % on its own weather, 31, 38 and 24 % on the others (two seeds); of boxes of score 0.6 and more there "
+    "76, 54 and 42 % are right. Mosaic, flips (digits have a side) and scale jitter are left out.",
+    "Rounds are an epoch, as published; two seeds have time for 3 and 4 of them, not for 100 and 150.",
     "The penalty takes the smaller Gram matrix of a kernel: of the larger one the deviation is at least 1.",
     "The arms at one place take as many steps as all sites together take after the warm-up; a round of the others also "
     "runs a teacher, which is charged.",

@@ -33,21 +33,21 @@ def overcast(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rainy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Oblique bright streaks, one for every two columns."""
-    wet, size = 0.8 * image, image.shape[0]
-    for _ in range(size // 2):
-        y, x, length = rng.integers(size), rng.integers(size), rng.integers(size // 8, size // 3)
+    """Oblique bright streaks, one for every three columns."""
+    wet, size = 0.85 * image, image.shape[0]
+    for _ in range(size // 3):
+        y, x, length = rng.integers(size), rng.integers(size), rng.integers(size // 8, size // 4)
         steps = np.arange(length)
-        wet[(y + steps) % size, (x + steps // 2) % size] += rng.uniform(0.2, 0.5)
+        wet[(y + steps) % size, (x + steps // 2) % size] += rng.uniform(0.15, 0.4)
     return wet
 
 
 def snowy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """White flakes of two by two pixels, one for every column, and noise."""
-    white, size = 0.15 + 0.85 * image, image.shape[0]
-    for y, x in rng.integers(0, size - 1, (size, 2)):
-        white[y : y + 2, x : x + 2] = 0.95
-    return white + rng.normal(0, 0.08, image.shape)
+    """Flakes of two by two pixels through which two fifths are seen, one for every two columns, and noise."""
+    white, size = 0.1 + 0.9 * image, image.shape[0]
+    for y, x in rng.integers(0, size - 1, (size // 2, 2)):
+        white[y : y + 2, x : x + 2] = 0.4 * white[y : y + 2, x : x + 2] + 0.54
+    return white + rng.normal(0, 0.05, image.shape)
 
 
 #: What the weather does to a scene (Y, X) of values from 0 to 1.

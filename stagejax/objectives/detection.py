@@ -144,21 +144,25 @@ def detections(model: Any, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array,
 
 
 def strong_view(key: Array, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B Y X P"]:
-    """The same objects at the same places: contrast and brightness changed, noise, and a square cut out.
+    """The same objects at the same places: blurred, contrast and brightness changed, noise, and a square cut out.
 
-    An image times u in [0.6, 1.2] plus v in [-0.1, 0.2] plus N(0, 0.05²), and a grey square of a sixth of its side.
+    Each image goes a way w in [0, 1] to its mean over 3 x 3 pixels, then times u in [0.4, 1.2] plus v in [-0.05, 0.25]
+    plus N(0, 0.05²), and gets a grey square of a sixth of its side.
 
     >>> strong_view(jax.random.key(0), jnp.zeros((2, 12, 12, 1))).shape
     (2, 12, 12, 1)
     """
     (count, side), keys = images_BYXP.shape[:2], jax.random.split(key)
-    u = jax.random.uniform(keys[0], (4, count, 1, 1, 1))
-    light = (0.6 + 0.6 * u[0]) * images_BYXP + (0.3 * u[1] - 0.1)
+    w, u, v, *corner = jax.random.uniform(keys[0], (5, count, 1, 1, 1))
+    padded = jnp.pad(images_BYXP, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows = sum(padded[:, i : i + side] for i in range(3))
+    blurred = sum(rows[:, :, j : j + images_BYXP.shape[2]] for j in range(3)) / 9
+    seen = (0.4 + 0.8 * u) * (images_BYXP + w * (blurred - images_BYXP)) + (0.3 * v - 0.05)
     noise = 0.05 * jax.random.normal(keys[1], images_BYXP.shape)
-    top, left = jnp.floor(u[2:] * (side - side // 6))
+    top, left = (jnp.floor(x * (side - side // 6)) for x in corner)
     y, x = jnp.arange(side)[:, None, None], jnp.arange(side)[:, None]
     hole = (y >= top) & (y < top + side // 6) & (x >= left) & (x < left + side // 6)
-    return jnp.where(hole, 0.5, jnp.clip(light + noise, 0, 1))
+    return jnp.where(hole, 0.5, jnp.clip(seen + noise, 0, 1))
 
 
 def assigned(

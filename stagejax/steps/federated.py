@@ -1,7 +1,11 @@
-"""Federated rounds: clients train side by side from the server's model, on data of their own; then the server trains.
+"""Federated rounds: clients train from the server's model, on data of their own; then the server trains.
 
 A round is a step of a stage, and so a pure function of the server's state: clients are one state with an axis in front,
-trained under `vmap`, and nothing of them outlives the round. A run that was killed continues at a round.
+and nothing of them outlives the round. A run that was killed continues at a round.
+
+A mesh axis `client` holds clients side by side, each on devices of its own, where `data` and `fsdp` split its images;
+more clients than that go in turn. Without such an axis all go in turn: on a CPU, convolutions that each have kernels of
+their own take less time one after the other than batched.
 
 >>> # Stage(..., model={"server": net, "client": net}, step=federated_round(...), ema=0.99)
 """
@@ -14,9 +18,11 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AbstractMesh, NamedSharding
 from jaxtyping import Array, Float
 
 from stagejax.axes import path_name
+from stagejax.mesh import BATCH_AXES
 from stagejax.stage import Batch, Metrics, Part, average, gradient_step
 from stagejax.state import TrainState, Tree
 from stagejax.steps.self_training import taught_step
@@ -25,6 +31,8 @@ from stagejax.steps.self_training import taught_step
 Shared = Callable[[str], bool]
 #: A step of one client.
 Step = Callable[[Part, TrainState, Batch, Array], tuple[TrainState, Metrics]]
+#: The mesh axis along which clients lie.
+CLIENT = "client"
 
 
 def weighted_mean(stacked: Tree, weights: Float[Array, " k"]) -> Tree:
@@ -68,18 +76,45 @@ def local_teacher(part: Part, state: TrainState, batch: Batch, key: Array) -> tu
     return replace(new, ema=average(new.ema, new.params, part.ema)), metrics
 
 
-def trained_side_by_side(
+def split(tree: Tree, dim: int, mesh: AbstractMesh, *along: str) -> Tree:
+    """Every leaf with dimension `dim` split over those axes that the mesh has; of none, as it is."""
+    axes = tuple(axis for axis in along if axis in mesh.shape)
+
+    def one(leaf: Array) -> Array:
+        spec = (*[jax.P.UNCONSTRAINED] * dim, axes, *[jax.P.UNCONSTRAINED] * (leaf.ndim - dim - 1))
+        return jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, jax.P(*spec)))
+
+    return jax.tree.map(one, tree) if axes else tree
+
+
+def trained_apart(
     part: Part, clients: TrainState, images: Float[Array, "steps rows k ..."], key: Array, step: Step
 ) -> tuple[TrainState, Metrics]:
-    """All clients, `steps` steps each on their own images: one program. Metrics are (steps, k)."""
-    keys = jax.random.split(key, images.shape[2])
-    own = jax.vmap(lambda state, rows, key: step(part, state, {"image": rows}, key), in_axes=(0, 1, 0))
-    return jax.lax.scan(lambda now, rows: own(now, rows, keys), clients, images)
+    """All clients, `steps` steps each on their own images: one program. Metrics are (k, steps).
+
+    Raises:
+      ValueError: the clients do not fill the mesh axis `client` some number of times.
+    """
+    mesh, count = jax.typeof(images).sharding.mesh, images.shape[2]
+    ways = mesh.shape.get(CLIENT, 1)
+    if count % ways:
+        raise ValueError(f"{count} clients cannot lie evenly along client={ways} of the mesh: make it a divisor")
+
+    def train(own: tuple[TrainState, Array, Array]) -> tuple[TrainState, Metrics]:
+        state, rows, key = own
+        return jax.lax.scan(lambda now, rows: step(part, now, {"image": rows}, key), state, rows)
+
+    turns = jax.tree.map(
+        lambda x: x.reshape(-1, ways, *x.shape[1:]),
+        (clients, jnp.moveaxis(images, 2, 0), jax.random.split(key, count)),
+    )
+    turns = (*split(turns[:2], 1, mesh, CLIENT), turns[2])
+    return jax.tree.map(lambda x: x.reshape(count, *x.shape[2:]), jax.lax.map(jax.vmap(train), turns))
 
 
 @dataclass(frozen=True)
 class federated_round:
-    """Broadcast, train clients side by side, aggregate, train the server: a step of a stage.
+    """Broadcast, train the clients, aggregate, train the server: a step of a stage.
 
     Every client begins with the server's parameters and statistics and with fresh moments. Its teacher begins as the
     broadcast model and follows its own student ("local"), or is the average of servers, the same for all and at rest
@@ -118,12 +153,13 @@ class federated_round:
         keys = jax.random.split(jax.random.fold_in(key, client.step))
         sent = stacked(self.broadcast(server, client), len(self.counts))
         step = local_teacher if self.teacher == "local" else taught_step
-        trained, told = trained_side_by_side(parts["client"], sent, unlabelled, keys[0], step)
-        heard = told["reliable"].sum(0) > 0
+        trained, told = trained_apart(parts["client"], sent, unlabelled, keys[0], step)
+        heard = told["reliable"].sum(1) > 0
         returned = jax.tree.map(lambda x, y: jnp.where(heard.reshape(-1, *[1] * (x.ndim - 1)), x, y), trained, sent)
         counts = jnp.asarray(self.counts, jnp.float32)
         server = aggregated(server, returned, counts / counts.sum(), self.shared)
         server = replace(server, ema=average(server.ema, server.params, parts["server"].ema))
+        rows = split(rows, 1, jax.typeof(unlabelled).sharding.mesh, *BATCH_AXES, CLIENT)
         server, metrics = jax.lax.scan(
             lambda now, rows: gradient_step(parts["server"], now, rows, keys[1]), server, rows
         )

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spine import assert_outcome, go, outcome
+from spine import assert_outcome, drive, go, outcome
 from test_loop import Alarm, Killed, kill
 
 from stagejax import Stage, loop
 from stagejax.axes import path_name
 from stagejax.data import Digits
 from stagejax.data.scenes import Detection, Scenes, Sites
+from stagejax.mesh import make_mesh
 from stagejax.models.detector import Detector
 from stagejax.objectives.detection import detection, pseudo_detection
 from stagejax.optimizer import adamw
@@ -25,7 +26,7 @@ from stagejax.steps.federated import (
     federated_round,
     local_teacher,
     stacked,
-    trained_side_by_side,
+    trained_apart,
     weighted_mean,
 )
 
@@ -75,7 +76,7 @@ def local(stage: Stage) -> tuple[Any, Any, Any, Any]:
     program, state, batch, key = begin(stage)
     rows = batch["clients"].reshape(-1, 2, *batch["clients"].shape[1:]).swapaxes(0, 1)
     sent = stacked(stage.step.broadcast(state["server"], state["client"]), 2)
-    train = jax.jit(partial(trained_side_by_side, program.parts["client"], step=local_teacher))
+    train = jax.jit(partial(trained_apart, program.parts["client"], step=local_teacher))
     keys = jax.random.split(jax.random.fold_in(key, 0))
     return sent, *train(sent, rows, keys[0]), state["server"]
 
@@ -93,7 +94,7 @@ def moved(old: Any, new: Any) -> dict[str, np.ndarray]:
 
 def test_selective_clients_move_the_backbone_and_nothing_else_by_a_bit(selective: Any) -> None:
     sent, trained, told, _ = selective
-    assert told["reliable"].sum(0).min() > 0
+    assert told["reliable"].sum(1).min() > 0
     for path, clients in moved(sent.params, trained.params).items():
         assert clients.all() if backbone(path) else not clients.any(), path
 
@@ -162,6 +163,35 @@ def test_silent_clients_send_what_they_were_sent(teacher: Any) -> None:
     broadcast = own.step.broadcast(after["server"], after["client"])
     for a, b in zip(jax.tree.leaves(broadcast.params), jax.tree.leaves(after["server"].params), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def of_four(batch: int = 16) -> Stage:
+    """A round of four clients, of which all train everything."""
+    weathers = ("cloudy", "rainy", "snowy", "overcast", "cloudy")
+    sources = [Scenes(Digits(), 16, (w,), size=16, sides=(6, 8), most=2, seed=i) for i, w in enumerate(weathers)]
+    data = [Detection(source=source, batch=batch, shape=(16, 16, 1), most=2) for source in sources]
+    step = federated_round(2, (1.0, 2.0, 3.0, 4.0), always)
+    return replace(stage(False), data=Sites(server=data[0], clients=tuple(data[1:])), step=step, steps=1)
+
+
+@pytest.mark.slow  # two programs of its own to compile
+def test_clients_on_devices_of_their_own_find_what_they_find_on_one() -> None:
+    """Two at a time on four devices each, in two turns, against all in turn on one device."""
+    _, one, alone = drive(of_four())
+    program, eight, split = drive(of_four(), mesh="data=4,client=2")
+    assert '"client"}' in program.traced_step().lower().as_text()
+    assert len(eight["server"].params["head"]["box"]["kernel"].sharding.device_set) == 8
+    for name in ("loss", "client_loss", "reliable"):
+        np.testing.assert_allclose(split.history.train[name], alone.history.train[name], rtol=1e-4)
+    for a, b in zip(jax.tree.leaves(one["server"]), jax.tree.leaves(eight["server"]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+
+
+def test_clients_that_do_not_fill_their_mesh_axis_are_refused() -> None:
+    own = of_four()
+    program = build(own, make_mesh("data=1,client=3"))
+    with pytest.raises(ValueError, match="4 clients cannot lie evenly along client=3"):
+        program.traced_step()
 
 
 def test_what_makes_no_round_is_refused() -> None:
