@@ -5,6 +5,7 @@ A `Plan` has the methods of a `Run`. It allocates no array of a model's size and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from jax.extend import core as jex
 
 from stagejax.axes import Rules
 from stagejax.declare import Json, fingerprint
@@ -27,7 +29,7 @@ from stagejax.identity import (
     program_of,
 )
 from stagejax.ledger import Cost
-from stagejax.mesh import abstract_mesh, batch_ways
+from stagejax.mesh import BATCH_AXES, abstract_mesh, batch_sharding, batch_ways
 from stagejax.program import Program, bytes_per_device
 from stagejax.result import Result
 from stagejax.stage import Part, Stage, check_name
@@ -264,13 +266,17 @@ def _gradient_bytes(part: Part, params: Tree) -> int:
 
 
 def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:
-    """Bytes that the backward pass of one step keeps on one device: the residuals of `jax.vjp`, less the parameters."""
+    """Bytes that the backward pass of one step keeps on one device: the residuals of `jax.vjp`, less the parameters.
+
+    All are split as the batch is; those with a dimension that the program itself splits further, such as that of tokens
+    along `sequence`, by that as well. What one block needs while it runs is not among them.
+    """
     stage = program.stage
     if stage.objective is None or isinstance(program.parts, dict):
         return 0  # a step of its own: unknown
     trained, frozen = jax.eval_shape(lambda p: split(p, part.selection), part.params)
     batch = {
-        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype)
+        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype, sharding=batch_sharding(mesh))
         for k, x in stage.data.spec().items()
     }
 
@@ -282,11 +288,28 @@ def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:
         run = loss if part.remat is None else jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
         return jax.vjp(lambda t: run(t, frozen, rest, batch), trained)[1]
 
-    kept = jax.tree.leaves(jax.eval_shape(residuals, trained, frozen, part.rest, batch))
+    jaxpr, shapes = jax.make_jaxpr(residuals, return_shape=True)(trained, frozen, part.rest, batch)
+    further = _further_ways(jaxpr.jaxpr)
+    kept = jax.tree.leaves(shapes)
     known = {(tuple(x.shape), x.dtype) for x in jax.tree.leaves(part.params)}
     sizes = [
-        int(np.prod(x.shape)) * x.dtype.itemsize
+        int(np.prod(x.shape)) * x.dtype.itemsize // max((further.get(size, 1) for size in x.shape), default=1)
         for x in kept
         if hasattr(x.dtype, "itemsize") and (tuple(x.shape), x.dtype) not in known
     ]
     return sum(sizes) * (stage.seeds or 1) // batch_ways(mesh)
+
+
+def _further_ways(jaxpr: Any) -> dict[int, int]:
+    """Lengths of dimensions that a program constrains to mesh axes other than the batch's, and in how many parts."""
+    found: dict[int, int] = {}
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "sharding_constraint":
+            where, shape = eqn.params["sharding"], eqn.outvars[0].aval.shape
+            for size, axes in zip(shape, where.spec, strict=False):
+                axes = (axes,) if isinstance(axes, str) else axes if isinstance(axes, tuple) else ()  # or UNCONSTRAINED
+                ways = math.prod(where.mesh.shape[axis] for axis in axes if axis not in BATCH_AXES)
+                found |= {size: ways} if ways > 1 else {}
+        for inner in jex.jaxprs_in_params(eqn.params):
+            found |= _further_ways(inner)
+    return found

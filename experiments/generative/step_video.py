@@ -15,7 +15,7 @@ Method   A causal 3-D convolutional VAE of 2 x 4 x 4, then one two-path module m
 Run      stagejax run step_video                laptop: about 6 minutes on two cores
          stagejax run step_video --preset smoke  seconds
          stagejax run step_video --preset long   more steps, three seeds, a VAE without shortcuts, beta 10 and 1000
-         stagejax plan step_video --preset pod --mesh data=16,fsdp=16
+         stagejax plan step_video --preset pod --mesh data=16,fsdp=16,tensor=4,sequence=8
 Holds if on unseen sentences the cascade has class and direction both right 5 points more often than training from
          scratch at equal FLOPs; DPO's samples score higher than those of its SFT base in 60 % of pairs or more (ties
          count half) with a Fréchet distance at most 10 % above the base's; and at the same model and pairs the loss
@@ -80,6 +80,7 @@ class Config:
     tests: int = 256  # held-out clips
     vae_steps: tuple[int, int, int] = (600, 100, 300)  # shallow, new parts, all
     vae_batch: int = 4
+    vae_clip: tuple[int, int] | None = None  # frames, and pixels a side, of what the VAE learns from; None: all
     judge_steps: int = 400
     batch: int = 16
     steps: tuple[int, int, int, int] = (440, 200, 150, 50)  # T2I, low, high, SFT
@@ -125,7 +126,15 @@ def preset(name: str) -> Config:
         net = DiT(channels=16, split=(32, 16, 16), scan=True, remat="full", **sizes)
         levels = {"levels": ((2, 2, 2), (2, 2, 2)), "deep": ((2, 2, 2),), "channels": (128, 256, 512, 512)}
         judge = ConvNet(image=736, channels=(64, 128, 256, 512), classes=5)
-        how = {"vae_steps": (1, 1, 1), "vae_batch": 256, "judge_steps": 1, "batch": 256, "tests": 256, "drawn": 1}
+        how = {
+            "vae_steps": (1, 1, 1),
+            "vae_batch": 256,
+            "vae_clip": (17, 256),
+            "judge_steps": 1,
+            "batch": 256,
+            "tests": 256,
+            "drawn": 1,
+        }
         more = {"steps": (253_000, 430_000, 46_000, 2000), "rates": (1e-4, 6e-5, 2e-5, 1e-5), "dpo": (1000, 256)}
         rest = {"sampler": videos.Sampler(50, 13.0, 9.0), "dpo_rate": 1e-6, "samples": 64}
         return Config(clips, VideoVAE(latent=16, **levels), net, judge, (256, 256, 736), **how, **more, **rest)
@@ -144,8 +153,9 @@ def clips(cfg: Config, batch: int, split: str = "train", **fields: Any) -> Clips
 
 def autoencoder(run: Any, cfg: Config, name: str, vae: VideoVAE) -> tuple[Any, ...]:
     """2 x 4 x 4 first; then the deeper module alone, and all of it."""
-    tests = Evaluation(replace(clips(cfg, cfg.vae_batch, "test", count=cfg.vae_batch * 16), count=16), 16)
-    rate, data, steps = adamw(5e-3, warmup=0.05, clip=1.0), clips(cfg, cfg.vae_batch), cfg.vae_steps
+    shape = dict(zip(("frames", "pixels"), cfg.vae_clip or (), strict=False))
+    tests = Evaluation(replace(clips(cfg, cfg.vae_batch, "test", count=cfg.vae_batch * 16, **shape), count=16), 16)
+    rate, data, steps = adamw(5e-3, warmup=0.05, clip=1.0), clips(cfg, cfg.vae_batch, **shape), cfg.vae_steps
     every = Stage(
         f"{name}/all", vae, Autoencoding(squared=2.0), replace(rate, peak=4e-3), data, steps[2], evaluate=tests
     )
@@ -420,7 +430,8 @@ NOTES = (
     "The text encoder is small and trained along; the paper's two are frozen. One object a clip, ten kinds.",
     "T2I has the pixels of the last stage. In T2VI images are samples of one frame, filled up to a clip and masked.",
     "No averaging of checkpoints in SFT, no reward model, and no distillation to few steps (Turbo).",
-    "pod: 201 frames and 736 x 736 pixels for 204 and 544 x 992; generated clips; the VAE's steps are not known.",
+    "pod: 201 frames and 736 x 736 pixels for 204 and 544 x 992; generated clips; the VAE's steps are not known, and "
+    "it learns from 17 frames of 256 x 256.",
 )
 
 EXPERIMENT = Experiment(

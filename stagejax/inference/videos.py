@@ -16,6 +16,8 @@ from stagejax.data.joined import Row, for_every_record
 from stagejax.data.moving import Clips, Moving, centroids, directions_of
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
+from stagejax.mesh import BATCH_AXES
+from stagejax.models.sequence import along_sequence
 from stagejax.models.video_vae import VideoVAE
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.result import Result
@@ -164,9 +166,9 @@ def watched(data: Clips, judge: Frozen, vae: Frozen | None = None) -> dict[str, 
 
 
 def by_frame(objective: Callable[..., Any], model: Any, batch: Any, key: Any) -> Any:
-    """An objective of images and labels on every frame of clips."""
-    video = batch["video"]
-    frames = video.reshape(-1, *video.shape[2:])
+    """An objective of images and labels on every frame of clips; frames lie along the mesh axis `sequence` as well."""
+    video = jnp.asarray(batch["video"])
+    frames = along_sequence(video.reshape(-1, *video.shape[2:]), 0, BATCH_AXES)
     return objective(model, {"image": frames, "label": jnp.repeat(batch["label"], video.shape[1])}, key)
 
 

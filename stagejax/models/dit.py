@@ -21,6 +21,7 @@ from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
 from stagejax.models.rotary import rotary_angles, rotate
+from stagejax.models.sequence import along_sequence
 from stagejax.models.stack import Remat, run_stack, stack
 
 WAVES = 64  # features of the time
@@ -32,7 +33,8 @@ class DiT:
 
     A block is x += g1 attention(mod1(norm x)); x += cross(x, text); x += g2 mlp(mod2(norm x)), mod(y) = (1 + scale) y +
     shift. The six modulations are a table of the block's own plus one network of the time that all blocks share
-    (AdaLN-single). Queries and keys are normed head by head, and rotated by frame, row and column.
+    (AdaLN-single). Queries and keys are normed head by head, and rotated by frame, row and column. On a mesh with an
+    axis `sequence`, tokens lie along it (`along_sequence`).
 
     Raises:
       ValueError: a split of the head that does not add up to half of it, or a head that is not even.
@@ -137,8 +139,9 @@ class DiffusionTransformer(nnx.Module):
             there_BT = (jnp.arange(F) < frames_B[:, None]).repeat(x_BTE.shape[1] // F, axis=1)
 
         def call(block: DiffusionBlock, _: Any, x: Array) -> Array:
-            return block(x, there_BT, shared_BME, angles, text_BSW, text_mask_BS)
+            return along_sequence(block(x, there_BT, shared_BME, angles, text_BSW, text_mask_BS), 1)
 
+        x_BTE = along_sequence(x_BTE, 1)
         x_BTE = run_stack(self.blocks, call, x_BTE, start=0, stop=c.layers, scan=c.scan, remat=c.remat)
         shift, scale = self.last(shared_BME[:, :2])
         y = self.output((1 + scale) * self.norm(x_BTE) + shift)
@@ -207,7 +210,8 @@ class NormedAttention(nnx.Module):
         query, key = self.query_norm(self.query(x_BTE)), self.key_norm(self.key(source_BSD))
         if angles_BTh is not None:
             query, key = rotate(query, angles_BTh), rotate(key, angles_BTh)
-        y_BTKGV = attend(query[:, :, :, None], key, self.value(source_BSD), mask=mask_BS)
+        key, value = (along_sequence(x, 1, whole=True) for x in (key, self.value(source_BSD)))
+        y_BTKGV = attend(along_sequence(query, 1)[:, :, :, None], key, value, mask=mask_BS)
         return self.out(y_BTKGV[:, :, :, 0])
 
 
