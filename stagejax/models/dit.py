@@ -37,7 +37,8 @@ class DiT:
     axis `sequence`, tokens lie along it (`along_sequence`).
 
     Raises:
-      ValueError: a split of the head that does not add up to half of it, or a head that is not even.
+      ValueError: a split of the head that does not add up to half of it, a head that is not even, or turns that do not
+        divide the heads.
 
     References: Peebles and Xie 2022, https://arxiv.org/abs/2212.09748; Chen et al. 2023 (AdaLN-single),
     https://arxiv.org/abs/2310.00426; Step-Video-T2V 2025, https://arxiv.org/abs/2502.10248, table 1 and section 4.
@@ -60,8 +61,11 @@ class DiT:
     norm_eps: float = 1e-6
     scan: bool = False
     remat: Remat | None = None
+    turns: int = 1  # in which heads attend, so many of them at a time, for less memory
 
     def __post_init__(self) -> None:
+        if self.heads % self.turns:
+            raise ValueError(f"heads={self.heads} cannot attend in turns={self.turns}: make it a divisor")
         if 2 * sum(self.split) != self.head_dim:
             raise ValueError(
                 f"split={self.split} are {sum(self.split)} pairs, but a head of {self.head_dim} has "
@@ -203,6 +207,7 @@ class NormedAttention(nnx.Module):
         out = (c.heads * c.head_dim) ** -0.5
         self.out = Dense(values, {"embed": c.embed}, std=out, bias=False, rngs=rngs)
         self.query_norm, self.key_norm = (Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps) for _ in range(2))
+        self.turns = c.turns
 
     def __call__(
         self, x_BTE: Array, source_BSD: Array, angles_BTh: Array | None, mask_BS: Array | None = None
@@ -211,8 +216,36 @@ class NormedAttention(nnx.Module):
         if angles_BTh is not None:
             query, key = rotate(query, angles_BTh), rotate(key, angles_BTh)
         key, value = (along_sequence(x, 1, whole=True) for x in (key, self.value(source_BSD)))
-        y_BTKGV = attend(along_sequence(query, 1)[:, :, :, None], key, value, mask=mask_BS)
-        return self.out(y_BTKGV[:, :, :, 0])
+        return self.out(attend_in_turns(self.turns, along_sequence(query, 1), key, value, mask_BS))
+
+
+def attend_in_turns(
+    turns: int,
+    query_BTKH: Float[Array, "B T K H"],
+    key_BSKH: Float[Array, "B S K H"],
+    value_BSKV: Float[Array, "B S K V"],
+    mask_BS: Bool[Array, "B S"] | None = None,
+) -> Float[Array, "B T K V"]:
+    """`attend`, each head in one of so many turns: the scores of K / turns heads are there at once, in both passes.
+
+    Head k has its turn k % turns, so that heads that lie on several devices work in every one of them.
+
+    >>> q = k = v = jnp.ones((1, 3, 4, 2))
+    >>> attend_in_turns(2, q, k, v).shape
+    (1, 3, 4, 2)
+    """
+    if turns == 1:
+        return attend(query_BTKH[:, :, :, None], key_BSKH, value_BSKV, mask=mask_BS)[:, :, :, 0]
+
+    def apart(x: Array) -> Array:
+        return jnp.moveaxis(x.reshape(*x.shape[:2], -1, turns, x.shape[-1]), 3, 0)
+
+    @jax.checkpoint
+    def turn(now: tuple[Array, Array, Array]) -> Array:
+        return attend_in_turns(1, *now, mask_BS)
+
+    y = jnp.moveaxis(jax.lax.map(turn, tuple(map(apart, (query_BTKH, key_BSKH, value_BSKV)))), 0, 3)
+    return y.reshape(query_BTKH.shape[:3] + value_BSKV.shape[-1:])
 
 
 def waves(t_B: Float[Array, " B"]) -> Float[Array, "B waves"]:

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from stagejax.growth import FPI, Growth, grow
-from stagejax.models.dit import DiT, grid_angles
+from stagejax.models.dit import DiT, attend_in_turns, grid_angles
 from stagejax.models.rotary import rotate
 from stagejax.objectives.flow import FlowMatching
 
@@ -87,6 +87,23 @@ def test_scanned_is_unrolled() -> None:
     np.testing.assert_allclose(velocity(replace(CONFIG, scan=False)), velocity(), rtol=1e-4, atol=1e-5)
 
 
+def test_heads_in_turns_are_heads_at_once() -> None:
+    """In both passes, and for less memory."""
+
+    def loss(params, turns):
+        return (velocity(replace(CONFIG, turns=turns), params, frames_B=jnp.array([1, 2])) ** 2).sum()
+
+    one, two = (jax.jit(jax.value_and_grad(functools.partial(loss, turns=turns)))(PARAMS) for turns in (1, 2))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4), one, two)
+    query, keys = jnp.ones((1, 64, 4, 2)), jnp.ones((1, 500, 4, 2))
+    used = [
+        jax.jit(jax.grad(lambda *x, turns=turns: attend_in_turns(turns, *x).sum())).lower(query, keys, keys).compile()
+        for turns in (1, 4)
+    ]
+    whole, quarter = (program.memory_analysis().temp_size_in_bytes for program in used)
+    assert quarter < whole
+
+
 def test_it_grows_without_a_change_of_the_velocity() -> None:
     """Modulations multiply unit by unit, so they are copied with the units."""
     large = replace(CONFIG, embed=16, heads=4, mlp=24)
@@ -114,6 +131,8 @@ def test_it_learns_a_flow() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="make split add up to head_dim / 2"):
         replace(CONFIG, head_dim=10)
+    with pytest.raises(ValueError, match="cannot attend in turns=3"):
+        replace(CONFIG, turns=3)
     with pytest.raises(ValueError, match="multiples of patch=2"):
         velocity(video=VIDEO[:, :, :3])
     with pytest.raises(ValueError, match="give text_BSW"):
