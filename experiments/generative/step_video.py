@@ -41,6 +41,7 @@ from stagejax.data.answers import MadeRows
 from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
 from stagejax.data.moving import Clips, Moving
+from stagejax.growth import Combine
 from stagejax.inference import Frozen, flops_of_one, videos
 from stagejax.models.convnet import ConvNet
 from stagejax.models.dit import DiT
@@ -85,6 +86,7 @@ class Config:
     batch: int = 16
     steps: tuple[int, int, int, int] = (440, 200, 150, 50)  # T2I, low, high, SFT
     rates: tuple[float, float, float, float] = (2e-3, 1.5e-3, 1e-3, 3e-4)
+    averaged: int = 1  # SFTs in orders of their own, of whose parameters the mean is taken
     samples: int = 8  # of every seen sentence, to make pairs of
     dpo: tuple[int, int] = (32, 16)  # steps, pairs of a batch
     dpo_rate: float = 1e-4
@@ -115,7 +117,14 @@ def preset(name: str) -> Config:
         net = DiT(embed=32, layers=1, heads=1, mlp=64, text=16, scan=True)
         judge, vae = ConvNet(image=12, channels=(8,), classes=10), VideoVAE(channels=(8, 8, 8), deep=((2, 1, 1),))
         how = {"tests": 32, "vae_steps": (30, 8, 8), "vae_batch": 8, "judge_steps": 60, "batch": 8, "samples": 2}
-        more = {"steps": (12, 8, 8, 4), "dpo": (4, 4), "sampler": videos.Sampler(3), "drawn": 2, "dpo_rate": 1e-3}
+        more = {
+            "steps": (12, 8, 8, 4),
+            "averaged": 2,
+            "dpo": (4, 4),
+            "sampler": videos.Sampler(3),
+            "drawn": 2,
+            "dpo_rate": 1e-3,
+        }
         return Config(clips, vae, net, judge, (12, 8, 12), **how, **more)
     if name == "long":
         steps, vae = (3000, 2000, 2000, 300), (2000, 500, 1000)
@@ -123,7 +132,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         clips = Moving((Objects(TFDS("mnist"), MNIST),), 256, frames=201, size=736, side=256, speeds=(4,))
         sizes = {"embed": 6144, "layers": 48, "heads": 48, "head_dim": 128, "mlp": 24_576, "text": 6144}
-        net = DiT(channels=16, split=(32, 16, 16), scan=True, remat="full", **sizes)
+        net = DiT(channels=16, split=(32, 16, 16), scan=True, remat="full", turns=6, **sizes)
         levels = {"levels": ((2, 2, 2), (2, 2, 2)), "deep": ((2, 2, 2),), "channels": (128, 256, 512, 512)}
         judge = ConvNet(image=736, channels=(64, 128, 256, 512), classes=5)
         how = {
@@ -136,7 +145,7 @@ def preset(name: str) -> Config:
             "drawn": 1,
         }
         more = {"steps": (253_000, 430_000, 46_000, 2000), "rates": (1e-4, 6e-5, 2e-5, 1e-5), "dpo": (1000, 256)}
-        rest = {"sampler": videos.Sampler(50, 13.0, 9.0), "dpo_rate": 1e-6, "samples": 64}
+        rest = {"averaged": 4, "sampler": videos.Sampler(50, 13.0, 9.0), "dpo_rate": 1e-6, "samples": 64}
         return Config(clips, VideoVAE(latent=16, **levels), net, judge, (256, 256, 736), **how, **more, **rest)
     return Config()
 
@@ -311,6 +320,18 @@ def slug(arm: str) -> str:
     return arm.replace(",", "").replace(" + ", "-").replace(" = ", "-").replace(" ", "-").lower()
 
 
+def sft_of(run: Any, cfg: Config, stage: Stage, start: Any) -> tuple[Any, ...]:
+    """SFT, with all that went into it before: once, or several times in orders of their own and then the mean."""
+    if cfg.averaged == 1:
+        return (run.train(stage, start),)
+    seeds = [stage.seed + 1000 * i for i in range(cfg.averaged)]
+    orders = [replace(stage, seed=seed, data=replace(stage.data, seed=seed)) for seed in seeds]
+    runs = [run.train(replace(one, name=f"{stage.name}-{i}"), start) for i, one in enumerate(orders)]
+    others = {f"model{i}": one for i, one in enumerate(runs) if i}
+    mean = Combine.mean(cfg.averaged)
+    return (*runs, run.grow(stage.name, runs[0], to=cfg.model, operator=mean, others=others))
+
+
 def arms(run: Any, cfg: Config, seed: int, made: Any, kept: Any, tools: Any, one: float) -> tuple[dict, Any]:
     """The stages of every arm, and the pairs that were made on the way."""
     image, low, high = cascade(cfg, made, seed)
@@ -324,18 +345,19 @@ def arms(run: Any, cfg: Config, seed: int, made: Any, kept: Any, tools: Any, one
         high, name=f"{seed}/sft", data=videos.latent_rows(kept, cfg.high, **how), steps=cfg.steps[3],
         optimizer=adamw(cfg.rates[3], warmup=0.1, clip=1.0),
     )  # fmt: skip
-    sft = run.train(tuning, third)
+    tuned = sft_of(run, cfg, tuning, third)
+    sft = tuned[-1]
     count = len(replace(cfg.clips, sentences="seen").pairs()) * cfg.samples
     pairs = run.make(f"{seed}/pairs", preferred, cfg, sft, *tools, seed, flops=count * one)
     before = (first, second, third)
-    found = {CASCADE: before, SCRATCH: (scratch,), SFT: (*before, sft)}
+    found = {CASCADE: before, SCRATCH: (scratch,), SFT: (*before, *tuned)}
     losses = {DPO: (cfg.beta, True), OWN_NOISE: (cfg.beta, False)}
     losses |= {f"{DPO}, beta = {beta:g}": (beta, True) for beta in cfg.betas}
     for arm, (beta, shared) in losses.items():
         stage = preferring(cfg, f"{seed}/{slug(arm)}", pairs, beta, shared, high.evaluate.data, seed)
-        found[arm] = (*before, sft, run.train(stage, {"policy": sft, "reference": sft}))
+        found[arm] = (*before, *tuned, run.train(stage, {"policy": sft, "reference": sft}))
     winners = replace(tuning, name=f"{seed}/{slug(WINNERS)}", data=videos.latent_rows(pairs, cfg.high, **how))
-    found[WINNERS] = (*before, sft, run.train(within(winners, flops(found[DPO][-1])), sft))
+    found[WINNERS] = (*before, *tuned, run.train(within(winners, flops(found[DPO][-1])), sft))
     return found, pairs
 
 
@@ -386,7 +408,7 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
     }
     distances = {"Fréchet distance": frechet, "jerk": lambda v: v["jerk"].mean()}
     first = next(iter(found.values()))
-    stages = dict(zip(("T2I", "T2VI low", "T2VI high", "SFT"), first[SFT][0], strict=True))
+    stages = dict(zip(("T2I", "T2VI low", "T2VI high", "SFT"), first[SFT][0], strict=False))
     stages |= {SCRATCH: first[SCRATCH][0][-1]} | {name: vae for name, vae in vaes.items() if vae}
     drawings: tuple[Any, ...] = ()
     if known:
@@ -429,7 +451,7 @@ NOTES = (
     "that was trained, and no adversarial one.",
     "The text encoder is small and trained along; the paper's two are frozen. One object a clip, ten kinds.",
     "T2I has the pixels of the last stage. In T2VI images are samples of one frame, filled up to a clip and masked.",
-    "No averaging of checkpoints in SFT, no reward model, and no distillation to few steps (Turbo).",
+    "No reward model, and no distillation to few steps (Turbo); SFT runs once here, and four times, averaged, at pod.",
     "pod: 201 frames and 736 x 736 pixels for 204 and 544 x 992; generated clips; the VAE's steps are not known, and "
     "it learns from 17 frames of 256 x 256.",
 )

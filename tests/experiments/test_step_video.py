@@ -45,7 +45,7 @@ def test_latents_are_those_of_the_vae_and_images_are_first_frames(finished: Any)
 
 def test_stages_begin_where_the_one_before_ended_and_budgets_are_equal(finished: Any) -> None:
     results, report, _ = finished
-    for name in ("0/low", "0/high", "0/sft", "0/sft-winners"):
+    for name in ("0/low", "0/high", "0/sft-0", "0/sft-1", "0/sft-winners"):
         assert {row[3] for row in results[name].handover if row[0] == "params"} == {"carry"}
     assert {row[3] for row in results["0/scratch"].handover if row[0] == "params"} == {"reset"}
     arms = {arm.name: arm for arm in report.arms}
@@ -53,7 +53,17 @@ def test_stages_begin_where_the_one_before_ended_and_budgets_are_equal(finished:
     assert abs(arms[CASCADE].cost.flops - arms[SCRATCH].cost.flops) < step
     assert abs(arms[WINNERS].cost.flops - arms[DPO].cost.flops) < step
     assert arms[DPO].charged_cost.flops > results["0/pairs"].cost.flops > 0
-    assert arms[DPO].results[:4] == arms[SFT].results
+    assert arms[DPO].results[:-1] == arms[SFT].results
+
+
+def test_sft_is_the_mean_of_runs_in_orders_of_their_own(finished: Any) -> None:
+    results, report, _ = finished
+    base, one, two, mean = (flat(results[f"0/{name}"]) for name in ("high", "sft-0", "sft-1", "sft"))
+    for path, leaf in mean.items():
+        np.testing.assert_allclose(leaf, (one[path] + two[path]) / 2, rtol=1e-5, atol=1e-6)
+    assert all(any(not np.array_equal(x[path], y[path]) for path in base) for x, y in ((base, one), (one, two)))
+    arms = {arm.name: arm for arm in report.arms}
+    assert {"0/sft-0", "0/sft-1", "0/sft"} <= {result.name for result in arms[SFT].results}
 
 
 def test_pairs_are_the_models_own_samples_in_the_order_of_the_program(finished: Any) -> None:
