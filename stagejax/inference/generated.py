@@ -67,9 +67,10 @@ def entropy_without(histogram: list[int], left_out: int) -> float:
 
 @dataclass(frozen=True)
 class LogitFisher:
-    """F = mean over samples of (∂ D(G(z)) / ∂θ)² of a generator's convolutions, and 0 elsewhere.
+    """F = mean over samples of (∂ D(G(z)) / ∂θ)² of a generator's convolution layers, and 0 elsewhere.
 
-    For `run.transform` of a generator and its discriminator: what it makes has a generator's shape, so that it stands
+    Such a layer is a module that holds a convolution's kernel, with all that is in it: biases, noise, modulation. For
+    `run.transform` of a generator and its discriminator: what it makes has a generator's shape, so that it stands
     beside one in a stage (`objectives.elastic.Elastic`).
 
     Reference: Li et al. 2020 (few-shot generation), https://arxiv.org/abs/2012.02780, section 3.
@@ -92,8 +93,21 @@ class LogitFisher:
 
         z_N1Z = jax.random.normal(key, (self.samples, 1, self.generator.latent))
         found = fisher_diagonal(logit, generator[0], z_N1Z)
+        return in_convolutions(axes, found), generator[1]
 
-        def kept(axes: Any, fisher: jax.Array) -> jax.Array:
-            return fisher if any(family(name) == "kernel_row" for name in axes.names) else jnp.zeros_like(fisher)
 
-        return jax.tree.map(kept, axes, found, is_leaf=is_axes), generator[1]
+def in_convolutions(axes: Any, values: Any) -> Any:
+    """The values of all modules that hold a convolution's kernel, with 0 for those of the others.
+
+    >>> from stagejax.axes import Axes
+    >>> layer = {"kernel": Axes(("kernel_row", "pixel"), ("read", "write")), "bias": Axes(("pixel",), ("write",))}
+    >>> one = jnp.ones(1)
+    >>> found = in_convolutions({"a": layer, "b": layer["bias"]}, {"a": {"kernel": one, "bias": one}, "b": one})
+    >>> [float(x[0]) for x in (found["a"]["kernel"], found["a"]["bias"], found["b"])]
+    [1.0, 1.0, 0.0]
+    """
+    if is_axes(axes):
+        return jnp.zeros_like(values)
+    if any(is_axes(x) and any(family(name) == "kernel_row" for name in x.names) for x in axes.values()):
+        return values
+    return {name: in_convolutions(axes[name], values[name]) for name in axes}

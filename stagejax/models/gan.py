@@ -137,19 +137,19 @@ class ScaledDense(nnx.Module):
         return y if self.bias is None else y + self.rate * self.bias[...]
 
 
-class ScaledConv(nnx.Module):
+class ScaledConv(Conv):
     """A 3 x 3 convolution with a kernel of unit variance, divided by √(read values) in use, and a bias."""
 
     def __init__(
         self, reads: Width, writes: Width, *, stride: int = 1, implementation: Convolution, rngs: nnx.Rngs
     ) -> None:
-        self.conv = Conv(reads, writes, size=3, stride=stride, implementation=implementation, rngs=rngs)
+        super().__init__(reads, writes, size=3, stride=stride, implementation=implementation, rngs=rngs)
         self.fan_in = 9 * reads[1]
-        self.conv.kernel[...] = self.conv.kernel[...] * (self.fan_in / 2) ** 0.5
+        self.kernel[...] = self.kernel[...] * (self.fan_in / 2) ** 0.5
         self.bias = axes.param(jnp.zeros(writes[1]), writes=(writes[0],))
 
     def __call__(self, x_BYXR: Float[Array, "B Y X R"]) -> Float[Array, "B y x W"]:
-        return self.conv(x_BYXR) * self.fan_in**-0.5 + self.bias[...]
+        return super().__call__(x_BYXR) * self.fan_in**-0.5 + self.bias[...]
 
 
 class GeneratorNetwork(nnx.Module):

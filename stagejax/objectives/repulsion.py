@@ -54,16 +54,15 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Repulsion:
-    """A term of a model's objective that pushes it away from anchors: `form(d(θ) / d(θ₀), γ)`.
+    """A term of a model's objective that pushes it away from n anchors: `form(n² / 2 · d(θ), γ)`.
 
-    The anchors are frozen models of its shape beside it in the stage, as is θ₀, where it began: distances are measured
-    by that at the start, so that γ means the same whatever the scale of the parameters.
+    The anchors are frozen models of its shape beside it in the stage. The factor is that of the published code, whose
+    γ = 1 is for five of them; distances are as they are.
 
     Args:
       anchors: names of models.
       form: `inverse`, `negative`, or an `Exponential`.
       gamma: γ.
-      origin: name of θ₀; None: distances are as they are.
 
     Reference: Tiwari et al. 2025, https://arxiv.org/abs/2309.14054, the repulsion losses IL2, NL2 and EL2.
     """
@@ -71,17 +70,13 @@ class Repulsion:
     anchors: tuple[str, ...]
     form: Any = Exponential()
     gamma: float = 1.0
-    origin: str | None = "origin"
 
     def __call__(
         self, model: nnx.Module, batch: Mapping[str, Any], key: Array | None, *, others: Mapping[str, Any]
     ) -> tuple[Float[Array, ""], Metrics]:
-        """The loss; the metrics `repulsion` and `distance`, in units of that at the start."""
-        anchors = [parameters(others[name]) for name in self.anchors]
-        d = mean_distance(parameters(model), anchors)
-        if self.origin is not None:
-            d = d / mean_distance(parameters(others[self.origin]), anchors)
-        loss = self.form(d, self.gamma)
+        """The loss; the metrics `repulsion` and `distance`, d(θ)."""
+        d = mean_distance(parameters(model), [parameters(others[name]) for name in self.anchors])
+        loss = self.form(len(self.anchors) ** 2 / 2 * d, self.gamma)
         return loss, {"repulsion": loss, "distance": d}
 
 

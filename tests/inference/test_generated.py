@@ -9,9 +9,10 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.inference import Frozen
-from stagejax.inference.generated import LogitFisher, looked_at, samples_of
+from stagejax.inference.generated import LogitFisher, in_convolutions, looked_at, samples_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
+from stagejax.models.stylegan2 import StyleGenerator
 
 G, D = Generator(latent=3, start=2, channels=(4, 3)), Discriminator(4, (3,), hidden=4)
 
@@ -21,22 +22,24 @@ def variables(config: object, seed: int) -> tuple[dict, dict]:
     return nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
 
 
-def test_the_fisher_diagonal_is_that_of_the_logit_by_finite_differences_in_convolutions_only() -> None:
+def test_the_fisher_diagonal_is_that_of_the_logit_by_finite_differences_in_convolution_layers_only() -> None:
     key, (params, rest), other = jax.random.key(0), variables(G, 0), variables(D, 1)
     found, _ = jax.jit(LogitFisher(G, D, samples=3))(key, (params, rest), other)
     for name in ("first", "pixels"):
         assert not np.asarray(found[name]["dense"]["kernel"]).any()
+        assert not np.asarray(found[name]["bias"]).any()
+    assert np.asarray(found["levels"]["2"]["bias"]).any()
     z, place, h = jax.random.normal(key, (3, 1, G.latent)), (1, 1, 2, 0), 1e-2
     judge = nnx.merge(take_apart(D)[0], *other)
 
     def logits(shift: float) -> np.ndarray:
-        kernel = params["levels"]["2"]["conv"]["kernel"].at[place].add(shift)
-        own = params | {"levels": {"2": params["levels"]["2"] | {"conv": {"kernel": kernel}}}}
+        kernel = params["levels"]["2"]["kernel"].at[place].add(shift)
+        own = params | {"levels": {"2": params["levels"]["2"] | {"kernel": kernel}}}
         model = nnx.merge(take_apart(G)[0], own, rest)
         return np.array([float(judge(model(row))[0]) for row in z])
 
     wanted = np.mean(((logits(h) - logits(-h)) / (2 * h)) ** 2)
-    np.testing.assert_allclose(found["levels"]["2"]["conv"]["kernel"][place], wanted, rtol=0.02)
+    np.testing.assert_allclose(found["levels"]["2"]["kernel"][place], wanted, rtol=0.02)
 
 
 def test_samples_of_a_seed_are_the_same_for_all_generators_and_are_labelled() -> None:
@@ -50,3 +53,11 @@ def test_samples_of_a_seed_are_the_same_for_all_generators_and_are_labelled() ->
     images = jnp.asarray(one)
     np.testing.assert_array_equal(labels, np.asarray(model(images)).argmax(-1))
     np.testing.assert_allclose(features, model.features(images).reshape(5, -1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_modulated_layer_counts_as_a_whole_and_what_it_shows_does_not() -> None:
+    config = StyleGenerator(latent=2, style=3, mapping=1, channels=(4, 3), pixels=1)
+    params, _ = variables(config, 0)
+    found = in_convolutions(take_apart(config)[1], jax.tree.map(jnp.ones_like, params))
+    assert {name for name in found if any(np.asarray(x).any() for x in jax.tree.leaves(found[name]))} == {"levels"}
+    assert all(np.asarray(x).all() for x in jax.tree.leaves(found["levels"]))

@@ -33,7 +33,7 @@ def test_every_axis_has_its_size(config: Generator | Discriminator) -> None:
 
 def test_kernels_have_unit_variance_and_layers_keep_that_of_their_input() -> None:
     model = Generator(latent=64, channels=(64, 64)).build(nnx.Rngs(0))
-    for kernel in (model.first.dense.kernel, model.levels["2"].conv.kernel):
+    for kernel in (model.first.dense.kernel, model.levels["2"].kernel):
         assert float(kernel[...].std()) == pytest.approx(1.0, abs=0.03)
     x = jax.random.normal(jax.random.key(0), (16, 8, 8, 64))
     y = model.levels["2"](x)[:, 1:-1, 1:-1]  # zeros lie beyond the border
