@@ -14,6 +14,7 @@ from typing import Any
 from stagejax.cli import USAGE, parser
 from stagejax.commands.grow import command_grow
 from stagejax.commands.new import command_new
+from stagejax.commands.table import mebibytes, receipt_rows, table
 
 
 def config_of(experiment: Any, preset: str | None, fields: Sequence[str], command: str) -> Any:
@@ -222,13 +223,6 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
-def receipt_rows(receipt: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """The static part of a growth's receipt as text."""
-    before, after = receipt["sizes_before"], receipt["sizes_after"]
-    rows = [(name, str(before.get(name)), str(after[name])) for name in after if before.get(name) != after[name]]
-    return [*rows, ("parameters", f"{receipt['parameters_before']:,}", f"{receipt['parameters_after']:,}")]
-
-
 def command_report(options: argparse.Namespace, rest: list[str]) -> int:
     from stagejax.checkpoint import read_json
 
@@ -311,20 +305,3 @@ COMMANDS = {
     "audit": command_audit,
     "new": command_new,
 }
-
-
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on the terminal, whole also where the output is a file."""
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table(*header, title=title, box=SIMPLE, title_justify="left")
-    for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
-    console = Console()
-    (console if console.is_terminal else Console(width=200)).print(shown)
-
-
-def mebibytes(size: int) -> str:
-    return f"{size / 2**20:,.1f}"

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stagejax.commands.table import receipt_rows, table
+
 DESCRIPTION = """Grow a checkpoint in Hugging Face layout (config.json and safetensors files) into a larger one.
 
 With --from alone: its architecture, the sizes that can grow, and the operators. Without --out: what would happen,
@@ -41,7 +43,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def command_grow(options: argparse.Namespace, rest: list[str]) -> int:
     """Inspect, check or grow, by what is asked for."""
-    from stagejax.commands import receipt_rows, table
     from stagejax.growth import Growth, receipt_of
     from stagejax.interop import open_checkpoint
 
@@ -111,7 +112,6 @@ def inspect_checkpoint(source: Any) -> None:
     """Architecture, sizes and operators."""
     from rich.markup import escape
 
-    from stagejax.commands import table
     from stagejax.growth.operator import describe
 
     c = source.config
