@@ -191,12 +191,34 @@ class Denoising(Data):
             raise EmptySource(f"{self.source} has less than one row of {row} tokens. Give it more text.")
         return rows
 
+    def which(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """The denoiser of each of these rows."""
+        shares = np.cumsum(self.shares or (1.0,) * len(self.denoisers))
+        words = random_words(self.seed, numbers, 1)[:, 0] >> np.uint64(11)
+        return np.searchsorted(shares / shares[-1], words / 2.0**53, side="right")
+
+    def sizes(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "n 2"]:
+        """Tokens of input and target of these rows; reads no text."""
+        lengths = [self.length_of(denoiser) for denoiser in self.denoisers]
+        known = [denoiser.sizes(length) for denoiser, length in zip(self.denoisers, lengths, strict=True)]
+        which = self.which(numbers)
+        found = np.array(known, np.int64)[which]
+        for at, (denoiser, length) in enumerate(zip(self.denoisers, lengths, strict=True)):
+            if denoiser.uniform:
+                own = which == at
+                drawn = self.drawn_ends(denoiser, length, numbers[own])
+                found[own] = np.stack([length - drawn + 1, drawn + 1], axis=1)
+        return found
+
+    def drawn_ends(self, denoiser: Denoiser, length: int, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """How much of each row is asked for by a denoiser whose share is drawn."""
+        words = random_words(self.seed + 1, numbers, 1)[:, 0] >> np.uint64(11)
+        return 1 + words.astype(np.int64) % denoiser.most(length)
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         spec = self.sample_spec()
         made = {name: np.zeros((len(numbers), *leaf.shape), leaf.dtype) for name, leaf in spec.items()}
-        shares = np.cumsum(self.shares or (1.0,) * len(self.denoisers))
-        words = random_words(self.seed, numbers, 1)[:, 0] >> np.uint64(11)
-        made["denoiser"][:] = np.searchsorted(shares / shares[-1], words / 2.0**53, side="right")
+        made["denoiser"][:] = self.which(numbers)
         row = max(map(self.length_of, self.denoisers))
         for at, (number, place) in enumerate(zip(numbers, shuffled(self.seed, numbers, self.size()), strict=True)):
             denoiser = self.denoisers[made["denoiser"][at]]
@@ -208,8 +230,7 @@ class Denoising(Data):
         """Input and target of one row of text."""
         corrupted, count = denoiser.spans(len(ids))
         if denoiser.uniform:
-            drawn = random_words(self.seed + 1, np.array([number]), 1)[0, 0] >> np.uint64(11)
-            corrupted = 1 + int(drawn) % denoiser.most(len(ids))
+            corrupted = int(self.drawn_ends(denoiser, len(ids), np.array([number]))[0])
         first, kept = [self.first(denoiser.mode) if self.mode_tokens else CLS], len(ids) - corrupted
         if denoiser.mode == "S":
             return np.concatenate([first, ids[:kept]]), np.concatenate([ids[kept:], [SEP]])

@@ -64,6 +64,12 @@ class TextToText(Data):
     def size(self) -> int:
         return len(self.source)
 
+    def sizes(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "n 2"]:
+        """Tokens of input and target of these samples."""
+        texts, answers = _encoded(self.source, self.tokenizer, self.learned_from, self.fields, self.words)
+        every = np.array([[len(x) + 1, len(y) + 1] for x, y in zip(texts, answers, strict=True)], np.int64)
+        return np.minimum(every, (self.inputs, self.outputs))[shuffled(self.seed, numbers, self.size())]
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         texts, answers = _encoded(self.source, self.tokenizer, self.learned_from, self.fields, self.words)
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}

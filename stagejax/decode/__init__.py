@@ -2,6 +2,7 @@
 
 from stagejax.decode.beam import Beams, beam_search
 from stagejax.decode.distribution import restricted, unrepeated
+from stagejax.decode.overlap import rouge, rouge_l, rouge_n
 from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
 from stagejax.decode.protocol import CausalModel, Recomputed
 from stagejax.decode.sample import Allowed, Samples, sample
@@ -27,6 +28,9 @@ __all__ = [
     "padded_prompts",
     "pass_at",
     "restricted",
+    "rouge",
+    "rouge_l",
+    "rouge_n",
     "sample",
     "unrepeated",
     "verdicts",

@@ -83,11 +83,11 @@ def beam_search(
             "prompts', and no empty stop string"
         )
     starts_B = jnp.asarray(prompts.lengths_B)
-    tokens_BP = jnp.where(jnp.arange(P) < starts_B[:, None], jnp.asarray(prompts.tokens_BP), 0)
     limits_B = jnp.minimum(length - starts_B, length if limit is None else limit)
     starts_R, may = jnp.repeat(starts_B, K), mask_of(allowed, B, K)
     row_R, row_B1 = jnp.arange(B * K), jnp.arange(B)[:, None]
-    cache = model.step(tokens_BP, model.init_cache(B, length), starts_B - 1)[1].rows(row_R // K)
+    tokens_BP, cache = prompts.read(model, length)
+    cache = cache.rows(row_R // K)
     tokens_BKS = jnp.pad(jnp.repeat(tokens_BP[:, None], K, axis=1), ((0, 0), (0, 0), (0, length - P)))
     one = jax.eval_shape(lambda: model.step(tokens_BKS.reshape(B * K, -1)[:, :1], cache, starts_R)[0])
     dtype, V = jnp.promote_types(one.dtype, jnp.float32), one.shape[-1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
@@ -14,10 +15,30 @@ from jaxtyping import Int
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Prompts:
-    """Rows of tokens that begin at 0; what stands at or behind a row's length is padding."""
+    """Rows of tokens that begin at 0; what stands at or behind a row's length is padding.
+
+    `prefixes_B` is for a prefix LM, such as a `LanguageModel` trained with `prefix`: so many first tokens of a row are
+    seen by all of it, those before them too. `Prompts(tokens, lengths, lengths)` are prompts that are all prefix.
+    """
 
     tokens_BP: Any
     lengths_B: Any
+    prefixes_B: Any = None  # None: the model is causal
+
+    def read(self, model: Any, length: int) -> tuple[Any, Any]:
+        """The prompts with zeros for padding, and the model's cache of them without the last token of each.
+
+        That token is the first to be stepped on, for its logits; where it belongs to the prefix, the tokens before it
+        have seen it, and it gets the same keys and values a second time.
+        """
+        at_P, lengths_B = jnp.arange(self.tokens_BP.shape[1]), jnp.asarray(self.lengths_B)
+        there_BP = at_P < lengths_B[:, None]
+        tokens_BP = jnp.where(there_BP, jnp.asarray(self.tokens_BP), 0)
+        prefix = {}
+        if self.prefixes_B is not None:
+            prefix = {"prefix": there_BP & (at_P < jnp.asarray(self.prefixes_B)[:, None])}
+        cache = model.init_cache(len(tokens_BP), length)
+        return tokens_BP, model.step(tokens_BP, cache, lengths_B - 1, **prefix)[1]
 
 
 def padded_prompts(prompts: Sequence[Iterable[Any]], length: int) -> Prompts:

@@ -72,8 +72,9 @@ def sample(
     prompt i draws its t-th token with fold_in(fold_in(fold_in(key, i), k), t), whatever the other rows are.
 
     Args:
-      model: a `CausalModel`, such as a `LanguageModel`.
-      prompts: the given tokens, at least one a row; a prefix of the answer is part of the prompt.
+      model: a `CausalModel`, such as a `LanguageModel`, or an encoder-decoder that has read (`models.reading.Read`).
+      prompts: the given tokens, at least one a row; how an answer is to begin is part of the prompt. A prefix LM reads
+        its prefix in one pass, in both directions (`Prompts.prefixes_B`).
       key: one for all prompts, or one for each (B,), which then does not depend on the prompt's place in the batch.
       length: S, most tokens of prompt and continuation together.
       n: samples of each prompt. Prompts are read once, whatever `n` is.
@@ -105,8 +106,7 @@ def sample(
     def rows(each: Any) -> Array:
         return jnp.repeat(jnp.broadcast_to(jnp.asarray(each), (B,)), n, axis=0)
 
-    tokens_BP, starts_B = jnp.asarray(prompts.tokens_BP), jnp.asarray(prompts.lengths_B)
-    tokens_BP = jnp.where(jnp.arange(P) < starts_B[:, None], tokens_BP, 0)
+    starts_B = jnp.asarray(prompts.lengths_B)
     starts_R, row_R = rows(starts_B), jnp.arange(B * n)
     keys_R = _keys(key, B, n)
     temperature, top_k, top_p, repetition = (
@@ -116,7 +116,8 @@ def sample(
     may = mask_of(allowed, B, n)
 
     # The prompts without their last tokens: the loop begins with those, and no logits are needed before.
-    cache = model.step(tokens_BP, model.init_cache(B, length), starts_B - 1)[1].rows(rows(jnp.arange(B)))
+    tokens_BP, cache = prompts.read(model, length)
+    cache = cache.rows(rows(jnp.arange(B)))
     tokens_RS = jnp.pad(jnp.repeat(tokens_BP, n, axis=0), ((0, 0), (0, length - P)))
     one = jax.eval_shape(lambda: model.step(tokens_RS[:, :1], cache, starts_R)[0])
     empty_RS = jnp.zeros((B * n, length), jnp.promote_types(one.dtype, jnp.float32))

@@ -31,7 +31,7 @@ def attend(
     mask: Bool[Array, "B S"] | Bool[Array, "#B T S"] | None = None,
     segments: Int[Array, "B T"] | None = None,
     lengths_B: Int[Array, " B"] | None = None,
-    bias_KGTS: Float[Array, "K G T S"] | None = None,
+    bias_KGTS: Float[Array, "*#B K G T S"] | None = None,
     scale: float | None = None,
     implementation: Implementation = "xla",
 ) -> Float[Array, "B T K G V"]:
@@ -47,7 +47,7 @@ def attend(
       mask: True where a key may be seen: per key (padding), or per query and key (anything).
       segments: tokens see only tokens of the same segment (packed sequences; T = S).
       lengths_B: only the first so many keys exist.
-      bias_KGTS: added to the scores, such as relative positions.
+      bias_KGTS: added to the scores, such as relative positions; of all rows, or (B, K, G, T, S) of each.
       scale: of the products; None: 1 / sqrt(H).
       implementation: "xla" anywhere, "cudnn" (flash attention) on NVIDIA GPUs in half precision.
 
@@ -77,7 +77,7 @@ def attend(
     wide = max(H, V)  # `dot_product_attention` takes one size for keys and values
     y_BTNV = jax.nn.dot_product_attention(
         *(_padded(x, wide) for x in (query_BTNH, key_BSKH, value_BSKV)),
-        bias=None if bias_KGTS is None else bias_KGTS.reshape(1, K * G, T, -1),
+        bias=None if bias_KGTS is None else bias_KGTS.reshape(-1, K * G, T, key_BSKH.shape[1]),
         mask=visible,
         scale=scale,
         is_causal=causal,
@@ -184,11 +184,16 @@ class Attention(nnx.Module):
         layer: int | Int[Array, ""],
         positions_BT: Int[Array, "B T"],
         angles_BTh: Float[Array, "B T half"] | None = None,
+        prefix_BT: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B T E"], Cache]:
-        """Causal attention of new tokens to everything cached and to themselves, and the cache with them in it."""
+        """Causal attention of new tokens to everything cached and to themselves, and the cache with them in it.
+
+        Those of the new tokens that are a prefix are seen by all of the new ones.
+        """
         query, key, value = self.project(x_BTE, angles_BTh)
         cache = cache.write(layer, positions_BT, key, value)
         seen = jnp.arange(cache.keys_LBSKH.shape[2]) <= positions_BT[..., None]
+        seen = seen if prefix_BT is None else seen | cache.marked(positions_BT, prefix_BT)[:, None]
         how = self.implementation
         y = attend(query, cache.keys_LBSKH[layer], cache.values_LBSKV[layer], mask=seen, implementation=how)
         return self.out(y), cache

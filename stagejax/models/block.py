@@ -7,7 +7,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from stagejax.models.attention import Attention, Implementation
 from stagejax.models.cache import Cache
@@ -93,10 +93,11 @@ class Block(nnx.Module):
         layer: int | Int[Array, ""],
         positions_BT: Int[Array, "B T"],
         angles_BTh: Float[Array, "B T half"] | None = None,
+        prefix_BT: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B T E"], Cache]:
         """The block on new tokens behind the cached ones."""
         normed_BTE = self._before(self.attention_norm, x_BTE)
-        y_BTE, cache = self.attention.step(normed_BTE, cache, layer, positions_BT, angles_BTh)
+        y_BTE, cache = self.attention.step(normed_BTE, cache, layer, positions_BT, angles_BTh, prefix_BT)
         x_BTE = self._after(self.attention_norm, x_BTE, y_BTE)
         y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
         return self._after(self.mlp_norm, x_BTE, y_BTE), cache

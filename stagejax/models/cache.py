@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 @jax.tree_util.register_dataclass
@@ -35,6 +35,11 @@ class Cache:
             keys_LBSKH=self.keys_LBSKH.at[at].set(key_BTKH, mode="drop"),
             values_LBSKV=self.values_LBSKV.at[at].set(value_BTKV, mode="drop"),
         )
+
+    def marked(self, positions_BT: Int[Array, "B T"], marks_BT: Bool[Array, "B T"]) -> Bool[Array, "B S"]:
+        """True at the places of this cache where new tokens at `positions_BT` have a mark."""
+        none_BS = jnp.zeros(self.keys_LBSKH.shape[1:3], bool)
+        return none_BS.at[jnp.arange(positions_BT.shape[0])[:, None], positions_BT].set(marks_BT, mode="drop")
 
     def rows(self, rows_R: Int[Array, " R"]) -> Cache:
         """The cache of sequences chosen by number, some perhaps several times: n samples of a prompt, beams."""

@@ -193,13 +193,21 @@ class LanguageModel(nnx.Module):
         return empty_cache(c.layers, batch, length, sizes["kv_heads"], sizes["head_dim"], dtype, sizes["value_dim"])
 
     def step(
-        self, tokens_BT: Int[Array, "B T"], cache: Cache, counts_B: Int[Array, " B"] | None = None
+        self,
+        tokens_BT: Int[Array, "B T"],
+        cache: Cache,
+        counts_B: Int[Array, " B"] | None = None,
+        *,
+        prefix: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B T V"], Cache]:
         """Logits of new tokens behind the cached ones (a whole prompt, or one token), and the longer cache.
 
         Args:
           counts_B: how many of each row's tokens are real; all where absent. Rows are padded on the right: logits
             behind the count mean nothing, and the next call overwrites what was cached there.
+          prefix: True at new tokens that all of the new ones see, also those before them (prefix LM). Tokens that are
+            cached already did not: give a whole prefix in one call. A prefix is seen also where `counts_B` ends before
+            it: its last token may be read, left out of the count, and stepped on again for its logits.
 
         A token that does not fit into the cache gets NaN.
 
@@ -217,7 +225,7 @@ class LanguageModel(nnx.Module):
         angles = self.angles(positions_BT, x_BTE)
 
         def call(block: Block, layer: Any, carry: Any) -> Any:
-            return block.step(*carry, layer, positions_BT, angles)
+            return block.step(*carry, layer, positions_BT, angles, prefix)
 
         layers, scan = self.config.layers, self.config.scan
         x_BTE, cache = run_stack(self.blocks, call, (x_BTE, cache), start=0, stop=layers, scan=scan)

@@ -20,6 +20,7 @@ from stagejax import axes
 from stagejax.models.attention import attend
 from stagejax.models.block import Key, NormPosition, dropout
 from stagejax.models.build import built
+from stagejax.models.cache import Cache
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm, NormKind
@@ -122,12 +123,28 @@ class HeadsOf(nnx.Module):
         x_BTE: Float[Array, "B T E"],
         seen_BSE: Float[Array, "B S E"],
         bias_KTS: Float[Array, "K T S"] | None = None,
-        mask_BS: Bool[Array, "B S"] | None = None,
+        mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
         causal: bool = False,
     ) -> Float[Array, "B T E"]:
-        bias_KGTS = None if bias_KTS is None else bias_KTS[:, None]
-        query, key, value = self.query(x_BTE), self.key(seen_BSE), self.value(seen_BSE)
-        return self.out(attend(query, key, value, causal=causal, mask=mask_BS, bias_KGTS=bias_KGTS, scale=1.0))
+        return self.look(x_BTE, *self.seen(seen_BSE), bias_KTS, mask, causal)
+
+    def seen(self, x_BSE: Float[Array, "B S E"]) -> tuple[Float[Array, "B S K H"], Float[Array, "B S K V"]]:
+        """Keys and values."""
+        return self.key(x_BSE), self.value(x_BSE)
+
+    def look(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        key_BSKH: Float[Array, "B S K H"],
+        value_BSKV: Float[Array, "B S K V"],
+        bias_KTS: Float[Array, "*#B K T S"] | None = None,
+        mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
+        causal: bool = False,
+    ) -> Float[Array, "B T E"]:
+        """Attention to keys and values that are there; a bias may be one of each row."""
+        bias_KGTS = None if bias_KTS is None else bias_KTS[..., None, :, :]
+        how = {"causal": causal, "mask": mask, "bias_KGTS": bias_KGTS}
+        return self.out(attend(self.query(x_BTE), key_BSKH, value_BSKV, scale=1.0, **how))
 
 
 class T5Block(nnx.Module):
@@ -148,18 +165,40 @@ class T5Block(nnx.Module):
         x_BTE: Float[Array, "B T E"],
         bias_KTT: Float[Array, "K T T"],
         key: Key | None = None,
-        mask_BT: Bool[Array, "B T"] | None = None,
+        mask: Bool[Array, "B T"] | Bool[Array, "B T T"] | None = None,
         memory_BSE: Float[Array, "B S E"] | None = None,
-        memory_mask_BS: Bool[Array, "B S"] | None = None,
+        memory_mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
     ) -> Float[Array, "B T E"]:
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
         normed_BTE = self.attention_norm(x_BTE)
-        y_BTE = self.attention(normed_BTE, normed_BTE, bias_KTT, mask_BT, causal=self.decoder)
+        y_BTE = self.attention(normed_BTE, normed_BTE, bias_KTT, mask, causal=self.decoder)
         x_BTE = x_BTE + dropout(y_BTE, self.dropout, keys[0])
         if self.cross is not None and self.cross_norm is not None:
-            y_BTE = self.cross(self.cross_norm(x_BTE), memory_BSE, None, memory_mask_BS)
+            y_BTE = self.cross(self.cross_norm(x_BTE), memory_BSE, None, memory_mask)
             x_BTE = x_BTE + dropout(y_BTE, self.dropout, keys[1])
         return x_BTE + dropout(self.mlp(self.mlp_norm(x_BTE)), self.dropout, keys[2])
+
+    def step(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        cache: Cache,
+        layer: int | Int[Array, ""],
+        positions_BT: Int[Array, "B T"],
+        bias_BKTC: Float[Array, "B K T C"],
+        memory: Cache,
+        memory_mask_BS: Bool[Array, "B S"] | None = None,
+    ) -> tuple[Float[Array, "B T E"], Cache]:
+        """A decoder's block on new tokens behind the cached ones; `memory` has what the layer sees of the encoder."""
+        assert self.cross is not None
+        assert self.cross_norm is not None
+        normed_BTE = self.attention_norm(x_BTE)
+        cache = cache.write(layer, positions_BT, *self.attention.seen(normed_BTE))
+        mask_BTC = jnp.arange(bias_BKTC.shape[-1]) <= positions_BT[..., None]
+        own = cache.keys_LBSKH[layer], cache.values_LBSKV[layer]
+        x_BTE = x_BTE + self.attention.look(normed_BTE, *own, bias_BKTC, mask_BTC)
+        read = memory.keys_LBSKH[layer], memory.values_LBSKV[layer]
+        x_BTE = x_BTE + self.cross.look(self.cross_norm(x_BTE), *read, None, memory_mask_BS)
+        return x_BTE + self.mlp(self.mlp_norm(x_BTE)), cache
 
 
 class RelativePositions(nnx.Module):
@@ -176,6 +215,12 @@ class RelativePositions(nnx.Module):
         buckets = self.table[...].shape[0]
         bucket_TT = bucket(at[None, :] - at[:, None], buckets, self.distance, both=not self.decoder)
         return jnp.moveaxis(self.table[...][bucket_TT], -1, 0)
+
+    def behind(self, positions_BT: Int[Array, "B T"], length: int) -> Float[Array, "B K T S"]:
+        """The same of queries at any positions, to the keys 0..length-1; those of a decoder alone."""
+        bucket_S = jnp.asarray(bucket(-np.arange(length), self.table[...].shape[0], self.distance, both=False))
+        far_BTS = jnp.maximum(positions_BT[..., None] - jnp.arange(length), 0)
+        return jnp.moveaxis(self.table[...][bucket_S.at[far_BTS].get(mode="clip")], -1, 1)
 
 
 def bucket(relative: np.ndarray, buckets: int, distance: int, *, both: bool) -> np.ndarray:
@@ -200,6 +245,18 @@ def bucket(relative: np.ndarray, buckets: int, distance: int, *, both: bool) -> 
     ratio = np.log(np.maximum(far, 1).astype(np.float32) / np.float32(exact)) / np.float32(math.log(distance / exact))
     logarithmic = exact + (ratio * np.float32(buckets - exact)).astype(np.int64)
     return behind + np.where(far < exact, far, np.minimum(logarithmic, buckets - 1))
+
+
+def within(
+    query_BT: Int[Array, "B T"], key_BS: Int[Array, "B S"], mask_BS: Bool[Array, "B S"] | None = None
+) -> Bool[Array, "B T S"]:
+    """Where query and key are of one segment, and the key may be seen.
+
+    >>> within(jnp.array([[1, 2]]), jnp.array([[1, 1, 2]]))[0].tolist()
+    [[True, True, False], [False, False, True]]
+    """
+    same_BTS = query_BT[:, :, None] == key_BS[:, None, :]
+    return same_BTS if mask_BS is None else same_BTS & mask_BS[:, None, :]
 
 
 class EncoderDecoder(nnx.Module):
@@ -229,36 +286,47 @@ class EncoderDecoder(nnx.Module):
         targets_BT: Int[Array, "B T"],
         *,
         mask: Bool[Array, "B S"] | None = None,
+        segments: tuple[Int[Array, "B S"], Int[Array, "B T"]] | None = None,
         key: Key | None = None,
     ) -> Float[Array, "B T vocab"]:
         """Logits of every token behind `targets_BT`, which begin with a start token.
 
         Args:
           mask: True where a token of the encoder may be seen; all where absent.
+          segments: of the tokens of encoder and decoder: those packed into one row see only their own segment, and
+            positions are relative, so that each is as it would be alone.
           key: draws dropout; without one there is none.
         """
         keys = (None, None) if key is None else jax.random.split(key)
-        memory_BSE = self.encode(tokens_BS, mask=mask, key=keys[0])
-        return self.logits(self.decode(targets_BT, memory_BSE, mask=mask, key=keys[1]))
+        own = mask if segments is None else within(segments[0], segments[0], mask)
+        cross = mask if segments is None else within(segments[1], segments[0], mask)
+        memory_BSE = self.encode(tokens_BS, mask=own, key=keys[0])
+        alone = None if segments is None else within(segments[1], segments[1])
+        return self.logits(self.decode(targets_BT, memory_BSE, mask=cross, own=alone, key=keys[1]))
 
     def encode(
-        self, tokens_BS: Int[Array, "B S"], *, mask: Bool[Array, "B S"] | None = None, key: Key | None = None
+        self,
+        tokens_BS: Int[Array, "B S"],
+        *,
+        mask: Bool[Array, "B S"] | Bool[Array, "B S S"] | None = None,
+        key: Key | None = None,
     ) -> Float[Array, "B S E"]:
         """What the decoder attends to."""
         bias_KSS = self.encoder_positions(tokens_BS.shape[1])
-        return self._run(self.encoder, tokens_BS, self.encoder_norm, key, bias_KSS, mask_BT=mask)
+        return self._run(self.encoder, tokens_BS, self.encoder_norm, key, bias_KSS, mask=mask)
 
     def decode(
         self,
         targets_BT: Int[Array, "B T"],
         memory_BSE: Float[Array, "B S E"],
         *,
-        mask: Bool[Array, "B S"] | None = None,
+        mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
+        own: Bool[Array, "B T T"] | None = None,
         key: Key | None = None,
     ) -> Float[Array, "B T E"]:
-        """What the head reads."""
+        """What the head reads. `mask` is of the memory, `own` of the decoder's tokens, beside what is causal."""
         bias_KTT = self.decoder_positions(targets_BT.shape[1])
-        context = {"memory_BSE": memory_BSE, "memory_mask_BS": mask}
+        context = {"mask": own, "memory_BSE": memory_BSE, "memory_mask": mask}
         return self._run(self.decoder, targets_BT, self.decoder_norm, key, bias_KTT, **context)
 
     def logits(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T vocab"]:

@@ -86,7 +86,8 @@ def seq2seq(
 
     Args:
       model: `model(inputs, tokens, mask=mask, key=key)` gives logits (B, T, vocab).
-      batch: `inputs` and `mask` (B, S), `tokens`, `targets` and `weights` (B, T).
+      batch: `inputs` and `mask` (B, S), `tokens`, `targets` and `weights` (B, T); of rows that are packed also
+        `input_segments` (B, S) and `segments` (B, T), which go to the model as `segments`.
       key, z_loss, options: as in `masked_lm`.
 
     Returns:
@@ -103,6 +104,8 @@ def seq2seq(
     >>> round(float(loss), 4), float(metrics["loss"][1]), float(metrics["exact"][0])
     (2.3026, 2.0, 0.0)
     """
+    if "input_segments" in batch:
+        options["segments"] = batch["input_segments"], batch["segments"]
     logits_BTV = model(batch["inputs"], batch["tokens"], mask=batch["mask"], key=key, **options)
     loss, metrics = weighted(logits_BTV, batch["targets"], batch["weights"], z_loss=z_loss)
     return loss, metrics | {"exact": exact_rows(logits_BTV, batch)}
