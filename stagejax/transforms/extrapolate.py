@@ -5,6 +5,7 @@ gone = run.transform("gone", Extrapolate(1.0), original, adapted, to=original.mo
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +59,10 @@ def random_twin(key: Any, anchor: Variables, origin: Variables) -> Variables:
     5.0
     """
     leaves, tree = jax.tree.flatten(origin[0])
-    made = []
-    for i, (own, far) in enumerate(zip(leaves, jax.tree.leaves(anchor[0]), strict=True)):
-        direction = jax.random.normal(jax.random.fold_in(key, i), own.shape, own.dtype)
-        made.append(own + direction * jnp.linalg.norm((far - own).ravel()) / jnp.linalg.norm(direction.ravel()))
+    ends = list(itertools.accumulate(leaf.size for leaf in leaves))
+    # Drawn at once: each draw of its own would be a program to compile.
+    drawn, made = jnp.split(jax.random.normal(key, (ends[-1],)), ends[:-1]), []
+    for own, far, direction in zip(leaves, jax.tree.leaves(anchor[0]), drawn, strict=True):
+        length = jnp.linalg.norm((far - own).ravel()) / jnp.linalg.norm(direction)
+        made.append(own + (length * direction).reshape(own.shape).astype(own.dtype))
     return jax.tree.unflatten(tree, made), origin[1]
