@@ -32,13 +32,18 @@ STAGE = Stage(
 CARRY = Handover(moments="carry", schedule="carry", data="carry", ema="carry")
 
 
-def pipeline(run: Any) -> tuple[Any, ...]:
-    """The small model goes on, and the grown one goes on likewise; and the mean of the small one before and after."""
+def growing(run: Any) -> tuple[Any, Any, Any]:
+    """The small model is trained and grown, and the grown one goes on as the small one would."""
     small = run.train(STAGE)
-    longer = run.train(replace(STAGE, name="longer", handover=CARRY), small)
     grown = run.grow("grown", small, to=LARGE, operator=FPI(), moments="dual")
     follow = adamw(1e-2, decay="constant", follow=Growth(FPI(), SMALL, LARGE))
-    large = run.train(replace(STAGE, name="large", model=LARGE, optimizer=follow, handover=CARRY), grown)
+    return small, grown, run.train(replace(STAGE, name="large", model=LARGE, optimizer=follow, handover=CARRY), grown)
+
+
+def pipeline(run: Any) -> tuple[Any, ...]:
+    """The small model goes on too; and the mean of the small one before and after."""
+    small, grown, large = growing(run)
+    longer = run.train(replace(STAGE, name="longer", handover=CARRY), small)
     mean = run.grow("mean", small, to=SMALL, operator=Combine.mean(2), others={"model1": longer})
     return longer, grown, large, small, mean
 
@@ -81,7 +86,7 @@ def test_the_mean_of_two_checkpoints_is_that_of_what_they_left(on_one: Any) -> N
 
 def test_eight_devices_do_the_same(on_one: Any, tmp_path: Path) -> None:
     with running(tmp_path, "growing", mesh="data=2,fsdp=2,tensor=2") as run:
-        _, grown, large, *_ = pipeline(run)
+        _, grown, large = growing(run)
     state = grown.state()
     assert jax.tree.map(lambda x: x.sharding, state.params) == jax.tree.map(lambda x: x.sharding, state.opt_state[0].mu)
     assert any(not leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state.params))
@@ -94,7 +99,7 @@ def test_eight_devices_do_the_same(on_one: Any, tmp_path: Path) -> None:
 
 
 def test_the_plan_sees_the_same_growth(on_one: Any) -> None:
-    _, grown, large, *_ = pipeline(Plan.on("data=2,fsdp=2", price=False))
+    _, grown, large = growing(Plan.on("data=2,fsdp=2", price=False))
     static = {name: value for name, value in grown.receipt.items() if value is not None}
     assert static == {name: on_one[1].receipt[name] for name in static}
     assert large.handover == on_one[2].handover
