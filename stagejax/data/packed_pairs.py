@@ -78,8 +78,8 @@ class PackedPairs(Data):
     >>> from stagejax.data.denoising import Denoising
     >>> short = Denoising(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=1, inputs=40, outputs=40, length=24)
     >>> row = PackedPairs(data=short, batch=1, inputs=64, outputs=64).take(np.arange(1))
-    >>> row["input_segments"].max() == row["segments"].max() > 1
-    True
+    >>> int(row["input_segments"].max()), int(row["segments"].max())
+    (3, 3)
     """
 
     data: Data

@@ -3,6 +3,7 @@
 frozen        functions of a model over rows, in batches of one size     generated    samples of a generator, judged
 answering     a language model answers prompts, a rule judges            tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
+speaking      greedy answers of encoder-decoders and prefix decoders, by ROUGE
 """
 
 from stagejax.inference.frozen import (

@@ -14,6 +14,7 @@ from smoke import flat, smoke_run
 
 from experiments.objective.ul2 import (
     ARMS,
+    CLM,
     EXPERIMENT,
     FULL,
     MAIN,
@@ -31,15 +32,17 @@ from experiments.objective.ul2 import (
     pretraining,
     probing,
     slug,
+    tuning,
 )
 from stagejax import Plan
-from stagejax.data import CLS, SEP
+from stagejax.data import CLS, SEP, Bytes
 from stagejax.data.denoising import MODES, UL2, Denoising
+from stagejax.inference.speaking import likeliest
 from stagejax.objectives.loss import cross_entropy
 
 pytestmark = pytest.mark.slow
 SMOKE = preset("smoke")
-BOTH, ALONE = SMOKE.studies
+BOTH, ALONE, TOGETHER = SMOKE.studies
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
@@ -102,7 +105,7 @@ def test_rows_are_the_same_wherever_a_run_begins() -> None:
 
 
 def test_a_decoder_reads_the_same_rows_with_a_prefix_and_targets_alone_weigh() -> None:
-    both, one = (pretraining(SMOKE, study, FULL, "any", 0).data for study in SMOKE.studies)
+    both, one = (pretraining(SMOKE, study, FULL, "any", 0).data for study in (BOTH, ALONE))
     encoder, decoder = both.take(np.arange(16)), one.take(np.arange(16))
     np.testing.assert_array_equal(encoder["mask"].sum(1), decoder["prefix"].sum(1))
     np.testing.assert_array_equal(encoder["weights"].sum(1), decoder["weights"].sum(1))
@@ -110,16 +113,27 @@ def test_a_decoder_reads_the_same_rows_with_a_prefix_and_targets_alone_weigh() -
     assert both.tokens == one.tokens
 
 
+@pytest.mark.parametrize("label", ARMS)
+def test_a_causal_model_is_causal_in_training_tests_and_tasks_and_no_other_decoder_is(label: str) -> None:
+    """Bidirectional inputs would be strange to a causal LM, which has never seen any."""
+    start = pretraining(SMOKE, ALONE, label, "any", 0)
+    tuned = tuning(SMOKE, ALONE, label, "any", SMOKE.tasks[0], 0)
+    for data in (start.data, start.evaluate.data, tuned.data, tuned.evaluate.data):
+        batch = data.take(np.arange(8))
+        assert (batch["prefix"].sum(1) == (0 if label == CLM else (batch["weights"] > 0).argmax(1))).all()
+
+
 def test_all_arms_process_equal_tokens_by_one_recipe(finished: Any) -> None:
     results, _, _ = finished
     for study in SMOKE.studies:
         own = {label: results[f"{slug(study.name)}/{slug(label)}/0"] for label in study.arms}
         for label, result in own.items():
-            data = getattr(result.stage.data, "data", result.stage.data)
-            batch = result.stage.data.take(np.arange(result.steps * data.batch))
+            data = result.stage.data
+            batch = data.take(np.arange(result.steps * data.batch))
             inputs = batch["mask"] if "mask" in batch else batch["prefix"]
-            assert inputs.sum() + batch["weights"].sum() == pytest.approx(study.budget, rel=0.05), label
-            assert result.cost.tokens == pytest.approx(study.budget, rel=0.02)
+            near = pytest.approx(study.budget, rel=0.1 if study.packed else 0.05)
+            assert inputs.sum() + batch["weights"].sum() == near, label
+            assert result.cost.tokens == near
         assert len({(r.stage.optimizer, r.stage.model, r.stage.seed) for r in own.values()}) == 1
         starts = {r.digest for r in own.values()}
         assert len(starts) == len(own)
@@ -137,7 +151,7 @@ def test_every_arm_is_tested_on_the_same_rows_of_every_family() -> None:
         assert same == ARMS[label][1]  # but for the first token, which is the arm's own
 
 
-@pytest.mark.parametrize("study", SMOKE.studies, ids=lambda study: study.name)
+@pytest.mark.parametrize("study", [BOTH, ALONE], ids=lambda study: study.name)
 def test_probes_match_one_loss_after_the_other(study: Any) -> None:
     data = denoising(SMOKE, study, FULL, 0)
     model = replace(study.net, vocab=data.vocab).build(nnx.Rngs(0))
@@ -183,6 +197,43 @@ def test_the_report_has_every_arm_on_every_measure(finished: Any) -> None:
     assert set(MAIN) <= set(BOTH.arms)
     history = results["encoder-decoder/ul2/0"].history.train["loss"]
     assert np.mean(history[-5:]) < np.mean(history[:5]) - 0.3
+
+
+def test_docstrings_are_said_by_the_cache_as_the_model_would_without(finished: Any) -> None:
+    """Greedy answers of both networks are the likeliest tokens of the model that reads them back."""
+    results, report, _ = finished
+    for study in (BOTH, ALONE):
+        at = f"{slug(study.name)}/ul2/0/docstring"
+        tuned, said = results[at], results[f"{at}/said"].value
+        assert len(said["said"]) == len(said["wanted"]) == 4
+        assert 0 <= said["rougeL"] <= said["rouge1"] <= 1
+        assert results[f"{at}/said"].cost.sampled_tokens == said["tokens"] > 0
+        with tuned.stage.evaluate.data.batches() as batches:
+            batch = next(batches)
+        state, width = tuned.state(), batch["targets"].shape[1]
+        graph = nnx.split(nnx.eval_shape(lambda net=tuned.model: net.build(nnx.Rngs(0))), nnx.Param, ...)[0]
+        model = nnx.merge(graph, state.params, state.rest)
+        tokens, begins, ends = jax.jit(lambda b, m=model: likeliest(m, b, 16, 260))(batch)
+        assert [Bytes().decode(np.asarray(t[b:e])) for t, b, e in zip(tokens, begins, ends, strict=True)] == said[
+            "said"
+        ]
+        logits = np.asarray(jax.jit(lambda b, m=model: logits_of(m, b))(batch | {"tokens": tokens[:, :width]}))[
+            ..., :260
+        ]
+        for row, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+            stop = min(int(end), width)
+            assert tokens[row, begin:stop].tolist() == logits[row, begin - 1 : stop - 1].argmax(-1).tolist()
+    rows = {row[0]: row for row in report.tables[0].rows}
+    assert set(rows) >= {"decoder: UL2", "packed: UL2"}
+
+
+def test_a_packed_arm_reads_several_texts_a_row(finished: Any) -> None:
+    results, _, _ = finished
+    data = results["packed/ul2/0"].stage.data
+    batch = data.take(np.arange(8))
+    assert (batch["segments"].max(1) >= 1).all()
+    assert batch["segments"].max() > 1
+    assert data.data == denoising(SMOKE, TOGETHER, FULL, 0)
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
