@@ -12,6 +12,7 @@ from smoke import flat, smoke_run
 
 from experiments.generative.step_video import CASCADE, DPO, EXPERIMENT, SCRATCH, SFT, WINNERS, clips, drawn, preset
 from stagejax import Plan, loop, running
+from stagejax.inference import Frozen, videos
 from stagejax.interrupt import Interrupted
 from stagejax.state import digest
 
@@ -30,6 +31,21 @@ def test_the_vae_is_deepened_by_new_parts_that_train_first(finished: Any) -> Non
     assert sum(not np.array_equal(every[path], new[path]) for path in shallow) > len(shallow) / 2
     assert {row[3] for row in results["vae/new"].handover if row[0] == "params"} == {"freeze", "reset"}
     assert results["vae/all"].history.last("l1") < results["vae/shallow"].history.train["l1"][0]
+
+
+def test_the_vae_learns_against_a_discriminator_at_last(finished: Any) -> None:
+    results, report, _ = finished
+    last = results["vae/adversarial"]
+    assert {row[3] for row in last.handover if row[0] == "autoencoder: params"} == {"carry"}
+    every, own = flat(results["vae/all"]), flat(last.member("autoencoder"))
+    assert sum(not np.array_equal(own[path], leaf) for path, leaf in every.items()) > len(every) / 2
+    assert {"discriminator_real", "discriminator_decoded", "autoencoder_unreal"} <= set(last.history.train)
+    assert all(last in arm.charged for arm in report.arms)
+    made = results["latents/clips-12-train"].value
+    scale = Frozen.of(last.member("autoencoder")), *(results["scale"].value[name] for name in ("mean", "std"))
+    data = clips(SMOKE, 8, sentences="seen", flawed=SMOKE.clips.flawed)
+    shown = np.stack([data.source[i]["video"] for i in range(4)])
+    np.testing.assert_allclose(videos.Latents(*scale).encode(shown), made["latents"][:4], atol=1e-3)
 
 
 def test_latents_are_those_of_the_vae_and_images_are_first_frames(finished: Any) -> None:
@@ -68,7 +84,8 @@ def test_sft_is_the_mean_of_runs_in_orders_of_their_own(finished: Any) -> None:
 
 def test_pairs_are_the_models_own_samples_in_the_order_of_the_program(finished: Any) -> None:
     results, _, _ = finished
-    pairs, tools = results["0/pairs"].value, tuple(results[name] for name in ("vae/all", "scale", "judge"))
+    pairs, tools = results["0/pairs"].value, tuple(results[name] for name in ("vae/adversarial", "scale", "judge"))
+    tools = (tools[0].member("autoencoder"), *tools[1:])
     assert (pairs["scores"][:, 0] - pairs["scores"][:, 1] > 0.05).all()
     again = drawn(SMOKE, results["0/sft"], tools, "seen", SMOKE.samples, 0)
     own = again["latents"].reshape(len(again["latents"]), -1)
