@@ -22,7 +22,7 @@ def likeliest(model: Any, batch: Batch, outputs: int, words: int) -> tuple[jax.A
     """The likeliest token, one after the other, up to SEP or `outputs`: rows (B, S), and where answers begin and end.
 
     Args:
-      model: an `EncoderDecoder`, or a `LanguageModel` trained with prefixes.
+      model: an `EncoderDecoder`, or a `LanguageModel` trained with prefixes or, where a batch has none, without.
       batch: of `TextToText`, or of `OneSequence`; its targets are not looked at.
       words: no token from this id on is said, such as sentinels.
     """
@@ -32,8 +32,8 @@ def likeliest(model: Any, batch: Batch, outputs: int, words: int) -> tuple[jax.A
         read = Read(model, batch["inputs"], batch["mask"])
         found = sample(read, prompts, jax.random.key(0), length=outputs + 1, **how)
     else:
-        read_B = batch["prefix"].sum(1, dtype=jnp.int32)
-        prompts = Prompts(batch["tokens"], read_B + 1, read_B)  # the token behind the prefix begins the answer
+        begins_B = (jnp.asarray(batch["weights"]) > 0).argmax(1)  # at the token that asks for the answer's first
+        prompts = Prompts(batch["tokens"], begins_B + 1, batch["prefix"].sum(1))
         found = sample(model, prompts, jax.random.key(0), length=batch["tokens"].shape[1] + 1, **how)
     return found.tokens_BNS[:, 0], found.starts_BN[:, 0], found.ends_BN[:, 0]
 
