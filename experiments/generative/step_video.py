@@ -457,7 +457,7 @@ NOTES = (
     "The annotator is a program, not people: class right + direction right + confidence of a classifier of frames that "
     "was trained on real and on decoded clips; the direction is that of the centroid over four steps.",
     "The VAE has L1, KL and squared errors, without which it stayed black; no perceptual loss, for want of a network "
-    "that was trained, and no adversarial one.",
+    "that was trained, and no adversarial one but at pod, where a discriminator sees single frames.",
     "The text encoder is small and trained along; the paper's two are frozen. One object a clip, ten kinds.",
     "T2I has the pixels of the last stage. In T2VI images are samples of one frame, filled up to a clip and masked.",
     "No reward model, and no distillation to few steps (Turbo). SFT runs once; at pod it is the mean of four runs.",
