@@ -12,7 +12,7 @@ Method   A causal 3-D convolutional VAE of 2 x 4 x 4, then one two-path module m
          Arms: the cascade; high-resolution video alone for its FLOPs; SFT; DPO; SFT on the winners of the same pairs
          for DPO's FLOPs; DPO with noise of each sample's own. A fifth of the sentences are unseen in every stage of
          video; all samples are drawn for these, from the same noise in all arms.
-Run      stagejax run step_video                laptop: about 6 minutes on two cores
+Run      stagejax run step_video                laptop: about 3 minutes on two cores
          stagejax run step_video --preset smoke  seconds
          stagejax run step_video --preset long   more steps, three seeds, a VAE without shortcuts, beta 10 and 1000
          stagejax plan step_video --preset pod --mesh data=16,fsdp=16,tensor=4,sequence=8

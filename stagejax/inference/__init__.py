@@ -1,9 +1,9 @@
 """Trained networks at work between stages: a function of a frozen model over many rows, and what is asked of it.
 
 frozen        functions of a model over rows, in batches of one size     generated    samples of a generator, judged
-answering     a language model answers prompts, a rule judges            tokenizing   pictures and clips to codes
+answering     a language model answers prompts, a rule judges            unlearning   what a generator still makes
+speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
-speaking      greedy answers of encoder-decoders and prefix decoders, by ROUGE
 """
 
 from stagejax.inference.frozen import (
