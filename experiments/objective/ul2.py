@@ -300,7 +300,7 @@ def value(cfg: Config, arm: Arm, measure: str) -> float:
 
 def gain(measure: str, own: float, other: float) -> float:
     """By which share `own` is better than `other`."""
-    ratio = own / other if other else math.inf
+    ratio = 1.0 if own == other else own / other if other else math.inf
     return 1 - ratio if measure in MODES else ratio - 1
 
 
