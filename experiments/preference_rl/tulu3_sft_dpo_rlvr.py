@@ -19,8 +19,8 @@ Run      stagejax run tulu3_sft_dpo_rlvr          laptop: about 5 minutes on two
 Holds if on held-out problems greedy answers are better after every stage (SFT < DPO <= RLVR), RLVR exceeds both DPO's
          stage and the DPO arm of equal budget by 3 points or more in the mean over seeds with a paired 95 % interval
          over prompts above 0, and the loss on bytes rises by less than 5 %.
-Ours     Two seeds, greedy: base 35.5 %, SFT 63.3, DPO 64.1, RLVR 64.1: the order holds by a hair, 3 points of RLVR over
-         DPO do not (0.0 +/- 2.0). SFT that goes on for as many steps is above all, 69.9. Bytes lose 2.5 % (holds).
+Ours     Two seeds, greedy: base 35.5 %, SFT 63.3, DPO 64.1, RLVR 64.1: the order holds by a hair (62.5, 62.3, 62.7 on
+         another CPU: not), 3 points over DPO do not (0.0 +/- 2.0). SFT as long is first, 69.9. Bytes lose 2.5 %: holds.
 """
 
 from __future__ import annotations
