@@ -38,17 +38,20 @@ from stagejax.state import Tree, cast, count, join, split
 
 @dataclass(frozen=True)
 class Bytes:
-    """Bytes on one device. Activations are an estimate: what the backward pass keeps, before XLA fuses anything."""
+    """Bytes on one device. Activations are an estimate: what the backward pass keeps, before XLA fuses anything.
+
+    Those of a step with a shape of its own are not known: None, which the total leaves out.
+    """
 
     params: int = 0
     gradients: int = 0
     moments: int = 0
     ema: int = 0
-    activations_estimated: int = 0
+    activations_estimated: int | None = 0
 
     @property
     def total(self) -> int:
-        return self.params + self.gradients + self.moments + self.ema + self.activations_estimated
+        return self.params + self.gradients + self.moments + self.ema + (self.activations_estimated or 0)
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,9 @@ class Plan:
         states = program.state if isinstance(program.state, dict) else {"": program.state}
         flops = float(program.every_step_flops().sum()) if self.price else 0.0
 
-        def activations() -> int:
-            return sum(_activation_bytes(part, program, self.mesh) for part in parts.values())
+        def activations() -> int | None:
+            known = [_activation_bytes(part, program, self.mesh) for part in parts.values()]
+            return None if None in known else sum(known)
 
         evaluation = stage.evaluate
         evaluations = 0
@@ -265,15 +269,15 @@ def _gradient_bytes(part: Part, params: Tree) -> int:
     return sum(jax.tree.leaves(sizes))
 
 
-def _activation_bytes(part: Part, program: Program, mesh: Any) -> int:
+def _activation_bytes(part: Part, program: Program, mesh: Any) -> int | None:
     """Bytes that the backward pass of one step keeps on one device: the residuals of `jax.vjp`, less the parameters.
 
     All are split as the batch is; those with a dimension that the program itself splits further, such as that of tokens
-    along `sequence`, by that as well. What one block needs while it runs is not among them.
+    along `sequence`, by that as well. What one block needs while it runs is not among them. None: not known.
     """
     stage = program.stage
     if stage.objective is None or isinstance(program.parts, dict):
-        return 0  # a step of its own: unknown
+        return None
     trained, frozen = jax.eval_shape(lambda p: split(p, part.selection), part.params)
     batch = {
         k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype, sharding=batch_sharding(mesh))

@@ -86,7 +86,8 @@ def test_bytes_are_those_of_the_real_shards(planned):
         assert row.bytes_per_device.ema == held([s.ema for s in states])
         assert bytes_per_device([s.params for s in states]) == row.bytes_per_device.params
         assert row.bytes_per_device.total == sum(
-            getattr(row.bytes_per_device, n) for n in ("params", "gradients", "moments", "ema", "activations_estimated")
+            getattr(row.bytes_per_device, n) or 0
+            for n in ("params", "gradients", "moments", "ema", "activations_estimated")
         )
 
 
@@ -99,6 +100,14 @@ def test_gradients_and_trained_numbers_are_of_what_is_trained(planned):
     )  # blocks over fsdp and tensor, down over fsdp
     assert rows["three"].trained == 2 * 8
     assert rows["three"].bytes_per_device.gradients == 2 * 2 * 8 // 2  # two replicas in bfloat16, over fsdp
+
+
+def test_activations_of_several_models_are_unknown_and_not_nothing(planned):
+    rows = {row.name: row.bytes_per_device for row in planned[0].stages if row.kind == "train"}
+    several = {result.name for result in planned[0].results if isinstance(result.model, dict)}
+    assert several
+    assert {name for name, row in rows.items() if row.activations_estimated is None} == several
+    assert all(row.total > 0 for row in rows.values())
 
 
 def test_recomputation_keeps_less():

@@ -203,10 +203,10 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
             f"{s.steps:,}" if s.steps else "",
             f"{s.flops:.3g}" if s.flops else "",
             f"{s.tokens:.3g}" if s.tokens else "",
-            *(
-                mebibytes(getattr(s.bytes_per_device, n))
-                for n in ("params", "gradients", "moments", "activations_estimated")
-            ),
+            *(mebibytes(getattr(s.bytes_per_device, n)) for n in ("params", "gradients", "moments")),
+            "unknown"
+            if s.bytes_per_device.activations_estimated is None
+            else mebibytes(s.bytes_per_device.activations_estimated),
         )
         for s in plan.stages
     ]
@@ -219,7 +219,9 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
             table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
     total = plan.to_json()["total"]
     most = mebibytes(total["bytes_per_device"])
-    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device")
+    unknown = any(stage.bytes_per_device.activations_estimated is None for stage in plan.stages)
+    but = ", without activations that are unknown" if unknown else ""
+    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device{but}")
     return 0
 
 
