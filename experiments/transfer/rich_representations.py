@@ -24,9 +24,9 @@ Ours     Three repeats (experiments/results/rich_representations-laptop.json); a
          CAT5                        90.9        93.5         91.4  91.7  56.6  75.5
          DISTILL5                    87.7        83.0         87.8  85.7  48.6  65.2
          CAT5 is first on four of five targets and not on the source, and 4 to 9 points above the long run of equal
-         cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so the
-         claim does not hold by its margin. [2ft] 92.7, [init] 92.1. DISTILL5 in one episode of two epochs does not learn what
-         five nets know, and under shuffled colours neither CAT5 nor vREx helps.
+         cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so
+         the claim does not hold by its margin. [2ft] 92.7, [init] 92.1. DISTILL5 in one episode of two epochs does
+         not learn what five nets know, and under shuffled colours neither CAT5 nor vREx helps.
 """
 
 from __future__ import annotations
