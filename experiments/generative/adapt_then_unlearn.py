@@ -22,7 +22,7 @@ Holds if in the mean over seeds EL2 has PUL >= 90, a Fréchet distance to real i
          the original's; and it is no worse than extrapolation and than positives only in both PUL and that distance.
 Ours     Two seeds: EL2 forgets (PUL 90.7, entropy 98.1 %) at 2.3 times the distance, where 1.25 were allowed: quality
          does not hold. Adapted models are 79 % of the class, and matter: repulsion from random points at the same
-         distances has PUL 64.7. Positives only have 56.7 and IL2 67.6 nearer to real images (14.3 against EL2's 30.7;
+         distances has PUL 58.4. Positives only have 56.7 and IL2 67.6 nearer to real images (14.3 against EL2's 30.7;
          real ones 1.2 apart), NL2 66.1 at 19.1; extrapolation 94.3 at 186, ascent 100 at 1616, rejection 91.2 at 13.4.
 """
 

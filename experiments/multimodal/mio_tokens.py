@@ -13,7 +13,7 @@ Method   Stage 0 trains the tokenizers: a VQ-VAE of pictures (16 codes of 256), 
          be understood is left out. Arms of equally many tokens from the same grown model: staged; one stage with every
          corpus at its own size; staged with alternating codes, in which timbre stays everywhere, as in the paper's
          comparison; by option one stage with equal shares, or stages without replay.
-Run      stagejax run mio_tokens                                 laptop: about 5 minutes on two cores
+Run      stagejax run mio_tokens                                 laptop: about 3 minutes on two cores
          stagejax run mio_tokens --preset long                   all five arms
          stagejax run mio_tokens --preset smoke                  generated tones and small digits, seconds
          stagejax plan mio_tokens --preset pod --mesh data=8,fsdp=16

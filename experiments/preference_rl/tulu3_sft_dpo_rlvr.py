@@ -12,7 +12,7 @@ Method   Base on mixed text (word problems in two wordings, constraints obeyed h
          on the form ("end with done", "use exactly 2 steps", "start with total").
          Arms from the same SFT model with as many optimizer steps after it: SFT alone; DPO alone, on pairs for which
          as many tokens were drawn as RLVR draws; SFT + DPO + RLVR; SFT + RLVR.
-Run      stagejax run tulu3_sft_dpo_rlvr          laptop: about 5 minutes on two cores
+Run      stagejax run tulu3_sft_dpo_rlvr          laptop: about 3 minutes on two cores
          stagejax run tulu3_sft_dpo_rlvr --preset smoke  seconds
          stagejax run tulu3_sft_dpo_rlvr --preset long   also DPO by sums, values from the policy, GRPO, other beta
          stagejax plan tulu3_sft_dpo_rlvr --preset pod --mesh data=16,fsdp=16

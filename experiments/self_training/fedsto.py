@@ -13,7 +13,7 @@ Method   A round: each client begins as the server's model, its teacher too; it 
          Beside it: server only (labels of the server, as many gradient steps as all sites together), full FedAvg (both
          phases train and send everything, no penalty), no penalty, one teacher for all (the average of servers), and
          all labels at one place, in as many steps.
-Run      stagejax run fedsto                    laptop: about 5 minutes on two cores, without one teacher for all
+Run      stagejax run fedsto                    laptop: about 3 minutes on two cores, without one teacher for all
          stagejax run fedsto --preset smoke     seconds
          stagejax plan fedsto --preset pod --mesh data=64,client=3
 Holds if the mean mAP@0.5 over the three weathers without labels is 1 point or more above full FedAvg and 2 points or
