@@ -24,9 +24,9 @@ Ours     Neither holds with three skills and one seed, and the run says little: 
          below random's), 0.578, 0.663, with accuracies of 0.68. Skill 1, alone learned in 200 steps (loss 0.02), ends
          at 0.44 to 0.59 of 0.69 nats of chance. No pair helps in 200 steps, so the graph has no edges, and costs more
          than an arm. Last are the curricula (0.629, 0.703). The full size, run before whole rows were learned (answers
-         alone): 0.663, 0.617, 0.669 at the end of 1200 steps, chance again but for one seed of stratified. Nor do 2400
-         steps of stratified sampling, or a start that has learned to look values up, leave that plateau: what the
-         paper's pre-trained model of 125M brings along is missing.
+         alone): 0.663, 0.617, 0.669 at the end of 1200 steps, chance again but for two seeds of stratified (0.595).
+         Stratified sampling for 2400 steps, or after 600 to 1000 steps on looking values up, stays there (one seed);
+         what the paper's pre-trained model of 125M brings along may be what is missing.
 """
 
 from __future__ import annotations

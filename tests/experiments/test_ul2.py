@@ -133,7 +133,10 @@ def test_all_arms_process_equal_tokens_by_one_recipe(finished: Any) -> None:
             inputs = batch["mask"] if "mask" in batch else batch["prefix"]
             near = pytest.approx(study.budget, rel=0.1 if study.packed else 0.05)
             assert inputs.sum() + batch["weights"].sum() == near, label
-            assert result.cost.tokens == near
+            assert result.cost.tokens == pytest.approx(study.budget, rel=0.1 if study.packed else 0.02), (
+                label,
+                study.name,
+            )
         assert len({(r.stage.optimizer, r.stage.model, r.stage.seed) for r in own.values()}) == 1
         starts = {r.digest for r in own.values()}
         assert len(starts) == len(own)
