@@ -104,3 +104,9 @@ class Result:
         state = self.state()
         graphdef, _, _ = nnx.split(nnx.eval_shape(lambda: self.model.build(nnx.Rngs(0))), nnx.Param, ...)
         return nnx.merge(graphdef, state.params, state.rest)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from stagejax.report.notebook import result_html
+
+        return result_html(self)

@@ -148,6 +148,12 @@ class Report:
             write_text(directory / "report.json", text)
         return directory / "report.html"
 
+    def _repr_html_(self) -> str:
+        """The page, as a notebook shows it."""
+        from stagejax.report.notebook import page_html
+
+        return page_html(self.to_html(stages=(), environment=machine(), commands=(), config=None))
+
     def render(self, console: Any) -> None:
         """Show result tables and claims on a `rich.console.Console`."""
         from rich.markup import escape

@@ -51,6 +51,12 @@ class Table:
 
         return [holds_numbers(form, values) for form, values in zip(formats, columns, strict=True)]
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from stagejax.report import html
+
+        return html.table(self)
+
     def to_json(self) -> dict[str, Any]:
         """Title, columns and raw rows."""
         return {"title": self.title, "columns": list(self.columns), "rows": plain(self.rows), "note": self.note}
