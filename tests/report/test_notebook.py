@@ -27,22 +27,28 @@ def test_a_result_shows_its_cost_its_hand_over_its_receipt_and_a_curve(fakes, me
     for row in stage.history.evals:
         row[metric] = row.pop("loss")
     shown = text_of(result_html(stage))
-    assert "large" in shown and "229,888" in shown and "a <note>" in shown and f"held-out {metric}" in shown
+    assert "large" in shown
+    assert "229,888" in shown
+    assert "a <note>" in shown
+    assert f"held-out {metric}" in shown
     assert "<note>" not in result_html(stage)
 
 
 def test_a_result_without_evaluations_shows_its_receipt(fakes):
     grown = fakes[0]("start", kind="grow", receipt={"logits": {"largest change": 3.1e-6}})
     page = result_html(grown)
-    assert "3.1e-06" in text_of(page) and "<svg" not in page
+    assert "3.1e-06" in text_of(page)
+    assert "<svg" not in page
 
 
 def test_a_report_is_one_frame_with_the_whole_page_inside(fakes):
     evil = '</iframe><script>alert("x")</script>'
     report = Report("mine", evil, "a paper", claims=(), arms=(Arm("scratch", (fakes[1]("scratch", [2.0, 1.0]),)),))
     page = report._repr_html_()
-    assert page.startswith("<iframe") and page.count("<iframe") == page.count("</iframe>") == 1
-    assert "<script" not in page and "&lt;!doctype html&gt;" in page
+    assert page.startswith("<iframe")
+    assert page.count("<iframe") == page.count("</iframe>") == 1
+    assert "<script" not in page
+    assert "&lt;!doctype html&gt;" in page
 
 
 def test_a_table_shows_itself():
