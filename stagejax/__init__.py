@@ -13,15 +13,27 @@ pipeline is an ordinary Python function that calls them. The rooms of the house:
     transforms  kernels in another form: LoRA, factors
 """
 
-from stagejax.experiment import Experiment
-from stagejax.handover import Action, Handover
-from stagejax.ledger import Cost
-from stagejax.loop import History
-from stagejax.plan import Plan
-from stagejax.result import Result
-from stagejax.run import Fork, Run, running
-from stagejax.stage import Evaluation, Precision, Stage
-from stagejax.state import TrainState, everything
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stagejax.public import (
+        Action,
+        Cost,
+        Evaluation,
+        Experiment,
+        Fork,
+        Handover,
+        History,
+        Plan,
+        Precision,
+        Result,
+        Run,
+        Stage,
+        TrainState,
+        everything,
+        running,
+    )
 
 __version__ = "0.1.0"
 
@@ -42,3 +54,14 @@ __all__ = [
     "everything",
     "running",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported when it is asked for: the command line answers before JAX would be loaded."""
+    if name not in __all__:
+        raise AttributeError(f"module 'stagejax' has no attribute {name!r}")
+    return getattr(importlib.import_module("stagejax.public"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
-import importlib
-import pkgutil
+import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+#: Fields of an experiment that are code.
+CALLED = ("pipeline", "preset")
 
 
 @dataclass(frozen=True)
@@ -48,24 +51,33 @@ class UnknownName(ValueError):
 
 
 def home() -> Path:
-    """The folder of the package `experiments`."""
-    import experiments
+    """The folder of the package `experiments`.
 
-    return Path(experiments.__path__[0])
+    Raises:
+      FileNotFoundError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("experiments")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("no package `experiments`: install stagejax, or run in its checkout")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 @cache
 def modules() -> dict[str, str]:
     """Experiment modules by name, found in the package `experiments` without importing any of them."""
-    import experiments
+    files = (path for path in home().glob("*/[!_]*.py") if path.parent.name not in ("benchmarks", "results"))
+    return {path.stem: f"experiments.{path.parent.name}.{path.stem}" for path in sorted(files, key=lambda p: p.stem)}
 
-    found = {}
-    for family in pkgutil.iter_modules(experiments.__path__):
-        if family.ispkg and family.name not in ("benchmarks", "results"):
-            package = importlib.import_module(f"experiments.{family.name}")
-            for entry in pkgutil.iter_modules(package.__path__):
-                found[entry.name] = f"experiments.{family.name}.{entry.name}"
-    return dict(sorted(found.items()))
+
+def module_of(name: str) -> str:
+    """The module of the experiment of that name.
+
+    Raises:
+      UnknownName: there is none; the error suggests the nearest.
+    """
+    if name not in modules():
+        raise UnknownName("experiment", name, modules())
+    return modules()[name]
 
 
 def find(name: str) -> Experiment:
@@ -77,10 +89,30 @@ def find(name: str) -> Experiment:
     >>> find("bert2bert").paper
     22
     """
-    from dataclasses import replace
+    module = module_of(name)
+    return replace(importlib.import_module(module).EXPERIMENT, module=module, family=module.split(".")[1])
 
-    known = modules()
-    if name not in known:
-        raise UnknownName("experiment", name, known)
-    module = importlib.import_module(known[name])
-    return replace(module.EXPERIMENT, module=known[name], family=known[name].split(".")[1])
+
+def glance(name: str) -> dict[str, Any]:
+    """What an experiment says of itself, with its module's docstring as `doc`: all of `find` but what it calls.
+
+    It is read from the source, in milliseconds; only a module whose `EXPERIMENT = Experiment(...)` is not made of
+    constants is imported.
+
+    Raises:
+      UnknownName: there is none; the error suggests the nearest.
+
+    >>> glance("bert2bert")["presets"]
+    ('smoke', 'laptop', 'pod')
+    """
+    module = module_of(name)
+    _, family, _ = module.split(".")
+    page = ast.parse((home() / family / f"{name}.py").read_text(encoding="utf-8"))
+    assigned = {ast.unparse(node.targets[0]): node.value for node in page.body if isinstance(node, ast.Assign)}
+    try:
+        keywords = assigned["EXPERIMENT"].keywords  # type: ignore[attr-defined]
+        said = {word.arg: ast.literal_eval(word.value) for word in keywords if word.arg not in CALLED}
+    except (AttributeError, KeyError, ValueError):
+        said = {field: value for field, value in vars(find(name)).items() if field not in CALLED}
+    usual = {field.name: field.default for field in fields(Experiment) if field.name not in CALLED}
+    return usual | said | {"family": family, "module": module, "doc": ast.get_docstring(page, clean=False)}

@@ -1,5 +1,6 @@
 """The command line as people use it: output and exit codes, of two real processes and of calls to the entry point."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from stagejax.cli import main
+from stagejax.experiment import CALLED, find, glance, modules
 
 
 class Done(NamedTuple):
@@ -48,6 +50,40 @@ def test_as_a_process_it_prints_and_leaves_with_its_code(tmp_path: Path) -> None
     assert failed.returncode == 1
     assert "report.json" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("list",), ("show", "bert2bert"), ("run", "bert2brt"), ("lisst",)])
+def test_what_needs_no_jax_does_not_wait_for_it(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code = """import atexit, os, sys
+os._exit = sys.exit  # by which a failure leaves
+atexit.register(lambda: print("jax" in sys.modules, "numpy" in sys.modules))
+from stagejax.cli import main
+main()"""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == (2 if arguments[-1] in ("bert2brt", "lisst") else 0), done.stderr
+    assert done.stdout.splitlines()[-1] == "False False"
+
+
+def test_a_glance_says_what_the_module_says() -> None:
+    for name in modules():
+        said, experiment = glance(name), find(name)
+        assert said.pop("doc") == importlib.import_module(experiment.module).__doc__
+        assert said == {field: value for field, value in vars(experiment).items() if field not in CALLED}
+
+
+def test_an_experiment_that_is_not_made_of_constants_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        '"""Doc."""\nfrom stagejax import Experiment\nTITLE = "computed"\n'
+        'EXPERIMENT = Experiment(name="odd", title=TITLE, reference="r", pipeline=print, preset=print)\n'
+    )
+    (tmp_path / "odd_family").mkdir()
+    (tmp_path / "odd_family" / "odd.py").write_text(source)
+    monkeypatch.setattr("experiments.__path__", [str(tmp_path)])
+    monkeypatch.setattr("stagejax.experiment.home", lambda: tmp_path)
+    monkeypatch.setattr("stagejax.experiment.modules", lambda: {"odd": "experiments.odd_family.odd"})
+    assert glance("odd")["title"] == "computed"
 
 
 def test_list_is_for_people_and_machines(stagejax: Callable[..., Done]) -> None:

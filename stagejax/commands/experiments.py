@@ -43,22 +43,15 @@ def named(options: argparse.Namespace, rest: list[str]) -> Any:
 
 
 def command_list(options: argparse.Namespace, rest: list[str]) -> int:
-    from stagejax.experiment import find, modules
-    from stagejax.report import last_result
+    from stagejax.committed import last_results
+    from stagejax.experiment import glance, modules
 
+    results = last_results()
     rows = []
     for name in modules():
-        experiment = find(name)
-        rows.append(
-            {
-                "name": name,
-                "paper": experiment.paper,
-                "title": experiment.title,
-                "family": experiment.family,
-                "presets": list(experiment.presets),
-                "last_result": last_result(name),
-            }
-        )
+        said = glance(name)
+        row = {field: said[field] for field in ("name", "paper", "title", "family", "presets")}
+        rows.append(row | {"last_result": results.get(name)})
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
@@ -73,14 +66,11 @@ def _listed(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def command_show(options: argparse.Namespace, rest: list[str]) -> int:
-    import importlib
+    from stagejax.committed import last_results
+    from stagejax.experiment import glance
 
-    from stagejax.experiment import find
-    from stagejax.report import last_result
-
-    experiment = find(options.name)
-    print(importlib.import_module(experiment.module).__doc__)
-    result = last_result(options.name)
+    print(glance(options.name)["doc"])
+    result = last_results().get(options.name)
     if result is None:
         print("No committed result.")
         return 0

@@ -1,6 +1,6 @@
 """Reports: claims with verdicts, curves, costs, one HTML and one JSON file per run, and the atlas of all results."""
 
-from stagejax.report.atlas import last_result, write_atlas
+from stagejax.report.atlas import write_atlas
 from stagejax.report.claims import Claim, claim
 from stagejax.report.curves import Arm, curve, flops_to_reach, saving
 from stagejax.report.dots import draw_dots
@@ -20,7 +20,6 @@ __all__ = [
     "draw_dots",
     "environment",
     "flops_to_reach",
-    "last_result",
     "saving",
     "table_of_means",
     "write_atlas",

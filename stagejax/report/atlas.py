@@ -3,43 +3,15 @@
 from __future__ import annotations
 
 import html
-import importlib.util
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from stagejax.committed import Entry, read, results_folder
 from stagejax.report.html import MARKS, badge, document
 from stagejax.report.report import write_text
 
 BEGIN, END = "<!-- atlas: begin -->", "<!-- atlas: end -->"
 COLUMNS = ("experiment", "paper", "preset", "seeds", "verdicts", "headline", "commit")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One committed result."""
-
-    experiment: str
-    number: str  # of the paper
-    title: str
-    preset: str
-    seeds: int
-    verdicts: tuple[tuple[str, int], ...]  # (verdict, how many)
-    headline: str  # the first claim that was tested: ours beside the paper's
-    commit: str
-    path: Path
-
-
-def read(folder: str | Path) -> tuple[Entry, ...]:
-    """The results in a folder of report.json files, whatever their names, by paper number, experiment and preset.
-
-    Raises:
-      ValueError: a file is not a report; the error names it and the field.
-    """
-    entries = [_entry(path) for path in sorted(Path(folder).rglob("*.json"))]
-    return tuple(sorted(entries, key=lambda e: (e.number, e.experiment, e.preset)))
 
 
 def markdown(entries: Sequence[Entry]) -> str:
@@ -99,18 +71,6 @@ def write(folder: str | Path, *, readme: str | Path, html_page: str | Path) -> t
     return entries
 
 
-def results_folder() -> Path:
-    """Where results are committed: `experiments/results`.
-
-    Raises:
-      FileNotFoundError: the package `experiments` is not installed.
-    """
-    spec = importlib.util.find_spec("experiments")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("no package `experiments`: install stagejax, or run in its checkout")
-    return Path(next(iter(spec.submodule_search_locations))) / "results"
-
-
 def write_atlas(folder: str | Path | None = None) -> str:
     """Renew the atlas in the folder of results and in the project's README.md; returns a line that says so."""
     folder = results_folder() if folder is None else Path(folder)
@@ -122,40 +82,6 @@ def write_atlas(folder: str | Path | None = None) -> str:
     if project.exists() and BEGIN in project.read_text(encoding="utf-8"):
         write_text(project, update(project.read_text(encoding="utf-8"), entries))
     return f"{len(entries)} results in {readme} and {folder / 'atlas.html'}"
-
-
-def last_result(experiment: str, folder: str | Path | None = None) -> dict[str, Any] | None:
-    """The youngest committed result of an experiment: its preset, commit, claims and verdicts counted; None if none."""
-    found = [e for e in read(results_folder() if folder is None else folder) if e.experiment == experiment]
-    pages = [json.loads(entry.path.read_text(encoding="utf-8")) for entry in found]
-    if not pages:
-        return None
-    best = max(range(len(pages)), key=lambda i: pages[i]["environment"].get("date") or "")
-    picked = {name: pages[best][name] for name in ("preset", "commit", "claims")}
-    return picked | {"verdicts": dict(found[best].verdicts)}
-
-
-def _entry(path: Path) -> Entry:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        claims = data["claims"]
-        found = [c["verdict"] for c in claims]
-        tested = next((c for c in claims if c["verdict"] != "not tested"), None)
-        return Entry(
-            experiment=data["experiment"],
-            number=data["number"],
-            title=data["title"],
-            preset=data["preset"],
-            seeds=len(data["seeds"]),
-            verdicts=tuple((v, found.count(v)) for v in MARKS if v in found),
-            headline=f"{tested['statement']}: {tested['shown']} (paper: {tested['paper']})" if tested else "",
-            commit=(data["commit"] or "")[:10] + ("+" if data["environment"].get("dirty") else ""),
-            path=path,
-        )
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no report.json: {error!r}. Results are written by Report.write") from error
 
 
 def _cell(text: str) -> str:

@@ -16,7 +16,8 @@ import matplotlib
 import pytest
 from rich.console import Console
 
-from stagejax.report import Arm, Report, Table, atlas, claim, environment, last_result, saving, write_atlas
+from stagejax.committed import last_results, results_folder
+from stagejax.report import Arm, Report, Table, atlas, claim, environment, saving, write_atlas
 from stagejax.report.figures import figures
 from stagejax.report.machine import environment as machine
 from stagejax.report.report import write_text
@@ -280,17 +281,16 @@ def test_the_atlas(report, stages, tmp_path):
 def test_the_last_result_and_the_folder_of_results(report, stages, tmp_path):
     for day, name in ((2, "b"), (1, "a")):
         report.write(tmp_path / name, environment={"commit": "c" * day, "date": f"2026-01-0{day}"})
-    found = last_result("bert2bert", tmp_path)
-    assert found is not None
+    found = last_results(tmp_path)["bert2bert"]
     assert found["commit"] == "cc"
     assert found["verdicts"] == {"holds": 1, "not tested": 1}
     assert found["claims"][0]["paper"] == "30.4%"
-    assert last_result("unknown", tmp_path) is None
+    assert last_results(tmp_path / "nowhere") == {}
     for _ in range(2):
         assert write_atlas(tmp_path).startswith("2 results in ")
     assert (tmp_path / "README.md").read_text().count("bert2bert") == 2
     assert (tmp_path / "atlas.html").exists()
-    assert atlas.results_folder().parts[-2:] == ("experiments", "results")
+    assert results_folder().parts[-2:] == ("experiments", "results")
 
 
 def test_the_atlas_names_a_foreign_file(tmp_path):
