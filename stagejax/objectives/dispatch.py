@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.quadratic_program import QP, Solution, optimal_value
+from stagejax.objectives.quadratic_program import QP, Chain, Solution, optimal_value
 
 MARGIN = 1e-3  # share of the reachable set that targets keep from its ends, so that programs have interior points
 CURVATURE = 0.01  # marginal costs rise by this share from nothing to full output
@@ -96,7 +96,7 @@ def strict_program(system: Any, before: Array, inflow: Array, after: Array) -> Q
     plants = len(system.volume_max)
     b = b.at[:plants].set(before + system.flow_volume * inflow - after)
     lower = jnp.zeros_like(upper).at[:plants].set(system.turbine_min)
-    return QP(q, c, A, b, jnp.zeros((0, len(c))), jnp.zeros(0), lower, upper)
+    return QP(q, c, A, b, jnp.zeros((0, 0)), jnp.zeros(0), lower, upper)
 
 
 def free_program(
@@ -112,22 +112,22 @@ def free_program(
     A0, b0, c0, q0, upper0 = _stage(system, jnp.asarray((system.volume_min + system.volume_max) / 2))
     own = len(c0) + plants  # columns of a stage without distances
     apart = 0 if targets_TR is None else 2 * plants
-    water = jnp.pad(A0, ((0, 0), (0, plants + apart))).at[:plants, len(c0) : own].set(jnp.eye(plants))
-    back = jnp.zeros_like(water).at[:plants, len(c0) : own].set(-jnp.eye(plants))
-    A = jnp.kron(jnp.eye(T), water) + jnp.kron(jnp.eye(T, k=-1), back)
-    b = jnp.tile(b0, (T, 1)).at[:, :plants].set(system.flow_volume * inflow_TR).at[0, :plants].add(start).reshape(-1)
+    A = jnp.pad(A0, ((0, 0), (0, plants + apart))).at[:plants, len(c0) : own].set(jnp.eye(plants))
+    b = jnp.tile(b0, (T, 1)).at[:, :plants].set(system.flow_volume * inflow_TR).at[0, :plants].add(start)
     size = jnp.maximum(system.volume_max, 1e-6)
     parts = [(c0, q0, _lower(system, upper0), upper0)]
     parts += [(jnp.zeros(plants), jnp.zeros(plants), system.volume_min, system.volume_max)]
     if targets_TR is not None:
         eye, none = jnp.eye(plants), jnp.zeros((plants, len(c0)))
-        A = jnp.concatenate([A, jnp.kron(jnp.eye(T), jnp.concatenate([none, eye, eye, -eye], 1))])
-        b = jnp.concatenate([b, targets_TR.reshape(-1)])
+        A = jnp.concatenate([A, jnp.concatenate([none, eye, eye, -eye], 1)])
+        b = jnp.concatenate([b, targets_TR], 1)
         slope = jnp.broadcast_to(penalty, (plants,)) / size
         parts += 2 * [(slope, slope / size, jnp.zeros(plants), 2 * size)]
     c, q, lower, upper = (jnp.concatenate([part[i] for part in parts]) for i in range(4))
     c, q, lower, upper = (jnp.tile(value, T) for value in (c, q, lower, upper))
-    return QP(q, c, A, b, jnp.zeros((0, len(c))), jnp.zeros(0), lower, upper)
+    before = jnp.zeros_like(A).at[:plants, len(c0) : own].set(-jnp.eye(plants))
+    chain = Chain(*(jnp.broadcast_to(rows, (T, *rows.shape)) for rows in (A, before)))
+    return QP(q, c, chain, b.reshape(-1), jnp.zeros((0, 0)), jnp.zeros(0), lower, upper)
 
 
 def volumes_of(system: Any, x: Float[Array, "... n"], stages: int) -> Float[Array, "... T R"]:

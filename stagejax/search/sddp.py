@@ -31,15 +31,10 @@ def no_cuts(system: Any, stages: int, most: int) -> Cuts:
 def stage_with_cuts(system: Any, start: Array, inflow: Array, slopes: Array, intercepts: Array, top: Any) -> QP:
     """One stage whose end is free, and the cost to go: min c(x) + a with a >= intercept + slope . v, 0 <= a <= top."""
     qp = free_program(system, start, inflow[None])
-    plants = len(system.volume_max)
-    first = qp.c.shape[0] - plants
-    G = jnp.pad(slopes, ((0, 0), (first, 1))).at[:, -1].set(-1.0)
-
-    def more(values: Array, value: Any) -> Array:
-        return jnp.append(values, value)
-
-    A = jnp.pad(qp.A, ((0, 0), (0, 1)))
-    return QP(more(qp.q, 0.0), more(qp.c, 1.0), A, qp.b, G, -intercepts, more(qp.lower, 0.0), more(qp.upper, top))
+    G = jnp.pad(slopes, ((0, 0), (0, 1)), constant_values=-1.0)  # of the volumes at the end and the cost to go
+    A = jnp.pad(qp.A.own[0], ((0, 0), (0, 1)))
+    c, q, lower, upper = (jnp.append(*both) for both in ((qp.c, 1.0), (qp.q, 0.0), (qp.lower, 0.0), (qp.upper, top)))
+    return QP(q, c, A, qp.b, G, -intercepts, lower, upper)
 
 
 def iteration(
@@ -99,7 +94,7 @@ def solves_of_iteration(stages: int, scenarios: int, trials: int) -> int:
 def flops_of_a_solve(system: Any, cuts: int, trips: int) -> float:
     """Of one stage with room for that many cuts; see `solve_flops`."""
     plants = len(system.volume_max)
-    return solve_flops(3 * plants + len(system.thermal_max) + 2, plants + 1, cuts, trips)
+    return solve_flops(3 * plants + len(system.thermal_max) + 2, plants + 1, cuts, plants + 1, trips=trips)
 
 
 def operated(

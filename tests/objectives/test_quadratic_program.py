@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from stagejax.objectives.quadratic_program import QP, optimal_value, program, solve, solve_flops
+from stagejax.objectives.quadratic_program import QP, Chain, optimal_value, program, solve, solve_flops
 
 N, M, K = 6, 2, 3
 solve_all = jax.jit(jax.vmap(solve))
@@ -109,4 +109,40 @@ def test_a_variable_may_be_fixed_by_its_bounds() -> None:
         )
     )
     np.testing.assert_allclose(found.x, point, atol=1e-4)
-    assert solve_flops(N, M, 0, 1) < solve_flops(N, M, K, 1)
+    assert solve_flops(N, M, trips=1) < solve_flops(N, M, K, N, trips=1)
+
+
+def test_inequalities_of_the_last_variables_are_those_of_all_with_zeros_before() -> None:
+    p, last = feasible(1, 0.1), 2
+    p |= {"G": p["G"][:, -last:], "h": p["G"][:, -last:] @ np.full(last, 0.5)}
+    wide = np.pad(p["G"], ((0, 0), (N - last, 0)))
+    for name, own in optimal_value(program(**p))[1]._asdict().items():
+        other = getattr(optimal_value(program(**(p | {"G": wide})))[1], name)
+        np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
+
+
+def chained(seed: int, stages: int = 5, rows: int = 2, columns: int = 4) -> tuple[QP, QP]:
+    """A feasible program of stages that meet their neighbours alone, as a chain and with a whole matrix."""
+    rng = np.random.default_rng(seed)
+    own, before = rng.normal(size=(2, stages, rows, columns))
+    A = np.zeros((stages * rows, stages * columns))
+    for t in range(stages):
+        A[t * rows : (t + 1) * rows, t * columns : (t + 1) * columns] = own[t]
+        if t:
+            A[t * rows : (t + 1) * rows, (t - 1) * columns : t * columns] = before[t]
+    n = stages * columns
+    whole = program(np.full(n, 0.1), rng.normal(size=n), A, A @ rng.uniform(0.2, 0.8, n), np.zeros(n), np.ones(n))
+    return whole._replace(A=Chain(jnp.asarray(own, jnp.float32), jnp.asarray(before, jnp.float32))), whole
+
+
+def test_a_chain_of_stages_has_the_solution_of_its_whole_matrix_and_the_same_gradients() -> None:
+    chains, wholes = (jax.tree.map(lambda *x: jnp.stack(x), *own) for own in zip(*map(chained, range(4)), strict=True))
+    own, other = solve_all(chains), solve_all(wholes)
+    assert bool(own.converged.all())
+    np.testing.assert_array_equal(own.trips, other.trips)
+    np.testing.assert_allclose(own.x, other.x, atol=1e-5)
+    np.testing.assert_allclose(own.y, other.y, atol=1e-4)
+    (_, by_chain), (_, by_whole) = value_and_gradient(chains), value_and_gradient(wholes)
+    np.testing.assert_allclose(by_chain.b, by_whole.b, atol=1e-4)
+    np.testing.assert_allclose(by_chain.A.own[:, 1], by_whole.A[:, 2:4, 4:8], atol=1e-4)
+    np.testing.assert_allclose(by_chain.A.before[:, 1], by_whole.A[:, 2:4, 0:4], atol=1e-4)
