@@ -6,6 +6,7 @@ and `propose(encoding, state_R)`, a vector for one stage. Letters: T stages, R o
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,29 @@ class RecurrentPolicy:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `LSTMPolicy` with its initial parameters."""
         return built(LSTMPolicy, self, rngs.params())
+
+
+@dataclass(frozen=True)
+class RecurrentCritic:
+    """What is expected from each stage on: an LSTM over the inputs, a layer on its encoding and the state, a number.
+
+    It begins at 0 everywhere.
+
+    >>> RecurrentCritic(plants=3, stages=6, hidden=(8,)).sizes()
+    {'plants': 3, 'position': 6, 'gates': 4, 'mlp': 8, 'score': 1, 'embed.1': 8}
+    """
+
+    plants: int
+    stages: int
+    hidden: tuple[int, ...] = (32,)
+
+    def sizes(self) -> dict[str, int]:
+        own = {"plants": self.plants, "position": self.stages, "gates": 4, "mlp": self.hidden[-1], "score": 1}
+        return own | {f"embed.{i + 1}": size for i, size in enumerate(self.hidden)}
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """The `LSTMCritic` with its initial parameters."""
+        return built(LSTMCritic, self, rngs.params())
 
 
 @dataclass(frozen=True)
@@ -90,22 +114,40 @@ class LSTMPolicy(nnx.Module):
     """
 
     def __init__(self, config: RecurrentPolicy, rngs: nnx.Rngs) -> None:
-        reads, inputs, cells = "plants", config.plants, []
-        for i, size in enumerate(config.hidden):
-            cells.append(LSTMCell(reads, inputs, f"embed.{i + 1}", size, rngs))
-            reads, inputs = f"embed.{i + 1}", size
-        self.cells = nnx.List(cells)
-        plants, std = config.plants, (inputs + config.plants) ** -0.5
-        self.from_encoding = Dense({reads: inputs}, {"plants": plants}, std=std, bias=True, rngs=rngs)
+        self.cells = _cells(config, rngs)
+        plants, (name, size) = config.plants, _encoding(config)
+        std = (size + plants) ** -0.5
+        self.from_encoding = Dense({name: size}, {"plants": plants}, std=std, bias=True, rngs=rngs)
         self.from_state = Dense({"plants": plants}, {"plants_out": plants}, std=std, bias=False, rngs=rngs)
 
     def encode(self, x_TR: Float[Array, "T R"]) -> Float[Array, "T H"]:
-        for cell in self.cells:
-            x_TR = cell(x_TR)
-        return x_TR
+        return _through(self.cells, x_TR)
 
     def propose(self, encoding: Float[Array, " H"], state: Float[Array, " R"]) -> Float[Array, " R"]:
         return self.from_encoding(encoding) + self.from_state(state)
+
+
+class LSTMCritic(nnx.Module):
+    """V_t = w . tanh(A h_t + B state_t + a) + b_t, where h is the encoding of the inputs up to t.
+
+    >>> critic = RecurrentCritic(plants=3, stages=5, hidden=(8,)).build(nnx.Rngs(0))
+    >>> critic(jnp.ones((5, 3)), jnp.ones((5, 3)))
+    Array([0., 0., 0., 0., 0.], dtype=float32)
+    """
+
+    def __init__(self, config: RecurrentCritic, rngs: nnx.Rngs) -> None:
+        self.cells = _cells(config, rngs)
+        plants, (name, size) = config.plants, _encoding(config)
+        hidden, std = {"mlp": config.hidden[-1]}, (size + plants) ** -0.5
+        self.from_encoding = Dense({name: size}, hidden, std=std, bias=True, rngs=rngs)
+        self.from_state = Dense({"plants": plants}, hidden, std=std, bias=False, rngs=rngs)
+        self.score = Dense(hidden, {"score": 1}, std=0.0, bias=False, rngs=rngs)
+        self.bias = axes.param(jnp.zeros(config.stages), reads=("position",))
+
+    def __call__(self, x_TR: Float[Array, "T R"], states_TR: Float[Array, "T R"]) -> Float[Array, " T"]:
+        """The values of the states at the beginnings of stages, of which the inputs up to each are known."""
+        hidden = jnp.tanh(self.from_encoding(_through(self.cells, x_TR)) + self.from_state(states_TR))
+        return self.score(hidden)[:, 0] + self.bias[...]
 
 
 class StagewiseLinear(nnx.Module):
@@ -129,3 +171,20 @@ class StagewiseLinear(nnx.Module):
 
     def propose(self, encoding: tuple[Array, Array], state: Float[Array, " R"]) -> Float[Array, " R"]:
         return encoding[0] + state @ encoding[1]
+
+
+def _cells(config: Any, rngs: nnx.Rngs) -> Any:
+    """The LSTMs of a config, each reading the one before."""
+    names = [("plants", config.plants), *((f"embed.{i + 1}", size) for i, size in enumerate(config.hidden))]
+    return nnx.List([LSTMCell(*reads, *writes, rngs) for reads, writes in itertools.pairwise(names)])
+
+
+def _encoding(config: Any) -> tuple[str, int]:
+    """Axis and size of what the last of them gives."""
+    return f"embed.{len(config.hidden)}", config.hidden[-1]
+
+
+def _through(cells: Any, x_TF: Array) -> Array:
+    for cell in cells:
+        x_TF = cell(x_TF)
+    return x_TF

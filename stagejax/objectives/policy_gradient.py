@@ -1,7 +1,8 @@
 """Policy gradients on sampled answers: rewards with a KL penalty, advantages, PPO's clipped losses, GRPO.
 
-Everything is by token: arrays (B, T) over the targets of rows of T + 1 tokens, and `weights`, 1 at the tokens that were
-drawn and 0 at the prompt's and behind the end. Letters: B rows, T targets, N samples of one prompt.
+Losses are by token: arrays (B, T) over the targets of rows of T + 1 tokens, and `weights`, 1 at the tokens that were
+drawn and 0 at the prompt's and behind the end. What they are made of serves any actions. Letters: B rows, T targets, N
+samples of one prompt.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from stagejax.objectives.loss import Metrics, cross_entropy
 
@@ -125,6 +126,37 @@ def group_advantages(rewards: Float[Array, "B N"], eps: float = 1e-4) -> Float[A
     return centred / (rewards.std(axis=1, keepdims=True) + eps)
 
 
+def clipped_surrogate(
+    logprobs: Float[Array, "*shape"], old: Float[Array, "*shape"], advantages: Float[Array, "*shape"], clip: float
+) -> tuple[Float[Array, "*shape"], Bool[Array, "*shape"]]:
+    """max(-A ρ, -A clip(ρ, 1 - ε, 1 + ε)) with ρ = π / π_old, and where the second is the larger: there ρ is held.
+
+    Reference: Schulman et al. 2017, https://arxiv.org/abs/1707.06347, equation 7.
+
+    >>> loss, held = clipped_surrogate(jnp.log(jnp.array([1.0, 3.0])), jnp.zeros(2), jnp.ones(2), 0.2)
+    >>> loss, held
+    (Array([-1. , -1.2], dtype=float32), Array([False,  True], dtype=bool))
+    """
+    ratio = jnp.exp(logprobs - old)
+    free = -advantages * ratio
+    held = -advantages * jnp.clip(ratio, 1 - clip, 1 + clip)
+    return jnp.maximum(free, held), held > free
+
+
+def clipped_error(
+    values: Float[Array, "*shape"], old: Float[Array, "*shape"], returns: Float[Array, "*shape"], clip: float
+) -> Float[Array, "*shape"]:
+    """max((V - R)², (clip(V, V_old - ε, V_old + ε) - R)²): no gain from moving further than ε.
+
+    Reference: the published code of Schulman et al. 2017.
+
+    >>> clipped_error(jnp.array([1.0]), jnp.array([0.0]), jnp.array([1.0]), 0.5)
+    Array([0.25], dtype=float32)
+    """
+    near = jnp.clip(values, old - clip, old + clip)
+    return jnp.maximum((values - returns) ** 2, (near - returns) ** 2)
+
+
 @dataclass(frozen=True)
 class ClippedPolicy:
     """The mean over drawn tokens of max(-A ρ, -A clip(ρ, 1 - ε, 1 + ε)) + β k, ρ = π / π_old: PPO's and GRPO's.
@@ -155,14 +187,11 @@ class ClippedPolicy:
     ) -> tuple[Float[Array, ""], Metrics]:
         weights = batch["weights"]
         logprobs = token_logprobs(model, batch["tokens"], weights, key)
-        ratio = jnp.exp(logprobs - batch["logprobs"])
-        free = -batch["advantages"] * ratio
-        held = -batch["advantages"] * jnp.clip(ratio, 1 - self.clip, 1 + self.clip)
-        each = jnp.maximum(free, held)
+        each, held = clipped_surrogate(logprobs, batch["logprobs"], batch["advantages"], self.clip)
         if self.kl:
             each = each + self.kl * kl_estimate(logprobs, batch["reference"], self.estimator)
         moved = kl_estimate(batch["logprobs"], logprobs, "k3")
-        shown = {"loss": each, "clipped": held > free, "moved": moved}
+        shown = {"loss": each, "clipped": held, "moved": moved}
         count = weights.sum()
         metrics: Metrics = {name: (jnp.sum(weights * value), count) for name, value in shown.items()}
         return metrics["loss"][0] / jnp.maximum(count, 1.0), metrics
@@ -186,8 +215,7 @@ class ClippedValue:
     ) -> tuple[Float[Array, ""], Metrics]:
         weights, old, returns = batch["weights"], batch["values"], batch["returns"]
         values = model(batch["tokens"][:, :-1], key=key)
-        near = jnp.clip(values, old - self.clip, old + self.clip)
-        each = self.coefficient / 2 * jnp.maximum((values - returns) ** 2, (near - returns) ** 2)
+        each = self.coefficient / 2 * clipped_error(values, old, returns, self.clip)
         total, count = jnp.sum(jnp.where(weights > 0, each, 0.0)), weights.sum()
         return total / jnp.maximum(count, 1.0), {"loss": (total, count)}
 

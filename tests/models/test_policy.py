@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of
-from stagejax.models.policy import LinearPolicy, RecurrentPolicy
+from stagejax.models.policy import LinearPolicy, RecurrentCritic, RecurrentPolicy
 
+CRITIC = RecurrentCritic(plants=3, stages=6, hidden=(4, 5))
 CONFIGS = [RecurrentPolicy(plants=3, hidden=(4, 5)), LinearPolicy(plants=3, stages=6)]
 
 
@@ -38,7 +39,7 @@ def test_the_cell_is_the_one_of_the_textbook() -> None:
     np.testing.assert_allclose(policy.encode(jnp.asarray(x))[-1], h, rtol=1e-5)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["recurrent", "linear"])
+@pytest.mark.parametrize("config", [*CONFIGS, CRITIC], ids=["recurrent", "linear", "critic"])
 def test_every_parameter_names_its_axes(config: object) -> None:
     found = axes_of(config.build(nnx.Rngs(0)))  # type: ignore
     names = {
@@ -47,3 +48,14 @@ def test_every_parameter_names_its_axes(config: object) -> None:
         for name in leaf.names
     }
     assert names == set(config.sizes())  # type: ignore
+
+
+def test_a_critic_begins_at_zero_and_each_value_sees_its_own_state_and_inputs_up_to_its_stage() -> None:
+    graphdef, params = nnx.split(CRITIC.build(nnx.Rngs(0)))
+    x, states = jax.random.normal(jax.random.key(0), (2, 6, 3))
+    assert not nnx.merge(graphdef, params)(x, states).any()
+    critic = nnx.merge(graphdef, jax.tree.map(lambda leaf: leaf + 0.3, params))
+    by_input, by_state = jax.jacobian(critic, (0, 1))(x, states)  # (6, 6, 3) each
+    seen = np.abs(by_input).sum(-1) > 0
+    np.testing.assert_array_equal(seen, np.tri(6, dtype=bool))
+    np.testing.assert_array_equal(np.abs(by_state).sum(-1) > 0, np.eye(6, dtype=bool))
