@@ -35,6 +35,25 @@ DEFAULT_RULES: Rules = {
 }
 
 
+def split_over(tree: Any, dim: int, mesh: Any, axes: tuple[str, ...]) -> Any:
+    """Every array with dimension `dim` split over these axes of a mesh, or whole on every device where there are none.
+
+    What the other dimensions are split over is left to the compiler.
+
+    >>> import jax.numpy as jnp
+    >>> mesh = jax.make_mesh((1,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    >>> split_over({"x": jnp.ones((4, 2))}, 0, mesh, ("data",))["x"].shape
+    (4, 2)
+    """
+
+    def one(array: jax.Array) -> jax.Array:
+        spec = [PartitionSpec.UNCONSTRAINED] * array.ndim
+        spec[dim] = axes or None
+        return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, PartitionSpec(*spec)))
+
+    return jax.tree.map(one, tree)
+
+
 @dataclass(frozen=True)
 class Axes:
     """The names of a parameter's dimensions, in order, and the side of each.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax
-from jax.sharding import NamedSharding
 from jaxtyping import Array, Float
+
+from stagejax.axes import split_over
 
 #: The mesh axis along which the tokens of a sample lie.
 SEQUENCE = "sequence"
@@ -35,6 +36,4 @@ def along_sequence(
     if SEQUENCE not in mesh.shape:
         return x
     axes = (*(axis for axis in together if axis in mesh.shape), *(() if whole else (SEQUENCE,)))
-    free = jax.P.UNCONSTRAINED
-    spec = [free] * dim + [axes or None] + [free] * (x.ndim - dim - 1)
-    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, jax.P(*spec)))
+    return split_over(x, dim, mesh, axes)

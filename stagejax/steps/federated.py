@@ -18,10 +18,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AbstractMesh, NamedSharding
+from jax.sharding import AbstractMesh
 from jaxtyping import Array, Float
 
-from stagejax.axes import path_name
+from stagejax.axes import path_name, split_over
 from stagejax.mesh import BATCH_AXES
 from stagejax.stage import Batch, Metrics, Part, average, gradient_step
 from stagejax.state import TrainState, Tree
@@ -79,12 +79,7 @@ def local_teacher(part: Part, state: TrainState, batch: Batch, key: Array) -> tu
 def split(tree: Tree, dim: int, mesh: AbstractMesh, *along: str) -> Tree:
     """Every leaf with dimension `dim` split over those axes that the mesh has; of none, as it is."""
     axes = tuple(axis for axis in along if axis in mesh.shape)
-
-    def one(leaf: Array) -> Array:
-        spec = (*[jax.P.UNCONSTRAINED] * dim, axes, *[jax.P.UNCONSTRAINED] * (leaf.ndim - dim - 1))
-        return jax.lax.with_sharding_constraint(leaf, NamedSharding(mesh, jax.P(*spec)))
-
-    return jax.tree.map(one, tree) if axes else tree
+    return split_over(tree, dim, mesh, axes) if axes else tree
 
 
 def trained_apart(
