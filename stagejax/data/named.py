@@ -118,12 +118,17 @@ def _read(path: Path, lines: bool) -> Sequence[Record]:
 
 @functools.lru_cache(maxsize=8)
 def _data_source(folder: Path, split: str) -> tuple[Any, Any]:
-    """The builder's info and the random-access records of one split."""
+    """The builder's info and the random-access records of one split, or of a slice such as `train[99%:]`."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
-    if split not in builder.info.splits:
-        raise MissingDataset(f"{folder} has the splits {sorted(builder.info.splits)}, not {split!r}")
+    try:
+        builder.info.splits[split]
+    except (KeyError, ValueError) as error:
+        raise MissingDataset(
+            f"{folder} has the splits {sorted(builder.info.splits)}, not {split!r}: say what stands for it, such as "
+            f'TFDS({builder.info.name!r}, train="train[:99%]", test="train[99%:]")'
+        ) from error
     try:
         return builder.info, builder.as_data_source(split)
     except NotImplementedError as error:
@@ -141,14 +146,25 @@ class TFDS(Source):
 
     Args:
       name: "builder", "builder/config", or either with ":version"; else the highest version is read.
-      split: a name among the builder's splits.
+      split: "train", "test" (which is held out), or any of the builder's splits.
+      train: what "train" is among the builder's splits, or a slice of one.
+      test: what "test" is: many builders have no such split, or one without labels.
 
-    >>> TFDS("glue/sst2", split="validation")
-    TFDS(name='glue/sst2', split='validation')
+    >>> TFDS("glue/sst2", split="validation").part
+    'validation'
+    >>> TFDS("wikipedia/20230601.en", train="train[:99%]", test="train[99%:]").of_split("test").part
+    'train[99%:]'
     """
 
     name: str
     split: str = "train"
+    train: str = "train"
+    test: str = "test"
+
+    @property
+    def part(self) -> str:
+        """The builder's split, or the slice of one, that is read."""
+        return {"train": self.train, "test": self.test}.get(self.split, self.split)
 
     def _folder(self) -> Path:
         name, _, version = self.name.partition(":")
@@ -158,7 +174,7 @@ class TFDS(Source):
         return max(found, key=lambda path: [int(part) if part.isdigit() else -1 for part in path.name.split(".")])
 
     def _open(self) -> tuple[Any, Any]:
-        return _data_source(self._folder(), self.split)
+        return _data_source(self._folder(), self.part)
 
     def __len__(self) -> int:
         return len(self._open()[1])
@@ -168,11 +184,10 @@ class TFDS(Source):
         return {name: leaf.decode() if isinstance(leaf, bytes) else leaf for name, leaf in record.items()}
 
     def digest(self) -> str:
-        """The sha256 of the builder's full name and the split's numbers of examples in each file, and of bytes."""
+        """The sha256 of the builder's full name, what is read, and every split's examples in each file, and bytes."""
         info = self._open()[0]
-        split = info.splits[self.split]
-        said = json.dumps([info.full_name, self.split, list(split.shard_lengths), split.num_bytes])
-        return hashlib.sha256(said.encode()).hexdigest()
+        splits = [[name, list(split.shard_lengths), split.num_bytes] for name, split in sorted(info.splits.items())]
+        return hashlib.sha256(json.dumps([info.full_name, self.part, splits]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

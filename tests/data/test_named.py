@@ -131,10 +131,23 @@ def test_tfds_records_and_batches(prepared, monkeypatch):
 
     text = CausalText(source=source, tokenizer=Bytes(), batch=4, length=16)
     assert len(list(text.held_out(1).batches())) == 1
-    with pytest.raises(MissingDataset, match=r"splits \['test', 'train'\], not 'dev'"):
+    with pytest.raises(MissingDataset, match=r"splits \['test', 'train'\], not 'dev': say what stands for it"):
         len(TFDS("tiny_lines", "dev"))
     with pytest.raises(MissingDataset, match="Near names: tiny_lines"):
         len(TFDS("tiny_line"))
+
+
+def test_slices_stand_for_splits_that_a_builder_lacks(prepared, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(prepared))
+    source = TFDS("tiny_lines", train="train[:75%]", test="train[75%:]")
+    held_out = source.of_split("test")
+    seen, kept = ([one[i]["text"] for i in range(len(one))] for one in (source, held_out))
+    assert (len(seen), len(kept)) == (30, 10)
+    assert not set(seen) & set(kept)
+    assert held_out.of_split("train") == source
+    assert len({one.digest() for one in (source, held_out, TFDS("tiny_lines"))}) == 3
+    with pytest.raises(MissingDataset, match="not 'validation'"):
+        len(TFDS("tiny_lines", "test", test="validation"))
 
 
 def test_highest_version_is_read(prepared, tmp_path, monkeypatch):

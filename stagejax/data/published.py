@@ -1,0 +1,14 @@
+"""Published datasets at full size, as TensorFlow Datasets prepares them, and what of each is held out.
+
+A builder's own `test` split is often missing, or has no labels: then its validation split, or the last hundredth of its
+records, stands for it.
+"""
+
+from stagejax.data.named import TFDS
+
+C4 = TFDS("c4/en", test="validation")
+C4_MULTILINGUAL = TFDS("c4/multilingual", train="en+zh", test="en-validation+zh-validation")
+WIKIPEDIA = TFDS("wikipedia/20230601.en", train="train[:99%]", test="train[99%:]")
+IMAGENET = TFDS("imagenet2012", test="validation")
+CITYSCAPES = TFDS("cityscapes", test="validation")
+SST2 = TFDS("glue/sst2", test="validation")
