@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from stagejax.axes import family
+from stagejax.axes import Axes, family
 from stagejax.growth.direct_copy import DirectCopy
-from stagejax.growth.operator import GrowthError, changed, plain
-from stagejax.growth.term import LAYERS
+from stagejax.growth.operator import GrowthError, Sizes, changed, plain
+from stagejax.growth.term import LAYERS, Term, base
 
 #: The axes whose new entries a mask can hold back. Vocabulary and positions need none: old tokens do not see new rows.
-MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", LAYERS)
+MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "key_dim", "value_dim", "channels", "hidden", LAYERS)
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,26 @@ class MSG(DirectCopy):
     """All new entries are drawn freshly, new layers on top; `GrowingMasks` in the stage behind keep the function.
 
     Exact for any sizes and any kind of norm as long as the masks of new entries are 0, and with no copies anywhere,
-    so nothing has to be told apart. Yao et al. 2023 (arXiv 2305.02869), section 3.
+    so nothing has to be told apart. Blocks that are not stacked (those of a `ResNet`) are drawn whole, and their gates
+    are masks too. `head_dim` is not among the axes: products of queries and keys are divided by its root, so that no
+    mask over it keeps them (`HeadSize` does). Yao et al. 2023 (arXiv 2305.02869), section 3.
     """
 
-    axes: tuple[str, ...] = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", "vocab", "position", "classes")
+    axes: tuple[str, ...] = (
+        *("embed", "mlp", "kv_heads", "q_per_kv", "key_dim", "value_dim", "channels", "hidden"),
+        *("vocab", "position", "classes"),
+    )
+
+    def terms(self, old: Sizes, new: Sizes) -> list[Term]:
+        """The corner, fresh parameters wherever any axis is new, and blocks that the old model lacks."""
+        return [*super().terms(old, new), Term("init", born=True)]
+
+    def born(self, axes: Axes) -> bool:
+        """Those of blocks of channels."""
+        return any(family(base(name)) == "channels" for name in axes.names)
 
     def check(self, old_config: Any, new_config: Any) -> None:
-        """Refuse models that cannot be called with masks.
+        """Refuse models that cannot be called with masks, and blocks that no gate could hold back.
 
         Raises:
           GrowthError: this is one.
@@ -42,6 +55,12 @@ class MSG(DirectCopy):
             raise GrowthError(
                 f"{self} lets new entries in by masks, but {kind.__name__} is not called with any. Use LEMON() or "
                 "ZeroInit(), which keep the function without, or DirectCopy(), which does not."
+            )
+        unknown = sorted(set(new_config.sizes()) - set(old_config.sizes()))
+        if any(self.born(Axes((name,), ("write",))) for name in unknown):
+            raise GrowthError(
+                f"{self}: the model before the growth has no axis {unknown[0]!r}, which changes what the blocks behind "
+                "it read, so that no gate keeps the function. Add channels, or blocks that keep theirs."
             )
 
 
@@ -72,7 +91,17 @@ class GrowingMasks:
 
     def __call__(self, step: int | jax.Array) -> dict[str, dict[str, jax.Array]]:
         share = jnp.clip((step - self.start) / self.steps, 0.0, 1.0)
-        return {"masks": masks_at(plain(self.old.sizes()), plain(self.new.sizes()), share)}
+        return {"masks": masks_at(masked_sizes(self.old), masked_sizes(self.new), share)}
+
+
+def masked_sizes(config: Any) -> dict[str, int]:
+    """The sizes of what masks may be over: a model's axes and, where it does not stack its blocks, its `depths`.
+
+    >>> from stagejax.models.convnet import ResNet
+    >>> masked_sizes(ResNet(blocks=(2, 1, 1)))["layers.1"]
+    1
+    """
+    return plain(config.sizes()) | getattr(config, "depths", {})
 
 
 def masks_at(old: Mapping[str, int], new: Mapping[str, int], share: float | jax.Array) -> dict[str, jax.Array]:

@@ -198,7 +198,9 @@ class Growth:
 
     def terms_of(self, where: str, terms: Sequence[Term]) -> Sequence[Term]:
         """Those terms that can concern the leaf at `where`: the old model has nothing for one that it lacks."""
-        return [term for term in terms if term.source != "small"] if where in self.born else terms
+        if where in self.born:
+            return [term for term in terms if term.source != "small"]
+        return [term for term in terms if not term.born]
 
 
 @functools.lru_cache(maxsize=64)

@@ -158,6 +158,7 @@ def _term(growth: Growth, term: Term, kept: Callable[[Any], str]) -> dict[str, A
         "coefficient": float(term.coefficient),
         "constant": float(term.constant),
         "matched": term.matched,
+        **({"born": True} if term.born else {}),
         "axes": sorted(concerned),
         "maps": {axis: _map(m, kept) for axis, m in sorted(term.maps.items())},
         "region": term.region and {axis: {"array": kept(mask)} for axis, mask in sorted(term.region.items())},
@@ -182,6 +183,7 @@ def _term_of(page: dict[str, Any], arrays: Arrays) -> Term:
     entry = _expanded(page, arrays)
     maps = {axis: _map_of(m) for axis, m in entry["maps"].items()}
     plain = {name: entry[name] for name in ("source", "coefficient", "constant", "matched", "region")}
+    plain["born"] = entry.get("born", False)
     return replace(Term(plain["source"], maps, leaves=lambda axes: str(axes) in concerned), **plain)
 
 

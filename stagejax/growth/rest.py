@@ -30,7 +30,7 @@ def grow_rest(growth: Growth, rest: Tree, *, others: Mapping[str, Tree] | None =
     """The variables of the grown model that are not parameters: batch statistics grow with their channels.
 
     A variable without named axes (a counter) passes as it is. Where the operator draws fresh units, their statistics
-    are those of a fresh model.
+    are those of a fresh model; those of a layer that is born are too.
 
     Args:
       growth: the operator and the two configurations.
@@ -53,12 +53,15 @@ def grow_rest(growth: Growth, rest: Tree, *, others: Mapping[str, Tree] | None =
         axes_before, (axes, shape, power) = before[where][0], after[where]
         if axes is None or axes_before is None:
             return leaf
-        used = {term.source for term in growth.terms if term.concerns(axes)}
+        terms = growth.terms_of(where, growth.terms)
+        used = {term.source for term in terms if term.concerns(axes)}
         known = tuple((name, axes_before if name == "small" else axes) for name in trees if name in used)
-        rule = LeafRule(tuple(growth.terms), known, axes, shape, np.dtype(leaf.dtype), VIEWS[power])
+        rule = LeafRule(tuple(terms), known, axes, shape, np.dtype(leaf.dtype), VIEWS[power])
         return Job(tuple(leaves[name][where] for name, _ in known), rule, places.get(where))
 
-    return run(jax.tree_util.tree_map_with_path(one, rest))
+    grown = run(jax.tree_util.tree_map_with_path(one, rest))
+    born = {where: leaves["init"][where] for where in after if where not in before}
+    return with_leaves(grown, {where: jax.device_put(leaf, places.get(where)) for where, leaf in born.items()})
 
 
 def check_rest(growth: Growth) -> None:
@@ -69,6 +72,8 @@ def check_rest(growth: Growth) -> None:
     """
     before, after = described(growth.old), described(growth.config)
     for where in sorted(set(before) | set(after)):
+        if where not in before and (axes := after[where][0]) is not None and growth.operator.born(axes):
+            continue
         if where not in before or where not in after:
             raise GrowthError(f"{growth.operator}: variable {where!r} is only in one of the two models")
         (axes, old, _), (_, new, _) = before[where], after[where]
@@ -77,6 +82,18 @@ def check_rest(growth: Growth) -> None:
                 f"{growth.operator}: variable {where!r} changes size, {old} -> {new}, but names no axes. Make it with "
                 "stagejax.axes.variable(kind, value, writes=...)."
             )
+
+
+def with_leaves(tree: Tree, leaves: Mapping[str, Any]) -> Tree:
+    """Nested dictionaries with further leaves, by path.
+
+    >>> with_leaves({"a": {"b": 1}}, {"a/c": 2, "d/e": 3})
+    {'a': {'b': 1, 'c': 2}, 'd': {'e': 3}}
+    """
+    for where, leaf in leaves.items():
+        first, slash, others = where.partition("/")
+        tree = {**tree, first: with_leaves(tree.get(first, {}), {others: leaf}) if slash else leaf}
+    return tree
 
 
 @functools.lru_cache(maxsize=64)

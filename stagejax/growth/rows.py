@@ -45,7 +45,7 @@ def grow_row(
     Array(0.5, dtype=float32)
     """
     axes, _ = growth.target[where]
-    terms = [term for term in growth.terms if term.concerns(axes)]
+    terms = [term for term in growth.terms_of(where, growth.terms) if term.concerns(axes)]
     needed = {term.source for term in terms} - {"small", *(["init"] if fresh else [])}
     if needed:
         raise GrowthError(f"{growth.operator} also needs {sorted(needed)}, which this way of growing does not have")

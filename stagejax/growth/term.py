@@ -36,6 +36,7 @@ class Term:
     leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
     constant: float = 0.0  # what parameters are where the coefficient is 0, with a region
     matched: bool = False  # with a region: shifted and scaled to the mean and deviation of what it replaces there
+    born: bool = False  # concerns only parameters that the old model lacks (see `Growth.terms_of`)
 
     @property
     def nothing(self) -> bool:

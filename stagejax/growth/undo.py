@@ -39,7 +39,7 @@ class Undo(Operator):
         Raises:
           GrowthError: the operator mixes its source with another tree, or loses a part of it.
         """
-        forward = self.operator.terms(new, old)
+        forward = [term for term in self.operator.terms(new, old) if not term.born]
         mixed = sorted({term.source for term in forward if term.source != "small" and not term.region})
         if mixed:
             raise GrowthError(f"{self.operator} mixes in {mixed}, so there is no way back from its result alone")

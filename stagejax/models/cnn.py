@@ -16,6 +16,7 @@ from stagejax import axes
 from stagejax.models.build import built
 from stagejax.models.conv import BatchNorm, Conv, Convolution, max_pool
 from stagejax.models.linear import Dense
+from stagejax.models.masks import Masks, check_masks, masked
 
 Key = PRNGKeyArray | Array
 Activation = Literal["relu", "sigmoid"]
@@ -114,6 +115,8 @@ def head_axes(head: str, sizes: tuple[int, ...]) -> list[tuple[str, int]]:
 class ConvolutionalClassifier(nnx.Module):
     """The module of `CNN`. In training (a key is given) batch norms use the statistics of the batch.
 
+    Masks are on channels and dense units, behind their activation (see `stagejax.models.masks`).
+
     Letters: B batch, Y and X rows and columns, P pixel channels, E features, C outputs of a head.
 
     >>> model = CNN(heads=(("label", (16, 10)), ("domain", (1,)))).build(nnx.Rngs(0))
@@ -133,21 +136,36 @@ class ConvolutionalClassifier(nnx.Module):
         self.hidden, reads = dense_layers(c, reads, [(f"hidden.{i}", size) for i, size in enumerate(c.hidden, 1)], rngs)
         self.heads = nnx.Dict({head: Head(c, reads, head_axes(head, sizes), rngs) for head, sizes in c.heads})
 
-    def __call__(self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None) -> Float[Array, "B C"]:
-        return self.head(self.features(images_BYXP, key), key=key)
+    def __call__(
+        self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None, masks: Masks | None = None
+    ) -> Float[Array, "B C"]:
+        return self.head(self.features(images_BYXP, key, masks), key=key, masks=masks)
 
-    def features(self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None) -> Float[Array, "B ..."]:
-        """What the heads read: the last dense layer, or the pixels behind the convolutions where there is none."""
+    def features(
+        self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None, masks: Masks | None = None
+    ) -> Float[Array, "B ..."]:
+        """What the heads read: the last dense layer, or the pixels behind the convolutions where there is none.
+
+        Raises:
+          ValueError: masks over another axis, or of another size.
+        """
+        check_masks(masks, self.config.sizes())
         x, train = (images_BYXP - self.config.mean) / self.config.std, key is not None
         for i in range(1, len(self.config.convolutions) + 1):
-            x = self.convolutions[str(i)](x, train)
+            x = self.convolutions[str(i)](x, train, masks)
         for i in range(1, len(self.config.hidden) + 1):
-            x = self.hidden[str(i)](x, train)
+            x = self.hidden[str(i)](x, train, masks)
         return x
 
-    def head(self, features: Float[Array, "B ..."], name: str = "label", key: Key | None = None) -> Float[Array, "B C"]:
+    def head(
+        self,
+        features: Float[Array, "B ..."],
+        name: str = "label",
+        key: Key | None = None,
+        masks: Masks | None = None,
+    ) -> Float[Array, "B C"]:
         """The outputs of a head on what `features` returns."""
-        return self.heads[name](features, key is not None)
+        return self.heads[name](features, key is not None, masks)
 
     def measured(self, images_BYXP: Float[Array, "B Y X P"], key: Key) -> ConvolutionalClassifier:
         """A copy whose norms hold the statistics of these images; the own running ones move as in training."""
@@ -171,16 +189,16 @@ class ConvUnit(nnx.Module):
     def __init__(
         self, config: CNN, layer: ConvLayer, reads: tuple[str, int], writes: tuple[str, int], rngs: nnx.Rngs
     ) -> None:
-        self.pool, self.activation = layer.pool, config.activation
+        self.pool, self.activation, self.axis = layer.pool, config.activation, writes[0]
         how: dict[str, Any] = {"size": layer.size, "stride": layer.stride, "taps": taps(layer)}
         self.conv = Conv(reads, writes, implementation=config.convolution, rngs=rngs, **how)
         self.norm = _norm(config, *writes)
         self.bias = None if config.norm else axes.param(jnp.zeros(writes[1]), writes=(writes[0],))
 
-    def __call__(self, x: Float[Array, "B Y X R"], train: bool) -> Float[Array, "B y x W"]:
+    def __call__(self, x: Float[Array, "B Y X R"], train: bool, masks: Masks | None = None) -> Float[Array, "B y x W"]:
         y = self.conv(x)
         y = y + self.bias[...] if self.norm is None else self.norm(y, train=train)
-        y = _activated(y, self.activation)
+        y = masked(_activated(y, self.activation), masks, (self.axis,))
         return max_pool(y) if self.pool else y
 
 
@@ -188,16 +206,16 @@ class DenseUnit(nnx.Module):
     """A dense layer, a norm or a bias, the activation."""
 
     def __init__(self, config: CNN, reads: Mapping[str, int], writes: tuple[str, int], rngs: nnx.Rngs) -> None:
-        self.activation = config.activation
+        self.activation, self.axis = config.activation, writes[0]
         fan_in = math.prod(reads.values())
         std = ((2 if config.activation == "relu" else 1) / fan_in) ** 0.5
         self.dense = Dense(reads, dict([writes]), std=std, bias=not config.norm, rngs=rngs)
         self.norm = _norm(config, *writes)
 
-    def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B W"]:
+    def __call__(self, x: Float[Array, "B ..."], train: bool, masks: Masks | None = None) -> Float[Array, "B W"]:
         y = self.dense(x)
         y = y if self.norm is None else self.norm(y[:, None, None], train=train)[:, 0, 0]
-        return _activated(y, self.activation)
+        return masked(_activated(y, self.activation), masks, (self.axis,))
 
 
 class Head(nnx.Module):
@@ -208,9 +226,9 @@ class Head(nnx.Module):
         std = math.prod(reads.values()) ** -0.5
         self.output = Dense(reads, dict([layers[-1]]), std=std, bias=True, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "B ..."], train: bool) -> Float[Array, "B C"]:
+    def __call__(self, x: Float[Array, "B ..."], train: bool, masks: Masks | None = None) -> Float[Array, "B C"]:
         for i in range(1, len(self.layers) + 1):
-            x = self.layers[str(i)](x, train)
+            x = self.layers[str(i)](x, train, masks)
         return self.output(x)
 
 

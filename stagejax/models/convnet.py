@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from stagejax.models.build import built
 from stagejax.models.conv import BatchNorm, Conv, Convolution, max_pool
 from stagejax.models.linear import Dense
+from stagejax.models.masks import Masks, check_masks, gated, masked, of_layer
 
 Key = PRNGKeyArray | Array
 Width = tuple[str, int]  # name and size of an axis of channels
@@ -107,6 +108,16 @@ class ResNet:
                 sizes[f"channels.{s}.inner_out"] = size // self.bottleneck
         return sizes
 
+    @property
+    def depths(self) -> dict[str, int]:
+        """How many blocks stage s has behind its first, `layers.s`: no axes, as each has parameters of its own."""
+        return {f"layers.{s}": blocks - 1 for s, blocks in enumerate(self.blocks, 1)}
+
+    @property
+    def stem_width(self) -> Width:
+        """The axis that the first convolution writes."""
+        return ("channels.1", self.channels[0]) if self.stem is None else ("channels.stem", self.stem)
+
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `ResidualNetwork` with its initial parameters, drawn from `rngs.params`."""
         return built(ResidualNetwork, self, rngs.params())
@@ -126,23 +137,36 @@ class Classifier(nnx.Module):
     """Images to logits, by the mean over pixels of what `pixels` gives. Subclasses define `pixels` and `head`.
 
     Letters: B batch, Y and X rows and columns, P pixel channels, E features, C classes. In training (a key is given)
-    batch norms use the statistics of the batch; there is no other randomness.
+    batch norms use the statistics of the batch; there is no other randomness. Masks are on channels (see
+    `stagejax.models.masks`), behind their norms, which know each channel alone.
     """
 
+    config: Any
     head: Dense
 
-    def __call__(self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None) -> Float[Array, "B C"]:
-        return self.logits(self.features(images_BYXP, key))
+    def __call__(
+        self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None, masks: Masks | None = None
+    ) -> Float[Array, "B C"]:
+        return self.logits(self.features(images_BYXP, key, masks))
 
-    def features(self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None) -> Float[Array, "B E"]:
-        """What the head reads."""
-        return self.pixels(images_BYXP, key is not None).mean((1, 2))
+    def features(
+        self, images_BYXP: Float[Array, "B Y X P"], key: Key | None = None, masks: Masks | None = None
+    ) -> Float[Array, "B E"]:
+        """What the head reads.
+
+        Raises:
+          ValueError: masks over another axis, or of another size.
+        """
+        check_masks(masks, self.config.sizes() | getattr(self.config, "depths", {}))
+        return self.pixels(images_BYXP, key is not None, masks).mean((1, 2))
 
     def logits(self, x_BE: Float[Array, "B E"]) -> Float[Array, "B C"]:
         """The head on what `features` returns."""
         return self.head(x_BE)
 
-    def pixels(self, images_BYXP: Float[Array, "B Y X P"], train: bool) -> Float[Array, "B y x E"]:
+    def pixels(
+        self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x E"]:
         """The last features of every pixel."""
         raise NotImplementedError
 
@@ -191,10 +215,12 @@ class ConvolutionalNetwork(Classifier):
         )
         self.head = _head(widths[-1], config.classes, rngs)
 
-    def pixels(self, images_BYXP: Float[Array, "B Y X P"], train: bool) -> Float[Array, "B y x E"]:
+    def pixels(
+        self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x E"]:
         x = images_BYXP
         for i in range(1, len(self.config.channels) + 1):
-            x = max_pool(jax.nn.relu(self.blocks[str(i)](x, train)))
+            x = masked(max_pool(jax.nn.relu(self.blocks[str(i)](x, train))), masks, (f"channels.{i}",))
         return x
 
 
@@ -202,6 +228,7 @@ class ResidualBlock(nnx.Module):
     """`relu(shortcut(x) + f(x))`; f is two 3 x 3 convolutions, or a bottleneck."""
 
     def __init__(self, config: ResNet, reads: Width, inner: Width, writes: Width, stride: int, rngs: nnx.Rngs) -> None:
+        self.inner, self.outer = inner[0], writes[0]  # axes
         change = reads != writes or stride != 1
         self.shortcut = Pointwise(config, reads, writes, rngs, stride) if change else None
         if config.bottleneck == 1:
@@ -213,11 +240,13 @@ class ResidualBlock(nnx.Module):
             self.middle = ConvBlock(config, inner, (inner[0] + "_out", inner[1]), rngs, stride)
             self.last = Pointwise(config, (inner[0] + "_out", inner[1]), writes, rngs)
 
-    def __call__(self, x: Float[Array, "B Y X R"], train: bool) -> Float[Array, "B y x W"]:
-        y = jax.nn.relu(self.first(x, train))
-        y = y if self.middle is None else jax.nn.relu(self.middle(y, train))
-        y = self.last(y, train)
-        return jax.nn.relu(y + (x if self.shortcut is None else self.shortcut(x, train)))
+    def __call__(self, x: Float[Array, "B Y X R"], train: bool, masks: Masks | None = None) -> Float[Array, "B y x W"]:
+        """`x` is masked already."""
+        y = masked(jax.nn.relu(self.first(x, train)), masks, (self.inner,))
+        y = y if self.middle is None else masked(jax.nn.relu(self.middle(y, train)), masks, (self.inner,))
+        y = masked(self.last(y, train), masks, (self.outer,))
+        x = x if self.shortcut is None else masked(self.shortcut(x, train), masks, (self.outer,))
+        return jax.nn.relu(y + x)
 
 
 class ResidualNetwork(Classifier):
@@ -230,7 +259,7 @@ class ResidualNetwork(Classifier):
 
     def __init__(self, config: ResNet, rngs: nnx.Rngs) -> None:
         self.config = c = config
-        before = ("channels.1", c.channels[0]) if c.stem is None else ("channels.stem", c.stem)
+        before = c.stem_width
         stride = 2 if c.stem_pool else 1
         self.stem = ConvBlock(c, ("pixel", c.channels_in), before, rngs, stride, c.stem_size)
         stages = {}
@@ -243,12 +272,16 @@ class ResidualNetwork(Classifier):
         self.blocks = nnx.Dict(stages)
         self.head = _head(before, c.classes, rngs)
 
-    def pixels(self, images_BYXP: Float[Array, "B Y X P"], train: bool) -> Float[Array, "B y x E"]:
-        x = jax.nn.relu(self.stem(images_BYXP, train))
-        x = max_pool(x) if self.config.stem_pool else x
-        for s, blocks in enumerate(self.config.blocks, 1):
+    def pixels(
+        self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x E"]:
+        c = self.config
+        x = masked(jax.nn.relu(self.stem(images_BYXP, train)), masks, c.stem_width[:1])
+        x = max_pool(x) if c.stem_pool else x
+        for s, blocks in enumerate(c.blocks, 1):
             for b in range(blocks):
-                x = self.blocks[f"{s}.{b}"](x, train)
+                y = self.blocks[f"{s}.{b}"](x, train, masks)
+                x = gated(y, x, of_layer(masks, b - 1, f"layers.{s}")) if b else y
         return x
 
 

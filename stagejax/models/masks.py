@@ -3,8 +3,11 @@
 A mask is an array (size,) over a named axis. It multiplies the hidden vectors over that axis: 0 removes a unit, 1 keeps
 it. `embed` masks what is embedded, what each block adds and what norms give, whose statistics it weighs; `mlp` masks
 the hidden units of the feed-forward network; `kv_heads`, `q_per_kv` and `value_dim` mask what heads give before the
-output projection. Under `layers` stands a gate of each block: `h <- g block(h) + (1 - g) h`. In a decoder or encoder
-every other axis may have a mask for each layer, (layers, size).
+output projection; where products of queries and keys are not scaled, `key_dim` masks the queries. `channels.i` masks
+what a convolution gives behind its norm and activation, or adds to a residual; `hidden.i` what a dense layer gives.
+Under `layers` stands a gate of each block: `h <- g block(h) + (1 - g) h`. In a decoder or encoder every other axis but
+`embed` may have a mask for each layer, (layers, size). A model with several stacks has one gate of each,
+`layers.decoder`, and one mask for all their layers.
 
 A network masked by zeros and ones is the smaller network that has only the kept units.
 
@@ -18,10 +21,12 @@ from collections.abc import Mapping
 
 from jaxtyping import Array, Float
 
+from stagejax.axes import family
+
 Masks = Mapping[str, Array]
 
-#: The axes over which hidden vectors are masked; `layers` gates whole blocks, `experts` a router's choice.
-MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "value_dim", "experts", "layers")
+#: The families of axes over which hidden vectors are masked; `layers` gates blocks, `experts` a router's choice.
+MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "key_dim", "value_dim", "channels", "hidden", "experts", "layers")
 
 
 def masked(x: Float[Array, "*shape"], masks: Masks | None, axes: tuple[str, ...]) -> Float[Array, "*shape"]:
@@ -38,12 +43,12 @@ def masked(x: Float[Array, "*shape"], masks: Masks | None, axes: tuple[str, ...]
     return x
 
 
-def of_layer(masks: Masks | None, layer: int | Array) -> Masks | None:
-    """The masks of one layer: rows of those that differ from layer to layer, and its own gate under `layers`."""
+def of_layer(masks: Masks | None, layer: int | Array, stack: str = "layers") -> Masks | None:
+    """The masks of one layer of a stack: rows of those that differ from layer to layer, its own gate under `layers`."""
     if masks is None:
         return None
-    own = {axis: mask[layer] if mask.ndim == 2 else mask for axis, mask in masks.items() if axis != "layers"}
-    return own | ({"layers": masks["layers"][layer]} if "layers" in masks else {})
+    own = {axis: mask[layer] if mask.ndim == 2 else mask for axis, mask in masks.items() if family(axis) != "layers"}
+    return own | ({"layers": masks[stack][layer]} if stack in masks else {})
 
 
 def gated(after: Float[Array, "*shape"], before: Float[Array, "*shape"], masks: Masks | None) -> Float[Array, "*shape"]:
@@ -67,10 +72,12 @@ def check_masks(masks: Masks | None, sizes: Mapping[str, int]) -> None:
     ValueError: the mask of axis 'mlp' has shape (3,): give it (4,) or, for a mask of each layer, (2, 4)
     """
     for axis, mask in (masks or {}).items():
-        if axis not in MASKED or axis not in sizes:
-            known = [name for name in MASKED if name in sizes]
+        if family(axis) not in MASKED or axis not in sizes:
+            known = [name for kind in MASKED for name in sizes if family(name) == kind]
             raise ValueError(f"axis {axis!r} cannot be masked: choose among {', '.join(known)}")
-        fits = [(sizes[axis],)] + [(sizes["layers"], sizes[axis])] * (axis not in ("layers", "embed"))
+        fits = [(sizes[axis],)]
+        if "layers" in sizes and axis not in ("layers", "embed"):
+            fits += [(sizes["layers"], sizes[axis])]
         if mask.shape not in fits:
             each = f" or, for a mask of each layer, {fits[1]}" if fits[1:] else ""
             raise ValueError(f"the mask of axis {axis!r} has shape {mask.shape}: give it {fits[0]}{each}")

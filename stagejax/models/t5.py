@@ -22,11 +22,13 @@ from stagejax.models.block import Key, NormPosition, dropout
 from stagejax.models.build import built
 from stagejax.models.cache import Cache
 from stagejax.models.linear import Dense, Table
+from stagejax.models.masks import Masks, check_masks, gated, masked, of_layer
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm, NormKind
 from stagejax.models.stack import Remat, run_stack, stack
 
 T5Activation = Literal["relu", "geglu", "swiglu"]
+Side = Literal["encoder", "decoder"]
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,9 @@ class HeadsOf(nnx.Module):
         bias_KTS: Float[Array, "K T S"] | None = None,
         mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
         causal: bool = False,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T E"]:
-        return self.look(x_BTE, *self.seen(seen_BSE), bias_KTS, mask, causal)
+        return self.look(x_BTE, *self.seen(seen_BSE), bias_KTS, mask, causal, masks)
 
     def seen(self, x_BSE: Float[Array, "B S E"]) -> tuple[Float[Array, "B S K H"], Float[Array, "B S K V"]]:
         """Keys and values."""
@@ -140,11 +143,17 @@ class HeadsOf(nnx.Module):
         bias_KTS: Float[Array, "*#B K T S"] | None = None,
         mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
         causal: bool = False,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T E"]:
-        """Attention to keys and values that are there; a bias may be one of each row."""
+        """Attention to keys and values that are there; a bias may be one of each row.
+
+        Masks over `key_dim` multiply the queries, over `kv_heads`, `q_per_kv` and `value_dim` what the heads give.
+        """
         bias_KGTS = None if bias_KTS is None else bias_KTS[..., None, :, :]
         how = {"causal": causal, "mask": mask, "bias_KGTS": bias_KGTS}
-        return self.out(attend(self.query(x_BTE), key_BSKH, value_BSKV, scale=1.0, **how))
+        query_BTKGH = masked(self.query(x_BTE), masks, ("key_dim",))
+        y_BTKGV = attend(query_BTKGH, key_BSKH, value_BSKV, scale=1.0, **how)
+        return self.out(masked(y_BTKGV, masks, ("kv_heads", "q_per_kv", "value_dim")))
 
 
 class T5Block(nnx.Module):
@@ -168,15 +177,22 @@ class T5Block(nnx.Module):
         mask: Bool[Array, "B T"] | Bool[Array, "B T T"] | None = None,
         memory_BSE: Float[Array, "B S E"] | None = None,
         memory_mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T E"]:
+        """`masks` are on hidden vectors, by axis (see `stagejax.models.masks`)."""
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
-        normed_BTE = self.attention_norm(x_BTE)
-        y_BTE = self.attention(normed_BTE, normed_BTE, bias_KTT, mask, causal=self.decoder)
-        x_BTE = x_BTE + dropout(y_BTE, self.dropout, keys[0])
+        embed = masks.get("embed") if masks else None
+
+        def added(y_BTE: Array, key: Key | None) -> Array:
+            return dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key)
+
+        normed_BTE = self.attention_norm(x_BTE, embed)
+        y_BTE = self.attention(normed_BTE, normed_BTE, bias_KTT, mask, causal=self.decoder, masks=masks)
+        x_BTE = x_BTE + added(y_BTE, keys[0])
         if self.cross is not None and self.cross_norm is not None:
-            y_BTE = self.cross(self.cross_norm(x_BTE), memory_BSE, None, memory_mask)
-            x_BTE = x_BTE + dropout(y_BTE, self.dropout, keys[1])
-        return x_BTE + dropout(self.mlp(self.mlp_norm(x_BTE)), self.dropout, keys[2])
+            y_BTE = self.cross(self.cross_norm(x_BTE, embed), memory_BSE, None, memory_mask, masks=masks)
+            x_BTE = x_BTE + added(y_BTE, keys[1])
+        return x_BTE + added(self.mlp(self.mlp_norm(x_BTE, embed), masks), keys[2])
 
     def step(
         self,
@@ -288,6 +304,7 @@ class EncoderDecoder(nnx.Module):
         mask: Bool[Array, "B S"] | None = None,
         segments: tuple[Int[Array, "B S"], Int[Array, "B T"]] | None = None,
         key: Key | None = None,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T vocab"]:
         """Logits of every token behind `targets_BT`, which begin with a start token.
 
@@ -296,13 +313,18 @@ class EncoderDecoder(nnx.Module):
           segments: of the tokens of encoder and decoder: those packed into one row see only their own segment, and
             positions are relative, so that each is as it would be alone.
           key: draws dropout; without one there is none.
+          masks: on hidden vectors, by axis, in both stacks (see `stagejax.models.masks`).
+
+        Raises:
+          ValueError: masks over another axis, or of another size.
         """
+        check_masks(masks, self.config.sizes())
         keys = (None, None) if key is None else jax.random.split(key)
         own = mask if segments is None else within(segments[0], segments[0], mask)
         cross = mask if segments is None else within(segments[1], segments[0], mask)
-        memory_BSE = self.encode(tokens_BS, mask=own, key=keys[0])
+        memory_BSE = self.encode(tokens_BS, mask=own, key=keys[0], masks=masks)
         alone = None if segments is None else within(segments[1], segments[1])
-        return self.logits(self.decode(targets_BT, memory_BSE, mask=cross, own=alone, key=keys[1]))
+        return self.logits(self.decode(targets_BT, memory_BSE, mask=cross, own=alone, key=keys[1], masks=masks))
 
     def encode(
         self,
@@ -310,10 +332,11 @@ class EncoderDecoder(nnx.Module):
         *,
         mask: Bool[Array, "B S"] | Bool[Array, "B S S"] | None = None,
         key: Key | None = None,
+        masks: Masks | None = None,
     ) -> Float[Array, "B S E"]:
         """What the decoder attends to."""
         bias_KSS = self.encoder_positions(tokens_BS.shape[1])
-        return self._run(self.encoder, tokens_BS, self.encoder_norm, key, bias_KSS, mask=mask)
+        return self._run("encoder", tokens_BS, key, masks, bias_KSS, mask=mask)
 
     def decode(
         self,
@@ -323,25 +346,31 @@ class EncoderDecoder(nnx.Module):
         mask: Bool[Array, "B S"] | Bool[Array, "B T S"] | None = None,
         own: Bool[Array, "B T T"] | None = None,
         key: Key | None = None,
+        masks: Masks | None = None,
     ) -> Float[Array, "B T E"]:
         """What the head reads. `mask` is of the memory, `own` of the decoder's tokens, beside what is causal."""
         bias_KTT = self.decoder_positions(targets_BT.shape[1])
         context = {"mask": own, "memory_BSE": memory_BSE, "memory_mask": mask}
-        return self._run(self.decoder, targets_BT, self.decoder_norm, key, bias_KTT, **context)
+        return self._run("decoder", targets_BT, key, masks, bias_KTT, **context)
 
     def logits(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T vocab"]:
         """The head on what `decode` returns."""
         x_BTE = x_BTE * self.config.head_scale
         return self.tokens.transposed(x_BTE) if self.output is None else self.output(x_BTE)
 
-    def _run(self, blocks: Any, tokens: Array, norm: Norm, key: Key | None, bias: Array, **context: Any) -> Array:
+    def _run(
+        self, side: Side, tokens: Array, key: Key | None, masks: Masks | None, bias: Array, **context: Any
+    ) -> Array:
         c = self.config
+        encodes = side == "encoder"
+        blocks, norm = (self.encoder, self.encoder_norm) if encodes else (self.decoder, self.decoder_norm)
         keys = (None, None, None) if key is None else jax.random.split(key, 3)
 
         def call(block: T5Block, layer: Any, x: Any) -> Any:
-            return block(x, bias, None if key is None else jax.random.fold_in(keys[1], layer), **context)
+            own_key, own = None if key is None else jax.random.fold_in(keys[1], layer), of_layer(masks, layer, stacked)
+            return gated(block(x, bias, own_key, masks=own, **context), x, own)
 
-        x = dropout(self.tokens(tokens), c.dropout, keys[0])
-        layers = jax.tree.leaves(nnx.state(blocks, nnx.Param))[0].shape[0]
-        x = run_stack(blocks, call, x, start=0, stop=layers, scan=c.scan, remat=c.remat)
-        return dropout(norm(x), c.dropout, keys[2])
+        stacked = f"layers.{side}"
+        x = dropout(masked(self.tokens(tokens), masks, ("embed",)), c.dropout, keys[0])
+        x = run_stack(blocks, call, x, start=0, stop=c.sizes()[stacked], scan=c.scan, remat=c.remat)
+        return dropout(norm(x, masks.get("embed") if masks else None), c.dropout, keys[2])

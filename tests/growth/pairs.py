@@ -49,6 +49,7 @@ from stagejax.growth import (
 )
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.growth.term import View, base, region_mask, seen_side
+from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.t5 import T5
 from stagejax.models.transformer import Transformer
@@ -59,6 +60,7 @@ LARGE = replace(SMALL, embed=16, layers=3, heads=5, mlp=21)
 IMAGE = ViT(image=4, channels=2, patch=2, classes=3, embed=8, layers=2, heads=2, head_dim=4, mlp=12)
 CONV = ConvNet(image=8, channels_in=2, channels=(4, 6), classes=3)
 RESIDUAL = ResNet(image=4, channels_in=2, channels=(4, 6), blocks=(1, 2), classes=3)
+PLAIN = CNN(shape=(6, 6, 2), convolutions=(ConvLayer(4, pool=True),), hidden=(5,), heads=(("label", (4, 3)),))
 ENCODER_DECODER = T5(
     vocab=13, embed=8, encoder_layers=2, decoder_layers=2, heads=2, head_dim=3, mlp=12, buckets=8, distance=12
 )
@@ -160,6 +162,17 @@ def random_params(config: Any, seed: int = 0) -> Any:
     return jax.tree_util.tree_map_with_path(draw, abstract(config)[1])
 
 
+def statistics(config: Any, seed: int = 0) -> Any:
+    """Running statistics, none of them 0 or 1."""
+    rng = np.random.RandomState(seed)
+    rest = nnx.to_pure_dict(abstract(config)[2])
+
+    def draw(path: Any, leaf: Any) -> jax.Array:
+        return jnp.asarray(rng.normal(size=leaf.shape) + 3 * ("var" in str(path)), leaf.dtype) ** 2
+
+    return jax.tree_util.tree_map_with_path(draw, rest)
+
+
 def model(config: Any, params: Any) -> nnx.Module:
     graphdef, _, rest = abstract(config)
     return nnx.merge(graphdef, params, rest)
@@ -173,9 +186,9 @@ def logits(config: Any, params: Any, **options: Any) -> np.ndarray:
 def outputs(config: Any, params: Any, **options: Any) -> jax.Array:
     """The same, to be differentiated."""
     inputs: tuple[np.ndarray, ...] = (TOKENS,)
-    if isinstance(config, ViT | ConvNet | ResNet):
-        channels = config.channels if isinstance(config, ViT) else config.channels_in
-        shape = (2, config.image, config.image, channels)
+    if isinstance(config, ViT | ConvNet | ResNet | CNN):
+        channels = config.channels if isinstance(config, ViT) else getattr(config, "channels_in", None)
+        shape = (2, *(config.shape if isinstance(config, CNN) else (config.image, config.image, channels)))
         inputs = (np.random.RandomState(1).normal(size=shape).astype(jax.tree.leaves(params)[0].dtype),)
     elif isinstance(config, T5):
         inputs = (TOKENS, TOKENS[:, ::-1])

@@ -7,19 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from pairs import CONV, IMAGE, RESIDUAL, model, random_params
+from pairs import CONV, IMAGE, RESIDUAL, model, random_params, statistics
 
 from stagejax.axes import variable
 from stagejax.growth import FPI, Gather, Growth, GrowthError, Isometric, Map, Operator, Term, balanced, grow, uniform
 from stagejax.growth.rest import check_rest, described, grow_rest
-
-
-def statistics(config, seed=0):
-    """Running statistics, none of them 0 or 1."""
-    rng = np.random.RandomState(seed)
-    rest = nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Not(nnx.Param)))
-    draw = lambda path, x: jnp.asarray(rng.normal(size=x.shape) + 3 * ("var" in str(path)), x.dtype) ** 2  # noqa: E731
-    return jax.tree_util.tree_map_with_path(draw, rest)
 
 
 def run(config, params, rest, images):
