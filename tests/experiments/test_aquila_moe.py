@@ -1,5 +1,6 @@
 """AquilaMoE at smoke size: scale-up in the paper's order of losses, scale-out without a jump, equal budgets."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,11 @@ from experiments.growth.aquila_moe import (
     RANDOM,
     SYSTEM,
     preset,
+    regained,
     slug,
 )
 from stagejax import Plan
+from stagejax.loop import History
 from stagejax.program import build
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
@@ -47,7 +50,7 @@ def test_losses_right_after_growth_of_a_trained_source(finished: Any) -> None:
     assert all(source < loss for loss in (*after.values(), random))
     assert after[FPI_INTERP] < random
     twice, uneven, isometric = (
-        results[f"width/{name}"].receipt for name in ("fpi-twice", "fpi-uneven", "isometric-uneven")
+        results[f"width/{name}/0"].receipt for name in ("fpi-twice", "fpi-uneven", "isometric-uneven")
     )
     assert twice["loss_after"] == pytest.approx(source, abs=1e-4)
     assert isometric["loss_after"] == pytest.approx(source, abs=1e-4)
@@ -56,7 +59,7 @@ def test_losses_right_after_growth_of_a_trained_source(finished: Any) -> None:
     expected = {"source": source, **after, RANDOM: random}
     assert shown == {label: f"{loss:.3f}" for label, loss in expected.items()}
     table = {row[0]: row[2] for row in report.tables[0].rows}
-    assert {label: table[label] for label in expected} == pytest.approx(expected, abs=1e-6)
+    assert {label: table[label] for label in expected} == shown
 
 
 def test_layers_are_interpolated_or_stacked(finished: Any) -> None:
@@ -114,6 +117,18 @@ def test_both_sides_spend_the_same_flops(finished: Any) -> None:
     assert {arms[name].results[-1].steps for name in scaled_up} == {SMOKE.steps[1]}
     steps = [results[name].position["step"] for name in ("source/0", "aki-pro/0", "scale-out/0")]
     assert steps == np.cumsum(SMOKE.steps).tolist()  # the data goes on
+
+
+def test_the_step_from_which_on_the_loss_is_regained() -> None:
+    """The last crossing counts, not the first; infinite if the end lies above, NaN in a plan."""
+
+    def trained(*losses: float) -> Any:
+        evals = [{"step": 10 * i, "loss": loss} for i, loss in enumerate(losses)]
+        return SimpleNamespace(history=History(evals=evals))
+
+    source, rows = trained(2.0), ((2.0, 1.5), (1.9, 2.1, 2.0, 1.8), (3.0, 2.5), ())
+    arms: list[Any] = [SimpleNamespace(results=(trained(*row),)) for row in rows]
+    np.testing.assert_array_equal(regained(arms, [source] * len(arms)), [0, 20, np.inf, np.nan])
 
 
 @pytest.fixture(scope="module")
