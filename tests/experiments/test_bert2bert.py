@@ -17,14 +17,14 @@ from experiments.growth.bert2bert import (
     TopLayers,
     model,
     preset,
-    priced,
     quarters,
     shares,
     sub_model_stage,
+    target_stage,
 )
 from stagejax import Plan
 from stagejax.axes import path_name
-from stagejax.growth import AKI, FPI, Growth, grow
+from stagejax.growth import AKI, FPI, LEMON, Growth, GrowthError, grow, verify_growth
 from stagejax.mesh import make_mesh
 from stagejax.program import build, step_keys
 
@@ -40,6 +40,7 @@ def test_every_arm_learns(finished: Any) -> None:
     results, report, _ = finished
     assert [arm.name for arm in report.arms] == [
         "scratch", "DirectCopy", "StackBERT", "MSLT", "FPI + stack", "AKI + stack", "AKI + stack + two-stage",
+        "uneven: FPI + stack", "uneven: AKI + stack",
     ]  # fmt: skip
     for result in results.values():
         if result.kind == "train" and "sub-models" not in result.name:
@@ -57,7 +58,8 @@ def test_arms_read_the_same_batches_for_the_same_number_of_steps(finished: Any) 
 
 def test_fpi_keeps_the_function_and_aki_differs_only_in_new_heads_and_units(finished: Any) -> None:
     results, _, _ = finished
-    assert results["preservation/whole"].receipt["logit_change"] < 1e-4
+    assert results["fpi-stack/0/wide"].receipt["logit_change"] < 1e-4
+    assert results["aki-stack/0/wide"].receipt["logit_change"] > 1e-3
     fpi = flat(results["fpi-stack/0/start"].state().params)
     aki = flat(results["aki-stack/0/start"].state().params)
     differ = {path for path in fpi if not np.array_equal(fpi[path], aki[path])}
@@ -84,6 +86,32 @@ def test_an_uneven_pair_grows_in_every_size(decoder: bool) -> None:
     np.testing.assert_allclose(fpi[up], wide[layers], rtol=1e-6)
     np.testing.assert_allclose(aki[up][..., :40], wide[layers][..., :40], rtol=1e-6)
     np.testing.assert_allclose(aki[up][..., 40:], wide[[1, 1, 1]][..., 40:], rtol=1e-6)  # from the layer above
+
+
+def test_widening_and_then_stacking_is_growing_at_once(finished: Any) -> None:
+    results, _, _ = finished
+    for label, source, operator in (("aki", "source", AKI()), ("uneven-fpi", "uneven", FPI())):
+        small, start = results[f"{source}/0"], results[f"{label}-stack/0/start"]
+        at_once = flat(grow(Growth(operator, small.model, start.model), small.state().params))
+        for path, leaf in flat(start.state().params).items():
+            np.testing.assert_allclose(leaf, at_once[path], rtol=1e-6, err_msg=path)
+
+
+def test_exact_width_keeps_a_gpt_at_an_uneven_width_and_refuses_a_bert() -> None:
+    def widen(cfg: Any) -> Any:
+        old, wide = model(cfg, cfg.uneven), model(cfg, replace(cfg.large, layers=cfg.uneven.layers))
+        growth = Growth(LEMON(), old, wide)
+        params = nnx.to_pure_dict(nnx.state(old.build(nnx.Rngs(0)), nnx.Param))
+        return verify_growth(growth, params, grow(growth, params, key=jax.random.key(0)), "reset", objective, batches)
+
+    gpt = replace(SMOKE, decoder=True)
+    stage = target_stage(gpt, "any", 0)
+    objective = stage.objective
+    with stage.data.batches() as batches:
+        batches = [next(batches)]
+    assert widen(gpt).logit_change < 1e-5
+    with pytest.raises(GrowthError, match="post-norm"):
+        widen(SMOKE)
 
 
 def test_direct_copy_keeps_the_corner(finished: Any) -> None:
@@ -123,7 +151,7 @@ def test_mslt_trains_only_new_layers_and_the_head(finished: Any) -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_a_sub_model_step_trains_only_its_top_layers(depth: int) -> None:
-    stage = replace(sub_model_stage(SMOKE, "sub", 0), step=SubModelStep((depth,), 1, 0), evaluate=None)
+    stage = replace(sub_model_stage(SMOKE, "sub", 4, 0), step=SubModelStep((depth,), 1, 0), evaluate=None)
     program = build(stage, make_mesh("data=1"))
     state = program.initial(0)
     with stage.data.batches() as batches:
@@ -144,17 +172,18 @@ def test_a_sub_model_step_trains_only_its_top_layers(depth: int) -> None:
 
 
 def test_sub_models_are_charged_for_the_depths_they_draw() -> None:
-    stage = priced(replace(sub_model_stage(SMOKE, "sub", 0), steps=20))
+    stage = sub_model_stage(SMOKE, "sub", 20, 0)
     drawn = [int(stage.step.depth_index(k)) for k in range(20)]
     assert len(set(drawn)) == len(stage.step.depths)
-    assert list(stage.step_flops.flops) == sorted(set(stage.step_flops.flops))
-    np.testing.assert_array_equal(stage.step_flops(np.arange(20)), [stage.step_flops.flops[i] for i in drawn])
+    _, flops = stage.step_flops.args
+    assert list(flops) == sorted(set(flops))
+    np.testing.assert_array_equal(stage.step_flops(np.arange(20)), [flops[i] for i in drawn])
 
 
 def test_the_two_stages_share_the_budget(finished: Any) -> None:
     results, _, _ = finished
     assert results["two-stage/0/sub-models"].steps + results["two-stage/0"].steps == SMOKE.steps
-    assert results["two-stage/0/start"].fingerprint == results["aki-stack/0/start"].fingerprint
+    assert results["two-stage/0/sub-models"].handover != results["two-stage/0"].handover  # the data go on
 
 
 def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
@@ -167,7 +196,30 @@ def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
     rows = {row[0]: row for row in report.tables[0].rows}
     assert rows["FPI + stack"][2] > rows["FPI + stack"][4]  # the source makes it dearer
     assert rows["StackBERT"][2] == rows["StackBERT"][4]  # it has none
+    dearer = {label: rows[label][2] - rows[label][4] for label in ("FPI + stack", "uneven: FPI + stack")}
+    assert dearer["uneven: FPI + stack"] > dearer["FPI + stack"]
     assert "http" not in (folder / "report.html").read_text().split("<body")[0]
+
+
+def test_the_report_shows_what_widening_alone_does(finished: Any) -> None:
+    _, report, _ = finished
+    rows = {row[0]: row[1:] for row in report.tables[1].rows}
+    assert {label: width for label, (width, *_) in rows.items()} == {
+        "DirectCopy": "16 -> 32", "FPI + stack": "16 -> 32", "AKI + stack": "16 -> 32",
+        "uneven: FPI + stack": "24 -> 32", "uneven: AKI + stack": "24 -> 32",
+    }  # fmt: skip
+    assert rows["FPI + stack"][1] == pytest.approx(rows["FPI + stack"][2], abs=1e-5)
+    assert rows["uneven: FPI + stack"][3] > 1e-3 > rows["FPI + stack"][3]
+    assert report.claims[-2].measured.startswith(f"{rows['FPI + stack'][1]:.3f} -> ")
+
+
+def test_the_paper_s_own_pair_is_judged_as_uneven() -> None:
+    """The pod preset has one source, at two thirds of the width, and twelve layers as the target."""
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), replace(SMOKE, small=Size(3, 24, 3, 40), uneven=None))
+    assert [claim.statement for claim in report.claims][2:] == [
+        "Widening 24 -> 32 by FPI, which is uneven, loses some of the function"
+    ]
+    assert preset("pod").large.embed % preset("pod").small.embed
 
 
 def test_scratch_costs_what_the_plan_said(finished: Any) -> None:
@@ -193,6 +245,8 @@ def test_the_decoder_variant_trains() -> None:
     plan = Plan.on("data=1", price=False)
     EXPERIMENT.pipeline(plan, replace(SMOKE, decoder=True))
     assert all(result.model.causal for result in plan.results)
+    exact = plan.results[-1].stage.model
+    assert (exact.embed, exact.layers, exact.norm_eps) == (32, 3, pytest.approx(1e-5 * 24 / 32))
 
 
 def test_shares_use_every_step() -> None:
