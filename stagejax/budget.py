@@ -8,20 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from stagejax.identity import program_key
+from stagejax.identity import once_a_program
 from stagejax.ledger import total
 from stagejax.program import build
 from stagejax.stage import Stage
 
-_KNOWN: dict[str, int] = {}
 
-
+@once_a_program
 def step_flops(stage: Stage) -> int:
     """Matrix-multiplication FLOPs of one step of a stage, as it is charged for them; counted once for each program."""
-    mark = program_key(stage)
-    if mark not in _KNOWN:
-        _KNOWN[mark] = build(stage, None).step_flops()
-    return _KNOWN[mark]
+    return build(stage, None).step_flops()
 
 
 def flops(*results: Any) -> float:

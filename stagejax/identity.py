@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -18,6 +19,8 @@ from stagejax.stage import Stage
 
 #: Part of every fingerprint: raised when the meaning of a declaration changes.
 MEANING = 1
+
+Counted = TypeVar("Counted")
 
 
 def digest_of(data: Any) -> str | None:
@@ -39,6 +42,20 @@ def program_key(stage: Stage) -> str:
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
     return fingerprint(page)
+
+
+def once_a_program(count: Callable[[Stage], Counted]) -> Callable[[Stage], Counted]:
+    """The same function of a stage, called once for all with one `program_key`: what a step costs is the same there."""
+    known: dict[str, Counted] = {}
+
+    @functools.wraps(count)
+    def remembered(stage: Stage) -> Counted:
+        mark = program_key(stage)
+        if mark not in known:
+            known[mark] = count(stage)
+        return known[mark]
+
+    return remembered
 
 
 def program_of(programs: dict[str, Program], stage: Stage, mesh: Any, rules: Rules) -> Program:

@@ -33,8 +33,7 @@ def test_costs_of_several_results_add_up():
 
 
 def test_a_program_is_priced_once(monkeypatch: pytest.MonkeyPatch):
-    one = stage("one", model=Toy(embed=20))
-    monkeypatch.setattr(budget, "_KNOWN", {})
+    one = stage("one", model=Toy(embed=20))  # a program of no other test
     price = step_flops(one)
     monkeypatch.setattr(budget, "build", None)
     assert step_flops(replace(one, name="two", seed=3)) == price

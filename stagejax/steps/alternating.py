@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.identity import program_key
+from stagejax.identity import once_a_program
 from stagejax.ledger import count_flops
 from stagejax.program import build
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
@@ -109,16 +109,10 @@ class RoundFlops:
 
 def with_flops(stage: Stage) -> Stage:
     """The same stage, charged in each round for the moves that are made in it."""
-    mark = program_key(stage)
-    if mark not in _KNOWN:
-        _KNOWN[mark] = _round_flops(stage)
-    return replace(stage, step_flops=_KNOWN[mark])
+    return replace(stage, step_flops=_round_flops(stage))
 
 
-#: Of programs that were counted before: stages that differ in seed, length or name cost the same.
-_KNOWN: dict[str, RoundFlops] = {}
-
-
+@once_a_program
 def _round_flops(stage: Stage) -> RoundFlops:
     assert isinstance(stage.step, Alternate)
     program = build(replace(stage, evaluate=None), None)

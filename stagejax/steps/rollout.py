@@ -21,7 +21,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax.decode import Prompts, RewardRule, sample
-from stagejax.identity import program_key
+from stagejax.identity import once_a_program
 from stagejax.ledger import count_flops
 from stagejax.objectives.policy_gradient import (
     Estimator,
@@ -170,16 +170,10 @@ class RoundFlops:
 
 def with_flops(stage: Stage) -> Stage:
     """The same stage, charged for drawing answers as if the longest one had all tokens that it may have."""
-    mark = program_key(stage)
-    if mark not in _KNOWN:
-        _KNOWN[mark] = _round_flops(stage)
-    return replace(stage, step_flops=_KNOWN[mark])
+    return replace(stage, step_flops=_round_flops(stage))
 
 
-#: Of programs that were counted before: stages that differ in seed, length or name cost the same.
-_KNOWN: dict[str, RoundFlops] = {}
-
-
+@once_a_program
 def _round_flops(stage: Stage) -> RoundFlops:
     step, program = stage.step, build(stage, None)
     assert isinstance(step, ReinforceStep)
