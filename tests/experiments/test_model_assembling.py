@@ -1,5 +1,6 @@
 """Model assembling at smoke size: what learns, what stands still, what is put together, and what it costs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from experiments.growth.model_assembling import (
     OURS,
     SHORT,
     UNTRAINED,
-    longest,
+    paths,
     preset,
 )
 from stagejax.budget import flops
@@ -87,8 +88,10 @@ def test_equal_total_and_what_the_longest_path_takes(finished: Any) -> None:
     meta, *modules, assembly, tuned = arms[OURS].results
     assert assembly.cost.flops == 0
     path = meta.cost.flops + max(module.cost.flops for module in modules) + tuned.cost.flops
-    assert longest(arms[OURS]) == path < budget
-    assert longest(arms[GREEDY]) == flops(*arms[GREEDY].results)
+    report_arms = {label: replace(arms[label], name=label) for label in (OURS, GREEDY)}
+    assert paths(report_arms[OURS]) == (budget, path)
+    assert path < budget
+    assert paths(report_arms[GREEDY]) == (flops(*arms[GREEDY].results),) * 2
     assert abs(flops(*arms[SHORT].results) - path) <= step
 
 
@@ -104,4 +107,4 @@ def test_first_evaluation_is_of_the_assembled_network(finished: Any) -> None:
     results, report, _ = finished
     assert results["assembling/1/0/tuned"].history.evals[0]["step"] == 0
     assert report.claims[0].statement.startswith("With 100% of the data")
-    assert len(report.claims) == 3
+    assert len(report.claims) == 4
