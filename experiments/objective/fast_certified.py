@@ -36,7 +36,6 @@ Ours     MNIST at 14 x 14, radius 0.2, 14 epochs of 3840 images, seeds 0 and 1 o
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -49,7 +48,7 @@ from flax import nnx
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images
 from stagejax.data.tasks import ImageTask, Part
-from stagejax.inference import flops_of_one
+from stagejax.inference import Frozen, compiled, flops_of_one, logits_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.objectives import classification
 from stagejax.objectives.certified import around, attacked, certified, smoothed
@@ -222,15 +221,11 @@ def trained(run: Any, cfg: Config, arm: str, seed: int) -> tuple[Any, ...]:
 # --- measures ---
 
 
-def logits_of(model: Any, rows: jax.Array) -> jax.Array:
-    return model(rows)
-
-
 def scored(cfg: Config, result: Any) -> dict[str, Any]:
     """Shares of test examples that are not verified, fooled by the attack, wrong without it; states of the ReLUs."""
-    found, (graphdef, params, rest) = held_out_images(cfg), nnx.split(result.module(), nnx.Param, ...)
-    score = _program(judged, graphdef, cfg.radius, cfg.attack_steps)
-    verified, fooled, wrong, states = jax.device_get(score(params, rest, found["image"], found["label"]))
+    net, found = Frozen.of(result), held_out_images(cfg)
+    score = compiled(judged, net.config, cfg.radius, cfg.attack_steps)
+    verified, fooled, wrong, states = jax.device_get(score(net.params, net.rest, found["image"], found["label"]))
     shares = {"verified": ~verified, "attacked": fooled, "clean": wrong}
     unsound = int((verified & fooled).sum())
     return {name: float(x.mean()) for name, x in shares.items()} | {"unsound": unsound, "states": states.tolist()}
@@ -256,8 +251,9 @@ def first_widths(cfg: Config) -> dict[str, list[float]]:
     """Mean radius before each ReLU to that of the scaled input, of untrained networks, by arm."""
     x, found = held_out_images(cfg)["image"][:128], {}
     for arm in (IBP, NORM, INIT, BOTH):
-        graphdef, params, rest = nnx.split(model_of(cfg, arm).build(nnx.Rngs(cfg.seeds[0])), nnx.Param, ...)
-        widths = _program(widths_of, graphdef, cfg.radius)(params, rest, x)
+        net = model_of(cfg, arm)
+        _, params, rest = nnx.split(net.build(nnx.Rngs(cfg.seeds[0])), nnx.Param, ...)
+        widths = compiled(widths_of, net, cfg.radius)(params, rest, x)
         found[arm] = (np.asarray(widths) * cfg.net.std).tolist()
     return found
 
@@ -267,12 +263,6 @@ def widths_of(model: Any, x: jax.Array, radius: float) -> jax.Array:
     box = around(x, radius)
     relus = propagate(model.measured(x, jax.random.key(0)).features, box)[1]
     return jnp.stack([relu.radius.mean() for relu in relus]) / box.radius.mean()
-
-
-@functools.cache
-def _program(function: Any, graphdef: Any, *static: Any) -> Any:
-    """One compiled program for all networks of one structure."""
-    return jax.jit(lambda params, rest, *rows: function(nnx.merge(graphdef, params, rest), *rows, *static))
 
 
 def held_out_images(cfg: Config) -> dict[str, np.ndarray]:

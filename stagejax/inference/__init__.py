@@ -9,6 +9,7 @@ examination   a model of several modalities is asked                     videos 
 from stagejax.inference.frozen import (
     Frozen,
     apply,
+    compiled,
     concatenated,
     features_of,
     flops_of_one,
@@ -20,6 +21,7 @@ from stagejax.inference.frozen import (
 __all__ = [
     "Frozen",
     "apply",
+    "compiled",
     "concatenated",
     "features_of",
     "flops_of_one",

@@ -14,7 +14,7 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.decode import Prompts, RewardRule, Samples, sample
-from stagejax.inference import Frozen
+from stagejax.inference import Frozen, compiled
 from stagejax.ledger import count_flops
 from stagejax.stage import Batch, Metrics
 
@@ -71,10 +71,4 @@ def four(model: Any, batch: Batch, how: Answering) -> tuple[Samples, jax.Array]:
 
 def ask(function: Callable[..., Any], net: Frozen, batch: Batch, *options: Any) -> Any:
     """`function(model, batch, *options)` of a trained network, as numpy arrays; compiled once for all its states."""
-    return jax.tree.map(np.asarray, _program(function, net.config, *options)(net.params, net.rest, dict(batch)))
-
-
-@functools.cache
-def _program(function: Callable[..., Any], config: Any, *options: Any) -> Callable[..., Any]:
-    graphdef = take_apart(config)[0]
-    return jax.jit(lambda params, rest, batch: function(nnx.merge(graphdef, params, rest), batch, *options))
+    return jax.tree.map(np.asarray, compiled(function, net.config, *options)(net.params, net.rest, dict(batch)))

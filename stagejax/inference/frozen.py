@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from flax import nnx
 
+from stagejax.apart import take_apart
 from stagejax.data.joined import for_every_record
 from stagejax.ledger import count_flops
 from stagejax.result import Result
@@ -31,6 +32,17 @@ class Frozen:
         return cls(result.model, state.params, state.rest)
 
 
+@functools.cache
+def compiled(function: Callable[..., Any], config: Any, *options: Any) -> Callable[..., Any]:
+    """`function(model, *inputs, *options)` as a function of (params, rest, *inputs): one program for all networks of a
+    configuration.
+
+    >>> # compiled(logits_of, net.config)(net.params, net.rest, images)
+    """
+    graphdef = take_apart(config)[0]
+    return jax.jit(lambda params, rest, *inputs: function(nnx.merge(graphdef, params, rest), *inputs, *options))
+
+
 def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: np.ndarray, batch: int = 512) -> np.ndarray:
     """`function(model, rows)`, batch by batch: one program for all networks of one configuration.
 
@@ -40,7 +52,7 @@ def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: np.ndarray, ba
 
     >>> # features = apply(features_of, Frozen.of(run.train(stage)), images)
     """
-    run, found = _program(function, net.config), []
+    run, found = compiled(function, net.config), []
     for start in range(0, len(rows), batch):
         part = rows[start : start + batch]
         full = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
@@ -55,9 +67,9 @@ def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: jax.Shap
     >>> flops_of_one(lambda model, images: model(images), ViT(), jax.ShapeDtypeStruct((28, 28, 1), "float32")) > 10**6
     True
     """
-    _, params, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+    _, _, params, rest = take_apart(config)
     one = jax.ShapeDtypeStruct((1, *row.shape), row.dtype)
-    return count_flops(_program(function, config), nnx.to_pure_dict(params), nnx.to_pure_dict(rest), one)
+    return count_flops(compiled(function, config), params, rest, one)
 
 
 def logits_of(model: Any, inputs: jax.Array) -> jax.Array:
@@ -89,9 +101,3 @@ def logits_of_members(model: Any, images: jax.Array) -> jax.Array:
 def concatenated(nets: Sequence[Frozen], images: np.ndarray) -> np.ndarray:
     """The features of frozen classifiers and of all members of ensembles, side by side: (images, members, features)."""
     return np.concatenate([apply(features_of, net, images) for net in nets], axis=1)
-
-
-@functools.cache
-def _program(function: Callable[[Any, Any], Any], config: Any) -> Callable[..., Any]:
-    graphdef, _, _ = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
-    return jax.jit(lambda params, rest, rows: function(nnx.merge(graphdef, params, rest), rows))
