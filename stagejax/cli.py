@@ -1,4 +1,4 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit | new`.
+"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit | prepare | new`.
 
 What each does is in `commands`.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagejax.commands import grow, new
+from stagejax.commands import grow, new, prepare
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -27,6 +27,7 @@ EXAMPLES = {
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
     "grow": grow.EXAMPLES,
     "audit": "stagejax audit runs/bert2bert-laptop",
+    "prepare": prepare.EXAMPLES,
     "new": new.EXAMPLES,
 }
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `stagejax` command; exits with 0 only if all went well."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options, rest = parser().parse_known_args(arguments)
-    takes_fields = options.command in ("run", "plan", "fork", "params")
+    takes_fields = options.command in ("run", "plan", "fork", "params", "prepare")
     if rest and not takes_fields:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     from stagejax.commands import experiments
@@ -164,6 +165,9 @@ def parser() -> argparse.ArgumentParser:
     audit.add_argument("workdir", type=Path)
     audit.add_argument("--mesh", help="that of the run; default: all devices along data")
 
+    prepare.add_arguments(
+        command("prepare", "Read all data of an experiment once, before a pod waits for it.", fields=True)
+    )
     new.add_arguments(command("new", "Write the module of a new experiment, which runs at once, and its test."))
     return top
 

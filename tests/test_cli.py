@@ -164,3 +164,27 @@ def test_params_show_every_side(stagejax: Callable[..., Done]) -> None:
     assert "#layers <embed >kv_heads >q_per_kv >head_dim" in line
     assert "fsdp" in line
     assert line.endswith("yes")
+
+
+def test_prepare_reads_all_data_and_stores_the_corpora(
+    stagejax: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGEJAX_CORPORA", str(tmp_path / "corpora"))
+    small = ("prepare", "bert2bert", "--preset", "smoke", "--source.limit", "150000")
+    done = stagejax(*small)
+    assert done.returncode == 0
+    assert "MaskedText of source/0, held out" in done.stdout
+    stored = sorted((tmp_path / "corpora").iterdir())
+    assert len(stored) == 2  # train and test
+    assert stagejax(*small).stdout.count("MaskedText") == 2
+    assert sorted((tmp_path / "corpora").iterdir()) == stored
+
+
+def test_prepare_says_what_is_missing(
+    stagejax: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    done = stagejax("prepare", "bert2bert", "--preset", "pod")
+    assert done.returncode == 1
+    assert "tfds build wikipedia/20230601.en" in done.stderr
+    assert "MissingDataset" in done.stdout

@@ -14,6 +14,7 @@ from typing import Any
 from stagejax.cli import USAGE, parser
 from stagejax.commands.grow import command_grow
 from stagejax.commands.new import command_new
+from stagejax.commands.prepare import command_prepare
 from stagejax.commands.table import mebibytes, receipt_rows, table
 
 
@@ -295,5 +296,6 @@ COMMANDS = {
     "params": command_params,
     "grow": command_grow,
     "audit": command_audit,
+    "prepare": command_prepare,
     "new": command_new,
 }
