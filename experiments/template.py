@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import TFDS, Bytes, CausalText, Stdlib
+from stagejax.data import Bytes, CausalText, Stdlib
+from stagejax.data.published import C4
 from stagejax.models import Transformer, gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
@@ -47,7 +48,7 @@ def preset(name: str) -> Config:
         return Config(tiny, Stdlib(limit=100_000), batch=8, steps=(8, 8), seeds=(0,))
     if name == "pod":
         base = gpt(vocab=260, layers=12, embed=768, heads=12, mlp=3072, length=1024)
-        return Config(base, TFDS("c4/en"), batch=512, steps=(100_000, 100_000), peak=6e-4)
+        return Config(base, C4, batch=512, steps=(100_000, 100_000), peak=6e-4)
     return Config()
 
 

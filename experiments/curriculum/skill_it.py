@@ -42,6 +42,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Bytes, CausalText, Source
+from stagejax.data.published import C4
 from stagejax.data.rounds import Pool, Round, linear_pool
 from stagejax.data.skills import Lego, Sums
 from stagejax.data.weights import ExponentialWeights, FixedWeights, MixtureWeights, counts_of, skill_graph
@@ -114,7 +115,7 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         return Config(
-            task="text", sources=(TFDS("c4/en"), TFDS("wiki40b/en"), TFDS("lm1b")), vocab=Bytes().vocab,
+            task="text", sources=(C4, TFDS("wiki40b/en"), TFDS("lm1b")), vocab=Bytes().vocab,
             shares=(8, 3, 1),
             arms=(SKILL_IT, STRATIFIED, RANDOM, NO_GRAPH), size=Size(2048, 24, 16), graph_size=Size(768, 12, 12),
             length=2048, batch=512, steps=6000, rounds=6, every=50, start=1000, graph=500, peak=2e-4, tested=512,

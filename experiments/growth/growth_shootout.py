@@ -27,7 +27,8 @@ from scipy import stats
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
-from stagejax.data import BPE, TFDS, CausalText, Dataset, Digits, Images, Source, Stdlib
+from stagejax.data import BPE, CausalText, Dataset, Digits, Images, Source, Stdlib
+from stagejax.data.published import IMAGENET, WIKIPEDIA
 from stagejax.growth import (
     AKI,
     FPI,
@@ -147,8 +148,8 @@ def preset(name: str) -> Config:
             laptop,
             small=Size(layers=12, embed=384, heads=6, mlp=1536),
             large=Size(layers=24, embed=768, heads=12, mlp=3072),
-            text=TFDS("wikipedia/20230601.en"),
-            images=TFDS("imagenet2012"),
+            text=WIKIPEDIA,
+            images=IMAGENET,
             fields=("image", "label"),
             image=(224, 224, 3),
             patch=16,

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, TFDS, CausalText, Source, Stdlib
+from stagejax.data import BPE, CausalText, Source, Stdlib
 from stagejax.data.graphs import GraphSource, Links, NamedGraph, NodeLabels, RandomTree
+from stagejax.data.published import C4
 from stagejax.models import gpt, llama
 from stagejax.models.lorentz import LorentzGCN
 from stagejax.objectives import causal_lm
@@ -126,7 +127,7 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         return replace(
-            laptop, embed=768, layers=12, heads=12, mlp=2048, length=256, vocab=32_000, source=TFDS("c4/en"),
+            laptop, embed=768, layers=12, heads=12, mlp=2048, length=256, vocab=32_000, source=C4,
             llama=True, batch=512, steps=20_000, peak=1e-3, rank=64, every=200, factor_warmup=20, restart_every=5_000,
             restart_warmup=100, ablations=False, tasks=(), evaluate_every=1_000, evaluate_batches=64, seeds=(0,),
             save_every=1_000,

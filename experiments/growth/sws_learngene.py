@@ -29,7 +29,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
-from stagejax.data import TFDS, Dataset, Digits, Images, Row, Source, join
+from stagejax.data import Dataset, Digits, Images, Row, Source, join
+from stagejax.data.published import IMAGENET
 from stagejax.growth import AuxNet, Expand, LinearExpansion, Operator
 from stagejax.inference import flops_of_one, logits_for_every_record, logits_of
 from stagejax.ledger import total
@@ -102,7 +103,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         return replace(
             laptop,
-            source=TFDS("imagenet2012"),
+            source=IMAGENET,
             fields=("image", "label"),
             records=1_281_167,
             model=ViT(image=224, channels=3, patch=16, classes=1000, embed=384, heads=6, mlp=1536, scan=True),

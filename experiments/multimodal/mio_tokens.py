@@ -36,12 +36,13 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Mixture, Row, Source, Stdlib, join
+from stagejax.data import Dataset, Digits, Images, Mixture, Row, Source, Stdlib, join
 from stagejax.data.composites import CLOTHES, DIGITS, Objects
 from stagejax.data.interleave import Order, Vocabulary
 from stagejax.data.multimodal import KINDS, TASKS, Writer, corpora, words_of
 from stagejax.data.packing import Packed
 from stagejax.data.pipeline import Data
+from stagejax.data.published import C4
 from stagejax.data.speech import MEL, Clips, Fsdd, Spoken, Tones, sound_of
 from stagejax.data.stories import FRAMES, Stories
 from stagejax.growth import AddRows
@@ -130,7 +131,7 @@ def preset(name: str) -> Config:
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 4, "mlp": 11_008, "rotary_theta": 5e6}
         net = llama(vocab=64_000, scan=True, remat="full", **sizes)
         return replace(
-            laptop, net=net, text=TFDS("c4/en"), image=ImageTokenizer(hidden=256, embed=64, codes=8192),
+            laptop, net=net, text=C4, image=ImageTokenizer(hidden=256, embed=64, codes=8192),
             speech=SpeechTokenizer(hidden=512, embed=256, books=4, codes=1024, features=768),
             encoder=SpeechEncoder(embed=768, layers=12, heads=12, mlp=3072), length=2800, batch=2048,
             steps=(1, 24_800, 12_800, 32_200), tuning=10_000, peak=3e-5, every=1000, at_once=256, samples=(2048, 2048),

@@ -43,6 +43,7 @@ from stagejax.axes import Axes
 from stagejax.data import TFDS, Dataset, Digits, Images
 from stagejax.data.joined import Row, for_every_record, join
 from stagejax.data.orders import Orders
+from stagejax.data.published import IMAGENET
 from stagejax.data.tasks import Coloured, ImageTask, Part, all_of, parts_for_probing
 from stagejax.inference import Frozen, apply, concatenated, flops_of_one, logits_of_members
 from stagejax.models.convnet import ConvNet, ResNet, resnet50
@@ -117,7 +118,8 @@ def preset(name: str) -> Config:
         )
     if name == "pod":
         names = ("cifar10", "cifar100", "i_naturalist2018")
-        whole = {data: ImageTask((Part(TFDS(data)),), 224) for data in ("imagenet2012", *names)}
+        sources = (IMAGENET, TFDS("cifar10"), TFDS("cifar100"), TFDS("i_naturalist2018", test="validation"))
+        whole = {source.name: ImageTask((Part(source),), 224) for source in sources}
         return Config(
             net=resnet50(classes=8142),  # one size of head for all tasks: that of the largest
             source=whole["imagenet2012"],
