@@ -11,7 +11,7 @@ from stagejax.growth.operator import Operator, Sizes, changed
 from stagejax.growth.term import Term
 
 #: The axes that copies can widen: not the head size, whose entries rotary positions tell apart.
-WIDTH: tuple[str, ...] = ("embed", "mlp", "heads", "kv_heads", "q_per_kv", "channels")
+WIDTH: tuple[str, ...] = ("embed", "mlp", "heads", "kv_heads", "q_per_kv", "channels", "hidden")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from flax import nnx
 
 from stagejax.axes import Axes, family
 from stagejax.growth.direct_copy import DirectCopy
+from stagejax.growth.fpi import WIDTH
 from stagejax.growth.operator import GrowthError, Sizes, changed, plain
 from stagejax.growth.term import LAYERS, Term, base
 
 #: The axes whose new entries a mask can hold back. Vocabulary and positions need none: old tokens do not see new rows.
-MASKED = ("embed", "mlp", "kv_heads", "q_per_kv", "key_dim", "value_dim", "channels", "hidden", LAYERS)
+MASKED = (*WIDTH, "key_dim", "value_dim", LAYERS)
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,7 @@ class MSG(DirectCopy):
     mask over it keeps them (`HeadSize` does). Yao et al. 2023 (arXiv 2305.02869), section 3.
     """
 
-    axes: tuple[str, ...] = (
-        *("embed", "mlp", "kv_heads", "q_per_kv", "key_dim", "value_dim", "channels", "hidden"),
-        *("vocab", "position", "classes"),
-    )
+    axes: tuple[str, ...] = (*WIDTH, "key_dim", "value_dim", "vocab", "position", "classes")
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """The corner, fresh parameters wherever any axis is new, and blocks that the old model lacks."""

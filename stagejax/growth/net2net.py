@@ -31,7 +31,7 @@ class Net2Net(FPI):
 
     depth: DepthRule = adjacent
     draw: Draw = uniform
-    axes: tuple[str, ...] = ("mlp", "kv_heads", "q_per_kv", "channels")
+    axes: tuple[str, ...] = ("mlp", "kv_heads", "q_per_kv", "channels", "hidden")
     noise: float = 0.0
     by: By = "output"
     fresh: bool = False

@@ -138,12 +138,15 @@ class Growth:
         return terms
 
     def _check_leaves(self) -> None:
+        same_depths = getattr(self.old, "depths", None) == getattr(self.new, "depths", None)
         for where in [*self.target, *self.source]:
             if where not in self.born and (where not in self.source or where not in self.target):
                 side, other = ("before", self.old) if where not in self.source else ("after", self.new)
+                fix = "" if same_depths else ", as blocks are not stacked: use MSG(), which draws those that are new"
                 raise GrowthError(
                     f"{self.operator}: parameter {where!r} has no counterpart in the model {side} the growth, a "
-                    f"{type(other).__name__}. Give both configurations the same architecture; only sizes may differ."
+                    f"{type(other).__name__}. Give both configurations the same architecture; only sizes may differ"
+                    f"{fix}."
                 )
         for where, (axes, shape) in self.target.items():
             for name, size in zip(axes.names, shape, strict=True):

@@ -14,7 +14,7 @@ from stagejax.growth.regions import empty, fresh, having
 from stagejax.growth.term import Term
 
 #: Axes of hidden units, whose new entries are free where written and zero where read.
-HIDDEN = ("mlp", "kv_heads", "q_per_kv", "channels")
+HIDDEN = ("mlp", "kv_heads", "q_per_kv", "channels", "hidden")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.axes import Axes, layers_dim
+from stagejax.axes import Axes, axes_of, layers_dim, shardings
 from stagejax.growth import (
     AKI,
     FPI,
@@ -71,6 +71,7 @@ RMS = replace(SMALL, norm="rms", norm_eps=0.1, tied=False)
 WIDE = replace(SMALL, norm_eps=0.1)
 POST = replace(WIDE, causal=False, norm_position="post")
 MIXTURE = replace(WIDE, experts=2, top_k=1, dispatch="dense")
+RMS_MIXTURE = replace(MIXTURE, norm="rms")
 TWO_STACKS = replace(ENCODER_DECODER, norm_eps=0.1)
 ROTARY = replace(RMS, positions="rotary", heads=4, kv_heads=2, use_bias=False, activation="swiglu", tied=True)
 
@@ -86,17 +87,21 @@ EXACT: list[tuple[Operator, Any, Any]] = [
     (LEMON(norm="rms", by="gain"), ROTARY, replace(ROTARY, embed=13, heads=10, kv_heads=2, mlp=30, layers=3)),
     (LEMON(), POST, replace(POST, embed=16, heads=3, mlp=13)),
     (LEMON(), CONV, replace(CONV, channels=(9, 7))),
+    (LEMON(norm="rms"), TWO_STACKS, replace(TWO_STACKS, embed=19, heads=5, mlp=21, decoder_layers=3)),
     (LEMON(), MIXTURE, replace(MIXTURE, embed=19, heads=3, mlp=17, layers=3)),
     (ZeroInit(), RMS, replace(RMS, embed=11, heads=3, head_dim=6, value_dim=5, mlp=17, layers=3)),
     (ZeroInit(), ROTARY, replace(ROTARY, embed=13, heads=9, kv_heads=3, head_dim=8, mlp=17)),
     (ZeroInit(), TWO_STACKS, replace(TWO_STACKS, embed=11, heads=3, head_dim=5, mlp=17, encoder_layers=3)),
     (ZeroInit(), CONV, replace(CONV, channels=(7, 8))),
+    (ZeroInit(), RMS_MIXTURE, replace(RMS_MIXTURE, embed=11, heads=3, head_dim=6, mlp=17, layers=3)),
     (ZeroInit(depth=stack, fresh=False), IMAGE, replace(IMAGE, heads=3, mlp=14, layers=3)),
     (HeadSize(), ROTARY, replace(ROTARY, head_dim=8)),
     (HeadSize(), IMAGE, replace(IMAGE, head_dim=6, value_dim=4)),
     (HeadSize(copies=True, draw=balanced), SMALL, replace(SMALL, head_dim=11)),
     (BlockDiagonal(), SMALL, replace(SMALL, embed=16, heads=4, mlp=24, layers=4)),
     (BlockDiagonal(), CONV, replace(CONV, channels=(8, 12))),
+    (BlockDiagonal(), MIXTURE, replace(MIXTURE, embed=16, heads=4, mlp=24, layers=3)),
+    (BlockDiagonal(by="output"), TWO_STACKS, replace(TWO_STACKS, embed=16, mlp=24, encoder_layers=3, decoder_layers=4)),
     (BlockDiagonal(), POST, replace(POST, embed=16, mlp=24)),
     (IdentityBlocks(), SMALL, replace(SMALL, layers=5)),
     (IdentityBlocks(depth=interpolate, by="gain", fresh=True), ROTARY, replace(ROTARY, layers=3)),
@@ -119,6 +124,8 @@ OPERATORS: list[tuple[Operator, Any, Any]] = [
     (Deepen(stack_modulo), SMALL, replace(SMALL, layers=5)),
     (Deepen(middle), SMALL, replace(SMALL, layers=3)),
     (MSG(), SMALL, replace(LARGE, head_dim=4, value_dim=5)),
+    (MSG(), TWO_STACKS, replace(TWO_STACKS, embed=11, heads=3, head_dim=5, mlp=13, encoder_layers=3, decoder_layers=4)),
+    (MSG(), RESIDUAL, replace(RESIDUAL, channels=(6, 11), blocks=(2, 3))),
     (AddRows(), replace(SMALL, tied=False), replace(SMALL, tied=False, vocab=17)),
     (AddRows(fill="fresh", bias=-30.0), IMAGE, replace(IMAGE, classes=5)),
     (Resample("cubic"), SMALL, replace(SMALL, length=9)),
@@ -176,6 +183,13 @@ def statistics(config: Any, seed: int = 0) -> Any:
 def model(config: Any, params: Any) -> nnx.Module:
     graphdef, _, rest = abstract(config)
     return nnx.merge(graphdef, params, rest)
+
+
+def placed(config: Any, mesh: Any) -> tuple[Any, Any]:
+    """Abstract parameters of a model, and their shardings."""
+    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
+    shapes = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    return shapes, shardings(axes_of(module), shapes, mesh)
 
 
 def logits(config: Any, params: Any, **options: Any) -> np.ndarray:

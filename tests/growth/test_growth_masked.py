@@ -1,6 +1,6 @@
 """Masked structural growth: at masks of 0 the small model, at 1 the large one, annealed inside a stage's step."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,35 @@ from pairs import (
 )
 
 from stagejax import Stage, running
-from stagejax.data import Bytes, CausalText, Stdlib
+from stagejax.data import Bytes, CausalText, Digits, Images, Stdlib
 from stagejax.growth import MSG, GrowingMasks, Growth, GrowthError, Undo, grow, masks_at
 from stagejax.growth.masked import masked_sizes
 from stagejax.growth.record import record, recorded
 from stagejax.growth.rest import grow_rest
 from stagejax.models import gpt
 from stagejax.models.cnn import ConvLayer
-from stagejax.objectives import causal_lm
+from stagejax.models.convnet import ResNet
+from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adamw
 from stagejax.steps.scheduled import scheduled_step
+
+
+@dataclass(frozen=True)
+class Maskless:
+    """A model that takes no masks."""
+
+    size: int
+
+    def sizes(self) -> dict[str, int]:
+        return {"mlp": self.size}
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        class Module(nnx.Module):
+            def __call__(self, x: jax.Array) -> jax.Array:
+                return x
+
+        return Module()
+
 
 BOTTLENECK = replace(RESIDUAL, bottleneck=2, stem=3)
 HEADS = {"embed": 11, "heads": 5, "mlp": 21}
@@ -130,6 +149,7 @@ def test_blocks_are_born_and_recorded() -> None:
         (RESIDUAL, {"channels": (4, 6, 8), "blocks": (1, 2, 1)}, "no axis 'channels.3"),
         (RESIDUAL, {"blocks": (1, 1)}, r"'blocks/2.1/.*' has no counterpart in the model after"),
         (TWO_STACKS, {"buckets": 12}, r"no rule for axis 'buckets'.*8 -> 12"),
+        (Maskless(2), {"size": 3}, "lets new entries in by masks, but Module is not called with any. Use LEMON"),
     ],
 )
 def test_what_no_mask_holds_back_is_refused(small, changes, says) -> None:
@@ -176,6 +196,26 @@ def test_masks_are_annealed_in_the_step(tmp_path: Path) -> None:
     assert np.asarray(gradient["blocks"]["mlp"]["up"]["kernel"])[0, :8, :8].any()
     (open_loss, _) = loss_and_gradient(LARGE, large, batch)
     assert resumed.history.train["loss"][0] == pytest.approx(open_loss, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_a_deeper_network_of_convolutions_is_grown_in_a_run(tmp_path: Path) -> None:
+    """Moments of old blocks kept, those of a born one 0; the first loss behind masks is that of the small network."""
+    small = ResNet(image=8, channels_in=1, channels=(4, 6), blocks=(1, 1))
+    large = replace(small, channels=(6, 7), blocks=(2, 1))
+    data = Images(source=Digits(), batch=8)
+    stage = Stage("small", small, classification, adamw(1e-2), data, steps=2)
+    step = partial(scheduled_step, options=GrowingMasks(small, large, steps=4, start=2))
+    after = replace(stage, name="large", model=large, step=step, steps=3)
+    with running(tmp_path, "masked", mesh="data=1") as run:
+        before = run.train(stage)
+        grown = run.grow("grown", before, to=large, operator=MSG(), moments="dual")
+        longer, wider = run.train(replace(stage, name="longer", steps=1), before), run.train(after, grown)
+    assert wider.history.train["loss"][0] == pytest.approx(longer.history.train["loss"][0], rel=1e-4)
+    moments = jax.tree.leaves_with_path(grown.state().opt_state)
+    born = [np.asarray(x) for path, x in moments if "1.1" in str(path) and np.ndim(x)]
+    assert born
+    assert not any(x.any() for x in born)
 
 
 def loss_and_gradient(config, result, batch, **options):

@@ -6,11 +6,9 @@ import jax
 import numpy as np
 import optax
 import pytest
-from flax import nnx
 from jax.sharding import AxisType
-from pairs import NAMES, OPERATORS, by_path, random_params
+from pairs import NAMES, OPERATORS, by_path, placed, random_params
 
-from stagejax.axes import axes_of, shardings
 from stagejax.growth import (
     AKI,
     FPI,
@@ -38,13 +36,6 @@ needs_eight = pytest.mark.skipif(jax.device_count() < 8, reason="needs eight dev
 
 def mesh_of(fsdp: int, tensor: int):
     return jax.make_mesh((fsdp, tensor), ("fsdp", "tensor"), axis_types=(AxisType.Auto,) * 2)
-
-
-def placed(config, mesh):
-    """Abstract parameters of a model, and their shardings."""
-    module = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))
-    shapes = nnx.to_pure_dict(nnx.state(module, nnx.Param))
-    return shapes, shardings(axes_of(module), shapes, mesh)
 
 
 #: The last bit or two of float32: where weights of two axes are multiplied, or means and products summed, in an order

@@ -1,6 +1,7 @@
 """Masks of ones change nothing; masks of zeros and ones are the smaller network; a gate of zero is an absent layer."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,10 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.transformer import Transformer, bert, gpt, llama
+from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.convnet import ConvNet, ResNet
+from stagejax.models.t5 import T5
+from stagejax.models.transformer import bert, gpt, llama
 
 SIZES = {"vocab": 13, "embed": 8, "heads": 4, "head_dim": 2, "layers": 3, "mlp": 12, "length": 6, "norm_eps": 1e-2}
 MODELS = {
@@ -18,23 +22,24 @@ MODELS = {
     "llama": llama(**SIZES, kv_heads=2, tied=True),
 }
 every_model = pytest.mark.parametrize("config", MODELS.values(), ids=MODELS)
+IMAGES = np.random.RandomState(0).normal(size=(2, 4, 4, 1))
 TOKENS = np.random.RandomState(0).randint(0, 13, (2, 6))
 
 
-def random_params(config: Transformer) -> dict:
+def random_params(config: Any) -> dict:
     rng = np.random.RandomState(1)
     shapes = nnx.to_pure_dict(nnx.state(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param))
     return jax.tree.map(lambda x: 0.4 * rng.normal(size=x.shape), shapes)
 
 
-def logits(config: Transformer, params: dict, masks: dict | None = None) -> np.ndarray:
-    graphdef, _ = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))
-    run = jax.jit(lambda p, m: nnx.merge(graphdef, p)(jnp.asarray(TOKENS), masks=m))
+def logits(config: Any, params: dict, masks: dict | None = None, inputs: tuple = (TOKENS,)) -> np.ndarray:
     with jax.enable_x64(True):
+        graphdef, _, rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)
+        run = jax.jit(lambda p, m: nnx.merge(graphdef, p, rest)(*map(jnp.asarray, inputs), masks=m))
         return np.asarray(run(jax.tree.map(jnp.asarray, params), masks and jax.tree.map(jnp.asarray, masks)))
 
 
-def selected(config: Transformer, params: dict, kept: dict[str, np.ndarray]) -> dict:
+def selected(config: Any, params: dict, kept: dict[str, np.ndarray]) -> dict:
     """The entries of every parameter that `kept` (axis -> indices) names, on all its axes."""
 
     def one(axes, leaf):
@@ -61,6 +66,50 @@ def test_masks_of_zeros_and_ones_are_the_smaller_network(config) -> None:
     wanted = logits(small, selected(config, params, kept_out))
     np.testing.assert_allclose(logits(config, params, masks), wanted, rtol=1e-10, atol=1e-12)
     assert np.abs(logits(config, params) - wanted).max() > 1e-2
+
+
+T5_SIZES = {"vocab": 13, "embed": 8, "heads": 4, "head_dim": 3, "encoder_layers": 2, "decoder_layers": 3, "mlp": 12}
+OTHERS = {
+    "t5": (
+        T5(**T5_SIZES, norm_eps=1e-2),
+        {"embed": 5, "heads": 2, "head_dim": 2, "encoder_layers": 1, "decoder_layers": 2, "mlp": 7},
+        (TOKENS, TOKENS[:, ::-1]),
+    ),
+    "convnet": (ConvNet(image=4, channels=(5, 6)), {"channels": (3, 4)}, (IMAGES,)),
+    "resnet": (
+        ResNet(image=4, channels_in=1, channels=(4, 6), bottleneck=2, stem=3, blocks=(1, 1)),
+        {"channels": (2, 4), "stem": 2},
+        (IMAGES,),
+    ),
+    "cnn": (CNN((4, 4, 1), (ConvLayer(5),), (6,)), {"convolutions": (ConvLayer(3),), "hidden": (4,)}, (IMAGES,)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_masks_of_other_models_do_the_same(name) -> None:
+    """An encoder-decoder, layers of both stacks among what is removed, and convolutions."""
+    config, changes, inputs = OTHERS[name]
+    small, rng = replace(config, **changes), np.random.RandomState(2)
+    old, new = small.sizes(), config.sizes()
+    kept = {axis: np.sort(rng.permutation(new[axis])[: old[axis]]) for axis in new if new[axis] != old[axis]}
+    kept |= {axis: kept[axis.removesuffix("_out")] for axis in kept if axis.endswith("_out")}
+    masks = {axis: np.isin(np.arange(new[axis]), rows).astype(np.float64) for axis, rows in kept.items()}
+    masks = {axis: mask for axis, mask in masks.items() if not axis.endswith("_out")}
+    params = random_params(config)
+    wanted = logits(small, selected(config, params, kept), inputs=inputs)
+    np.testing.assert_allclose(logits(config, params, masks, inputs), wanted, rtol=1e-10, atol=1e-12)
+    with pytest.raises(ValueError, match=r"axis 'classes' cannot be masked: choose among (embed|channels)"):
+        logits(config, params, {"classes": np.ones(2)}, inputs)
+
+
+def test_a_gate_of_zero_is_an_absent_block_of_a_stage() -> None:
+    config = ResNet(image=4, channels_in=1, channels=(4, 6), blocks=(3, 1))
+    params = random_params(config)
+    absent = {**params, "blocks": {name: block for name, block in params["blocks"].items() if name != "1.2"}}
+    got = logits(config, params, {"layers.1": np.array([1.0, 0.0])}, (IMAGES,))
+    np.testing.assert_allclose(got, logits(replace(config, blocks=(2, 1)), absent, inputs=(IMAGES,)), rtol=1e-10)
+    with pytest.raises(ValueError, match=r"the mask of axis 'layers.1' has shape \(3,\): give it \(2,\)"):
+        logits(config, params, {"layers.1": np.ones(3)}, (IMAGES,))
 
 
 @every_model
