@@ -10,9 +10,11 @@ from smoke import flat, smoke_run
 from experiments.growth.multi_level import (
     EXPERIMENT,
     SCRATCH,
+    SMALL,
     STACK,
     THREE,
     V_CYCLE,
+    best,
     model,
     preset,
     stage,
@@ -31,6 +33,23 @@ def test_every_arm_learns(finished: Any) -> None:
         if result.kind == "train" and result.history.evals:
             held_out = [row["loss"] for row in result.history.evals]
             assert held_out[-1] < held_out[0], name
+
+
+def test_the_rates_are_those_that_ended_best_and_the_record_says_so(finished: Any) -> None:
+    results, report, _ = finished
+    losses = {rate: results[f"rates/scratch/{rate:g}"].history.last("loss") for rate in SMOKE.rates}
+    chosen = min(losses, key=losses.get)
+    assert best({rate: results[f"rates/scratch/{rate:g}"] for rate in SMOKE.rates}) == chosen
+    for name in ("scratch/0", "v-cycle/0/1/warm", "v-cycle/0", "half/0"):
+        assert results[name].stage.optimizer.peak == chosen, name
+    for name in ("small/0", "v-cycle/0/1/below", "three-levels/0/2/warm"):
+        assert results[name].stage.optimizer.peak == SMOKE.small_rates[0], name
+    assert results["scratch/0"].digest == results[f"rates/scratch/{chosen:g}"].digest
+    rows = {float(row[0]): row[1:] for row in report.tables[1].rows}
+    assert {rate: row[0] for rate, row in rows.items()} == losses
+    assert rows[chosen][1] == results["scratch/0"].cost.flops
+    assert [row[2] is None for row in rows.values()] == [rate not in SMOKE.small_rates for rate in rows]
+    assert report.tables[1].columns[3] == f"{SMALL}: final loss"
 
 
 def test_coalescing_averages_layers_in_pairs_and_sums_what_reads(finished: Any) -> None:
@@ -88,3 +107,10 @@ def test_up_and_down_is_exact_and_the_published_tables_are_not(finished: Any) ->
 def test_a_plan_of_another_kind_tests_no_claim(kind: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), replace(SMOKE, kind=kind))
     assert {claim.verdict for claim in report.claims} == {"not tested"}
+
+
+def test_what_claims_compare_is_trained_from_every_seed() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), replace(SMOKE, seeds=(0, 3)))
+    seeds = {row[0]: row[-1] for row in report.tables[0].rows}
+    assert {label for label, count in seeds.items() if count == 1} == {"layers in halves", "FPI + stack", STACK}
+    assert [arm.against for arm in report.arms if arm.group == V_CYCLE] == [SCRATCH, f"{SCRATCH}, seed 3"]
