@@ -76,12 +76,12 @@ def inside(
 
 def targets(model: Any, system: Any, inflow_TR: Float[Array, "T R"]) -> Float[Array, "T R"]:
     """A policy's targets along a path, each from the inflows so far and the target before."""
-    encodings = model.encode(inflow_TR / jnp.maximum(system.mean_inflow, 1e-6))
-    size = jnp.maximum(system.volume_max, 1e-6)
+    encodings = model.encode(relative(inflow_TR, system.mean_inflow))
 
     def stage(volume: Array, at: Any) -> tuple[Array, Array]:
         encoding, inflow = at
-        target = attainable(system, volume, inflow, model.propose(encoding, volume / size))
+        proposal = model.propose(encoding, relative(volume, system.volume_max))
+        target = attainable(system, volume, inflow, proposal)
         return target, target
 
     return jax.lax.scan(stage, jnp.asarray(system.volume_start), (encodings, inflow_TR))[1]
@@ -137,6 +137,13 @@ def volumes_of(system: Any, x: Float[Array, "... n"], stages: int) -> Float[Arra
     return x.reshape(*x.shape[:-1], stages, -1)[..., first : first + plants]
 
 
+def operating(system: Any, qp: QP, x: Float[Array, " n"], stages: int) -> tuple[Float[Array, " T"], Float[Array, " T"]]:
+    """Cost without the price of distances, and power not met, of each stage in a solution of `free_program`."""
+    own = 2 * len(system.volume_max) + len(system.thermal_max) + 1
+    cost = (qp.q * x**2 / 2 + qp.c * x).reshape(stages, -1)[:, :own].sum(1)
+    return cost, x.reshape(stages, -1)[:, own - 1]
+
+
 def compared_gradient(system: Any, proposals_TR: Any, inflow_TR: Any, step: float = 1e-5) -> dict[str, float]:
     """Cosine and norm ratio of a path's gradient by its proposals to that of central differences, in float64.
 
@@ -173,27 +180,6 @@ def carried_out(
     return jax.vmap(jax.vmap(optimal_value))(programs)
 
 
-def account(
-    system: Any,
-    inflow_BTR: Float[Array, "B T R"],
-    volumes_BTR: Float[Array, "B T R"],
-    costs_BT: Float[Array, "B T"],
-    found: Solution,
-) -> dict[str, Array]:
-    """What a simulation comes to: costs and power not met by path and stage, mean volumes, shares of misses.
-
-    `violated` is the share of targets that the water balance misses by more than 0.1 % of the largest volume (of plants
-    that hold more than 0.001 hm3); `failed` that of programs without a solution.
-    """
-    start = jnp.broadcast_to(jnp.asarray(system.volume_start), volumes_BTR[:, :1].shape)
-    before = jnp.concatenate([start, volumes_BTR[:, :-1]], axis=1)
-    programs = jax.vmap(jax.vmap(partial(strict_program, system)))(before, inflow_BTR, volumes_BTR)
-    off = jnp.abs(jnp.einsum("btmn,btn->btm", programs.A, found.x) - programs.b)[..., :-1]
-    missed = (off > 1e-3 * system.volume_max) & (system.volume_max > 1e-3)
-    shares = {"violated": missed.mean(), "failed": (~found.converged).mean(), "trips": found.trips.mean()}
-    return {"costs": costs_BT, "shed": shed_of(system, found), "volumes": volumes_BTR.mean(0)} | shares
-
-
 def shed_of(system: Any, found: Solution) -> Float[Array, ...]:
     """The power not met, of solutions of `strict_program`."""
     return found.x[..., -1]
@@ -212,7 +198,7 @@ def strict_dispatch(model: Any, batch: Any, key: Any, *, case: Any) -> tuple[Arr
     inflow_BTR = jnp.asarray(batch["inflow"])
     wanted = jax.vmap(partial(targets, model, system))(inflow_BTR)
     costs, found = carried_out(system, wanted, inflow_BTR)
-    return costs.mean(), _metrics(found, costs, shed_of(system, found).sum(-1).mean())
+    return costs.mean(), metrics_of(found, costs, shed_of(system, found))
 
 
 def slack_dispatch(
@@ -221,7 +207,8 @@ def slack_dispatch(
     """Mean cost of a stage of the deterministic equivalent in which targets may be missed at a price.
 
     Targets are anywhere between the volumes' bounds, each from the target before. `penalty` is in units of the largest
-    cost coefficient; the gradient is the multiplier of v_t + below_t - above_t = target_t.
+    cost coefficient; the gradient is the multiplier of v_t + below_t - above_t = target_t. The metric `cost` is without
+    the price of what is missed, which is in the loss; `missed` is the mean distance in units of the largest volumes.
 
     Reference: as `strict_dispatch`; its penalty is raised in stages over the run (`penalty_of`).
     """
@@ -233,49 +220,26 @@ def slack_dispatch(
         inflow_BTR, wanted
     )
     costs, found = jax.vmap(optimal_value)(programs)
-    missed = jnp.abs(volumes_of(system, found.x, inflow_BTR.shape[1]) - wanted) / jnp.maximum(system.volume_max, 1e-6)
-    return costs.mean() / inflow_BTR.shape[1], _metrics(found, costs, jnp.zeros(())) | {"missed": missed.mean()}
+    T = inflow_BTR.shape[1]
+    missed = jnp.abs(relative(volumes_of(system, found.x, T) - wanted, system.volume_max)).mean()
+    own_costs, shed = jax.vmap(partial(operating, system, stages=T))(programs, found.x)
+    return costs.mean() / T, metrics_of(found, own_costs, shed) | {"missed": missed}
 
 
 def free_targets(model: Any, system: Any, inflow_TR: Float[Array, "T R"]) -> Float[Array, "T R"]:
     """A policy's targets between the volumes' bounds, within reach or not."""
-    encodings = model.encode(inflow_TR / jnp.maximum(system.mean_inflow, 1e-6))
-    size = jnp.maximum(system.volume_max, 1e-6)
+    encodings = model.encode(relative(inflow_TR, system.mean_inflow))
 
     def stage(volume: Array, encoding: Any) -> tuple[Array, Array]:
-        share = jax.nn.sigmoid(model.propose(encoding, volume / size))
-        target = system.volume_min + (system.volume_max - system.volume_min) * share
+        target = between_bounds(system, model.propose(encoding, relative(volume, system.volume_max)))
         return target, target
 
     return jax.lax.scan(stage, jnp.asarray(system.volume_start), encodings)[1]
 
 
-def slack_rollout(
-    model: Any, system: Any, inflow_BTR: Float[Array, "B T R"], penalty: float
-) -> tuple[Float[Array, "T B"], Float[Array, "T B R"], Float[Array, "T B R"], Solution]:
-    """Stage by stage with slack, the policy fed the realised volumes: costs without slack, targets, volumes, solutions.
-
-    `penalty` is in units of the shedding cost, as in `slack_dispatch`.
-    """
-    encodings = jax.vmap(model.encode)(inflow_BTR / jnp.maximum(system.mean_inflow, 1e-6))
-    size, plants = jnp.maximum(system.volume_max, 1e-6), len(system.volume_max)
-
-    def one(volume: Array, encoding: Any, inflow: Array) -> Any:
-        share = jax.nn.sigmoid(model.propose(encoding, volume / size))
-        target = system.volume_min + (system.volume_max - system.volume_min) * share
-        qp = free_program(system, volume, inflow[None], target[None], penalty * system.deficit_cost)
-        found = optimal_value(qp)[1]
-        own = jnp.arange(len(qp.c)) < len(qp.c) - 2 * plants
-        cost = jnp.where(own, qp.q * found.x**2 / 2 + qp.c * found.x, 0.0).sum()
-        return cost, target, volumes_of(system, found.x, 1)[0], found
-
-    def stage(volumes: Array, at: Any) -> Any:
-        made = jax.vmap(one)(volumes, *at)
-        return made[2], made
-
-    start = jnp.broadcast_to(jnp.asarray(system.volume_start), inflow_BTR[:, 0].shape)
-    by_stage = jax.tree.map(lambda leaf: leaf.swapaxes(0, 1), (encodings, inflow_BTR))
-    return jax.lax.scan(stage, start, by_stage)[1]
+def between_bounds(system: Any, proposal: Float[Array, "*B R"]) -> Float[Array, "*B R"]:
+    """The targets of proposals z where they may be missed: v_min + (v_max - v_min) sigma(z)."""
+    return system.volume_min + (system.volume_max - system.volume_min) * jax.nn.sigmoid(proposal)
 
 
 def penalty_of(progress: Float[Array, ""]) -> Float[Array, ""]:
@@ -287,59 +251,15 @@ def penalty_of(progress: Float[Array, ""]) -> Float[Array, ""]:
     return jnp.array([0.1, 1.0, 10.0, 30.0])[jnp.searchsorted(jnp.array([2, 4, 8]) / 24, progress, side="right")]
 
 
-def release_policy_gradient(
-    model: Any, batch: Any, key: Any, *, case: Any, spread: float = 0.1, penalty: float = 1.0
-) -> tuple[Array, Metrics]:
-    """REINFORCE on releases that are drawn around the policy's and clipped to what is possible.
-
-    The release of a plant is max(0, K q_max (sigma(z) + spread e)) with e ~ N(0, 1); the volume it leaves is clipped
-    into reach and to the cascade, at the cost `penalty` (in units of the shedding cost) by each volume's share that
-    was clipped. The return of a stage is what follows it, less the batch's mean at that stage, by its deviation. The
-    programs give costs; no multiplier is read.
-
-    Reference: Williams 1992, Simple statistical gradient-following algorithms, Machine Learning 8.
-    """
-    system = case.system()
-    inflow_BTR = jnp.asarray(batch["inflow"])
-    noise = jax.random.normal(key, inflow_BTR.shape) if key is not None else jnp.zeros(inflow_BTR.shape)
-    wanted, logp, clipped = jax.vmap(partial(drawn_releases, model, system, spread))(inflow_BTR, noise)
-    costs, found = carried_out(system, jax.lax.stop_gradient(wanted), inflow_BTR)
-    paid = jax.lax.stop_gradient(costs + penalty * system.deficit_cost * clipped)
-    to_go = jnp.cumsum(paid[:, ::-1], axis=1)[:, ::-1]
-    advantage = (to_go - to_go.mean(0)) / (to_go.std(0) + 1e-6)
-    shed = shed_of(system, found).sum(-1).mean()
-    return (logp * advantage).mean(), _metrics(found, costs, shed) | {"clipped": clipped.mean()}
+def metrics_of(found: Solution, costs_BT: Float[Array, "B T"], shed_BT: Float[Array, "B T"]) -> Metrics:
+    """What objectives say of programs: mean cost of a path and power not met in it, failed share and mean trips."""
+    cost, shed, failed = costs_BT.sum(1).mean(), shed_BT.sum(1).mean(), (~found.converged).mean()
+    return {"cost": cost, "shed": shed, "failed": failed, "trips": found.trips.mean()}
 
 
-def drawn_releases(
-    model: Any, system: Any, spread: float, inflow_TR: Array, noise_TR: Array
-) -> tuple[Array, Array, Array]:
-    """Volumes (T, R) that drawn releases leave, their log densities (T,) up to a constant, and shares clipped (T,)."""
-    encodings = model.encode(inflow_TR / jnp.maximum(system.mean_inflow, 1e-6))
-    size, most = jnp.maximum(system.volume_max, 1e-6), system.flow_volume * system.turbine_max
-    links = jnp.maximum(system.turbine_links, system.spill_links)
-
-    def stage(volume: Array, at: Any) -> Any:
-        encoding, inflow, noise = at
-        mean = jax.nn.sigmoid(model.propose(encoding, volume / size))
-        action = jax.lax.stop_gradient(mean + spread * noise)
-        logp = -(((action - mean) / spread) ** 2).sum() / 2
-        release = jnp.maximum(0.0, most * action)
-        left = volume + system.flow_volume * inflow + links @ release - release
-        target = jax.lax.stop_gradient(inside(system, volume, inflow, left))
-        return target, (target, logp, (jnp.abs(left - target) / size).clip(0, 1).mean())
-
-    return jax.lax.scan(stage, jnp.asarray(system.volume_start), (encodings, inflow_TR, noise_TR))[1]
-
-
-def _metrics(found: Solution, costs: Array, shed: Array) -> Metrics:
-    failed = (~found.converged).mean()
-    return {
-        "cost": costs.reshape(len(costs), -1).sum(1).mean(),
-        "shed": shed,
-        "failed": failed,
-        "trips": found.trips.mean(),
-    }
+def relative(values: Float[Array, "*B R"], size: Any) -> Float[Array, "*B R"]:
+    """Values in units of each plant's size, also where that is 0."""
+    return values / jnp.maximum(size, 1e-6)
 
 
 def _lower(system: Any, upper: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax.report.figures import INK, PALETTE, Figure, svg_of
+from stagejax.report.tables import Table
 
 
 class Paired(NamedTuple):
@@ -33,6 +34,21 @@ def paired(a: np.ndarray | None, b: np.ndarray | None) -> Paired:
     gap = a - b
     mean, error = float(gap.mean()), float(gap.std(ddof=1) / np.sqrt(len(gap)))
     return Paired(mean, error, mean / max(error, 1e-12), mean / float(b.mean()), float((gap < 0).mean()))
+
+
+def paired_table(
+    name: str, versus: Mapping[tuple[str, ...], Paired], columns: tuple[str, ...] = ("against",), note: str = ""
+) -> Table:
+    """How the method `name` differs from others on the same cases; `columns` says what the keys of `versus` are.
+
+    >>> table = paired_table("a", {("b",): paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 4.0]))})
+    >>> table.cells()
+    [['b', '-1', '0', '-4.0', '-40.00%', '100%']]
+    """
+    shown = ("difference", "standard error", "t", "gap", f"{name} less on")
+    formats = (*("" for _ in columns), ",.0f", ",.0f", ".1f", ".2%", ".0%")
+    rows = tuple((*key, *found) for key, found in versus.items())
+    return Table(f"{name} less another method, on the same cases", (*columns, *shown), rows, formats, note)
 
 
 def lines(

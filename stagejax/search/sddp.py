@@ -6,10 +6,12 @@ R plants, C cuts of a stage, N trial paths of an iteration, B paths.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from stagejax.objectives.dispatch import carried_out, free_program, inside, volumes_of
@@ -80,6 +82,19 @@ def iteration(
     own = Cuts(jnp.concatenate([slopes[None], later_slopes]), jnp.concatenate([intercepts[None], later_intercepts]))
     values, _ = jax.vmap(lambda w: _solved(system, start[0], w, slopes, intercepts, top))(record[0])
     return own, values.mean(), (failed.sum() + unsolved.sum()) / (failed.size + unsolved.size)
+
+
+def made(
+    system: Any, record: Float[np.ndarray, "T S R"], paths: Float[np.ndarray, "M T R"], trials: int
+) -> tuple[Cuts, dict[str, np.ndarray]]:
+    """All cuts of M / `trials` iterations, with `bounds` and the share of solves that `failed` in each of them."""
+    step = jax.jit(partial(iteration, system, jnp.asarray(record)))
+    cuts, bounds, failed = no_cuts(system, len(record), len(paths)), [], []
+    for first in range(0, len(paths), trials):
+        cuts, bound, lost = step(cuts, jnp.asarray(paths[first : first + trials]), first)
+        bounds.append(bound)
+        failed.append(lost)
+    return cuts, {"bounds": np.asarray(bounds), "failed": np.asarray(failed)}
 
 
 def solves_of_iteration(stages: int, scenarios: int, trials: int) -> int:

@@ -12,23 +12,18 @@ import numpy as np
 import pytest
 
 from stagejax.data.hydro import Cascade, Inflows
-from stagejax.search.sddp import Cuts, iteration, no_cuts, operated, solves_of_iteration
+from stagejax.search.sddp import Cuts, made, no_cuts, operated, solves_of_iteration
 
 T, CASE, TRIALS, ROUNDS = 3, Cascade(), 2, 8
 
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[Any, Cuts, list[float]]:
-    system, record = CASE.system(), jnp.asarray(CASE.inflows()[:T] * 0.5)
-    step = jax.jit(partial(iteration, system))
-    cuts, bounds = no_cuts(system, T, TRIALS * ROUNDS), []
-    data = Inflows(case=CASE, stages=T, batch=TRIALS)
-    for k in range(ROUNDS):
-        paths = data.take(np.arange(k * TRIALS, (k + 1) * TRIALS))["inflow"] * 0.5
-        cuts, bound, failed = step(record, cuts, paths, k * TRIALS)
-        bounds.append(float(bound))
-        assert float(failed) == 0
-    return system, cuts, bounds
+    system, record = CASE.system(), CASE.inflows()[:T] * 0.5
+    paths = Inflows(case=CASE, stages=T, batch=TRIALS).take(np.arange(TRIALS * ROUNDS))["inflow"] * 0.5
+    cuts, found = made(system, record, paths, TRIALS)
+    assert not found["failed"].any()
+    return system, cuts, found["bounds"].tolist()
 
 
 def everything() -> jax.Array:
