@@ -25,12 +25,13 @@ class Sampler:
 
     Reference: Tang et al. 2023 (ElasticViT), https://arxiv.org/abs/2303.09730, section 4.
 
-    >>> from stagejax.models.vit import ViT
-    >>> space = Space(ViT(embed=32, heads=2, layers=3, mlp=64), widths=(16, 32), depths=(1, 3), ratios=(1, 2))
+    >>> from stagejax.models.pyramid import PyramidViT
+    >>> largest = PyramidViT(embed=(32, 32), layers=(2, 2), mlp=(64, 64))
+    >>> space = Space(largest, (20, 28), (8, 16), ((16, 32),) * 2, ((1, 2),) * 2, ratios=(1, 2))
     >>> sampler = Sampler(space, banks=3, steps=10)
     >>> banks, codes = jax.jit(sampler.draw)(sampler.nothing(), jax.random.key(0), jnp.int32(0))
     >>> banks.shape, codes.shape
-    ((3,), (4, 5))
+    ((3,), (4, 10))
     """
 
     space: Space
@@ -128,8 +129,10 @@ class Sampler:
         return jnp.where(jnp.isfinite(scores).any(), memory["codes"][0, scores.argmax()], least)
 
     def depth_over_width(self, code: jax.Array, anchor: jax.Array) -> jax.Array:
-        """FLOPs with the anchor's width less FLOPs with the anchor's depth: small where width makes them."""
-        return self.space.flops(code.at[0].set(anchor[0])) - self.space.flops(code.at[1].set(anchor[1]))
+        """FLOPs with the anchor's widths less FLOPs with the anchor's depths: small where width makes them."""
+        wide, deep = np.array(self.space.of_width), np.array(self.space.of_depth)
+        narrow, shallow = (code.at[genes].set(anchor[genes]) for genes in (wide, deep))
+        return self.space.flops(narrow) - self.space.flops(shallow)
 
     def due(self, memory: Memories, step: jax.Array) -> jax.Array:
         """The members whose turn it is to be scored anew: (renew, genes), none without a memory."""
@@ -159,10 +162,12 @@ class Sampler:
 @lru_cache
 def _known(sampler: Sampler) -> np.ndarray:
     rng, space = np.random.default_rng(0), sampler.space
-    codes = rng.integers(0, space.choices, (20_000, len(space.choices))).astype(np.int32)
-    absent = np.arange(space.largest.layers) >= np.array(space.depths)[codes[:, 1], None]
-    codes[:, 2:][absent] = 0  # so that no two codes are one subnet
-    codes = np.unique(codes, axis=0)
+    choices, draws = np.array(space.choices), 20_000
+    # Half of them gene by gene; the others about a level of their own, or none would be near the ends of a wide space.
+    even = rng.random((draws // 2, len(choices)))
+    level, spread = rng.random((2, draws // 2, 1))
+    drawn = np.concatenate([even, np.clip(level + spread * (even - 0.5), 0, 0.999)])
+    codes = np.unique(space.plain((drawn * choices).astype(np.int32)), axis=0)
     rows = []
     for bank, floor in enumerate(sampler.floors()):
         own = codes[sampler.within(codes, bank)]

@@ -70,7 +70,7 @@ def supernet_loss(
     """
 
     def logits(code: jax.Array) -> jax.Array:
-        return model(batch["image"], key=key, masks=space.masks(code))
+        return model(space.resized(batch["image"], code), key=key, masks=space.masks(code))
 
     logits_SBC = jax.vmap(logits)(codes)
     sampled_SBC, least_BC = logits_SBC[:-1], logits_SBC[-1]
@@ -136,6 +136,7 @@ def _right(space: Space) -> Callable[..., Any]:
     @jax.jit
     def right(params: Any, rest: Any, codes: jax.Array, images: jax.Array, labels: jax.Array) -> jax.Array:
         model = nnx.merge(graphdef, params, rest)
-        return jax.lax.map(lambda code: (model(images, masks=space.masks(code)).argmax(-1) == labels).mean(), codes)
+        logits = lambda code: model(space.resized(images, code), masks=space.masks(code))  # noqa: E731
+        return jax.lax.map(lambda code: (logits(code).argmax(-1) == labels).mean(), codes)
 
     return right

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.models.vit import ViT
+from stagejax.models.pyramid import PyramidViT
 from stagejax.search.sampler import Sampler
 from stagejax.search.space import Space
 
-LARGEST = ViT(image=8, patch=4, embed=16, heads=2, layers=3, mlp=32)
-SPACE = Space(LARGEST, widths=(8, 16), depths=(1, 2, 3), ratios=(1, 2))
+LARGEST = PyramidViT(image=8, patch=1, stem=8, embed=(16, 16), layers=(2, 1), mlp=(32, 32), head_dim=8)
+SPACE = Space(LARGEST, (8,), (8,), ((8, 16), (8, 16)), ((1, 2), (1,)), ratios=(1, 2))
 SAMPLER = Sampler(SPACE, steps=60, banks=3, memory=4)
 
 
@@ -50,7 +50,7 @@ def test_the_walk_goes_to_neighbours_and_stays_within(bank: int, shares: tuple[f
     least = SAMPLER.smallest()
     for own in set(banks.ravel().tolist()):
         there = codes[banks[:, 0] == own]
-        assert SAMPLER.within(there[:, :3].reshape(-1, 5), own).all()
+        assert SAMPLER.within(there[:, :3].reshape(-1, 9), own).all()
         assert (there[:, 3] == least[own]).all()
 
 
@@ -77,7 +77,7 @@ def test_exploration_takes_the_candidate_whose_flops_are_in_its_width() -> None:
     banks, codes = draws(sampler, memory, 0)
     for bank in range(3):
         assert (value(codes[:, :3][banks == bank]) == value(sampler.known()[bank]).min()).all()
-    deep, wide = value(jnp.array([(0, 2, 0, 0, 0), (1, 0, 0, 0, 0)]))
+    deep, wide = value(jnp.array([(0, 0, 0, 1, 0, 0, 0, 0, 0), (0, 0, 1, 0, 0, 0, 0, 0, 0)]))
     assert wide < 0 < deep
 
 
@@ -92,15 +92,18 @@ def test_a_half_full_memory_is_drawn_from_by_the_softmax_of_scores(step: int, li
     first, second = (codes[:, :3, 0] == 99).mean(), (codes[:, :3, 0] == 98).mean()
     assert first + second == pytest.approx(likely, abs=0.05)
     assert first / (first + second) == pytest.approx(0.75, abs=0.06)
-    assert SAMPLER.room().tolist() == [2, 2, 4]  # the lower banks know no more than two architectures
-    memory |= {"bank": jnp.int32(2), "scores": memory["scores"].at[:, 1].set(-jnp.inf)}
-    banks, codes = draws(SAMPLER, memory, step)
-    assert (codes[banks[:, 0] == 1][:, :3, 0] == 99).any()  # one of two
-    assert (codes[banks[:, 0] == 2][:, :3, 0] < 98).all()  # one of four is less than half
+    roomy = replace(SAMPLER, memory=8)
+    assert roomy.room().tolist() == [4, 6, 8]  # the lower banks know no more architectures
+    memory = roomy.nothing() | {"bank": jnp.int32(1)}
+    memory["codes"] = memory["codes"].at[:, :2].set(99)
+    memory["scores"] = memory["scores"].at[:, :2].set(0.0)
+    banks, codes = draws(roomy, memory, step)
+    assert (codes[banks[:, 0] == 0][:, :3, 0] == 99).any()  # two of four
+    assert (codes[banks[:, 0] > 0][:, :3, 0] < 99).all()  # two of six are less than half
 
 
 def test_the_memory_renews_members_and_replaces_the_worst() -> None:
-    codes = jnp.arange(20, dtype=jnp.int32).reshape(4, 5)
+    codes = jnp.arange(36, dtype=jnp.int32).reshape(4, 9)
     banks = jnp.array([1, 1, 1])
     memory = SAMPLER.learn(fresh(), banks, codes, jnp.array([-1.0, -3.0, -2.0]))
     assert memory["bank"] == 1
@@ -122,12 +125,12 @@ def test_every_member_is_scored_anew_in_its_turn() -> None:
         memory = sampler.renewed(memory, jnp.int32(step), -due[:, 0].astype(jnp.float32))
     np.testing.assert_array_equal(memory["scores"], np.where(np.arange(4) < 3, -codes[..., 0], -np.inf))
     assert sampler.due(memory, jnp.int32(6))[0, 0] == 0
-    assert replace(sampler, prefer=False).due(memory, jnp.int32(0)).shape == (0, 5)
+    assert replace(sampler, prefer=False).due(memory, jnp.int32(0)).shape == (0, 9)
 
 
 def test_the_anchor_is_the_best_of_the_lowest_bank() -> None:
     memory = fresh()
     np.testing.assert_array_equal(SAMPLER.anchor(memory), SPACE.least)
-    codes = jnp.array([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]], jnp.int32)
+    codes = jnp.zeros((4, 9), jnp.int32).at[jnp.arange(3), jnp.arange(2, 5)].set(1)
     memory = SAMPLER.learn(memory, jnp.zeros(3, jnp.int32), codes, jnp.array([-2.0, -1.0, -3.0]))
     np.testing.assert_array_equal(SAMPLER.anchor(memory), codes[1])

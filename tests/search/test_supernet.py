@@ -10,15 +10,17 @@ from flax import nnx
 
 from stagejax.data import Images
 from stagejax.inference import Frozen
-from stagejax.models.vit import ViT
+from stagejax.models.pyramid import PyramidViT
 from stagejax.objectives.distillation import adaptive_alpha_divergence
 from stagejax.search.sampler import Sampler
 from stagejax.search.space import Space
 from stagejax.search.supernet import subnet_accuracy, supernet_loss
 
-LARGEST = ViT(image=8, patch=4, embed=16, heads=2, layers=2, mlp=32, scan=True, init_std=0.2)
-SPACE = Space(LARGEST, widths=(8, 16), depths=(1, 2), ratios=(1, 2))
-CODES = np.array([(1, 1, 1, 1), (0, 1, 0, 1), (1, 0, 1, 0), (0, 0, 0, 0)], np.int32)
+SIZES = {"embed": (16, 16), "layers": (1, 1), "mlp": (32, 32), "head_dim": 8}
+LARGEST = PyramidViT(image=8, patch=1, stem=8, scan=True, init_std=0.2, **SIZES)
+SPACE = Space(LARGEST, (6, 8), (4, 8), ((8, 16), (8, 16)), ((1,), (1,)), ratios=(1, 2))
+ROWS = [SPACE.most, (0, 1, 0, 0, 1, 0, 0, 1), (1, 0, 1, 0, 0, 0, 1, 0), SPACE.least]
+CODES = np.array(ROWS, np.int32)
 DATA = Images(batch=32).held_out(2)
 
 
@@ -36,7 +38,8 @@ def model(params: Any) -> Any:
 @jax.jit
 def logits(params: Any, images: jax.Array) -> jax.Array:
     """Of each subnet in CODES."""
-    return jax.lax.map(lambda code: model(params)(images, masks=SPACE.masks(code)), jnp.array(CODES))
+    one = lambda code: model(params)(SPACE.resized(images, code), masks=SPACE.masks(code))  # noqa: E731
+    return jax.lax.map(one, jnp.array(CODES))
 
 
 def batches() -> list[Any]:
