@@ -34,7 +34,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.budget import flops, within
-from stagejax.data import BPE, TFDS, CausalText, Source, Stdlib
+from stagejax.data import BPE, CausalText, Source, Stdlib
+from stagejax.data.published import C4_MULTILINGUAL
 from stagejax.growth import AKI, FPI, Isometric, Operator, Upcycle, interpolate, stack_modulo
 from stagejax.models import Transformer, llama
 from stagejax.objectives import causal_lm, with_experts
@@ -113,7 +114,7 @@ def preset(name: str) -> Config:
             laptop,
             small=Size(layers=32, embed=4096, q_per_kv=4, mlp=14_336),  # 7B
             large=Size(layers=40, embed=5120, q_per_kv=5, mlp=20_480),  # 16B
-            kv_heads=8, head_dim=128, experts=8, source=TFDS("c4/multilingual"), vocab=152_064, length=4096,
+            kv_heads=8, head_dim=128, experts=8, source=C4_MULTILINGUAL, vocab=152_064, length=4096,
             batches=(3072, 3072, 6144),  # 12M and 24M tokens
             steps=(286_102, 95_367, 21_656),  # 3.6T, 1.2T and 545B tokens
             peaks=(1.2e-3, 4e-4, 1.5e-4), evaluate_every=2_000, evaluate_batches=64, seeds=(0,),

@@ -34,7 +34,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, within
-from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source
+from stagejax.data import Dataset, Digits, Images, Portion, Source
+from stagejax.data.published import IMAGENET
 from stagejax.growth import Assemble, Incubate, OwnLayers
 from stagejax.models import ViT
 from stagejax.objectives.classification import classification
@@ -94,7 +95,7 @@ def preset(name: str) -> Config:
             scan=True, remat="full",
         )  # fmt: skip
         return replace(
-            laptop, source=TFDS("imagenet2012"), fields=("image", "label"), records=1_281_167, model=large,
+            laptop, source=IMAGENET, fields=("image", "label"), records=1_281_167, model=large,
             batch=2048, meta_steps=300 * epoch, module_steps=100 * epoch, tune_steps=100 * epoch,
             peak=2e-3,  # 5e-4 for every 512 images
             drop_path=0.5, evaluate_batches=25, evaluate_every=10 * epoch,
