@@ -10,11 +10,14 @@ from typing import Any
 
 import jax
 import numpy as np
+import pytest
 from toy import Numbers, Toy, adam, regression
 
+from stagejax import loop
 from stagejax.axes import path_name
 from stagejax.declare import declare, fingerprint
 from stagejax.identity import program_key
+from stagejax.interrupt import Interrupted
 from stagejax.loop import Record, train
 from stagejax.mesh import make_mesh
 from stagejax.program import Program, build, step_keys
@@ -36,6 +39,52 @@ def go(path: Path, pipeline: Callable[[Run], Any], mesh: str = "data=1", **optio
     with running(path, "toy", mesh=mesh, **options) as run:
         run._programs = PROGRAMS.setdefault(f"{mesh} {options.get('rules')}", {})
         return pipeline(run)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing gets a chance to save."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+class Alarm:
+    """Counts calls of a function, and at one of them does something."""
+
+    def __init__(self, monkeypatch: Any, owner: Any, name: str, at: int, do: Any) -> None:
+        self.calls, self.at, self.do = 0, at, do
+        inner = getattr(owner, name)
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.at:
+                self.do()
+            return inner(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, counted)
+
+
+def cut_short(
+    path: Path,
+    monkeypatch: Any,
+    pipeline: Callable[[Run], Any],
+    at: int,
+    how: str = "kill",
+    of: tuple[Any, str] = (loop, "place"),
+) -> None:
+    """`go` until a function is called for the `at`-th time, where the run is killed, or told to "stop".
+
+    Without `of` a call is a batch that is placed on devices: a step, or a part of an evaluation.
+    """
+    with monkeypatch.context() as patch:
+
+        def body(run: Run) -> Any:
+            Alarm(patch, *of, at, run.stop.set if how == "stop" else kill)
+            return pipeline(run)
+
+        with pytest.raises(Interrupted if how == "stop" else Killed):
+            go(path, body)
 
 
 #: What `drive` found before.

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from spine import assert_outcome, drive, flat, go, outcome, stage
+from spine import Alarm, assert_outcome, cut_short, drive, flat, go, outcome, stage
 from toy import Numbers, Stream, Toy, regression
 
 from stagejax import checkpoint, interrupt, loop
@@ -35,61 +35,25 @@ def whole(tmp_path_factory):
     return outcome(path, go(path, pipeline))
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing gets a chance to save."""
-
-
-class Alarm:
-    """Counts calls of a function, and at one of them does something."""
-
-    def __init__(self, monkeypatch: Any, owner: Any, name: str, at: int, do: Any) -> None:
-        self.calls, self.at, self.do = 0, at, do
-        inner = getattr(owner, name)
-
-        def counted(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            if self.calls == self.at:
-                self.do()
-            return inner(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, counted)
-
-
-def kill() -> None:
-    raise Killed
-
-
-def interrupted(path: Any, monkeypatch: Any, owner: Any, name: str, at: int, how: str) -> None:
-    """Run the pipeline until the given call, where it is stopped or killed; it may have been over by then."""
-    with monkeypatch.context() as patch:
-
-        def body(run: Any) -> Any:
-            Alarm(patch, owner, name, at, run.stop.set if how == "stop" else kill)
-            return pipeline(run)
-
-        with pytest.raises(Interrupted if how == "stop" else Killed):
-            go(path, body)
-
-
 # Every batch that is placed on a device is a step or a part of an evaluation: 15 in stage one, 11 in stage two.
 @pytest.mark.parametrize(
     ("how", "at"),
     [*(("stop", at) for at in (1, 4, 7, 14, 15, 16, 20, 25)), *(("kill", at) for at in (1, 6, 9, 15, 21, 26))],
 )
 def test_stopped_at_any_batch_it_ends_with_the_same_bits(tmp_path, monkeypatch, whole, at, how):
-    interrupted(tmp_path, monkeypatch, loop, "place", at, how)
+    cut_short(tmp_path, monkeypatch, pipeline, at, how)
     assert_outcome(outcome(tmp_path, go(tmp_path, pipeline)), whole)
 
 
 @pytest.mark.parametrize(("how", "at"), [("stop", 1), ("stop", 4), ("stop", 5), ("kill", 2), ("kill", 4), ("kill", 6)])
 def test_stopped_while_saving_it_ends_with_the_same_bits(tmp_path, monkeypatch, whole, at, how):
-    interrupted(tmp_path, monkeypatch, checkpoint, "save", at, how)
+    cut_short(tmp_path, monkeypatch, pipeline, at, how, of=(checkpoint, "save"))
     assert_outcome(outcome(tmp_path, go(tmp_path, pipeline)), whole)
 
 
 @pytest.mark.parametrize("at", [1, 3, 6])
 def test_killed_while_a_json_page_is_written_it_ends_with_the_same_bits(tmp_path, monkeypatch, whole, at):
-    interrupted(tmp_path, monkeypatch, checkpoint, "write_json", at, "kill")
+    cut_short(tmp_path, monkeypatch, pipeline, at, of=(checkpoint, "write_json"))
     assert_outcome(outcome(tmp_path, go(tmp_path, pipeline)), whole)
 
 
@@ -155,10 +119,7 @@ def test_varying_flops_add_up_to_the_same_bits_after_a_resume(tmp_path, monkeypa
         return (run.train(stage("v", steps=9, step_flops=varying, save_every=4)),)
 
     wanted = outcome(tmp_path / "whole", go(tmp_path / "whole", body))
-    with monkeypatch.context() as patch:
-        Alarm(patch, loop, "place", 7, kill)
-        with pytest.raises(Killed):
-            go(tmp_path / "cut", body)
+    cut_short(tmp_path / "cut", monkeypatch, body, 7)
     assert_outcome(outcome(tmp_path / "cut", go(tmp_path / "cut", body)), wanted)
 
 
@@ -233,10 +194,7 @@ def test_a_stage_that_may_diverge_and_does_is_a_result(tmp_path):
 
 def test_a_killed_stage_diverges_as_if_never_killed(tmp_path, monkeypatch):
     wanted = go(tmp_path / "whole", candidates)
-    with monkeypatch.context() as patch:
-        Alarm(patch, loop, "place", 6, kill)
-        with pytest.raises(Killed):
-            go(tmp_path / "cut", candidates)
+    cut_short(tmp_path / "cut", monkeypatch, candidates, 6)
     found = go(tmp_path / "cut", candidates)
 
     def timeless(results: Any) -> list[Any]:

@@ -10,10 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from spine import assert_outcome, go, outcome
-from test_loop import Alarm, Killed, kill
+from spine import assert_outcome, cut_short, go, outcome
 
-from stagejax import loop
 from stagejax.axes import param
 from stagejax.data import Images
 from stagejax.handover import Handover
@@ -142,14 +140,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_killed_between_two_rounds_it_ends_with_the_same_bits(
     tmp_path: Any, monkeypatch: Any, whole: Any, at: int
 ) -> None:
-    with monkeypatch.context() as patch:
-
-        def body(run: Any) -> Any:
-            Alarm(patch, loop, "place", at, kill)
-            return pipeline(run)
-
-        with pytest.raises(Killed):
-            go(tmp_path, body)
+    cut_short(tmp_path, monkeypatch, pipeline, at)
     assert_outcome(outcome(tmp_path, go(tmp_path, pipeline)), whole[0])
 
 

@@ -8,10 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spine import assert_outcome, drive, go, outcome
-from test_loop import Alarm, Killed, kill
+from spine import assert_outcome, cut_short, drive, go, outcome
 
-from stagejax import Stage, loop
+from stagejax import Stage
 from stagejax.axes import path_name
 from stagejax.data import Digits
 from stagejax.data.scenes import Detection, Scenes, Sites
@@ -206,13 +205,8 @@ def test_killed_between_two_rounds_it_ends_with_the_same_bits(tmp_path: Any, mon
     def pipeline(run: Any) -> tuple[Any, ...]:
         return (run.train(rounds),)
 
-    def killed(run: Any) -> Any:
-        Alarm(patch, loop, "place", 3, kill)
-        return pipeline(run)
-
     whole = outcome(tmp_path / "whole", go(tmp_path / "whole", pipeline))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        go(tmp_path / "killed", killed)
+    cut_short(tmp_path / "killed", monkeypatch, pipeline, at=3)
     saved = sorted(int(path.name) for path in (tmp_path / "killed").rglob("steps/*"))
     assert saved
     assert max(saved) < rounds.steps

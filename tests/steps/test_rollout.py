@@ -9,10 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from spine import assert_outcome, assert_same, flat, go, outcome
-from test_loop import Alarm, Killed, kill
+from spine import assert_outcome, assert_same, cut_short, flat, go, outcome
 
-from stagejax import checkpoint, loop
+from stagejax import checkpoint
 from stagejax.data.answers import PromptedText
 from stagejax.data.problems import Problems
 from stagejax.models import gpt
@@ -76,14 +75,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_killed_in_the_middle_of_a_round_it_ends_with_the_same_bits(
     tmp_path: Any, monkeypatch: Any, whole: Any, at: int
 ) -> None:
-    with monkeypatch.context() as patch:
-
-        def body(run: Any) -> Any:
-            Alarm(patch, loop, "place", at, kill)
-            return pipeline(run)
-
-        with pytest.raises(Killed):
-            go(tmp_path, body)
+    cut_short(tmp_path, monkeypatch, pipeline, at)
     found, wanted = (outcome(path, results[:1]) for path, results in ((tmp_path, go(tmp_path, pipeline)), whole))
     assert_outcome(found, wanted)
     again = go(tmp_path, pipeline)[1]
