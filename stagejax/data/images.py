@@ -8,13 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
-from stagejax.data.order import shuffled
-from stagejax.data.pipeline import Batch, Data
+from stagejax.data.pipeline import Batch
+from stagejax.data.records import OfRecords
 from stagejax.data.sources import Digits, EmptySource, Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Images(Data):
+class Images(OfRecords):
     """Classification of images: {"image": float32 (batch, *shape), "label": int32 (batch,)}, values from 0 to 1.
 
     uint8 images are divided by 255; floating ones are taken as they are; grey ones may lack the channel axis.
@@ -60,14 +60,7 @@ class Images(Data):
             )
         return len(self.source)
 
-    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return shuffled(self.seed, numbers, len(self.source))
-
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return self.take_records(self.records(numbers))
-
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        """The samples of these records of the source."""
         records = [self.source[int(row)] for row in numbers]
         images = np.stack([record[self.image] for record in records]).reshape(-1, *self.shape)
         scale = 255 if images.dtype == np.uint8 else 1

@@ -16,8 +16,9 @@ from jaxtyping import Float32, Int64
 
 from stagejax.data.captions import padded
 from stagejax.data.composites import SPLITS, Objects
-from stagejax.data.order import random_words, shuffled
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.order import random_words
+from stagejax.data.pipeline import Batch, joint_digest
+from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
 from stagejax.data.tasks import resized
 from stagejax.data.words import Words
@@ -143,7 +144,7 @@ class Moving(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clips(Data):
+class Clips(OfRecords):
     """Batches of clips with their sentences: {"video": float32 (batch, frames, pixels, pixels, 1), "tokens": int32
     (batch, 4), "label", "direction", "flawed"}.
 
@@ -173,14 +174,7 @@ class Clips(Data):
     def size(self) -> int:
         return len(self.source)
 
-    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return shuffled(self.seed, numbers, len(self.source))
-
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return self.take_records(self.records(numbers))
-
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        """The samples of these records of the source."""
         found = [self.source[int(row)] for row in numbers]
         texts = [record["name" if self.frames == 1 else "text"] for record in found]
         videos = np.stack([record["video"][: self.frames] for record in found])[..., 0]

@@ -9,8 +9,9 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
-from stagejax.data.order import random_words, shuffled
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.order import random_words
+from stagejax.data.pipeline import Batch, joint_digest
+from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
 
 #: The label of pixels that belong to no class: no part of a loss or a score.
@@ -101,7 +102,7 @@ class Night(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segmentation(Data):
+class Segmentation(OfRecords):
     """{"image": float32 (batch, *shape) from 0 to 1, "label": int32 (batch, rows, columns)}, `VOID` where of no class.
 
     Records whose images are a whole number of times larger than `shape` are reduced to it, images by area and labels by
@@ -148,14 +149,7 @@ class Segmentation(Data):
             )
         return len(self.source)
 
-    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return shuffled(self.seed, numbers, len(self.source))
-
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return self.take_records(self.records(numbers))
-
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        """The samples of these records of the source."""
         records = [self.source[int(row)] for row in numbers]
         images, labels = (np.stack([record[name] for record in records]) for name in (self.image, self.label))
         height, width, channels = self.shape
