@@ -15,6 +15,9 @@ from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
 
+_SMALL = 64  # height and width up to which resized images are kept in memory: 65,536 of them
+
+
 @dataclass(frozen=True)
 class Part:
     """Some classes of a source; None: all, in which case no label is read before its record."""
@@ -66,7 +69,8 @@ class ImageTask(Source):
 
     def __getitem__(self, index: int) -> Record:
         part, row, first = self._rows()[index]
-        image, label = _record(self.parts[part].source, row, self.size, self.border)
+        read = _record if self.size <= _SMALL else _record.__wrapped__
+        image, label = read(self.parts[part].source, row, self.size, self.border)
         classes = self.parts[part].classes
         return {"image": image, "label": first + (label if classes is None else classes.index(label))}
 
