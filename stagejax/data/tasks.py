@@ -14,7 +14,6 @@ from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
-
 _SMALL = 64  # height and width up to which resized images are kept in memory: 65,536 of them
 
 
