@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from stagejax.data.pipeline import Batch
 from stagejax.data.records import OfRecords
-from stagejax.data.sources import Digits, EmptySource, Source
+from stagejax.data.sources import Digits, EmptySource, Record, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,15 @@ class Images(OfRecords):
     def size(self) -> int:
         if len(self.source) == 0:
             raise EmptySource(f"{self.source} holds no record")
-        record = self.source[0]
+        self.check(self.source[0])
+        return len(self.source)
+
+    def check(self, record: Record) -> None:
+        """Whether a record is such an image.
+
+        Raises:
+          ValueError: it lacks a field, or has another shape.
+        """
         if self.image not in record or self.label not in record:
             raise ValueError(
                 f"a record of {self.source} has the fields {sorted(record)}, but image={self.image!r} and "
@@ -56,9 +64,9 @@ class Images(OfRecords):
         found = np.shape(record[self.image])
         if found not in (self.shape, self.shape[:2] if self.shape[2] == 1 else self.shape):
             raise ValueError(
-                f"{self.source} has images of shape {found}, but shape={self.shape}. Set `shape` to theirs."
+                f"{self.source} has images of shape {found}, but shape={self.shape}. Set `shape` to theirs, or take "
+                "them as `Photos`, which shows parts of images of any size."
             )
-        return len(self.source)
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         records = [self.source[int(row)] for row in numbers]
