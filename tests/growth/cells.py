@@ -32,6 +32,7 @@ from stagejax.growth import (
     cyclic,
 )
 from stagejax.growth.fpi import WIDTH
+from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.models.cnn import ConvLayer
 
 TWICE = {"embed": 16, "heads": 4, "mlp": 24}
@@ -88,6 +89,7 @@ IN_WIDTH: list[Row] = [
     (Decoalesce(), KEPT, {}),
     (AKI(), CHANGED, dict.fromkeys(CONVOLUTIONAL, KEPT)),  # no stack to take channels from: FPI
     (DirectCopy(), CHANGED, {}),
+    (InheritWithMomentum(0.8), CHANGED, {}),
     (MSG(), CHANGED, {}),  # but for its masks: test_growth_masked.py
 ]
 
@@ -106,6 +108,7 @@ IN_DEPTH: list[Row] = [
     (Deepen(), CHANGED, ALONE),
     (AKI(), CHANGED, ALONE),
     (DirectCopy(), CHANGED, ALONE),
+    (InheritWithMomentum(0.8), CHANGED, ALONE),
     (MSG(), CHANGED, {"convnet": NO_GATE, "cnn": ANOTHER}),
     (Decoalesce(), CHANGED, ALONE),
 ]
