@@ -2,7 +2,7 @@
 
 A system is a structure of arrays as `data.hydro.System`. Letters: B paths, T stages, R plants, J thermal units.
 Columns of a stage's program: turbined flows q (R), spilled volumes s (R), thermal power p (J), demand not met (1);
-where the volumes at the end are decided too, these v (R), and their distances above and below a target (R, R).
+where the volumes at the end are decided too, their distances above and below a target (R, R), and these v (R).
 """
 
 from __future__ import annotations
@@ -110,31 +110,29 @@ def free_program(
     """
     T, plants = inflow_TR.shape
     A0, b0, c0, q0, upper0 = _stage(system, jnp.asarray((system.volume_min + system.volume_max) / 2))
-    own = len(c0) + plants  # columns of a stage without distances
-    apart = 0 if targets_TR is None else 2 * plants
-    A = jnp.pad(A0, ((0, 0), (0, plants + apart))).at[:plants, len(c0) : own].set(jnp.eye(plants))
+    apart = 0 if targets_TR is None else 2 * plants  # distances come before the volumes
+    eye = jnp.eye(plants)
+    A = jnp.pad(A0, ((0, 0), (0, apart + plants))).at[:plants, len(c0) + apart :].set(eye)
     b = jnp.tile(b0, (T, 1)).at[:, :plants].set(system.flow_volume * inflow_TR).at[0, :plants].add(start)
     size = jnp.maximum(system.volume_max, 1e-6)
     parts = [(c0, q0, _lower(system, upper0), upper0)]
-    parts += [(jnp.zeros(plants), jnp.zeros(plants), system.volume_min, system.volume_max)]
     if targets_TR is not None:
-        eye, none = jnp.eye(plants), jnp.zeros((plants, len(c0)))
-        A = jnp.concatenate([A, jnp.concatenate([none, eye, eye, -eye], 1)])
+        none = jnp.zeros((plants, len(c0)))
+        A = jnp.concatenate([A, jnp.concatenate([none, -eye, eye, eye], 1)])
         b = jnp.concatenate([b, targets_TR], 1)
         slope = jnp.broadcast_to(penalty, (plants,)) / size
         parts += 2 * [(slope, slope / size, jnp.zeros(plants), 2 * size)]
+    parts += [(jnp.zeros(plants), jnp.zeros(plants), system.volume_min, system.volume_max)]
     c, q, lower, upper = (jnp.concatenate([part[i] for part in parts]) for i in range(4))
     c, q, lower, upper = (jnp.tile(value, T) for value in (c, q, lower, upper))
-    before = jnp.zeros_like(A).at[:plants, len(c0) : own].set(-jnp.eye(plants))
+    before = jnp.zeros((len(A), plants)).at[:plants].set(-eye)
     chain = Chain(*(jnp.broadcast_to(rows, (T, *rows.shape)) for rows in (A, before)))
     return QP(q, c, chain, b.reshape(-1), jnp.zeros((0, 0)), jnp.zeros(0), lower, upper)
 
 
 def volumes_of(system: Any, x: Float[Array, "... n"], stages: int) -> Float[Array, "... T R"]:
     """The volumes at the ends of stages in a solution of `free_program`."""
-    plants = len(system.volume_max)
-    first = 2 * plants + len(system.thermal_max) + 1
-    return x.reshape(*x.shape[:-1], stages, -1)[..., first : first + plants]
+    return x.reshape(*x.shape[:-1], stages, -1)[..., -len(system.volume_max) :]
 
 
 def operating(system: Any, qp: QP, x: Float[Array, " n"], stages: int) -> tuple[Float[Array, " T"], Float[Array, " T"]]:

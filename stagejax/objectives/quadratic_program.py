@@ -22,10 +22,13 @@ TOLERANCE = 1e-8  # of residuals and gap, in the scaled program
 
 
 class Chain(NamedTuple):
-    """Equalities of stages in a row: own_t x_t + before_t x_{t-1} = b_t, where x and b are those of all stages."""
+    """Equalities of stages in a row: own_t x_t + before_t x_{t-1} = b_t, where x and b are those of all stages.
+
+    Of the stage before only the last s variables are met: its state at the end.
+    """
 
     own: Float[Array, "T r v"]
-    before: Float[Array, "T r v"]  # the first one is not read
+    before: Float[Array, "T r s"]  # the first one is not read
 
 
 class QP(NamedTuple):
@@ -94,13 +97,14 @@ def solve_flops(n: int, m: int, k: int = 0, p: int = 0, *, stages: int = 1, trip
     """FLOPs of a solve if it takes all its trips: of normal matrices and their factors.
 
     `trips (2 m^2 n + m^3 / 3)`, and with k inequalities of p variables `trips (2 p^2 k + p^3 / 3 + p^2 m)` more. Of a
-    chain whose T stages have n variables and m equalities each it is `trips T (6 m^2 n + 10 m^3 / 3)`.
+    chain whose T stages have n variables, m equalities and p variables of state it is `trips T (2 m^2 n + 4 m^2 p + 10
+    m^3 / 3)`.
 
     >>> solve_flops(46, 12, trips=1)
     13824.0
     """
     if stages > 1:
-        return trips * stages * (6.0 * m**2 * n + 10 * m**3 / 3)
+        return trips * stages * (2.0 * m**2 * n + 4.0 * m**2 * p + 10 * m**3 / 3)
     return trips * (2.0 * m**2 * n + m**3 / 3 + 2.0 * p**2 * k + p**3 / 3 + p**2 * m)
 
 
@@ -181,8 +185,8 @@ def _times(A: Any, x: Array) -> Array:
     if not isinstance(A, Chain):
         return A @ x
     x_TV = x.reshape(len(A.own), -1)
-    before_TV = jnp.pad(x_TV[:-1], ((1, 0), (0, 0)))
-    return (jnp.einsum("trv,tv->tr", A.own, x_TV) + jnp.einsum("trv,tv->tr", A.before, before_TV)).reshape(-1)
+    before_TS = jnp.pad(_states(A, x_TV)[:-1], ((1, 0), (0, 0)))
+    return (jnp.einsum("trv,tv->tr", A.own, x_TV) + jnp.einsum("trs,ts->tr", A.before, before_TS)).reshape(-1)
 
 
 def _transposed(A: Any, y: Array) -> Array:
@@ -190,8 +194,14 @@ def _transposed(A: Any, y: Array) -> Array:
     if not isinstance(A, Chain):
         return A.T @ y
     y_TR = y.reshape(len(A.own), -1)
-    after_TV = jnp.einsum("trv,tr->tv", A.before, y_TR)[1:]
-    return (jnp.einsum("trv,tr->tv", A.own, y_TR) + jnp.pad(after_TV, ((0, 1), (0, 0)))).reshape(-1)
+    after_TS = jnp.einsum("trs,tr->ts", A.before, y_TR)[1:]
+    first = A.own.shape[2] - A.before.shape[2]
+    return (jnp.einsum("trv,tr->tv", A.own, y_TR) + jnp.pad(after_TS, ((0, 1), (first, 0)))).reshape(-1)
+
+
+def _states(A: Chain, values: Array) -> Array:
+    """Those of the variables that the stage after meets: the last ones of the last axis."""
+    return values[..., A.own.shape[2] - A.before.shape[2] :]
 
 
 def _of_last(G: Array, x: Array) -> Array:
@@ -210,7 +220,7 @@ def _scaled(A: Any, width: Array) -> tuple[Any, Array]:
         rows = jnp.maximum(jnp.abs(A * width).max(1, initial=0.0), 1e-12)
         return A * width / rows[:, None], rows
     width_TV = width.reshape(len(A.own), 1, -1)
-    own, before = A.own * width_TV, (A.before * jnp.roll(width_TV, 1, 0)).at[0].set(0.0)
+    own, before = A.own * width_TV, (A.before * jnp.roll(_states(A, width_TV), 1, 0)).at[0].set(0.0)
     rows = jnp.maximum(jnp.maximum(jnp.abs(own).max(2), jnp.abs(before).max(2)), 1e-12)
     return Chain(own / rows[..., None], before / rows[..., None]), rows.reshape(-1)
 
@@ -225,9 +235,9 @@ def _normal(A: Any, inverse: Any, n: int) -> Any:
         factor = jnp.linalg.cholesky(A @ inverse(A.T) + 1e-14 * jnp.eye(len(A)))
         return lambda r: jax.scipy.linalg.cho_solve((factor, True), r)
     weights = inverse(jnp.ones(n, A.own.dtype)).reshape(len(A.own), -1)
-    eye, past = jnp.eye(A.own.shape[1], dtype=A.own.dtype), jnp.roll(weights, 1, 0)
-    D = jnp.einsum("tiv,tv,tjv->tij", A.own, weights, A.own) + jnp.einsum("tiv,tv,tjv->tij", A.before, past, A.before)
-    E = jnp.einsum("tiv,tv,tjv->tij", A.before, past, jnp.roll(A.own, 1, 0))
+    eye, past = jnp.eye(A.own.shape[1], dtype=A.own.dtype), A.before * jnp.roll(_states(A, weights), 1, 0)[:, None]
+    D = jnp.einsum("tiv,tjv->tij", A.own * weights[:, None], A.own) + jnp.einsum("tis,tjs->tij", past, A.before)
+    E = jnp.einsum("tis,tjs->tij", past, jnp.roll(_states(A, A.own), 1, 0))
 
     def factored(L: Array, at: Any) -> Any:
         F = _lower_solved(L, at[1].T).T

@@ -121,15 +121,15 @@ def test_inequalities_of_the_last_variables_are_those_of_all_with_zeros_before()
         np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
 
 
-def chained(seed: int, stages: int = 5, rows: int = 2, columns: int = 4) -> tuple[QP, QP]:
+def chained(seed: int, stages: int = 5, rows: int = 2, columns: int = 4, states: int = 3) -> tuple[QP, QP]:
     """A feasible program of stages that meet their neighbours alone, as a chain and with a whole matrix."""
     rng = np.random.default_rng(seed)
-    own, before = rng.normal(size=(2, stages, rows, columns))
+    own, before = rng.normal(size=(stages, rows, columns)), rng.normal(size=(stages, rows, states))
     A = np.zeros((stages * rows, stages * columns))
     for t in range(stages):
         A[t * rows : (t + 1) * rows, t * columns : (t + 1) * columns] = own[t]
         if t:
-            A[t * rows : (t + 1) * rows, (t - 1) * columns : t * columns] = before[t]
+            A[t * rows : (t + 1) * rows, t * columns - states : t * columns] = before[t]
     n = stages * columns
     whole = program(np.full(n, 0.1), rng.normal(size=n), A, A @ rng.uniform(0.2, 0.8, n), np.zeros(n), np.ones(n))
     return whole._replace(A=Chain(jnp.asarray(own, jnp.float32), jnp.asarray(before, jnp.float32))), whole
@@ -145,4 +145,4 @@ def test_a_chain_of_stages_has_the_solution_of_its_whole_matrix_and_the_same_gra
     (_, by_chain), (_, by_whole) = value_and_gradient(chains), value_and_gradient(wholes)
     np.testing.assert_allclose(by_chain.b, by_whole.b, atol=1e-4)
     np.testing.assert_allclose(by_chain.A.own[:, 1], by_whole.A[:, 2:4, 4:8], atol=1e-4)
-    np.testing.assert_allclose(by_chain.A.before[:, 1], by_whole.A[:, 2:4, 0:4], atol=1e-4)
+    np.testing.assert_allclose(by_chain.A.before[:, 1], by_whole.A[:, 2:4, 1:4], atol=1e-4)
