@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import json
 import logging
 import os
@@ -258,7 +257,6 @@ def _quiet() -> Iterator[None]:
 
 
 def _damaged(path: Path, error: BaseException) -> CheckpointError:
-    gc.collect()  # asyncio logs an unread failure when its task is collected: now, while it is quiet
     return CheckpointError(
         f"{path} is damaged, cut short, or no checkpoint of stagejax ({_first_line(error)}). Delete that folder to "
         "continue from the save before it."
