@@ -22,6 +22,7 @@ from pairs import (
     WIDE,
     by_path,
     logits,
+    outputs,
     random_params,
     statistics,
 )
@@ -89,6 +90,31 @@ def test_masks_of_zero_keep_the_function(name) -> None:
         np.testing.assert_allclose(whole, logits(large, grown), atol=1e-12 * np.abs(whole).max())
     assert np.abs(half - before).max() > 1e-3
     assert np.abs(half - whole).max() > 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_old_entries_learn_as_before(name) -> None:
+    """Behind masks of 0 they have the gradient that they had, and the new ones none; in float32, with its rounding."""
+    small, changes = FAMILIES[name]
+    large = replace(small, **changes)
+    params, fresh = random_params(small), random_params(large, 1)
+    grown = grow(Growth(MSG(), small, large), params, others={"init": fresh})
+    closed = {"masks": masks_at(masked_sizes(small), masked_sizes(large), 0.0)}
+    before, was = with_gradient(small, params, {})
+    after, now = with_gradient(large, grown, closed)
+    assert float(after) == pytest.approx(float(before), rel=1e-5)
+    was, now = by_path(was), by_path(now)
+    largest = max(np.abs(leaf).max() for leaf in was.values())
+    for where, leaf in now.items():
+        expected = np.zeros_like(leaf)
+        if where in was:
+            expected[tuple(map(slice, was[where].shape))] = was[where]
+        np.testing.assert_allclose(leaf, expected, atol=1e-5 * largest, err_msg=where)
+
+
+def with_gradient(config, params, options):
+    return jax.value_and_grad(lambda p: jnp.mean(jnp.tanh(outputs(config, p, **options)) ** 2))(params)
 
 
 @pytest.mark.parametrize(
