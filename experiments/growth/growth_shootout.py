@@ -28,6 +28,8 @@ from scipy import stats
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
 from stagejax.data import BPE, CausalText, Dataset, Digits, Images, Source, Stdlib
+from stagejax.data.crop import Crop
+from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET, WIKIPEDIA
 from stagejax.growth import (
     AKI,
@@ -96,6 +98,7 @@ class Config:
     images: Source = field(default_factory=lambda: Dataset("fashion_mnist"))
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
     image: tuple[int, int, int] = (28, 28, 1)  # height, width, channels
+    crop: Crop | None = None  # of photographs of any size; None: the images are all of that shape
     patch: int = 7  # pixels
     classes: int = 10
     vocab: int = 512  # byte-level BPE pieces
@@ -152,6 +155,7 @@ def preset(name: str) -> Config:
             images=IMAGENET,
             fields=("image", "label"),
             image=(224, 224, 3),
+            crop=Crop(),
             patch=16,
             classes=1000,
             vocab=32_000,
@@ -203,7 +207,8 @@ def stage(cfg: Config, task: str, name: str, size: Size, seed: int, steps: int) 
         (height, _, channels), (image, label) = cfg.image, cfg.fields
         model = ViT(image=height, channels=channels, patch=cfg.patch, classes=cfg.classes, **sizes)
         of = {"shape": cfg.image, "image": image, "label": label}
-        data = Images(source=cfg.images, batch=cfg.image_batch, seed=seed, **of)
+        kind = Images if cfg.crop is None else partial(Photos, crop=cfg.crop)
+        data = kind(source=cfg.images, batch=cfg.image_batch, seed=seed, **of)
     held_out = replace(data, seed=0).held_out(cfg.evaluate_batches)
     return Stage(
         name=name,

@@ -23,6 +23,7 @@ Ours     All hold. 50 steps of SWS beat 200 of scratch at every depth by 11.8 po
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
 from stagejax.data import Dataset, Digits, Images, Row, Source, join
+from stagejax.data.crop import Crop
+from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import AuxNet, Expand, LinearExpansion, Operator
 from stagejax.inference import flops_of_one, logits_for_every_record, logits_of
@@ -50,6 +53,7 @@ class Config:
 
     source: Source = field(default_factory=lambda: Dataset("fashion_mnist"))  # of images
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
+    crop: Crop | None = None  # of photographs of any size; None: the images are all of the model's size
     records: int = 30_000  # in the training split
     model: ViT = field(
         default_factory=lambda: ViT(image=28, patch=7, embed=48, heads=3, mlp=192, scan=True)
@@ -105,6 +109,7 @@ def preset(name: str) -> Config:
             laptop,
             source=IMAGENET,
             fields=("image", "label"),
+            crop=Crop(),
             records=1_281_167,
             model=ViT(image=224, channels=3, patch=16, classes=1000, embed=384, heads=6, mlp=1536, scan=True),
             teacher=resnet50(),
@@ -165,7 +170,8 @@ def images(cfg: Config, batch: int, seed: int = 0) -> Images:
     """Images in the order that all arms of a seed share."""
     side, (image, label) = cfg.model.image, cfg.fields
     shape = (side, side, cfg.model.channels)
-    return Images(source=cfg.source, batch=batch, shape=shape, seed=seed, image=image, label=label)
+    kind = Images if cfg.crop is None else partial(Photos, crop=cfg.crop)
+    return kind(source=cfg.source, batch=batch, shape=shape, seed=seed, image=image, label=label)
 
 
 def descendant(cfg: Config, depth: int) -> ViT:
