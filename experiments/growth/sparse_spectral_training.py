@@ -89,14 +89,14 @@ class Config:
     source: Source = field(default_factory=Stdlib)  # of text
     llama: bool = False  # LLaMA's blocks instead of GPT's
     batch: int = 16  # rows in a batch
-    steps: int = 200  # of every arm
+    steps: int = 400  # of every arm
     peak: float = 2e-3  # learning rate
     rates: tuple[float, ...] = (1.0, 4.0)  # times peak: every method gets the best of these for its first seed
     warmup: float = 0.1  # share of the steps
     rank: int = 5  # of 64 directions: 8 %, as 64 of 768 in OPT-125M
     every: int = 8  # steps between two draws of directions
     factor_warmup: int = 2  # steps, after every draw
-    restart_every: int = 40  # steps between two restarts of ReLoRA, and two projections of GaLore
+    restart_every: int = 80  # steps between two restarts of ReLoRA, and two projections of GaLore
     restart_warmup: int = 8  # steps, after every restart
     ablations: bool = True
     tasks: tuple[Task, ...] = (
