@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.pipeline import Around, Batch, Data, joint_digest
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joined(Data):
+class Joined(Around):
     """The samples of `data`, each with its record's rows of an artifact. Make it by `join`.
 
     The rows are found by the record's index, so they follow it through every order, epoch and resumption. What the
@@ -42,20 +42,9 @@ class Joined(Data):
         if taken:
             raise ValueError(f"rows {sorted(taken)} have the names of fields that the samples have already")
 
-    @property
-    def batch(self) -> int:  # type: ignore[override]
-        return self.data.batch
-
-    @property
-    def count(self) -> int | None:  # type: ignore[override]
-        return self.data.count
-
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         own = {row.name: jax.ShapeDtypeStruct(row.shape, np.dtype(row.dtype)) for row in self.rows}
         return self.data.sample_spec() | own
-
-    def size(self) -> int:
-        return self.data.size()
 
     def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         return self.data.records(numbers)

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
-from stagejax.data.pipeline import Batch, Data
+from stagejax.data.pipeline import Around, Batch, Data
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orders(Data):
+class Orders(Around):
     """Sample k holds, for each member, sample k of `data` in the order of that member's own seed.
 
     Every field gets an axis of members behind that of the batch. Each member sees all of the data, once an epoch.
@@ -30,20 +30,9 @@ class Orders(Data):
     data: Any
     members: int
 
-    @property
-    def batch(self) -> int:  # type: ignore[override]
-        return self.data.batch
-
-    @property
-    def count(self) -> int | None:  # type: ignore[override]
-        return self.data.count
-
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         inner = self.data.sample_spec().items()
         return {name: jax.ShapeDtypeStruct((self.members, *leaf.shape), leaf.dtype) for name, leaf in inner}
-
-    def size(self) -> int:
-        return self.data.size()
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         own = [replace(self.data, seed=self.data.seed + i).take(numbers) for i in range(self.members)]

@@ -116,6 +116,23 @@ class Data:
         return BatchIterator(self, step, shard)
 
 
+class Around(Data):
+    """Data made of other data, its field `data`: as many samples, in as many batches."""
+
+    data: Data
+
+    @property
+    def batch(self) -> int:  # type: ignore[override]
+        return self.data.batch
+
+    @property
+    def count(self) -> int | None:  # type: ignore[override]
+        return self.data.count
+
+    def size(self) -> int:
+        return self.data.size()
+
+
 @dataclass(frozen=True)
 class _Chunks:
     """A grain source whose element c is the batches [c ahead, (c + 1) ahead) of one process, stacked."""

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from stagejax.data.order import random_words, shuffled
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.pipeline import Around, Batch, Data, joint_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Round(Data):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pool(Data):
+class Pool(Around):
     """Samples drawn, with replacement, from the first `limit` of a ranking of another data's samples: a curriculum.
 
     Args:
@@ -103,15 +103,8 @@ class Pool(Data):
     seed: int = 0
     count: int | None = None
 
-    @property
-    def batch(self) -> int:  # type: ignore[override]
-        return self.data.batch
-
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         return self.data.sample_spec()
-
-    def size(self) -> int:
-        return self.data.size()
 
     def drawn(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """Which samples of `data` these are."""

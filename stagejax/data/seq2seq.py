@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from stagejax.data.order import shuffled
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.pipeline import Around, Batch, Data, joint_digest
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 
@@ -107,7 +107,7 @@ def _encoded(
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneSequence(Data):
+class OneSequence(Around):
     """The batches of an encoder-decoder for a decoder alone: inputs and targets as one row, inputs + outputs long.
 
     A batch is {"tokens", "targets": int32, "weights": float32, "prefix": bool}, each (batch, inputs + outputs), and
@@ -130,14 +130,6 @@ class OneSequence(Data):
     causal: bool = False
 
     @property
-    def batch(self) -> int:  # type: ignore[override]
-        return self.data.batch
-
-    @property
-    def count(self) -> int | None:  # type: ignore[override]
-        return self.data.count
-
-    @property
     def tokens(self) -> int:
         return self.data.tokens
 
@@ -147,9 +139,6 @@ class OneSequence(Data):
         kinds = {"tokens": "int32", "targets": "int32", "weights": "float32", "prefix": "bool"}
         rows = {name: jax.ShapeDtypeStruct((length,), np.dtype(kind)) for name, kind in kinds.items()}
         return rows | {name: own[name] for name in own if name not in (*kinds, "mask")}
-
-    def size(self) -> int:
-        return self.data.size()
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         both, spec = self.data.take(numbers), self.sample_spec()

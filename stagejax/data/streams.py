@@ -8,13 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.pipeline import Around, Batch, Data, joint_digest
 
 Fields = tuple[tuple[str, str], ...]  # name in the batch, name in the samples
 
 
 @dataclass(frozen=True, kw_only=True)
-class Streams(Data):
+class Streams(Around):
     """Sample n is sample n of `data` with sample n of `beside`; each goes through its own epochs in its own order.
 
     Only the named fields are there: labels that must not be used are not in the batch. Every device and process has
@@ -44,16 +44,9 @@ class Streams(Data):
                 "name each field once"
             )
 
-    @property
-    def batch(self) -> int:  # type: ignore[override]
-        return self.data.batch
-
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         first, second = self.data.sample_spec(), self.beside.sample_spec()
         return {name: first[field] for name, field in self.own} | {name: second[field] for name, field in self.other}
-
-    def size(self) -> int:
-        return self.data.size()
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         first, second = self.data.take(numbers), self.beside.take(numbers)
