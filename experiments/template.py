@@ -15,15 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.data.published import C4
 from stagejax.models import Transformer, gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, claim, table_of_means
+from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 
 # The blank method: the same steps in two stages, whose second one starts the learning rate anew.
 STAGED, PLAIN = "two stages", "one stage"
@@ -92,11 +90,8 @@ def report(cfg: Config, arms: dict[int, dict[str, tuple[Any, ...]]]) -> Report:
     def over(arm: str, what: str) -> list[float]:
         return [own[arm][-1].history.last(what) for own in arms.values()]
 
-    gain = float(np.mean(over(PLAIN, "loss")) - np.mean(over(STAGED, "loss")))
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
+    gain = mean(over(PLAIN, "loss")) - mean(over(STAGED, "loss"))
+    return EXPERIMENT.report(
         claims=(
             claim(
                 "Two stages end at a lower loss than one of as many steps",
@@ -107,11 +102,7 @@ def report(cfg: Config, arms: dict[int, dict[str, tuple[Any, ...]]]) -> Report:
                 holds=gain >= 0.02,
             ),
         ),
-        arms=tuple(
-            Arm(name if seed == cfg.seeds[0] else f"{name}, seed {seed}", results, group=name)
-            for seed, own in arms.items()
-            for name, results in own.items()
-        ),
+        arms=by_seed({arm: {seed: Arm("", own[arm]) for seed, own in arms.items()} for arm in (STAGED, PLAIN)}, PLAIN),
         tables=(table_of_means("Last losses", (STAGED, PLAIN), ["loss"], over, scale=1.0, digits=3, note="In nats."),),
         baseline=PLAIN,
         seeds=cfg.seeds,

@@ -40,6 +40,13 @@ class Experiment:
             raise UnknownName("preset", preset, self.presets)
         return self.preset(preset)
 
+    def report(self, claims: tuple[Any, ...], **parts: Any) -> Any:
+        """A `stagejax.report.Report` of this experiment, under its name, title and paper."""
+        from stagejax.report import Report
+
+        number = f"{self.paper:03d}" if self.paper else ""
+        return Report(self.name, self.title, self.reference, claims, number=number, **parts)
+
 
 class UnknownName(ValueError):
     """A name that nothing bears, with the nearest one that something does."""

@@ -55,7 +55,7 @@ from stagejax.objectives.flow import FlowMatching, FlowPreference
 from stagejax.objectives.frechet import frechet_distance
 from stagejax.objectives.realistic import Realistic, real_or_decoded
 from stagejax.optimizer import adam, adamw
-from stagejax.report import Arm, Report, claim, table_of_means
+from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
 from stagejax.report.videos import animation, strip
 from stagejax.steps.alternating import Alternate, Move
@@ -381,9 +381,6 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
     def over(name: str, read: Any) -> list[float]:
         return [float(read(value)) for value in values[name] if value]
 
-    def mean(name: str, read: Any) -> float:
-        return float(np.mean(over(name, read))) if over(name, read) else float("nan")
-
     def frechet(v: Any) -> float:
         return frechet_distance(v["features"], values[REAL][0]["features"])
 
@@ -391,11 +388,8 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
         both = zip(values[name], values[SFT], strict=True) if name in names else ()
         return [videos.liked(own, other) for own, other in both if own]
 
-    gain, farther = (
-        mean(CASCADE, videos.exact) - mean(SCRATCH, videos.exact),
-        mean(DPO, frechet) / mean(SFT, frechet) - 1,
-    )
-    share = float(np.mean(liked(DPO))) if liked(DPO) else float("nan")
+    gain = mean(over(CASCADE, videos.exact)) - mean(over(SCRATCH, videos.exact))
+    farther, share = mean(over(DPO, frechet)) / mean(over(SFT, frechet)) - 1, mean(liked(DPO))
     shared, own = (np.mean([v["loss"].var() for v in spreads[of] if v] or [np.nan]) for of in ("shared", "own"))
     known = not np.isnan(shared)
     claims = (
@@ -432,15 +426,14 @@ def report(cfg: Config, found: Any, values: Any, spreads: Any, kept: Any, vaes: 
         )
     flaws = [] if kept.value is None else [kept.value[f"flawed_{when}"].mean() for when in ("before", "after")]
     passed = ["Of training clips {:.1%} are flawed, of those that pass {:.1%}.".format(*flaws)] if flaws else ()
-    return Report(
-        EXPERIMENT.name, EXPERIMENT.title, EXPERIMENT.reference, claims, number=f"{EXPERIMENT.paper:03d}",
-        link="https://arxiv.org/abs/2502.10248", figures=drawings, baseline=SCRATCH, seeds=cfg.seeds,
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2502.10248",
+        figures=drawings,
+        baseline=SCRATCH,
+        seeds=cfg.seeds,
         notes=(*NOTES, *passed),
-        arms=tuple(
-            Arm(arm if seed == cfg.seeds[0] else f"{arm}, seed {seed}", *own, group=arm,
-                against=SCRATCH if seed == cfg.seeds[0] else f"{SCRATCH}, seed {seed}")
-            for seed, each in found.items() for arm, own in each.items()
-        ),
+        arms=by_seed({arm: {seed: Arm("", *own[arm]) for seed, own in found.items()} for arm in names}, SCRATCH),
         tables=(
             table_of_means("Unseen sentences", [REAL, THROUGH, *names], [*columns, "preferred to SFT"],
                            lambda n, c: over(n, columns[c]) if c in columns else liked(n)),

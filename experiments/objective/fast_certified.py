@@ -54,7 +54,7 @@ from stagejax.objectives import classification
 from stagejax.objectives.certified import around, attacked, certified, smoothed
 from stagejax.objectives.intervals import Interval, margins, propagate
 from stagejax.optimizer import adam
-from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
 from stagejax.stage import gradient_step
 from stagejax.steps.scheduled import paced_step
 from stagejax.transforms.redraw import Redrawn, bound_preserving
@@ -280,13 +280,10 @@ def report(cfg: Config, arms: dict[str, Any], scores: dict[str, Any], widths: An
     def over(arm: str, what: str) -> list[float]:
         return [made.value[what] for made in scores.get(arm, {}).values() if made.value]
 
-    def mean(arm: str, what: str = "verified") -> float:
-        return float(np.mean(over(arm, what))) if over(arm, what) else float("nan")
-
-    gain = mean(IBP) - mean(FULL)
+    gain = mean(over(IBP, "verified")) - mean(over(FULL, "verified"))
     first = widths.value or {}
     last = {arm: own[-1] for arm, own in first.items()}
-    unsound = sum(mean(arm, "unsound") for arm in scores)
+    unsound = sum(mean(over(arm, "unsound")) for arm in scores)
     said = f"init {last[INIT]:.2g}, usual {last[IBP]:.2g}" if last else None
     claims = (
         claim(
@@ -327,13 +324,9 @@ def report(cfg: Config, arms: dict[str, Any], scores: dict[str, Any], widths: An
         for seed, results in own.items()
         if seed != cfg.seeds[0]
     ]
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/2103.17268",
-        claims=claims,
         arms=tuple(shown),
         tables=(
             table_of_means("Errors on the test", cfg.arms, list(columns), lambda arm, name: over(arm, columns[name])),

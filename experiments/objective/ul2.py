@@ -47,7 +47,7 @@ from stagejax.objectives import causal_lm
 from stagejax.objectives.language import exact_rows, seq2seq
 from stagejax.objectives.loss import Metrics, cross_entropy, weighted
 from stagejax.optimizer import adafactor
-from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
 
 SC, PLM, CLM, FULL = "span corruption", "prefix LM", "causal LM", "UL2"
 NO_TOKENS, NO_X, NO_S = "UL2, no mode tokens", "UL2 without X", "UL2 without S"
@@ -310,10 +310,6 @@ def wrong(arm: Arm, probe: str) -> float:
     return mean([arm.results[0].history.last(f"{probe}_{mode}") for mode in MODES if mode != probe])
 
 
-def mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else math.nan
-
-
 def report(cfg: Config, found: dict[tuple[str, str], list[Arm]]) -> Report:
     """Every arm on every measure, gains, mode switching, and the claims judged on the first study."""
     names, first = [*MODES, *(task.name for task in cfg.tasks)], cfg.studies[0].name
@@ -384,13 +380,9 @@ def report(cfg: Config, found: dict[tuple[str, str], list[Arm]]) -> Report:
         for row, arms in rows.items() if ARMS[arms[0].name][1] for probe in MODES
     )  # fmt: skip
     units = "".join(f" {t.name}: {'share answered right' if t.measure == 'exact' else 'ROUGE-1'}." for t in cfg.tasks)
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/2205.05131",
-        claims=claims,
         arms=tuple(named(found)),
         tables=(
             table_of_means(

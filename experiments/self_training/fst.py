@@ -49,7 +49,7 @@ from stagejax.inference import Frozen, apply
 from stagejax.models.unet import UNet
 from stagejax.objectives.segmentation import segmentation
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, claim, table_of_means
+from stagejax.report import Arm, Report, claim, mean, table_of_means
 from stagejax.report.pictures import in_colour, pictures
 from stagejax.steps.self_training import lookahead_teacher, mean_teacher, self_training, taught_step, wide_lookahead
 
@@ -301,13 +301,9 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
     )
     columns = ["student", "teacher", "labels right, first half"]
     note = "In %: mIoU of student and teacher on the test images at the end; mean ± standard deviation over seeds."
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/2209.06993",
-        claims=claims,
         arms=tuple(arm for seed, own in found.items() for arm in arms_of(cfg, seed, own)),
         tables=(table_of_means("Students and teachers", names, columns, value, note=note),),
         figures=drawn(cfg, found[cfg.seeds[0]]["pictures"].value),
@@ -327,10 +323,6 @@ NOTES = (
     "CamVid's frames follow each other in a few drives, so unlabelled frames are often neighbours of labelled ones.",
     "FST-W sees N + 1 times the images of the other arms of equal steps.",
 )
-
-
-def mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
 
 
 def arms_of(cfg: Config, seed: int, own: dict[str, Any]) -> list[Arm]:

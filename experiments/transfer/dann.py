@@ -49,7 +49,7 @@ from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.objectives import classification
 from stagejax.objectives.adversarial import domain_adversarial, proxy_a_distance, ramp
 from stagejax.optimizer import sgd
-from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
 from stagejax.steps.scheduled import paced_step
 
 SOURCE, DANN, CONSTANT, TARGET = "source only", "DANN", "DANN, lambda = 1", "train on target"
@@ -357,13 +357,9 @@ def report(cfg: Config, found: dict[str, dict[str, Any]]) -> Report:
     )
     columns = ("task", "A-distance, source only", "A-distance, DANN", "accuracy of DANN's domain head", "last lambda")
     note = "On held-out rows of both domains, means over seeds; a domain head that knows nothing has 50 %."
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/1505.07818",
-        claims=claims,
         arms=tuple(arms_of(cfg, found)),
         tables=(
             table_of_means("Accuracy on the target", ARMS, tasks, over),
@@ -386,10 +382,6 @@ NOTES = (
     "Reverse validation is done once a task, with the first seed, and charged to DANN of every seed.",
     "A step of DANN sees a batch of the source and one of the target; the other arms see one batch.",
 )
-
-
-def mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
 
 
 def arms_of(cfg: Config, found: dict[str, dict[str, Any]]) -> list[Arm]:

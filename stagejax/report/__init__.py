@@ -7,6 +7,7 @@ from stagejax.report.dots import draw_dots
 from stagejax.report.figures import Figure
 from stagejax.report.machine import environment
 from stagejax.report.report import Report
+from stagejax.report.seeds import by_seed, mean
 from stagejax.report.tables import Table, table_of_means
 
 __all__ = [
@@ -15,11 +16,13 @@ __all__ = [
     "Figure",
     "Report",
     "Table",
+    "by_seed",
     "claim",
     "curve",
     "draw_dots",
     "environment",
     "flops_to_reach",
+    "mean",
     "saving",
     "table_of_means",
     "write_atlas",

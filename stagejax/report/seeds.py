@@ -35,6 +35,15 @@ def by_seed(arms: Mapping[str, Mapping[int, Arm]], baseline: str) -> tuple[Arm, 
     )
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean of what was measured; NaN of nothing, as in planning.
+
+    >>> mean([1.0, 2.0]), mean([])
+    (1.5, nan)
+    """
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
 def spread(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and standard deviation (n - 1) over seeds; no deviation of a single value, or where one is not finite.
 
