@@ -40,7 +40,7 @@ from stagejax.data.constrained import SKILLS, Skills, contents, skills_tokenizer
 from stagejax.data.pipeline import Data
 from stagejax.data.problems import PLAIN, UNSEEN, Problems
 from stagejax.decode.pairs import ordered_pairs
-from stagejax.inference import Frozen
+from stagejax.inference import Frozen, apply
 from stagejax.inference.answering import Answering, ask, four, greedy
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.critic import Critic, from_policy
@@ -48,7 +48,7 @@ from stagejax.objectives import causal_lm
 from stagejax.objectives.policy_gradient import ClippedPolicy, ClippedValue, bradley_terry
 from stagejax.objectives.preference import Preference, answer_logprobs
 from stagejax.optimizer import adam, adamw
-from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.steps.rollout import Answers as Drawn
 from stagejax.steps.rollout import ReinforceStep, with_flops
 
@@ -282,11 +282,15 @@ def answer_flops(cfg: Config) -> float:
     return answering(cfg).flops(cfg.net, cfg.prompt)
 
 
+def held_out(cfg: Config, split: str) -> PromptedText:
+    """All prompts of a split."""
+    return prompts(cfg, splits(cfg)[split], cfg.test_batch, count=cfg.tests // cfg.test_batch)
+
+
 def greedy_tests(cfg: Config) -> Evaluation:
     """Greedy answers to held-out prompts, at the end of a stage."""
-    size, batches = cfg.test_batch, cfg.tests // cfg.test_batch
-    data = prompts(cfg, splits(cfg)["dev"], size, count=batches)
-    return Evaluation(data, batches, None, answering(cfg), flops=size * answer_flops(cfg))
+    data = held_out(cfg, "dev")
+    return Evaluation(data, data.count, None, answering(cfg), flops=data.batch * answer_flops(cfg))
 
 
 def references(model: Any, batch: Any) -> jax.Array:
@@ -297,14 +301,12 @@ def loss_on(model: Any, batch: Any) -> Any:
     return causal_lm(model, batch, None)[1]["loss"]
 
 
-def drawn_tokens(made: Any) -> int:
-    return int(made["drawn"].sum())
-
-
 def made_pairs(run: Any, cfg: Config, name: str, sft: Any, count: int, seed: int) -> Any:
     """Pairs as a durable artifact; four answers to each prompt are charged."""
     flops = 4.0 * count * answer_flops(cfg)
-    return run.make(name, ordered, cfg, sft, count, seed, flops=flops, sampled_tokens=drawn_tokens)
+    return run.make(
+        name, ordered, cfg, sft, count, seed, flops=flops, sampled_tokens=lambda made: int(made["drawn"].sum())
+    )
 
 
 def ordered(cfg: Config, sft: Any, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -330,30 +332,24 @@ def ordered(cfg: Config, sft: Any, count: int, seed: int) -> dict[str, np.ndarra
         raise ValueError(f"{sft.name} answered none of {count} prompts right: train base or SFT longer")
     for side, rows in pairs.items():
         tokens, weights = (np.stack(part) for part in zip(*rows, strict=True))
-        fill = -len(tokens) % 64
-        full = {"tokens": np.pad(tokens, ((0, fill), (0, 0))), "weights": np.pad(weights, ((0, fill), (0, 0)))}
-        parts = [{n: x[i : i + 64] for n, x in full.items()} for i in range(0, len(tokens), 64)]
-        logs = [ask(references, net, part) for part in parts]
-        made |= {side: tokens, f"{side}_weights": weights, f"{side}_reference": np.concatenate(logs)[: len(tokens)]}
+        logprobs = apply(references, net, {"tokens": tokens, "weights": weights}, 64)
+        made |= {side: tokens, f"{side}_weights": weights, f"{side}_reference": logprobs}
     return made
 
 
 def scored(cfg: Config, result: Any) -> dict[str, Any]:
     """Verdicts on every held-out prompt with its skill, the first answers as text, and the loss on bytes."""
     net, code, found = Frozen.of(result), skills_tokenizer(), {}
-    for split, source in splits(cfg).items():
-        data, right, texts, skills = prompts(cfg, source, cfg.test_batch), [], [], []
-        for start in range(0, cfg.tests, cfg.test_batch):
-            batch = data.take(np.arange(start, start + cfg.test_batch))
+    for split in splits(cfg):
+        right, texts, skills = [], [], []
+        for batch in held_out(cfg, split).batches():
             answers, verdict = ask(greedy, net, batch, answering(cfg))
             right += verdict[:, 0].tolist()
             skills += batch["skill"].tolist()
             rows = zip(answers.tokens_BNS[:, 0], answers.starts_BN[:, 0], answers.ends_BN[:, 0], strict=True)
             texts += [[code.decode(row[:begin]), code.decode(row[begin:end])] for row, begin, end in rows]
         found[split] = {"right": right, "skill": skills, "texts": texts[:4]}
-    held_out = raw_bytes(cfg).held_out(2)
-    rows = [held_out.take(np.arange(cfg.base[1]) + k * cfg.base[1]) for k in range(2)]
-    losses = [ask(loss_on, net, batch) for batch in rows]
+    losses = [ask(loss_on, net, batch) for batch in raw_bytes(cfg).held_out(2).batches()]
     return found | {"bytes": float(sum(t for t, _ in losses) / sum(n for _, n in losses))}
 
 
@@ -389,8 +385,8 @@ def report(cfg: Config, found: dict[str, Any], scores: dict[Any, Any], clean: An
             np.mean([r for r, s in zip(v[split]["right"], v[split]["skill"], strict=True) if skill in (None, s)])
         )
 
-    def mean(name: str, read: Any) -> float:
-        return float(np.mean(over(name, read))) if over(name, read) else float("nan")
+    def bytes_lost(v: Any) -> float:
+        return v["bytes"]
 
     def ahead(other: str) -> tuple[float, float]:
         """RLVR less another, on the same prompts: the mean, and half of its 95 % interval."""
@@ -401,9 +397,9 @@ def report(cfg: Config, found: dict[str, Any], scores: dict[Any, Any], clean: An
         return float(gain.mean()), float(1.96 * gain.std(ddof=1) / len(gain) ** 0.5)
 
     names = ("base", "stage SFT", "stage DPO", *found)
-    sft, dpo, rl = (mean(name, rate("dev")) for name in ("stage SFT", "stage DPO", FULL))
+    sft, dpo, rl = (mean(over(name, rate("dev"))) for name in ("stage SFT", "stage DPO", FULL))
     gains = {name: ahead(name) for name in ("stage DPO", *([DPO] if DPO in found else []))}
-    worse = mean(FULL, lambda v: v["bytes"]) / mean("base", lambda v: v["bytes"]) - 1
+    worse = mean(over(FULL, bytes_lost)) / mean(over("base", bytes_lost)) - 1
     tested = not np.isnan(rl)
     claims = (
         claim(
@@ -443,25 +439,16 @@ def report(cfg: Config, found: dict[str, Any], scores: dict[Any, Any], clean: An
         for value in over(name, lambda v: v["dev"]["texts"])[:1]
         for question, answer in value
     )
-    arms = [
-        Arm(arm if seed == cfg.seeds[0] else f"{arm}, seed {seed}", *own, group=arm,
-            against=cfg.arms[0] if seed == cfg.seeds[0] else f"{cfg.arms[0]}, seed {seed}")
-        for arm, seeds in found.items()
-        for seed, own in seeds.items()
-    ]  # fmt: skip
+    arms = {arm: {seed: Arm("", *own) for seed, own in seeds.items()} for arm, seeds in found.items()}
     checked = "" if clean.value is None else f"{clean.value['trained']} prompts and programs of training and " \
         f"{clean.value['tested']} of evaluation: {clean.value['shared']} shared."  # fmt: skip
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/2411.15124",
-        claims=claims,
-        arms=tuple(arms),
+        arms=by_seed(arms, cfg.arms[0]),
         tables=(
             table_of_means("Right answers, held out", names, list(columns), lambda n, c: over(n, columns[c])),
-            table_of_means("Loss on bytes", names, ["nats"], lambda n, _: over(n, lambda v: v["bytes"]), scale=1.0,
+            table_of_means("Loss on bytes", names, ["nats"], lambda n, _: over(n, bytes_lost), scale=1.0,
                            digits=3, note="Of the standard library's held-out text, nats a byte."),
             Table("The last round of RLVR", ("arm", "reward", "KL to the start", "ended", "tokens"), learned,
                   ("", ".1%", ".3f", ".1%", ".1f"), "KL in nats an answer, as the k1 estimate."),

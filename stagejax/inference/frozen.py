@@ -43,20 +43,24 @@ def compiled(function: Callable[..., Any], config: Any, *options: Any) -> Callab
     return jax.jit(lambda params, rest, *inputs: function(nnx.merge(graphdef, params, rest), *inputs, *options))
 
 
-def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: np.ndarray, batch: int = 512) -> np.ndarray:
+def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: Any, batch: int = 512) -> np.ndarray:
     """`function(model, rows)`, batch by batch: one program for all networks of one configuration.
 
     Args:
       function: (model, rows (batch, ...)) -> (batch, ...).
-      rows: inputs, one an example; the last batch is filled up with zeros.
+      rows: inputs, one an example, as an array or a tree of arrays; the last batch is filled up with zeros.
 
     >>> # features = apply(features_of, Frozen.of(run.train(stage)), images)
     """
     run, found = compiled(function, net.config), []
-    for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        full = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-        found.append(np.asarray(run(net.params, net.rest, full))[: len(part)])
+    size = len(jax.tree.leaves(rows)[0])
+
+    def filled(part: np.ndarray) -> np.ndarray:
+        return np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+
+    for start in range(0, size, batch):
+        full = jax.tree.map(lambda array, start=start: filled(array[start : start + batch]), rows)
+        found.append(np.asarray(run(net.params, net.rest, full))[: size - start])
     return np.concatenate(found)
 
 
