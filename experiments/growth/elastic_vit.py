@@ -81,7 +81,7 @@ class Config:
     arms: tuple[str, ...] = (UNIFORM, COMPLEXITY, PERFORMANCE, FULL)
     batch: int = 32  # images
     teacher_steps: int = 300
-    steps: int = 120  # of four subnets
+    steps: int = 100  # of four subnets
     teacher_peak: float = 3e-3  # learning rates
     peak: float = 3e-3
     warmup: float = 0.1  # share of the steps
