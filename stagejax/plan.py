@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
 from jax.extend import core as jex
 
 from stagejax.axes import Rules
@@ -29,29 +28,32 @@ from stagejax.identity import (
     program_of,
 )
 from stagejax.ledger import Cost
-from stagejax.mesh import BATCH_AXES, abstract_mesh, batch_sharding, batch_ways
+from stagejax.memory import bytes_of, peak_bytes
+from stagejax.mesh import BATCH_AXES, abstract_mesh, batch_ways
 from stagejax.program import Program, bytes_per_device
 from stagejax.result import Result
 from stagejax.stage import Part, Stage, check_name
-from stagejax.state import Tree, cast, count, join, split
+from stagejax.state import Tree, count, split
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """Bytes on one device. Activations are an estimate: what the backward pass keeps, before XLA fuses anything.
+    """Bytes on one device.
 
-    Those of a step with a shape of its own are not known: None, which the total leaves out.
+    Activations are an estimate: the most that a step holds at once beside all else, as it is written, before XLA fuses
+    anything (`memory.peak_bytes`), where the batch stays split. Together with the gradients they are 0.7 to 1.5 of
+    XLA's temporaries (tests/test_memory.py).
     """
 
     params: int = 0
     gradients: int = 0
     moments: int = 0
     ema: int = 0
-    activations_estimated: int | None = 0
+    activations_estimated: int = 0
 
     @property
     def total(self) -> int:
-        return self.params + self.gradients + self.moments + self.ema + (self.activations_estimated or 0)
+        return self.params + self.gradients + self.moments + self.ema + self.activations_estimated
 
 
 @dataclass(frozen=True)
@@ -109,16 +111,7 @@ class Plan:
         rows = table(cross(stage, program.parts, program.state, old)[1])
         parts = program.parts if isinstance(program.parts, dict) else {"": program.parts}
         states = program.state if isinstance(program.state, dict) else {"": program.state}
-        flops = float(program.every_step_flops().sum()) if self.price else 0.0
-
-        def activations() -> int | None:
-            known = [_activation_bytes(part, program, self.mesh) for part in parts.values()]
-            return None if None in known else sum(known)
-
-        evaluation = stage.evaluate
-        evaluations = 0
-        if evaluation is not None:
-            evaluations = 1 + (0 if evaluation.every is None else -(-stage.steps // evaluation.every))
+        flops, eval_flops, activations = _price(program) if self.price else (0.0, 0.0, 0)
         planned = Planned(
             stage.name,
             "train",
@@ -126,16 +119,14 @@ class Plan:
             trained=(stage.seeds or 1) * sum(count(_trained(part)) for part in parts.values()),
             steps=stage.steps,
             flops=flops,
-            eval_flops=float(evaluations * evaluation.batches * program.score_flops())
-            if evaluation and self.price
-            else 0.0,
+            eval_flops=eval_flops,
             tokens=stage.steps * stage.data.tokens,
             bytes_per_device=Bytes(
                 params=bytes_per_device([s.params for s in states.values()]),
                 gradients=sum(_gradient_bytes(parts[n], states[n].params) for n in parts),
                 moments=bytes_per_device([s.opt_state for s in states.values()]),
                 ema=bytes_per_device([s.ema for s in states.values()]),
-                activations_estimated=program.once("activation bytes", activations) if self.price else 0,
+                activations_estimated=activations,
             ),
             handover=tuple(map(tuple, rows)),
         )
@@ -250,6 +241,27 @@ class Plan:
         return result
 
 
+def _price(program: Program) -> tuple[float, float, int]:
+    """FLOPs of training a stage and of its evaluations, and the bytes of its activations.
+
+    Raises:
+      ValueError: the step or the evaluation cannot be traced, or does not tell its FLOPs; it names the stage.
+    """
+    stage, evaluation = program.stage, program.stage.evaluate
+    try:
+        flops = float(program.every_step_flops().sum())
+        activations = program.once("activation bytes", lambda: _activation_bytes(program))
+        if evaluation is None:
+            return flops, 0.0, activations
+        times = 1 + (0 if evaluation.every is None else -(-stage.steps // evaluation.every))
+        return flops, float(times * evaluation.batches * program.score_flops()), activations
+    except ValueError as error:
+        raise ValueError(f"stage {stage.name!r}: {error}") from error
+    except Exception as error:
+        error.add_note(f"in the plan of stage {stage.name!r}")
+        raise
+
+
 def _trained(part: Part) -> Tree:
     return jax.eval_shape(lambda p: split(p, part.selection)[0], part.params)
 
@@ -269,39 +281,30 @@ def _gradient_bytes(part: Part, params: Tree) -> int:
     return sum(jax.tree.leaves(sizes))
 
 
-def _activation_bytes(part: Part, program: Program, mesh: Any) -> int | None:
-    """Bytes that the backward pass of one step keeps on one device: the residuals of `jax.vjp`, less the parameters.
+def _activation_bytes(program: Program) -> int:
+    """The most bytes of one device's that a step holds at once, beside what `Bytes` counts apart.
 
-    All are split as the batch is; those with a dimension that the program itself splits further, such as that of tokens
-    along `sequence`, by that as well. What one block needs while it runs is not among them. None: not known.
+    That is, beside values of the shape and dtype of a parameter: gradients, updates, averages. What else has the shape
+    of a parameter, such as one in the precision of the computation, lies where it lies; also one of three or more
+    dimensions behind axes in front, as those of several clients. All other values are split as the batch is; those with
+    a dimension that the program itself splits further, such as that of tokens along `sequence`, by that as well.
     """
-    stage = program.stage
-    if stage.objective is None or isinstance(program.parts, dict):
-        return None
-    trained, frozen = jax.eval_shape(lambda p: split(p, part.selection), part.params)
-    batch = {
-        k: jax.ShapeDtypeStruct((x.shape[0] // stage.accumulate, *x.shape[1:]), x.dtype, sharding=batch_sharding(mesh))
-        for k, x in stage.data.spec().items()
-    }
+    jaxpr = program.traced_step().jaxpr.jaxpr
+    further, rows = _further_ways(jaxpr), batch_ways(program.mesh)
+    states = program.state.values() if isinstance(program.state, dict) else (program.state,)
+    params = [leaf for state in states for leaf in jax.tree.leaves(state.params)]
+    apart = {(leaf.shape, leaf.dtype) for leaf in params}
+    laid = {leaf.shape: math.prod(leaf.shape) // math.prod(leaf.sharding.shard_shape(leaf.shape)) for leaf in params}
 
-    def loss(trained: Tree, frozen: Tree, rest: Tree, batch: Any) -> Any:
-        params = cast(join(trained, frozen, part.selection), part.precision.compute)
-        return part.objective(nnx.merge(part.graphdef, params, rest), batch, jax.random.key(0))[0]
+    def size(value: Any) -> int:
+        whole = bytes_of(value)
+        if not whole or (value.shape, value.dtype) in apart:
+            return 0
+        ends = [value.shape, *(value.shape[i:] for i in range(1, len(value.shape) - 2))]
+        own = next((laid[shape] for shape in ends if shape in laid), None)
+        return whole // (own or rows * max((further.get(n, 1) for n in value.shape), default=1))
 
-    def residuals(trained: Tree, frozen: Tree, rest: Tree, batch: Any) -> Any:
-        run = loss if part.remat is None else jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
-        return jax.vjp(lambda t: run(t, frozen, rest, batch), trained)[1]
-
-    jaxpr, shapes = jax.make_jaxpr(residuals, return_shape=True)(trained, frozen, part.rest, batch)
-    further = _further_ways(jaxpr.jaxpr)
-    kept = jax.tree.leaves(shapes)
-    known = {(tuple(x.shape), x.dtype) for x in jax.tree.leaves(part.params)}
-    sizes = [
-        int(np.prod(x.shape)) * x.dtype.itemsize // max((further.get(size, 1) for size in x.shape), default=1)
-        for x in kept
-        if hasattr(x.dtype, "itemsize") and (tuple(x.shape), x.dtype) not in known
-    ]
-    return sum(sizes) * (stage.seeds or 1) // batch_ways(mesh)
+    return peak_bytes(jaxpr, size)
 
 
 def _further_ways(jaxpr: Any) -> dict[int, int]:

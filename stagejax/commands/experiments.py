@@ -194,15 +194,15 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
             f"{s.steps:,}" if s.steps else "",
             f"{s.flops:.3g}" if s.flops else "",
             f"{s.tokens:.3g}" if s.tokens else "",
-            *(mebibytes(getattr(s.bytes_per_device, n)) for n in ("params", "gradients", "moments")),
-            "unknown"
-            if s.bytes_per_device.activations_estimated is None
-            else mebibytes(s.bytes_per_device.activations_estimated),
+            *(
+                mebibytes(getattr(s.bytes_per_device, n))
+                for n in ("params", "gradients", "moments", "activations_estimated")
+            ),
         )
         for s in plan.stages
     ]
     table(f"plan of {experiment.name} on {options.mesh}, MiB per device", header, rows)
-    print("* estimated: what the backward pass keeps, before XLA fuses anything. All else is exact.")
+    print("* estimated: the most that a step holds at once beside all else, before XLA fuses it. All else is exact.")
     for stage in plan.stages:
         if stage.handover:
             table(f"hand-over to {stage.name}", ("part", "leaves", "numbers", "action", "note"), stage.handover)
@@ -210,9 +210,7 @@ def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
             table(f"growth {stage.name}", ("what", "before", "after"), receipt_rows(stage.receipt))
     total = plan.to_json()["total"]
     most = mebibytes(total["bytes_per_device"])
-    unknown = any(stage.bytes_per_device.activations_estimated is None for stage in plan.stages)
-    but = ", without activations that are unknown" if unknown else ""
-    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device{but}")
+    print(f"in all: {total['flops']:.3g} FLOPs, {total['tokens']:.3g} tokens, at most {most} MiB a device")
     return 0
 
 
