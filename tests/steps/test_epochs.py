@@ -1,7 +1,8 @@
-"""Several passes over one draw: as many gradient steps on the same paths, and one step of the stage."""
+"""Several passes over one draw: as many gradient steps on it, and one step of the stage, also when it was killed."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spine import assert_outcome, cut_short, go, outcome
 
 from stagejax import Stage
 from stagejax.data import Images
@@ -82,6 +84,15 @@ def test_a_round_is_one_step_of_the_stage_and_models_without_a_gradient_stand_st
     (before, after), _ = rounds(3, 1)
     assert [int(state.step) for state in after.values()] == [1, 1]
     assert bias(before, "value") == bias(after, "value")
+
+
+def test_killed_between_two_rounds_it_ends_with_the_same_bits(tmp_path: Any, monkeypatch: Any) -> None:
+    def pipeline(run: Any) -> list[Any]:
+        return [run.train(replace(stage(3), steps=4, save_every=1))]
+
+    whole = outcome(tmp_path / "whole", go(tmp_path / "whole", pipeline))
+    cut_short(tmp_path / "killed", monkeypatch, pipeline, at=3)
+    assert_outcome(outcome(tmp_path / "killed", go(tmp_path / "killed", pipeline)), whole)
 
 
 def test_a_round_without_a_pass_is_refused() -> None:
