@@ -187,8 +187,8 @@ class Cut(Subset):
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """One term: the chosen entries, and positions resampled on their grid."""
-        maps = [term.maps for own in (super(), Resample(grid=True)) for term in own.terms(old, new)]
-        return [Term("small", dict(maps[0]) | dict(maps[1]))]
+        (kept,), (placed,) = super().terms(old, new), Resample(grid=True).terms(old, new)
+        return [Term("small", {**kept.maps, **placed.maps})]
 
 
 # --- stages ---
