@@ -37,9 +37,9 @@ def paired(a: np.ndarray | None, b: np.ndarray | None) -> Paired:
 
 
 def paired_table(
-    name: str, versus: Mapping[tuple[str, ...], Paired], columns: tuple[str, ...] = ("against",), note: str = ""
+    name: str, versus: Mapping[tuple[str, ...], Paired], columns: tuple[str, ...] = ("against",), cases: str = "cases"
 ) -> Table:
-    """How the method `name` differs from others on the same cases; `columns` says what the keys of `versus` are.
+    """How the method `name` differs from others on the same `cases`; `columns` says what the keys of `versus` are.
 
     >>> table = paired_table("a", {("b",): paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 4.0]))})
     >>> table.cells()
@@ -48,7 +48,7 @@ def paired_table(
     shown = ("difference", "standard error", "t", "gap", f"{name} less on")
     formats = (*("" for _ in columns), ",.0f", ",.0f", ".1f", ".2%", ".0%")
     rows = tuple((*key, *found) for key, found in versus.items())
-    return Table(f"{name} less another method, on the same cases", (*columns, *shown), rows, formats, note)
+    return Table(f"{name} less another method, on the same {cases}", (*columns, *shown), rows, formats)
 
 
 def lines(
