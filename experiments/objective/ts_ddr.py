@@ -11,7 +11,7 @@ Method   An LSTM reads inflows, a linear map of its encoding and the volumes pro
          fresh optimizers: high learning rate, then low. Beside it targets with slack in one program a path, a linear
          rule for each stage, REINFORCE and PPO on clipped releases, SDDP of no fewer programs, myopic dispatch and
          perfect foresight.
-Run      stagejax run ts_ddr                             laptop: about six minutes on two cores, data `hydro`
+Run      stagejax run ts_ddr                             laptop: under three minutes on two cores, data `hydro`
          stagejax run ts_ddr --preset smoke              a minute, a made-up cascade
          stagejax plan ts_ddr --preset pod --mesh data=16,fsdp=16
 Holds if on 100 paired held-out paths (i) TS-DDR is cheaper than the linear rule and than the better of REINFORCE and
