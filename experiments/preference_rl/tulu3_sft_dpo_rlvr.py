@@ -30,23 +30,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import SEP, CausalText, Mixture, Row, Source, Stdlib
-from stagejax.data.answers import Answers, MadeRows, PromptedText, answer_row
+from stagejax.data import SEP, CausalText, Mixture, Source, Stdlib
+from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.constrained import SKILLS, Skills, contents, skills_tokenizer, verified
 from stagejax.data.pipeline import Data
 from stagejax.data.problems import PLAIN, UNSEEN, Problems
-from stagejax.decode.pairs import ordered_pairs
-from stagejax.inference import Frozen, apply
-from stagejax.inference.answering import Answering, ask, four, greedy
+from stagejax.inference import Frozen
+from stagejax.inference.answering import Answering, ask, greedy
+from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.critic import Critic, from_policy
 from stagejax.objectives import causal_lm
 from stagejax.objectives.policy_gradient import ClippedPolicy, ClippedValue, bradley_terry
-from stagejax.objectives.preference import Preference, answer_logprobs
+from stagejax.objectives.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.steps.rollout import Answers as Drawn
@@ -232,14 +231,9 @@ def scored_states(cfg: Config, found: Any, stages: Any) -> Iterator[tuple[str, i
             yield arm, seed, last.member("policy") if isinstance(last.model, dict) else last
 
 
-PAIR = ("chosen", "rejected")
-
-
 def preferring(cfg: Config, name: str, pairs: Any, steps: int, seed: int) -> Stage:
     """DPO-norm on pairs, with the reference's log-probabilities beside them."""
-    rows = [Row(side, (cfg.length,), "int32") for side in PAIR]
-    rows += [Row(f"{side}_weights", (cfg.length - 1,)) for side in PAIR] + [Row(f"{side}_reference") for side in PAIR]
-    data = MadeRows(rows=tuple(rows), of=pairs.fingerprint, arrays=pairs.value, batch=cfg.dpo_batch, seed=seed)
+    data = pair_rows(pairs, cfg.length, cfg.dpo_batch, seed)
     optimizer = adam(cfg.rates[2], warmup=0.1, decay="linear")
     loss, tests = Preference(5.0, mean=True), greedy_tests(cfg)
     return Stage(name, cfg.net, loss, optimizer, data, steps, evaluate=tests, seed=seed)
@@ -293,48 +287,15 @@ def greedy_tests(cfg: Config) -> Evaluation:
     return Evaluation(data, data.count, None, answering(cfg), flops=data.batch * answer_flops(cfg))
 
 
-def references(model: Any, batch: Any) -> jax.Array:
-    return answer_logprobs(model, batch["tokens"], batch["weights"])
-
-
 def loss_on(model: Any, batch: Any) -> Any:
     return causal_lm(model, batch, None)[1]["loss"]
 
 
 def made_pairs(run: Any, cfg: Config, name: str, sft: Any, count: int, seed: int) -> Any:
-    """Pairs as a durable artifact; four answers to each prompt are charged."""
+    """Pairs of answers of SFT as a durable artifact; four answers to each prompt are charged."""
+    data = prompts(cfg, train_source(cfg, count, 31 + seed), min(64, count), seed=seed)
     flops = 4.0 * count * answer_flops(cfg)
-    return run.make(
-        name, ordered, cfg, sft, count, seed, flops=flops, sampled_tokens=lambda made: int(made["drawn"].sum())
-    )
-
-
-def ordered(cfg: Config, sft: Any, count: int, seed: int) -> dict[str, np.ndarray]:
-    """Of four answers to a prompt a right one, the shortest, before a wrong one; or before the longest right one.
-
-    Beside them the log-probabilities under the model that answered: DPO's reference.
-    """
-    net, size = Frozen.of(sft), min(64, count)
-    data = prompts(cfg, train_source(cfg, count, 31 + seed), size, seed=seed)
-    pairs: dict[str, list[np.ndarray]] = {side: [] for side in PAIR}
-    sampled = []
-    for start in range(0, count, size):
-        batch = data.take(np.arange(start, start + size)) | {"key": jax.random.key(1000 * seed + start)}
-        found, right = ask(four, net, batch, answering(cfg))
-        sampled.append(found.ends_BN - found.starts_BN)
-        for b, *both in ordered_pairs(found, right):
-            row, begin = found.tokens_BNS[b], found.starts_BN[b, 0]
-            for side, i in zip(PAIR, both, strict=True):
-                answer = row[i, begin : found.ends_BN[b, i]]
-                pairs[side].append(answer_row(row[i, :begin], answer, cfg.length - 1))
-    made = {"drawn": np.concatenate(sampled)}
-    if not pairs["chosen"]:
-        raise ValueError(f"{sft.name} answered none of {count} prompts right: train base or SFT longer")
-    for side, rows in pairs.items():
-        tokens, weights = (np.stack(part) for part in zip(*rows, strict=True))
-        logprobs = apply(references, net, {"tokens": tokens, "weights": weights}, 64)
-        made |= {side: tokens, f"{side}_weights": weights, f"{side}_reference": logprobs}
-    return made
+    return run.make(name, own_pairs, sft, data, answering(cfg), seed, flops=flops, sampled_tokens=drawn_tokens)
 
 
 def scored(cfg: Config, result: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ frozen        functions of a model over rows, in batches of one size     generat
 answering     a language model answers prompts, a rule judges            unlearning   what a generator still makes
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
+preferring    pairs of a model's own answers, the better beside the worse
 """
 
 from stagejax.inference.frozen import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from smoke import flat, smoke_run
 
-from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset, references
+from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset
 from stagejax import Plan
-from stagejax.inference import Frozen
-from stagejax.inference.answering import ask
+from stagejax.objectives.preference import answer_logprobs
 from stagejax.state import digest
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute, most of it compilation
@@ -25,8 +25,8 @@ def test_references_are_the_starting_models(finished: Any) -> None:
     assert digest(last["reference"].params) == results["0/dpo"].digest
     assert digest(last["policy"].params) != results["0/dpo"].digest
     pairs = results["0/pairs"].value
-    rows = {"tokens": pairs["chosen"], "weights": pairs["chosen_weights"]}
-    cached = ask(references, Frozen.of(results["sft"]), rows)
+    tokens, weights = map(jnp.asarray, (pairs["chosen"], pairs["chosen_weights"]))
+    cached = answer_logprobs(results["sft"].module(), tokens, weights)
     np.testing.assert_allclose(pairs["chosen_reference"], cached, rtol=1e-4)
     assert results["0/reward"].handover[0][3] == "carry"
     assert {row[3] for row in results["0/reward"].handover if row[0] == "params"} == {"carry", "reset"}
