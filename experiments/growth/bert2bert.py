@@ -44,8 +44,8 @@ from stagejax.growth import AKI, FPI, LEMON, Deepen, DirectCopy, Operator, stack
 from stagejax.models import Transformer
 from stagejax.objectives import causal_lm, masked_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, claim, saving
-from stagejax.report.seeds import by_seed, spread
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, saving
+from stagejax.report.seeds import spread
 from stagejax.report.tables import cell
 from stagejax.stage import Part, whole_gradients
 from stagejax.state import Selected, TrainState, join, split
@@ -363,13 +363,9 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]]) -> Report:
         ("", "", ".4f", ".4f", ".1e"),
         note="Means over seeds. The paper, by FPI: 1.89 -> 1.89 from 384 to 768, 1.67 -> 1.70 from 512 to 768.",
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=f"{EXPERIMENT.title}: {'GPT' if cfg.decoder else 'BERT'}",
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return replace(EXPERIMENT, title=f"{EXPERIMENT.title}: {'GPT' if cfg.decoder else 'BERT'}").report(
+        claims({label: float(np.mean(savings(label))) for label in arms}, wide, paper[TWO_STAGE]),
         link="https://arxiv.org/abs/2110.07143",
-        claims=claims({label: float(np.mean(savings(label))) for label in arms}, wide, paper[TWO_STAGE]),
         arms=by_seed(arms, SCRATCH),
         tables=(saved, widened),
         baseline=SCRATCH,

@@ -37,8 +37,8 @@ from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stac
 from stagejax.models import ViT, bert, gpt
 from stagejax.objectives import causal_lm, classification, masked_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, claim, curve, saving
-from stagejax.report.seeds import by_seed, spread
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, saving
+from stagejax.report.seeds import spread
 
 SCRATCH, SHORT, V_CYCLE, UNALIGNED = "scratch", "scratch, as short", "V-cycle", "small from random, mixed"
 HALVES, THREE, FPI_ARM, STACK = "layers in halves", "three levels", "FPI + stack", "StackBERT"
@@ -319,13 +319,9 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], tried: dict[str, Any], 
         note=f"All other runs take {cfg.rates[0]:g} for the large model and {cfg.small_rates[0]:g} for smaller ones. "
         "What was tried is charged to no arm, since scratch and the V-cycle chose alike.",
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=f"{EXPERIMENT.title}: {cfg.kind}",
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return replace(EXPERIMENT, title=f"{EXPERIMENT.title}: {cfg.kind}").report(
+        claims(cfg, float(np.mean(saved[V_CYCLE])), final, exact),
         link="https://arxiv.org/abs/2404.07999",
-        claims=claims(cfg, float(np.mean(saved[V_CYCLE])), final, exact),
         arms=by_seed(arms, SCRATCH),
         tables=(results, rates),
         baseline=SCRATCH,
