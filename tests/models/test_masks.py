@@ -34,7 +34,8 @@ def random_params(config: Any) -> dict:
 
 def logits(config: Any, params: dict, masks: dict | None = None, inputs: tuple = (TOKENS,)) -> np.ndarray:
     with jax.enable_x64(True):
-        graphdef, _, rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)
+        graphdef, _, rest = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))), nnx.Param, ...)
+        rest = jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), rest)  # running statistics
         run = jax.jit(lambda p, m: nnx.merge(graphdef, p, rest)(*map(jnp.asarray, inputs), masks=m))
         return np.asarray(run(jax.tree.map(jnp.asarray, params), masks and jax.tree.map(jnp.asarray, masks)))
 
