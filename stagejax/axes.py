@@ -28,6 +28,7 @@ Rules = Mapping[str, str | tuple[str, ...] | None]
 DEFAULT_RULES: Rules = {
     "batch": ("data", "fsdp"),
     "embed": "fsdp",
+    "text": "fsdp",  # the width of a text that another network attends to
     "vocab": "tensor",
     "mlp": "tensor",
     "kv_heads": "tensor",
