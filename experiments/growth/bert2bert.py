@@ -39,7 +39,8 @@ import optax
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
 from stagejax.budget import step_flops
-from stagejax.data import BPE, TFDS, CausalText, MaskedText, Source, Stdlib
+from stagejax.data import BPE, CausalText, MaskedText, Source, Stdlib
+from stagejax.data.published import WIKIPEDIA
 from stagejax.growth import AKI, FPI, LEMON, Deepen, DirectCopy, Operator, stack_modulo
 from stagejax.models import Transformer
 from stagejax.objectives import causal_lm, masked_lm
@@ -108,7 +109,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         return replace(
             laptop, small=Size(layers=12, embed=512, heads=8, mlp=2048),
-            large=Size(layers=12, embed=768, heads=12, mlp=3072), uneven=None, source=TFDS("wikipedia/20230601.en"),
+            large=Size(layers=12, embed=768, heads=12, mlp=3072), uneven=None, source=WIKIPEDIA,
             vocab=30_522, length=128, batch=512, small_steps=1_650_000,
             steps=1_650_000,  # scratch costs 7.2e19 FLOPs then; the paper says 7.3e19
             peak=1e-4, warmup=0.01, sub_layers=3, sub_share=0.125, evaluate_every=10_000, evaluate_batches=64,

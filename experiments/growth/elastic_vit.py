@@ -36,7 +36,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Row, Source, join
+from stagejax.data import Dataset, Digits, Images, Portion, Row, Source, join
+from stagejax.data.crop import Crop
+from stagejax.data.photos import Photos
+from stagejax.data.published import IMAGENET
 from stagejax.growth import Subset
 from stagejax.growth.operator import Sizes
 from stagejax.growth.resample import Resample
@@ -60,6 +63,7 @@ class Config:
 
     source: Source = field(default_factory=lambda: Dataset("fashion_mnist"))  # of images
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
+    crop: Crop | None = None  # of photographs of any size; None: the images are all of the model's size
     records: int = 30_000  # in the training split
     kept: int = 256  # of them, for the search alone
     space: Space = field(
@@ -130,8 +134,9 @@ def preset(name: str) -> Config:
         depths = tuple(tuple(range(1, most + 1)) for most in sizes["layers"])
         return replace(
             laptop,
-            source=TFDS("imagenet2012"),
+            source=IMAGENET,
             fields=("image", "label"),
+            crop=Crop(),
             records=1_281_167,
             kept=25_600,
             space=Space(largest, (128, 160, 176, 192, 224, 256), (16, 24, 32), widths, depths, (2, 3, 4, 5)),
@@ -200,7 +205,8 @@ def images(cfg: Config, seed: int = 0, search: bool = False) -> Images:
     part = Portion(cfg.source, stop=cfg.kept) if search else Portion(cfg.source, start=cfg.kept)
     shape = (side, side, cfg.space.largest.channels)
     count = cfg.kept // cfg.batch if search else None
-    return Images(source=part, batch=cfg.batch, shape=shape, seed=seed, count=count, image=image, label=label)
+    kind = Images if cfg.crop is None else partial(Photos, crop=cfg.crop.scored() if search else cfg.crop)
+    return kind(source=part, batch=cfg.batch, shape=shape, seed=seed, count=count, image=image, label=label)
 
 
 def teacher_stage(cfg: Config) -> Stage:

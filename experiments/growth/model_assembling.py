@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, within
 from stagejax.data import Dataset, Digits, Images, Portion, Source
+from stagejax.data.crop import Crop
+from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import Assemble, Incubate, OwnLayers
 from stagejax.models import ViT
@@ -55,6 +58,7 @@ class Config:
 
     source: Source = field(default_factory=lambda: Dataset("fashion_mnist"))  # of images
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
+    crop: Crop | None = None  # of photographs of any size; None: the images are all of the model's size
     records: int = 10_000  # that are all data
     shares: tuple[float, ...] = (1.0, 0.25)  # of them
     model: ViT = field(default_factory=lambda: ViT(layers=12, pool="class", scan=True))  # width 48, 16 patches
@@ -95,7 +99,7 @@ def preset(name: str) -> Config:
             scan=True, remat="full",
         )  # fmt: skip
         return replace(
-            laptop, source=IMAGENET, fields=("image", "label"), records=1_281_167, model=large,
+            laptop, source=IMAGENET, fields=("image", "label"), crop=Crop(), records=1_281_167, model=large,
             batch=2048, meta_steps=300 * epoch, module_steps=100 * epoch, tune_steps=100 * epoch,
             peak=2e-3,  # 5e-4 for every 512 images
             drop_path=0.5, evaluate_batches=25, evaluate_every=10 * epoch,
@@ -270,7 +274,8 @@ def images(cfg: Config, share: float, seed: int) -> Images:
     (image, label), side = cfg.fields, cfg.model.image
     source = Portion(cfg.source, stop=round(share * cfg.records))
     shape = (side, side, cfg.model.channels)
-    return Images(source=source, batch=cfg.batch, shape=shape, seed=seed, image=image, label=label)
+    kind = Images if cfg.crop is None else partial(Photos, crop=cfg.crop)
+    return kind(source=source, batch=cfg.batch, shape=shape, seed=seed, image=image, label=label)
 
 
 def evaluation(cfg: Config, every: int | None) -> Evaluation:

@@ -32,7 +32,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
-from stagejax.data import BPE, TFDS, CausalText, Dataset, Images, MaskedText, Source, Stdlib
+from stagejax.data import BPE, CausalText, Dataset, Images, MaskedText, Source, Stdlib
+from stagejax.data.published import WIKIPEDIA
 from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stack_modulo
 from stagejax.models import ViT, bert, gpt
 from stagejax.objectives import causal_lm, classification, masked_lm
@@ -89,7 +90,7 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         return replace(
-            laptop, kind="bert", layers=24, embed=1024, heads=16, mlp=4096, text=TFDS("wikipedia/20230601.en"),
+            laptop, kind="bert", layers=24, embed=1024, heads=16, mlp=4096, text=WIKIPEDIA,
             vocab=30_522, length=128, batch=512, steps=300_000, warm_steps=15_000, small_steps=150_000,
             large_steps=150_000, alpha=0.5, alphas=(0.25, 1.0), rates=(1e-4,), small_rates=(4e-4,),
             evaluate_every=10_000, evaluate_batches=64, scan=True,

@@ -30,6 +30,7 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Dataset, Source, Stdlib
 from stagejax.data.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
+from stagejax.data.published import C4
 from stagejax.models import bert
 from stagejax.models.matryoshka import Cup, Matryoshka
 from stagejax.objectives import masked_lm, matryoshka
@@ -130,7 +131,7 @@ def preset(name: str) -> Config:
         cups = ((2, 32), (4, 64), (6, 128), (8, 256), (10, 512), (12, 768))
         return replace(
             laptop, cups=cups, heads=12, mlp=3072, vocab=30_522, scan=True,
-            text=TFDS("c4/en"), length=512, row=512, batch=512, steps=100_000, peak=1e-4, save_every=1_000,
+            text=C4, length=512, row=512, batch=512, steps=100_000, peak=1e-4, save_every=1_000,
             similarity=Task((replace(stsb, least=4.0), mrpc), (test,), (128, 128), 256, 1_000, 2e-5),
             retrieval=Task((marco,), (replace(marco, source=dev, least=None),), (32, 196), 1024, 12_000, 1e-4),
             grades=Task((stsb,), (test,), (128, 128), 256, 90, 2e-5),

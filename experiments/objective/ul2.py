@@ -38,6 +38,7 @@ from stagejax.data import BPE, CLS, TFDS, Bytes, Data, Dataset, Source, Stdlib, 
 from stagejax.data.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, Mode
 from stagejax.data.docstrings import Docstrings
 from stagejax.data.packed_pairs import PackedPairs
+from stagejax.data.published import C4
 from stagejax.data.seq2seq import OneSequence, TextToText
 from stagejax.data.together import Together
 from stagejax.inference.speaking import drawn_tokens, spoken
@@ -152,7 +153,7 @@ def preset(name: str) -> Config:
         words, glue = ("negative", "positive"), TFDS("glue/sst2")
         task = Task("sst2", glue, "exact", 128, 8, ("sentence", "label"), words, "validation", "R", 256, 5000, 1e-3, 3)
         return Config(
-            studies, TFDS("c4/en"), BPE(32_000), None, 512, 512, peak=1e-2, tasks=(task,),
+            studies, C4, BPE(32_000), None, 512, 512, peak=1e-2, tasks=(task,),
             precision=Precision(compute="bfloat16"), save_every=10_000,
         )  # fmt: skip
     return Config((both,))

@@ -99,7 +99,9 @@ def preset(name: str) -> Config:
         net = UNet((512, 1024, 3), (64, 128, 256, 512, 1024), classes=19, groups=32, convolution="conv")
         big = {"labelled": 372, "batch": 256, "start": 5000, "steps": 40_000, "peak": 6e-5, "decay": 0.999}
         fields = ("image_left", "segmentation_label")
-        return Config(TFDS("cityscapes"), CITYSCAPES, net, test=(256, 1), fields=fields, seeds=(0,), **big)
+        return Config(
+            TFDS("cityscapes", test="validation"), CITYSCAPES, net, test=(256, 1), fields=fields, seeds=(0,), **big
+        )
     return Config()
 
 

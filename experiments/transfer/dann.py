@@ -39,7 +39,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
 from stagejax.data.composites import DIGITS, Composites, Objects, Pairs
-from stagejax.data.domains import Blended, InColour, Moons
+from stagejax.data.domains import Blended, InColour, Moons, Unlabelled
 from stagejax.data.joined import Row, for_every_record, join
 from stagejax.data.portion import Portion
 from stagejax.data.streams import Streams
@@ -138,7 +138,7 @@ def preset(name: str) -> Config:
         colour = Task("digits", InColour(whole(Digits(), 8, limit=700)), blended, net, 30, (SOURCE, DANN), test=320)
         return Config((moons, colour), peak=0.1, strengths=(0.3, 1.0), evaluations=2, seeds=(0,))
     if name == "pod":
-        digits, photos = whole(TFDS("mnist"), 28), whole(TFDS("coco_captions"), 64)
+        digits, photos = whole(TFDS("mnist"), 28), whole(Unlabelled(TFDS("coco_captions")), 64)
         net = lenet((28, 28, 3), (32, 48), 0.3, heads=heads(100, 100, 100))
         task = Task("MNIST -> MNIST-M", InColour(digits), Blended(digits, photos, 28), net, 8600, batch=256, test=9984)
         svhn = whole(TFDS("svhn_cropped"), 32)

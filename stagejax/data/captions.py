@@ -93,13 +93,14 @@ class Prompts:
     tokenizer: Tokenizer
     learned_from: Source  # whose training texts the tokenizer learns from
     length: int  # tokens, padding included
+    text: str = "text"  # the field of a record that holds its text
 
     def __call__(self) -> Int32[np.ndarray, "C P T"]:
         """Their token ids; zeros, of which a plan needs the shape alone, where the training texts are not there."""
         shape = (len(self.classes), len(self.templates), self.length)
         texts = [template.format(name) for name in self.classes for template in self.templates]
         try:
-            return padded(codec(self.tokenizer, self.learned_from), texts, self.length).reshape(shape)
+            return padded(codec(self.tokenizer, self.learned_from, self.text), texts, self.length).reshape(shape)
         except MissingDataset:  # a run does not get here: its batches need the same texts
             return np.zeros(shape, np.int32)
 

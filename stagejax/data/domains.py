@@ -60,6 +60,29 @@ class Blended(Source):
 
 
 @dataclass(frozen=True)
+class Unlabelled(Source):
+    """Images of a source that has no labels, such as photographs for a background: each gets the label 0."""
+
+    images: Source
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.images.split
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, images=self.images.of_split(split))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Record:
+        return {"image": self.images[index]["image"], "label": 0}
+
+    def digest(self) -> str:
+        return self.images.digest()
+
+
+@dataclass(frozen=True)
 class InColour(Source):
     """Grey images with three equal channels."""
 

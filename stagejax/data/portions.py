@@ -26,15 +26,17 @@ class Portions:
     classes: tuple[str, ...]  # their names
     templates: tuple[str, ...]  # captions of a class, with {} for its name
     tokenizer: Tokenizer  # learns from the texts of the first portion
+    text: str = "text"  # the field of a pair that holds its text
 
     def batches(self, portion: int, **fields: Any) -> Captions:
         """Batches of all pairs up to a portion; `fields` are those of `Captions`."""
         source = self.train[portion]
-        return Captions(source=source, tokenizer=self.tokenizer, learned_from=self.train[0], **fields)
+        fields = {"tokenizer": self.tokenizer, "learned_from": self.train[0], "text": self.text} | fields
+        return Captions(source=source, **fields)
 
     def prompts(self, length: int) -> Prompts:
         """The captions of all classes."""
-        return Prompts(self.classes, self.templates, self.tokenizer, self.train[0], length)
+        return Prompts(self.classes, self.templates, self.tokenizer, self.train[0], length, self.text)
 
 
 def stream(parts: tuple[Pairs, ...], size: int, side: int) -> Portions:
@@ -103,4 +105,5 @@ def web_images() -> Portions:
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         templates=("a photo of a {}", "a drawing of a {}", "a blurry photo of a {}"),
         tokenizer=BPE(49_152),
+        text="caption",
     )
