@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def stored_corpus(root: Path, source: Source, tokenizer: Tokenizer, field: str =
 
 def _write(folder: Path, source: Source, tokenizer: Tokenizer, field: str, said: dict[str, str]) -> None:
     """Write a corpus beside its place, then move it there."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     part.mkdir(parents=True)
     try:
         lengths = []
