@@ -18,10 +18,12 @@ Run      stagejax run aquila_moe                     laptop: 5 minutes on two co
 Holds if the initial losses are in the paper's order, interpolation ends no worse than stacking (FPI and AKI), and
          scale-up + scale-out reaches the final loss of the mixture from scratch with fewer FLOPs, all stages counted;
          each in the mean over seeds.
-Ours     Not yet at these sizes. At 400, 100 and 50 steps, two seeds: the mixture saves 24.6 % of scratch's FLOPs, and
-         scale-out leaves the loss as it was. The order of initial losses does not hold: AKI is ahead of FPI from the
-         start (3.85 and 3.87 against 3.92 and 3.93, random 6.25). Interpolation ends where stacking does, and AKI-Pro
-         passes nothing later. FPI at an uneven width changes the loss by 9e-4, and lowers it.
+Ours     The mixture saves 42 % of scratch's FLOPs on every seed: the most it can, since its own curve begins there; but
+         the dense model grown and trained on is as good (3.471 +/- 0.023 against 3.486 +/- 0.023; the mixture from
+         scratch 3.714 +/- 0.040). Scale-out leaves the loss as it was. The order of initial losses does not hold: AKI
+         is ahead of FPI from the start (3.725 and 3.754 against 3.782 and 3.791; source 3.640, random 6.247).
+         Interpolation ends as stacking does, within 0.005, and AKI-Pro as FPI (+0.006 +/- 0.005). FPI at an uneven
+         width raises the loss by 0.007 +/- 0.004, isometric copies do not.
 """
 
 from __future__ import annotations

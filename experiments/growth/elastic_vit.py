@@ -21,8 +21,10 @@ Run      stagejax run elastic_vit                      laptop: 5 minutes on two 
          stagejax plan elastic_vit --preset pod --mesh data=16,fsdp=16
 Holds if full is at least 0.5 points above uniform in the mean over banks of fixed test subnets, and gradients of
          neighbouring steps have the larger cosine.
-Ours     Not measured yet in this space. In one of a single stage, gradients of neighbouring steps agreed more, but
-         subnets were 4.8 points below uniform sampling, which trains the largest subnet in every step.
+Ours     Full sampling is 8.8 +/- 0.7 points below uniform sampling, which trains the largest subnet in every step (41.3
+         +/- 1.6 against 50.1 +/- 0.9, two seeds); the cosine is larger, by 0.128 +/- 0.010. Complexity alone reaches
+         46.4, performance alone 48.2 (one seed). Networks cut from full reach 39.1, 43.8 and 41.2 %, the same networks
+         from scratch 56.1, 58.8 and 55.3 %.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ Method   Every boosting stage is one step of a durable stage that writes its blo
          which is a plain one at any time: nothing is left to merge. Joint solvers (Adam, SGD, L-BFGS) train the same
          network for as many gradient evaluations of units x examples, boosted trees are scikit-learn's. Every arm
          chooses among its candidates on validation data; all candidates are charged. Then: fine-tuning as a whole.
-Run      stagejax run gradient_boosted_nn                      laptop: 2 minutes on two cores
+Run      stagejax run gradient_boosted_nn                      laptop: a minute on two cores
          stagejax run gradient_boosted_nn --preset smoke       seconds
          stagejax plan gradient_boosted_nn --preset pod --mesh data=16,fsdp=16
 Holds if GBNN is within one point of the best joint solver (accuracy; R² of regression), on average over the tables;
          and with half of its units, the first ones, it loses less than one point while random halves of the net
          trained by Adam lose more.
-Ours     Neither holds. GBNN is 4.7 points below the best joint solver on average: 1.5 on digits, none on breast cancer,
-         12.5 on diabetes, where boosted trees lack 8.2 too. Half of its units, the first ones, lose 1.3
-         points, random halves of the net trained by Adam 8.6.
+Ours     Neither holds. GBNN is 4.5 points below the best joint solver on average: 1.5 on digits, none on breast cancer,
+         12.1 on diabetes, where boosted trees lack 8.2 too. Half of its units, the first ones, lose 2.0 points, random
+         halves of the net trained by Adam 8.6.
 """
 
 from __future__ import annotations
