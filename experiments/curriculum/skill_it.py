@@ -168,7 +168,7 @@ def skills_of(cfg: Config, seed: int, split: str = "train", answer_only: bool = 
 def recipe(cfg: Config, name: str, size: Size, data: Any, steps: int, seed: int, horizon: int | None = None) -> Stage:
     """A decoder on rows of skills, evaluated skill by skill on held-out rows: what all stages share."""
     tested = Round(
-        parts=skills_of(cfg, 0, "validation" if cfg.task == "text" else "test"),
+        parts=skills_of(cfg, 0, "test"),
         counts=(cfg.tested,) * cfg.skills,
         batch=cfg.tested,
     )

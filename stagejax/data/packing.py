@@ -92,6 +92,8 @@ class Packed(Data):
         return 0 if self.arrays is None else len(self._rows["tokens"])
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        if self.arrays is None:
+            raise ValueError(f"the artifact {self.of} holds nothing as 'tokens': a plan computes no artifacts")
         rows = shuffled(self.seed, numbers, self.size())
         return {name: leaf[rows] for name, leaf in self._rows.items()}
 

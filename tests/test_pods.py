@@ -1,0 +1,136 @@
+"""What the pod presets read, from stand-ins for the datasets: splits, fields and sizes as TFDS documents them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stagejax import Plan
+from stagejax.data import Bytes, MissingDataset, named, tokenizers
+from stagejax.experiment import find, modules
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set: some presets read it too"),
+]
+
+RANDOM = np.random.default_rng(0)
+
+
+def text(words: int) -> bytes:
+    return b" ".join(RANDOM.choice([b"alpha", b"beta", b"the", b"of", b"and"], words).tolist())
+
+
+def image(height: int = 0, width: int = 0, channels: int = 3) -> np.ndarray:
+    """Pixels; photographs have sizes of their own."""
+    height, width = height or int(RANDOM.integers(300, 500)), width or int(RANDOM.integers(300, 500))
+    return RANDOM.integers(0, 256, (height, width, channels), np.uint8)
+
+
+#: For each builder: how many records each split has, and what a record is.
+BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
+    "wikipedia": ({"train": 400}, lambda i: {"title": b"", "text": text(6000)}),
+    "c4/en": ({"train": 400, "validation": 40}, lambda i: {"url": b"", "text": text(6000)}),
+    "c4/multilingual": (
+        {"en": 400, "en-validation": 40, "zh": 400, "zh-validation": 40},
+        lambda i: {"url": b"", "text": text(6000)},
+    ),
+    "wiki40b": ({"train": 400, "validation": 40, "test": 40}, lambda i: {"text": text(6000)}),
+    "lm1b": ({"train": 4000, "test": 400}, lambda i: {"text": text(600)}),
+    "imagenet2012": (
+        {"train": 1_281_167, "validation": 50_000, "test": 100_000},
+        lambda i: {"file_name": b"", "image": image(), "label": i % 1000},
+    ),
+    "i_naturalist2018": (
+        {"train": 437_513, "validation": 24_426, "test": 149_394},
+        lambda i: {"id": b"", "image": image(), "label": i % 8142},
+    ),
+    "coco_captions": ({"train": 82_783, "val": 5000, "test": 40_775}, lambda i: {"image": image(), "image/id": i}),
+    "cityscapes": (
+        {"train": 2975, "validation": 500, "test": 1525},
+        lambda i: {"image_left": image(1024, 2048), "segmentation_label": image(1024, 2048, 1) % 34},
+    ),
+    "laion400m": ({"train": 413_871_335}, lambda i: {"image": image(), "caption": text(9), "nsfw": 0}),
+    "afhq": ({"train": 14_630, "test": 1500}, lambda i: {"image": image(512, 512), "label": i % 3}),
+    "mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
+    "emnist": ({"train": 112_800, "test": 18_800}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 47}),
+    "svhn_cropped": ({"train": 73_257, "test": 26_032}, lambda i: {"image": image(32, 32), "label": i // 10 % 10}),
+    "cifar10": (
+        {"train": 50_000, "test": 10_000},
+        lambda i: {"id": b"", "image": image(32, 32), "label": i // 10 % 10},
+    ),
+    "cifar100": ({"train": 50_000, "test": 10_000}, lambda i: {"id": b"", "image": image(32, 32), "label": i % 100}),
+    "glue/sst2": ({"train": 400, "validation": 40, "test": 40}, lambda i: {"sentence": text(9), "label": i % 2}),
+    "glue/stsb": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"sentence1": text(9), "sentence2": text(9), "label": np.float32(i % 6)},
+    ),
+    "glue/mrpc": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},
+    ),
+}
+
+#: Datasets that TFDS does not have: the module says how they are to be prepared.
+OF_ONES_OWN = ("bdd100k", "msmarco")
+
+
+class OwnDataset(Exception):
+    """Nobody but its user knows what is in it."""
+
+
+class Records:
+    def __init__(self, size: int, make: Callable[[int], dict[str, Any]]) -> None:
+        self.size, self.make = size, make
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        return self.make(int(index))
+
+
+def opened(source: named.TFDS) -> tuple[Any, Any]:
+    """What `TFDS._open` gives of a prepared dataset."""
+    if source.name.startswith(OF_ONES_OWN):
+        raise OwnDataset(source.name)
+    splits, make = BUILDERS.get(source.name) or BUILDERS[source.name.split("/")[0]]
+    parts = [part.partition("[")[0] for part in source.part.split("+")]
+    if not set(parts) <= set(splits):
+        raise MissingDataset(f"{source.name} has the splits {sorted(splits)}, not {source.part}")
+    return SimpleNamespace(full_name=source.name, splits={}), Records(sum(splits[part] for part in parts), make)
+
+
+#: Makes a million problems of its own, for minutes, and reads nothing.
+OF_ITS_OWN = {"tulu3_sft_dpo_rlvr"}
+
+
+@pytest.mark.parametrize("name", [n for n in modules() if "pod" in find(n).presets and n not in OF_ITS_OWN])
+def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(named.TFDS, "_open", opened)
+    monkeypatch.setattr(tokenizers.BPE, "train", lambda self, texts: Bytes())
+    experiment, plan = find(name), Plan.on("data=1", price=False)
+    experiment.pipeline(plan, experiment.config("pod"))
+    stages = [result.stage for result in plan.results if result.kind == "train"]
+    declared = {stage.data for stage in stages} | {stage.evaluate.data for stage in stages if stage.evaluate}
+    for data in declared:
+        try:
+            size, batch = data.size(), data.take(np.arange(2))
+            assert size > 0
+        except OwnDataset:
+            continue
+        except ValueError as error:
+            if "holds nothing as" in str(error):  # rows that the run computes before
+                continue
+            raise
+        spec = data.sample_spec()
+        assert {key: (leaf.shape[1:], leaf.dtype) for key, leaf in batch.items()} == {
+            key: (leaf.shape, leaf.dtype) for key, leaf in spec.items()
+        }
