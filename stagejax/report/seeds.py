@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stagejax.ledger import Number
 from stagejax.report.curves import Arm
 
 
@@ -35,7 +36,7 @@ def by_seed(arms: Mapping[str, Mapping[int, Arm]], baseline: str) -> tuple[Arm, 
     )
 
 
-def mean(values: Sequence[float]) -> float:
+def mean(values: Sequence[Number]) -> float:
     """The mean of what was measured; NaN of nothing, as in planning.
 
     >>> mean([1.0, 2.0]), mean([])
@@ -44,7 +45,7 @@ def mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def spread(values: Sequence[float]) -> tuple[float, float | None]:
+def spread(values: Sequence[Number]) -> tuple[float, float | None]:
     """Mean and standard deviation (n - 1) over seeds; no deviation of a single value, or where one is not finite.
 
     >>> spread([1.0, 2.0, 3.0]), spread([2.0]), spread([2.0, -np.inf])

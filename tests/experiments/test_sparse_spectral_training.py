@@ -71,7 +71,7 @@ def test_the_ablations_differ_in_one_thing() -> None:
     assert (len(main), len(changed)) == (5, 5)
     found = main | changed
     assert found[SST].step == SpectralStep(4, 8, multinomial)
-    assert found[TOP] == replace(found[SST], step=SpectralStep(4, 8, top), main=False)
+    assert found[TOP] == replace(found[SST], step=SpectralStep(4, 8, top))
     plain, no_svd = found["SST, plain gradient"], found["SST, no re-SVD"]
     assert plain == replace(found[SST], form=Spectral(2, enhanced=False), main=False)
     assert no_svd == replace(found[SST], step=SpectralStep(4, None, multinomial), main=False)

@@ -215,6 +215,7 @@ def _forward(config: Any) -> Callable[..., jax.Array]:
     graphdef, _, rest = abstract(config)
     if jax.tree.leaves(rest):  # statistics of batches
         rest = nnx.to_pure_dict(nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[2])
+        rest = jax.tree.map(lambda x: np.asarray(x, np.float32), rest)  # zeros and ones, for any precision after this
     return jax.jit(lambda params, inputs, options: nnx.merge(graphdef, params, rest)(*inputs, **options))
 
 
