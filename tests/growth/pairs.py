@@ -213,10 +213,17 @@ def outputs(config: Any, params: Any, **options: Any) -> jax.Array:
 def _forward(config: Any) -> Callable[..., jax.Array]:
     config = replace(config, scan=True) if hasattr(config, "scan") else config  # quicker to compile
     graphdef, _, rest = abstract(config)
-    if jax.tree.leaves(rest):  # statistics of batches
-        rest = nnx.to_pure_dict(nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[2])
-        rest = jax.tree.map(lambda x: np.asarray(x, np.float32), rest)  # zeros and ones, for any precision after this
-    return jax.jit(lambda params, inputs, options: nnx.merge(graphdef, params, rest)(*inputs, **options))
+
+    def forward(params, inputs, options):
+        unseen = functools.partial(_unseen, jax.tree.leaves(params)[0].dtype)
+        return nnx.merge(graphdef, params, jax.tree.map_with_path(unseen, rest))(*inputs, **options)
+
+    return jax.jit(forward)
+
+
+def _unseen(dtype: Any, where: Any, statistic: jax.ShapeDtypeStruct) -> jax.Array:
+    """The mean, 0, or variance, 1, of batches before any has been seen."""
+    return jnp.full(statistic.shape, "var" in jax.tree_util.keystr(where), dtype)
 
 
 def by_matrices(growth: Growth, sources: dict[str, Any], terms: Sequence[Term], view: View) -> dict[str, np.ndarray]:
