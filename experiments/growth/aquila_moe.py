@@ -42,7 +42,7 @@ from stagejax.growth import AKI, FPI, Isometric, Operator, Upcycle, interpolate,
 from stagejax.models import Transformer, llama
 from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving
+from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving, shown
 
 FPI_INTERP, FPI_STACK, AKI_PRO, AKI_STACK = "FPI interpolated", "FPI stacked", "AKI-Pro", "AKI stacked"
 ISOMETRIC, RANDOM = "isometric interpolated", "random"
@@ -302,32 +302,34 @@ def claims(after: Values, final: Values, saved: Values, dense: np.ndarray) -> tu
     return (
         claim(
             "Scale-up + scale-out reaches the final loss of the mixture from scratch with fewer FLOPs, all stages "
-            "counted", paper="70% (3.35x, arithmetic)", measured=shown(saved[SYSTEM], form=".1%"),
+            "counted", paper="70% (3.35x, arithmetic)", measured=shown(saved[SYSTEM], ".1%"),
             margin="mean over seeds above 0", holds=saved[SYSTEM].mean() > 0,
         ),
         claim(
             "Losses right after scale-up: source < FPI interpolated < FPI stacked < AKI-Pro < AKI stacked < random",
-            paper="2.97 < 3.31 < 4.30 < 7.81 < 9.56 < 12.22", measured=shown(*order),
+            paper="2.97 < 3.31 < 4.30 < 7.81 < 9.56 < 12.22", measured=shown(np.stack(order, 1)),
             margin="means over seeds in this order", holds=bool((np.diff(np.mean(order, 1)) > 0).all()),
         ),
         claim(
             "Interpolated layers end no worse than stacked ones (FPI, then AKI)", paper="curves",
-            measured=shown(fpi, aki, form="+.4f"), margin="both final losses at most 0.005 higher, means over seeds",
+            measured=shown(np.stack([fpi, aki], 1), "+.4f"),
+            margin="both final losses at most 0.005 higher, means over seeds",
             holds=max(fpi.mean(), aki.mean()) <= 0.005,
         ),
         claim(
             "After training AKI-Pro passes FPI interpolated, and both beat random values", paper="curves",
-            measured=shown(*late), margin="final losses in this order, means over seeds",
+            measured=shown(np.stack(late, 1)), margin="final losses in this order, means over seeds",
             holds=bool((np.diff(np.mean(late, 1)) > 0).all()),
         ),
         claim(
             "FPI keeps the loss where the width is doubled, not where it is uneven; isometric copies keep it there",
-            paper="1.85 -> 1.85, 1.85 -> 1.96, not tried", measured=shown(twice, uneven, isometric, form="+.1e"),
+            paper="1.85 -> 1.85, 1.85 -> 1.96, not tried",
+            measured=shown(np.stack([twice, uneven, isometric], 1), "+.1e"),
             margin="within 1e-4, every seed; mean higher by more than 1e-3; within 1e-4, every seed",
             holds=np.abs([twice, isometric]).max() < 1e-4 and uneven.mean() > 1e-3,
         ),
         claim(
-            "Scale-out leaves the loss as it was", paper="recovers quickly", measured=shown(jump, form="+.1e"),
+            "Scale-out leaves the loss as it was", paper="recovers quickly", measured=shown(jump, "+.1e"),
             margin="within 1e-4, every seed", holds=np.abs(jump).max() < 1e-4,
         ),
     )  # fmt: skip
@@ -358,26 +360,10 @@ def regained(arms: list[Arm], sources: list[Any]) -> np.ndarray:
 
 def table(title: str, rows: tuple[str, ...], columns: Columns, note: str) -> Table:
     def cell(value: Any, form: str) -> str | None:
-        return value if isinstance(value, str) else shown(value, form=form)
+        return value if value is None or isinstance(value, str) else shown(value, form)
 
     cells = tuple((row, *(cell(by_label.get(row), form) for by_label, form in columns.values())) for row in rows)
     return Table(title, ("arm", *columns), cells, note=note)
-
-
-def shown(*values: np.ndarray | None, form: str = ".3f") -> str | None:
-    """Means ± standard deviations over seeds; None where one was not measured.
-
-    >>> shown(np.array([1.0, 2.0]), np.array([0.25])), shown(np.array([20.0, np.inf]))
-    ('1.500 ± 0.707, 0.250', 'never on 1 of 2 seeds')
-    """
-    said = []
-    for own in values:
-        if own is None or np.isnan(own).any():
-            return None
-        never = int(np.isinf(own).sum())
-        spread = f" ± {own.std(ddof=1):{form.strip('+')}}" if len(own) > 1 and not never else ""
-        said.append(f"never on {never} of {len(own)} seeds" if never else f"{own.mean():{form}}{spread}")
-    return ", ".join(said)
 
 
 EXPERIMENT = Experiment(

@@ -48,8 +48,7 @@ from stagejax.growth import AKI, FPI, LEMON, Deepen, DirectCopy, Operator, stack
 from stagejax.models import Transformer
 from stagejax.objectives import causal_lm, masked_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, saving
-from stagejax.report.seeds import spread
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, saving, spread
 from stagejax.report.tables import cell
 from stagejax.stage import Part, whole_gradients
 from stagejax.state import Selected, TrainState, join, split

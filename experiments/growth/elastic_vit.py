@@ -51,7 +51,7 @@ from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.pyramid import PyramidViT
 from stagejax.objectives.classification import classification
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, claim
+from stagejax.report import Arm, Claim, Report, Table, claim, shown, spread
 from stagejax.search import Code, Evolution, Memory, Recalling, Sampler, Space, SupernetStep, taught
 from stagejax.search.supernet import accuracy_by_bank, search_bank
 from stagejax.stage import gradient_step
@@ -314,9 +314,8 @@ def report(cfg: Config, arms: Any, tests: Any, found: Any, scratch: Any) -> Repo
 
     def row(label: str) -> tuple[Any, ...]:
         own, means, agree = over_seeds(banks, label), over_seeds(banks, label).mean(1), over_seeds(cosines, label)[:, 0]
-        spread = lambda x: float(x.std(ddof=1)) if len(x) > 1 else None  # noqa: E731
-        whole = (float(means.mean()), spread(means), *over_seeds(ends, label).mean(0).tolist())
-        return (label, *own.mean(0).tolist(), *whole, float(agree.mean()), spread(agree), len(own))
+        whole = (*spread(means), *over_seeds(ends, label).mean(0).tolist())
+        return (label, *own.mean(0).tolist(), *whole, *spread(agree), len(own))
 
     subnets = Table(
         f"Accuracy of {cfg.subnets} fixed subnets of each bank, without retraining",
@@ -344,16 +343,14 @@ def report(cfg: Config, arms: Any, tests: Any, found: Any, scratch: Any) -> Repo
     def lead(statement: str, paper: str, values: Any, least: float, form: str, margin: str) -> Claim:
         """Of full over uniform, judged on the mean over seeds and shown with its standard deviation."""
         leads = over_seeds(values, FULL).mean(1) - over_seeds(values, UNIFORM).mean(1)
-        spread = f" ± {leads.std(ddof=1):{form}}" if len(leads) > 1 else ""
-        shown = None if np.isnan(leads).any() else f"{leads.mean():+{form}}{spread}"
-        return claim(statement, paper=paper, measured=shown, margin=margin, holds=leads.mean() >= least)
+        return claim(statement, paper=paper, measured=shown(leads, form), margin=margin, holds=leads.mean() >= least)
 
     # fmt: off
     claims = (
         lead("Sampling by complexity and performance gives better subnets than uniform sampling",
-             "better at all sizes", banks, 0.005, ".1%", "mean lead over banks and seeds at least 0.5 points"),
+             "better at all sizes", banks, 0.005, "+.1%", "mean lead over banks and seeds at least 0.5 points"),
         lead("Gradients of neighbouring steps agree more", "conflicts are mitigated",
-             cosines, np.finfo(float).tiny, ".3f", "larger mean cosine"),
+             cosines, np.finfo(float).tiny, "+.3f", "larger mean cosine"),
     )
     # fmt: on
     return Report(

@@ -41,7 +41,7 @@ from stagejax.models.dual_encoder import DualEncoder, Tower
 from stagejax.objectives.contrastive import image_text
 from stagejax.objectives.retrieval import ImageTextTransfer
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, claim
+from stagejax.report import Arm, Claim, Report, Table, claim, shown, spread
 from stagejax.search.gain import steepest
 
 GROW, FRESH, PURE = "GrowCLIP", "m = 0", "m = 1"
@@ -306,9 +306,8 @@ def claims(cfg: Config, after: Callable[..., np.ndarray]) -> tuple[Claim, ...]:
 
     def lead(statement: str, paper: str, ahead: np.ndarray, behind: np.ndarray, least: float = 0.0) -> Claim:
         leads = ahead - behind  # of each seed
-        shown = None if np.isnan(leads).any() else f"{leads.mean():+.1%}{plus_minus(leads)}"
         margin = f"mean lead over seeds above {least:.1%}"
-        return claim(statement, paper=paper, measured=shown, margin=margin, holds=leads.mean() > least)
+        return claim(statement, paper=paper, measured=shown(leads, "+.1%"), margin=margin, holds=leads.mean() > least)
 
     mean = {label: after(label).mean(1) for label in (GROW, SMALL, FRESH, PURE, RANDOM)}
     rival = max(PURE, FRESH, key=lambda label: mean[label].mean())
@@ -332,22 +331,16 @@ def claims(cfg: Config, after: Callable[..., np.ndarray]) -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-def plus_minus(values: np.ndarray) -> str:
-    """The standard deviation over seeds, where there are several."""
-    return f" ± {values.std(ddof=1):.1%}" if len(values) > 1 else ""
-
-
 def accuracy(cfg: Config, labels: tuple[str, ...], after: Callable[..., np.ndarray]) -> Table:
     """The metrics of every arm."""
     portions = len(cfg.stream.train)
 
     def row(label: str) -> tuple[Any, ...]:
         found, missing = after(label), portions - after(label).shape[1]
-        spread = lambda values: float(values.std(ddof=1)) if len(values) > 1 else None  # noqa: E731
         each, last, means = found.mean(0).tolist(), found[:, -1], found.mean(1)
-        whole = (None, None) if missing else (float(means.mean()), spread(means))
+        whole = (None, None) if missing else spread(means)
         both = [float(after(label, metric)[:, -1].mean()) for metric in ("image_to_text", "text_to_image")]
-        return (label, *[None] * missing, *each, spread(last), *whole, *both, len(found))
+        return (label, *[None] * missing, *each, spread(last)[1], *whole, *both, len(found))
 
     ends = (f"portion {portions} +/-", "mean", "mean +/-", "to text", "to image", "seeds")
     columns = ("arm", *(f"portion {t + 1}" for t in range(portions)), *ends)

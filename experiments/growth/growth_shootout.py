@@ -52,7 +52,7 @@ from stagejax.growth import (
 from stagejax.models import ViT, llama
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving
+from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving, spread
 from stagejax.steps.learned import learning_stage
 from stagejax.steps.scheduled import scheduled_step
 
@@ -365,11 +365,6 @@ def claims(scores: dict[str, dict[str, Score]]) -> tuple[Claim, ...]:
         ]
         # fmt: on
     return tuple(found)
-
-
-def spread(values: list[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation over seeds; no deviation of a single one."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def share(values: list[float]) -> float | None:

@@ -45,7 +45,7 @@ from stagejax.models import ViT
 from stagejax.objectives.classification import classification
 from stagejax.objectives.modules import AmongFrozen, ImitateLayer
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Figure, Report, Table, claim, draw_dots
+from stagejax.report import Arm, Claim, Figure, Report, Table, claim, draw_dots, shown
 
 END, SHORT, OURS = "end to end", "short end to end", "assembling"
 IMITATION, ALONE, GREEDY, UNTRAINED = "imitation", "alone", "greedy", "untrained meta model"
@@ -295,9 +295,9 @@ def report(cfg: Config, arms: Arms) -> Report:
     def row(label: str, share: float) -> tuple[Any, ...]:
         points = final[label, share]
         costs = np.mean([paths(arm) + paths(arm, seconds) for arm in arms[label, share]], axis=0).tolist()
-        assembled = None if label in (END, SHORT) else shown(first[label, share])
+        assembled = None if label in (END, SHORT) else shown(first[label, share], ".1%")
         minus = None if label == END else shown(points - final[END, share], "+.1%")
-        return label, share, assembled, shown(points), minus, *costs
+        return label, share, assembled, shown(points, ".1%"), minus, *costs
 
     dots = {
         f"{share:.0%} of the data": {label: points.tolist() for (label, of), points in final.items() if of == share}
@@ -368,7 +368,7 @@ def claims(cfg: Config, first: Values, final: Values) -> tuple[Claim, ...]:
         claim(
             "Assembling beats modules with losses of their own (alone, greedy)",
             paper="ResNet-110 on CIFAR-100 73.0 % against 69.2 % (DGL)",
-            measured=shown(alone) and f"{shown(alone, '+.1%')}, {shown(greedy, '+.1%')}",
+            measured=shown(np.stack([alone, greedy], 1), "+.1%"),
             margin="both mean leads above 0", holds=min(alone.mean(), greedy.mean()) > 0,
         ),
     )  # fmt: skip
@@ -378,16 +378,6 @@ def accuracies(arms: list[Arm], which: int) -> np.ndarray:
     """Of the last stage at one of its evaluations, of every seed; NaN where there was none."""
     evals = [arm.results[-1].history.evals for arm in arms]
     return np.array([own[which]["accuracy"] if own else np.nan for own in evals])
-
-
-def shown(values: np.ndarray, form: str = ".1%") -> str | None:
-    """Mean ± standard deviation over seeds; None in a plan.
-
-    >>> shown(np.array([0.25, 0.75])), shown(np.array([0.5]), "+.1%")
-    ('50.0% ± 35.4%', '+50.0%')
-    """
-    spread = f" ± {values.std(ddof=1):{form.strip('+')}}" if len(values) > 1 else ""
-    return None if np.isnan(values).any() else f"{values.mean():{form}}{spread}"
 
 
 EXPERIMENT = Experiment(

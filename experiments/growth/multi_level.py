@@ -41,8 +41,7 @@ from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stac
 from stagejax.models import ViT, bert, gpt
 from stagejax.objectives import causal_lm, classification, masked_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, saving
-from stagejax.report.seeds import spread
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, saving, spread
 
 SCRATCH, SHORT, V_CYCLE, UNALIGNED = "scratch", "scratch, as short", "V-cycle", "small from random, mixed"
 HALVES, THREE, FPI_ARM, STACK = "layers in halves", "three levels", "FPI + stack", "StackBERT"

@@ -40,7 +40,7 @@ from stagejax.objectives import causal_lm
 from stagejax.objectives.graphs import link_prediction, node_classification
 from stagejax.optimizer import Optimizer, adam
 from stagejax.program import part_of
-from stagejax.report import Arm, Report, Table, claim
+from stagejax.report import Arm, Report, Table, claim, spread
 from stagejax.stage import gradient_step
 from stagejax.state import everything
 from stagejax.steps.low_rank import (
@@ -297,7 +297,7 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
     every = {SST: cfg.every, RELORA: cfg.restart_every}
     kept = {label: at_restarts(of[label].history.train, steps) for label, steps in every.items()}
     rows = [
-        (label, PAPER.get(label, ""), mean[label], deviation(values), len(values), sizes[label]["in_kernels"],
+        (label, PAPER.get(label, ""), *spread(values), len(values), sizes[label]["in_kernels"],
          sizes[label]["trained"], sizes[label]["bytes"], correlation(of[label], of[FULL]), kept.get(label))
         for label, values in all_scores.items()
     ]  # fmt: skip
@@ -321,7 +321,7 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
             "Graphs in hyperbolic space: accuracy of nodes, area under the ROC curve of links (test)",
             ("task", FULL, LORA, SST, "+/- of SST", "gap closed by SST"),
             tuple(
-                (task.name, *found.values(), deviation(graph[task][SST]), closed(found[LORA], found[FULL], found[SST]))
+                (task.name, *found.values(), spread(graph[task][SST])[1], closed(found[LORA], found[FULL], found[SST]))
                 for task, found in graph_mean.items()
             ),
             ("", ".3f", ".3f", ".3f", ".3f", ".1%"),
@@ -391,11 +391,6 @@ def claims(cfg: Config, mean: Any, kept: Any, graph: dict[Task, Any]) -> tuple[A
             margin="at least 40% of the summed gap", holds=share >= 0.4 and total[FULL] > total[LORA],
         ))  # fmt: skip
     return tuple(found)
-
-
-def deviation(values: list[float]) -> float:
-    """The standard deviation over seeds; none of a single one."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 and np.isfinite(values).all() else math.nan
 
 
 EXPERIMENT = Experiment(

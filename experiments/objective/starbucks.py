@@ -37,7 +37,7 @@ from stagejax.models import bert
 from stagejax.models.matryoshka import Cup, Matryoshka
 from stagejax.objectives import masked_lm, matryoshka
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, claim
+from stagejax.report import Arm, Claim, Report, Table, claim, shown
 
 STARBUCKS, SRL, SCRATCH, TWO_D = "SMAE + SRL", "MLM + SRL", "SRL alone", "MLM + 2DMSE"
 SEPARATE, SEPARATE_FULL, CUT = "separate, same total", "separate, full steps", "full model, cut"
@@ -256,19 +256,11 @@ def of_seeds(cfg: Config, arms: dict[tuple[str, str], list[Arm]], task: str) -> 
     return {label: np.array(values) for label, values in found.items()}
 
 
-def shown(values: np.ndarray, sign: str = "") -> str | None:
-    """Means over the first axis, seeds, with their standard deviation where there are several; None in a plan."""
-    means = [f"{mean:{sign}.1f}" for mean in values.mean(0)]
-    if len(values) > 1:
-        means = [f"{mean} ± {spread:.1f}" for mean, spread in zip(means, values.std(0, ddof=1), strict=True)]
-    return None if np.isnan(values).any() else ", ".join(means)
-
-
 def judged(cfg: Config, task: str, found: dict[str, np.ndarray]) -> tuple[Claim, ...]:
     """The dossier's claims on one task, judged on means over seeds."""
 
     def paper(label: str, against: str) -> str:
-        return shown(np.subtract(*(np.array([PAPER[task][name]]) for name in (label, against))), "+") or ""
+        return shown(np.subtract(*(np.array([PAPER[task][name]]) for name in (label, against))), "+.1f") or ""
 
     gains, small = found[SRL] - found[TWO_D], (found[STARBUCKS] - found[SRL])[:, :3]
     gaps = found[STARBUCKS] - found[SEPARATE_FULL]
@@ -277,17 +269,17 @@ def judged(cfg: Config, task: str, found: dict[str, np.ndarray]) -> tuple[Claim,
     return (
         claim(
             f"{task}: SRL on a fixed list beats 2DMSE at every cup but possibly the largest",
-            paper=f"{paper(srl, TWO_D)} ({srl})", measured=shown(gains, "+"),
+            paper=f"{paper(srl, TWO_D)} ({srl})", measured=shown(gains, "+.1f"),
             margin="above at all but the last; mean >= 1", holds=bool((gain[:-1] > 0).all() and gain.mean() >= 1),
         ),
         claim(
             f"{task}: pre-training by SMAE beats MLM on the three smallest cups",
             paper=paper(STARBUCKS, SRL) if srl == SRL else "no figure at hand",
-            measured=shown(small, "+"), margin="not below at any", holds=bool((small.mean(0) >= 0).all()),
+            measured=shown(small, "+.1f"), margin="not below at any", holds=bool((small.mean(0) >= 0).all()),
         ),
         claim(
             f"{task}: one encoder for all cups is better than separate models, but possibly at the largest",
-            paper=paper(STARBUCKS, SEPARATE_FULL), measured=shown(gaps, "+"),
+            paper=paper(STARBUCKS, SEPARATE_FULL), measured=shown(gaps, "+.1f"),
             margin="above at all but the last", holds=bool((gap[:-1] > 0).all()),
         ),
     )  # fmt: skip
@@ -302,7 +294,7 @@ def report(cfg: Config, arms: dict[tuple[str, str], list[Arm]]) -> Report:
             f"{task}: {MEASURE[task]} by cup (layers x size)",
             ("arm", *columns, "mean"),
             tuple(
-                (label, *(shown(own[:, None]) for own in values.T), shown(values.mean(1, keepdims=True)))
+                (label, *(shown(own, ".1f") for own in values.T), shown(values.mean(1), ".1f"))
                 for label, values in found[task].items()
             ),
             note="In points, ± the standard deviation over seeds. A separate model trains one cup; at the same total, "

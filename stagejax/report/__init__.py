@@ -7,7 +7,7 @@ from stagejax.report.dots import draw_dots
 from stagejax.report.figures import Figure
 from stagejax.report.machine import environment
 from stagejax.report.report import Report
-from stagejax.report.seeds import by_seed, mean
+from stagejax.report.seeds import by_seed, mean, shown, spread
 from stagejax.report.tables import Table, table_of_means
 
 __all__ = [
@@ -24,6 +24,8 @@ __all__ = [
     "flops_to_reach",
     "mean",
     "saving",
+    "shown",
+    "spread",
     "table_of_means",
     "write_atlas",
 ]

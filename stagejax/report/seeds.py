@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from stagejax.ledger import Number
 from stagejax.report.curves import Arm
@@ -45,11 +46,33 @@ def mean(values: Sequence[Number]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def spread(values: Sequence[Number]) -> tuple[float, float | None]:
+def spread(values: ArrayLike) -> tuple[float, float | None]:
     """Mean and standard deviation (n - 1) over seeds; no deviation of a single value, or where one is not finite.
 
     >>> spread([1.0, 2.0, 3.0]), spread([2.0]), spread([2.0, -np.inf])
     ((2.0, 1.0), (2.0, None), (-inf, None))
     """
-    several = len(values) > 1 and bool(np.isfinite(values).all())
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if several else None
+    own = np.asarray(values, float)
+    several = len(own) > 1 and bool(np.isfinite(own).all())
+    return float(own.mean()), float(own.std(ddof=1)) if several else None
+
+
+def shown(values: ArrayLike, form: str = ".3f") -> str | None:
+    """Mean ± standard deviation (n - 1) over seeds, the first axis, of each column; None where a value is missing.
+
+    Args:
+      values: (seeds,) or (seeds, columns), infinite where a seed never reached what is counted.
+
+    >>> shown([1.0, 2.0, 3.0]), shown([[0.25, 0.5]], "+.1%"), shown([20.0, np.inf]), shown([np.nan])
+    ('2.000 ± 1.000', '+25.0%, +50.0%', 'never on 1 of 2 seeds', None)
+    """
+    seeds = np.asarray(values, float)
+    columns = seeds.reshape(len(seeds), -1).T
+    return None if np.isnan(columns).any() else ", ".join(_shown(own, form) for own in columns)
+
+
+def _shown(own: np.ndarray, form: str) -> str:
+    middle, deviation = spread(own)
+    if np.isinf(own).any():
+        return f"never on {np.isinf(own).sum()} of {len(own)} seeds"
+    return f"{middle:{form}}" + ("" if deviation is None else f" ± {deviation:{form.strip('+')}}")
