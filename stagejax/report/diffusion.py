@@ -7,12 +7,14 @@ https://arxiv.org/abs/1705.08741, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from stagejax.ledger import Number
+from stagejax.report.figures import INK, PALETTE, svg_of
 
 Points = Sequence[Number] | np.ndarray
 
@@ -80,6 +82,35 @@ def spaced(first: int, last: int, count: int) -> np.ndarray:
     array([   1,   10,  100, 1000])
     """
     return np.unique(np.round(np.geomspace(first, last, count)).astype(int))
+
+
+def draw_walks(walks: Mapping[str, Sequence[Points]], *, baseline: str) -> str:
+    """An SVG element: distances after updates 1, 2, ... over their logarithm, where a + b log t is a straight line.
+
+    Args:
+      walks: those of every seed, by arm; an arm has one colour.
+      baseline: the arm drawn in ink.
+
+    >>> draw_walks({"small": [[1.0, 1.5, 1.8]], "large": [[0.5, 0.7], [0.6, 0.7]]}, baseline="small")[:4]
+    '<svg'
+    """
+
+    def paint(canvas: Any) -> None:
+        axes = canvas.add_axes((0.07, 0.125, 0.645, 0.85))
+        others = [arm for arm in walks if arm != baseline]
+        for arm, own in walks.items():
+            color = INK if arm == baseline else PALETTE[others.index(arm) % len(PALETTE)]
+            for i, walk in enumerate(own):
+                label = arm if i == 0 else None
+                axes.plot(np.arange(1, len(walk) + 1), walk, color=color, linewidth=1.1, alpha=0.8, label=label)
+        axes.set_xscale("log")
+        axes.set_xlabel("updates")
+        axes.set_ylabel("distance from the start")
+        axes.grid(color=INK, alpha=0.12, linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, handlelength=1.8)
+
+    return svg_of(paint, (9.0, 4.3), f"distance over updates: {', '.join(walks)}", salt=baseline)
 
 
 def _points(times: Points, distances: Points) -> tuple[np.ndarray, np.ndarray]:
