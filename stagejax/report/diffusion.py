@@ -75,6 +75,22 @@ def fit_power(times: Points, distances: Points) -> Fit:
     return _fit(float(a * centre**-found.x), float(found.x), curve, d)
 
 
+def fit_walk(distances: Points, first: int, count: int) -> tuple[Fit, Fit] | None:
+    """Both fits of the distances after updates 1, 2, ..., at `spaced` updates from `first` to the last one.
+
+    None where that leaves fewer than four of them.
+
+    >>> logarithm, power = fit_walk(np.log(np.arange(2.0, 200.0)), first=10, count=20)
+    >>> logarithm.aic < power.aic, fit_walk([1.0, 2.0, 3.0], first=2, count=20)
+    (True, None)
+    """
+    times = spaced(first, len(distances), count) if len(distances) > first else np.zeros(0, int)
+    if len(times) < 4:
+        return None
+    own = np.asarray(distances, np.float64)[times - 1]
+    return fit_logarithm(times, own), fit_power(times, own)
+
+
 def spaced(first: int, last: int, count: int) -> np.ndarray:
     """Whole numbers from first to last whose logarithms are evenly spaced, each once: at most `count`.
 
