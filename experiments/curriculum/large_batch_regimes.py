@@ -30,8 +30,8 @@ Ours     MNIST, 6400 images, batches of 64 and 1024, 20 epochs; five seeds, thre
            LB + LR + GBN + RA    96.3 ± 0.1    0.146 ± 0.005         2000       2048 k
            LB + LR + RA          95.9 ± 0.1    0.164 ± 0.009         2000       2048 k
            LB + noise            92.8 ± 0.6    0.236 ± 0.016          125        128 k
-         The gap is 1.5 points; rate and ghosts close 1.0 of them, and as many updates close it at 16 times the samples,
-         with ghosts only: without them 0.2 are left. The logarithm has the lower AIC in all 11 long runs, but describes
+         The gap is 1.5 points; rate and ghosts close 1.0 of them, and as many updates close it, at 16 times the samples
+         (without ghosts 0.3 points are left). The logarithm has the lower AIC in all 11 long runs, but it describes
          SB alone well (R² 0.995): on large batches the training loss is soon 0.000 and the walk stops (R² 0.66 with
          ghosts, 0.51 without, AIC lower by 3.5 and 1.9). So slopes do not agree at this scale, 1.24 against SB's 3.07.
          After 62 updates LB is 7.8 away, LB + noise 11.1, SB 11.5, and both arms with LR 15.3 to 15.5.
