@@ -244,6 +244,21 @@ class sgd(Optimizer):
         return [_scaled(trace, known and jax.tree.map(lambda a, d: a / d, known.lr, known.eps))]
 
 
+@dataclass(frozen=True)
+class decayed_sgd(sgd):
+    """SGD on the loss plus weight_decay / 2 · |parameters|²: the decay is part of the gradient, behind its clipping.
+
+    It passes through the momentum, and is of all parameters, as in the recipes of image classifiers.
+    """
+
+    weight_decay: float = 1e-4
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """The decay, then the momentum."""
+        _cannot_follow(self, known)
+        return [optax.add_decayed_weights(self.weight_decay), *super().parts(axes, known)]
+
+
 def _cannot_follow(optimizer: Optimizer, known: Factors | None) -> None:
     if known is not None:
         raise ValueError(

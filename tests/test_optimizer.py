@@ -14,7 +14,7 @@ from stagejax.declare import declare, fingerprint
 from stagejax.growth import Factors
 from stagejax.identity import program_key
 from stagejax.mesh import make_mesh
-from stagejax.optimizer import adafactor, adam, adamw, lion, muon, sgd
+from stagejax.optimizer import adafactor, adam, adamw, decayed_sgd, lion, muon, sgd
 from stagejax.program import build, step_keys
 
 AXES = {
@@ -52,6 +52,21 @@ def test_only_what_reads_decays() -> None:
     np.testing.assert_allclose(updates["kernel"], -1.0)
     assert not updates["bias"].any()
     assert not updates["gain"].any()
+
+
+def test_decayed_sgd_clips_then_decays_then_remembers() -> None:
+    rate, clip, decay, momentum = 0.1, 1.0, 0.5, 0.9
+    tx = decayed_sgd(rate, decay="constant", clip=clip, weight_decay=decay, momentum=momentum)(3, AXES)
+    params, opt_state = PARAMS, tx.init(PARAMS)
+    expected, velocity = {k: np.asarray(v) for k, v in PARAMS.items()}, dict.fromkeys(PARAMS, 0.0)
+    for _ in range(3):
+        updates, opt_state = tx.update(jax.tree.map(lambda x: 3 * jnp.ones_like(x), params), opt_state, params)
+        params = optax.apply_updates(params, updates)
+        gradient = 3 * clip / np.sqrt(9 * 11)  # of each of the eleven numbers
+        velocity = {k: momentum * velocity[k] + gradient + decay * x for k, x in expected.items()}
+        expected = {k: x - rate * velocity[k] for k, x in expected.items()}
+    for name, value in expected.items():  # the bias and the gain decay as well
+        np.testing.assert_allclose(params[name], value, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
