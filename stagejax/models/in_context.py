@@ -9,7 +9,7 @@ Letters: B batch, N examples, D features of an input, E embed, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from stagejax.models.rotary import rotary_angles
 from stagejax.models.stack import Remat, run_stack, stack
 
 
+@runtime_checkable
 class Body(Protocol):
     """What lies between tokens and head: a causal map of sequences, (B, N, E) to (B, N, E)."""
 

@@ -25,14 +25,14 @@ class LSTM:
     layers: int = 1
 
     def sizes(self, embed: int) -> dict[str, int]:
-        return {"gates": 4}
+        return {"gates": 4, "embed.state": embed}
 
     def state(self, embed: int, length: int) -> int:
         """How many numbers of the past are there when the last position is read: h and c of every layer."""
         return 2 * embed * self.layers
 
     def body(self, embed: int, rngs: nnx.Rngs) -> nnx.Module:
-        return LSTMs([LSTMCell("embed", embed, "embed_out", embed, rngs) for _ in range(self.layers)])
+        return LSTMs([LSTMCell("embed", embed, "embed.state", embed, rngs) for _ in range(self.layers)])
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float, Int, UInt32
 
 from stagejax.objectives.loss import Metrics, cross_entropy
@@ -71,3 +73,61 @@ def in_context(model: Callable[..., Array], batch: Batch, key: Any) -> tuple[Flo
         "accuracy": (right_BN[:, -1].sum(), count),
     }
     return losses_BN.mean(), metrics
+
+
+def logits_after_descent(
+    model: nnx.Module, batch: Batch, *, support: int, steps: int, rate: float
+) -> Float[Array, "B queries classes"]:
+    """Logits of the examples behind the first `support` after gradient descent on these, sequence by sequence.
+
+    theta_0 = the model's parameters,  theta_{t + 1} = theta_t - rate · grad (mean cross entropy of the first examples).
+
+    Args:
+      model: `model(inputs (n, D))` gives logits (n, classes).
+      batch: as of `positions`.
+      support: examples that are learned from; the others are queries.
+      steps, rate: of the descent.
+    """
+    graphdef, params, rest = nnx.split(model, nnx.Param, ...)
+
+    def logits_of(params: Any, inputs_nD: Array) -> Array:
+        return nnx.merge(graphdef, params, rest)(inputs_nD)
+
+    def loss(params: Any, inputs_nD: Array, labels_n: Array) -> Array:
+        return cross_entropy(logits_of(params, inputs_nD), labels_n)[0].mean()
+
+    def one(inputs_ND: Array, labels_N: Array) -> Array:
+        def step(params: Any, _: None) -> tuple[Any, None]:
+            slope = jax.grad(loss)(params, inputs_ND[:support], labels_N[:support])
+            return jax.tree.map(lambda p, g: p - rate * g, params, slope), None
+
+        return logits_of(jax.lax.scan(step, params, None, length=steps)[0], inputs_ND[support:])
+
+    return jax.vmap(one)(projected(batch["image"], batch["task"]), jnp.asarray(batch["label"]))
+
+
+def after_descent(
+    model: nnx.Module, batch: Batch, key: Any, *, support: int, steps: int, rate: float
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of the queries of `logits_after_descent`, to be trained through the descent: MAML.
+
+    Returns:
+      The loss, and the pairs `loss` of all queries and `accuracy` of the last one.
+
+    Reference: Finn, Abbeel and Levine 2017, https://arxiv.org/abs/1703.03400.
+
+    >>> from stagejax.models.shallow import Shallow
+    >>> batch = {"image": jnp.ones((2, 3, 4)), "label": jnp.zeros((2, 3), int), "task": jnp.zeros((2, 2), jnp.uint32)}
+    >>> model = Shallow(features=4, mlp=6, outputs=5).build(nnx.Rngs(0))
+    >>> bool(after_descent(model, batch, None, support=2, steps=9, rate=1.0)[0] < jnp.log(5) / 2)
+    True
+    """
+    asked_BQ = jnp.asarray(batch["label"])[:, support:]
+    logits_BQC = logits_after_descent(model, batch, support=support, steps=steps, rate=rate)
+    losses_BQ, _ = cross_entropy(logits_BQC, asked_BQ)
+    right_B = (logits_BQC[:, -1].argmax(-1) == asked_BQ[:, -1]).astype(losses_BQ.dtype)
+    metrics: Metrics = {
+        "loss": (losses_BQ.sum(), float(losses_BQ.size)),
+        "accuracy": (right_B.sum(), float(len(right_B))),
+    }
+    return losses_BQ.mean(), metrics
