@@ -49,6 +49,7 @@ RECURRENT, OUTER, BLIND = "LSTM", "outer-product LSTM", "no memory"
 MAML, DESCENT = "MAML", "gradient descent"
 SEEN, UNSEEN = "seen tasks", "unseen tasks"
 CARRY = Handover(moments="carry", schedule="carry")
+AT_ONCE = 64  # test sequences on the device: each has a matrix of its own
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def preset(name: str) -> Config:
             (32, 32, 3), 10, 100, Net(512, Attentive(layers=8, heads=8, scan=True)), Net(1792, LSTM()),
             ((OUTER, Net(256, OuterProductLSTM())), (BLIND, Net(512, Pointwise()))),
             tuple(2**k for k in (6, 10, 12, 13, 14, 16)), 2**24, batch=4096, steps=50_000, peak=2e-4, every=500,
-            tested=4096, learning=Learning(256), seeds=(0, 1, 2),
+            tested=1024, learning=Learning(256), seeds=(0, 1, 2),
         )  # fmt: skip
     return Config()
 
@@ -246,7 +247,7 @@ def accuracies(cfg: Config, tasks: int, result: Any) -> dict[str, np.ndarray]:
     """The accuracy at every position of the test sequences of each kind."""
     net, numbers = Frozen.of(result), np.arange(cfg.tested)
     rows = {name: data.take(numbers) for name, data in sets_of(cfg, tasks).items()}
-    return {name: apply(right_of, net, own, cfg.batch).mean(0, dtype=np.float64) for name, own in rows.items()}
+    return {name: apply(right_of, net, own, AT_ONCE).mean(0, dtype=np.float64) for name, own in rows.items()}
 
 
 # --- what gradient descent learns from the same examples ---
@@ -262,7 +263,7 @@ def right_after_descent(steps: int, rate: float, model: Any, rows: Any) -> jax.A
 def last_accuracies(cfg: Config, net: Frozen, steps: int, rate: float, names: Any = None) -> dict[str, np.ndarray]:
     sets, numbers = sets_of(cfg, cfg.most), np.arange(cfg.tested)
     right = partial(right_after_descent, steps, rate)
-    return {name: apply(right, net, sets[name].take(numbers), cfg.batch).mean(keepdims=True) for name in names or sets}
+    return {name: apply(right, net, sets[name].take(numbers), AT_ONCE).mean(keepdims=True) for name in names or sets}
 
 
 def after_maml(cfg: Config, result: Any) -> dict[str, np.ndarray]:
