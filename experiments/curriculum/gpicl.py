@@ -28,7 +28,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 from flax import nnx
 
@@ -37,12 +36,14 @@ from stagejax.data import TFDS, Data, Dataset, Digits, Mixture, Source
 from stagejax.data.random_tasks import ENDLESS, RandomTasks
 from stagejax.data.tasks import ImageTask, Part
 from stagejax.inference import Frozen, apply
+from stagejax.inference.in_context import right_after_descent, right_of
 from stagejax.models.in_context import Attentive, Body, InContext, Pointwise
 from stagejax.models.recurrent import LSTM, OuterProductLSTM
 from stagejax.models.shallow import Shallow
-from stagejax.objectives.in_context import after_descent, in_context, logits_after_descent, positions
+from stagejax.objectives.in_context import after_descent, in_context
 from stagejax.optimizer import adam
-from stagejax.report import Arm, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
+from stagejax.report.tables import cell
 
 STAGED, UNIFORM, KEPT = "biased, then uniform", "uniform", "biased to the end"
 RECURRENT, OUTER, BLIND = "LSTM", "outer-product LSTM", "no memory"
@@ -139,7 +140,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         tests.setdefault(MAML, {})[seed] = run.make(f"maml/{seed}/test", after_maml, cfg, trained)
     searched = learning_flops(cfg) * len(cfg.learning.rates)
     tests[DESCENT] = {seed: run.make(f"descent/{seed}", descents, cfg, seed, flops=searched) for seed in cfg.seeds}
-    return report(cfg, arms, tests)
+    return report(Found(cfg, arms, tests))
 
 
 # --- tasks and stages ---
@@ -238,11 +239,6 @@ def sets_of(cfg: Config, tasks: int) -> dict[str, RandomTasks]:
     return {SEEN: seen, UNSEEN: unseen} | {name: replace(unseen, source=source) for name, source in cfg.unseen}
 
 
-def right_of(model: Any, rows: Any) -> jax.Array:
-    """1 where the label at a position is predicted, else 0: (sequences, length)."""
-    return positions(model, rows)[1]
-
-
 def accuracies(cfg: Config, tasks: int, result: Any) -> dict[str, np.ndarray]:
     """The accuracy at every position of the test sequences of each kind."""
     net, numbers = Frozen.of(result), np.arange(cfg.tested)
@@ -253,17 +249,11 @@ def accuracies(cfg: Config, tasks: int, result: Any) -> dict[str, np.ndarray]:
 # --- what gradient descent learns from the same examples ---
 
 
-def right_after_descent(steps: int, rate: float, model: Any, rows: Any) -> jax.Array:
-    """1 where the last label is predicted after descent on all examples before it, else 0: (sequences,)."""
-    support = rows["label"].shape[1] - 1
-    logits = logits_after_descent(model, rows, support=support, steps=steps, rate=rate)
-    return (logits[:, -1].argmax(-1) == rows["label"][:, -1]).astype("float32")
-
-
 def last_accuracies(cfg: Config, net: Frozen, steps: int, rate: float, names: Any = None) -> dict[str, np.ndarray]:
     sets, numbers = sets_of(cfg, cfg.most), np.arange(cfg.tested)
-    right = partial(right_after_descent, steps, rate)
-    return {name: apply(right, net, sets[name].take(numbers), AT_ONCE).mean(keepdims=True) for name in names or sets}
+    rows = {name: sets[name].take(numbers) for name in names or sets}
+    right = right_after_descent(steps, rate)
+    return {name: apply(right, net, own, AT_ONCE).mean(keepdims=True) for name, own in rows.items()}
 
 
 def after_maml(cfg: Config, result: Any) -> dict[str, np.ndarray]:
@@ -281,7 +271,7 @@ def descents(cfg: Config, seed: int) -> dict[str, np.ndarray]:
 
 
 def learning_flops(cfg: Config) -> float:
-    """Of descent on every test sequence of training tasks at one rate: 6 for each weight, example and step."""
+    """At most, of descent on every test sequence of training tasks at one rate: 6 a weight, example and step."""
     weights = cfg.learning.hidden * (math.prod(cfg.shape) + cfg.ways)
     return 6.0 * weights * (cfg.length - 1) * cfg.learning.steps * cfg.tested
 
@@ -289,40 +279,48 @@ def learning_flops(cfg: Config) -> float:
 # --- report ---
 
 
-def steps_to_leave(cfg: Config, phases: tuple[Any, ...]) -> float:
-    """Steps until the loss on unseen uniform tasks is 10 % below that of guessing; infinity if it never is."""
-    return flops_to_reach(curve(Arm("", phases), over="steps"), 0.9 * math.log(cfg.ways))
+@dataclass(frozen=True)
+class Found:
+    """What was trained, phase by phase, and what was tested: {label: {seed: ...}}."""
+
+    cfg: Config
+    arms: dict[str, dict[int, tuple[Any, ...]]]
+    tests: dict[str, dict[int, Any]]
+
+    def at(self, label: str, kind: str, position: int = -1) -> list[float]:
+        """The accuracies at a position, one a seed."""
+        return [float(made.value[kind][position]) for made in self.tests[label].values() if made.value]
+
+    def rises(self, label: str, kind: str) -> list[float]:
+        """The in-context improvements: accuracy at the last example less that at the first."""
+        return [b - a for a, b in zip(self.at(label, kind, 0), self.at(label, kind), strict=True)]
+
+    def left(self, label: str) -> list[float]:
+        """Steps until the loss on unseen uniform tasks is 10 % below that of guessing; infinity if it never is."""
+        level = 0.9 * math.log(self.cfg.ways)
+        return [flops_to_reach(curve(Arm("", own), over="steps"), level) for own in self.arms[label].values()]
+
+    def phase(self, label: str) -> str:
+        """The dossier's phases: improvement on unseen tasks, on seen ones alone, or accuracy without improvement."""
+        rises = {kind: mean(self.rises(label, kind)) for kind in (SEEN, UNSEEN)}
+        if math.isnan(rises[SEEN]):
+            return ""
+        if rises[UNSEEN] >= 0.05:
+            return "learns"
+        if rises[SEEN] >= 0.05:
+            return "identifies"
+        return "memorises" if mean(self.at(label, SEEN)) >= 1 / self.cfg.ways + 0.05 else "nothing"
 
 
-def phase_of(cfg: Config, rise: dict[str, float], last: float) -> str:
-    """The dossier's phases: improvement on unseen tasks, on seen ones alone, or accuracy without improvement."""
-    if math.isnan(last):
-        return ""
-    if rise[UNSEEN] >= 0.05:
-        return "learns"
-    if rise[SEEN] >= 0.05:
-        return "identifies"
-    return "memorises" if last >= 1 / cfg.ways + 0.05 else "nothing"
-
-
-def report(cfg: Config, arms: dict[str, Any], tests: dict[str, Any]) -> Report:
-    """Accuracies by position and kind of task, plateaus, phases by number of tasks, states, and the three claims."""
-    settled, other, fewest = settings(cfg), cfg.unseen[0][0], few(cfg.tasks[0])
-    kinds = [SEEN, UNSEEN, *(name for name, _ in cfg.unseen)]
-
-    def at(label: str, kind: str, position: int = -1) -> list[float]:
-        return [float(made.value[kind][position]) for made in tests[label].values() if made.value]
-
-    def rises(label: str, kind: str) -> list[float]:
-        return [last - first for last, first in zip(at(label, kind), at(label, kind, 0), strict=True)]
-
-    left = {label: [steps_to_leave(cfg, own) for own in arms[label].values()] for label in (STAGED, KEPT, UNIFORM)}
-    steps = cfg.steps // 2 * 2
-    held = [min(value, steps) for value in left[UNIFORM]]
-    ratio = mean(left[STAGED]) / mean(held)
-    said = "; ".join(f"{label} {', '.join(shown(v) for v in own)}" for label, own in left.items())
-    many, little, lstm = (mean(rises(label, other)) for label in (STAGED, fewest, RECURRENT))
-    claims = (
+def judged(found: Found) -> tuple[Claim, ...]:
+    """The three claims, by the rules of the docstring."""
+    cfg, (other, _) = found.cfg, found.cfg.unseen[0]
+    fewest, steps = few(cfg.tasks[0]), cfg.steps // 2 * 2
+    left = {label: found.left(label) for label in (STAGED, KEPT, UNIFORM)}
+    ratio = mean(left[STAGED]) / mean([min(own, steps) for own in left[UNIFORM]])
+    said = "; ".join(f"{label} {', '.join(cell(value, ',.0f') for value in own)}" for label, own in left.items())
+    many, little, lstm = (mean(found.rises(label, other)) for label in (STAGED, fewest, RECURRENT))
+    return (
         claim(
             "With enough tasks it learns an unseen data set in context, with few it does not",
             paper="Fashion-MNIST 62.2 % at the 100th example; below 2^13 tasks no generalisation",
@@ -333,8 +331,7 @@ def report(cfg: Config, arms: dict[str, Any], tests: dict[str, Any]) -> Report:
         claim(
             "A bias towards one order of labels shortens the plateau",
             paper="a biased distribution removes the plateau",
-            measured=None if math.isnan(ratio) else said,
-            unit="steps",
+            measured=None if math.isnan(ratio) else f"{said} steps",
             margin="at most half the steps to a loss 10 % below guessing; a uniform run that never is there counts as "
             f"its {steps} steps",
             holds=ratio <= 0.5,
@@ -347,73 +344,73 @@ def report(cfg: Config, arms: dict[str, Any], tests: dict[str, Any]) -> Report:
             holds=lstm < many / 2,
         ),
     )
-    sequences = cfg.batch * steps
-    by_tasks = [few(k) for k in cfg.tasks] + [STAGED]
-    nets = [STAGED, RECURRENT, *(label for label, _ in cfg.others)]
-    learners = list(settled)
+
+
+def report(found: Found) -> Report:
+    """Accuracies by position and kind of task, plateaus, phases by number of tasks, states, and the claims."""
+    cfg, (other, _), settled = found.cfg, found.cfg.unseen[0], settings(found.cfg)
+    kinds, seeds = [SEEN, UNSEEN, *(name for name, _ in cfg.unseen)], len(cfg.seeds)
+    left = {label: found.left(label) for label in settled}
     places = sorted({1, 2, 4, 8, 16, 32, 64, cfg.length} & set(range(1, cfg.length + 1)))
+    by_tasks = tuple(
+        (
+            "endless" if settled[label].tasks == ENDLESS else f"{settled[label].tasks:,}",
+            max(1.0, cfg.batch * (cfg.steps // 2 * 2) / settled[label].tasks),
+            mean(found.at(label, SEEN, 0)),
+            *(mean(found.rises(label, kind)) for kind in (SEEN, UNSEEN, other)),
+            found.phase(label),
+        )
+        for label in (*map(few, cfg.tasks), STAGED)
+    )
+    by_state = tuple(
+        (
+            label,
+            settled[label].net.body.state(settled[label].net.embed, cfg.length),
+            next(iter(found.arms[label].values()))[-1].parameters or None,
+            *(mean(found.at(label, kind)) for kind in (UNSEEN, other)),
+        )
+        for label in (STAGED, RECURRENT, *dict(cfg.others))
+    )
     return EXPERIMENT.report(
-        claims,
+        judged(found),
         link="https://arxiv.org/abs/2212.04458",
-        arms=by_seed({label: {s: Arm("", own) for s, own in each.items()} for label, each in arms.items()}, UNIFORM),
+        arms=by_seed({k: {s: Arm("", own) for s, own in each.items()} for k, each in found.arms.items()}, UNIFORM),
         tables=(
-            table_of_means("Accuracy at the last example", [*learners, MAML, DESCENT], kinds, at),
-            table_of_means("Rise of accuracy from the first example to the last", learners, kinds, rises),
+            table_of_means("Accuracy at the last example", list(found.tests), kinds, found.at),
+            table_of_means("Rise of accuracy from the first example to the last", list(settled), kinds, found.rises),
             Table(
                 "Steps on the plateau",
                 ("arm", *(f"seed {seed}" for seed in cfg.seeds)),
-                tuple((label, *own, *[math.nan] * (len(cfg.seeds) - len(own))) for label, own in left.items()),
-                ("", *(",.0f" for _ in cfg.seeds)),
-                note=f"Until the loss on unseen uniform tasks is {0.9 * math.log(cfg.ways):.3f} nats, 10 % below "
-                f"guessing, between evaluations every {cfg.every} steps; of {steps} steps.",
+                tuple((label, *own, *[math.nan] * (seeds - len(own))) for label, own in left.items()),
+                ("", *[",.0f"] * seeds),
+                f"Until the loss on unseen uniform tasks is {0.9 * math.log(cfg.ways):.3f} nats, 10 % below guessing.",
             ),
             Table(
                 "What becomes of it with more tasks",
                 ("tasks", "seen each", "first, seen", "rise, seen", "rise, unseen", f"rise, {other}", "phase"),
-                tuple(by_task(cfg, label, settled[label].tasks, sequences, at, rises, other) for label in by_tasks),
+                by_tasks,
                 ("", ",.1f", ".1%", ".1%", ".1%", ".1%", ""),
-                note="Seen each: how often a task came, on average. Learns: 5 points or more on unseen tasks; "
-                "identifies: on seen ones alone; memorises: right on seen tasks without a rise.",
+                "Seen each: how often a task came, on average. Learns: 5 points or more on unseen tasks; identifies: "
+                "on seen ones alone; memorises: right on seen tasks without a rise.",
             ),
             Table(
                 "State and parameters",
-                ("net", "accessible state", "parameters", "unseen tasks", other),
-                tuple(by_state(cfg, label, settled[label].net, arms, at, other) for label in nets),
+                ("net", "accessible state", "parameters", UNSEEN, other),
+                by_state,
                 ("", ",", ",", ".1%", ".1%"),
-                note="State: numbers of the past that are there when the last label is predicted.",
+                "State: numbers of the past that are there when the last label is predicted. Accuracy of that one.",
             ),
             table_of_means(
                 f"Accuracy on {other} by position",
-                learners,
+                list(settled),
                 [str(place) for place in places],
-                lambda label, place: at(label, other, int(place) - 1),
+                lambda label, place: found.at(label, other, int(place) - 1),
             ),
         ),
         baseline=UNIFORM,
         seeds=cfg.seeds,
         notes=NOTES,
     )
-
-
-def by_task(
-    cfg: Config, label: str, tasks: int, sequences: int, at: Any, rises: Any, other: str
-) -> tuple[str, float, float, float, float, float, str]:
-    """A row of the table over numbers of tasks."""
-    rise = {kind: mean(rises(label, kind)) for kind in (SEEN, UNSEEN, other)}
-    name = "endless" if tasks == ENDLESS else f"{tasks:,}"
-    phase = phase_of(cfg, rise, mean(at(label, SEEN)))
-    return name, max(1.0, sequences / tasks), mean(at(label, SEEN, 0)), *rise.values(), phase
-
-
-def by_state(cfg: Config, label: str, net: Net, arms: Any, at: Any, other: str) -> tuple[Any, ...]:
-    """A row of the table over nets."""
-    parameters = next(iter(arms[label].values()))[-1].parameters
-    state = net.body.state(net.embed, cfg.length)
-    return label, state, parameters or None, mean(at(label, UNSEEN)), mean(at(label, other))
-
-
-def shown(steps: float) -> str:
-    return "never" if math.isinf(steps) else f"{steps:,.0f}"
 
 
 NOTES = (

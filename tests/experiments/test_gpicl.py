@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,10 +18,8 @@ from experiments.curriculum.gpicl import (
     STAGED,
     UNIFORM,
     UNSEEN,
-    phase_of,
+    Found,
     preset,
-    right_after_descent,
-    right_of,
     sets_of,
     settings,
     slug,
@@ -30,6 +28,7 @@ from experiments.curriculum.gpicl import (
 from stagejax import Plan
 from stagejax.data import Mixture
 from stagejax.inference import Frozen, apply
+from stagejax.inference.in_context import right_after_descent, right_of
 from stagejax.objectives.in_context import positions
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute, and nine compiled steps
@@ -125,15 +124,11 @@ def test_the_baselines_see_no_label_of_the_query(finished: Any) -> None:
     net = Frozen.of(results["maml/0/1"])
     rows = sets_of(SMOKE, SMOKE.most)[UNSEEN].take(np.arange(16))
     changed = rows | {"label": np.concatenate([rows["label"][:, :-1], (rows["label"][:, -1:] + 1) % 3], axis=1)}
-    right, wrong = (apply(right_of_query, net, own, 16) for own in (rows, changed))
+    right, wrong = (apply(right_after_descent(2, 0.5), net, own, 16) for own in (rows, changed))
     assert not (right * wrong).any()
     assert results["maml/0/test"].value[UNSEEN].shape == results["descent/0"].value[UNSEEN].shape == (1,)
     assert results["descent/0"].value["rate"].item() in SMOKE.learning.rates
     assert results["descent/0"].cost.flops == 2 * 6 * 8 * 67 * 7 * 5 * 32
-
-
-def right_of_query(model: Any, rows: Any) -> Any:
-    return right_after_descent(2, 0.5, model, rows)
 
 
 def test_the_lstm_has_less_state(finished: Any) -> None:
@@ -145,10 +140,11 @@ def test_the_lstm_has_less_state(finished: Any) -> None:
 
 
 def test_phases_by_improvement() -> None:
-    rules = {(0.3, 0.3, 0.6): "learns", (0.3, 0.0, 0.6): "identifies", (0.0, 0.0, 0.9): "memorises"}
-    for (seen, unseen, last), name in (rules | {(0.0, 0.0, 0.34): "nothing"}).items():
-        assert phase_of(SMOKE, {SEEN: seen, UNSEEN: unseen}, last) == name
-    assert phase_of(SMOKE, {SEEN: math.nan, UNSEEN: math.nan}, math.nan) == ""
+    cases = [(0.3, 0.3, 0.3, "learns"), (0.3, 0, 0.3, "identifies"), (0, 0, 0.9, "memorises"), (0, 0, 0.3, "nothing")]
+    for seen, unseen, first, name in cases:
+        value = {SEEN: np.array([first, first + seen]), UNSEEN: np.array([0.3, 0.3 + unseen])}
+        assert Found(SMOKE, {}, {"arm": {0: SimpleNamespace(value=value)}}).phase("arm") == name
+    assert Found(SMOKE, {}, {"arm": {0: SimpleNamespace(value=None)}}).phase("arm") == ""
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
