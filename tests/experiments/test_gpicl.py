@@ -90,7 +90,8 @@ def test_few_tasks_are_few_and_come_again(finished: Any) -> None:
     for result in phases(results, FEW):
         assert len(keys_of(result.stage.data)) == 2
     table = next(table for table in report.tables if table.title.startswith("What becomes"))
-    assert [row[1] for row in table.rows] == [SMOKE.batch * SMOKE.steps / 2, 1.0]
+    assert [row[2] for row in table.rows] == [SMOKE.batch * SMOKE.steps / 2, 1.0] * 2
+    assert len({results[f"narrow-{tasks}/0/2"].stage.data for tasks in ("2-tasks", "endless-tasks")}) == 2
 
 
 def test_no_task_of_a_test_was_trained_on(finished: Any) -> None:
