@@ -11,7 +11,7 @@ Method   A task is a random matrix A and some classes in a random order: x' = A 
          Uniform phase: it is random in all. Beside it: uniform from the first step, biased to the last; 8, 256 and
          8192 tasks in place of endlessly many; a narrow net on each of these; an LSTM, an outer-product LSTM, a net
          without memory; MAML, and descent on the examples before the last. Equal steps and batches, one recipe.
-Run      stagejax run gpicl                          laptop: about 6 minutes on two cores
+Run      stagejax run gpicl                          laptop: about 7 minutes on two cores
          stagejax run gpicl --preset smoke           half a minute
          stagejax plan gpicl --preset pod --mesh data=16,fsdp=16
 Holds if accuracy on Fashion-MNIST rises from the first example to the last by 25 points or more with endlessly many
@@ -134,14 +134,16 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for seed in cfg.seeds[: None if setting.repeated else 1]:
             phases = two_phases(run, cfg, label, setting, seed)
             arms.setdefault(label, {})[seed] = phases
-            name, sets = f"{slug(label)}/{seed}/test", sets_of(cfg, setting.tasks)
+            name, sets = f"{slug(label)}/{seed}/accuracies", sets_of(cfg, setting.tasks)
             tests.setdefault(label, {})[seed] = run.make(name, accuracies, sets, cfg.tested, phases[-1])
     for seed in cfg.seeds:
         trained = run.train(maml(cfg, seed))
         arms.setdefault(MAML, {})[seed] = (trained,)
-        tests.setdefault(MAML, {})[seed] = run.make(f"maml/{seed}/test", after_maml, cfg, trained)
+        tests.setdefault(MAML, {})[seed] = run.make(f"maml/{seed}/accuracies", after_maml, cfg, trained)
     searched = learning_flops(cfg) * len(cfg.learning.rates)
-    tests[DESCENT] = {seed: run.make(f"descent/{seed}", descents, cfg, seed, flops=searched) for seed in cfg.seeds}
+    tests[DESCENT] = {
+        seed: run.make(f"descent/{seed}/accuracies", descents, cfg, seed, flops=searched) for seed in cfg.seeds
+    }
     arms[DESCENT] = {seed: (made,) for seed, made in tests[DESCENT].items()}
     return report(Found(cfg, arms, tests))
 
@@ -163,7 +165,7 @@ def settings(cfg: Config) -> dict[str, Setting]:
     """All arms that learn in context."""
     staged = Setting(cfg.net, cfg.most, (cfg.bias, 0.0))
     arms = {STAGED: staged, UNIFORM: replace(staged, bias=(0.0, 0.0))}
-    arms[KEPT] = replace(staged, bias=(cfg.bias, cfg.bias))
+    arms[KEPT] = replace(staged, bias=(cfg.bias, cfg.bias), repeated=False)
     arms |= {few(k): replace(staged, tasks=k, repeated=i == 0) for i, k in enumerate(cfg.tasks)}
     numbers = (*cfg.tasks, cfg.most)
     arms |= {narrow(k): replace(staged, net=cfg.narrow, tasks=k, repeated=False) for k in numbers}

@@ -109,7 +109,7 @@ def test_no_task_of_a_test_was_trained_on(finished: Any) -> None:
 
 def test_accuracies_are_those_of_each_position(finished: Any) -> None:
     results, _, _ = finished
-    last, made = phases(results, STAGED)[1], results[f"{slug(STAGED)}/0/test"].value
+    last, made = phases(results, STAGED)[1], results[f"{slug(STAGED)}/0/accuracies"].value
     rows = sets_of(SMOKE, SMOKE.most)[UNSEEN].take(np.arange(SMOKE.tested))
     module = last.module()
     _, right = positions(module, {name: jnp.asarray(leaf) for name, leaf in rows.items()})
@@ -127,9 +127,11 @@ def test_the_baselines_see_no_label_of_the_query(finished: Any) -> None:
     changed = rows | {"label": np.concatenate([rows["label"][:, :-1], (rows["label"][:, -1:] + 1) % 3], axis=1)}
     right, wrong = (apply(right_after_descent(2, 0.5), net, own, 16) for own in (rows, changed))
     assert not (right * wrong).any()
-    assert results["maml/0/test"].value[UNSEEN].shape == results["descent/0"].value[UNSEEN].shape == (1,)
-    assert results["descent/0"].value["rate"].item() in SMOKE.learning.rates
-    assert results["descent/0"].cost.flops == 2 * 6 * 8 * 67 * 7 * 5 * 32
+    assert (
+        results["maml/0/accuracies"].value[UNSEEN].shape == results["descent/0/accuracies"].value[UNSEEN].shape == (1,)
+    )
+    assert results["descent/0/accuracies"].value["rate"].item() in SMOKE.learning.rates
+    assert results["descent/0/accuracies"].cost.flops == 2 * 6 * 8 * 67 * 7 * 5 * 32
 
 
 def test_the_lstm_has_less_state(finished: Any) -> None:
