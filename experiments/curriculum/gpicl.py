@@ -18,7 +18,21 @@ Holds if accuracy on Fashion-MNIST rises from the first example to the last by 2
          tasks, by 5 or less with 8; the biased run needs at most half the steps of the uniform one until its loss on
          unseen uniform tasks is 10 % below that of guessing; the LSTM's rise is less than half the transformer's. All
          means over seeds.
-Ours     Not run yet.
+Ours     All three hold; two seeds, ± their standard deviation. Accuracy at the 24th example of a 5-way task, %:
+                                 unseen tasks      Fashion         USPS
+         biased, then uniform      66.1 ± 3.5   65.9 ± 0.7   69.2 ± 0.1
+         uniform                   18.7 ± 0.1   19.5 ± 0.8   19.7 ± 1.1
+         LSTM                      29.1 ± 0.0   37.1 ± 0.6   38.4 ± 0.4
+         MAML                      63.8 ± 0.1   67.9 ± 1.2   72.0 ± 1.0
+         gradient descent          72.9 ± 1.5   71.0 ± 0.4   76.0 ± 0.8
+         On Fashion the rise is 46.1 points with endless tasks, -1.9 with 8, 15.6 for the LSTM. The biased runs leave
+         the plateau after 1104 and 1010 steps, the uniform ones never in 2400. 8 tasks are memorised (99.6 % at the
+         first example), 256 identified (80 % at the first, 87 % at the last, nothing on unseen ones), 8192 learned from
+         as well as endless ones. From the same first phase a uniform second one ends at 1.173 nats on unseen tasks, the
+         bias kept at 1.248 (one seed). What the paper has and this has not: to be ahead of gradient descent on the same
+         examples, and on Fashion of MAML. State does not order all nets: the outer-product LSTM (1056 numbers, 40.6 %
+         on unseen tasks) is ahead of the LSTM (224), but so is it of the narrow transformer (1536, 24.8 %), which is
+         still near the plateau. The narrow nets were trained in a second run of the same folder, at a later commit.
 """
 
 from __future__ import annotations
