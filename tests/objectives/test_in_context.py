@@ -42,6 +42,16 @@ def test_entries_of_a_map_have_variance_one_over_their_number() -> None:
     assert abs(maps.mean()) < 0.005
 
 
+def test_maps_are_drawn_on_the_devices_of_their_sequences() -> None:
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    split = jax.NamedSharding(mesh, jax.P("data"))
+    images = jnp.asarray(RANDOM.normal(size=(8, 5, 16)), jnp.float32)
+    keys = jnp.asarray(RANDOM.integers(0, 2**32, (8, 2), np.uint32))
+    found = jax.jit(projected, in_shardings=(split, split), out_shardings=split).lower(images, keys).compile()
+    np.testing.assert_allclose(found(*jax.device_put((images, keys), split)), projected(images, keys), atol=1e-5)
+    assert not any(word in found.as_text() for word in ("all-gather", "all-reduce", "all-to-all", "permute("))
+
+
 def test_the_loss_is_the_mean_over_positions_and_accuracies_those_of_the_ends() -> None:
     logits = np.asarray(projected(ON_DEVICE["image"], ON_DEVICE["task"]))[..., :4]
     chosen = np.take_along_axis(logits, BATCH["label"][..., None], -1)[..., 0]
