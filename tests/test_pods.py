@@ -58,6 +58,8 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "laion400m": ({"train": 413_871_335}, lambda i: {"image": image(), "caption": text(9), "nsfw": 0}),
     "afhq": ({"train": 14_630, "test": 1500}, lambda i: {"image": image(512, 512), "label": i % 3}),
     "mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
+    "fashion_mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
+    "kmnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "emnist": ({"train": 112_800, "test": 18_800}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 47}),
     "svhn_cropped": ({"train": 73_257, "test": 26_032}, lambda i: {"image": image(32, 32), "label": i // 10 % 10}),
     "cifar10": (
