@@ -6,16 +6,18 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from stagejax.data.named import Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
+from stagejax.data.together import Together
 
 
 @dataclass(frozen=True)
 class Passages(Source):
     """Records {"url", "text"}: the texts of a source, cut into passages of at most `size` characters.
 
-    A passage is as many whole lines as fit; a longer line is cut behind its last space that fits, or at `size`. Passages
-    put together are the text, but for those without a word, which are left out.
+    A passage is as many whole lines as fit; a longer line is cut behind its last space that fits, or at `size`.
+    Together they are the text, but for those without a word, which are left out.
 
     Args:
       source: records with "text".
@@ -57,6 +59,34 @@ class Passages(Source):
 def name_of(record: Record) -> str:
     """The record's name is where it is from, as the path of a file."""
     return record["name"]
+
+
+def collected(library: Source, size: int = 384) -> Together:
+    """Files of a `library`, encyclopedia, news and plays in passages, whose URLs say which file, class or work.
+
+    The first part of a URL is a package or module, `wikipedia`, `world.news` and three others, or `shakespeare`.
+
+    >>> from stagejax.data import Stdlib
+    >>> [part.url.__name__ for part in collected(Stdlib()).parts]
+    ['name_of', 'wikipedia', 'news', 'shakespeare']
+    """
+    parts = ((library, name_of), (Dataset("wikitext2"), wikipedia), (Dataset("agnews"), news))
+    return Together(tuple(Passages(*part, size) for part in (*parts, (Dataset("tinyshakespeare"), shakespeare))))
+
+
+def wikipedia(record: Record) -> str:
+    """Articles are one text, from one place."""
+    return "wikipedia/"
+
+
+def news(record: Record) -> str:
+    """The class of an article of AG News, as a sub-domain."""
+    return f"{('world', 'sports', 'business', 'science')[record['label']]}.news/"
+
+
+def shakespeare(record: Record) -> str:
+    """Plays are one text, from one place."""
+    return "shakespeare/"
 
 
 def cut(text: str, size: int) -> Iterator[str]:
