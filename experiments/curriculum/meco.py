@@ -287,10 +287,10 @@ def examined(exam: Exam, source: Source, tokenizer: Tokenizer, metadata: Metadat
             OTHERS: first_is_least(np.stack(options[:4], 1)),
             OWN: first_is_least(np.stack([options[0], *options[4:]], 1)),
         }
-        found |= {f"{name}, {behind}": mean(value[known]) for name, value in ({"loss": losses} | right).items()}
+        found |= {f"{name}, {behind}": float(value[known].mean()) for name, value in ({"loss": losses} | right).items()}
         if behind == "none":
-            found |= {name: mean(value) for name, value in ({"loss": losses} | right).items()}
-            found |= {"loss, rare": mean(losses[rare])} if rare.any() else {}
+            found |= {name: float(value.mean()) for name, value in ({"loss": losses} | right).items()}
+            found |= {"loss, rare": float(losses[rare].mean())} if rare.any() else {}
     for name, (texts, *rest) in asked.probes.items():
         found[name] = probe_texts(net, [np.append(CLS, text) for text in texts], *rest, length=length)
     return found | {"text tokens": sum(text_tokens(stage) for stage in stages)}
