@@ -29,6 +29,8 @@ from experiments.curriculum.meco import (
     STANDARD,
     TASK,
     Task,
+    documents,
+    examined,
     paper,
     preset,
     recipe,
@@ -88,9 +90,6 @@ def test_the_learning_rate_is_one_curve_over_both_stages() -> None:
 
 def test_both_stages_are_one_run_when_their_data_is(tmp_path: Path) -> None:
     """Two segments of the same data end where one stage of all steps ends: nothing but the data is swapped."""
-
-    from experiments.curriculum.meco import documents
-
     cfg = replace(SMOKE, steps=6, tested=1)
     data = documents(cfg, cfg.source, HOSTS, 0)
     with running(tmp_path, EXPERIMENT.name, mesh="data=1") as run:
