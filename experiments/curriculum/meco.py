@@ -151,7 +151,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         net = llama(vocab=260, embed=16, layers=1, heads=2, kv_heads=1, mlp=32, tied=True)
         source = Passages(Stdlib(limit=1_500_000), name_of, 120)
-        exam = Exam(context=12, ending=8, words=48, sources=6, texts=6, probed=16, task=None)
+        exam = Exam(context=12, ending=8, words=48, sources=10, texts=4, probed=16, task=None)
         return replace(
             base, net=net, source=source, tokenizer=Bytes(), arms=tuple(ARMS), length=64, batch=8, steps=20, tested=2,
             every=None, exam=exam, seeds=(0,),
@@ -387,7 +387,7 @@ COMPARED = (  # the gap in points between two arms lies from one number to anoth
 NOTES = (
     "The classes of one probe are the sources that hosts name in training, though nothing names them in the test: the "
     "first table has the mean without it as well.",
-    "Documents are passages of at most 384 characters. Those of a file are all in training or all held out; wikitext2 "
+    "On the laptop documents are passages of at most 384 characters. Those of a file are all in training or all held out; wikitext2 "
     "and tinyshakespeare are split as they came, and the texts of agnews are passages already.",
     "The first stage of MeCo and of no cooldown is the same one, and counts in both.",
     "A batch without a target has the loss 0, where the original gives such a row its last ten targets. The norm of "
