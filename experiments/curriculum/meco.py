@@ -387,8 +387,8 @@ COMPARED = (  # the gap in points between two arms lies from one number to anoth
 NOTES = (
     "The classes of one probe are the sources that hosts name in training, though nothing names them in the test: the "
     "first table has the mean without it as well.",
-    "On the laptop documents are passages of at most 384 characters. Those of a file are all in training or all held out; wikitext2 "
-    "and tinyshakespeare are split as they came, and the texts of agnews are passages already.",
+    "On the laptop documents are passages of at most 384 characters. Those of a file are all in training or all held "
+    "out; wikitext2 and tinyshakespeare are split as they came, and the texts of agnews are passages already.",
     "The first stage of MeCo and of no cooldown is the same one, and counts in both.",
     "A batch without a target has the loss 0, where the original gives such a row its last ten targets. The norm of "
     "gradients is clipped at 1: the original's is not known. The learning rate is the paper's, in all arms.",
