@@ -22,40 +22,47 @@ class Portion(Source):
 
     Args:
       source: what it is part of.
-      start, stop: places in that order; stop=None is the end.
+      start, stop: places in that order, or shares of the records such as 0.9; stop=None is the end.
       seed: of the order.
 
     >>> from stagejax.data import Digits
     >>> few, rest = Portion(Digits(), stop=100), Portion(Digits(), start=100)
     >>> len(few), len(rest), len(few.of_split("test"))
     (100, 1338, 359)
+    >>> len(Portion(Digits(), stop=0.9)), len(Portion(Digits(), start=0.9))
+    (1294, 144)
     """
 
     source: Source
-    start: int = 0
-    stop: int | None = None
+    start: int | float = 0
+    stop: int | float | None = None
     seed: int = 0
 
     @property
     def split(self) -> str:  # type: ignore[override]
         return self.source.split
 
-    def __len__(self) -> int:
+    def _range(self) -> range:
         size = len(self.source)
-        stop = size if self.stop is None else self.stop
-        if not 0 <= self.start < stop <= size:
+        ends = (self.start, size if self.stop is None else self.stop)
+        start, stop = (round(end * size) if isinstance(end, float) else end for end in ends)
+        if not 0 <= start < stop <= size:
             raise ValueError(f"start={self.start}, stop={self.stop}: not a part of {size} records of {self.source}")
-        return stop - self.start
+        return range(start, stop)
+
+    def __len__(self) -> int:
+        return len(self._range())
 
     def __getitem__(self, index: int) -> Record:
-        block, place = divmod(self.start + range(len(self))[index], _BLOCK)
+        block, place = divmod(self._range()[index], _BLOCK)
         return self.source[int(_places(self.seed, block, len(self.source))[place])]
 
     def of_split(self, split: str) -> Source:
         return self if split == self.split else self.source.of_split(split)
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), f"{self.start}:{self.start + len(self)} by {self.seed}")
+        own = self._range()
+        return joint_digest(self.source.digest(), f"{own.start}:{own.stop} by {self.seed}")
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ answering     a language model answers prompts, a rule judges            unlearn
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
 preferring    pairs of a model's own answers, the better beside the worse
+choosing      which ending is likeliest, and the features of whole texts
 """
 
 from stagejax.inference.frozen import (
