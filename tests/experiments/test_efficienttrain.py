@@ -1,4 +1,4 @@
-"""EfficientTrain at smoke size: smaller tensors of the true spectrum, one schedule throughout, tests on whole images."""
+"""EfficientTrain at smoke size: small tensors of the true spectrum, one schedule throughout, scored on whole images."""
 
 from __future__ import annotations
 
