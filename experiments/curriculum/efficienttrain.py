@@ -81,13 +81,13 @@ class Task:
     steps: int  # of each part, at equal epochs
     arms: tuple[str, ...] = ARMS
     batch: int = 64
-    peak: float = 4e-3  # learning rate
+    peak: float = 8e-3  # learning rate
     warmup: float = 1 / 15  # share of all steps
     weight_decay: float = 0.05
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
     crop: Crop | None = None  # of photographs of any size; None: images are of the net's size
     mixing: bool = False  # erased boxes, mixed images and smoothed targets
-    compute: str | None = None  # dtype
+    compute: str = "float32"  # dtype
     scored_last: bool = False  # not after every part: positions are those of whole images in the last alone
 
     @property
@@ -148,7 +148,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         shared = {"source": IMAGENET, "channels": 3, "sides": (160, 160, 160, 192, 224), "crop": Crop()}
         shared |= {"steps": 300 * 1_281_167 // 4096 // 5, "batch": 4096, "fields": ("image", "label")}  # 300 epochs
-        shared |= {"arms": ARMS[:3], "mixing": True, "compute": "bfloat16"}
+        shared |= {"arms": ARMS[:3], "mixing": True, "compute": "bfloat16", "peak": 4e-3}
         sizes: Any = {"image": 224, "channels": 3, "patch": 16, "classes": 1000, "embed": 384, "layers": 12}
         deit = ViT(**sizes, heads=6, mlp=1536, pool="class", drop_path=0.1, scan=True)
         tasks = (Task("ResNet", resnet50(), **shared), Task("ViT", deit, scored_last=True, **shared))
@@ -225,25 +225,24 @@ def standard(images_BYXP: jax.Array) -> jax.Array:
     return (images_BYXP - 0.5) / 0.25
 
 
-def whole_images(model: Any, batch: Any, key: Any) -> Any:
+def whole_images(model: Any, batch: Any, key: Any, *, compute: str = "float32") -> Any:
     """Classification of images as large as they are: how networks are scored, whatever they were trained on."""
-    return classification(model, batch | {"image": standard(batch["image"])}, key)
+    return classification(model, batch | {"image": standard(batch["image"]).astype(compute)}, key)
 
 
-def shrunk_images(model: Any, batch: Any, key: Any, *, shrink: Shrink) -> Any:
+def shrunk_images(model: Any, batch: Any, key: Any, *, shrink: Shrink, compute: str = "float32") -> Any:
     """Classification of images of the model's own size."""
     small = shrink(standard(batch["image"]), model.config.image)
-    return classification(model, batch | {"image": small}, key)
+    return classification(model, batch | {"image": small.astype(compute)}, key)
 
 
-def mixed_images(model: Any, batch: Any, key: Any, *, shrink: Shrink) -> Any:
+def mixed_images(model: Any, batch: Any, key: Any, *, shrink: Shrink, compute: str = "float32") -> Any:
     """The same in the recipe of large networks: boxes erased first, then the crop, images and targets mixed at last."""
     if key is None:
-        return shrunk_images(model, batch, key, shrink=shrink)
+        return shrunk_images(model, batch, key, shrink=shrink, compute=compute)
     box, mix, skip = jax.random.split(key, 3)
-    small = shrink(erased(box, standard(batch["image"])), model.config.image)
-    images_BYXP, own = mixed(mix, small)
-    logits_BC, labels = model(images_BYXP, key=skip), batch["label"]
+    images_BYXP, own = mixed(mix, shrink(erased(box, standard(batch["image"])), model.config.image))
+    logits_BC, labels = model(images_BYXP.astype(compute), key=skip), batch["label"]
     losses = own * smoothed(logits_BC, labels, 0.1) + (1 - own) * smoothed(logits_BC, labels[::-1], 0.1)
     return losses.mean(), {"loss": (losses.sum(), jnp.float32(len(losses)))}
 
@@ -253,16 +252,17 @@ def part(cfg: Config, task: Task, name: str, schedule: Schedule, i: int, seed: i
     side, parts = schedule.sides[i], len(schedule.sides)
     net = replace(task.net, image=side)
     shown, augment = images(task, task.source, task.batch, seed), RandAugment(schedule.magnitudes[i])
-    scores = i == parts - 1 or not task.scored_last
+    objective = mixed_images if task.mixing else shrunk_images
+    test = Evaluation(scored(cfg, task), cfg.test[1], objective=partial(whole_images, compute=task.compute))
     return Stage(
         name=f"{name}/{i + 1}",
         model=net,
-        objective=partial(mixed_images if task.mixing else shrunk_images, shrink=schedule.shrink),
+        objective=partial(objective, shrink=schedule.shrink, compute=task.compute),
         optimizer=adamw(task.peak, warmup=task.warmup, weight_decay=task.weight_decay, horizon=parts * steps),
         data=Augmented(data=shown, augment=augment, seed=seed),
         steps=steps,
         handover=CARRY if i else Handover(),
-        evaluate=Evaluation(scored(cfg, task), cfg.test[1], objective=whole_images) if scores else None,
+        evaluate=test if i == parts - 1 or not task.scored_last else None,
         precision=Precision(compute=task.compute),
         seed=seed,
     )
