@@ -152,7 +152,7 @@ def preset(name: str) -> Config:
         sizes: Any = {"image": 224, "channels": 3, "patch": 16, "classes": 1000, "embed": 384, "layers": 12}
         deit = ViT(**sizes, heads=6, mlp=1536, pool="class", drop_path=0.1, scan=True)
         tasks = (Task("ResNet", resnet50(), **shared), Task("ViT", deit, scored_last=True, **shared))
-        return Config(tasks, test=(1000, 50), search=None, seeds=(0,))
+        return Config(tasks, test=(1024, 48), search=None, seeds=(0,))
     return Config()
 
 
