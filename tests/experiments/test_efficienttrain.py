@@ -64,7 +64,7 @@ def test_what_is_learned_from_is_the_crop_of_the_spectrum(finished: Any) -> None
     results, _, _ = finished
     for arm, same in ((EFFICIENT, True), (RESIZED, False)):
         stage = parts(results, arm)[0].stage
-        batch = stage.data.take(np.arange(3))
+        batch = jax.tree.map(jnp.asarray, stage.data.take(np.arange(3)))
         seen = Seen(stage.model)
         stage.objective(seen, batch, jax.random.key(0))
         spectrum = np.fft.fftshift(np.fft.fft2(standard(batch["image"]), axes=(1, 2)), axes=(1, 2))[:, 2:6, 2:6]
