@@ -133,7 +133,7 @@ def residual() -> Task:
 def transformer() -> Task:
     """A ViT with patches of 4 on 28 x 28 pixels; the sizes of the paper, times 1/8."""
     net, few = ViT(embed=48, patch=4, mlp=96), {"arms": ARMS[:3], "scored_last": True}
-    return Task("ViT", net, Dataset("fashion_mnist"), 1, (20, 20, 20, 24, 28), steps=50, peak=2e-3, **few)
+    return Task("ViT", net, Dataset("fashion_mnist"), 1, (20, 20, 20, 24, 28), steps=100, batch=32, peak=1e-3, **few)
 
 
 def preset(name: str) -> Config:
