@@ -107,7 +107,7 @@ def test_networks_are_scored_on_whole_images_that_nobody_distorted(finished: Any
         assert test.objective.func is whole_images
         assert test.data == RESNET_TEST
         seen = Seen(result.model)
-        batch = test.data.take(np.arange(2))
+        batch = jax.tree.map(jnp.asarray, test.data.take(np.arange(2)))
         test.objective(seen, batch, None)
         np.testing.assert_allclose(seen.images, standard(batch["image"]), rtol=1e-6)
     assert [result.stage.evaluate is None for result in parts(results, EFFICIENT, "ViT")] == [True] * 4 + [False]
