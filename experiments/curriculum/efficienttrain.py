@@ -26,10 +26,10 @@ Ours     Two seeds, 300 steps of 64 images (ResNet, CIFAR-10) and 500 of 32 (ViT
          the same, equal FLOPs   48.9 +/- 0.4  100   68.0 +/- 0.7  100      resized, not cropped   44.0 +/- 1.0   65
                                                                             reversed               38.6 +/- 1.4   66
          Of ResNet the claims on accuracy, time and order hold: the magnitudes gain accuracy, the crop saves FLOPs. Of
-         ViT that on time alone holds. Steps are 1.65 and 1.56 times as fast; stages, by the clock of a busy machine, 1.71
-         and 1.40 times, and growing and checking position tables took the ViT what this saved. No network comes to need
-         high frequencies at this size (0.6 points lost without them after a fifth, none at the end), so that claim does
-         not hold, and the search crops all parts but the last. Fourier crop and resizing are not told apart.
+         ViT that on time alone holds. Steps are 1.65 and 1.56 times as fast; stages, by the clock of a busy machine,
+         1.71 and 1.40 times, and growing and checking position tables took the ViT what this saved. No network comes to
+         need high frequencies at this size (0.6 points lost without them after a fifth, none at the end), so that claim
+         does not hold, and the search crops all parts but the last. Fourier crop and resizing are not told apart.
 """
 
 from __future__ import annotations
