@@ -13,8 +13,8 @@ Method   Training has five equal parts. The spectrum of the images is cropped to
          Beside it: what the baseline's networks lose when high frequencies are taken from test images, part by part;
          and the greedy search: from the first part to the last, the smallest size that keeps the accuracy of the
          baseline on images kept from training.
-Run      stagejax run efficienttrain                      laptop: 5 minutes on two cores
-         stagejax run efficienttrain --preset smoke       seconds
+Run      stagejax run efficienttrain                      laptop: 7 minutes on two busy cores (410 s of CPU)
+         stagejax run efficienttrain --preset smoke       a minute
          stagejax plan efficienttrain --preset pod --mesh data=16,fsdp=16
 Holds if for ResNet and ViT each, on means over seeds: at equal epochs the schedule is no more than 0.5 points below the
          baseline, with 70 % of its FLOPs or less; at equal FLOPs it is 0.5 points or more above it; at equal epochs it
