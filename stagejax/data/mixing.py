@@ -1,4 +1,4 @@
-"""Mixed images: parts of one image pasted onto another, as pure functions of a key and a batch."""
+"""Mixed images: parts of one pasted onto another, or two blended, as pure functions of a key and a batch."""
 
 from __future__ import annotations
 
@@ -64,3 +64,65 @@ def colour_jitter(key: Array, images_BYXP: Float[Array, "B Y X P"], strength: fl
     mean = images_BYXP.mean((1, 2, 3), keepdims=True)
     contrasted = mean + (images_BYXP - mean) * factors[..., :1]
     return jnp.clip(contrasted * factors[..., 1:2] * factors[..., 2:], 0, 1)
+
+
+def mixed(
+    key: Array, images_BYXP: Float[Array, "B Y X P"], *, blend: float = 0.8, box: float = 1.0
+) -> tuple[Float[Array, "B Y X P"], Float[Array, ""]]:
+    """The images mixed with those of the batch in reverse order, and the share λ of each image's own.
+
+    One coin and one λ for the whole batch: either λ x + (1 - λ) x' with λ from Beta(blend, blend) (mixup), or x' in a
+    box at a random place, cut off at the borders, with sides √(1 - λ) of the image's and λ from Beta(box, box)
+    (CutMix), where λ becomes the share of x that is left.
+
+    References: Zhang et al. 2017, https://arxiv.org/abs/1710.09412; Yun et al. 2019, https://arxiv.org/abs/1905.04899;
+    both by turns, Touvron et al. 2020, https://arxiv.org/abs/2012.12877.
+
+    >>> images = jnp.stack([jnp.zeros((4, 4, 1)), jnp.ones((4, 4, 1))])
+    >>> made, own = mixed(jax.random.key(0), images)
+    >>> bool(jnp.allclose(made.mean((1, 2, 3)), jnp.array([1 - own, own]), atol=1e-5))
+    True
+    """
+    coin, share, place = jax.random.split(key, 3)
+    Y, X = images_BYXP.shape[1:3]
+    other_BYXP = images_BYXP[::-1]
+    share_blend, share_box = (
+        jax.random.beta(own, alpha, alpha) for own, alpha in zip(jax.random.split(share), (blend, box), strict=True)
+    )
+    pasted_YX = _box(place, (Y, X), jnp.sqrt(1 - share_box) * jnp.array([Y, X]))
+    boxed = jnp.where(pasted_YX[..., None], other_BYXP, images_BYXP)
+    blended = share_blend * images_BYXP + (1 - share_blend) * other_BYXP
+    first = jax.random.bernoulli(coin)
+    made = jnp.where(first, blended, boxed).astype(images_BYXP.dtype)
+    return made, jnp.where(first, share_blend, 1 - pasted_YX.mean())
+
+
+def erased(key: Array, images_BYXP: Float[Array, "B Y X P"], *, probability: float = 0.25) -> Float[Array, "B Y X P"]:
+    """A box of each image is standard normal noise, with a probability; for images that are normalised.
+
+    Its area is uniform from 2 % to a third of the image's, the logarithm of its height to width uniform from 0.3 to
+    1 / 0.3, its middle anywhere; what lies beyond the border is cut off.
+
+    Reference: Zhong et al. 2017, https://arxiv.org/abs/1708.04896.
+
+    >>> erased(jax.random.key(0), jnp.zeros((2, 8, 8, 1)), probability=0.0).max()
+    Array(0., dtype=float32)
+    """
+    B, Y, X, _ = images_BYXP.shape
+    chosen, size, place, noise = jax.random.split(key, 4)
+    area_B, shape_B = jax.random.uniform(size, (2, B))
+    area_B, shape_B = (0.02 + (1 / 3 - 0.02) * area_B) * Y * X, jnp.exp((2 * shape_B - 1) * jnp.log(0.3))
+    sides_B2 = jnp.stack([jnp.sqrt(area_B * shape_B), jnp.sqrt(area_B / shape_B)], axis=-1)
+    inside_BYX = jax.vmap(lambda own, sides: _box(own, (Y, X), sides))(jax.random.split(place, B), sides_B2)
+    inside_BYX &= jax.random.bernoulli(chosen, probability, (B, 1, 1))
+    return jnp.where(inside_BYX[..., None], jax.random.normal(noise, images_BYXP.shape, images_BYXP.dtype), images_BYXP)
+
+
+def _box(key: Array, size: tuple[int, int], sides: Float[Array, " sides"]) -> Bool[Array, "Y X"]:
+    """Where a box of given sides lies whose middle is drawn from all pixels."""
+    inside = []
+    for side, all_of, own in zip(sides, size, jax.random.split(key), strict=True):
+        low = jax.random.randint(own, (), 0, all_of) - jnp.round(side).astype(int) // 2
+        at = jnp.arange(all_of)
+        inside.append((at >= low) & (at < low + jnp.round(side).astype(int)))
+    return inside[0][:, None] & inside[1]

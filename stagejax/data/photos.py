@@ -61,11 +61,12 @@ class Photos(Images):
             view: View = crop.view(own, *photograph.shape[:2])
             return seen(photograph, view, self.shape), int(record[self.label])
 
-        found = list(_readers().map(one, rows.tolist(), words))
+        found = list(readers().map(one, rows.tolist(), words))
         images = np.stack([image for image, _ in found]).astype(np.float32) / np.float32(255)
         return {"image": images, "label": np.array([label for _, label in found], np.int32)}
 
 
 @functools.cache
-def _readers() -> ThreadPoolExecutor:
+def readers() -> ThreadPoolExecutor:
+    """One thread for every processor, for all data that reads, decodes or distorts images."""
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="photos")

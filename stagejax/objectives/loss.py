@@ -46,6 +46,20 @@ def cross_entropy(
     return log_z - chosen[..., 0], log_z
 
 
+def smoothed(
+    logits: Float[Array, "*batch classes"], targets: Int[Array, "*batch"], smoothing: float
+) -> Float[Array, "*batch"]:
+    """The cross entropy with targets that give `smoothing` of their weight to all classes alike, in nats.
+
+    Reference: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, section 7.
+
+    >>> smoothed(jnp.array([[2.0, 0.0]]), jnp.array([0]), 0.0) < smoothed(jnp.array([[2.0, 0.0]]), jnp.array([0]), 0.1)
+    Array([ True], dtype=bool)
+    """
+    losses, log_z = cross_entropy(logits, targets)
+    return (1 - smoothing) * losses + smoothing * (log_z - logits.astype(log_z.dtype).mean(-1))
+
+
 def weighted(
     logits: Float[Array, "*batch classes"],
     targets: Int[Array, "*batch"],

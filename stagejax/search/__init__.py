@@ -1,10 +1,11 @@
-"""Architecture search: spaces of subnets in one supernet, which of them are trained, and which is found.
+"""Search: spaces of subnets in one supernet, which of them are trained, and which is found; the parts of a schedule.
 
 space      subnets as codes: masks over shared weights, their FLOPs, networks of their own
 sampler    which subnets a step trains: the sandwich rule, banks of like FLOPs, a memory of scores
 supernet   the step and the loss of a supernet, and the accuracy of its subnets
 conflict   how far the gradients of neighbouring steps agree
 evolution  the best code by a score, within limits
+greedy     the cheapest choice for each part of a schedule, one after the other
 """
 
 from stagejax.search.conflict import Recalling

@@ -9,5 +9,5 @@ saves and the hand-over of every other stage:
     boosted        every step appends units                             self_training  labels of a teacher, its average
     codebooks      codes that nothing uses are given again              federated      clients side by side, a server
     full_batch     L-BFGS on all examples                               side_by_side   many small runs in one program
-    distances      how far parameters are from where they began
+    distances      how far parameters are from where they began        timing         how long steps take, by turns
 """
