@@ -244,6 +244,19 @@ class sgd(Optimizer):
         return [_scaled(trace, known and jax.tree.map(lambda a, d: a / d, known.lr, known.eps))]
 
 
+@dataclass(frozen=True)
+class ridge_sgd(sgd):
+    """`sgd` on the loss + weight_decay / 2 · |parameters|²: unlike in adamw, the decay goes through the momentum."""
+
+    weight_decay: float = 5e-4
+    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+
+    def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
+        """The decay, then the momentum."""
+        _cannot_follow(self, known)
+        return [_decay(self.weight_decay, self.decayed, axes), *super().parts(axes, known)]
+
+
 def _cannot_follow(optimizer: Optimizer, known: Factors | None) -> None:
     if known is not None:
         raise ValueError(

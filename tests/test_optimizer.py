@@ -14,7 +14,7 @@ from stagejax.declare import declare, fingerprint
 from stagejax.growth import Factors
 from stagejax.identity import program_key
 from stagejax.mesh import make_mesh
-from stagejax.optimizer import adafactor, adam, adamw, lion, muon, sgd
+from stagejax.optimizer import adafactor, adam, adamw, lion, muon, ridge_sgd, sgd
 from stagejax.program import build, step_keys
 
 AXES = {
@@ -62,6 +62,13 @@ def test_only_what_reads_decays() -> None:
         (lion(0.1, decay="constant", weight_decay=0.0), optax.lion(0.1, weight_decay=0.0)),
         (sgd(0.1, decay="constant", nesterov=True), optax.sgd(0.1, momentum=0.9, nesterov=True)),
         (sgd(0.1, decay="constant", momentum=None), optax.sgd(0.1)),
+        (
+            ridge_sgd(0.1, decay="constant", nesterov=True, weight_decay=0.3),
+            optax.chain(
+                optax.add_decayed_weights(0.3, {"kernel": True, "bias": False, "gain": False}),
+                optax.sgd(0.1, momentum=0.9, nesterov=True),
+            ),
+        ),
         (adafactor(0.1, decay="constant", factored_from=2), optax.adafactor(0.1, 2, multiply_by_parameter_scale=False)),
         (adafactor(0.1, decay="constant", relative=True), optax.adafactor(0.1)),
         (muon(0.1, decay="constant", weight_decay=0.0, nesterov=False), MUON),
