@@ -53,3 +53,15 @@ def spread(values: Sequence[Number]) -> tuple[float, float | None]:
     """
     several = len(values) > 1 and bool(np.isfinite(values).all())
     return float(np.mean(values)), float(np.std(values, ddof=1)) if several else None
+
+
+def errors_apart(a: Sequence[Number], b: Sequence[Number]) -> float:
+    """How far two means over seeds are apart, in standard errors of their difference; NaN of a single seed.
+
+    >>> round(errors_apart([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 3), errors_apart([1.0], [2.0])
+    (1.225, nan)
+    """
+    if min(len(a), len(b)) < 2:
+        return float("nan")
+    error = float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
+    return abs(mean(a) - mean(b)) / max(error, 1e-12)

@@ -68,11 +68,11 @@ def test_rounds_with_replacement_share_records_as_often_as_chance_says() -> None
 
 @pytest.mark.parametrize("rows", [4, 10, 37, 60])
 def test_a_stratified_round_holds_each_class_in_its_share(rows: int) -> None:
-    found = LABELS[KINDS["stratified"](rows).records(np.arange(rows * 300))].reshape(300, rows)
+    found = LABELS[KINDS["stratified"](rows).records(np.arange(rows * 100))].reshape(100, rows)
     counts, shares = np.array([np.bincount(own, minlength=10) for own in found]), rows * np.bincount(LABELS) / 120
     assert (np.abs(counts - shares) < 1).all()
-    np.testing.assert_allclose(counts.mean(0), shares, atol=0.1)
-    assert len({tuple(own) for own in found.tolist()}) > 250
+    np.testing.assert_allclose(counts.mean(0), shares, atol=0.15)
+    assert len({tuple(own) for own in found.tolist()}) > 80
 
 
 def test_a_stratified_round_comes_with_its_classes_mixed() -> None:
