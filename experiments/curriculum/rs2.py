@@ -13,6 +13,7 @@ Method   X rounds, each of one pass over r N records; the learning rate anneals 
          full training, which never anneals. Some labels wrong: the same again. Time to accuracy is up to the last
          accuracy of the same random subset, with proxies, scoring and greedy search charged.
 Run      stagejax run rs2                      laptop: about 5 minutes on two cores
+         stagejax run rs2 --preset fashion     Fashion-MNIST at r = 5 %: as long
          stagejax run rs2 --preset smoke       half a minute
          stagejax plan rs2 --preset pod --mesh data=16,fsdp=16
 Holds if at r = 5 and 10 %, on means over three seeds, RS2 is 3 points or more above every method that chooses once and
@@ -31,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Dataset, Digits, Images, Portion, Source, for_every_record
 from stagejax.data.crop import Crop
 from stagejax.data.mislabelled import Mislabelled
@@ -84,6 +85,7 @@ class Comparison:
         return f"r{self.ratio:g}" + (f"-noise{self.noise:g}" if self.noise else "")
 
 
+Proxies = dict[tuple[float, int], choosing.Proxy]  # by noise and seed
 #: The arms of every comparison, by seed and name.
 Found = dict[Comparison, dict[int, dict[str, Arm]]]
 
@@ -132,6 +134,10 @@ def preset(name: str) -> Config:
         small = {"batch": 20, "rounds": 6, "proxy": 3, "again": 2, "test": (100, 3), "evaluations": 3}
         net = ConvNet(image=8, channels=(8, 16), convolution="patches")
         return Config(comparisons, (0.1,), Portion(Digits(), stop=1200), 1200, net, **small)
+    if name == "fashion":
+        fashion = ImageTask((Part(Dataset("fashion_mnist")),), 16, limit=20_000)
+        net = ConvNet(image=16, channels_in=1, channels=(16, 32, 64))
+        return Config((Comparison(0.05, (*MAIN, "EL2N, easy")),), (0.05,), fashion, 20_000, net)
     if name == "pod":
         several = tuple(Comparison(ratio, EVERY) for ratio in (0.01, 0.05, 0.1))
         comparisons = (*several, Comparison(1.0, (FULL,)), Comparison(0.1, NOISY, noise=0.3))
@@ -144,7 +150,7 @@ def preset(name: str) -> Config:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The proxies of every seed and noise, all arms of every comparison, and the claims."""
-    proxies: dict[tuple[float, int], Proxy] = {}
+    proxies: Proxies = {}
     labels: dict[float, Any] = {}
     found: Found = {}
     for c in cfg.comparisons:
@@ -194,18 +200,9 @@ def training(cfg: Config, name: str, data: Any, steps: int, seed: int) -> Stage:
     )
 
 
-def segment(stage: Stage, steps: int, before: Any) -> Stage:
-    """A part of a stage, on the schedule of the whole; evaluated at its end."""
-    return replace(
-        stage,
-        steps=steps,
-        optimizer=replace(stage.optimizer, horizon=stage.steps),
-        evaluate=replace(stage.evaluate, every=None),
-        handover=Handover() if before is None else Handover(moments="carry", schedule="carry", data="carry"),
-    )
-
-
-def compared(run: Any, cfg: Config, c: Comparison, seed: int, proxy: Proxy | None, labels: Any) -> dict[str, Arm]:
+def compared(
+    run: Any, cfg: Config, c: Comparison, seed: int, proxy: choosing.Proxy | None, labels: Any
+) -> dict[str, Arm]:
     """The arms of a comparison: they differ in which records their rounds hold, and one in its schedule."""
     data, rows, steps = images(cfg, c.noise, seed), cfg.rows(c), cfg.steps(c)
     first = replace(data, source=Portion(data.source, stop=rows, seed=seed))  # the first round of RS2
@@ -227,10 +224,9 @@ def compared(run: Any, cfg: Config, c: Comparison, seed: int, proxy: Proxy | Non
             arms[arm] = Arm(arm, chosen_again(run, cfg, c, whole, AGAIN[arm]))
             continue
         if arm in METHODS:
-            method = METHODS[arm]
-            passes = proxy.passes[-1:] if method.last else proxy.passes
-            made = chosen(run, cfg, c, at, method, passes)
-            subsets[arm], charged = choose(data, made, rows, seed), (*proxy.epochs, *passes, made)
+            passes = proxy.seen_by(METHODS[arm])
+            made = chosen(run, cfg, c, at, METHODS[arm], passes)
+            subsets[arm], charged = choose(data, made, rows, seed), (*proxy.stages, *passes, made)
         if arm == FULL_SCHEDULE:
             whole = replace(whole, optimizer=replace(whole.optimizer, horizon=cfg.rounds * cfg.records // cfg.batch))
         arms[arm] = Arm(arm, (run.train(replace(whole, data=subsets[arm])),), charged=charged)
@@ -244,32 +240,11 @@ def slug(arm: str) -> str:
 # --- choosing ---
 
 
-@dataclass(frozen=True)
-class Proxy:
-    """A network that was trained on all data for a few epochs, and what it said of all records after each."""
-
-    epochs: tuple[Any, ...] = ()
-    passes: tuple[Any, ...] = ()
-
-
-def trained_proxy(run: Any, cfg: Config, noise: float, seed: int) -> Proxy:
+def trained_proxy(run: Any, cfg: Config, noise: float, seed: int) -> choosing.Proxy:
     """The network of all arms, on all data, for a few epochs of a schedule of their own."""
-    at, epoch = f"proxy{f'-noise{noise:g}' if noise else ''}/{seed}", cfg.records // cfg.batch
-    whole = training(cfg, at, images(cfg, noise, seed), cfg.proxy * epoch, seed)
-    proxy = Proxy()
-    for e in range(cfg.proxy):
-        before = proxy.epochs[-1] if e else None
-        net = run.train(replace(segment(whole, epoch, before), name=f"{at}/{e}"), before)
-        said = scoring(run, cfg, f"{at}/{e}/said", noise, net)
-        proxy = Proxy((*proxy.epochs, net), (*proxy.passes, said))
-    return proxy
-
-
-def scoring(run: Any, cfg: Config, name: str, noise: float, net: Any) -> Any:
-    """One pass of a network over all records."""
-    data = scored(cfg, noise)
-    flops = choosing.flops_of_scoring(data, cfg.net, cfg.records)
-    return run.make(name, choosing.said_of_records, data, net, flops=flops)
+    at, steps = f"proxy{f'-noise{noise:g}' if noise else ''}/{seed}", cfg.proxy * (cfg.records // cfg.batch)
+    stage = training(cfg, at, images(cfg, noise, seed), steps, seed)
+    return choosing.train_proxy(run, stage, cfg.proxy, scored(cfg, noise), cfg.records)
 
 
 def chosen(run: Any, cfg: Config, c: Comparison, at: str, method: choosing.Method, passes: Sequence[Any]) -> Any:
@@ -284,12 +259,12 @@ def chosen_again(run: Any, cfg: Config, c: Comparison, whole: Stage, method: Any
     for r in range(0, cfg.rounds, cfg.again):
         own, at = whole.data, f"{whole.name}/{r}"
         if net is not None:
-            said = scoring(run, cfg, f"{at}/said", c.noise, net)
+            said = choosing.score_records(run, f"{at}/said", scored(cfg, c.noise), net, cfg.records)
             made = chosen(run, cfg, c, at, method(cfg.rounds * whole.seed + r), [said])
             own = choose(data, made, rows, whole.seed)
             results += [said, made]
-        part = replace(segment(whole, cfg.again * rows // cfg.batch, net), name=at, data=own)
-        net = run.train(replace(part, handover=replace(part.handover, data="reset")), net)
+        part = choosing.segment(replace(whole, data=own), at, cfg.again * rows // cfg.batch, net)
+        net = run.train(part, net)
         results.append(net)
     return tuple(results)
 
@@ -305,31 +280,49 @@ def share_of_wrong(source: Mislabelled, made: Any) -> float:
 # --- report ---
 
 
-def to_target(arms: dict[str, Arm], name: str) -> float:
-    """Cost, proxies and choosing included, at which an arm is as accurate as the same random subset at its end."""
-    if name not in arms or RANDOM not in arms:
-        return float("nan")
-    return reached(arms[name], arms[RANDOM].results[-1].history.last("accuracy"))
-
-
 def reached(arm: Arm, accuracy: float) -> float:
+    """Cost, proxies and choosing included, at which an arm is first so accurate."""
     return flops_to_reach(curve(arm, metric="accuracy", with_source=True), accuracy, rising=True)
 
 
-def report(cfg: Config, found: Found, proxies: dict[tuple[float, int], Proxy], wrong: dict[Comparison, Any]) -> Report:
-    """Accuracies, and what it takes to be as accurate as the same random subset, of all arms; and the claims."""
-    pace = pace_of(arm for own in found.values() for arms in own.values() for arm in arms.values())
+@dataclass(frozen=True)
+class Measures:
+    """What came out: accuracy at the end, and what it took to be as accurate as the same random subset at its end."""
+
+    found: Found
+    pace: float  # seconds of a step
+
+    def accuracy(self, arm: str, c: Comparison) -> list[float]:
+        """In %, of every seed."""
+        return [100 * arms[arm].results[-1].history.last("accuracy") for arms in self.found[c].values() if arm in arms]
+
+    def flops(self, arm: str, c: Comparison) -> float:
+        return mean([self._to_target(arms, arm) for arms in self.found[c].values()])
+
+    def seconds(self, arm: str, c: Comparison) -> float:
+        timed = ({name: in_seconds(own, self.pace) for name, own in arms.items()} for arms in self.found[c].values())
+        return float(np.median([self._to_target(arms, arm) for arms in timed]))
+
+    def gap(self, arm: str, c: Comparison) -> float:
+        """Points of RS2 above an arm."""
+        return mean(self.accuracy(RS2, c)) - mean(self.accuracy(arm, c))
+
+    def dearer(self, arm: str, c: Comparison) -> float:
+        """How many times the cost of RS2 an arm takes, in FLOPs or in seconds, whichever is less."""
+        pairs = [(cost(arm, c), cost(RS2, c)) for cost in (self.flops, self.seconds)]
+        return min(0.0 if np.isinf(ours) else theirs / max(ours, 1e-9) for theirs, ours in pairs)
+
+    @staticmethod
+    def _to_target(arms: dict[str, Arm], arm: str) -> float:
+        if arm not in arms or RANDOM not in arms:
+            return float("nan")
+        return reached(arms[arm], arms[RANDOM].results[-1].history.last("accuracy"))
+
+
+def report(cfg: Config, found: Found, proxies: Proxies, wrong: dict[Comparison, Any]) -> Report:
+    """Accuracies and times to accuracy of all arms, and the claims."""
+    m = Measures(found, pace_of(arm for own in found.values() for arms in own.values() for arm in arms.values()))
     names, columns = list(dict.fromkeys(arm for c in found for arm in c.arms)), {c.label: c for c in found}
-
-    def accuracy(arm: str, c: Comparison) -> list[float]:
-        return [100 * arms[arm].results[-1].history.last("accuracy") for arms in found[c].values() if arm in arms]
-
-    def flops(arm: str, c: Comparison) -> float:
-        return mean([to_target(arms, arm) for arms in found[c].values()])
-
-    def seconds(arm: str, c: Comparison) -> float:
-        timed = ({name: in_seconds(own, pace) for name, own in arms.items()} for arms in found[c].values())
-        return float(np.median([to_target(arms, arm) for arms in timed]))
 
     def table(title: str, form: str, measure: Callable[[str, Comparison], float], note: str) -> Table:
         shown = [c for c in found if RANDOM in c.arms]
@@ -338,20 +331,20 @@ def report(cfg: Config, found: Found, proxies: dict[tuple[float, int], Proxy], w
 
     def right(row: str, epoch: str) -> list[float]:
         own = [proxy for (noise, _), proxy in proxies.items() if row == f"{noise:.0%} wrong labels"]
-        return [proxy.epochs[int(epoch.split()[1]) - 1].history.last("accuracy") for proxy in own]
+        return [proxy.stages[int(epoch.split()[1]) - 1].history.last("accuracy") for proxy in own]
 
     judged = [c for c in found if c.ratio in cfg.judged and not c.noise]
     main, spread = judged[0], "mean ± standard deviation over seeds"
     return EXPERIMENT.report(
-        claims(judged, accuracy, flops, seconds, wrong),
+        claims(m, judged, wrong),
         arms=by_seed({arm: {seed: own[arm] for seed, own in found[main].items()} for arm in main.arms}, RANDOM),
         tables=(
             table_of_means(
-                "Accuracy at the end", names, list(columns), lambda arm, label: accuracy(arm, columns[label]),
+                "Accuracy at the end", names, list(columns), lambda arm, label: m.accuracy(arm, columns[label]),
                 scale=1.0, note=f"In %: {spread}. Equal steps in each column.",
             ),
-            table("FLOPs to the accuracy of the same random subset", "si", flops, COSTS + "Mean over seeds."),
-            table("Seconds to it", "time", seconds, COSTS + "Median over seeds; every step at the same pace."),
+            table("FLOPs to the accuracy of the same random subset", "si", m.flops, COSTS + "Mean over seeds."),
+            table("Seconds to it", "time", m.seconds, COSTS + "Median over seeds; every step at the same pace."),
             against_all(cfg, found),
             table_of_means(
                 "Proxies", list(dict.fromkeys(f"{noise:.0%} wrong labels" for noise, _ in proxies)),
@@ -363,29 +356,13 @@ def report(cfg: Config, found: Found, proxies: dict[tuple[float, int], Proxy], w
     )  # fmt: skip
 
 
-def claims(
-    judged: list[Comparison],
-    accuracy: Callable[[str, Comparison], list[float]],
-    flops: Callable[[str, Comparison], float],
-    seconds: Callable[[str, Comparison], float],
-    wrong: dict[Comparison, list[Any]],
-) -> tuple[Claim, ...]:
+def claims(m: Measures, judged: list[Comparison], wrong: dict[Comparison, list[Any]]) -> tuple[Claim, ...]:
     """The criterion of the docstring."""
-    nothing = float("nan")
-
-    def gap(arm: str, c: Comparison) -> float:
-        return mean(accuracy(RS2, c)) - mean(accuracy(arm, c))
-
-    def dearer(arm: str, c: Comparison, cost: Callable[[str, Comparison], float]) -> float:
-        ours = cost(RS2, c)
-        return 0.0 if np.isinf(ours) else cost(arm, c) / max(ours, 1e-9)
-
     once = [(arm, c) for c in judged for arm in c.arms if arm in METHODS or arm == RANDOM]
-    lead = min(gap(arm, c) for arm, c in once)
-    sooner = min(dearer(arm, c, cost) for arm, c in once for cost in (flops, seconds))
-    apart = max(errors_apart(accuracy(RS2, c), accuracy(FULL, c)) for c in judged)
+    lead, sooner = (min(measure(arm, c) for arm, c in once) for measure in (m.gap, m.dearer))
+    apart = max(errors_apart(m.accuracy(RS2, c), m.accuracy(FULL, c)) for c in judged)
     shares = [one.value - c.noise for c, own in wrong.items() for one in own if one.value is not None]
-    excess, behind = 100 * mean(shares), min((gap(EL2N, c) for c in wrong), default=nothing)
+    excess, behind = 100 * mean(shares), min((m.gap(EL2N, c) for c in wrong), default=float("nan"))
     ratios = " and ".join(f"{c.ratio:.0%}" for c in judged)
     return (
         claim(
@@ -408,7 +385,7 @@ def claims(
         claim(
             "With wrong labels, choosing what is hard chooses those; random rounds do not",
             paper="loss-based selection suffers from label noise, RS2 does not",
-            measured=nothing if np.isnan(excess) else f"{excess:+.1f} points wrong, {behind:+.1f} of accuracy",
+            measured=None if np.isnan(excess) else f"{excess:+.1f} points wrong, {behind:+.1f} of accuracy",
             margin="5 points or more of wrong labels above their share, and RS2 3 points or more above EL2N",
             holds=excess >= 5 and behind >= 3,
         ),
@@ -454,6 +431,7 @@ EXPERIMENT = Experiment(
     paper=90,
     pipeline=pipeline,
     preset=preset,
+    presets=("smoke", "laptop", "fashion", "pod"),
 )
 
 if __name__ == "__main__":

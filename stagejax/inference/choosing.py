@@ -1,14 +1,14 @@
-"""Choosing records for training by what a network says of them: one pass over all, then the records of a method.
+"""Choosing records for training by what a network says of them: a proxy that is trained, then a method's records.
 
-said = run.make("said", said_of_records, images, result, flops=flops_of_scoring(images, result.model, records))
-rows = run.make("rows", coreset, EL2N, 500, said)
-data = choose(images, rows, 500)
+proxy = train_proxy(run, stage, 3, images, records)
+made = run.make("rows", coreset, EL2N, 500, *proxy.passes)
+data = choose(images, made, 500)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,10 @@ from stagejax.data.coresets import around_median, by_class, herding, highest, in
 from stagejax.data.images import Images
 from stagejax.data.joined import for_every_record
 from stagejax.data.scores import distance_to_prototype, el2n, forgetting, grand_of_head, margin
+from stagejax.handover import Handover
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.result import Result
+from stagejax.stage import Stage
 
 #: What a network said of all records, pass after pass: {"features" (N, E), "logits" (N, C), "label" (N,)}.
 Said = Sequence[Mapping[str, np.ndarray]]
@@ -44,9 +46,51 @@ def said_of_records(data: Images, result: Result) -> dict[str, np.ndarray]:
     return for_every_record(one, data)
 
 
-def flops_of_scoring(data: Images, config: Any, records: int) -> float:
-    """The matmul FLOPs of `said_of_records` for so many records."""
-    return float(records * flops_of_one(seen, config, data.sample_spec()["image"]))
+def score_records(run: Any, name: str, data: Images, net: Result, records: int) -> Result:
+    """`said_of_records` as an artifact, charged with its forward passes over so many records."""
+    flops = float(records * flops_of_one(seen, net.model, data.sample_spec()["image"]))
+    return run.make(name, said_of_records, data, net, flops=flops)
+
+
+def segment(stage: Stage, name: str, steps: int, start: Result | None, **fields: Any) -> Stage:
+    """A part of a stage, on the schedule of the whole and with its moments, evaluated at its end alone."""
+    return replace(
+        stage,
+        name=name,
+        steps=steps,
+        optimizer=replace(stage.optimizer, horizon=stage.steps),
+        evaluate=stage.evaluate and replace(stage.evaluate, every=None),
+        handover=Handover() if start is None else Handover(**{"moments": "carry", "schedule": "carry"} | fields),
+    )
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A network that was trained to choose records: its stages in order, and what it said of all after each."""
+
+    stages: tuple[Result, ...] = ()
+    passes: tuple[Result, ...] = ()
+
+    def seen_by(self, method: Method) -> tuple[Result, ...]:
+        """The passes that a method looks at."""
+        return self.passes[-1:] if method.last else self.passes
+
+
+def train_proxy(run: Any, stage: Stage, parts: int, data: Images, records: int) -> Proxy:
+    """Train a stage in equal parts; after each, all records of the source of `data` are scored.
+
+    Args:
+      stage: the whole training; its name is the folder of all results.
+      data: in the batches that are scored.
+      records: of its source.
+    """
+    proxy = Proxy()
+    for part in range(parts):
+        start, name = (proxy.stages[-1] if part else None), f"{stage.name}/{part}"
+        net = run.train(segment(stage, name, stage.steps // parts, start, data="carry"), start)
+        said = score_records(run, f"{name}/said", data, net, records)
+        proxy = Proxy((*proxy.stages, net), (*proxy.passes, said))
+    return proxy
 
 
 @dataclass(frozen=True)
@@ -63,7 +107,13 @@ class Method:
 
 
 def coreset(method: Method, rows: int, *passes: Any) -> dict[str, np.ndarray]:
-    """{"rows": what a method chooses}, from artifacts of `said_of_records`."""
+    """{"rows": what a method chooses}, from artifacts of `said_of_records`.
+
+    >>> from types import SimpleNamespace
+    >>> said = {"features": np.eye(4), "logits": np.diag([9.0, 1, 2, 3])[:, :2], "label": np.array([0, 0, 1, 1])}
+    >>> coreset(EL2N_EASY, 2, SimpleNamespace(value=said))["rows"].tolist()
+    [0, 2]
+    """
     said = [one.value for one in passes]
     values = method.of(said)
     return {"rows": by_class(said[-1]["label"], rows, lambda own, k: method.pick(values[own], k))}

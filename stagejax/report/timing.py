@@ -25,7 +25,6 @@ def in_seconds(arm: Arm, pace: float) -> Arm:
     A trained stage, whether its own or charged, takes `pace` a step; all else, such as scoring data or a search, what
     was measured.
 
-    >>> from stagejax.report import curve, flops_to_reach
     >>> # flops_to_reach(curve(in_seconds(arm, pace), metric="accuracy", with_source=True), 0.7, rising=True)
     """
 
