@@ -245,16 +245,18 @@ class sgd(Optimizer):
 
 
 @dataclass(frozen=True)
-class ridge_sgd(sgd):
-    """`sgd` on the loss + weight_decay / 2 · |parameters|²: unlike in adamw, the decay goes through the momentum."""
+class decayed_sgd(sgd):
+    """SGD on the loss plus weight_decay / 2 · |parameters|²: the decay is part of the gradient, behind its clipping.
 
-    weight_decay: float = 5e-4
-    decayed: Callable[[Axes], bool] = reads_an_axis  # which leaves decay
+    It passes through the momentum, and is of all parameters, as in the recipes of image classifiers.
+    """
+
+    weight_decay: float = 1e-4
 
     def parts(self, axes: Tree, known: Factors | None) -> list[optax.GradientTransformation]:
         """The decay, then the momentum."""
         _cannot_follow(self, known)
-        return [_decay(self.weight_decay, self.decayed, axes), *super().parts(axes, known)]
+        return [optax.add_decayed_weights(self.weight_decay), *super().parts(axes, known)]
 
 
 def _cannot_follow(optimizer: Optimizer, known: Factors | None) -> None:

@@ -40,10 +40,10 @@ from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.data.subsets import Stratified, WithoutReplacement, WithReplacement, choose
 from stagejax.data.tasks import ImageTask, Part
-from stagejax.inference import choosing
+from stagejax.inference import selection
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.objectives import classification
-from stagejax.optimizer import ridge_sgd
+from stagejax.optimizer import decayed_sgd
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
 from stagejax.report.seeds import errors_apart
 from stagejax.report.timing import in_seconds, pace_of
@@ -52,16 +52,16 @@ RS2, WITH, STRATIFIED, FULL_SCHEDULE = "RS2", "RS2, with replacement", "RS2, str
 RANDOM, FULL, EL2N = "same random subset", "all data, same steps", "EL2N, hard"
 #: Methods that choose once, from what a proxy says after each of its epochs; and those that choose again.
 METHODS = {
-    EL2N: choosing.EL2N,
-    "EL2N, easy": choosing.EL2N_EASY,
-    "GraNd": choosing.GRAND,
-    "forgetting": choosing.FORGETTING,
-    "margin": choosing.MARGIN,
-    "k-center": choosing.K_CENTER,
-    "herding": choosing.HERDING,
-    "moderate": choosing.MODERATE,
+    EL2N: selection.EL2N,
+    "EL2N, easy": selection.EL2N_EASY,
+    "GraNd": selection.GRAND,
+    "forgetting": selection.FORGETTING,
+    "margin": selection.MARGIN,
+    "k-center": selection.K_CENTER,
+    "herding": selection.HERDING,
+    "moderate": selection.MODERATE,
 }
-AGAIN = {"margin, chosen again": lambda _: choosing.MARGIN, "margin, drawn again": choosing.drawn_by_margin}
+AGAIN = {"margin, chosen again": lambda _: selection.MARGIN, "margin, drawn again": selection.drawn_by_margin}
 MAIN = (RS2, WITH, STRATIFIED, FULL, RANDOM, EL2N, "forgetting", "margin", "k-center", "herding")
 EVERY = (*MAIN, "EL2N, easy", "GraNd", "moderate", *AGAIN, FULL_SCHEDULE)
 NOISY = (RS2, RANDOM, EL2N, "EL2N, easy")
@@ -85,7 +85,7 @@ class Comparison:
         return f"r{self.ratio:g}" + (f"-noise{self.noise:g}" if self.noise else "")
 
 
-Proxies = dict[tuple[float, int], choosing.Proxy]  # by noise and seed
+Proxies = dict[tuple[float, int], selection.Proxy]  # by noise and seed
 #: The arms of every comparison, by seed and name.
 Found = dict[Comparison, dict[int, dict[str, Arm]]]
 
@@ -192,7 +192,7 @@ def training(cfg: Config, name: str, data: Any, steps: int, seed: int) -> Stage:
         name=name,
         model=cfg.net,
         objective=classification,
-        optimizer=ridge_sgd(cfg.peak, end=cfg.end, nesterov=True, weight_decay=cfg.weight_decay),
+        optimizer=decayed_sgd(cfg.peak, end=cfg.end, nesterov=True, weight_decay=cfg.weight_decay),
         data=data,
         steps=steps,
         evaluate=Evaluation(test.held_out(cfg.test[1]), cfg.test[1], max(1, every)),
@@ -201,7 +201,7 @@ def training(cfg: Config, name: str, data: Any, steps: int, seed: int) -> Stage:
 
 
 def compared(
-    run: Any, cfg: Config, c: Comparison, seed: int, proxy: choosing.Proxy | None, labels: Any
+    run: Any, cfg: Config, c: Comparison, seed: int, proxy: selection.Proxy | None, labels: Any
 ) -> dict[str, Arm]:
     """The arms of a comparison: they differ in which records their rounds hold, and one in its schedule."""
     data, rows, steps = images(cfg, c.noise, seed), cfg.rows(c), cfg.steps(c)
@@ -240,17 +240,17 @@ def slug(arm: str) -> str:
 # --- choosing ---
 
 
-def trained_proxy(run: Any, cfg: Config, noise: float, seed: int) -> choosing.Proxy:
+def trained_proxy(run: Any, cfg: Config, noise: float, seed: int) -> selection.Proxy:
     """The network of all arms, on all data, for a few epochs of a schedule of their own."""
     at, steps = f"proxy{f'-noise{noise:g}' if noise else ''}/{seed}", cfg.proxy * (cfg.records // cfg.batch)
     stage = training(cfg, at, images(cfg, noise, seed), steps, seed)
-    return choosing.train_proxy(run, stage, cfg.proxy, scored(cfg, noise), cfg.records)
+    return selection.train_proxy(run, stage, cfg.proxy, scored(cfg, noise), cfg.records)
 
 
-def chosen(run: Any, cfg: Config, c: Comparison, at: str, method: choosing.Method, passes: Sequence[Any]) -> Any:
+def chosen(run: Any, cfg: Config, c: Comparison, at: str, method: selection.Method, passes: Sequence[Any]) -> Any:
     """The records of a method, from what was said of all."""
     flops = method.flops(cfg.rows(c), cfg.records, cfg.net.classes, cfg.net.channels[-1])
-    return run.make(f"{at}/rows", choosing.coreset, method, cfg.rows(c), *passes, flops=flops)
+    return run.make(f"{at}/rows", selection.coreset, method, cfg.rows(c), *passes, flops=flops)
 
 
 def chosen_again(run: Any, cfg: Config, c: Comparison, whole: Stage, method: Any) -> tuple[Any, ...]:
@@ -259,11 +259,11 @@ def chosen_again(run: Any, cfg: Config, c: Comparison, whole: Stage, method: Any
     for r in range(0, cfg.rounds, cfg.again):
         own, at = whole.data, f"{whole.name}/{r}"
         if net is not None:
-            said = choosing.score_records(run, f"{at}/said", scored(cfg, c.noise), net, cfg.records)
+            said = selection.score_records(run, f"{at}/said", scored(cfg, c.noise), net, cfg.records)
             made = chosen(run, cfg, c, at, method(cfg.rounds * whole.seed + r), [said])
             own = choose(data, made, rows, whole.seed)
             results += [said, made]
-        part = choosing.segment(replace(whole, data=own), at, cfg.again * rows // cfg.batch, net)
+        part = selection.segment(replace(whole, data=own), at, cfg.again * rows // cfg.batch, net)
         net = run.train(part, net)
         results.append(net)
     return tuple(results)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.inference import choosing
-from stagejax.inference.choosing import Method, Proxy, coreset
+from stagejax.inference import selection
+from stagejax.inference.selection import Method, Proxy, coreset
 from stagejax.result import Result
 
 
@@ -21,15 +21,15 @@ PASSES = [
     for _ in range(3)
 ]
 METHODS = {
-    "EL2N": choosing.EL2N,
-    "EL2N, easy": choosing.EL2N_EASY,
-    "GraNd": choosing.GRAND,
-    "forgetting": choosing.FORGETTING,
-    "margin": choosing.MARGIN,
-    "margin, drawn": choosing.drawn_by_margin(3),
-    "k-center": choosing.K_CENTER,
-    "herding": choosing.HERDING,
-    "moderate": choosing.MODERATE,
+    "EL2N": selection.EL2N,
+    "EL2N, easy": selection.EL2N_EASY,
+    "GraNd": selection.GRAND,
+    "forgetting": selection.FORGETTING,
+    "margin": selection.MARGIN,
+    "margin, drawn": selection.drawn_by_margin(3),
+    "k-center": selection.K_CENTER,
+    "herding": selection.HERDING,
+    "moderate": selection.MODERATE,
 }
 
 
@@ -61,5 +61,5 @@ def test_methods_of_early_training_look_at_every_pass_and_others_at_the_last() -
 
 
 def test_only_greedy_methods_multiply() -> None:
-    assert Method(choosing.k_center, choosing.features).flops(10, 100, 5, 8) == 2 * 10 * 100 / 5 * 8
-    assert choosing.MARGIN.flops(10, 100, 5, 8) == 0
+    assert Method(selection.k_center, selection.features).flops(10, 100, 5, 8) == 2 * 10 * 100 / 5 * 8
+    assert selection.MARGIN.flops(10, 100, 5, 8) == 0
