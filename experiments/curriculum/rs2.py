@@ -20,7 +20,23 @@ Holds if at r = 5 and 10 %, on means over three seeds, RS2 is 3 points or more a
          needs the fewest FLOPs and seconds of them; RS2 and all data at as many steps are within two standard errors;
          and with 30 % of the labels wrong EL2N takes 5 points or more of wrong labels above their share, and ends 3
          points or more below RS2.
-Ours     Not run yet.
+Ours     All four hold. CIFAR-10 of 10,000 images, 16 x 16; three seeds; accuracy in %, and FLOPs and seconds at r = 5 %
+         to the last accuracy of the same random subset:
+                                       r = 1 %       5 %           10 %          FLOPs      seconds
+         RS2                           38.7 ± 0.2    51.6 ± 0.7    55.5 ± 1.0    21.2 G     0.7
+         RS2, with replacement                       50.9 ± 1.3    55.3 ± 1.0    21.2 G     0.7
+         all data, same steps          39.1 ± 1.1    51.1 ± 0.1    55.4 ± 0.8    21.6 G     0.8
+         margin, chosen again                        49.4 ± 1.4                  64.5 G     1.7
+         herding                       35.2 ± 1.3    45.1 ± 2.3    48.0 ± 0.4    120 G      4.0
+         RS2, full schedule                          44.1 ± 4.1                  25.4 G     0.9
+         same random subset            28.2 ± 2.6    39.7 ± 2.6    45.0 ± 1.4    29.5 G     1.0
+         forgetting                                  40.4 ± 2.3    42.4 ± 2.0    157 G      5.4
+         EL2N, hard                    12.2 ± 2.2    13.3 ± 0.9    16.4 ± 0.7    never      never
+         The best that chooses once is herding, 6.5 points or more below. Only the same random subset comes near in
+         time (1.3 times); at r = 5 % a proxy alone costs twice all of RS2. RS2 is within 1.3 standard errors of all
+         data, as it must be. With 30 % of the labels wrong, 92 % of what EL2N takes is wrong (3.1 % against 44.2 %).
+         Training on all data in each round, without augmentation, ends at 60.6 % (one seed), after 10 times the FLOPs of
+         r = 10 %; it needs 3.9 times them for the accuracy that RS2 has there. 5 minutes 15 beside other work.
 """
 
 from __future__ import annotations
@@ -421,7 +437,8 @@ NOTES = (
     "head, as in the benchmark that the paper compares with. Every method chooses class by class.",
     "Images are not augmented on the laptop; 30 rounds in place of 200, proxies of 3 epochs in place of 10. The arms "
     "that choose again do so every 5th round there. One seed at r = 30 % and for full training, by time.",
-    "Learning rate, momentum, decay and schedule are the paper's, not tuned here.",
+    "Learning rate, momentum, decay and schedule are the paper's, not tuned here. The images are of half their height "
+    "and width on the laptop. Fashion-MNIST is a preset of its own, without a committed result.",
 )
 
 EXPERIMENT = Experiment(
