@@ -35,8 +35,8 @@ Ours     All four hold. CIFAR-10 of 10,000 images, 16 x 16; three seeds; accurac
          The best that chooses once is herding, 6.5 points or more below. Only the same random subset comes near in
          time (1.3 times); at r = 5 % a proxy alone costs twice all of RS2. RS2 is within 1.3 standard errors of all
          data, as it must be. With 30 % of the labels wrong, 92 % of what EL2N takes is wrong (3.1 % against 44.2 %).
-         Training on all data in each round, without augmentation, ends at 60.6 % (one seed), after 10 times the FLOPs of
-         r = 10 %; it needs 3.9 times them for the accuracy that RS2 has there. 5 minutes 15 beside other work.
+         Training on all data in each round, without augmentation, ends at 60.6 % (one seed), after 10 times the FLOPs
+         of r = 10 %; it needs 3.9 times them for the accuracy that RS2 has there. 5 minutes 15 beside other work.
 """
 
 from __future__ import annotations
