@@ -47,9 +47,9 @@ class Photos(Images):
                 "take them as `Images`."
             )
 
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+    def take_as(self, numbers: Int64[np.ndarray, " n"], records: Int64[np.ndarray, " n"]) -> Batch:
         words = random_words(self.seed, numbers, self.crop.words)
-        return self._shown(self.records(numbers), self.crop, words)
+        return self._shown(records, self.crop, words)
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         return self._shown(numbers, self.crop.scored(), np.zeros((len(numbers), 0), np.uint64))

@@ -21,7 +21,11 @@ class OfRecords(Data):
         return shuffled(self.seed, numbers, len(self.source))
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return self.take_records(self.records(numbers))
+        return self.take_as(numbers, self.records(numbers))
+
+    def take_as(self, numbers: Int64[np.ndarray, " n"], records: Int64[np.ndarray, " n"]) -> Batch:
+        """The samples with these numbers if they were of these records: what is random about one follows its number."""
+        return self.take_records(records)
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         """The samples of these records of the source."""

@@ -76,3 +76,15 @@ def _shown(own: np.ndarray, form: str) -> str:
     if np.isinf(own).any():
         return f"never on {np.isinf(own).sum()} of {len(own)} seeds"
     return f"{middle:{form}}" + ("" if deviation is None else f" ± {deviation:{form.strip('+')}}")
+
+
+def errors_apart(a: Sequence[Number], b: Sequence[Number]) -> float:
+    """How far two means over seeds are apart, in standard errors of their difference; NaN of a single seed.
+
+    >>> round(errors_apart([1.0, 2.0, 3.0], [2.0, 3.0, 4.0]), 3), errors_apart([1.0], [2.0])
+    (1.225, nan)
+    """
+    if min(len(a), len(b)) < 2:
+        return float("nan")
+    error = float(np.sqrt(np.var(a, ddof=1) / len(a) + np.var(b, ddof=1) / len(b)))
+    return abs(mean(a) - mean(b)) / max(error, 1e-12)
