@@ -56,6 +56,7 @@ from stagejax.growth import Resample
 from stagejax.inference import Frozen, apply
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.vit import ViT
+from stagejax.names import slug
 from stagejax.objectives.classification import classification
 from stagejax.objectives.loss import smoothed
 from stagejax.optimizer import adamw
@@ -177,7 +178,7 @@ def measured(run: Any, cfg: Config, task: Task) -> Measured:
     plans, found, lost = schedules(cfg, task), {}, []
     for seed in cfg.seeds:
         for arm, (schedule, steps) in plans.items():
-            name = f"{task.name}/{arm.lower().replace(',', '').replace(' ', '-')}/{seed}"
+            name = f"{task.name}/{slug(arm)}/{seed}"
             found[arm, seed] = trained(run, cfg, task, name, schedule, seed, steps)
         asked = (scored(cfg, task), task.known, *found[BASELINE, seed])
         lost.append(run.make(f"{task.name}/bands/{seed}", accuracy_by_band, *asked).value)

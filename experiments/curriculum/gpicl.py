@@ -54,6 +54,7 @@ from stagejax.inference.in_context import right_after_descent, right_of
 from stagejax.models.in_context import Attentive, Body, InContext, Pointwise
 from stagejax.models.recurrent import LSTM, OuterProductLSTM
 from stagejax.models.shallow import Shallow
+from stagejax.names import slug
 from stagejax.objectives.in_context import after_descent, in_context
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
@@ -193,10 +194,6 @@ def few(tasks: int) -> str:
 
 def narrow(tasks: int) -> str:
     return f"narrow, {few(tasks)}"
-
-
-def slug(label: str) -> str:
-    return label.replace(", ", "-").replace(" ", "-").lower()
 
 
 def tasks_of(cfg: Config, tasks: int, seed: int) -> RandomTasks:

@@ -55,6 +55,7 @@ from stagejax.models.anchored import Anchored
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.ghost_norm import Ghosted
+from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.noise import noisy_classification
 from stagejax.optimizer import decayed_sgd
@@ -211,10 +212,6 @@ def trained(run: Any, cfg: Config, task: Task, arm: str, seed: int) -> tuple[Any
         )
         results.append(run.train(stage, *results[-1:]))
     return tuple(results)
-
-
-def slug(arm: str) -> str:
-    return arm.lower().replace(" + ", "-")
 
 
 def images(task: Task, batch: int, seed: int) -> Images:

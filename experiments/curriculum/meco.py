@@ -56,6 +56,7 @@ from stagejax.data.sources import Record
 from stagejax.inference import Frozen
 from stagejax.inference.choosing import Endings, draw_endings, ending_losses, first_is_least, probe_texts
 from stagejax.models import Transformer, llama
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
@@ -310,10 +311,6 @@ def text_tokens(result: Any, rows: int = 1024) -> float:
 
 
 # --- report ---
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(", ", "-").replace(" %", "").replace(" ", "-")
 
 
 def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[dict[str, float] | None]]) -> Report:

@@ -58,6 +58,7 @@ from stagejax.data.subsets import Stratified, WithoutReplacement, WithReplacemen
 from stagejax.data.tasks import ImageTask, Part
 from stagejax.inference import selection
 from stagejax.models.convnet import ConvNet, ResNet
+from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.optimizer import decayed_sgd
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
@@ -247,10 +248,6 @@ def compared(
             whole = replace(whole, optimizer=replace(whole.optimizer, horizon=cfg.rounds * cfg.records // cfg.batch))
         arms[arm] = Arm(arm, (run.train(replace(whole, data=subsets[arm])),), charged=charged)
     return arms
-
-
-def slug(arm: str) -> str:
-    return arm.lower().replace(", ", "-").replace(" ", "-")
 
 
 # --- choosing ---

@@ -49,6 +49,7 @@ from stagejax.data.weights import ExponentialWeights, FixedWeights, MixtureWeigh
 from stagejax.handover import Handover
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.models import gpt
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.loss import cross_entropy
 from stagejax.objectives.skills import by_skill
@@ -317,10 +318,6 @@ def opened(cfg: Config, seed: int, data: Round, scored: Any, label: str, done: t
 
 
 # --- report ---
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(", ", "-").replace(" = ", "-").replace(" ", "-")
 
 
 def at_share(cfg: Config, arm: Arm, share: float, metric: str = "loss") -> float:

@@ -46,6 +46,7 @@ from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
 from stagejax.models.stylegan2 import StyleGenerator
 from stagejax.models.stylegan2_discriminator import StyleDiscriminator
+from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.elastic import Elastic
 from stagejax.objectives.frechet import frechet_distance
@@ -282,10 +283,6 @@ def unlearned(run: Any, cfg: Config, user: Any, judge: Any, real: Any, seed: int
     tiles = run.make(at("pictures"), grids, cfg, tuple(nets), *nets.values()) if seed == cfg.seeds[0] else None
     found = {"gan": gan, "adapted": adapted, "arms": arms, "charged": charged, "measures": measures}
     return found | {"search": search, "pictures": tiles}
-
-
-def slug(arm: str) -> str:
-    return arm.lower().replace(" ", "-")
 
 
 def real_positives(cfg: Config, judge: Any) -> dict[str, np.ndarray]:

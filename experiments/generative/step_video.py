@@ -49,6 +49,7 @@ from stagejax.models.dit import DiT
 from stagejax.models.gan import Discriminator
 from stagejax.models.text_to_video import TextToVideo
 from stagejax.models.video_vae import VideoVAE, deepened, is_deep
+from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.flow import FlowMatching, FlowPreference
@@ -324,10 +325,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
             nets = (own[DPO][-1].member("policy"), own[SFT][-1], pairs)
             spreads[name].append(run.make(f"{seed}/spread/{name}", losses_over_draws, loss, *nets, 64, 32).value)
     return report(cfg, found, values, spreads, kept, {"VAE": stages[-1], "VAE, no shortcuts": plain[-1]})
-
-
-def slug(arm: str) -> str:
-    return arm.replace(",", "").replace(" + ", "-").replace(" = ", "-").replace(" ", "-").lower()
 
 
 def sft_of(run: Any, cfg: Config, stage: Stage, start: Any) -> tuple[Any, ...]:

@@ -40,6 +40,7 @@ from stagejax.data import BPE, CausalText, Source, Stdlib
 from stagejax.data.published import C4_MULTILINGUAL
 from stagejax.growth import AKI, FPI, Isometric, Operator, Upcycle, interpolate, stack_modulo
 from stagejax.models import Transformer, llama
+from stagejax.names import slug
 from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving, shown
@@ -214,10 +215,6 @@ def widened(run: Any, cfg: Config, small: Any, seed: int) -> dict[str, Any]:
         label: run.grow(f"width/{slug(label)}/{seed}", small, to=dense(cfg, size), operator=operator)
         for label, (operator, size) in pairs
     }
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(" ", "-")
 
 
 # --- report ---

@@ -46,6 +46,7 @@ from stagejax.data import BPE, CausalText, MaskedText, Source, Stdlib
 from stagejax.data.published import WIKIPEDIA
 from stagejax.growth import AKI, FPI, LEMON, Deepen, DirectCopy, Operator, stack_modulo
 from stagejax.models import Transformer
+from stagejax.names import slug
 from stagejax.objectives import causal_lm, masked_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, saving, spread
@@ -239,10 +240,6 @@ def shares(steps: int, parts: tuple[float, ...]) -> list[int]:
     """Steps divided in proportion, all of them used."""
     ends = np.round(np.cumsum(parts) / np.sum(parts) * steps).astype(int)
     return np.diff(ends, prepend=0).tolist()
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(" + ", "-").replace(": ", "-").replace(" ", "-")
 
 
 # --- training of the top layers, and of sub-models ---

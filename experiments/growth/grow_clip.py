@@ -38,6 +38,7 @@ from stagejax.growth import FPI
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.growth.operator import describe
 from stagejax.models.dual_encoder import DualEncoder, Tower
+from stagejax.names import slug
 from stagejax.objectives.contrastive import image_text
 from stagejax.objectives.retrieval import ImageTextTransfer
 from stagejax.optimizer import adamw
@@ -271,10 +272,6 @@ def scratch_arm(run: Any, cfg: Config, seed: int, model: DualEncoder) -> list[St
     portions = range(len(cfg.stream.train))
     train = stage(cfg, f"{slug(SCRATCH)}/{seed}", seed, portions[-1], model)
     return [Step("none", run.train(within(train, budget(cfg, *portions))))]
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(" = ", "-").replace(" ", "-")
 
 
 # --- report ---

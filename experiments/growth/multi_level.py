@@ -39,6 +39,7 @@ from stagejax.data import BPE, CausalText, Dataset, Images, MaskedText, Source, 
 from stagejax.data.published import WIKIPEDIA
 from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stack_modulo
 from stagejax.models import ViT, bert, gpt
+from stagejax.names import slug
 from stagejax.objectives import causal_lm, classification, masked_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, saving, spread
@@ -280,10 +281,6 @@ def largest_difference(a: Any, b: Any) -> float:
     """Of the parameters of two results."""
     pairs = zip(jax.tree.leaves(a.state().params), jax.tree.leaves(b.state().params), strict=True)
     return max(float(np.abs(np.asarray(x) - np.asarray(y)).max()) for x, y in pairs)
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(",", "").replace(" + ", "-").replace(" = ", "-").replace(" ", "-")
 
 
 # --- report ---

@@ -36,6 +36,7 @@ from stagejax.data.graphs import GraphSource, Links, NamedGraph, NodeLabels, Ran
 from stagejax.data.published import C4
 from stagejax.models import gpt, llama
 from stagejax.models.lorentz import LorentzGCN
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.graphs import link_prediction, node_classification
 from stagejax.optimizer import Optimizer, adam
@@ -254,7 +255,7 @@ def arms_of(
     first, *others = cfg.seeds if method.main else cfg.seeds[:1]
 
     def train(seed: int, rate: float) -> Any:
-        name = label.lower().replace(", ", "-").replace(" ", "-")
+        name = slug(label)
         return run.train(method.of(stage(f"{name}/{seed}/rate-{rate:g}", seed), rate))
 
     tried = {rate: train(first, rate) for rate in cfg.rates}

@@ -50,6 +50,7 @@ from stagejax.data import TFDS, Dataset, Digits, Images
 from stagejax.data.tasks import ImageTask, Part
 from stagejax.inference import Frozen, compiled, flops_of_one, logits_of
 from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.certified import around, attacked, certified, smoothed
 from stagejax.objectives.intervals import Interval, margins, propagate
@@ -158,10 +159,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for arm, own in arms.items()
     }
     return report(cfg, arms, scores, run.make("widths", first_widths, cfg))
-
-
-def slug(arm: str) -> str:
-    return arm.lower().replace(" + ", "-").replace(", ", "-").replace(" ", "-")
 
 
 # --- stages ---

@@ -35,6 +35,7 @@ from stagejax.data.pairs import Graded, PairBatches, SentencePairs, SynonymPairs
 from stagejax.data.published import C4
 from stagejax.models import bert
 from stagejax.models.matryoshka import Cup, Matryoshka
+from stagejax.names import slug
 from stagejax.objectives import masked_lm, matryoshka
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, claim, shown
@@ -224,10 +225,6 @@ def test(cfg: Config, task: str) -> Evaluation:
 def of_the_encoder(path: str, axes: Axes) -> bool:
     """Whether a parameter has a part in sentence embeddings."""
     return not path.startswith(("decoder", "encoder/head"))
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(" + ", "-").replace(", ", "-").replace(" ", "-")
 
 
 # --- report ---

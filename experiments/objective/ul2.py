@@ -44,6 +44,7 @@ from stagejax.data.together import Together
 from stagejax.inference.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer, llama
 from stagejax.models.t5 import T5 as EncoderDecoder
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.language import exact_rows, seq2seq
 from stagejax.objectives.loss import Metrics, cross_entropy, weighted
@@ -283,10 +284,6 @@ class Probes:
             for (name, _), losses_B in zip(self.firsts, losses_FB, strict=True):
                 metrics[f"{probe}_{name}"] = jnp.where(of_B, losses_B, 0).sum(), jnp.where(of_B, count_B, 0).sum()
         return own[0] / own[1], metrics
-
-
-def slug(label: str) -> str:
-    return label.lower().replace(", ", "-").replace(" ", "-")
 
 
 def value(cfg: Config, arm: Arm, measure: str) -> float:

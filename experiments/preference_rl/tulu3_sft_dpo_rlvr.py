@@ -43,6 +43,7 @@ from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.critic import Critic, from_policy
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.policy_gradient import ClippedPolicy, ClippedValue, bradley_terry
 from stagejax.objectives.preference import Preference
@@ -211,10 +212,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 def named(beta: float) -> str:
     return f"RLVR, beta = {beta}"
-
-
-def slug(arm: str) -> str:
-    return arm.lower().replace(" + ", "-").replace(", ", "-").replace(" ", "-")
 
 
 def sampled_prompts(cfg: Config) -> int:
