@@ -1,19 +1,19 @@
 """Teacher hacking: a student that is distilled on fixed data for long comes nearer to its teacher and leaves the truth.
 
 Paper    Tiapkin et al., On Teacher Hacking in Language Model Distillation, 2025, arXiv 2502.02671 (dossier 095).
-Claim    An oracle stands for the truth, so that both distances of a student can be measured: to the teacher (proxy) and
-         to the oracle (golden). On responses that were drawn once the proxy keeps falling while the golden metric turns
-         and rises; on fresh responses both fall. Less diverse prompts make it worse, more responses to each better, and
-         the turn shows without an oracle, as a departure of the proxy from its power law in steps.
+Claim    An oracle stands for the truth, so that a student's distance to its teacher (proxy) and to the truth (golden)
+         can both be measured. On responses drawn once the proxy keeps falling while the golden metric turns and rises;
+         on fresh ones both fall. Fewer prompts make it worse, more responses to each better, and it shows without an
+         oracle, as a departure of the proxy from its power law in steps.
 Method   Oracle: trained on the text, then frozen. Teacher and student, both smaller: next-token loss on responses of
          the oracle. Then the student alone, on KL(teacher || student) at every token of responses to the same prompts:
          offline (the teacher's, drawn once), online teacher (drawn anew in each step), online student (on-policy).
          Offline also with half and a fifth of the prompts and 2 and 5 responses to each; with 4 responses to every
-         prompt; and, as a control, with the oracle as the teacher. All arms have equal steps, batch and learning rate;
-         tokens that are drawn are charged. Distances are divergences of whole distributions at each token of what
+         prompt; by Jensen-Shannon; and, as a control, with the oracle for a teacher. Steps, batches and learning rate
+         are equal, drawn tokens are charged. Distances are divergences of whole distributions at each token of what
          teacher and oracle said to held-out prompts: the same responses at every evaluation.
 Run      stagejax run teacher_hacking                laptop: encoder-decoders on Shakespeare
-         stagejax run teacher_hacking --preset full  also other divergences, 2 responses a prompt, a mixture
+         stagejax run teacher_hacking --preset full  also reverse KL, 2 responses a prompt, a mixture
          stagejax run teacher_hacking --preset smoke seconds
          stagejax plan teacher_hacking --preset pod --mesh data=16,fsdp=16
 Holds if (1) offline the golden metric ends at 1.02 times its minimum or more, in 2 of 3 seeds or more, with a held-out
@@ -28,7 +28,6 @@ Ours     To be run.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,20 +37,14 @@ from stagejax.data import BPE, TFDS, Bytes, Dataset, Stdlib
 from stagejax.data.denoising import Denoiser, Denoising
 from stagejax.data.seq2seq import TextToText
 from stagejax.inference.closeness import beside, beside_rows, distance
-from stagejax.inference.responding import (
-    Responding,
-    drawn_tokens,
-    prompt_rows,
-    prompts_of,
-    response_rows,
-    responses,
-)
+from stagejax.inference.responding import Responding, drawn_tokens, prompt_rows, prompts_of, response_rows, responses
 from stagejax.models.t5 import T5
 from stagejax.objectives.divergence import Distances, Divergence, forward_kl, jensen_shannon, reverse_kl
 from stagejax.objectives.language import seq2seq
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Figure, Report, Table, by_seed, claim, mean, table_of_means
-from stagejax.report.figures import PALETTE, svg_of
+from stagejax.report.curves import Curve, Point
+from stagejax.report.figures import draw
 from stagejax.report.fits import departure
 from stagejax.steps.distilling import DistilStep, Drawn, Mixed, given, with_flops
 
@@ -86,8 +79,9 @@ WAYS = {
     REVERSE: Way(divergence=reverse_kl),
     JS: Way(divergence=jensen_shannon),
 }
+MAIN = (OFFLINE, TEACHER, HALF, FIFTH, FOUR)
+OTHERS = tuple(arm for arm in WAYS if arm not in MAIN)
 WHO = ("teacher", "oracle")  # what a student is measured by
-MAIN = (OFFLINE, TEACHER, STUDENT, HALF, FIFTH, FOUR, CONTROL)
 
 
 @dataclass(frozen=True)
@@ -97,20 +91,29 @@ class Config:
     oracle: T5
     teacher: T5
     student: T5
-    text: Any = field(default_factory=lambda: continuations(Dataset("tinyshakespeare"), BPE(512), 12, 24))
+    text: Any = field(default_factory=lambda: continuations(Dataset("tinyshakespeare"), Bytes(), 16, 24))
     batch: int = 32
-    truth: int = 600  # steps of the oracle on the text
-    pairs: int = 2048  # prompts with a response of the oracle, for teacher and student
-    tuning: int = 400  # steps on these
-    prompts: int = 400  # of distillation
-    steps: int = 750  # of distillation
-    every: int = 25  # steps between evaluations
-    tests: int = 128  # held-out prompts
+    truth: tuple[int, int] = (800, 64)  # steps and batch of the oracle on the text
+    pairs: int = 1024  # prompts with a response of the oracle, for teacher and student
+    tuning: int = 300  # steps on these
+    prompts: int = 240  # of distillation
+    steps: int = 450  # of distillation: 60 passes
+    every: int = 30  # steps between evaluations
+    tests: int = 64  # held-out prompts
     answers: int = 2  # responses of each model to a held-out prompt
-    rates: tuple[float, float, float] = (2e-3, 2e-3, 2e-3)  # learning rates: oracle, tuning, distillation
-    warmup: int = 50  # steps
+    rates: tuple[float, float, float] = (3e-3, 5e-3, 2e-3)  # learning rates: oracle, tuning, distillation
+    warmup: int = 30  # steps of distillation
     arms: tuple[str, ...] = MAIN
+    once: tuple[str, ...] = (STUDENT, CONTROL, JS)  # further arms, of the first seed alone
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        return self.text.inputs, self.text.outputs
+
+    @property
+    def test_batches(self) -> int:
+        return self.tests * self.answers // self.batch
 
     def responding(self, n: int = 1) -> Responding:
         return Responding(self.text.outputs, n)
@@ -125,66 +128,59 @@ def continuations(source: Any, tokenizer: Any, inputs: int, outputs: int) -> Den
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
-    large = T5(embed=96, heads=3, head_dim=32, mlp=384, encoder_layers=3, decoder_layers=3)
-    middle = T5(embed=64, heads=2, head_dim=32, mlp=256, encoder_layers=2, decoder_layers=2)
-    small = T5(embed=48, heads=2, head_dim=24, mlp=192, encoder_layers=2, decoder_layers=2)
+    small = T5(vocab=260, embed=48, heads=2, head_dim=24, mlp=192, encoder_layers=1, decoder_layers=1)
+    middle = replace(small, embed=64, head_dim=32, mlp=256, encoder_layers=2, decoder_layers=2)
+    large = replace(middle, embed=96, heads=3, mlp=384, encoder_layers=3, decoder_layers=3)
     if name == "smoke":
-        tiny = T5(embed=16, heads=2, head_dim=8, mlp=32, encoder_layers=1, decoder_layers=1)
+        tiny = replace(small, embed=16, head_dim=8, mlp=32)
         text = continuations(Stdlib(limit=100_000), Bytes(), 8, 8)
-        sizes = {"truth": 60, "pairs": 64, "tuning": 30, "prompts": 20, "steps": 40, "every": 2, "tests": 16}
-        arms = (*MAIN, HALF_ONLINE, JS)
-        return Config(replace(tiny, embed=24), tiny, tiny, text, batch=8, warmup=2, arms=arms, seeds=(0,), **sizes)
+        sizes = {"truth": (60, 8), "pairs": 64, "tuning": 30, "prompts": 20, "steps": 40, "every": 3, "tests": 16}
+        sizes |= {"batch": 8, "warmup": 2, "once": (STUDENT, CONTROL, HALF_ONLINE), "seeds": (0,)}
+        return Config(replace(tiny, embed=24), tiny, tiny, text, **sizes)
     if name == "pod":
-        how = {"activation": "geglu", "tied": False, "head_dim": 64, "scan": True, "remat": "full"}
+        how = {"activation": "geglu", "tied": False, "head_dim": 64, "vocab": 32_000, "scan": True, "remat": "full"}
         oracle = T5(embed=2048, heads=32, mlp=5120, encoder_layers=24, decoder_layers=24, **how)
         teacher = T5(embed=1024, heads=16, mlp=2816, encoder_layers=24, decoder_layers=24, **how)
         student = T5(embed=768, heads=12, mlp=2048, encoder_layers=12, decoder_layers=12, **how)
         source, fields = TFDS("xsum", test="validation"), ("document", "summary")
-        text = TextToText(
-            source=source, tokenizer=BPE(32_000), learned_from=source, batch=256, inputs=1024, outputs=128,
-            fields=fields,
-        )  # fmt: skip
-        sizes = {"truth": 8000, "pairs": 100_000, "tuning": 4000, "prompts": 200_000, "steps": 48_828, "every": 1000}
-        sizes |= {"tests": 2048, "answers": 1, "rates": (3e-4,) * 3, "warmup": 100}
-        return Config(oracle, teacher, student, text, batch=256, seeds=(0,), arms=(*MAIN, TWO, REVERSE, JS), **sizes)
-    laptop = Config(large, middle, small)
-    return replace(laptop, arms=tuple(WAYS)) if name == "full" else laptop
+        lengths = {"inputs": 1024, "outputs": 128, "batch": 256}
+        text = TextToText(source=source, tokenizer=BPE(32_000), learned_from=source, fields=fields, **lengths)
+        sizes = {"truth": (8000, 256), "pairs": 100_000, "tuning": 4000, "prompts": 200_000, "steps": 48_828}
+        sizes |= {"every": 1000, "tests": 2048, "answers": 1, "rates": (3e-4, 3e-4, 3e-4), "warmup": 100}
+        return Config(oracle, teacher, student, text, batch=256, once=OTHERS, **sizes)
+    return Config(large, middle, small, once=OTHERS if name == "full" else (STUDENT, CONTROL, JS))
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The oracle once; for every seed teacher, student and all arms, and how far all are from oracle and teacher."""
     oracle = run.train(truth(cfg))
-    asked = replace(cfg.text, seed=0).held_out(1)
+    asked = cfg.text.held_out(1)
     held = answered(run, cfg, "held-out", oracle, asked, (0, cfg.tests), cfg.answers, 100)
-    found: dict[str, dict[int, Arm]] = {arm: {} for arm in cfg.arms}
+    found: dict[str, dict[int, Arm]] = {arm: {} for arm in (*cfg.arms, *cfg.once)}
     gaps = []
     for seed in cfg.seeds:
         text, at = replace(cfg.text, seed=seed), f"{seed}/{{}}".format
         pairs = answered(run, cfg, at("pairs"), oracle, text, (0, cfg.pairs), 1, seed)
         teacher = run.train(tuning(cfg, at("teacher"), cfg.teacher, pairs, held, seed))
         student = run.train(tuning(cfg, at("student"), cfg.student, pairs, held, seed))
-        nets, made = {"teacher": teacher, "oracle": oracle}, {}
         said = answered(run, cfg, at("held-out"), teacher, asked, (0, cfg.tests), cfg.answers, 100)
-        first = {"teacher": said, "oracle": held}
-        tests = {who: run.make(at(f"tests/{who}"), beside, WHO, made, held) for who, made in first.items()}
-        gaps.append(
-            run.make(at("gap"), distance, teacher, oracle, ("golden", "oracle"), distances(cfg, tests["teacher"]))
-        )
-        for arm in cfg.arms:
+        nets, says, made = {"teacher": teacher, "oracle": oracle}, {"teacher": said, "oracle": held}, {}
+        tests = {who: run.make(at(f"tests/{who}"), beside, WHO, says[who], held) for who in WHO}
+        rows = {who: beside_rows(made, WHO, *cfg.lengths, cfg.batch, cfg.test_batches) for who, made in tests.items()}
+        gaps.append(run.make(at("gap"), distance, teacher, oracle, ("golden", "oracle"), rows["teacher"]))
+        for arm in (*cfg.arms, *cfg.once) if seed == cfg.seeds[0] else cfg.arms:
             way = WAYS[arm]
-            count = cfg.prompts // way.less
+            net, count = nets[way.teacher], cfg.prompts // way.less
             span = (cfg.pairs, cfg.pairs + count)
-            key = (way.teacher, span, way.times) if way.offline else ("prompts",)
-            if key not in made and way.offline:
-                name = at(f"responses/{way.teacher}/{count}x{way.times}")
-                made[key] = answered(run, cfg, name, nets[way.teacher], text, span, way.times, 200 + seed)
-            elif key not in made:
-                made[key] = run.make(at("prompts"), prompts_of, text, span)
-            stage = distillation(cfg, at(slug(arm)), way, made[key], tests[way.teacher], seed)
-            models = {"student": student, "teacher": nets[way.teacher], "oracle": oracle}
-            last = run.train(stage, models)
-            charged = (oracle, pairs, teacher) if way.teacher == "teacher" else (oracle, pairs)
-            found[arm][seed] = Arm("", (student, last), (*charged, made[key]))
+            name = at(f"responses/{way.teacher}/{count}x{way.times}" if way.offline else "prompts")
+            if name not in made and way.offline:
+                made[name] = answered(run, cfg, name, net, text, span, way.times, 200 + seed)
+            elif name not in made:
+                made[name] = run.make(name, prompts_of, text, span)
+            stage = distillation(cfg, at(slug(arm)), way, made[name], rows[way.teacher], seed)
+            last = run.train(stage, {"student": student, "teacher": net, "oracle": oracle})
+            charged = (oracle, pairs, teacher) if net is teacher else (oracle, pairs)
+            found[arm][seed] = Arm("", (student, last), (*charged, made[name]))
     return report(cfg, found, gaps)
 
 
@@ -202,41 +198,24 @@ def answered(run: Any, cfg: Config, name: str, net: Any, text: Any, span: tuple[
     return run.make(name, responses, net, text, span, how, seed, flops=flops, sampled_tokens=drawn_tokens)
 
 
-def test_batches(cfg: Config) -> tuple[int, int]:
-    """Rows of a batch of held-out responses, and batches."""
-    rows = cfg.tests * cfg.answers
-    batch = min(rows, max(cfg.batch, 64))
-    return batch, rows // batch
-
-
-def distances(cfg: Config, made: Any) -> Any:
-    """What teacher and oracle said to held-out prompts."""
-    return beside_rows(made, WHO, cfg.text.inputs, cfg.text.outputs, *test_batches(cfg))
-
-
 # --- stages ---
-
-
-def network(cfg: Config, net: T5) -> T5:
-    return replace(net, vocab=cfg.text.tokenizer.vocab)
 
 
 def truth(cfg: Config) -> Stage:
     """The oracle, on the text."""
-    data = replace(cfg.text, batch=cfg.batch)
-    evaluation = Evaluation(replace(data, seed=0).held_out(2), 2, max(1, cfg.truth // 3))
-    optimizer = adam(cfg.rates[0], warmup=0.1, clip=1.0)
-    return Stage("oracle", network(cfg, cfg.oracle), seq2seq, optimizer, data, cfg.truth, evaluate=evaluation)
+    steps, batch = cfg.truth
+    data, optimizer = replace(cfg.text, batch=batch), adam(cfg.rates[0], warmup=0.1, clip=1.0)
+    evaluation = Evaluation(data.held_out(2), 2, max(1, steps // 4))
+    return Stage("oracle", cfg.oracle, seq2seq, optimizer, data, steps, evaluate=evaluation)
 
 
 def tuning(cfg: Config, name: str, net: T5, pairs: Any, held: Any, seed: int) -> Stage:
     """A network from fresh parameters on responses of the oracle."""
-    data = response_rows(pairs, cfg.text.inputs, cfg.text.outputs, cfg.batch, seed)
-    batch, count = test_batches(cfg)
-    tests = replace(data, of=held.fingerprint, arrays=held.value, batch=batch, count=count, seed=0)
-    evaluation = Evaluation(tests, count, max(1, cfg.tuning // 4))
+    data = response_rows(pairs, *cfg.lengths, cfg.batch, seed)
+    tests = response_rows(held, *cfg.lengths, cfg.batch, 0)
+    evaluation = Evaluation(tests, cfg.test_batches, max(1, cfg.tuning // 4))
     optimizer = adam(cfg.rates[1], warmup=0.1, clip=1.0)
-    return Stage(name, network(cfg, net), seq2seq, optimizer, data, cfg.tuning, evaluate=evaluation, seed=seed)
+    return Stage(name, net, seq2seq, optimizer, data, cfg.tuning, evaluate=evaluation, seed=seed)
 
 
 def distillation(cfg: Config, name: str, way: Way, made: Any, tests: Any, seed: int) -> Stage:
@@ -244,17 +223,17 @@ def distillation(cfg: Config, name: str, way: Way, made: Any, tests: Any, seed: 
     sources = (given,) * way.offline + tuple(Drawn(who, cfg.responding()) for who in way.online)
     data = prompt_rows(made, cfg.text.inputs, cfg.batch, seed)
     if way.offline:
-        data = response_rows(made, cfg.text.inputs, cfg.text.outputs, cfg.batch, seed)
+        data = response_rows(made, *cfg.lengths, cfg.batch, seed)
     nets = {"student": cfg.student, "teacher": getattr(cfg, way.teacher), "oracle": cfg.oracle}
     stage = Stage(
         name=name,
-        model={who: network(cfg, net) for who, net in nets.items()},
+        model=nets,
         objective=None,
         optimizer=dict.fromkeys(nets) | {"student": adam(cfg.rates[2], warmup=cfg.warmup, decay="constant")},
         data=data,
         steps=cfg.steps,
         step=DistilStep(way.divergence, sources[0] if len(sources) == 1 else Mixed(sources)),
-        evaluate=Evaluation(distances(cfg, tests), test_batches(cfg)[1], cfg.every, Distances()),
+        evaluate=Evaluation(tests, cfg.test_batches, cfg.every, Distances()),
         seed=seed,
     )
     return with_flops(stage)
@@ -280,19 +259,17 @@ def proxy_since(arm: Arm) -> float:
     return proxy[-1] / proxy[int(np.argmin(golden))] - 1
 
 
-def hacks(arm: Arm) -> bool:
-    return rise(arm) >= 0.02 and proxy_since(arm) <= 0
-
-
-def departs(cfg: Config, arm: Arm) -> float:
+def departs(arm: Arm) -> float:
     """The step at which the proxy leaves its power law; infinity if it does not."""
-    points = [(row["step"], row["proxy"]) for row in arm.results[-1].history.evals if row["step"] >= cfg.warmup]
-    return departure(*zip(*points, strict=True))
+    points = list(zip(rows_of(arm, "step"), rows_of(arm, "proxy"), strict=True))
+    warmup = arm.results[-1].stage.optimizer["student"].warmup
+    return departure(*zip(*[point for point in points if point[0] >= warmup], strict=True))
 
 
-def last_pass(cfg: Config, arm: Arm) -> float:
-    """The training loss over the last pass through the prompts."""
-    return mean(arm.results[-1].history.train["loss"][-max(1, cfg.prompts // cfg.batch) :])
+def training_loss(arm: Arm) -> float:
+    """Between the last two evaluations."""
+    every = arm.results[-1].stage.evaluate.every
+    return mean(arm.results[-1].history.train["loss"][-every:])
 
 
 def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Report:
@@ -304,10 +281,10 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
     def at_end(what: str) -> Any:
         return lambda own: rows_of(own, what)[-1]
 
-    detect, enough, seeds = partial(departs, cfg), -(-2 * len(cfg.seeds) // 3), len(cfg.seeds)
+    arms, enough, seeds = by_seed(found, OFFLINE), -(-2 * len(cfg.seeds) // 3), len(cfg.seeds)
     rises = {arm: mean(over(arm, rise)) for arm in cfg.arms}
     turns = [f"{rise(own):+.1%} (proxy {proxy_since(own):+.1%})" for own in over(OFFLINE, lambda own: own)]
-    offline, online = (int(np.isfinite(over(arm, detect)).sum()) for arm in (OFFLINE, TEACHER))
+    offline, online = (int(np.isfinite(over(arm, departs)).sum()) for arm in (OFFLINE, TEACHER))
     ends = {what: [mean(over(arm, at_end(what))) for arm in (OFFLINE, FOUR)] for what in ("proxy", "golden")}
 
     def measured(text: str) -> str | None:
@@ -319,7 +296,7 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
             paper="a U on XSum, WMT-14 and Natural Instructions; figures only",
             measured=measured(", ".join(turns)),
             margin=f"ends 2 % or more above its minimum, the proxy no higher than there; {enough} seeds or more",
-            holds=sum(over(OFFLINE, hacks)) >= enough,
+            holds=sum(over(OFFLINE, lambda own: rise(own) >= 0.02 and proxy_since(own) <= 0)) >= enough,
         ),
         claim(
             "On fresh responses of the teacher it does not rise",
@@ -351,28 +328,30 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
             holds=all(four < one for one, four in ends.values()),
         ),
     )
-    starting = {"teacher": lambda what: [gap.value[what] for gap in gaps if gap.value]}
-    starting["student"] = lambda what: over(OFFLINE, lambda own: rows_of(own, what)[0])
+    starting = {
+        "teacher": lambda what: [gap.value[what] for gap in gaps if gap.value],
+        "student": lambda what: over(OFFLINE, lambda own: rows_of(own, what)[0]),
+    }
     ending = {what: at_end(what) for what in ("proxy", "golden", "golden_reverse", "golden_js")}
-    ending |= {"least golden": lambda own: min(rows_of(own, "golden")), "training loss": partial(last_pass, cfg)}
+    ending |= {"least golden": lambda own: min(rows_of(own, "golden")), "training loss": training_loss}
     courses = {"golden above its least": rise, "proxy since then": proxy_since}
     nats = {"scale": 1.0, "digits": 3, "note": "KL in nats a token; mean ± standard deviation over seeds."}
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2502.02671",
-        arms=by_seed(found, OFFLINE),
+        arms=arms,
         tables=(
             table_of_means("Before distillation", list(starting), list(GOLDEN), lambda r, c: starting[r](c), **nats),
-            table_of_means("At the end", cfg.arms, list(ending), lambda r, c: over(r, ending[c]), **nats),
-            table_of_means("On the way", cfg.arms, list(courses), lambda r, c: over(r, courses[c])),
+            table_of_means("At the end", list(found), list(ending), lambda r, c: over(r, ending[c]), **nats),
+            table_of_means("On the way", list(found), list(courses), lambda r, c: over(r, courses[c])),
             Table(
                 "Steps at which the proxy departs from its power law",
                 ("arm", "steps, one a seed"),
-                tuple((arm, ", ".join(f"{step:.0f}" for step in over(arm, detect)) or None) for arm in cfg.arms),
+                tuple((arm, ", ".join(f"{step:.0f}" for step in over(arm, departs)) or None) for arm in found),
                 note="inf: it does not.",
             ),
         ),
-        figures=paths(found, list(cfg.arms)) if turns else (),
+        figures=paths(arms) if turns else (),
         baseline=OFFLINE,
         metric="golden",
         seeds=cfg.seeds,
@@ -386,30 +365,23 @@ NOTES = (
     "fresh parameters, the oracle learns the text itself, teacher and student from its responses alone.",
     "Distances are means over tokens of divergences of whole distributions, on responses that the first model of each "
     "drew: exact but for the choice of these, which is the same at every evaluation and for all arms of a seed.",
-    "The learning rate is constant after the warm-up. It was not tuned, nor were the sizes, which the time set.",
+    "The oracle's learning rate was chosen by its held-out loss, that of teacher and student by the held-out loss of a "
+    "network of the student's kind on the text; distillation's, constant after its warm-up, was not. One seed was run "
+    "before with a weaker oracle, for the time that it takes.",
     "The power law is fitted to the first third of the evaluations behind the warm-up; a departure is three "
     "evaluations in a row more than three standard deviations above it.",
+    "With the oracle for a teacher both distances are one: what rises there is overfitting.",
     "On a pod the batch is 256 rows, not 32, for as many passes through the prompts.",
 )
 
 
-def paths(found: dict[str, dict[int, Arm]], arms: list[str]) -> tuple[Figure, ...]:
-    """Golden over proxy, one point an evaluation, for the first seed: hacking is a U, read from right to left."""
-
-    def paint(canvas: Any) -> None:
-        axes = canvas.add_axes((0.08, 0.13, 0.62, 0.84))
-        for i, arm in enumerate(arms):
-            own = next(iter(found[arm].values()))
-            x, y = rows_of(own, "proxy")[1:], rows_of(own, "golden")[1:]
-            color, line = PALETTE[i % len(PALETTE)], "-" if i < len(PALETTE) else "--"
-            axes.plot(x, y, line, color=color, linewidth=1.2, marker=".", markersize=4, label=arm)
-            axes.plot(x[-1:], y[-1:], "o", color=color, markersize=7, markerfacecolor="none")
-        axes.set_xlabel("proxy: KL from the teacher, nats a token")
-        axes.set_ylabel("golden: KL from the oracle")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-
-    svg = svg_of(paint, (9.0, 4.3), "golden over proxy", salt="golden over proxy")
-    return (Figure("Golden over proxy", svg, "A point an evaluation, but the first; a circle at the end. First seed."),)
+def paths(arms: tuple[Arm, ...]) -> tuple[Figure, ...]:
+    """Golden over proxy, one point an evaluation: hacking is a U that is read from right to left."""
+    found = {arm: list(zip(rows_of(arm, "proxy"), rows_of(arm, "golden"), strict=True)) for arm in arms}
+    curves = [Curve(arm.name, tuple(Point(x, y, y, y, 0) for x, y in xy), arm.group) for arm, xy in found.items()]
+    svg = draw(curves, baseline=OFFLINE, xlabel="proxy: KL from the teacher, nats a token", ylabel="golden")
+    text = "From right to left; the dotted line is where offline ends, dots where others come as near to the oracle."
+    return (Figure("Golden over proxy", svg, text),)
 
 
 EXPERIMENT = Experiment(
