@@ -286,15 +286,12 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
     turns = [f"{rise(own):+.1%} (proxy {proxy_since(own):+.1%})" for own in over(OFFLINE, lambda own: own)]
     offline, online = (int(np.isfinite(over(arm, departs)).sum()) for arm in (OFFLINE, TEACHER))
     ends = {what: [mean(over(arm, at_end(what))) for arm in (OFFLINE, FOUR)] for what in ("proxy", "golden")}
-
-    def measured(text: str) -> str | None:
-        return text if turns else None
-
+    nearer = ", ".join(f"{what} {one:.3f} to {four:.3f}" for what, (one, four) in ends.items())
     claims = (
         claim(
             "Offline the golden metric turns and rises while the student still comes nearer to its teacher",
             paper="a U on XSum, WMT-14 and Natural Instructions; figures only",
-            measured=measured(", ".join(turns)),
+            measured=", ".join(turns) or None,
             margin=f"ends 2 % or more above its minimum, the proxy no higher than there; {enough} seeds or more",
             holds=sum(over(OFFLINE, lambda own: rise(own) >= 0.02 and proxy_since(own) <= 0)) >= enough,
         ),
@@ -309,30 +306,33 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
         claim(
             "The less diverse the prompts, the larger the rise",
             paper="worse with 1/2, worst with 1/5 of the prompts",
-            measured=measured(", ".join(f"{arm}: {rises[arm]:+.1%}" for arm in (OFFLINE, HALF, FIFTH))),
+            measured=", ".join(f"{arm}: {rises[arm]:+.1%}" for arm in (OFFLINE, HALF, FIFTH)) if turns else None,
             margin="all <= half <= a fifth, means over seeds",
             holds=rises[OFFLINE] <= rises[HALF] <= rises[FIFTH],
         ),
         claim(
             "It shows without an oracle: the proxy departs from its power law offline, and not online",
             paper="the departure marks the onset",
-            measured=measured(f"offline {offline}, online teacher {online} of {seeds} seeds"),
+            measured=f"offline {offline}, online teacher {online} of {seeds} seeds" if turns else None,
             margin=f"offline in {enough} seeds or more; online in none of {enough} or more",
             holds=offline >= enough and seeds - online >= enough,
         ),
         claim(
             "More responses to each prompt bring the student nearer to both",
             paper="both metrics improve",
-            measured=measured(", ".join(f"{what} {one:.3f} to {four:.3f}" for what, (one, four) in ends.items())),
+            measured=nearer if turns else None,
             margin="both are lower at the end with 4 than with 1, means over seeds",
             holds=all(four < one for one, four in ends.values()),
         ),
     )
-    starting = {
-        "teacher": lambda what: [gap.value[what] for gap in gaps if gap.value],
-        "student": lambda what: over(OFFLINE, lambda own: rows_of(own, what)[0]),
-    }
-    ending = {what: at_end(what) for what in ("proxy", "golden", "golden_reverse", "golden_js")}
+
+    def at_start(who: str, what: str) -> list[float]:
+        if who == "teacher":
+            return [gap.value[what] for gap in gaps if gap.value]
+        return over(OFFLINE, lambda own: rows_of(own, what)[0])
+
+    golden = ("golden", "golden_reverse", "golden_js")
+    ending = {what: at_end(what) for what in ("proxy", *golden)}
     ending |= {"least golden": lambda own: min(rows_of(own, "golden")), "training loss": training_loss}
     courses = {"golden above its least": rise, "proxy since then": proxy_since}
     nats = {"scale": 1.0, "digits": 3, "note": "KL in nats a token; mean ± standard deviation over seeds."}
@@ -341,7 +341,7 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
         link="https://arxiv.org/abs/2502.02671",
         arms=arms,
         tables=(
-            table_of_means("Before distillation", list(starting), list(GOLDEN), lambda r, c: starting[r](c), **nats),
+            table_of_means("Before distillation", ("teacher", "student"), golden, at_start, **nats),
             table_of_means("At the end", list(found), list(ending), lambda r, c: over(r, ending[c]), **nats),
             table_of_means("On the way", list(found), list(courses), lambda r, c: over(r, courses[c])),
             Table(
@@ -359,7 +359,6 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
     )
 
 
-GOLDEN = ("golden", "golden_reverse", "golden_js")
 NOTES = (
     "The paper starts from T5 checkpoints and takes Flan-T5-XL for the oracle; here all three networks begin with "
     "fresh parameters, the oracle learns the text itself, teacher and student from its responses alone.",
@@ -377,8 +376,9 @@ NOTES = (
 
 def paths(arms: tuple[Arm, ...]) -> tuple[Figure, ...]:
     """Golden over proxy, one point an evaluation: hacking is a U that is read from right to left."""
-    found = {arm: list(zip(rows_of(arm, "proxy"), rows_of(arm, "golden"), strict=True)) for arm in arms}
-    curves = [Curve(arm.name, tuple(Point(x, y, y, y, 0) for x, y in xy), arm.group) for arm, xy in found.items()]
+    courses = [zip(rows_of(arm, "proxy"), rows_of(arm, "golden"), strict=True) for arm in arms]
+    points = [tuple(Point(x, y, y, y, 0) for x, y in course) for course in courses]
+    curves = [Curve(arm.name, own, arm.group) for arm, own in zip(arms, points, strict=True)]
     svg = draw(curves, baseline=OFFLINE, xlabel="proxy: KL from the teacher, nats a token", ylabel="golden")
     text = "From right to left; the dotted line is where offline ends, dots where others come as near to the oracle."
     return (Figure("Golden over proxy", svg, text),)
