@@ -5,6 +5,7 @@ answering     a language model answers prompts, a rule judges            unlearn
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
 preferring    pairs of a model's own answers, the better beside the worse
+responding    responses of encoder-decoders, as rows       closeness    how far networks are apart on held-out prompts
 """
 
 from stagejax.inference.frozen import (

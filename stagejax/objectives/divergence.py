@@ -25,8 +25,8 @@ Divergence = Callable[[Any, Any], Any]
 def forward_kl(student: Float[Array, "*batch vocab"], teacher: Float[Array, "*batch vocab"]) -> Float[Array, "*batch"]:
     """KL(p || q) = Σ p (log p - log q): the student is to cover all that the teacher says.
 
-    >>> forward_kl(jnp.zeros((1, 2)), jnp.log(jnp.array([[0.75, 0.25]]))).round(4)
-    Array([0.1308], dtype=float32)
+    >>> round(float(forward_kl(jnp.zeros(2), jnp.log(jnp.array([0.75, 0.25])))), 4)
+    0.1308
     """
     log_q, log_p = _logs(student, teacher)
     return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
@@ -35,8 +35,8 @@ def forward_kl(student: Float[Array, "*batch vocab"], teacher: Float[Array, "*ba
 def reverse_kl(student: Float[Array, "*batch vocab"], teacher: Float[Array, "*batch vocab"]) -> Float[Array, "*batch"]:
     """KL(q || p): the student is to say nothing that the teacher does not.
 
-    >>> reverse_kl(jnp.zeros((1, 2)), jnp.log(jnp.array([[0.75, 0.25]]))).round(4)
-    Array([0.1438], dtype=float32)
+    >>> round(float(reverse_kl(jnp.zeros(2), jnp.log(jnp.array([0.75, 0.25])))), 4)
+    0.1438
     """
     return forward_kl(teacher, student)
 
@@ -46,8 +46,8 @@ def jensen_shannon(
 ) -> Float[Array, "*batch"]:
     """JS(p, q) = ½ KL(p || m) + ½ KL(q || m) with m = ½ (p + q): symmetric, and at most log 2.
 
-    >>> jensen_shannon(jnp.array([[99.0, 0.0]]), jnp.array([[0.0, 99.0]])).round(4)
-    Array([0.6931], dtype=float32)
+    >>> round(float(jensen_shannon(jnp.array([99.0, 0.0]), jnp.array([0.0, 99.0]))), 4)
+    0.6931
     """
     log_q, log_p = _logs(student, teacher)
     log_m = jnp.logaddexp(log_p, log_q) - jnp.log(2.0)

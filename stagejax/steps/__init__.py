@@ -9,4 +9,5 @@ saves and the hand-over of every other stage:
     boosted        every step appends units                             self_training  labels of a teacher, its average
     codebooks      codes that nothing uses are given again              federated      clients side by side, a server
     full_batch     L-BFGS on all examples                               side_by_side   many small runs in one program
+    distilling     a teacher's distributions, on responses drawn anew
 """
