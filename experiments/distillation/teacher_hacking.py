@@ -314,7 +314,7 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
             "It shows without an oracle: the proxy departs from its power law offline, and not online",
             paper="the departure marks the onset",
             measured=f"offline {offline}, online teacher {online} of {seeds} seeds" if turns else None,
-            margin=f"offline in {enough} seeds or more; online in none of {enough} or more",
+            margin=f"found offline in {enough} seeds or more, and not online in {enough} or more",
             holds=offline >= enough and seeds - online >= enough,
         ),
         claim(
