@@ -12,7 +12,7 @@ Method   Oracle: trained on the text, then frozen. Teacher and student, both sma
          prompt; by Jensen-Shannon; and, as a control, with the oracle for a teacher. Steps, batches and learning rate
          are equal, drawn tokens are charged. Distances are divergences of whole distributions at each token of what
          teacher and oracle said to held-out prompts: the same responses at every evaluation.
-Run      stagejax run teacher_hacking                laptop: encoder-decoders on Shakespeare, about 5 minutes
+Run      stagejax run teacher_hacking                laptop: 8 minutes on two busy cores
          stagejax run teacher_hacking --preset full  also reverse KL, 2 responses a prompt, a mixture
          stagejax run teacher_hacking --preset smoke seconds
          stagejax plan teacher_hacking --preset pod --mesh data=16,fsdp=16
@@ -23,11 +23,11 @@ Holds if (1) offline the golden metric ends at 1.02 times its minimum or more, i
          (4) the departure from the power law is found offline and not with an online teacher, each in 2 of 3 seeds or
          more; (5) with 4 responses to each prompt both metrics end lower than with 1, means over seeds.
 Ours     Three seeds; ± is the deviation over them, KL in nats a token. Offline ends 15.7, 0.3 and 0.9 % above its least
-         golden metric, with a falling proxy: hacking in one seed of three, does not hold. There the teacher came out
-         farther from the oracle than the student had been, and online it rises as well (4.0 ± 6.9 %): does not hold.
-         Diversity: 5.6, 5.1 and 5.0 %, does not hold. The proxy departs offline in three seeds and online in none:
-         holds. 4 responses: proxy 0.120 to 0.091, golden 0.601 ± 0.069 to 0.576 ± 0.075: holds. At the end online
-         0.084 and 0.571 ± 0.075; teacher 0.566 ± 0.089. 471 s on two shared cores, 407 s of CPU time.
+         golden metric, the proxy lower: one seed of three, does not hold; and in that one the teacher is farther from
+         the oracle (0.668) than the student began (0.588), so it rises at once, and online too: no U. Online teacher
+         4.0 ± 6.9 %: does not hold. Diversity 5.6, 5.1, 5.0 %: does not hold. The proxy departs offline in 3 seeds,
+         online in none: holds. 4 responses: proxy 0.120 to 0.091, golden 0.601 to 0.576 (± 0.07): holds; online 0.084,
+         0.571. 471 s on two shared cores, 407 s of CPU time.
 """
 
 from __future__ import annotations
@@ -266,15 +266,14 @@ def proxy_since(arm: Arm) -> float:
 
 def departs(arm: Arm) -> float:
     """The step at which the proxy leaves its power law; infinity if it does not."""
-    points = list(zip(rows_of(arm, "step"), rows_of(arm, "proxy"), strict=True))
-    warmup = arm.results[-1].stage.optimizer["student"].warmup
-    return departure(*zip(*[point for point in points if point[0] >= warmup], strict=True))
+    last = arm.results[-1]
+    behind = [row for row in last.history.evals if row["step"] >= last.stage.optimizer["student"].warmup]
+    return departure([row["step"] for row in behind], [row["proxy"] for row in behind])
 
 
 def training_loss(arm: Arm) -> float:
-    """Between the last two evaluations."""
-    every = arm.results[-1].stage.evaluate.every
-    return mean(arm.results[-1].history.train["loss"][-every:])
+    """Since the last evaluation but one."""
+    return mean(arm.results[-1].history.train["loss"][-arm.results[-1].stage.evaluate.every :])
 
 
 def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Report:
@@ -332,9 +331,8 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], gaps: list[Any]) -> Re
     )
 
     def at_start(who: str, what: str) -> list[float]:
-        if who == "teacher":
-            return [gap.value[what] for gap in gaps if gap.value]
-        return over(OFFLINE, lambda own: rows_of(own, what)[0])
+        teachers = [gap.value[what] for gap in gaps if gap.value]
+        return teachers if who == "teacher" else over(OFFLINE, lambda own: rows_of(own, what)[0])
 
     golden = ("golden", "golden_reverse", "golden_js")
     ending = {what: at_end(what) for what in ("proxy", *golden)}
@@ -375,6 +373,7 @@ NOTES = (
     "The power law is fitted to the first third of the evaluations behind the warm-up; a departure is three "
     "evaluations in a row more than three standard deviations above it.",
     "With the oracle for a teacher both distances are one: what rises there is overfitting.",
+    "The golden metric can be least before the first step, where a teacher is farther from the oracle than its student.",
     "On a pod the batch is 256 rows, not 32, for as many passes through the prompts.",
 )
 
