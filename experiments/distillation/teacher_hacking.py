@@ -372,8 +372,8 @@ NOTES = (
     "before with a weaker oracle, for the time that it takes.",
     "The power law is fitted to the first third of the evaluations behind the warm-up; a departure is three "
     "evaluations in a row more than three standard deviations above it.",
-    "With the oracle for a teacher both distances are one: what rises there is overfitting.",
-    "The golden metric can be least before the first step, where a teacher is farther from the oracle than its student.",
+    "With the oracle for a teacher both distances are one: a rise there is overfitting.",
+    "The golden metric is least before the first step where a teacher is farther from the oracle than its student.",
     "On a pod the batch is 256 rows, not 32, for as many passes through the prompts.",
 )
 
