@@ -67,6 +67,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         lambda i: {"id": b"", "image": image(32, 32), "label": i // 10 % 10},
     ),
     "cifar100": ({"train": 50_000, "test": 10_000}, lambda i: {"id": b"", "image": image(32, 32), "label": i % 100}),
+    "xsum": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"document": text(600), "summary": text(20)},
+    ),
     "glue/sst2": ({"train": 400, "validation": 40, "test": 40}, lambda i: {"sentence": text(9), "label": i % 2}),
     "glue/stsb": (
         {"train": 400, "validation": 40, "test": 40},

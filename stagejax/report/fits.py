@@ -95,3 +95,41 @@ def extrapolate(x: Points, losses: Points, to: Number, repeats: int = 100, seed:
             found.append(float(fit_power_law(x[rows], losses[rows])(to)))
     low, high = np.quantile(found, [0.05, 0.95])
     return float(fit_power_law(x, losses)(to)), float(low), float(high)
+
+
+def departure(x: Points, losses: Points, share: float = 1 / 3, deviations: float = 3.0, consecutive: int = 3) -> float:
+    """Where a curve rises above the law of its beginning, log L = a + b log x; infinity if it never does.
+
+    The line is fitted to the first `share` of the points by least squares; s is the standard deviation of its residuals
+    (n - 2 degrees of freedom). The curve departs at the first of `consecutive` later points that all lie more than
+    `deviations` times s above the line.
+
+    A distance to the teacher that leaves its power law tells of teacher hacking without an oracle: Tiapkin et al. 2025,
+    https://arxiv.org/abs/2502.02671.
+
+    Args:
+      x, losses: points of the curve in order, positive; leave out what the warm-up bends.
+
+    Raises:
+      ValueError: the first share has fewer than four points, or some points are not positive.
+
+    >>> x = np.arange(1.0, 31.0)
+    >>> law = 2 * x**-0.5 * np.exp(0.01 * np.cos(x))
+    >>> departure(x, law), departure(x, law + 0.02 * np.maximum(x - 20, 0))
+    (inf, 21.0)
+    """
+    x, losses = np.asarray(x, np.float64), np.asarray(losses, np.float64)
+    fitted = round(share * len(x))
+    if fitted < 4 or len(x) != len(losses) or not (np.all(x > 0) and np.all(losses > 0)):
+        raise ValueError(
+            f"a line with a spread needs four points or more, all positive: {fitted} of {len(x)} are fitted; evaluate "
+            "more often, or raise `share`"
+        )
+    slope, start = np.polyfit(np.log(x[:fitted]), np.log(losses[:fitted]), 1)
+    residuals = np.log(losses) - start - slope * np.log(x)
+    spread = np.sqrt(np.sum(residuals[:fitted] ** 2) / (fitted - 2))
+    above = residuals > deviations * spread
+    for at in range(fitted, len(x) - consecutive + 1):
+        if above[at : at + consecutive].all():
+            return float(x[at])
+    return float("inf")

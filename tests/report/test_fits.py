@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from stagejax.report.fits import PowerLaw, extrapolate, fit_power_law
+from stagejax.report.fits import PowerLaw, departure, extrapolate, fit_power_law
 
 X = np.geomspace(20, 2000, 24)
 
@@ -39,3 +39,19 @@ def test_the_range_of_an_extrapolation_covers_the_truth() -> None:
 def test_too_few_points_are_refused() -> None:
     with pytest.raises(ValueError, match="four or more points"):
         fit_power_law(X[:3], X[:3])
+
+
+def test_a_departure_is_found_where_it_begins_and_only_upwards() -> None:
+    law = 3 * X**-0.4 * np.exp(0.01 * np.random.RandomState(0).normal(size=len(X)))
+    assert departure(X, law) == np.inf
+    bent = law * np.where(X[14] < X, 1.2, 1.0)
+    assert departure(X, bent) == pytest.approx(X[15])
+    assert departure(X, law / np.where(X[14] < X, 1.2, 1.0)) == np.inf
+    spike = law.copy()
+    spike[16:18] *= 2  # two in a row are not yet a departure
+    assert departure(X, spike) == np.inf
+
+
+def test_a_departure_needs_points_to_fit() -> None:
+    with pytest.raises(ValueError, match="evaluate more often"):
+        departure([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0])
