@@ -5,9 +5,9 @@ answering     a language model answers prompts, a rule judges            unlearn
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
 preferring    pairs of a model's own answers, the better beside the worse
-choosing      the likeliest of several endings, probes of whole texts    responding   responses of encoder-decoders as rows
-selection     records worth training on, by what a proxy says          closeness    how far networks are apart
-in_context    learners that read their examples; descent beside them
+choosing      the likeliest of several endings, probes of whole texts    responding   responses of encoder-decoders
+selection     records worth training on, by what a proxy says            closeness    how far networks are apart
+in_context    learners that read their examples, and descent on these
 """
 
 from stagejax.inference.frozen import (
