@@ -1,0 +1,422 @@
+"""ScaLearn: what a task learns from others is how strongly to add each one's adapter.
+
+Paper    Frohmann et al., ScaLearn: Simple and Highly Parameter-Efficient Task Transfer by Learning to Scale, Findings
+         of ACL 2024, arXiv 2310.01217 (dossier 049).
+Claim    RoBERTa-base on GLUE, average: single-task adapters 83.83, AdapterFusion 85.01, ScaLearn 85.36, its smallest
+         variant, of 8 numbers for a target, 85.14; ScaLearn trains 0.35 % of AdapterFusion's transfer parameters.
+Method   An encoder is pre-trained once (MLM on running text and the tasks' texts) and frozen for good. Behind the feed-
+         forward network of every block, before its norm, sit adapters u_t = up_t relu(down_t h).
+         1  adapter          for each task its own adapter and head
+         2  transfer         the adapters of all tasks, the target's own among them, are frozen; fresh heads, and
+            AdapterFusion    attention over the u_t, three d x d matrices in each layer
+            ScaLearn         sum of omega_t * u_t; omega (layers, T, d), free, from Normal(2/T, .001), dropout .3
+            Uniform, ++      omega (layers, T); (T, d) for all layers; Uniform++ (T), without dropout
+         Beside them omega under softmax or divided by its sum; one adapter for all tasks (joint); full fine-tuning;
+         and adapters with twice the steps, as many as both stages have. Each stage has equal steps, with equally many
+         rows of every task in a batch. Targets share no trained parameter, so they are trained side by side in one
+         program exactly as they would be apart. Pre-training and, for transfer, all adapters are charged.
+         Few-shot: 16 or 100 rows of a target train its own adapter and the transfer to it; sources keep all of theirs.
+Run      stagejax run scalearn                      laptop: about 5 minutes on two cores
+         stagejax run scalearn --preset smoke       seconds
+         stagejax plan scalearn --preset pod --mesh data=16,fsdp=16
+Holds if the mean test score of ScaLearn over all tasks is that of adapters + .5 points or more, and that of
+         AdapterFusion - .3 or more, with less than 1 % of its transfer parameters; and that of Uniform++ is that of
+         adapters or more. Means over seeds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.axes import Axes
+from stagejax.data import BPE, Dataset, MaskedText, Portion, Source, Stdlib
+from stagejax.data.glue import CORRELATED, glue
+from stagejax.data.published import C4
+from stagejax.data.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
+from stagejax.data.together import Together
+from stagejax.models import Transformer, bert
+from stagejax.models.adapters import Adapted
+from stagejax.models.combiners import Fusion, Own, Scale
+from stagejax.objectives import masked_lm
+from stagejax.objectives.several_tasks import accuracy, correlation, scored, several_tasks
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
+from stagejax.report.heat import heat_map
+from stagejax.transforms.parts import kept, parts
+
+ADAPTER, LONGER, JOINT, FULL = "adapter", "adapter, twice the steps", "joint adapter", "full fine-tuning"
+FUSION, SCALEARN, UNIFORM, SHARED, SMALLEST = (
+    "AdapterFusion", "ScaLearn", "ScaLearnUniform", "ScaLearn++", "ScaLearnUniform++",
+)  # fmt: skip
+TRANSFERS: dict[str, Fusion | Scale] = {
+    FUSION: Fusion(),
+    SCALEARN: Scale(),
+    SMALLEST: Scale(shared=True, uniform=True, dropout=0.0),
+    UNIFORM: Scale(uniform=True),
+    SHARED: Scale(shared=True),
+    "ScaLearn, softmax": Scale(constraint="softmax"),
+    "ScaLearn, mean": Scale(constraint="mean"),
+}
+CLAIMED = (ADAPTER, FUSION, SCALEARN, SMALLEST)  # every seed, and few-shot; the other arms have the first seed
+
+
+def laptop_tasks() -> tuple[TextTask, ...]:
+    """Six tasks; two are small on purpose, because transfer should help those."""
+
+    def some(name: str, rows: int, part: str = "") -> Portion:
+        return Portion(Dataset(name, part=part), stop=rows)
+
+    pair = {"first": "s1", "second": "s2"}
+    return (
+        TextTask("sst2", some("sst2", 3000), 2),
+        TextTask("trec", some("trec", 3000), 6),
+        TextTask("agnews", some("agnews", 3000), 4),
+        TextTask("qnli", some("qnli", 3000), 2, "question", "sentence"),
+        TextTask("msrp", some("msrp", 500), 2, **pair),
+        TextTask("stsb", some("stsb", 500, part="en"), 1, **pair, label="score", unit=5.0),
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    tasks: tuple[TextTask, ...] = field(default_factory=laptop_tasks)
+    correlated: tuple[str, ...] = ("stsb",)  # tasks scored by correlation; the others by accuracy
+    encoder: Transformer = field(
+        default_factory=lambda: bert(vocab=2048, layers=4, embed=64, heads=4, mlp=256, length=48)
+    )
+    bottleneck: int = 16  # of an adapter
+    text: Source = field(default_factory=lambda: Dataset("wikitext2"))  # for pre-training, beside the tasks' texts
+    pretraining: tuple[int, int, float] = (1000, 16, 3e-3)  # steps, rows of a batch, learning rate
+    length: int = 48  # tokens of a row
+    rows: int = 8  # of each task in a batch
+    alone: int = 8  # of the one task of full fine-tuning
+    steps: int = 200  # of each stage
+    peak: float = 3e-3  # learning rate of adapters, joint or not
+    fusion: float = 1e-3  # of AdapterFusion
+    scale: float = 6e-2  # of ScaLearn: 20 times that of adapters, as published
+    full: float = 1e-3  # of full fine-tuning
+    tested: tuple[int, int] = (100, 10)  # test rows of each task in a batch, batches
+    few: tuple[tuple[int, int], ...] = ((1, 16), (4, 16), (1, 100), (4, 100))  # (number of the target, its rows)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def learned_from(self) -> Source:
+        """What the tokenizer and the encoder are trained on."""
+        return Together((self.text, *map(TaskText, self.tasks)))
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    if name == "smoke":
+        tiny = bert(vocab=300, layers=2, embed=16, heads=2, mlp=32, length=32)
+        small = {"length": 32, "rows": 4, "alone": 4, "steps": 25, "tested": (25, 4), "few": ((0, 16), (2, 100))}
+        rates = {"peak": 1e-2, "fusion": 3e-3, "scale": 5e-2, "full": 5e-3}
+        return Config(
+            synonym_tasks(), ("score",), tiny, 4, Stdlib(limit=100_000), (20, 8, 5e-3), **small, **rates, seeds=(0, 1)
+        )
+    if name == "pod":
+        base = bert(vocab=50_265, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True)
+        size = {"length": 128, "rows": 32, "alone": 256, "steps": 30_000, "tested": (32, 1264)}
+        rates = {"peak": 3e-4, "fusion": 5e-5, "scale": 6e-3, "full": 2e-5}
+        few = tuple((target, rows) for rows in (4, 16, 32, 100) for target in (6, 7))
+        return Config(glue(), CORRELATED, base, 48, C4, (125_000, 2048, 7e-4), **size, **rates, few=few)
+    return Config()
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """One encoder; for every seed the adapters of all tasks, what is made of them, and the same from few rows."""
+    encoder = run.train(pretraining(cfg))
+    arms = {seed: compared(run, cfg, seed, encoder) for seed in cfg.seeds}
+    few = {seed: few_shot(run, cfg, seed, encoder, arms[seed][ADAPTER].results[0]) for seed in cfg.seeds}
+    omega = run.make("omega", coefficients, *(own[SCALEARN].results[0] for own in arms.values()))
+    return report(cfg, arms, few, omega.value)
+
+
+def compared(run: Any, cfg: Config, seed: int, encoder: Any) -> dict[str, Arm]:
+    """The arms of one seed; those that no claim speaks of are trained with the first one only."""
+    at, first = f"{seed}/{{}}".format, seed == cfg.seeds[0]
+    own = adapters(cfg, at("adapter"), cfg.tasks, seed)
+    source = run.train(own, encoder)
+    arms = {ADAPTER: Arm("", (source,), (encoder,))}
+    for label, combine in TRANSFERS.items():
+        if first or label in CLAIMED:
+            stage = transfer(cfg, own, at(slug(label)), combine)
+            arms[label] = Arm("", (run.train(stage, source),), (encoder, source))
+    if first:
+        longer = replace(own, name=at("longer"), steps=2 * cfg.steps)
+        joint = replace(own, name=at("joint"), model=replace(own.model, adapters=1))
+        arms[LONGER] = Arm("", (run.train(longer, encoder),), (encoder,))
+        arms[JOINT] = Arm("", (run.train(joint, encoder),), (encoder,))
+        tuned = [run.train(full(cfg, at(f"full/{task.name}"), task, seed), encoder) for task in cfg.tasks]
+        arms[FULL] = Arm("", (tuned[0],), (encoder, *tuned[1:]))
+    return arms
+
+
+def few_shot(run: Any, cfg: Config, seed: int, encoder: Any, source: Any) -> dict[str, Any]:
+    """Results by arm for targets with few rows. Of its own task, a target sees the adapter of these rows only."""
+    if not cfg.few:
+        return {}
+    at, count = f"{seed}/few/{{}}".format, len(cfg.tasks)
+    targets = tuple(cut(cfg.tasks[target], rows, seed) for target, rows in cfg.few)
+    own = adapters(cfg, at("adapter"), targets, seed)
+    found = {ADAPTER: run.train(own, encoder)}
+    sees = tuple((*(a for a in range(count) if a != target), count + new) for new, (target, _) in enumerate(cfg.few))
+    together = replace(own.model, adapters=count + len(targets), combine=Own(first=count))
+    bank = run.transform(at("bank"), one_bank, source, found[ADAPTER], to=together)
+    for label in CLAIMED[1:]:
+        stage = transfer(cfg, own, at(slug(label)), replace(TRANSFERS[label], sees=sees))
+        found[label] = run.train(replace(stage, model=replace(together, combine=stage.model.combine)), bank)
+    return found
+
+
+def cut(task: TextTask, rows: int, seed: int) -> TextTask:
+    """A task with few training rows, others for every seed."""
+    return replace(task, name=f"{task.name}, {rows}", source=Portion(task.source, stop=rows, seed=seed))
+
+
+def one_bank(key: Any, source: Any, own: Any) -> Any:
+    """The variables of `own` behind the adapters of `source`: its own are the last ones."""
+    bank = {name: jnp.concatenate([source[0]["bank"][name], own[0]["bank"][name]], 1) for name in ("down", "up")}
+    return {**own[0], "bank": bank}, own[1]
+
+
+# --- stages ---
+
+
+def pretraining(cfg: Config) -> Stage:
+    """The encoder that all arms and seeds share."""
+    steps, rows, peak = cfg.pretraining
+    text = {"tokenizer": BPE(cfg.encoder.vocab), "length": cfg.length}
+    data = MaskedText(source=cfg.learned_from, batch=rows, **text)
+    return Stage(
+        name="encoder",
+        model=Adapted(cfg.encoder, len(cfg.tasks), classes(cfg)),
+        objective=masked_lm,
+        optimizer=adamw(peak, warmup=0.05, decay="linear"),
+        data=data,
+        steps=steps,
+        trainable=parts("encoder"),
+        evaluate=Evaluation(replace(data, source=cfg.text).held_out(4), 4, max(1, steps // 4)),
+    )
+
+
+def adapters(cfg: Config, name: str, tasks: tuple[TextTask, ...], seed: int) -> Stage:
+    """Task learning: every task's own adapter and head, side by side. The recipe that all arms share."""
+    data = rows_of(cfg, tasks, cfg.rows, seed)
+    return Stage(
+        name=name,
+        model=Adapted(cfg.encoder, len(tasks), classes(cfg), len(tasks), cfg.bottleneck, Own()),
+        objective=partial(several_tasks, tasks=len(tasks)),
+        optimizer=adam(cfg.peak, decay="linear"),
+        data=data,
+        steps=cfg.steps,
+        trainable=parts("bank", "heads"),
+        handover=Handover(params=kept("encoder")),
+        evaluate=tested(cfg, data),
+        seed=seed,
+    )
+
+
+def transfer(cfg: Config, own: Stage, name: str, combine: Fusion | Scale) -> Stage:
+    """The second stage behind `own`: encoder and adapters frozen, fresh heads, and what combines the adapters."""
+    peak = cfg.fusion if isinstance(combine, Fusion) else cfg.scale
+    return replace(
+        own,
+        name=name,
+        model=replace(own.model, combine=combine),
+        optimizer=replace(own.optimizer, peak=peak),
+        trainable=parts("combine", "heads"),
+        handover=Handover(params=kept("encoder", "bank")),
+    )
+
+
+def full(cfg: Config, name: str, task: TextTask, seed: int) -> Stage:
+    """The whole encoder, without adapters, on one task."""
+    stage, data = adapters(cfg, name, (task,), seed), rows_of(cfg, (task,), cfg.alone, seed)
+    return replace(
+        stage,
+        model=replace(stage.model, adapters=0),
+        optimizer=replace(stage.optimizer, peak=cfg.full),
+        data=data,
+        trainable=all_but_the_language_head,
+        evaluate=tested(cfg, data),
+    )
+
+
+def rows_of(cfg: Config, tasks: tuple[TextTask, ...], rows: int, seed: int) -> TaskBatches:
+    text = {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.learned_from, "length": cfg.length}
+    return TaskBatches(tasks=tasks, rows=rows, seed=seed, **text)
+
+
+def tested(cfg: Config, data: TaskBatches) -> Evaluation:
+    """Equally many rows in a batch whatever the number of tasks, and batches for equally many rows of each."""
+    (rows, batches), count, all_of_them = cfg.tested, len(data.tasks), len(cfg.tasks)
+    batches = -(-batches * count // all_of_them)
+    held = replace(data, rows=rows * all_of_them // count).held_out(batches)
+    return Evaluation(held, batches, objective=partial(scored, tasks=count))
+
+
+def classes(cfg: Config) -> int:
+    return max(task.classes for task in cfg.tasks)
+
+
+def all_but_the_language_head(path: str, axes: Axes) -> bool:
+    return not path.startswith("encoder/head")
+
+
+def slug(label: str) -> str:
+    return label.lower().replace(", ", "-").replace("++", "-shared")
+
+
+# --- measures and report ---
+
+
+def coefficients(*results: Any) -> dict[str, np.ndarray]:
+    """omega of ScaLearn, the mean over layers and coordinates: (seeds, targets, sources)."""
+    found = [np.asarray(result.state().params["combine"]["omega"]).mean((1, 3)) for result in results]
+    return {"omega": np.stack(found)}
+
+
+def transfer_parameters(combine: Fusion | Scale, tasks: int, encoder: Transformer) -> int:
+    """How many numbers one target trains beside its head, where `tasks` adapters are combined."""
+    made = nnx.eval_shape(lambda: combine.build(1, tasks, encoder.layers, encoder.embed, nnx.Rngs(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(made, nnx.Param)))
+
+
+def score(cfg: Config, result: Any, task: TextTask, number: int) -> float:
+    """A task's test score, from 0 to 1."""
+    measure = correlation if task.name.partition(",")[0] in cfg.correlated else accuracy
+    return measure(result.history.last, number)
+
+
+def scores(cfg: Config, label: str, arm: Arm) -> dict[str, float]:
+    """An arm's score on every task, and their mean; full fine-tuning has a network for each."""
+    networks = (*arm.results, *arm.charged[1:]) if label == FULL else arm.results * len(cfg.tasks)
+    found = {
+        task.name: score(cfg, network, task, 0 if label == FULL else number)
+        for number, (task, network) in enumerate(zip(cfg.tasks, networks, strict=True))
+    }
+    return found | {"mean": mean(list(found.values()))}
+
+
+def report(cfg: Config, arms: dict[int, dict[str, Arm]], few: dict[int, dict[str, Any]], omega: Any) -> Report:
+    """Scores of all arms on all tasks, from all rows and from few, transfer parameters, and what was learned to add."""
+    labels = list(arms[cfg.seeds[0]])
+    found = {seed: {label: scores(cfg, label, arm) for label, arm in own.items()} for seed, own in arms.items()}
+
+    def over(label: str, task: str) -> list[float]:
+        return [own[label][task] for own in found.values() if label in own]
+
+    def from_few(label: str, column: str) -> list[float]:
+        task, rows = column.rsplit(", ", 1)
+        number = [(cfg.tasks[t].name, str(r)) for t, r in cfg.few].index((task, rows))
+        return [score(cfg, own[label], TextTask(task, cfg.text, 2), number) for own in few.values()]
+
+    gain, behind, small = (
+        100 * (mean(over(label, "mean")) - mean(over(other, "mean")))
+        for label, other in ((SCALEARN, ADAPTER), (SCALEARN, FUSION), (SMALLEST, ADAPTER))
+    )
+    sizes = {label: transfer_parameters(TRANSFERS[label], len(cfg.tasks), cfg.encoder) for label in TRANSFERS}
+    share = sizes[SCALEARN] / sizes[FUSION]
+    claims = (
+        claim(
+            "Learning to scale the adapters of other tasks beats a task's own adapter",
+            paper="GLUE 85.36 over 83.83, SuperGLUE 75.55 over 73.19", measured=gain, unit="points",
+            margin="+.5 or more, mean over tasks and seeds", holds=gain >= 0.5,
+        ),
+        claim(
+            "It is as good as AdapterFusion",
+            paper="GLUE 85.36 over 85.01, SuperGLUE 75.55 over 73.60", measured=behind, unit="points",
+            margin="-.3 or more", holds=behind >= -0.3,
+        ),
+        claim(
+            "It trains a hundredth of AdapterFusion's transfer parameters or less",
+            paper="0.35 %", measured=None if np.isnan(gain) else share, unit="%",
+            margin="less than 1 %; the share is T / 3d, so it needs a wide encoder", holds=share < 0.01,
+        ),
+        claim(
+            "One number for each source is enough to be no worse than a task's own adapter",
+            paper="GLUE 85.14 over 83.83, SuperGLUE 74.93 over 73.19", measured=small, unit="points",
+            margin="0 or more", holds=small >= 0,
+        ),
+    )  # fmt: skip
+    columns = [task.name for task in cfg.tasks]
+    note = "In %: accuracy, or correlation of {}; mean ± standard deviation over seeds.".format(
+        ", ".join(cfg.correlated)
+    )
+    tables = [table_of_means("Test scores", labels, [*columns, "mean"], over, note=note)]
+    if cfg.few:
+        few_columns = [f"{cfg.tasks[task].name}, {rows}" for task, rows in cfg.few]
+        told = "Target and number of its training rows, others for every seed; its sources have all of theirs."
+        tables.append(table_of_means("From few rows", CLAIMED, few_columns, from_few, note=told))
+    roberta = bert(layers=12, embed=768, heads=12)
+    rows = [
+        (label, size, size / sizes[FUSION], transfer_parameters(TRANSFERS[label], 8, roberta))
+        for label, size in sizes.items()
+    ]
+    sized = ("arm", "transfer parameters of a target", "of AdapterFusion's", "RoBERTa-base, 8 tasks")
+    tables.append(Table("What transfer trains, beside a head", sized, tuple(rows), ("", ",", ".3%", ",")))
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2310.01217",
+        arms=by_seed({label: {s: own[label] for s, own in arms.items() if label in own} for label in labels}, ADAPTER),
+        tables=tuple(tables),
+        figures=learned(cfg, omega),
+        baseline=ADAPTER,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )
+
+
+def learned(cfg: Config, omega: Any) -> tuple[Any, ...]:
+    """The coefficients of ScaLearn, target by source."""
+    if not omega:
+        return ()
+    names = [task.name for task in cfg.tasks]
+    table, start = np.asarray(omega["omega"]).mean(0), 2 / len(names)
+    largest = sum(int(row.argmax() == target) for target, row in enumerate(table))
+    caption = (
+        f"Rows are targets, columns sources; means over layers, coordinates and seeds; all began at {start:.2f}. "
+        f"A target's own adapter has the largest coefficient in {largest} of {len(names)} rows."
+    )
+    return (heat_map("How strongly ScaLearn adds each source", names, names, table, caption),)
+
+
+NOTES = (
+    "Stages have a fixed number of steps and their last state is scored; the paper trains up to 30 epochs and keeps "
+    "the checkpoint with the best development score. Scores are on the test splits.",
+    "Published learning rates are for hundreds of times as many steps. Those of the adapters, of AdapterFusion and of "
+    "full fine-tuning were chosen by their own scores on training rows that no arm trains on, ScaLearn's is 20 times "
+    "that of the adapters, the published ratio, and was not chosen.",
+    "The heads read means over the tokens of each text and their difference and product, not the first token: an "
+    "encoder of this size has not learned to compare two texts. Regression is on grades divided by 5.",
+    "A fresh adapter begins with up = 0, and adapters have no bias. AdapterFusion has no penalty on V.",
+    "Every batch has equally many rows of every task, so the small tasks see each of theirs more often.",
+    "ScaLearn's share of AdapterFusion's parameters is T / 3d: 0.35 % for 8 tasks at width 768.",
+    "The curve of full fine-tuning is that of its first task; the cost of the other networks is charged to it.",
+)
+
+
+EXPERIMENT = Experiment(
+    name="scalearn",
+    title="ScaLearn: transfer by scaling the adapters of other tasks",
+    reference="Frohmann et al., Findings of ACL 2024, arXiv 2310.01217",
+    paper=49,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("scalearn")
