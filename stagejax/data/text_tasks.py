@@ -12,6 +12,7 @@ from jaxtyping import Int32, Int64
 from stagejax.data.order import shuffled
 from stagejax.data.pairs import _WORDS, SynonymPairs
 from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.portion import Portion
 from stagejax.data.sources import Record, Source
 from stagejax.data.tokenizers import CLS, PAD, SEP, Tokenizer, codec
 
@@ -40,6 +41,10 @@ class TextTask:
     def of_split(self, split: str) -> TextTask:
         """The same task on another split."""
         return replace(self, source=self.source.of_split(split))
+
+    def few(self, rows: int, seed: int) -> TextTask:
+        """The same task with few training rows, others for every seed."""
+        return replace(self, source=Portion(self.source, stop=rows, seed=seed))
 
     def texts(self, index: int) -> tuple[str, ...]:
         """The one or two texts of a record."""

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from stagejax import axes
 from stagejax.models.block import Block, Key
 from stagejax.models.build import built
-from stagejax.models.combiners import Fusion, Own, Scale
+from stagejax.models.combiners import Fusion, Own, Scale, of_task
 from stagejax.models.language_model import LanguageModel
 from stagejax.models.stack import run_stack
 from stagejax.models.transformer import Transformer
@@ -79,14 +79,17 @@ class AdapterBank(nnx.Module):
         self.down = axes.param(drawn, **over, reads=("embed",), writes=("bottleneck",))
         self.up = axes.param(jnp.zeros(drawn.mT.shape), **over, reads=("bottleneck",), writes=("embed",))
 
-    def every(self, h_BTE: Float[Array, "B T E"], layer: Any) -> Float[Array, "A B T E"]:
-        """What each adapter gives of every row, without the residual."""
-        inner = jax.nn.relu(jnp.einsum("bte,aem->abtm", h_BTE, self.down[...][layer]))
-        return jnp.einsum("abtm,ame->abte", inner, self.up[...][layer])
+    def inner(self, h_BTE: Float[Array, "B T E"], layer: Any) -> Float[Array, "B T A M"]:
+        """The bottleneck of each adapter for every row."""
+        return jax.nn.relu(jnp.einsum("bte,aem->btam", h_BTE, self.down[...][layer]))
+
+    def outward(self, layer: Any) -> Float[Array, "A M E"]:
+        """What each adapter makes of its bottleneck."""
+        return self.up[...][layer]
 
     def one(self, h_BTE: Float[Array, "B T E"], which_B: Int[Array, " B"], layer: Any) -> Float[Array, "B T E"]:
         """What one adapter for each row gives, without the residual."""
-        down_BEM, up_BME = self.down[...][layer][which_B], self.up[...][layer][which_B]
+        down_BEM, up_BME = (of_task(leaf[...][layer], which_B) for leaf in (self.down, self.up))
         return jnp.einsum("btm,bme->bte", jax.nn.relu(jnp.einsum("bte,bem->btm", h_BTE, down_BEM)), up_BME)
 
 
@@ -160,4 +163,4 @@ class Heads(nnx.Module):
     ) -> Float[Array, "B C"]:
         """[a, b, |a - b|, a b] through the head of each row's task."""
         told_BSE = jnp.stack([first_BE, second_BE, jnp.abs(first_BE - second_BE), first_BE * second_BE], 1)
-        return jnp.einsum("bse,bsec->bc", told_BSE, self.kernel[...][task_B]) + self.bias[...][task_B]
+        return jnp.einsum("bse,bsec->bc", told_BSE, of_task(self.kernel[...], task_B)) + of_task(self.bias[...], task_B)

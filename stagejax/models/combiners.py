@@ -3,13 +3,13 @@
 A row belongs to a task, and each task has combining weights of its own, so that many targets are trained in one
 program: row b reads the weights of task t(b) alone. `sees` says which adapters a target may use; None: all.
 
-Letters: A adapters, N tasks, B batch, T tokens, E embed.
+Letters: A adapters, M bottleneck, N tasks, B batch, T tokens, E embed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +24,16 @@ from stagejax.models.block import Key, dropout
 Sees = tuple[tuple[int, ...], ...] | None
 
 
+@runtime_checkable
 class Bank(Protocol):
-    """The adapters of a block, without their residuals."""
+    """The adapters of a block, u_a = up_a inner_a, without their residuals."""
 
-    def every(self, h_BTE: Array, layer: Any) -> Float[Array, "A B T E"]:
-        """What each adapter gives of every row."""
+    def inner(self, h_BTE: Array, layer: Any) -> Float[Array, "B T A M"]:
+        """The bottleneck of each adapter for every row."""
+        ...
+
+    def outward(self, layer: Any) -> Float[Array, "A M E"]:
+        """What each adapter makes of its bottleneck."""
         ...
 
     def one(self, h_BTE: Array, which_B: Array, layer: Any) -> Float[Array, "B T E"]:
@@ -124,16 +129,16 @@ class Scales(nnx.Module):
     def __call__(
         self, bank: Bank, h_BTE: Float[Array, "B T E"], task_B: Int[Array, " B"], layer: Any, key: Key | None
     ) -> Float[Array, "B T E"]:
-        """The scaled sum of what all adapters give."""
-        omega_ABe = self.coefficients(layer, key)[task_B].swapaxes(0, 1)
-        return (omega_ABe[:, :, None] * bank.every(h_BTE, layer)).sum(0)
+        """The scaled sum of what all adapters give; it is `up` that is scaled, so that the u_a are never there."""
+        omega_BAe = of_task(self.coefficients(layer, key), task_B)
+        return jnp.einsum("btam,bame->bte", bank.inner(h_BTE, layer), omega_BAe[:, :, None] * bank.outward(layer))
 
 
 @dataclass(frozen=True)
 class Fusion:
     """AdapterFusion: `V sum_a p_a u_a` with `p = softmax_a((Q h) . (K u_a))`; V begins as the identity.
 
-    Computed as (K^T Q h) . u_a, and V after the sum, which is the same for one product with each matrix and token.
+    Computed as (up_a^T K^T Q h) . inner_a, and V after the sum: the same numbers by fewer products.
 
     Reference: Pfeiffer et al. 2021, https://arxiv.org/abs/2005.00247, section 3.2.
     """
@@ -166,13 +171,23 @@ class FusionLayers(nnx.Module):
         self, bank: Bank, h_BTE: Float[Array, "B T E"], task_B: Int[Array, " B"], layer: Any, key: Key | None
     ) -> Float[Array, "B T E"]:
         """What the attention over adapters gives, token by token."""
-        query, keys, value = (w[...][:, layer][task_B] for w in (self.query, self.key, self.value))
-        u_ABTE = bank.every(h_BTE, layer)
-        wanted_BTE = jnp.einsum("bte,bef,bgf->btg", h_BTE, query, keys)
-        scores_ABT = (wanted_BTE * u_ABTE).sum(-1)
-        visible_AB = jnp.asarray(seen(self.config.sees, *self.counts))[task_B].T
-        shares_ABT = jax.nn.softmax(jnp.where(visible_AB[..., None], scores_ABT, -jnp.inf), axis=0)
-        return jnp.einsum("bte,bef->btf", (shares_ABT[..., None] * u_ABTE).sum(0), value)
+        query, keys, value = (of_task(w[...][:, layer], task_B) for w in (self.query, self.key, self.value))
+        inner_BTAM, up_AME = bank.inner(h_BTE, layer), bank.outward(layer)
+        wanted_BTE = jnp.einsum("btf,bgf->btg", jnp.einsum("bte,bef->btf", h_BTE, query), keys)
+        scores_BTA = (jnp.einsum("bte,ame->btam", wanted_BTE, up_AME) * inner_BTAM).sum(-1)
+        visible_BA = jnp.asarray(seen(self.config.sees, *self.counts))[task_B]
+        shares_BTA = jax.nn.softmax(jnp.where(visible_BA[:, None], scores_BTA, -jnp.inf))
+        added_BTE = jnp.einsum("btam,ame->bte", shares_BTA[..., None] * inner_BTAM, up_AME)
+        return jnp.einsum("bte,bef->btf", added_BTE, value)
+
+
+def of_task(weights_N: Float[Array, N * rest], task_B: Int[Array, " B"]) -> Float[Array, B * rest]:
+    """The weights of each row's task: a product with a one-hot table, whose gradient is a product too and no scatter.
+
+    >>> of_task(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, 1, 0])).tolist()
+    [[3.0, 4.0], [3.0, 4.0], [1.0, 2.0]]
+    """
+    return jnp.tensordot(jax.nn.one_hot(task_B, weights_N.shape[0], dtype=weights_N.dtype), weights_N, 1)
 
 
 def seen(sees: Sees, tasks: int, adapters: int) -> Bool[np.ndarray, "N A"]:
@@ -191,3 +206,13 @@ def seen(sees: Sees, tasks: int, adapters: int) -> Bool[np.ndarray, "N A"]:
     for task, row in enumerate(rows):
         table[task, list(row)] = True
     return table
+
+
+def transfer_parameters(combine: Own | Scale | Fusion, adapters: int, layers: int, embed: int) -> int:
+    """How many numbers one target trains beside its head, to combine so many adapters.
+
+    >>> [transfer_parameters(c, 8, 12, 768) for c in (Scale(), Scale(uniform=True), Scale(shared=True))]
+    [73728, 96, 6144]
+    """
+    made = nnx.eval_shape(lambda: combine.build(1, adapters, layers, embed, nnx.Rngs(0)))
+    return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(made, nnx.Param)))
