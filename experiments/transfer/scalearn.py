@@ -62,7 +62,7 @@ TRANSFERS: dict[str, Fusion | Scale] = {
     SHARED: Scale(shared=True),
     "ScaLearn, softmax": Scale(constraint="softmax"),
 }
-CLAIMED = (ADAPTER, FUSION, SCALEARN, SMALLEST)  # every seed, and few-shot; the other arms have the first seed
+CLAIMED = (ADAPTER, FUSION, SCALEARN, SMALLEST)  # every seed, and few-shot
 
 
 @dataclass(frozen=True)
@@ -125,19 +125,18 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 
 def compared(run: Any, cfg: Config, seed: int, encoder: Any) -> dict[str, Arm]:
-    """The arms of one seed; those that no claim speaks of are trained with the first one only."""
+    """The arms of one seed; variants, joint training and full fine-tuning are trained with the first one only."""
     at, first = f"{seed}/{{}}".format, seed == cfg.seeds[0]
     own = adapters(cfg, at("adapter"), cfg.tasks, seed)
     source = run.train(own, encoder)
-    arms = {ADAPTER: Arm("", (source,), (encoder,))}
+    longer = run.train(replace(own, name=at("longer"), steps=2 * cfg.steps), encoder)
+    arms = {ADAPTER: Arm("", (source,), (encoder,)), LONGER: Arm("", (longer,), (encoder,))}
     for label, combine in TRANSFERS.items():
         if first or label in CLAIMED:
             stage = transfer(cfg, own, at(slug(label)), combine)
             arms[label] = Arm("", (run.train(stage, source),), (encoder, source))
     if first:
-        longer = replace(own, name=at("longer"), steps=2 * cfg.steps)
         joint = replace(own, name=at("joint"), model=replace(own.model, adapters=1))
-        arms[LONGER] = Arm("", (run.train(longer, encoder),), (encoder,))
         arms[JOINT] = Arm("", (run.train(joint, encoder),), (encoder,))
         tuned = [run.train(full(cfg, at(f"full/{task.name}"), task, seed), encoder) for task in cfg.tasks]
         arms[FULL] = Arm("", (tuned[0],), (encoder, *tuned[1:]))
