@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from stagejax.data.order import shuffled
-from stagejax.data.pairs import _WORDS, SynonymPairs
+from stagejax.data.pairs import SYNONYMS, SynonymPairs
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.portion import Portion
 from stagejax.data.sources import Record, Source
@@ -195,7 +195,7 @@ class SynonymRows(Source):
         words = record["s1"].split()
 
         def kind(name: str) -> int:
-            return next(k for k, synonyms in enumerate(_WORDS[name]) if any(word in synonyms for word in words))
+            return next(k for k, synonyms in enumerate(SYNONYMS[name]) if any(word in synonyms for word in words))
 
         return {**record, "who": kind("who"), "does": kind("does"), "same": int(record["score"] > 2.5)}
 
