@@ -25,6 +25,7 @@ from experiments.transfer.scalearn import (
 )
 from stagejax import Plan
 from stagejax.axes import Axes
+from stagejax.data import codec
 from stagejax.models.combiners import Fusion
 
 pytestmark = pytest.mark.slow  # two dozen programs
@@ -49,6 +50,16 @@ def test_the_encoder_is_frozen_for_good(finished: Any) -> None:
     for name in ("0/adapter", "0/longer", "0/joint", *SECOND, "0/few/adapter", "0/few/scalearn"):
         assert same(part(results[name], "encoder"), encoder), name
     assert not same(part(results["0/full/who"], "encoder"), encoder)
+
+
+def test_all_stages_read_the_tokens_that_the_encoder_was_trained_on(finished: Any) -> None:
+    results, _, _ = finished
+    encoder, tuned = results["encoder"].stage, results["0/scalearn"].stage
+    code = codec(encoder.data.tokenizer, encoder.data.source).digest()
+    assert codec(encoder.evaluate.data.tokenizer, encoder.evaluate.data.source).digest() == code
+    for data in (tuned.data, tuned.evaluate.data):
+        assert codec(data.tokenizer, data.learned_from).digest() == code
+    assert encoder.evaluate.data.digest() != encoder.data.digest()
 
 
 def test_the_second_stage_freezes_the_adapters_and_begins_with_fresh_heads(finished: Any) -> None:
