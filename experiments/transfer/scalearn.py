@@ -85,7 +85,7 @@ class Config:
     peak: float = 1e-2  # learning rate of adapters, joint or not
     fusion: float = 1e-2  # of AdapterFusion
     scale: float = 1e-2  # of ScaLearn
-    full: float = 3e-3  # of full fine-tuning
+    full: float = 1e-3  # of full fine-tuning
     tested: tuple[int, int] = (100, 10)  # test rows of each task in a batch, batches
     few: tuple[tuple[int, int], ...] = ((1, 16), (4, 16), (1, 100), (4, 100))  # (number of the target, its rows)
     few_seeds: int = 2  # the first ones, of the few-shot stages
@@ -365,8 +365,8 @@ NOTES = (
     "epochs and keeps the checkpoint with the best development score.",
     "Published learning rates are for hundreds of times as many steps. Those of adapters, AdapterFusion and full fine-"
     "tuning were chosen by the scores of these baselines on rows that no arm is trained or tested on. ScaLearn's was "
-    "not chosen: it is that of the adapters, where the paper has 20 times that. The encoder, with rotary positions, was "
-    "chosen by its own loss: with learned ones it had not begun to look at neighbours after 4,000 steps.",
+    "not chosen: it is that of the adapters, where the paper has 20 times that. The encoder was chosen by its own "
+    "loss: with learned positions instead of rotary ones it says little more than how frequent tokens are.",
     "The heads read means over the tokens of each text, their difference and product, not the first token: an encoder "
     "of this size has not learned to compare two texts. Regression is on grades divided by 5.",
     "Fresh adapters begin with up = 0 and have no bias; AdapterFusion has no penalty on V. Every batch has equally "
