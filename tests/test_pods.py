@@ -80,6 +80,23 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},
     ),
+    "glue/rte": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},
+    ),
+    "glue/cola": ({"train": 400, "validation": 40, "test": 40}, lambda i: {"sentence": text(9), "label": i % 2}),
+    "glue/qqp": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"question1": text(9), "question2": text(9), "label": i % 2},
+    ),
+    "glue/qnli": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"question": text(9), "sentence": text(9), "label": i % 2},
+    ),
+    "glue/mnli": (
+        {"train": 400, "validation_matched": 40, "validation_mismatched": 40},
+        lambda i: {"premise": text(9), "hypothesis": text(9), "label": i % 3},
+    ),
 }
 
 #: Datasets that TFDS does not have: the module says how they are to be prepared.

@@ -65,7 +65,7 @@ def _kept(parts: tuple[Graded, ...]) -> list[tuple[int, int]]:
 
 
 #: Words of the same meaning: the generated pairs say one thing with any of them.
-_WORDS = {
+SYNONYMS = {
     "who": (("boy", "lad"), ("woman", "lady"), ("dog", "hound"), ("robber", "thief"), ("doctor", "physician")),
     "does": (("sees", "spots"), ("takes", "grabs"), ("paints", "colours"), ("sells", "vends"), ("lifts", "raises")),
     "what": (("a stone", "a rock"), ("a boat", "a ship"), ("a shop", "a store"), ("a road", "a street")),
@@ -93,16 +93,16 @@ class SynonymPairs(Source):
         draw = iter(words.tolist())
         pairs, same = [], 0
         agrees = next(draw) % 5  # of the four places, as many as this share agree: no grade is rare
-        for kind, synonyms in _WORDS.items():
+        for kind, synonyms in SYNONYMS.items():
             own = next(draw) % len(synonyms)
             other = own if next(draw) % 4 < agrees else (own + 1 + next(draw) % (len(synonyms) - 1)) % len(synonyms)
             same += own == other
             pairs.append((synonyms[own][next(draw) % 2], synonyms[other][next(draw) % 2], kind))
         first, second = ("the " + " ".join(pair[side] for pair in pairs) for side in (0, 1))
-        return {"s1": first, "s2": second, "score": 5 * same / len(_WORDS)}
+        return {"s1": first, "s2": second, "score": 5 * same / len(SYNONYMS)}
 
     def digest(self) -> str:
-        return joint_digest(str(self), str(_WORDS))
+        return joint_digest(str(self), str(SYNONYMS))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Several sources as one."""
+"""Several sources as one, and a source whose held-out split is another's."""
 
 from __future__ import annotations
 
@@ -41,3 +41,32 @@ class Together(Source):
 
     def digest(self) -> str:
         return joint_digest(*(part.digest() for part in self.parts))
+
+
+@dataclass(frozen=True)
+class Splits(Source):
+    """A source whose train split is one source and whose test split is another.
+
+    A tokenizer is trained on the train split of the source that it is used with: here it is the same for both.
+
+    >>> from stagejax.data import Stdlib
+    >>> few = Splits(Stdlib(limit=100_000), Stdlib("test", limit=200_000))
+    >>> few.of_split("test")[0] == Stdlib("test", limit=200_000)[0], few.of_split("test").of_split("train") == few
+    (True, True)
+    """
+
+    train: Source
+    test: Source
+    split: str = "train"
+
+    def _own(self) -> Source:
+        return self.test if self.split == "test" else self.train
+
+    def __len__(self) -> int:
+        return len(self._own())
+
+    def __getitem__(self, index: int) -> Record:
+        return self._own()[index]
+
+    def digest(self) -> str:
+        return self._own().digest()
