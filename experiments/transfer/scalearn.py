@@ -44,7 +44,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax import Evaluation, Experiment, Handover, Stage, names
 from stagejax.axes import Axes
 from stagejax.data import BPE, Dataset, MaskedText, Source, Stdlib
 from stagejax.data.published import C4
@@ -263,7 +263,7 @@ def all_but_the_language_head(path: str, axes: Axes) -> bool:
 
 
 def slug(label: str) -> str:
-    return label.lower().replace(", ", "-").replace("++", "-shared")
+    return names.slug(label.replace("++", " shared"))
 
 
 # --- measures and report ---
@@ -375,7 +375,7 @@ NOTES = (
     "Published learning rates are for hundreds of times as many steps. Those of adapters, AdapterFusion and full fine-"
     "tuning were chosen by the scores of these baselines on rows that no arm is trained or tested on. ScaLearn's was "
     "not chosen: it is that of the adapters, where the paper has 20 times that. The encoder was chosen by its own "
-    "loss: with learned positions instead of rotary ones it says little more than how frequent tokens are.",
+    "loss: with learned positions in place of rotary ones it stayed near that of knowing how frequent tokens are.",
     "The heads read means over the tokens of each text, their difference and product, not the first token: an encoder "
     "of this size has not learned to compare two texts. Regression is on grades divided by 5.",
     "Fresh adapters begin with up = 0 and have no bias; AdapterFusion has no penalty on V. Every batch has equally "
