@@ -4,7 +4,8 @@ frozen        functions of a model over rows, in batches of one size     generat
 answering     a language model answers prompts, a rule judges            unlearning   what a generator still makes
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
-preferring    pairs of a model's own answers, the better beside the worse
+preferring    pairs of own answers, ordered                      several      a function of several networks at once
+emulating     a base steered by what tuning changed elsewhere            speculating  speculative samples beside direct ones
 """
 
 from stagejax.inference.frozen import (
