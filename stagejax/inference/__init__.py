@@ -5,7 +5,7 @@ answering     a language model answers prompts, a rule judges            unlearn
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
 preferring    pairs of own answers, ordered                      several      a function of several networks at once
-emulating     a base steered by what tuning changed elsewhere            speculating  speculative samples beside direct ones
+emulating     a base steered by what tuning changed elsewhere         speculating  two samplers of one model, compared
 """
 
 from stagejax.inference.frozen import (
