@@ -73,11 +73,11 @@ class Config:
     group: int = 3  # people of a document
     text: Any = field(default_factory=lambda: Stdlib(limit=2_000_000))
     vocab: int = 1024
-    length: int = 112  # tokens of a row in pre-training
-    base: tuple[int, int] = (1500, 14)  # steps, batch
-    turn: int = 56  # tokens of a question with its answer
-    prompt: int = 36  # tokens of a question
-    limit: int = 20  # tokens of an answer
+    length: int = 128  # tokens of a row in pre-training
+    base: tuple[int, int] = (1500, 12)  # steps, batch
+    turn: int = 52  # tokens of a question with its answer
+    prompt: int = 28  # tokens of a question
+    limit: int = 24  # tokens of an answer
     sft: tuple[int, int] = (80, 32)
     dpo: tuple[int, int] = (40, 16)
     rates: tuple[float, float, float] = (3e-3, 1e-3, 1e-4)  # base, SFT, DPO
@@ -118,10 +118,10 @@ def preset(name: str) -> Config:
         return llama(vocab=vocab, embed=embed, layers=layers, heads=heads, mlp=mlp, tied=True)
 
     if name == "smoke":
-        sizes = {"people": People(16), "known": 8, "documents": 400, "group": 1, "vocab": 420, "length": 48}
+        sizes = {"people": People(16), "known": 8, "documents": 400, "group": 1, "vocab": 420, "length": 88}
         sizes |= {"base": (100, 16), "sft": (100, 16), "dpo": (6, 8), "test_batch": 12, "draws": (2, 512)}
         rest = {"text": Stdlib(limit=100_000), "weights": (0.0, 1.0), "alone": 2, "seeds": (0,), "block": 3}
-        rest |= {"turn": 68, "prompt": 44, "limit": 24, "rates": (1e-2, 5e-3, 1e-4)}
+        rest |= {"turn": 66, "prompt": 38, "limit": 28, "rates": (1e-2, 5e-3, 1e-4)}
         return Config(net(16, 1, 2, 32, 420), net(32, 2, 4, 64, 420), **sizes, **rest)
     if name == "pod":
         how = {"vocab": 32_000, "scan": True, "remat": "full"}
@@ -168,11 +168,11 @@ def slug(name: str) -> str:
 
 
 def pretraining(cfg: Config, size: str) -> Stage:
-    """A base on facts, one document a row, and running text: two rows to three."""
+    """A base on facts, one document a row, and running text, row by row."""
     steps, batch = cfg.base
     how = {"tokenizer": cfg.tokenizer, "batch": batch, "length": cfg.length}
     facts = Answers(source=cfg.facts, fields=("title", "text"), prompts=True, **how)
-    data = Mixture(parts=(facts, CausalText(source=cfg.text, **how)), weights=(2, 3))
+    data = Mixture(parts=(facts, CausalText(source=cfg.text, **how)), weights=(1, 1))
     tests = Answers(source=cfg.facts.of_split("test"), fields=("title", "text"), prompts=True, **how)
     return Stage(
         name=f"{size}/base",
