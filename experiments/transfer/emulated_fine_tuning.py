@@ -38,7 +38,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, SEP, CausalText, Mixture, Source, Stdlib, codec
+from stagejax.data import BPE, SEP, CausalText, Codec, Mixture, Source, Stdlib, codec
 from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.facts import RELATIONS, Facts, People, Questions, answer, read_answer
 from stagejax.data.learned import LearnedFrom
@@ -75,6 +75,7 @@ class Config:
     vocab: int = 1024
     length: int = 128  # tokens of a row in pre-training
     base: tuple[int, int] = (1500, 12)  # steps, batch
+    accumulate: int = 1  # parts of that batch, one after the other
     turn: int = 52  # tokens of a question with its answer
     prompt: int = 28  # tokens of a question
     limit: int = 24  # tokens of an answer
@@ -87,13 +88,22 @@ class Config:
     test_batch: int = 240
     block: int = 4  # tokens drafted in a round
     draws: tuple[int, int] = (10, 2048)  # calls, rows: answers to one question, to test the speculative sampler
-    alone: int = 24  # questions answered one by one, for the time
+    timed: int = 24  # questions answered one by one, for the time
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
     def tokenizer(self) -> LearnedFrom:
         """One for all data and models, learned from both parts of the mixture."""
         return LearnedFrom(BPE(self.vocab), Sources((self.facts, self.text)))
+
+    @property
+    def code(self) -> Codec:
+        return codec(self.tokenizer, self.tokenizer.source)
+
+    @property
+    def alone(self) -> Way:
+        """How one model answers."""
+        return Way(self.turn, self.limit, ((SEP,),))
 
     @property
     def facts(self) -> Facts:
@@ -120,7 +130,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         sizes = {"people": People(16), "known": 8, "documents": 400, "group": 1, "vocab": 420, "length": 88}
         sizes |= {"base": (100, 16), "sft": (100, 16), "dpo": (6, 8), "test_batch": 12, "draws": (2, 512)}
-        rest = {"text": Stdlib(limit=100_000), "weights": (0.0, 1.0), "alone": 2, "seeds": (0,), "block": 3}
+        rest = {"text": Stdlib(limit=100_000), "weights": (0.0, 1.0), "timed": 2, "seeds": (0,), "block": 3}
         rest |= {"turn": 66, "prompt": 38, "limit": 28, "rates": (1e-2, 5e-3, 1e-4)}
         return Config(net(16, 1, 2, 32, 420), net(32, 2, 4, 64, 420), **sizes, **rest)
     if name == "pod":
@@ -130,7 +140,7 @@ def preset(name: str) -> Config:
         sizes = {"people": People(12_000), "known": 2400, "documents": 5000, "group": 32, "text": C4, "vocab": 32_000}
         sizes |= {"length": 4096, "base": (500_000, 1024), "turn": 512, "prompt": 256, "limit": 256}
         rest = {"sft": (400, 256), "dpo": (200, 256), "rates": (1.5e-4, 1e-5, 5e-7), "test_batch": 256}
-        return Config(seven, seventy, **sizes, **rest, block=8, seeds=(0,))
+        return Config(seven, seventy, **sizes, **rest, block=8, accumulate=4, seeds=(0,))
     return Config(net(64, 2, 4, 176), net(128, 3, 4, 344))
 
 
@@ -156,7 +166,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for name, (way, *nets) in ways(cfg, bases, tops, styles).items():
             prompt = cfg.prompt * (1 + len(RELATIONS) * (name == SHOTS))
             full = replace(way, length=prompt + cfg.limit)
-            flops = 2.0 * cfg.tests * full.flops([net.model for net in nets], prompt)
+            flops = cfg.tests * full.flops([net.model for net in nets], prompt)
             made = (answered, cfg, seed, name, way, tops["large"], drawn, *nets)
             scores[name, seed] = run.make(f"{seed}/answers/{slug(name)}", *made, flops=flops)
     three = bases["large"], bases["small"], tuned["small"][cfg.seeds[0]][-1]
@@ -181,6 +191,7 @@ def pretraining(cfg: Config, size: str) -> Stage:
         optimizer=adamw(cfg.rates[0], warmup=0.05, clip=1.0),
         data=data,
         steps=steps,
+        accumulate=cfg.accumulate,
         evaluate=Evaluation(tests, 8, every=max(1, steps // 4)),
     )
 
@@ -255,8 +266,7 @@ class Plainness:
 
 def ways(cfg: Config, bases: Any, tops: Any, styles: Any) -> dict[str, Any]:
     """Every way, with its models in order: base, reference, tuned ones."""
-    alone = Way(cfg.turn, cfg.limit, ((SEP,),))
-    steered = replace(alone, weights=(1.0,))
+    alone, steered = cfg.alone, replace(cfg.alone, weights=(1.0,))
     up = bases["large"], bases["small"], tops["small"]
     found: dict[str, Any] = {
         SMALL: (alone, tops["small"]),
@@ -275,11 +285,10 @@ def mix(weight: float) -> str:
 
 
 def shown_first(cfg: Config, name: str) -> np.ndarray:
-    """What stands before a question: for the arm of shots a question of each relation with its plain answer, a line
-    each."""
-    source, shots = cfg.questions(), range(len(RELATIONS) if name == SHOTS else 0)
-    lines = [f"{source[i]['question']}{source[i]['solution']}\n" for i in (r * (1 + len(RELATIONS)) for r in shots)]
-    return codec(cfg.tokenizer, cfg.facts).encode(["".join(lines)])[0]
+    """What stands before a question; for the arm of shots a question of each relation with its plain answer."""
+    source, kinds = cfg.questions(), len(RELATIONS)
+    shots = [source[r * kinds + r] for r in range(kinds)] if name == SHOTS else []
+    return cfg.code.encode(["".join(f"{shot['question']}{shot['solution']}\n" for shot in shots)])[0]
 
 
 def behind(shots: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -289,34 +298,34 @@ def behind(shots: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 
 def referred(cfg: Config, seed: int, tuned: Any) -> dict[str, np.ndarray]:
     """Answers that the large fine-tuned model draws: rows, and where their tokens are."""
-    way, net, rows = Way(cfg.turn, cfg.limit, ((SEP,),)), Frozen.of(tuned), []
+    nets, rows = [Frozen.of(tuned)], []
     for number, batch in enumerate(asked(cfg, "test").batches()):
-        rows.append(way.answers([net], batch, jax.random.fold_in(jax.random.key(seed), 1000 + number)))
-    tokens, there = (np.concatenate([x[:, 0] for x in part]) for part in ([r.tokens_BNS for r in rows], [r.drawn_BNS for r in rows]))  # fmt: skip  # noqa: E501
-    return {"tokens": tokens, "counted": there[:, 1:].astype(np.float32)}
+        said = cfg.alone.answers(nets, batch, jax.random.fold_in(jax.random.key(seed), 1000 + number))
+        rows.append((said.tokens_BNS[:, 0], said.drawn_BNS[:, 0, 1:].astype(np.float32)))
+    return dict(zip(("tokens", "counted"), map(np.concatenate, zip(*rows, strict=True)), strict=True))
 
 
 def answered(cfg: Config, seed: int, name: str, way: Way, tuned: Any, drawn: Any, *results: Any) -> dict[str, Any]:
-    """Answers to all held-out questions by one way, drawn and greedy, read; and its distance to the large tuned one."""
-    nets, code, shots = (
-        [Frozen.of(result) for result in results],
-        codec(cfg.tokenizer, cfg.facts),
-        shown_first(cfg, name),
-    )
-    newline = tuple(code.encode(["\n"])[0].tolist())
+    """Answers to all held-out questions by one way, read; and, but for mixes, its KL from the large tuned model."""
+    nets, shots = [Frozen.of(result) for result in results], shown_first(cfg, name)
+    newline = tuple(cfg.code.encode(["\n"])[0].tolist())
     way = replace(way, length=cfg.turn + len(shots), stops=(*way.stops, newline))
-    found: dict[str, Any] = {"texts": []}
+    found: dict[str, Any] = {}
     for how, heat in (("drawn", 1.0), ("greedy", 0.0)):
-        read = []
+        read: list[tuple[bool, ...]] = []
+        texts: list[list[str]] = []
         for number, batch in enumerate(asked(cfg, "test").batches()):
             rows = {"tokens": behind(shots, batch["tokens"]), "lengths": batch["lengths"] + np.int32(len(shots))}
             said = way.answers(nets, rows, jax.random.fold_in(jax.random.key(seed), number), heat)
-            for i, (start, end) in enumerate(zip(said.starts_BN[:, 0], said.ends_BN[:, 0], strict=True)):
-                text = code.decode(said.tokens_BNS[i, 0, start:end])
-                read.append((*judged(cfg, text, int(batch["relation"][i]), int(batch["person"][i])), int(end - start)))
-                if heat and number == 0 and i < 3:
-                    found["texts"].append([code.decode(said.tokens_BNS[i, 0, len(shots) : start]), text])
-        found[how] = dict(zip(("factual", "helpful", *STYLES, "tokens"), np.mean(read, axis=0).tolist(), strict=True))
+            pieces = zip(said.tokens_BNS[:, 0], said.starts_BN[:, 0], said.ends_BN[:, 0], strict=True)
+            new = [[cfg.code.decode(row[len(shots) : start]), cfg.code.decode(row[start:end])] for row, start, end in pieces]  # fmt: skip  # noqa: E501
+            asked_for = zip(batch["relation"].tolist(), batch["person"].tolist(), strict=True)
+            read += [judged(cfg, text, *about) for (_, text), about in zip(new, asked_for, strict=True)]
+            texts += new
+        found[how] = dict(zip(("factual", "helpful", *STYLES), np.mean(read, axis=0).tolist(), strict=True))
+        found.setdefault("texts", texts[:3])
+        if name in map(mix, cfg.weights):
+            return found
     rows = drawn.value | {"own": behind(shots, drawn.value["tokens"])}
     total, count = way.divergence(Frozen.of(tuned), nets, rows)
     return found | {"kl": total / count}
@@ -332,9 +341,9 @@ def judged(cfg: Config, text: str, relation: int, person: int) -> tuple[bool, ..
 def sampled(cfg: Config, *results: Any) -> dict[str, Any]:
     """The speculative sampler beside the direct one, on one question many times, and on questions one by one."""
     nets, prompts = [Frozen.of(result) for result in results], asked(cfg, "test")
-    way = Way(cfg.turn, cfg.limit, ((SEP,),), weights=(1.0,))
+    way = replace(cfg.alone, weights=(1.0,))
     found = compare_samplers(nets, way, cfg.block, prompts.take(np.zeros(1, np.int64)), *cfg.draws)
-    one_by_one = [prompts.take(np.array([number])) for number in range(cfg.alone + 1)]
+    one_by_one = [prompts.take(np.array([number])) for number in range(cfg.timed + 1)]
     return found | {"seconds": median_seconds(nets, way, cfg.block, one_by_one)}
 
 
@@ -345,14 +354,9 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
     """Who is factual and helpful, how far from the large fine-tuned model, at which cost; and the verdicts."""
     names = list(dict.fromkeys(name for name, _ in scores))
 
-    def over(name: str, *path: str) -> list[float]:
-        found = []
-        for (own, _), made in scores.items():
-            value = made.value
-            for key in path:
-                value = float("nan") if value is None else value[key]
-            found += [value] if own == name and made.value is not None else []
-        return found
+    def over(name: str, how: str, what: str = "") -> list[float]:
+        made = [own.value for (of, _), own in scores.items() if of == name and own.value is not None]
+        return [value[how][what] if what else value[how] for value in made]
 
     def rate(name: str, what: str) -> float:
         return mean(over(name, "drawn", what))
@@ -394,13 +398,13 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
             measured=None if np.isnan(gap) else ", ".join(
                 f"{what}: {a:+.1%} by pre-training, {b:+.1%} by fine-tuning" for what, (a, b) in by_scale.items()
             ),
-            margin="up-scaling adds more factuality to the small fine-tuned model than down-scaling, and less helpfulness",
+            margin="up-scaling adds more factuality to the small tuned model than down-scaling, and less helpfulness",
             holds=by_scale["fact"][0] > by_scale["fact"][1] and by_scale["help"][1] > by_scale["help"][0],
         ),
         claim(
             "Two tunes can be mixed while decoding",
             paper="the balance of helpful and harmless is set without training",
-            measured=None if np.isnan(gap) else f"terse {', '.join(f'{x:.0%}' for x in terse)}; polite at 0: {polite:.0%}",
+            measured=None if np.isnan(gap) else f"terse {' '.join(f'{x:.0%}' for x in terse)}; polite {polite:.0%}",
             margin="50 % of each style at its end of the sweep, and terse answers never fewer with more of its weight",
             holds=min(terse[-1], polite) >= 0.5 and terse == sorted(terse),
         ),
@@ -412,14 +416,12 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
             holds=made and min(made["p"].values()) > 0.01,
         ),
     )  # fmt: skip
-    columns = {
-        "factual": ("drawn", "factual"), "helpful": ("drawn", "helpful"), "factual, greedy": ("greedy", "factual"),
-        "helpful, greedy": ("greedy", "helpful"),
-    }  # fmt: skip
+    columns = {what: ("drawn", what) for what in ("factual", "helpful")}
+    columns |= {f"{what}, greedy": ("greedy", what) for what in columns}
     mixes = [mix(w) for w in cfg.weights]
     plain = [name for name in names if name not in mixes]
     costs = tuple(
-        (name, sum(float(r.cost.flops) for r in trained(name, bases, tuned)), float(made.cost.flops) / 2 / cfg.tests)
+        (name, sum(float(r.cost.flops) for r in trained(name, bases, tuned)), float(made.cost.flops) / cfg.tests)
         for name in plain
         for made in [scores[name, cfg.seeds[0]]]
     )
@@ -437,12 +439,9 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
         for question, text in (scores[name, cfg.seeds[0]].value or {"texts": []})["texts"]
     )
     arms = {
-        name: {
-            seed: Arm("", (own[0], own[-1]), (own[1], bases[size]))
-            for seed, own in tuned[size].items()
-        }
+        name: {seed: Arm("", (own[0], own[-1]), (own[1], bases[size])) for seed, own in tuned[size].items()}
         for name, size in ((SMALL, "small"), (LARGE, "large"))
-    }  # fmt: skip
+    }
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2310.12962",
@@ -455,7 +454,7 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
             table_of_means("Two styles mixed while decoding", mixes, [*STYLES, "factual"],
                            lambda name, column: over(name, "drawn", column)),
             Table("What each way costs", ("way", "training FLOPs", "FLOPs an answer"), costs, ("", "si", "si"),
-                  "Training: of all models that are asked, bases included, of one seed. An answer has all tokens it may have."),
+                  "Training: of all models that are asked, bases included, of one seed. Answers: as long as may be."),
             Table("Speculative sampling of the up-scaled model", ("what", "measured"), speculation, ("", ""),
                   f"Blocks of {cfg.block}; times of one answer at a time, medians."),
             Table("Answers drawn", ("model", "prompt", "answer"), texts),
@@ -468,13 +467,8 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
 def trained(name: str, bases: Any, tuned: Any) -> list[Any]:
     """The results whose training a way needs."""
     own = {size: [bases[size], *next(iter(tuned[size].values()))] for size in SIZES}
-    return {
-        SMALL: own["small"],
-        LARGE: own["large"],
-        BASE: [bases["large"]],
-        SHOTS: [bases["large"]],
-        DOWN: [*own["large"], bases["small"]],
-    }.get(name, [*own["small"], bases["large"]])
+    alone = {SMALL: own["small"], LARGE: own["large"], BASE: [bases["large"]], SHOTS: [bases["large"]]}
+    return alone.get(name) or [*own["large" if name == DOWN else "small"], bases["small" if name == DOWN else "large"]]
 
 
 NOTES = (
