@@ -16,7 +16,7 @@ Method   Two bases, small and large, on one mixture: 300 people with three facts
          emulated one (speculative sampling).
 Run      stagejax run emulated_fine_tuning                  laptop: about 5 minutes on two cores
          stagejax run emulated_fine_tuning --preset smoke   seconds
-         stagejax plan emulated_fine_tuning --preset pod --mesh data=16,fsdp=16
+         stagejax plan emulated_fine_tuning --preset pod --mesh data=4,fsdp=32,model=4
 Holds if in means over seeds, of answers drawn for the 240 people that fine-tuning never saw: factuality (the first
          object that an answer names is the right one) of up-scaling covers half of the gap from small to large
          fine-tuned models; helpfulness (plain form and the relation asked) of up-scaling is 30 points above the large
@@ -44,7 +44,7 @@ from stagejax.data.facts import RELATIONS, Facts, People, Questions, answer, rea
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4
 from stagejax.data.together import Together as Sources
-from stagejax.decode import Samples
+from stagejax.decode import Samples, completions
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering
 from stagejax.inference.emulating import Way
@@ -74,14 +74,14 @@ class Config:
     text: Any = field(default_factory=lambda: Stdlib(limit=2_000_000))
     vocab: int = 1024
     length: int = 128  # tokens of a row in pre-training
-    base: tuple[int, int] = (1500, 12)  # steps, batch
+    base: tuple[int, int] = (1400, 12)  # steps, batch
     accumulate: int = 1  # parts of that batch, one after the other
     turn: int = 52  # tokens of a question with its answer
     prompt: int = 28  # tokens of a question
     limit: int = 24  # tokens of an answer
-    sft: tuple[int, int] = (80, 32)
+    sft: tuple[int, int] = (80, 16)
     dpo: tuple[int, int] = (40, 16)
-    rates: tuple[float, float, float] = (3e-3, 1e-3, 1e-4)  # base, SFT, DPO
+    rates: tuple[float, float, float] = (3e-3, 1e-3, 3e-4)  # base, SFT, DPO
     beta: float = 0.1
     top_p: float = 0.95
     weights: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the terse tune; the rest is of the polite one
@@ -310,20 +310,17 @@ def answered(cfg: Config, seed: int, name: str, way: Way, tuned: Any, drawn: Any
     nets, shots = [Frozen.of(result) for result in results], shown_first(cfg, name)
     newline = tuple(cfg.code.encode(["\n"])[0].tolist())
     way = replace(way, length=cfg.turn + len(shots), stops=(*way.stops, newline))
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"texts": []}
     for how, heat in (("drawn", 1.0), ("greedy", 0.0)):
-        read: list[tuple[bool, ...]] = []
-        texts: list[list[str]] = []
+        read = []
         for number, batch in enumerate(asked(cfg, "test").batches()):
             rows = {"tokens": behind(shots, batch["tokens"]), "lengths": batch["lengths"] + np.int32(len(shots))}
-            said = way.answers(nets, rows, jax.random.fold_in(jax.random.key(seed), number), heat)
-            pieces = zip(said.tokens_BNS[:, 0], said.starts_BN[:, 0], said.ends_BN[:, 0], strict=True)
-            new = [[cfg.code.decode(row[len(shots) : start]), cfg.code.decode(row[start:end])] for row, start, end in pieces]  # fmt: skip  # noqa: E501
-            asked_for = zip(batch["relation"].tolist(), batch["person"].tolist(), strict=True)
-            read += [judged(cfg, text, *about) for (_, text), about in zip(new, asked_for, strict=True)]
-            texts += new
+            said = completions(way.answers(nets, rows, jax.random.fold_in(jax.random.key(seed), number), heat))
+            texts = [cfg.code.decode(each.tokens) for (each,) in said]
+            asked_for = zip(texts, batch["relation"].tolist(), batch["person"].tolist(), strict=True)
+            read += [judged(cfg, *each) for each in asked_for]
+            found["texts"] += [[cfg.code.decode(batch["tokens"][i]), texts[i]] for i in range(3)]
         found[how] = dict(zip(("factual", "helpful", *STYLES), np.mean(read, axis=0).tolist(), strict=True))
-        found.setdefault("texts", texts[:3])
         if name in map(mix, cfg.weights):
             return found
     rows = drawn.value | {"own": behind(shots, drawn.value["tokens"])}
@@ -388,7 +385,7 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
         claim(
             "The emulated model is nearer to the large fine-tuned one than the small one is",
             paper="not reported",
-            measured=", ".join(f"{a:.3f} < {b:.3f}" for a, b in near) or None,
+            measured=", ".join(f"{a:.3f} (small {b:.3f})" for a, b in near) or None,
             margin="a smaller KL(large fine-tuned || model), in nats a token, for every seed",
             holds=all(a < b for a, b in near),
         ),
@@ -436,7 +433,7 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, samplers: Any) -> R
     texts = tuple(
         (name, question, text)
         for name in plain
-        for question, text in (scores[name, cfg.seeds[0]].value or {"texts": []})["texts"]
+        for question, text in (scores[name, cfg.seeds[0]].value or {"texts": []})["texts"][:3]
     )
     arms = {
         name: {seed: Arm("", (own[0], own[-1]), (own[1], bases[size])) for seed, own in tuned[size].items()}
@@ -476,6 +473,8 @@ NOTES = (
     "The loss of the arms is that of plain answers of the held-out people, which DPO does not lower by design.",
     "Helpfulness and factuality are judged by a program that reads the answer, in the paper by GPT-4.",
     "DPO prefers the plain form whatever its object, so no fact is taught by preferences.",
+    "The bases' learning rate is the one of 3e-3 and 8e-3 that had the lower held-out loss of the large base after 700 "
+    "steps; their number of steps is set by time. The other rates were set beforehand and not changed.",
     "An answer ends at its end token, at a line's end, or after the limit; what stands behind a line's end counts not.",
     "pod: C4 beside generated facts and questions about 12,000 people, where the paper has HH and ELI5.",
 )
