@@ -137,7 +137,7 @@ def preset(name: str) -> Config:
         how = {"vocab": 32_000, "scan": True, "remat": "full"}
         seven = llama(embed=4096, layers=32, heads=32, mlp=11_008, **how)
         seventy = llama(embed=8192, layers=80, heads=64, kv_heads=8, mlp=28_672, **how)
-        sizes = {"people": People(12_000), "known": 2400, "documents": 5000, "group": 32, "text": C4, "vocab": 32_000}
+        sizes = {"people": People(12_000), "known": 2400, "documents": 5000, "group": 24, "text": C4, "vocab": 32_000}
         sizes |= {"length": 4096, "base": (500_000, 1024), "turn": 512, "prompt": 256, "limit": 256}
         rest = {"sft": (400, 256), "dpo": (200, 256), "rates": (1.5e-4, 1e-5, 5e-7), "test_batch": 256}
         return Config(seven, seventy, **sizes, **rest, block=8, accumulate=4, seeds=(0,))
@@ -473,8 +473,8 @@ NOTES = (
     "The loss of the arms is that of plain answers of the held-out people, which DPO does not lower by design.",
     "Helpfulness and factuality are judged by a program that reads the answer, in the paper by GPT-4.",
     "DPO prefers the plain form whatever its object, so no fact is taught by preferences.",
-    "The bases' learning rate is the one of 3e-3 and 8e-3 that had the lower held-out loss of the large base after 700 "
-    "steps; their number of steps is set by time. The other rates were set beforehand and not changed.",
+    "The bases' learning rate is that of 1.5e-3, 3e-3 and 8e-3 with the lowest held-out loss of the large base after "
+    "700 steps; their number of steps is set by time. The other rates were set beforehand and not changed.",
     "An answer ends at its end token, at a line's end, or after the limit; what stands behind a line's end counts not.",
     "pod: C4 beside generated facts and questions about 12,000 people, where the paper has HH and ELI5.",
 )
