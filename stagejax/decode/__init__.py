@@ -4,21 +4,28 @@ from stagejax.decode.beam import Beams, beam_search
 from stagejax.decode.distribution import restricted, unrepeated
 from stagejax.decode.overlap import rouge, rouge_l, rouge_n
 from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
-from stagejax.decode.protocol import CausalModel, Recomputed
+from stagejax.decode.protocol import CausalModel, Recomputed, Rewindable
 from stagejax.decode.sample import Allowed, Samples, sample
+from stagejax.decode.speculative import Speculated, speculative_sample
+from stagejax.decode.steering import Caches, Steered, Together, steered
 from stagejax.decode.verify import Judge, RewardRule, Verifier, verdicts
 from stagejax.decode.vote import Vote, best_of, majority_vote, pass_at
 
 __all__ = [
     "Allowed",
     "Beams",
+    "Caches",
     "CausalModel",
     "Completion",
     "Judge",
     "Prompts",
     "Recomputed",
     "RewardRule",
+    "Rewindable",
     "Samples",
+    "Speculated",
+    "Steered",
+    "Together",
     "Verifier",
     "Vote",
     "beam_search",
@@ -32,6 +39,8 @@ __all__ = [
     "rouge_l",
     "rouge_n",
     "sample",
+    "speculative_sample",
+    "steered",
     "unrepeated",
     "verdicts",
 ]

@@ -17,6 +17,14 @@ class Rows(Protocol):
     def rows(self, rows_R: Array, /) -> Any: ...
 
 
+class Rewindable(Rows, Protocol):
+    """A cache that can forget its last tokens again, or count some that were stepped on as not counted."""
+
+    def moved(self, by_B: Array, /) -> Any:
+        """The cache with so many tokens more in each row, or fewer where negative."""
+        ...
+
+
 @runtime_checkable
 class CausalModel(Protocol):
     """`models.LanguageModel` is one; `Recomputed` makes one of any function of whole sequences."""
@@ -42,6 +50,10 @@ class Past:
     def rows(self, rows_R: Int[Array, " R"]) -> Past:
         """Chosen sequences."""
         return jax.tree.map(lambda leaf: leaf[rows_R], self)
+
+    def moved(self, by_B: Int[Array, " B"]) -> Past:
+        """With tokens more or fewer in each row, of those that are written."""
+        return replace(self, lengths_B=self.lengths_B + by_B)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def sample(
 
     starts_B = jnp.asarray(prompts.lengths_B)
     starts_R, row_R = rows(starts_B), jnp.arange(B * n)
-    keys_R = _keys(key, B, n)
+    keys_R = row_keys(key, B, n)
     temperature, top_k, top_p, repetition = (
         x if x is None else rows(x) for x in (temperature, top_k, top_p, repetition)
     )
@@ -162,7 +162,7 @@ def sample(
     return Samples(*(leaf.reshape(B, n, *leaf.shape[1:]) for leaf in found))
 
 
-def _keys(key: Key[Array, ...], B: int, n: int) -> Key[Array, ...]:
+def row_keys(key: Key[Array, ...], B: int, n: int) -> Key[Array, ...]:
     """A key for each row, from one for all prompts or one for each."""
     fold = jax.random.fold_in
     keys_B = jax.vmap(fold, (None, 0))(key, jnp.arange(B)) if key.ndim == 0 else key

@@ -4,9 +4,10 @@ frozen        functions of a model over rows, in batches of one size     generat
 answering     a language model answers prompts, a rule judges            unlearning   what a generator still makes
 speaking      answers of encoder-decoders and prefix decoders, by ROUGE  tokenizing   pictures and clips to codes
 examination   a model of several modalities is asked                     videos       latents, samples, verdicts
-preferring    pairs of a model's own answers, the better beside the worse
+preferring    pairs of own answers, ordered                              several      functions of several networks
 choosing      the likeliest of several endings, probes of whole texts    responding   responses of encoder-decoders
 selection     records worth training on, by what a proxy says            closeness    how far networks are apart
+emulating     a base steered by what tuning changed elsewhere            speculating  two samplers, compared
 in_context    learners that read their examples, and descent on these
 """
 

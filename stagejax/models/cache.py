@@ -46,6 +46,10 @@ class Cache:
         keys, values = (leaf.at[:, rows_R].get(mode="clip") for leaf in (self.keys_LBSKH, self.values_LBSKV))
         return Cache(keys, values, self.lengths_B[rows_R])
 
+    def moved(self, by_B: Int[Array, " B"]) -> Cache:
+        """The cache with `by_B` positions more in each row, which must be written, or fewer where negative."""
+        return replace(self, lengths_B=self.lengths_B + by_B)
+
 
 def empty_cache(
     layers: int, batch: int, length: int, kv_heads: int, head_dim: int, dtype: jnp.dtype, value_dim: int | None = None

@@ -35,6 +35,10 @@ class ReadCache:
         mask = None if self.mask_BS is None else self.mask_BS[rows_R]
         return ReadCache(self.said.rows(rows_R), self.read.rows(rows_R), mask)
 
+    def moved(self, by_B: Int[Array, " B"]) -> ReadCache:
+        """With tokens said more or fewer in each row, of those that are written."""
+        return replace(self, said=self.said.moved(by_B))
+
 
 @dataclass(frozen=True, eq=False)
 class Read:
