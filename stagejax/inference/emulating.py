@@ -13,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stagejax.data.pipeline import Data
 from stagejax.decode import Prompts, Samples, Steered, sample
 from stagejax.inference import Frozen
 from stagejax.inference.several import ask_together, flops_together
+from stagejax.result import Result
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,28 @@ class Way:
     def _program(self) -> Way:
         """All of it that is compiled: not the weights, only that there are some."""
         return Way(self.length, self.limit, self.stops, () if self.steered else None, self.top_p)
+
+
+def drawn_rows(tuned: Result, data: Data, way: Way, seed: int) -> dict[str, np.ndarray]:
+    """What `Way.divergence` reads: a model's drawn answers to all batches of `data` as rows `tokens`, and `counted`.
+
+    >>> # rows = run.make("drawn", drawn_rows, tuned, prompts, Way(length=52, limit=24), 0)
+    """
+    nets, rows = [Frozen.of(tuned)], []
+    for number, batch in enumerate(data.batches()):
+        said = way.answers(nets, batch, jax.random.fold_in(jax.random.key(seed), 1000 + number))
+        rows.append((said.tokens_BNS[:, 0], said.drawn_BNS[:, 0, 1:].astype(np.float32)))
+    tokens, counted = map(np.concatenate, zip(*rows, strict=True))
+    return {"tokens": tokens, "counted": counted}
+
+
+def behind(shown: np.ndarray, tokens_BT: np.ndarray) -> np.ndarray:
+    """Rows with some tokens put in behind their first one, such as examples between CLS and a prompt.
+
+    >>> behind(np.array([8, 9]), np.array([[1, 5], [1, 6]])).tolist()
+    [[1, 8, 9, 5], [1, 8, 9, 6]]
+    """
+    return np.concatenate([tokens_BT[:, :1], np.tile(shown, (len(tokens_BT), 1)), tokens_BT[:, 1:]], axis=1)
 
 
 def _drawn(models: Sequence[Any], batch: Mapping[str, Any], way: Way) -> Samples:
