@@ -56,6 +56,7 @@ from stagejax.inference.emulating import Way, behind, drawn_rows
 from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.inference.speculating import compare_samplers, median_seconds
 from stagejax.models import Transformer, llama
+from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.preference import Preference
 from stagejax.optimizer import adam, adamw
@@ -176,10 +177,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
             scores[name, seed] = run.make(f"{seed}/answers/{slug(name)}", *made, flops=flops)
     three = bases["large"], bases["small"], tuned["small"][cfg.seeds[0]][-1]
     return report(cfg, bases, tuned, scores, run.make("samplers", sampled, cfg, *three))
-
-
-def slug(name: str) -> str:
-    return name.lower().replace(",", "").replace(" ", "-")
 
 
 def pretraining(cfg: Config, size: str) -> Stage:
