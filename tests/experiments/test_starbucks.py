@@ -17,7 +17,6 @@ from experiments.objective.starbucks import (
     TASKS,
     by_cup,
     preset,
-    shown,
 )
 from stagejax import Plan
 
@@ -99,8 +98,3 @@ def test_every_cup_has_a_model_of_its_own_in_a_plan_too() -> None:
     }
     starts = {label: report.arms[i].results[0].name for i, label in enumerate((STARBUCKS, SRL))}
     assert starts == {STARBUCKS: "pretrain/smae/0", SRL: "pretrain/mlm/0"}
-
-
-def test_scores_are_shown_with_their_spread_over_seeds() -> None:
-    assert shown(np.array([[1.0, 2.0], [3.0, 2.0]]), "+") == "+2.0 ± 1.4, +2.0 ± 0.0"
-    assert shown(np.array([[1.0], [np.nan]])) is None
