@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from stagejax.data.corpus import Corpus, read_corpus
+from stagejax.data.learned import LearnedFrom
 from stagejax.data.metadata import Metadata, Prefixes
 from stagejax.data.order import shuffled
 from stagejax.data.packing import INTS
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.sources import EmptySource, Source
-from stagejax.data.tokenizers import CLS, LearnedOn, Tokenizer
+from stagejax.data.tokenizers import CLS, Tokenizer
 
 
 def complete_rows(sizes: Int64[np.ndarray, " documents"], length: int) -> Int64[np.ndarray, " rows_and_end"]:
@@ -113,10 +114,10 @@ class ConditionedText(Data):
         return joint_digest(self._texts().digest(), *words)
 
     def _texts(self) -> Corpus:
-        return read_corpus(self.source, LearnedOn(self.tokenizer, self.learned_from))
+        return read_corpus(self.source, LearnedFrom(self.tokenizer, self.learned_from))
 
     def _words(self, metadata: Metadata) -> Corpus:
-        return read_corpus(Prefixes(self.source, metadata), LearnedOn(self.tokenizer, self.learned_from))
+        return read_corpus(Prefixes(self.source, metadata), LearnedFrom(self.tokenizer, self.learned_from))
 
     def _layout(self) -> tuple[np.ndarray, np.ndarray]:
         return _layout(self.source, self.tokenizer, self.learned_from, self.metadata, self.length, self.seed)
@@ -132,7 +133,7 @@ def _layout(
     source: Source, tokenizer: Tokenizer, learned_from: Source, metadata: Metadata | None, length: int, seed: int
 ) -> tuple[Int64[np.ndarray, " documents"], Int64[np.ndarray, " rows_and_end"]]:
     """The order of documents, and where in it each row begins."""
-    learned = LearnedOn(tokenizer, learned_from)
+    learned = LearnedFrom(tokenizer, learned_from)
     sizes = np.diff(read_corpus(source, learned).starts)  # `SEP` stands for `CLS`: the last token predicts nothing
     if metadata is not None:
         sizes = sizes + np.diff(read_corpus(Prefixes(source, metadata), learned).starts) - 1

@@ -226,25 +226,3 @@ class BPE(Tokenizer):
                 "Lower `vocab`, or give the source more text."
             )
         return _BPECodec(model)
-
-
-@dataclass(frozen=True)
-class LearnedOn(Tokenizer):
-    """A tokenizer trained on one source, for the text of any other: parts of a corpus, words about it, a task.
-
-    >>> from stagejax.data import BPE, Stdlib
-    >>> one, other = Stdlib(limit=100_000), Stdlib(limit=200_000)
-    >>> codec(LearnedOn(BPE(300), one), other).digest() == codec(BPE(300), one).digest()
-    True
-    """
-
-    tokenizer: Tokenizer
-    source: Source
-    field: str = "text"
-
-    @property
-    def vocab(self) -> int:  # type: ignore[override]
-        return self.tokenizer.vocab
-
-    def train(self, texts: Iterator[str]) -> Codec:
-        return codec(self.tokenizer, self.source, self.field)

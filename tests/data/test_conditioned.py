@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from stagejax.data import BPE, CLS, SEP, Bytes, EmptySource, Mixture, Portion, Source, Stdlib, codec, read_corpus
 from stagejax.data.conditioned import ConditionedText, complete_rows
 from stagejax.data.corpus import stored_corpus
+from stagejax.data.learned import LearnedFrom
 from stagejax.data.metadata import Metadata, Prefixes, hashed, host
 from stagejax.data.passages import Passages, cut, name_of
-from stagejax.data.tokenizers import LearnedOn
 from stagejax.models import llama
 from stagejax.objectives import causal_lm
 
@@ -195,7 +195,7 @@ def test_passages_are_the_text_and_fit(text: str, size: int) -> None:
 
 
 def test_a_tokenizer_learned_elsewhere_is_the_same_for_any_text() -> None:
-    one, tokenizer = LIBRARY, LearnedOn(BPE(300), LIBRARY)
+    one, tokenizer = LIBRARY, LearnedFrom(BPE(300), LIBRARY)
     assert tokenizer.vocab == 300
     assert codec(tokenizer, PAGES).digest() == codec(BPE(300), one).digest()
     assert codec(tokenizer, Prefixes(PAGES)).digest() == codec(BPE(300), one).digest()
