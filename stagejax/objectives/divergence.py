@@ -25,6 +25,9 @@ Divergence = Callable[[Any, Any], Any]
 def forward_kl(student: Float[Array, "*batch vocab"], teacher: Float[Array, "*batch vocab"]) -> Float[Array, "*batch"]:
     """KL(p || q) = Σ p (log p - log q): the student is to cover all that the teacher says.
 
+    Of logits on both sides and in logarithms, so that a gradient may flow into either; `distillation.kl_divergence`
+    takes the teacher's probabilities, and has no finite gradient in those that are 0.
+
     >>> round(float(forward_kl(jnp.zeros(2), jnp.log(jnp.array([0.75, 0.25])))), 4)
     0.1308
     """
