@@ -62,8 +62,8 @@ from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.optimizer import decayed_sgd
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, mean, table_of_means
+from stagejax.report.curves import Over, Seconds
 from stagejax.report.seeds import errors_apart
-from stagejax.report.timing import in_seconds, pace_of
 
 RS2, WITH, STRATIFIED, FULL_SCHEDULE = "RS2", "RS2, with replacement", "RS2, stratified", "RS2, full schedule"
 RANDOM, FULL, EL2N = "same random subset", "all data, same steps", "EL2N, hard"
@@ -293,9 +293,9 @@ def share_of_wrong(source: Mislabelled, made: Any) -> float:
 # --- report ---
 
 
-def reached(arm: Arm, accuracy: float) -> float:
+def reached(arm: Arm, accuracy: float, over: Over = "flops") -> float:
     """Cost, proxies and choosing included, at which an arm is first so accurate."""
-    return flops_to_reach(curve(arm, metric="accuracy", with_source=True), accuracy, rising=True)
+    return flops_to_reach(curve(arm, over=over, metric="accuracy", with_source=True), accuracy, rising=True)
 
 
 @dataclass(frozen=True)
@@ -303,18 +303,17 @@ class Measures:
     """What came out: accuracy at the end, and what it took to be as accurate as the same random subset at its end."""
 
     found: Found
-    pace: float  # seconds of a step
+    over: Seconds
 
     def accuracy(self, arm: str, c: Comparison) -> list[float]:
         """In %, of every seed."""
         return [100 * arms[arm].results[-1].history.last("accuracy") for arms in self.found[c].values() if arm in arms]
 
     def flops(self, arm: str, c: Comparison) -> float:
-        return mean([self._to_target(arms, arm) for arms in self.found[c].values()])
+        return mean([self._to_target(arms, arm, "flops") for arms in self.found[c].values()])
 
     def seconds(self, arm: str, c: Comparison) -> float:
-        timed = ({name: in_seconds(own, self.pace) for name, own in arms.items()} for arms in self.found[c].values())
-        return float(np.median([self._to_target(arms, arm) for arms in timed]))
+        return float(np.median([self._to_target(arms, arm, self.over) for arms in self.found[c].values()]))
 
     def gap(self, arm: str, c: Comparison) -> float:
         """Points of RS2 above an arm."""
@@ -326,15 +325,15 @@ class Measures:
         return min(0.0 if np.isinf(ours) else theirs / max(ours, 1e-9) for theirs, ours in pairs)
 
     @staticmethod
-    def _to_target(arms: dict[str, Arm], arm: str) -> float:
+    def _to_target(arms: dict[str, Arm], arm: str, over: Over) -> float:
         if arm not in arms or RANDOM not in arms:
             return float("nan")
-        return reached(arms[arm], arms[RANDOM].results[-1].history.last("accuracy"))
+        return reached(arms[arm], arms[RANDOM].results[-1].history.last("accuracy"), over)
 
 
 def report(cfg: Config, found: Found, proxies: Proxies, wrong: dict[Comparison, Any]) -> Report:
     """Accuracies and times to accuracy of all arms, and the claims."""
-    m = Measures(found, pace_of(arm for own in found.values() for arms in own.values() for arm in arms.values()))
+    m = Measures(found, Seconds.of(arm for own in found.values() for arms in own.values() for arm in arms.values()))
     names, columns = list(dict.fromkeys(arm for c in found for arm in c.arms)), {c.label: c for c in found}
 
     def table(title: str, form: str, measure: Callable[[str, Comparison], float], note: str) -> Table:

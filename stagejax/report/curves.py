@@ -1,21 +1,21 @@
 """Arms of a comparison, their evaluation curves over cumulative cost, and what an arm saves against a baseline.
 
-The abscissa is what training cost up to an evaluation, over all stages of the arm, and with the source model's cost
-before them where it is charged. Replicas (`seeds`) are averaged, and each is charged its own share.
+The abscissa is what training cost up to an evaluation, in FLOPs, steps or seconds, over all stages of the arm, and with
+the source model's cost before them where it is charged. Replicas (`seeds`) are averaged, and each is charged its own
+share.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from stagejax.ledger import Cost, Number, total
-
-Over = Literal["flops", "steps"]
 
 
 @runtime_checkable
@@ -63,10 +63,30 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """An abscissa: a trained stage takes `pace` seconds a step; all else, such as a search, what was measured."""
+
+    pace: float
+
+    @classmethod
+    def of(cls, arms: Iterable[Arm]) -> Seconds:
+        """At the pace of the program that all arms run: the median over trained stages; NaN of none, as in planning.
+
+        The first stage of a program also compiles it, and a machine has other things to do: a median minds neither.
+        """
+        results = (result for arm in arms for result in arm.results)
+        paces = [float(r.cost.seconds / r.steps) for r in results if r.steps and r.cost.seconds]
+        return cls(statistics.median(paces) if paces else math.nan)
+
+
+Over = Literal["flops", "steps"] | Seconds
+
+
+@dataclass(frozen=True)
 class Point:
     """One evaluation."""
 
-    x: Number  # cumulative FLOPs, or steps
+    x: Number  # cumulative FLOPs, steps or seconds
     y: Number  # the metric, averaged over replicas
     low: Number  # of the replicas
     high: Number
@@ -107,23 +127,39 @@ def cost_of(result: Result) -> Cost:
 
 
 def curve(arm: Arm, *, over: Over = "flops", metric: str = "loss", with_source: bool = False) -> Curve:
-    """The evaluations of an arm over its cumulative training FLOPs or steps.
+    """The evaluations of an arm over its cumulative training FLOPs, steps or seconds.
 
     Args:
-      over: "flops", or "steps" (to which a source adds nothing).
+      over: "flops", "steps" (to which a source adds nothing), or `Seconds` at a pace.
       metric: name in the rows of `history.evals`; rows and stages without it are left out.
-      with_source: begin at the FLOPs of what is charged to the arm.
+      with_source: begin at the cost of what is charged to the arm.
     """
-    at = float(arm.charged_cost.flops) if with_source and over == "flops" else 0.0
+    at = sum(whole(result, over) for result in arm.charged) if with_source and over != "steps" else 0.0
     points: list[Point] = []
     for stage, result in enumerate(arm.results):
         for row in result.history.evals:
             if metric in row:
                 values = np.atleast_1d(np.asarray(row[metric], np.float64))
-                x = at + (row["step"] if over == "steps" else row["flops"] / replicas(result))
+                x = at + part(result, row, over)
                 points.append(Point(x, float(values.mean()), float(values.min()), float(values.max()), stage))
-        at += result.steps if over == "steps" else cost_of(result).flops
+        at += whole(result, over)
     return Curve(arm.name, tuple(points), arm.group or arm.name)
+
+
+def whole(result: Result, over: Over) -> Number:
+    """What one replica of a stage took."""
+    if over == "steps":
+        return result.steps
+    if over == "flops":
+        return cost_of(result).flops
+    return result.steps * over.pace if result.kind == "train" else result.cost.seconds
+
+
+def part(result: Result, row: dict[str, Any], over: Over) -> Number:
+    """What one replica of a stage took up to an evaluation."""
+    if over == "flops":
+        return row["flops"] / replicas(result)
+    return row["step"] * (1 if over == "steps" else over.pace)
 
 
 def flops_to_reach(curve: Curve, target: Number, *, rising: bool = False) -> float:

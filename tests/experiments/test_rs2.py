@@ -30,7 +30,7 @@ from stagejax import Plan, running
 from stagejax.data.scores import el2n
 from stagejax.data.subsets import WithoutReplacement
 from stagejax.report import curve, flops_to_reach
-from stagejax.report.timing import in_seconds, pace_of
+from stagejax.report.curves import Seconds
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = preset("smoke")
@@ -136,12 +136,11 @@ def test_choosing_is_charged(finished: Any) -> None:
 def test_time_to_accuracy_is_at_the_pace_of_the_shared_program(finished: Any) -> None:
     _, report, _ = finished
     arms = {arm.name: arm for arm in report.arms}
-    pace = pace_of(arms.values())
-    timed = in_seconds(arms["margin"], pace)
-    whole = curve(timed, metric="accuracy", with_source=True)
+    over = Seconds.of(arms.values())
+    whole = curve(arms["margin"], over=over, metric="accuracy", with_source=True)
     measured = sum(result.cost.seconds for result in arms["margin"].charged if result.kind == "make")
-    assert whole.points[0].x == pytest.approx(180 * pace + measured)
-    assert whole.points[-1].x == pytest.approx(216 * pace + measured)
+    assert whole.points[0].x == pytest.approx(180 * over.pace + measured)
+    assert whole.points[-1].x == pytest.approx(216 * over.pace + measured)
     assert flops_to_reach(whole, 0.0, rising=True) == whole.points[0].x
     assert [point.y for point in whole.points] == [p.y for p in curve(arms["margin"], metric="accuracy").points]
 
