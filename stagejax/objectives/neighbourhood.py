@@ -114,7 +114,8 @@ def _seen(model: Any, batch: Mapping[str, Any], key: Any, temperature: float) ->
     """Features, similarities, which entries have the class, which are others."""
     z_BD, queue = model(batch["image"], key=key), model.queue
     similarity_BQ = z_BD @ queue.features[...].T / temperature
-    return z_BD, similarity_BQ, queue.label[...] == batch["label"][:, None], queue.others(batch.get("record"))
+    others_BQ = jnp.broadcast_to(queue.others(batch.get("record")), similarity_BQ.shape)
+    return z_BD, similarity_BQ, queue.label[...] == batch["label"][:, None], others_BQ
 
 
 @dataclass(frozen=True)
