@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -52,7 +53,7 @@ def test_the_average_says_what_is_remembered_and_the_student_does_not() -> None:
     state = program.initial(0)
     with DATA.batches() as batches:
         for n in range(2):
-            batch = next(batches)
+            batch = jax.tree.map(jnp.asarray, next(batches))
             before, (state, _) = state, step(state, batch)
             queue = state.rest["queue"]
             rows = slice(16 * n, 16 * (n + 1))
@@ -72,7 +73,7 @@ def test_running_statistics_are_those_of_the_student_alone() -> None:
     first = program.initial(0)
     model = nnx.merge(program.parts.graphdef, first.params, first.rest)
     with DATA.batches() as batches:
-        model(next(batches)["image"], key=step_keys(stage(), 0))
+        model(jnp.asarray(next(batches)["image"]), key=step_keys(stage(), 0))
     once = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
     assert_close(once["net"], {name: state.rest["net"][name] for name in once["net"]}, 1e-4)
 
@@ -101,7 +102,7 @@ def test_the_average_sees_the_other_view() -> None:
     own = (("image", "image"), ("label", "label"), ("record", "record"))
     views = Streams(data=DATA, beside=replace(PLAIN, seed=9), own=own, other=(("view", "image"),))
     with views.batches() as batches:
-        batch = next(batches)
+        batch = jax.tree.map(jnp.asarray, next(batches))
     assert not np.array_equal(batch["view"], batch["image"])
     still = replace(PLAIN, augment=ShiftAndFlip(0, flip=False)).take(np.arange(16))["image"]
     assert np.array_equal(
