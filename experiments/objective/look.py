@@ -39,7 +39,6 @@ from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.data.relabelled import Relabelled
 from stagejax.data.shift import ShiftAndFlip
-from stagejax.data.sources import Source
 from stagejax.data.streams import Streams
 from stagejax.data.tasks import ImageTask, Part, all_of
 from stagejax.inference import Frozen, concatenated
@@ -81,8 +80,8 @@ class Domain:
         return len(set(self.coarse or range(1000)))
 
     @property
-    def upstream(self) -> Source:
-        return self.fine if self.coarse is None else Relabelled(self.fine, self.coarse)
+    def fine_classes(self) -> int:
+        return len(self.coarse or range(1000))
 
 
 def domain(name: str, data: str, coarse: tuple[int, ...], channels: int) -> Domain:
@@ -170,7 +169,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 def arms(cfg: Config, where: Domain, seed: int) -> dict[str, Stage]:
     """The recipe of all arms, and what each changes in it."""
-    plain = classifier(cfg, where, f"{where.name}/{seed}/ce", seed)
+    plain = classifier(cfg, upstream(cfg, where, seed), where.classes, f"{where.name}/{seed}/ce", seed)
     net = Projected(replace(plain.model, classes=cfg.hidden), cfg.width, cfg.queue)
     scored = partial(accuracy_of_vote, k=cfg.neighbours, classes=where.classes, temperature=cfg.temperature)
     queued = replace(plain, model=net, ema=cfg.decay, step=Remembering())
@@ -192,16 +191,21 @@ def arms(cfg: Config, where: Domain, seed: int) -> dict[str, Stage]:
     return {arm: replace(one, name=f"{where.name}/{seed}/{named[arm]}") for arm, one in made.items()}
 
 
-def classifier(cfg: Config, where: Domain, name: str, seed: int) -> Stage:
-    """Cross entropy on the upstream labels: what all arms have in common."""
-    net = replace(cfg.net, channels_in=where.channels, classes=where.classes)
-    shape = (net.image, net.image, where.channels)
-    kind = Images if cfg.crop is None else partial(Photos, crop=cfg.crop)
-    images = kind(source=where.upstream, batch=cfg.batch, shape=shape, seed=seed)
+def upstream(cfg: Config, where: Domain, seed: int) -> Images:
+    """Images with the labels that pre-training sees."""
+    shape = (cfg.net.image, cfg.net.image, where.channels)
+    if cfg.crop is not None:
+        return Photos(source=where.fine.parts[0].source, batch=cfg.batch, shape=shape, seed=seed, crop=cfg.crop)
+    source = where.fine if where.coarse is None else Relabelled(where.fine, where.coarse)
+    return Images(source=source, batch=cfg.batch, shape=shape, seed=seed)
+
+
+def classifier(cfg: Config, images: Images, classes: int, name: str, seed: int) -> Stage:
+    """Cross entropy on the labels of images: what all arms have in common."""
     count = max(1, cfg.labelled[2] // cfg.batch)
     return Stage(
         name=name,
-        model=net,
+        model=replace(cfg.net, channels_in=images.shape[2], classes=classes),
         objective=classification,
         optimizer=adamw(cfg.peak, warmup=0.1, weight_decay=1e-4),
         data=Augmented(data=images, augment=cfg.augment, seed=seed),
@@ -213,11 +217,11 @@ def classifier(cfg: Config, where: Domain, name: str, seed: int) -> Stage:
 
 def fine_tuned(run: Any, cfg: Config, where: Domain, name: str, net: Any, seed: int) -> Any:
     """All of f on the labelled images of the fine task, behind a new head that begins at zero."""
-    steps, rate = cfg.tuning
-    stage = classifier(cfg, replace(where, fine=parts(cfg, where.fine)[0], coarse=None), f"{name}/tune", seed)
-    model = replace(stage.model, classes=10 if where.coarse else where.classes)
-    start = run.transform(name, Headless(model.classes), net, to=model)
-    return run.train(replace(stage, model=model, steps=steps, optimizer=adamw(rate, warmup=0.1)), start)
+    shape, (steps, rate) = (cfg.net.image, cfg.net.image, where.channels), cfg.tuning
+    images = Images(source=parts(cfg, where.fine)[0], batch=cfg.batch, shape=shape, seed=seed)
+    stage = classifier(cfg, images, where.fine_classes, f"{name}/tune", seed)
+    start = run.transform(name, Headless(where.fine_classes), net, to=stage.model)
+    return run.train(replace(stage, steps=steps, optimizer=adamw(rate, warmup=0.1)), start)
 
 
 @dataclass(frozen=True)
