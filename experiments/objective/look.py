@@ -119,7 +119,7 @@ class Config:
     few_shot: ImageTask | None = field(
         default_factory=lambda: ImageTask((Part(Dataset("omniglot")),), 16).of_split("test")
     )
-    tuning: tuple[int, float] = (60, 1e-3)  # steps and learning rate of fine-tuning
+    tuning: tuple[int, int, float] = (120, 64, 3e-3)  # steps, batch and learning rate of fine-tuning
     seeds: tuple[int, ...] = (0, 1, 2)
     beside: tuple[int, ...] = (0,)  # seeds of the arms that no claim speaks of
 
@@ -132,7 +132,7 @@ def preset(name: str) -> Config:
         tiny = ResNet(image=8, channels=(4, 8), blocks=(1, 1))
         how = {"hidden": 16, "width": 8, "queue": 128, "k": 8, "ks": (), "batch": 32, "steps": 24, "neighbours": 5}
         how |= {"augment": ShiftAndFlip(1, flip=False), "labelled": (200, 100, 150), "decays": (1e-2,)}
-        return Config((even,), tiny, few_shot=digits.of_split("test"), tuning=(4, 1e-3), seeds=(0,), **how)
+        return Config((even,), tiny, few_shot=digits.of_split("test"), tuning=(4, 32, 1e-3), seeds=(0,), **how)
     if name == "pod":
         names = ("cifar10", "oxford_flowers102", "stanford_cars", "food101", "dtd")
         tests = {"food101": "validation"}
@@ -141,7 +141,7 @@ def preset(name: str) -> Config:
         whole = Domain("ImageNet", ImageTask((Part(IMAGENET),), 224), None, targets, 3)
         how = {"hidden": 2048, "width": 128, "queue": 65_536, "k": 50, "decay": 0.999, "augment": RandAugment()}
         how |= {"crop": Crop(), "batch": 1024, "steps": 375_000, "labelled": (900, 100, 1800), "few_shot": None}
-        return Config((whole,), resnet50(), tuning=(20_000, 1e-4), seeds=(0,), **how)
+        return Config((whole,), resnet50(), tuning=(20_000, 256, 1e-4), seeds=(0,), **how)
     return Config()
 
 
@@ -202,7 +202,7 @@ def upstream(cfg: Config, where: Domain, seed: int) -> Images:
 
 def classifier(cfg: Config, images: Images, classes: int, name: str, seed: int) -> Stage:
     """Cross entropy on the labels of images: what all arms have in common."""
-    count = max(1, cfg.labelled[2] // cfg.batch)
+    count = max(1, cfg.labelled[2] // images.batch)
     return Stage(
         name=name,
         model=replace(cfg.net, channels_in=images.shape[2], classes=classes),
@@ -217,8 +217,8 @@ def classifier(cfg: Config, images: Images, classes: int, name: str, seed: int) 
 
 def fine_tuned(run: Any, cfg: Config, where: Domain, name: str, net: Any, seed: int) -> Any:
     """All of f on the labelled images of the fine task, behind a new head that begins at zero."""
-    shape, (steps, rate) = (cfg.net.image, cfg.net.image, where.channels), cfg.tuning
-    images = Images(source=parts(cfg, where.fine)[0], batch=cfg.batch, shape=shape, seed=seed)
+    shape, (steps, batch, rate) = (cfg.net.image, cfg.net.image, where.channels), cfg.tuning
+    images = Images(source=parts(cfg, where.fine)[0], batch=batch, shape=shape, seed=seed)
     stage = classifier(cfg, images, where.fine_classes, f"{name}/tune", seed)
     start = run.transform(name, Headless(where.fine_classes), net, to=stage.model)
     return run.train(replace(stage, steps=steps, optimizer=adamw(rate, warmup=0.1)), start)
