@@ -12,13 +12,21 @@ Method   Upstream labels are coarser than downstream ones. A network f with a pr
          200; all of the queue (NCA); all of the class as positives (SupCon); no labels (InfoNCE, which alone sees a
          second view, in the average). CIFAR-10 as {vehicle, animal}, Fashion-MNIST as {top, dress or trousers, shoe,
          bag}.
-Run      stagejax run look                      laptop: about 5 minutes on two cores
+Run      stagejax run look                      laptop: about 6 minutes on two cores
          stagejax run look --preset smoke       seconds
          stagejax plan look --preset pod --mesh data=16,fsdp=16
 Holds if on both domains, means over three seeds: the linear probe on the ten fine labels is 2 points or more above
          C.E.; the coarse accuracy of 20 nearest neighbours is not more than 1 point below that of C.E.; and the probe
          is higher with k = 50 than with all of the queue (NCA).
-Ours     not measured yet.
+Ours     None of the three holds. Three seeds, in %, test accuracies of frozen features (experiments/results/):
+                          CIFAR-10: fine  coarse, 20-NN      Fashion: fine  coarse, 20-NN    digits   few-shot
+         C.E.             33.5 +/- 1.8    88.6 +/- 0.7       72.3 +/- 0.8   93.7 +/- 0.3   73.6  72.8  26.3  30.8
+         LOOK, k = 50     33.1 +/- 0.3    87.1 +/- 0.8       73.1 +/- 1.7   92.9 +/- 0.2   75.0  75.0  30.0  34.6
+         NCA, k = Q       33.3 +/- 1.4    88.3 +/- 0.2       73.4 +/- 1.1   93.2 +/- 0.2   76.5  75.3  29.7  35.8
+         SupCon           33.3 +/- 1.4    88.5 +/- 0.6       73.3 +/- 0.9   93.2 +/- 0.4   75.2  75.8  29.9  34.2
+         Classes do lie wider with few neighbours (share of variance within coarse classes, CIFAR-10: C.E. 59 %, NCA 65,
+         k = 50 68, k = 10 71), and every vote is ahead of C.E. on digits and letters, by less than two spreads; fine
+         labels do not gain. Four epochs of 5000 images; fine-tuned for 120 steps all arms are below their probes.
 """
 
 from __future__ import annotations
