@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -17,6 +17,16 @@ from stagejax.data.pipeline import Around, Batch, Data
 _GREY = 128  # beyond the border of what is moved
 _HIGHEST = 10.0  # the magnitude at which every operation is as strong as it gets
 _STREAM = 1 << 40  # apart from what data draws by the same seed
+
+
+@runtime_checkable
+class Augment(Protocol):
+    """A distortion: of an image, by as many random words as it takes."""
+
+    @property
+    def words(self) -> int: ...
+
+    def __call__(self, image: np.ndarray, words: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,7 @@ class Augmented(Around):
     """
 
     data: Data
-    augment: RandAugment
+    augment: Augment
     seed: int = 0
     image: str = "image"
 
