@@ -1,0 +1,150 @@
+"""Search by estimates and exact re-ranking under a budget of exact scores.
+
+An exact score costs a call of a model. Some items' exact scores are known already, because the estimates were made of
+them; further calls go to the items with the best estimates, and of all that have an exact score the best are returned.
+What counts is which of the exact top k come back, so the reference is the exact ranking and no label.
+
+Letters: N queries, I items, K items found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from stagejax.inference.frozen import Frozen, compiled
+
+Scores = Float[np.ndarray, "N I"]
+Numbers = Int[np.ndarray, " _"]
+
+
+def best(scores_NI: Scores, count: int) -> Int[np.ndarray, "N K"]:
+    """The items of the `count` highest scores of each row, best first; of equal ones the earlier.
+
+    >>> best(np.array([[1.0, 3.0, 3.0, 2.0]]), 3).tolist()
+    [[1, 2, 3]]
+    """
+    return np.argsort(-scores_NI, axis=1, kind="stable")[:, :count]
+
+
+def scored(estimates_NI: Scores, calls: int, known: Numbers | None = None) -> Bool[np.ndarray, "N I"]:
+    """Which items have an exact score after `calls` of them went to the best estimates outside of the known ones.
+
+    Args:
+      estimates_NI: of the exact scores.
+      calls: for each query, beside those that made the scores of `known`.
+      known: items with exact scores, the same for all queries.
+
+    >>> scored(np.array([[9.0, 8.0, 1.0, 2.0]]), 1, np.array([0])).tolist()
+    [[True, True, False, False]]
+    """
+    left_NI = np.array(estimates_NI, np.float64)
+    found_NI = np.zeros(left_NI.shape, bool)
+    if known is not None:
+        left_NI[:, known], found_NI[:, known] = -np.inf, True
+    calls = min(calls, left_NI.shape[1])
+    if calls:
+        np.put_along_axis(found_NI, np.argpartition(-left_NI, calls - 1, axis=1)[:, :calls], True, axis=1)
+    return found_NI
+
+
+def recalls(
+    top_NK: Int[np.ndarray, "N K"], found_NI: Bool[np.ndarray, "N I"], ks: Sequence[int]
+) -> Float[np.ndarray, " _"]:
+    """The mean share of each query's exact top k among the items found, for each k.
+
+    Args:
+      top_NK: what `best` gives of the exact scores, for the largest k or more.
+
+    >>> recalls(best(np.array([[3.0, 2.0, 1.0]]), 2), np.array([[True, False, True]]), (1, 2)).tolist()
+    [1.0, 0.5]
+    """
+    hits_NK = np.take_along_axis(found_NI, top_NK, axis=1)
+    return np.array([hits_NK[:, :k].mean() for k in ks])
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Which numbers of calls for a query are compared, how much of one goes to anchor items, and how often they are drawn.
+
+    >>> plan = Budgets(calls=(10,), ks=(1,), shares=(0.1, 0.5), draws=2)
+    >>> top, flat = best(np.eye(3, 20), 1), np.zeros((3, 20))
+    >>> plan.recalls(top, 20, lambda drawn: (drawn, flat)).shape, plan.plain(top, np.eye(3, 20)).tolist()
+    ((1, 2, 2, 1), [[1.0]])
+    """
+
+    calls: tuple[int, ...]
+    ks: tuple[int, ...]
+    shares: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    draws: int = 10
+
+    def plain(self, top_NK: Int[np.ndarray, "N K"], estimates_NI: Scores) -> Float[np.ndarray, "calls ks"]:
+        """Recalls of estimates that cost no call: all of a budget re-ranks."""
+        return np.array([recalls(top_NK, scored(estimates_NI, calls), self.ks) for calls in self.calls])
+
+    def recalls(
+        self, top_NK: Int[np.ndarray, "N K"], anchors: int, estimate: Callable[[Numbers], tuple[Numbers, Scores]]
+    ) -> Float[np.ndarray, "calls shares draws ks"]:
+        """Recalls of estimates from anchor items, whose exact scores are part of the budget.
+
+        Args:
+          top_NK: what `best` gives of the exact scores, for the largest k or more.
+          anchors: among how many anchor items they are drawn, uniformly and sorted.
+          estimate: from drawn numbers, at most as many as there are, to the items and the estimates (N, I).
+        """
+        found = np.zeros((len(self.calls), len(self.shares), self.draws, len(self.ks)))
+        for (b, share, draw), _ in np.ndenumerate(found[..., 0]):
+            count = max(1, round(self.shares[share] * self.calls[b]))
+            known, estimates_NI = estimate(np.sort(np.random.default_rng(draw).permutation(anchors)[:count]))
+            found[b, share, draw] = recalls(top_NK, scored(estimates_NI, self.calls[b] - len(known), known), self.ks)
+        return found
+
+
+def best_split(recalls: np.ndarray) -> Float[np.ndarray, "calls ks"]:
+    """The mean over draws with the best share of every budget and k; of a method without anchors, what it is.
+
+    The share is chosen by what is measured, so this is what a split could reach at most.
+
+    >>> best_split(np.array([[[[0.0], [1.0]], [[0.6], [0.6]]]])).tolist()
+    [[0.6]]
+    """
+    return recalls if recalls.ndim == 2 else recalls.mean(2).max(1)
+
+
+def even_split(recalls: np.ndarray) -> Float[np.ndarray, "calls ks"]:
+    """The mean over draws with the middle share; of a method without anchors, what it is."""
+    return recalls if recalls.ndim == 2 else recalls[:, recalls.shape[1] // 2].mean(1)
+
+
+def exact_scores(
+    net: Frozen, queries_NQ: Int[np.ndarray, "N Q"], items_MI: Int[np.ndarray, "M I"], pairs: int = 1024
+) -> Float[np.ndarray, "N M"]:
+    """The score of every query with every item, by blocks of at most `pairs` pairs, all of one size.
+
+    Args:
+      net: of a model with `scores(queries (n, Q), items (n, m, I)) -> (n, m)`.
+
+    >>> # S = exact_scores(Frozen.of(cross_encoder), queries, items)
+    """
+    across = min(len(items_MI), pairs)
+    down = max(1, pairs // across)
+    run = compiled(_block, net.config)
+    found = np.zeros((-(-len(queries_NQ) // down) * down, -(-len(items_MI) // across) * across), np.float32)
+    for row in range(0, len(queries_NQ), down):
+        for column in range(0, len(items_MI), across):
+            block = _filled(queries_NQ[row : row + down], down), _filled(items_MI[column : column + across], across)
+            found[row : row + down, column : column + across] = run(net.params, net.rest, *block)
+    return found[: len(queries_NQ), : len(items_MI)]
+
+
+def _block(model: Any, queries_NQ: Any, items_MI: Any) -> Any:
+    return model.scores(queries_NQ, jnp.broadcast_to(items_MI, (len(queries_NQ), *items_MI.shape)))
+
+
+def _filled(rows: np.ndarray, size: int) -> np.ndarray:
+    return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), 0)])
