@@ -29,7 +29,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -40,7 +39,7 @@ from stagejax.data.learned import LearnedFrom
 from stagejax.data.pairs import SYNONYMS, Graded, SentencePairs, SynonymPairs
 from stagejax.data.tfidf import tf_idf
 from stagejax.data.words import Words
-from stagejax.inference import Frozen, apply, cur, flops_of_one, reranking
+from stagejax.inference import Frozen, cur, reranking, scoring
 from stagejax.inference.reranking import Budgets, best_split, even_split
 from stagejax.models import bert
 from stagejax.models.cross_encoder import MARKERS, CrossEncoder
@@ -79,7 +78,7 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     train: Source = field(default_factory=lambda: Portion(qnli("train"), stop=0.9))
-    dev: Source = field(default_factory=lambda: Portion(qnli("train"), start=0.9))  # learning rates are chosen here
+    dev: Source = field(default_factory=lambda: Portion(qnli("train"), start=0.9))  # for the curves
     test: Source = field(default_factory=lambda: qnli("test"))  # items, anchor queries and test queries
     tokenizer: Tokenizer = field(default_factory=lambda: LearnedFrom(BPE(2048), Dataset("qnli"), "sentence"))
     query: int = 17  # tokens, [CLS] among them
@@ -102,7 +101,10 @@ class Config:
     anchors: int = 120  # anchor queries, k_q
     tests: int = 100  # test queries
     fixed: int = 40  # fixed anchor items
-    search: Budgets = Budgets((10, 20, 40, 80, 100, 120, 160, 200, 250), (1, 10, 50, 100))
+    counts: tuple[int, ...] = (15, 30, 60, 120, 240)  # of anchor items, at which errors are shown
+    search: Budgets = field(
+        default_factory=lambda: Budgets((10, 20, 40, 80, 100, 120, 160, 200, 250), ks=(1, 10, 50, 100))
+    )
     judged: tuple[int, int] = (80, 250)  # the claims look at budgets in this range
     k: int = 50  # of the claims
     seeds: tuple[int, ...] = (0, 1)
@@ -117,8 +119,8 @@ def preset(name: str) -> Config:
         return Config(
             Portion(same, stop=0.7), Portion(same, start=0.7), test, Words(tuple(sorted(words | {"the"}))),
             query=9, item=9, embed=16, layers=1, heads=2, mlp=32, dual=Fit(30, 16, 5e-3), cross=Fit(30, 4, 5e-3),
-            distill=Fit(10, 8, 2e-3), mined=8, drawn=3, taught=10, items=40, anchors=20, tests=12, fixed=8, dev_batches=4,
-            search=Budgets((4, 10, 16), (1, 5), draws=3), judged=(10, 16), k=5, seeds=(0,),
+            distill=Fit(10, 8, 2e-3), mined=8, drawn=3, dev_batches=4, taught=10, items=40, anchors=20, tests=12,
+            fixed=8, counts=(5, 20), search=Budgets((4, 10, 16), (1, 5), draws=3), judged=(10, 16), k=5, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         world = Graded(Dataset("zeshel"), "label", 1.0, "mention", "entity")  # TFDS has none: a folder of one's own
@@ -128,8 +130,8 @@ def preset(name: str) -> Config:
             SentencePairs((test,)), LearnedFrom(BPE(30_519), Dataset("zeshel"), "entity"), query=128, item=128,
             embed=768, layers=12, heads=12, mlp=3072, init_std=0.02, types=2, scan=True,
             dual=Fit(1_500, 128, 1e-5), cross=Fit(6_000, 32, 1e-5), distill=Fit(4_000, 128, 1e-5), mined=64, drawn=63,
-            items=10_000, anchors=500, tests=1_000, fixed=500, judged=(50, 1000), save_every=500,
-            search=Budgets((10, 50, 100, 200, 500, 1000), (1, 10, 50, 100)),
+            items=10_000, anchors=500, tests=1_000, fixed=500, counts=(50, 100, 250, 500, 1_000), judged=(50, 1000),
+            search=Budgets((10, 50, 100, 200, 500, 1000), (1, 10, 50, 100)), save_every=500,
         )  # fmt: skip
     return Config()
 
@@ -137,23 +139,21 @@ def preset(name: str) -> Config:
 def pipeline(run: Any, cfg: Config) -> Report:
     """Two cross-encoders a seed, the exact scores of both, and every way to search them."""
     sources = {"train": cfg.train, "dev": cfg.dev, "test": cfg.test}
-    lengths = (cfg.query, cfg.item)
-    texts = {
-        n: run.make(f"texts/{n}", read, source, cfg.tokenizer, cfg.train, lengths) for n, source in sources.items()
-    }
+    how = (cfg.tokenizer, cfg.train, (cfg.query, cfg.item))
+    texts = {name: run.make(f"texts/{name}", read, source, *how) for name, source in sources.items()}
     arms: dict[str, dict[int, Arm]] = {label: {} for label in (DUAL, *POOLS, *PUPIL.values())}
     found: dict[str, list[Any]] = {ce: [] for ce in POOLS}
     for seed in cfg.seeds:
         pairs = candidates(cfg, texts["train"], drawn=0)
         dual = run.train(fit(cfg, f"dual/{seed}", seed, cfg.dual, pairs, texts["dev"]))
         arms[DUAL][seed] = Arm("", (dual,))
-        mined = run.make(f"mined/{seed}", mine, dual, texts["train"], cfg.mined)
+        mined = run.make(f"mined/{seed}", scoring.hard_negatives, dual, texts["train"], cfg.mined)
         for ce in POOLS:
-            mark, own = f"{slug(ce)}/{seed}", (texts["test"], cfg)
+            mark, own, row = f"{slug(ce)}/{seed}", (texts["test"], cfg), cfg.items * scoring.pair_flops(scorer(cfg, ce))
             stage = fit(cfg, mark, seed, cfg.cross, candidates(cfg, mined, drawn=cfg.drawn), texts["dev"])
-            cross = run.train(replace(stage, model=pair_scorer(cfg, ce), objective=ranking.listwise))
-            rows = run.make(f"rows/{mark}", index, cross, *own, flops=flops(cfg, ce, cfg.anchors))
-            exact = run.make(f"exact/{mark}", judge, cross, *own, flops=flops(cfg, ce, cfg.tests + cfg.fixed))
+            cross = run.train(replace(stage, model=scorer(cfg, ce), objective=ranking.listwise))
+            rows = run.make(f"rows/{mark}", index, cross, *own, flops=row * cfg.anchors)
+            exact = run.make(f"exact/{mark}", judge, cross, *own, flops=row * (cfg.tests + cfg.fixed))
             lesson = candidates(cfg, run.make(f"taught/{mark}", teach, rows, *own), always=0, drawn=2, scored=cfg.items)
             stage = fit(cfg, f"distilled/{mark}", seed, cfg.distill, lesson, texts["dev"])
             pupil = run.train(replace(stage, objective=ranking.distilled), dual)
@@ -172,7 +172,7 @@ def sizes(cfg: Config) -> dict[str, Any]:
     return own | {"vocab": cfg.tokenizer.vocab + MARKERS, "length": cfg.query + cfg.item + 3}
 
 
-def pair_scorer(cfg: Config, name: str) -> CrossEncoder:
+def scorer(cfg: Config, name: str) -> CrossEncoder:
     """The cross-encoder of that name."""
     return CrossEncoder(bert(**sizes(cfg)), cfg.query, cfg.item, POOLS[name])
 
@@ -212,23 +212,6 @@ def read(source: Source, tokenizer: Tokenizer, train: Source, lengths: tuple[int
     return candidate_texts(source, codec(tokenizer, train), lengths)
 
 
-def encode(model: Any, tokens: jax.Array) -> jax.Array:
-    """Vectors of texts."""
-    return model(tokens)
-
-
-def cosines(net: Any, queries: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """What a dual encoder says of every query and item."""
-    return apply(encode, Frozen.of(net), queries) @ apply(encode, Frozen.of(net), items).T
-
-
-def mine(dual: Any, texts: Any, count: int) -> dict[str, np.ndarray]:
-    """The texts again, and for each query the items that the dual encoder takes for its answer, without the answer."""
-    scores = cosines(dual, texts.value["queries"], texts.value["items"])
-    np.put_along_axis(scores, texts.value["always"], -np.inf, axis=1)
-    return texts.value | {"pool": reranking.best(scores, count)}
-
-
 def roles(texts: Any, cfg: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Tokens of anchor queries, of test queries, which are others, and of items; the answers of the test queries."""
     answered = np.flatnonzero(texts.value["always"][:, 0] < cfg.items)
@@ -238,21 +221,10 @@ def roles(texts: Any, cfg: Config) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     return queries[anchors], queries[tests], items, texts.value["always"][tests]
 
 
-def of_pair(model: Any, tokens: jax.Array) -> jax.Array:
-    """The score of a query and an item that stand side by side."""
-    return model(tokens[:, : model.config.query], tokens[:, model.config.query :])
-
-
-def flops(cfg: Config, ce: str, queries: int) -> float:
-    """Of the exact scores of so many queries with all items."""
-    pair = jax.ShapeDtypeStruct((cfg.query + cfg.item,), "int32")
-    return float(flops_of_one(of_pair, pair_scorer(cfg, ce), pair)) * queries * cfg.items
-
-
 def index(cross: Any, texts: Any, cfg: Config) -> dict[str, np.ndarray]:
     """R: the exact scores of the anchor queries with all items."""
     anchors, _, items, _ = roles(texts, cfg)
-    return {"rows": reranking.exact_scores(Frozen.of(cross), anchors, items)}
+    return {"rows": scoring.exact_scores(Frozen.of(cross), anchors, items)}
 
 
 def judge(cross: Any, texts: Any, cfg: Config) -> dict[str, np.ndarray]:
@@ -260,7 +232,7 @@ def judge(cross: Any, texts: Any, cfg: Config) -> dict[str, np.ndarray]:
     _, tests, items, _ = roles(texts, cfg)
     fixed = np.random.default_rng(0).permutation(len(items))[: cfg.fixed]
     asked = np.concatenate([tests, items[fixed, : cfg.query]])
-    scores = reranking.exact_scores(Frozen.of(cross), asked, items)
+    scores = scoring.exact_scores(Frozen.of(cross), asked, items)
     return {"tests": scores[: len(tests)], "fixed": scores[len(tests) :], "of": fixed}
 
 
@@ -274,14 +246,12 @@ def teach(rows: Any, texts: Any, cfg: Config) -> dict[str, np.ndarray]:
 def search(rows: Any, exact: Any, dual: Any, pupil: Any, texts: Any, cfg: Config) -> dict[str, np.ndarray]:
     """What every method recalls; the rank of the answers; errors of best approximations and of the factorisation."""
     (_, tests, items, answers), vocab = roles(texts, cfg), cfg.tokenizer.vocab
-    R, S, F = (
-        np.asarray(scores, np.float64) for scores in (rows.value["rows"], exact.value["tests"], exact.value["fixed"])
-    )
+    R, S, F = (part.astype(np.float64) for part in (rows.value["rows"], exact.value["tests"], exact.value["fixed"]))
     fixed, top, plan = exact.value["of"], reranking.best(S, max(cfg.search.ks)), cfg.search
     guesses = {
         TFIDF: tf_idf(tests, items, vocab) @ tf_idf(items, items, vocab).T,
-        DUAL: cosines(dual, tests, items),
-        DISTILLED: cosines(pupil, tests, items),
+        DUAL: scoring.cosines(dual, tests, items),
+        DISTILLED: scoring.cosines(pupil, tests, items),
     }
     found = {name: plan.plain(top, own) for name, own in guesses.items()}
     found[ANNCUR] = plan.recalls(top, len(items), lambda own: (own, S[:, own] @ cur.item_embeddings(R, own)))
@@ -291,29 +261,12 @@ def search(rows: Any, exact: Any, dual: Any, pupil: Any, texts: Any, cfg: Config
     )
     placed = [(own >= np.take_along_axis(own, answers, 1)).sum(1) for own in (*guesses.values(), S)]
     both = np.concatenate([R, S])
-    kinds = both, both - both.mean(1, keepdims=True)
+    orders = [np.random.default_rng(draw).permutation(len(items)) for draw in range(plan.draws)]
     return found | {
         "mrr": np.array([(1 / place).mean() for place in placed]),
-        "floor": np.array([cur.error_at_rank(own, RANKS) for own in kinds]),
-        "error": np.array([errors(cfg, both, count) for count in anchor_counts(cfg)]),
+        "floor": np.array([cur.error_at_rank(own, RANKS) for own in (both, both - both.mean(1, keepdims=True))]),
+        "error": np.array([np.mean([cur.errors(R, S, own[:count]) for own in orders], 0) for count in cfg.counts]),
     }
-
-
-def anchor_counts(cfg: Config) -> tuple[int, ...]:
-    """Numbers of anchor items around that of anchor queries."""
-    return tuple(min(cfg.items, round(share * cfg.anchors)) for share in (0.125, 0.25, 0.5, 1.0, 2.0))
-
-
-def errors(cfg: Config, both: np.ndarray, count: int) -> np.ndarray:
-    """Relative errors with so many anchor items, of test and of anchor queries, and of test queries with the best core."""
-    Q, found = cfg.anchors, []
-    for draw in range(cfg.search.draws):
-        own = np.sort(np.random.default_rng(draw).permutation(cfg.items)[:count])
-        estimate = both[:, own] @ cur.item_embeddings(both[:Q], own)
-        best = cur.best_core(both, np.arange(Q), own)
-        parts = ((estimate[Q:], both[Q:]), (estimate[:Q], both[:Q]), (best[Q:], both[Q:]))
-        found.append([cur.relative_error(*part) for part in parts])
-    return np.mean(found, 0)
 
 
 # --- report ---
@@ -338,7 +291,8 @@ def judged(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[A
         return claim(
             f"At k = {cfg.k} ANNCUR on {ce} recalls more than every rival, each with {how}",
             paper="better for k > 10", measured=said(shares),
-            margin="on every seed at 2/3 of the judged budgets or more, each rival", holds=min(shares.values(), default=0) >= 2 / 3,
+            margin="on every seed at 2/3 of the judged budgets or more, each rival",
+            holds=min(shares.values(), default=0) >= 2 / 3,
         )  # fmt: skip
 
     one, inner = cfg.search.ks[0], [RANKS.index(rank) for rank in (10, 30)]
@@ -355,7 +309,8 @@ def judged(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[A
         claim(
             f"At k = {one} a dual encoder recalls more than ANNCUR on {EMB_CE} with the best split",
             paper="better for k > 10 only", measured=said(duals),
-            margin="one of the two, on every seed at 2/3 of the judged budgets or more", holds=max(duals.values(), default=0) >= 2 / 3,
+            margin="one of the two, on every seed at 2/3 of the judged budgets or more",
+            holds=max(duals.values(), default=0) >= 2 / 3,
         ),
         claim(
             f"{EMB_CE}'s scores, less each query's mean, are closer to ranks 10 and 30 than {CLS_CE}'s",
@@ -364,7 +319,8 @@ def judged(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[A
         ),
         claim(
             "An index is cheaper than an index and a dual encoder distilled from it",
-            paper="cheaper", measured=float(np.mean(cheaper)), unit="%", margin="10 % of the FLOPs or more", holds=min(cheaper) >= 0.1,
+            paper="cheaper", measured=float(np.mean(cheaper)), unit="%", margin="10 % of the FLOPs or more",
+            holds=min(cheaper) >= 0.1,
         ),
     )  # fmt: skip
 
@@ -388,10 +344,11 @@ def tables(cfg: Config, found: dict[str, list[Any]]) -> tuple[Table, ...]:
     rows = ("test queries", "anchor queries", "test queries, best core")
     kinds = ("as they are", "less each query's mean")
     scorers = (TFIDF, DUAL, DISTILLED, "the cross-encoder itself")
+    mrr = np.array([[own["mrr"] for own in found[ce]] for ce in POOLS]).swapaxes(0, 1)
     return (
         *recalled,
         table(
-            "Relative errors of CUR by anchor items", ("matrix", "of", *map(str, anchor_counts(cfg))),
+            "Relative errors of CUR by anchor items", ("matrix", "of", *map(str, cfg.counts)),
             [(ce, of, [own["error"][:, j] for own in found[ce]]) for ce in POOLS for j, of in enumerate(rows)],
             f"With as many as the {cfg.anchors} anchor queries the inverse is ill-conditioned.",
         ),
@@ -402,7 +359,7 @@ def tables(cfg: Config, found: dict[str, list[Any]]) -> tuple[Table, ...]:
         ),
         table(
             "MRR of the answers among all items", ("scorer", *POOLS),
-            [(name, [[own["mrr"][j] for own in pair] for pair in zip(*found.values(), strict=True)]) for j, name in enumerate(scorers)],
+            [(name, mrr[:, :, j]) for j, name in enumerate(scorers)],
             "What a scorer is worth, beside how well it is approximated; on the test queries.",
         ),
     )  # fmt: skip
@@ -430,8 +387,8 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[A
         link="https://arxiv.org/abs/2210.12579",
         notes=(
             "Curves show where the answer ranks among 16 held-out sentences, which no claim scores.",
-            "Models are trained from scratch, not from BERT. So the cross-encoders' token types mark what stands on both "
-            "sides: without that they stayed at chance in a try-out. The dual encoder pools by the mean.",
+            "Models are trained from scratch, not from BERT. So the cross-encoders' token types mark what stands on "
+            "both sides: without that they stayed at chance in a try-out. The dual encoder pools by the mean.",
             "The best split of a budget is chosen by what it recalls on the test queries, as in the paper's code.",
             "Learning rates were not searched: 2e-3, and half of it for distilling.",
             "A fixed anchor item stands in a query's place, cut at its length; its index has "

@@ -86,3 +86,20 @@ def error_at_rank(matrix_NI: Scores, ranks: tuple[int, ...]) -> list[float]:
     """
     energy = np.square(np.linalg.svd(np.asarray(matrix_NI, np.float64), compute_uv=False))
     return [float(np.sqrt(energy[rank:].sum() / energy.sum())) for rank in ranks]
+
+
+def errors(
+    rows_QI: Scores, others_NI: Scores, items_A: Numbers, cut_off: float = CUT_OFF
+) -> tuple[float, float, float]:
+    """Relative errors of estimates from these anchor items: of other queries, of the anchor queries, and of other
+    queries with the best core.
+
+    >>> S = np.outer([1.0, 2.0, 3.0], [1.0, 1.0, 2.0])
+    >>> [round(error, 6) for error in errors(S[:2], S[2:], np.array([1]))]
+    [0.0, 0.0, 0.0]
+    """
+    both, Q = np.concatenate([rows_QI, others_NI]).astype(np.float64), len(rows_QI)
+    estimate = both[:, items_A] @ item_embeddings(rows_QI, items_A, cut_off)
+    best = best_core(both, np.arange(Q), items_A, cut_off)
+    pairs = ((estimate[Q:], both[Q:]), (estimate[:Q], both[:Q]), (best[Q:], both[Q:]))
+    return tuple(relative_error(*pair) for pair in pairs)  # type: ignore[return-value]

@@ -11,13 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
-
-from stagejax.inference.frozen import Frozen, compiled
 
 Scores = Float[np.ndarray, "N I"]
 Numbers = Int[np.ndarray, " _"]
@@ -70,7 +66,7 @@ def recalls(
 
 @dataclass(frozen=True)
 class Budgets:
-    """Which numbers of calls for a query are compared, how much of one goes to anchor items, and how often they are drawn.
+    """Numbers of calls for a query that are compared, shares of them for anchor items, and how often these are drawn.
 
     >>> plan = Budgets(calls=(10,), ks=(1,), shares=(0.1, 0.5), draws=2)
     >>> top, flat = best(np.eye(3, 20), 1), np.zeros((3, 20))
@@ -119,32 +115,3 @@ def best_split(recalls: np.ndarray) -> Float[np.ndarray, "calls ks"]:
 def even_split(recalls: np.ndarray) -> Float[np.ndarray, "calls ks"]:
     """The mean over draws with the middle share; of a method without anchors, what it is."""
     return recalls if recalls.ndim == 2 else recalls[:, recalls.shape[1] // 2].mean(1)
-
-
-def exact_scores(
-    net: Frozen, queries_NQ: Int[np.ndarray, "N Q"], items_MI: Int[np.ndarray, "M I"], pairs: int = 1024
-) -> Float[np.ndarray, "N M"]:
-    """The score of every query with every item, by blocks of at most `pairs` pairs, all of one size.
-
-    Args:
-      net: of a model with `scores(queries (n, Q), items (n, m, I)) -> (n, m)`.
-
-    >>> # S = exact_scores(Frozen.of(cross_encoder), queries, items)
-    """
-    across = min(len(items_MI), pairs)
-    down = max(1, pairs // across)
-    run = compiled(_block, net.config)
-    found = np.zeros((-(-len(queries_NQ) // down) * down, -(-len(items_MI) // across) * across), np.float32)
-    for row in range(0, len(queries_NQ), down):
-        for column in range(0, len(items_MI), across):
-            block = _filled(queries_NQ[row : row + down], down), _filled(items_MI[column : column + across], across)
-            found[row : row + down, column : column + across] = run(net.params, net.rest, *block)
-    return found[: len(queries_NQ), : len(items_MI)]
-
-
-def _block(model: Any, queries_NQ: Any, items_MI: Any) -> Any:
-    return model.scores(queries_NQ, jnp.broadcast_to(items_MI, (len(queries_NQ), *items_MI.shape)))
-
-
-def _filled(rows: np.ndarray, size: int) -> np.ndarray:
-    return np.concatenate([rows, np.repeat(rows[:1], size - len(rows), 0)])
