@@ -102,9 +102,7 @@ class Config:
     tests: int = 100  # test queries
     fixed: int = 40  # fixed anchor items
     counts: tuple[int, ...] = (15, 30, 60, 120, 240)  # of anchor items, at which errors are shown
-    search: Budgets = field(
-        default_factory=lambda: Budgets((10, 20, 40, 80, 100, 120, 160, 200, 250), ks=(1, 10, 50, 100))
-    )
+    search: Budgets = field(default_factory=lambda: Budgets((10, 20, 40, 80, 120, 160, 200, 250), ks=(1, 10, 50, 100)))
     judged: tuple[int, int] = (80, 250)  # the claims look at budgets in this range
     k: int = 50  # of the claims
     seeds: tuple[int, ...] = (0, 1)

@@ -9,6 +9,7 @@ Letters: N queries, I items, K items found.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -94,10 +95,13 @@ class Budgets:
           estimate: from drawn numbers, at most as many as there are, to the items and the estimates (N, I).
         """
         found = np.zeros((len(self.calls), len(self.shares), self.draws, len(self.ks)))
-        for (b, share, draw), _ in np.ndenumerate(found[..., 0]):
-            count = max(1, round(self.shares[share] * self.calls[b]))
-            known, estimates_NI = estimate(np.sort(np.random.default_rng(draw).permutation(anchors)[:count]))
-            found[b, share, draw] = recalls(top_NK, scored(estimates_NI, self.calls[b] - len(known), known), self.ks)
+        for draw in range(self.draws):
+            order = np.random.default_rng(draw).permutation(anchors)
+            known = functools.cache(lambda count, order=order: estimate(np.sort(order[:count])))
+            for (b, share), calls in np.ndenumerate(np.outer(self.calls, np.ones(len(self.shares), int))):
+                items, estimates_NI = known(min(anchors, max(1, round(self.shares[share] * calls))))
+                found_NI = scored(estimates_NI, int(calls) - len(items), items)
+                found[b, share, draw] = recalls(top_NK, found_NI, self.ks)
         return found
 
 

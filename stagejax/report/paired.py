@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stagejax.ledger import Number
 from stagejax.report.figures import INK, PALETTE, Figure, svg_of
 from stagejax.report.tables import Table
 
@@ -57,7 +58,7 @@ def lines(
     *,
     xlabel: str,
     ylabel: str,
-    at: Sequence[float] | None = None,
+    at: Sequence[Number] | None = None,
     mark: float | None = None,
     caption: str = "",
 ) -> Figure:
