@@ -95,7 +95,8 @@ class Config:
     distill: Fit = Fit(steps=200, batch=32, peak=1e-3)
     mined: int = 64  # hard negatives of a query
     drawn: int = 7  # of them in a step
-    dev_batches: int = 8  # of 16 held-out queries with 16 items each
+    dev_batches: int = 8
+    dev_batch: int = 16  # held-out queries, with 16 items each
     taught: int = 100  # best items of an anchor query, from which the distilled dual encoder draws
     items: int = 500
     anchors: int = 120  # anchor queries, k_q
@@ -127,9 +128,9 @@ def preset(name: str) -> Config:
             Portion(SentencePairs((world,))), SentencePairs((replace(world, source=Dataset("zeshel", "dev")),)),
             SentencePairs((test,)), LearnedFrom(BPE(30_519), Dataset("zeshel"), "entity"), query=128, item=128,
             embed=768, layers=12, heads=12, mlp=3072, init_std=0.02, types=2, scan=True,
-            dual=Fit(1_500, 128, 1e-5), cross=Fit(6_000, 32, 1e-5), distill=Fit(4_000, 128, 1e-5), mined=64, drawn=63,
-            items=10_000, anchors=500, tests=1_000, fixed=500, counts=(50, 100, 250, 500, 1_000), judged=(50, 1000),
-            search=Budgets((10, 50, 100, 200, 500, 1000), (1, 10, 50, 100)), save_every=500,
+            dual=Fit(1_000, 256, 1e-5), cross=Fit(800, 256, 1e-5), distill=Fit(2_000, 256, 1e-5), mined=64, drawn=63,
+            dev_batch=256, items=10_000, anchors=500, tests=1_000, fixed=500, counts=(50, 100, 250, 500, 1_000),
+            search=Budgets((10, 50, 100, 200, 500, 1_000), (1, 10, 50, 100)), judged=(50, 1_000), save_every=500,
         )  # fmt: skip
     return Config()
 
@@ -182,7 +183,7 @@ def candidates(cfg: Config, made: Any, **fields: Any) -> Candidates:
 
 def fit(cfg: Config, name: str, seed: int, how: Fit, data: Candidates, dev: Any) -> Stage:
     """A dual encoder by InfoNCE; what the other stages share. Held out: where the answer ranks among 16 sentences."""
-    held_out = replace(candidates(cfg, dev, drawn=15), batch=16, count=cfg.dev_batches)
+    held_out = replace(candidates(cfg, dev, drawn=15), batch=cfg.dev_batch, count=cfg.dev_batches)
     return Stage(
         name=name,
         model=SentenceEncoder(bert(**sizes(cfg))),

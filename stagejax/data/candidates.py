@@ -71,15 +71,17 @@ class Candidates(Data):
         Raises:
           ValueError: the artifact holds nothing, or other lengths or fewer candidates than declared.
         """
-        held = {name: array.shape for name, array in (self.arrays or {}).items()}
-        wanted = {"queries": self.query, "items": self.item, "always": self.always}
+        if self.arrays is None:
+            raise ValueError(f"the artifact {self.of} holds nothing as 'queries': it is computed in a run")
+        arrays, wanted = self.arrays, {"queries": self.query, "items": self.item, "always": self.always}
         wanted |= {"scores": self.scored} if self.scored else {}
-        if any(held.get(name, (0, -1))[1] != size for name, size in wanted.items()) or held["pool"][1] < self.drawn:
+        found = {name: array.shape[1] for name, array in arrays.items()}
+        if any(found.get(name) != size for name, size in wanted.items()) or found["pool"] < self.drawn:
             raise ValueError(
-                f"the artifact {self.of} holds {held}, but {wanted} columns and a pool of {self.drawn} are due"
+                f"the artifact {self.of} holds rows of {found}, but {wanted} and a pool of {self.drawn} or more are due"
             )
-        arrays, rows = self.arrays or {}, shuffled(self.seed, numbers, self.size())
-        places = np.argsort(random_words(self.seed, numbers, held["pool"][1]), axis=1)[:, : self.drawn]
+        rows = shuffled(self.seed, numbers, self.size())
+        places = np.argsort(random_words(self.seed, numbers, found["pool"]), axis=1)[:, : self.drawn]
         drawn = np.take_along_axis(arrays["pool"][rows], places, axis=1)
         chosen = np.concatenate([arrays["always"][rows], drawn], axis=1).astype(np.int32)
         batch = {"query": arrays["queries"][rows], "items": arrays["items"][chosen], "numbers": chosen}
