@@ -25,7 +25,7 @@ class SentenceEncoder:
 
     >>> from stagejax.models import bert
     >>> model = SentenceEncoder(bert(layers=1, embed=16, heads=2)).build(nnx.Rngs(0))
-    >>> model.scores(jnp.ones((2, 5), int), jnp.ones((2, 3, 7), int)).shape
+    >>> jax.eval_shape(model.scores, jnp.ones((2, 5), int), jnp.ones((2, 3, 7), int)).shape
     (2, 3)
     """
 
