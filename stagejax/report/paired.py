@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from stagejax.ledger import Number
 from stagejax.report.figures import INK, PALETTE, Figure, svg_of
 from stagejax.report.tables import Table
 
@@ -57,10 +58,11 @@ def lines(
     *,
     xlabel: str,
     ylabel: str,
+    at: Sequence[Number] | None = None,
     mark: float | None = None,
     caption: str = "",
 ) -> Figure:
-    """One line a method over 1, 2, ...; a dotted vertical line at `mark`.
+    """One line a method over `at`, or 1, 2, ... without; a dotted vertical line at `mark`.
 
     >>> lines("Volumes", {"a": np.arange(3.0)}, xlabel="stage", ylabel="hm3").svg[:4]
     '<svg'
@@ -69,7 +71,9 @@ def lines(
     def paint(canvas: Any) -> None:
         axes = canvas.add_axes((0.09, 0.14, 0.65, 0.82))
         for (name, values), color in zip(series.items(), PALETTE, strict=False):
-            axes.plot(np.arange(1, len(values) + 1), values, color=color, label=name, linewidth=1.7)
+            axes.plot(
+                np.arange(1, len(values) + 1) if at is None else at, values, color=color, label=name, linewidth=1.7
+            )
         if mark is not None:
             axes.axvline(mark, color=INK, alpha=0.45, linewidth=0.9, linestyle="dotted")
         axes.set_xlabel(xlabel)
