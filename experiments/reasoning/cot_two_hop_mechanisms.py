@@ -12,7 +12,7 @@ Method   One stage from random values for each arm, cross entropy of what follow
          20 and 40 % of the answers, 20 % of the bridges, 20 % of both false; both at other λ. Equal steps, batches and
          row lengths, so equal FLOPs; one recipe. Tests are clean, answers greedy, right if all of them is, b included.
          Then the trained models are opened: logit lens, and causal tracing between inputs that differ in one token.
-Run      stagejax run cot_two_hop_mechanisms                 laptop: about 4 minutes on two cores
+Run      stagejax run cot_two_hop_mechanisms                 laptop: under 5 minutes on two cores
          stagejax run cot_two_hop_mechanisms --preset smoke  seconds
          stagejax plan cot_two_hop_mechanisms --preset pod --mesh data=16,fsdp=16
 Holds if (1) with CoT ID accuracy is 90 % or more and OOD accuracy 40 points or more above that without CoT, means over
@@ -22,7 +22,14 @@ Holds if (1) with CoT ID accuracy is 90 % or more and OOD accuracy 40 points or 
          through the head at any token of the question, has b as its likeliest token is no higher with CoT than without,
          means over facts of the ID test and seeds (one layer more than there are where none has); (5) another b in what
          was said takes half of the probability of the answer or more, another h a tenth or less, means over seeds.
-Ours     Not yet run.
+Ours     Three seeds, ± their deviation. (1) does not hold: ID 100.0 ± 0.0 %, OOD 23.7 ± 6.5 %, without CoT 1.8 ± 1.7 %.
+         Of its steps the first generalises, OOD bridges are right in 95.0 ± 0.1 %; the second fails, though all OOD
+         atomic facts are known. (2) holds: 159 ± 3 steps; without CoT never in 800 (28.4 ± 4.3 % ID). (3) holds: OOD
+         20.5 ± 9.1 and 4.6 ± 2.8 %. (4) holds: layer 1.53 ± 0.06 of 3, without CoT 1.77 ± 0.10. (5) holds: 2.0 % are
+         kept with another b, 99.9 % with another h. One seed, ID / OOD: 40 % false answers 66.8 / 11.9 %, 20 % of both
+         false 76.8 / 5.0 %; λ = 1 64.0 / 6.9 %, λ = 0.01 nothing. Initial values matter: in a try-out of 1000 steps on
+         another graph, with 0.02 and not 0.069, OOD with CoT was 71 %, but without CoT 22 % of the training questions
+         were known, for which they were raised. 4.7 minutes on two shared cores.
 """
 
 from __future__ import annotations
@@ -92,7 +99,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         graph = FactGraph(entities=16, relations=5, degree=4, apart=0.2, untold=0.1)
         return Config(
-            graph, 1.5, (0.5,), noises=(), net=decoder(graph.vocab, layers=2, embed=16, heads=2), batch=64, steps=60,
+            graph, 1.5, (0.5,), noises=(), net=decoder(graph.vocab, layers=1, embed=16, heads=2), batch=64, steps=60,
             peak=1e-2, warmup=5, every=20, tested=40, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
@@ -230,8 +237,7 @@ class Found:
 
     def accuracy(self, label: str, kind: str) -> list[float]:
         """Of greedy answers, one a seed; NaN where nothing is said of the kind."""
-        own = [made.value.get(kind, np.array(np.nan)) for made in self.said[label].values() if made.value]
-        return [float(right.mean()) for right in own]
+        return [float(np.mean(made.value.get(kind, np.nan))) for made in self.said[label].values() if made.value]
 
     def reached(self, label: str, kind: str = "iid") -> list[float]:
         """Steps until the accuracy is 90 %; infinity if it never is."""
@@ -305,10 +311,8 @@ def judged(found: Found) -> tuple[Claim, ...]:
 def tables(found: Found) -> tuple[Table, ...]:
     """Answers by kind, noise beside the paper's, speed and cost, layers, and dependences."""
     cfg, kinds = found.cfg, [*KINDS, "iid bridge", "ood bridge"]
-    noise = tuple(
-        (one.said, *(mean(found.accuracy(noisy(one), kind)) for kind in ("iid", "ood")), PAPER.get(one.said))
-        for one in (*cfg.judged, *cfg.noises)
-    )
+    noises = [(one.said, noisy(one)) for one in (*cfg.judged, *cfg.noises)]
+    noise = tuple((k, *(mean(found.accuracy(of, x)) for x in ("iid", "ood")), PAPER.get(k)) for k, of in noises)
     first = {label: next(iter(own.values())) for label, own in found.trained.items()}
     learned = {label: own.stage.data.targets() * cfg.batch * cfg.steps for label, own in first.items()}
     speed = tuple(
@@ -318,9 +322,8 @@ def tables(found: Found) -> tuple[Table, ...]:
     layers = tuple((k, *(shown(found.first(k, kind) or [np.nan], ".2f") for kind in ("iid", "ood"))) for k in STEPS)
     kept = tuple(
         (label, step, *(mean(found.kept(label, step, word)) for word in WORDS[:given]), *[None] * (4 - given))
-        for label in STEPS
-        for step, _, given in STEPS[label]
-    )
+        for label in STEPS for step, _, given in STEPS[label]
+    )  # fmt: skip
     return (
         table_of_means("Greedy answers right to their end, or in their bridge", [*first], kinds, found.accuracy),
         Table("Noise, beside the paper's", ("false", "ID", "OOD", "paper, ID / OOD"), noise, ("", ".1%", ".1%", "")),
@@ -365,8 +368,8 @@ def pictures(found: Found) -> tuple[Figure, ...]:
 
 def report(found: Found) -> Report:
     """Everything that was measured, and the claims."""
-    drawn = pictures(found) if found.seen(COT, "iid lens") else ()
-    parts = {"arms": found.arms(), "tables": tables(found), "figures": drawn, "notes": NOTES, "seeds": found.cfg.seeds}
+    parts = {"arms": found.arms(), "tables": tables(found), "notes": NOTES, "seeds": found.cfg.seeds}
+    parts["figures"] = pictures(found) if found.seen(COT, "iid lens") else ()
     link = "https://arxiv.org/abs/2502.04667"
     return EXPERIMENT.report(judged(found), link=link, baseline=PLAIN, metric="ood", rising=True, **parts)
 

@@ -24,13 +24,16 @@ def model(request: Any) -> Any:
 
 
 def test_states_are_those_of_the_model_and_it_can_go_on_from_each(model: Any) -> None:
-    states, logits = residual_stream(model, CLEAN), model(CLEAN)
-    assert states.shape == (3, 2, 4, 8)
-    np.testing.assert_allclose(states[0], model.embed(CLEAN, jnp.arange(4)[None], None), atol=1e-6)
-    np.testing.assert_allclose(model.norm(states[1]), model.hidden(CLEAN, depth=1), atol=1e-5)
-    np.testing.assert_allclose(logit_lens(model, states)[-1], logits, atol=1e-5)
-    for start in range(3):
-        np.testing.assert_allclose(resumed(model, states[start], start), logits, atol=1e-5)
+    def both(tokens: Any) -> Any:
+        states = residual_stream(model, tokens)
+        wanted = model.embed(tokens, jnp.arange(4)[None], None), model.hidden(tokens, depth=1), model(tokens)
+        resumes = [resumed(model, states[start], start) for start in range(3)]
+        return (states[0], model.norm(states[1]), logit_lens(model, states)[-1], *resumes), wanted
+
+    found, (embedded, first, logits) = jax.jit(both)(CLEAN)
+    assert found[0].shape == (2, 4, 8)
+    for own, wanted in zip(found, (embedded, first, *[logits] * 4), strict=True):
+        np.testing.assert_allclose(own, wanted, atol=1e-5)
 
 
 def test_reciprocal_ranks_are_those_of_sorting(model: Any) -> None:
@@ -39,25 +42,31 @@ def test_reciprocal_ranks_are_those_of_sorting(model: Any) -> None:
     order = (-logits).argsort(-1)
     ranks = (order == tokens[..., None]).argmax(-1) + 1
     np.testing.assert_allclose(reciprocal_ranks(jnp.array(logits), jnp.array(tokens)), 1 / ranks)
-    found = lens(model, {"tokens": CLEAN, "wanted": jnp.stack([ANSWERS, CLEAN[:, 0]], axis=1)})
-    last = reciprocal_ranks(model(CLEAN), jnp.broadcast_to(ANSWERS[:, None], (2, 4)))
+    rows = {"tokens": CLEAN, "wanted": jnp.stack([ANSWERS, CLEAN[:, 0]], axis=1)}
+    found, logits = jax.jit(lambda rows: (lens(model, rows), model(rows["tokens"])))(rows)
+    last = reciprocal_ranks(logits, jnp.broadcast_to(ANSWERS[:, None], (2, 4)))
     assert found.shape == (2, 2, 3, 4)
     np.testing.assert_allclose(found[:, 0, -1], last, atol=1e-6)
 
 
 def test_a_trace_is_a_run_with_one_state_put_back(model: Any) -> None:
-    found = causal_trace(model, {"clean": CLEAN, "changed": CHANGED, "answer": ANSWERS})
-    clean, changed = (
-        np.asarray(jax.nn.softmax(model(tokens)[:, -1]))[np.arange(2), ANSWERS] for tokens in (CLEAN, CHANGED)
-    )
+    def chances(logits: Any) -> Any:
+        return jax.nn.softmax(logits[:, -1])[jnp.arange(2), ANSWERS]
+
+    def both(rows: Any) -> Any:
+        states = residual_stream(model, rows["clean"]), residual_stream(model, rows["changed"])
+        patched = states[1][1].at[:, 2].set(states[0][1][:, 2])
+        wanted = [chances(model(rows[name])) for name in ("clean", "changed")]
+        return causal_trace(model, rows), *wanted, chances(resumed(model, patched, 1))
+
+    rows = {"clean": CLEAN, "changed": CHANGED, "answer": ANSWERS}
+    found, clean, changed, by_hand = map(np.asarray, jax.jit(both)(rows))
     assert found.shape == (2, 3, 4)
     assert np.abs(clean - changed).min() > 1e-4  # float32 has 1e-8 here
     np.testing.assert_allclose(found[:, -1, -1], clean, atol=1e-6)  # the last state of the last token is the answer
     np.testing.assert_allclose(found[:, -1, :-1], np.stack([changed] * 3, axis=1), atol=1e-6)
     np.testing.assert_allclose(found[:, 0, 1], clean, atol=1e-6)  # the embedding of the changed token is all there is
     np.testing.assert_allclose(found[:, :, 0], np.stack([changed] * 3, axis=1), atol=1e-6)  # before it nothing differs
-    patched = residual_stream(model, CHANGED)[1].at[:, 2].set(residual_stream(model, CLEAN)[1][:, 2])
-    by_hand = jax.nn.softmax(resumed(model, patched, 1)[:, -1])[jnp.arange(2), ANSWERS]
     np.testing.assert_allclose(found[:, 1, 2], by_hand, atol=1e-6)
 
 
