@@ -10,6 +10,7 @@ selection     records worth training on, by what a proxy says            closene
 emulating     a base steered by what tuning changed elsewhere            speculating  two samplers, compared
 in_context    learners that read their examples, and descent on these    cur          scores from a few of them
 scoring       queries and items scored by encoders                       reranking    search within a budget of scores
+residual      streams of decoders, read early and patched                consistency  several answers to a question
 """
 
 from stagejax.inference.frozen import (
