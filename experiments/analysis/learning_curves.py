@@ -15,7 +15,7 @@ Method   Sampling   kernel and step of as many tokens; each learner is trained o
          Anchored   one more observation at infinity: the asymptote before, at first that of the prediction level
          Beside it, from the same observations: last value, fit of the first three levels, exponential, logarithm.
          Distorted: 10 % of a curve's observations moved by a point, 20 draws.
-Run      stagejax run learning_curves                       laptop: TIME
+Run      stagejax run learning_curves                       laptop: some minutes on two cores
          stagejax run learning_curves --preset smoke        seconds
          stagejax plan learning_curves --preset pod --mesh data=16,fsdp=16      language models, over tokens
 Holds if (1) for each tolerance of 2, 1 and 0.5 points: in 90 % of the cases (language x learner x fold) training is
@@ -27,12 +27,12 @@ Holds if (1) for each tolerance of 2, 1 and 0.5 points: in 90 % of the cases (la
          without, in the median over cases;
          (4) in 90 % of the pairs of learners, each at its own stop by 1 point (or at the end), the estimates have the
          order of the last accuracies.
-Ours     OURS
+Ours     Not run yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -51,14 +51,13 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.classification import classification
 from stagejax.optimizer import adam, adamw
-from stagejax.report import Arm, Figure, Report, Table, claim, mean, spread, table_of_means
+from stagejax.report import Arm, Figure, Report, Table, claim, mean, spread, table_of_means, traces
 from stagejax.report.estimates import Cases
 from stagejax.report.paired import lines
 from stagejax.report.patterns import EXPONENTIAL, LOGARITHMIC, POWER
-from stagejax.report.traces import Tolerance, anchored, prediction_level, stopping_level, trace, working_level
+from stagejax.report.traces import Distortion, Tolerance, trace
 from stagejax.steps.perceptron import flops_of_learning
 
-Tagger = Callable[..., Iterator[np.ndarray]]
 FREQUENCY, HMM, PERCEPTRON, SOFTMAX = "most frequent tag", "trigram HMM", "averaged perceptron", "hashed softmax"
 LAW, ANCHORED, LAST, FIRST = "power law", "power law, anchored", "last value", "power law of three levels"
 ALTERNATIVES = (LAST, FIRST, EXPONENTIAL.name, LOGARITHMIC.name)
@@ -67,11 +66,11 @@ ARMS = (LAW, ANCHORED, *ALTERNATIVES)
 
 @dataclass(frozen=True)
 class Task:
-    """A text to be tagged, and how many tokens more each level has: also the kernel."""
+    """What is learned, and how many tokens more each level has: also the kernel."""
 
     name: str
-    text: TaggedText
     step: int
+    text: TaggedText | None = None  # None: not a text to be tagged, but C4
 
 
 def treebank(part: str, *splits: str) -> TaggedText:
@@ -79,9 +78,9 @@ def treebank(part: str, *splits: str) -> TaggedText:
     return TaggedText(tuple(Dataset("ud", split, part) for split in splits))
 
 
-ENGLISH = Task("English", treebank("en_ewt", "train", "dev", "test"), 5000)
-TURKISH = Task("Turkish", treebank("tr_imst", "train", "dev", "test"), 1500)
-FRENCH = Task("French", treebank("fr_gsd", "train", "test"), 1200)
+ENGLISH = Task("English", 5000, treebank("en_ewt", "train", "dev", "test"))
+TURKISH = Task("Turkish", 1500, treebank("tr_imst", "train", "dev", "test"))
+FRENCH = Task("French", 1200, treebank("fr_gsd", "train", "test"))
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,7 @@ class Config:
     tolerances: tuple[float, ...] = (0.02, 0.01, 0.005)
     judged: float = 0.01  # the tolerance by which claims 2 to 4 are judged
     settled: Tolerance = field(default_factory=Tolerance)
-    distorted: float = 0.1  # share of the observations
-    noise: float = 0.01  # by how much they are moved
-    draws: int = 20
+    distorted: Distortion = field(default_factory=Distortion)
     nets: tuple[tuple[str, Transformer], ...] = ()  # language models, observed in place of taggers
     batch: int = 512  # rows of a language model's step
     steps: int = 200  # of a language model, in each level
@@ -116,10 +113,10 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        drawn = Task("drawn", TaggedText((DrawnSentences(400),), folds=4), 200)
+        drawn = Task("drawn", 200, TaggedText((DrawnSentences(400),), folds=4))
         return Config(
             (drawn,), levels=14, folds=(0, 1), test=600, endings=2, classes=9, buckets=2**10, updates=8, rate=0.03,
-            settled=Tolerance(0.02, 2), draws=4,
+            settled=Tolerance(0.02, 2), distorted=Distortion(draws=4),
         )  # fmt: skip
     if name == "pod":
         sizes = {"125M": (12, 768, 12), "350M": (24, 1024, 16), "760M": (24, 1536, 16)}
@@ -127,7 +124,7 @@ def preset(name: str) -> Config:
             (size, gpt(vocab=32_768, layers=layers, embed=embed, heads=heads, mlp=4 * embed, length=1024))
             for size, (layers, embed, heads) in sizes.items()
         )
-        return Config((Task("C4", TaggedText(()), 200 * 512 * 1024),), folds=(0, 1, 2), nets=nets)
+        return Config((Task("C4", 200 * 512 * 1024),), folds=(0, 1, 2), nets=nets)
     return Config()
 
 
@@ -166,17 +163,11 @@ def softmax(cfg: Config, task: Task, fold: int, name: str) -> Stage:
     """One pass over the tokens in order at a constant rate, scored where each level ends."""
     data = TaggedTokens(text=task.text, fold=fold, batch=task.step // cfg.updates, buckets=cfg.buckets)
     scored = replace(data, test=True, batch=cfg.test // 3, count=3)
-    objective = partial(classification, inputs="features")
     return Stage(
-        name=name,
-        model=HashedLinear(cfg.buckets, cfg.classes),
-        objective=objective,
-        optimizer=adam(cfg.rate, decay="constant"),
-        data=data,
-        steps=cfg.levels * cfg.updates,
-        evaluate=Evaluation(scored, 3, every=cfg.updates),
-        seed=fold,
-    )
+        name, HashedLinear(cfg.buckets, cfg.classes), partial(classification, inputs="features"),
+        adam(cfg.rate, decay="constant"), data, cfg.levels * cfg.updates,
+        evaluate=Evaluation(scored, 3, every=cfg.updates), seed=fold,
+    )  # fmt: skip
 
 
 def language_models(run: Any, cfg: Config, task: Task, seed: int) -> dict[str, Any]:
@@ -184,21 +175,17 @@ def language_models(run: Any, cfg: Config, task: Task, seed: int) -> dict[str, A
 
     def stage(size: str, net: Transformer) -> Stage:
         data = CausalText(source=C4, tokenizer=BPE(net.vocab), batch=cfg.batch, length=net.length, seed=seed)
+        scored = Evaluation(replace(data, seed=0).held_out(20), 20, every=cfg.steps)
         return Stage(
-            name=f"{slug(task.name)}/{seed}/{size.lower()}",
-            model=net,
-            objective=causal_lm,
-            optimizer=adamw(cfg.peak, warmup=cfg.steps // 2, decay="constant"),
-            data=data,
-            steps=cfg.levels * cfg.steps,
-            evaluate=Evaluation(replace(data, seed=0).held_out(20), 20, every=cfg.steps),
-            seed=seed,
-        )
+            f"{slug(task.name)}/{seed}/{size.lower()}", net, causal_lm,
+            adamw(cfg.peak, warmup=cfg.steps // 2, decay="constant"), data, cfg.levels * cfg.steps,
+            evaluate=scored, seed=seed,
+        )  # fmt: skip
 
     return {size: run.train(stage(size, net)) for size, net in cfg.nets}
 
 
-def observed(cfg: Config, task: Task, fold: int, tagger: Tagger) -> dict[str, np.ndarray]:
+def observed(cfg: Config, task: Task, fold: int, tagger: Callable[..., Any]) -> dict[str, np.ndarray]:
     """{"accuracy": (levels,)} of a tagger on a fold's test tokens, observed while it learns."""
     text, test = task.text.training(fold), task.text.test(fold).first(cfg.test)
     ends, places = [text.end(int(size)) for size in cfg.sizes(task)], test.places
@@ -224,16 +211,16 @@ def estimated(cfg: Config, task: Task, *results: Any) -> dict[str, np.ndarray]:
     seen = np.stack([accuracies(result) for result in results]).reshape(len(cfg.folds), -1, cfg.levels)
     x, y = cfg.sizes(task), np.concatenate([seen, seen.mean(0, keepdims=True)])
     plain = trace(POWER, x, y)
-    working = working_level(plain, cfg.settled.within, cfg.settled.ahead)
-    trusted = prediction_level(plain, working)
+    working = traces.working_level(plain, cfg.settled.within, cfg.settled.ahead)
+    trusted = traces.prediction_level(plain, working)
     said = {
         LAW: plain(x[-1]),
-        ANCHORED: anchored(POWER, x, y, plain, trusted)(x[-1]),
+        ANCHORED: traces.anchored(POWER, x, y, plain, trusted)(x[-1]),
         LAST: y,
         FIRST: np.broadcast_to(plain(x[-1])[..., 2:3], y.shape),
         **{pattern.name: trace(pattern, x, y)(x[-1]) for pattern in (EXPONENTIAL, LOGARITHMIC)},
     }
-    stops = np.stack([stopping_level(plain, x, tolerance, cfg.settled) for tolerance in cfg.tolerances])
+    stops = np.stack([traces.stopping_level(plain, x, tolerance, cfg.settled) for tolerance in cfg.tolerances])
     judged = stops[cfg.tolerances.index(cfg.judged)]
     return {  # arrays (..., folds + 1, learners, levels or 1)
         "observed": y,
@@ -241,22 +228,10 @@ def estimated(cfg: Config, task: Task, *results: Any) -> dict[str, np.ndarray]:
         "trusted": trusted[..., None],
         "stops": stops[..., None],
         "said": np.stack([said[arm] for arm in ARMS]),
-        "spread": distortion(cfg, x, y, np.minimum(judged, len(x)))[..., None],
+        "spread": traces.distorted_spread(POWER, x, y, np.minimum(judged, len(x)), cfg.settled, cfg.distorted)[
+            ..., None
+        ],
     }
-
-
-def distortion(cfg: Config, x: np.ndarray, y: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Standard deviations (2, curves) over draws of the estimates at some levels, without and with anchors.
-
-    Of every curve `distorted` of its observations are moved up or down by `noise`; the whole procedure is run on each.
-    """
-    rng = np.random.default_rng(0)
-    order = rng.random((cfg.draws, *y.shape)).argsort(-1)
-    moved = np.where(order < round(cfg.distorted * len(x)), rng.choice([-cfg.noise, cfg.noise], order.shape), 0)
-    plain = trace(POWER, x, y + moved)
-    trusted = prediction_level(plain, working_level(plain, cfg.settled.within, cfg.settled.ahead))
-    both = np.stack([made(x[-1]) for made in (plain, anchored(POWER, x, y + moved, plain, trusted))])
-    return np.take_along_axis(both, (levels - 1)[None, None, ..., None], -1)[..., 0].std(1, ddof=1)
 
 
 # --- report ---
@@ -347,7 +322,7 @@ def tables(cfg: Config, cases: Cases, means: Cases, learners: list[str], deviati
         off, hits = np.abs(own.off(LAW, stops))[:, which][early], own.hits(LAW, tolerance)[:, which]
         scratch = (levels * (levels + 1)).mean() / (n * (n + 1))
         shares = (float(early.mean()), float(levels.mean()) / n, float(scratch))
-        return f"{tolerance:.1%}", name, *shares, mean(off), float(off.max(initial=0)), float(hits.mean())
+        return f"{tolerance:.1%}", name, *shares, mean(off.tolist()), float(off.max(initial=0)), float(hits.mean())
 
     note = (
         "Stopped: before the last level, share of cases. Data: tokens needed, of those of the last level; training: of "

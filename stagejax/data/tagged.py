@@ -154,9 +154,10 @@ _ENDINGS = ("ak", "el", "im", "os", "un", "ar", "et", "is")
 
 @dataclass(frozen=True)
 class DrawnSentences(Source):
-    """Sentences of a made-up language, for tests: tags from a Markov chain, words by Zipf's law, endings by tag.
+    """Sentences of a made-up language, for tests: tags from a Markov chain, words by Zipf's law.
 
-    Records are {"form": list of str, "upos": list of str}. A word's ending is that of its tag in three cases of four.
+    Records are {"form": list of str, "upos": list of str}. Half of the words have one tag each, which has to be learned
+    by heart; the others have an ending, which is that of their tag in three cases of four.
 
     Args:
       count: of sentences, each of 4 to 19 words.
@@ -165,7 +166,7 @@ class DrawnSentences(Source):
 
     >>> record = DrawnSentences(3)[0]
     >>> len(record["form"]) == len(record["upos"]), record["form"][:3]
-    (True, ['w4et', 'w1iel', 'w197iar'])
+    (True, ['w38', 'w1el', 'w197ar'])
     """
 
     count: int
@@ -188,8 +189,10 @@ class DrawnSentences(Source):
         for one in draws[: 4 + int(16 * draws[-1, 4])]:
             tag = min(int(np.searchsorted(chain[tag], one[0])), self.labels - 1)
             stem = int(self.vocabulary ** one[1])
-            ending = tag if one[2] < 0.75 or stem % 4 else int(one[3] * self.labels)
-            forms.append(f"w{stem}{'i' * (stem % 4 == 1)}{_ENDINGS[ending]}")
+            if stem % 2:
+                forms.append(f"w{stem}{_ENDINGS[tag if one[2] < 0.75 else int(one[3] * self.labels)]}")
+            else:
+                forms.append(f"w{stem * self.labels + tag}")
             tags.append(f"T{tag}")
         return {"form": forms, "upos": tags}
 

@@ -14,22 +14,23 @@ from typing import Any
 
 import numpy as np
 
-Shape = Callable[[Any, Any], np.ndarray]
+Values = np.ndarray | np.floating
+Shape = Callable[[Any, Any], Values]
 
 _GRID, _ZOOMS, _STEPS = 400, 6, 9
 
 
-def power(x: Any, b: Any) -> np.ndarray:
+def power(x: Any, b: Any) -> Values:
     """x^-b."""
     return np.asarray(x, np.float64) ** -np.asarray(b)
 
 
-def exponential(x: Any, b: Any) -> np.ndarray:
+def exponential(x: Any, b: Any) -> Values:
     """exp(-b x)."""
     return np.exp(-np.asarray(b) * np.asarray(x, np.float64))
 
 
-def logarithmic(x: Any, b: Any) -> np.ndarray:
+def logarithmic(x: Any, b: Any) -> Values:
     """-log x, whatever b: it falls without end, so the curve has no asymptote."""
     return -np.log(np.asarray(x, np.float64)) + 0 * np.asarray(b)
 
@@ -65,12 +66,12 @@ class Trends:
     """
 
     pattern: Pattern
-    a: np.ndarray
-    b: np.ndarray
-    c: np.ndarray
-    unit: np.ndarray
+    a: Values
+    b: Values
+    c: Values
+    unit: Values
 
-    def __call__(self, x: Any) -> np.ndarray:
+    def __call__(self, x: Any) -> Values:
         """The curves' values; x broadcasts against them, and may be infinite where the pattern is bounded."""
         return self.c - self.a * self.pattern.shape(np.asarray(x) / self.unit, self.b)
 
@@ -78,7 +79,7 @@ class Trends:
         """Some of the curves."""
         return Trends(self.pattern, *(values[at] for values in (self.a, self.b, self.c, self.unit)))
 
-    def reaches(self, accuracy: float) -> np.ndarray:
+    def reaches(self, accuracy: float) -> Values:
         """The x at which power laws reach an accuracy; infinity where the asymptote is no higher.
 
         Raises:
@@ -91,7 +92,7 @@ class Trends:
             return self.unit * left ** (-1 / self.b)
 
 
-def fit(pattern: Pattern, x: np.ndarray, y: np.ndarray, anchor: np.ndarray | None = None) -> Trends:
+def fit(pattern: Pattern, x: np.ndarray, y: np.ndarray, anchor: Values | None = None) -> Trends:
     """The curves of a pattern that are nearest to observations, by least squares over a >= 0, b within reach, and c.
 
     Args:

@@ -141,6 +141,45 @@ def stopping_level(trends: Trends, x: np.ndarray, within: float, settled: Tolera
     return np.where(near.any(-1), near.argmax(-1) + 1, n + 1)
 
 
+@dataclass(frozen=True)
+class Distortion:
+    """A share of a curve's observations is moved up or down by `noise`, drawn anew in each of some draws."""
+
+    share: float = 0.1
+    noise: float = 0.01
+    draws: int = 20
+    seed: int = 0
+
+    def of(self, y: np.ndarray) -> np.ndarray:
+        """The curves (..., n) of every draw (draws, ..., n).
+
+        >>> moved = Distortion(share=0.25, draws=3).of(np.zeros((2, 8)))
+        >>> moved.shape, (moved != 0).sum(-1).tolist()
+        ((3, 2, 8), [[2, 2], [2, 2], [2, 2]])
+        """
+        rng = np.random.default_rng(self.seed)
+        order = rng.random((self.draws, *y.shape)).argsort(-1)
+        signs = rng.choice([-self.noise, self.noise], order.shape)
+        return y + np.where(order < round(self.share * y.shape[-1]), signs, 0)
+
+
+def distorted_spread(
+    pattern: Pattern, x: np.ndarray, y: np.ndarray, levels: np.ndarray, settled: Tolerance, by: Distortion
+) -> np.ndarray:
+    """Standard deviations (2, ...) over draws of the estimates of the last accuracy, without and with anchors.
+
+    The whole procedure is run on each distorted curve, prediction level and all.
+
+    Args:
+      levels: (...) at which each curve's estimate is looked at.
+    """
+    moved = by.of(y)
+    plain = trace(pattern, x, moved)
+    trusted = prediction_level(plain, working_level(plain, settled.within, settled.ahead))
+    said = np.stack([made(x[-1]) for made in (plain, anchored(pattern, x, moved, plain, trusted))])
+    return np.take_along_axis(said, (levels - 1)[None, None, ..., None], -1)[..., 0].std(1, ddof=1)
+
+
 def _stacked(pattern: Pattern, y: np.ndarray, fits: list[Trends]) -> Trends:
     """Fits of levels 3, 4, ... behind two levels of NaN."""
     none = np.full((*np.shape(y)[:-1], LEAST - 1), np.nan)
