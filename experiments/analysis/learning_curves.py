@@ -221,16 +221,13 @@ def estimated(cfg: Config, task: Task, *results: Any) -> dict[str, np.ndarray]:
         **{pattern.name: trace(pattern, x, y)(x[-1]) for pattern in (EXPONENTIAL, LOGARITHMIC)},
     }
     stops = np.stack([traces.stopping_level(plain, x, tolerance, cfg.settled) for tolerance in cfg.tolerances])
-    judged = stops[cfg.tolerances.index(cfg.judged)]
     return {  # arrays (..., folds + 1, learners, levels or 1)
         "observed": y,
         "trace": np.stack([plain.a, plain.b, plain.c, plain.unit]),
         "trusted": trusted[..., None],
         "stops": stops[..., None],
         "said": np.stack([said[arm] for arm in ARMS]),
-        "spread": traces.distorted_spread(POWER, x, y, np.minimum(judged, len(x)), cfg.settled, cfg.distorted)[
-            ..., None
-        ],
+        "spread": traces.distorted_spread(POWER, x, y, cfg.settled, cfg.distorted),
     }
 
 
@@ -259,7 +256,11 @@ def report(cfg: Config, seen: dict[tuple[str, int], dict[str, Any]], found: dict
     shown: tuple[Any, Any] = ((), ())
     if all(found.values()):
         whole = {name: np.concatenate([own[name] for own in found.values()], -2) for name in found[cfg.tasks[0].name]}
-        cases, deviations = cases_of(cfg, whole, slice(-1)), np.median(whole["spread"][:, :-1], (1, 2, 3))
+        cases = cases_of(cfg, whole, slice(-1))
+        places = np.stack(
+            [np.minimum(cases.stops[cfg.judged], cfg.levels), np.full_like(cases.trusted, cfg.levels)], -1
+        )
+        deviations = np.median(np.take_along_axis(whole["spread"][:, :-1], places[None] - 1, -1), (1, 2))
         facts = measured(cfg, cases, len(learners), deviations)
         means = cases_of(cfg, whole, slice(-1, None))
         shown = tables(cfg, cases, means, learners, deviations), drawn(cfg, means, learners)
@@ -275,7 +276,7 @@ def measured(cfg: Config, cases: Cases, learners: int, deviations: np.ndarray) -
     law = np.array(cases.errors(LAW, levels))
     gains = {arm: [float(gain) for gain in cases.errors(arm, levels) - law] for arm in ALTERNATIVES}
     hits = {f"{tolerance:.1%}": float(cases.hits(LAW, tolerance).mean()) for tolerance in cfg.tolerances}
-    return hits, gains, float(deviations[1] / deviations[0]), cases.ordered(LAW, levels, learners)
+    return hits, gains, float(deviations[1, 0] / deviations[0, 0]), cases.ordered(LAW, levels, learners)
 
 
 def judged(
@@ -339,11 +340,12 @@ def tables(cfg: Config, cases: Cases, means: Cases, learners: list[str], deviati
     note = "Mean absolute error in points; mean ± standard deviation over folds. Stops are the power law's."
     title, at = "Errors of the last accuracy", cases.stops[cfg.judged]
     errors = table_of_means(title, ARMS, list(places), lambda arm, x: cases.errors(arm, places[x]), digits=2, note=note)
+    distorted = [f"deviation if distorted, {arm}, {at}" for at in ("there", "at the end") for arm in (LAW, ANCHORED)]
     robust = (
         ("cases with a prediction level", float((cases.trusted <= n).mean())),
         ("levels behind it at which the asymptote fell", cases.falling()),
         *((f"pairs in order by {arm}", cases.ordered(arm, at, count)) for arm in (LAW, ANCHORED, LAST)),
-        *((f"deviation if distorted, {arm}", float(x)) for arm, x in zip((LAW, ANCHORED), deviations, strict=True)),
+        *zip(distorted, map(float, deviations.T.ravel()), strict=True),
     )
     title = f"Trust, order and distortion, where training stops by {cfg.judged:.1%}"
     last = cases.observed[..., -1].reshape(len(cfg.folds), -1, count)

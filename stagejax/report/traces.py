@@ -163,21 +163,15 @@ class Distortion:
         return y + np.where(order < round(self.share * y.shape[-1]), signs, 0)
 
 
-def distorted_spread(
-    pattern: Pattern, x: np.ndarray, y: np.ndarray, levels: np.ndarray, settled: Tolerance, by: Distortion
-) -> np.ndarray:
-    """Standard deviations (2, ...) over draws of the estimates of the last accuracy, without and with anchors.
+def distorted_spread(pattern: Pattern, x: np.ndarray, y: np.ndarray, settled: Tolerance, by: Distortion) -> np.ndarray:
+    """Standard deviations (2, ..., n) over draws of each level's estimate of the last accuracy: plain, and anchored.
 
     The whole procedure is run on each distorted curve, prediction level and all.
-
-    Args:
-      levels: (...) at which each curve's estimate is looked at.
     """
     moved = by.of(y)
     plain = trace(pattern, x, moved)
     trusted = prediction_level(plain, working_level(plain, settled.within, settled.ahead))
-    said = np.stack([made(x[-1]) for made in (plain, anchored(pattern, x, moved, plain, trusted))])
-    return np.take_along_axis(said, (levels - 1)[None, None, ..., None], -1)[..., 0].std(1, ddof=1)
+    return np.stack([made(x[-1]).std(0, ddof=1) for made in (plain, anchored(pattern, x, moved, plain, trusted))])
 
 
 def _stacked(pattern: Pattern, y: np.ndarray, fits: list[Trends]) -> Trends:
