@@ -1,5 +1,6 @@
 """Learning curves at smoke size: nested sets learned from scratch, no look at what comes, asymptotes never clipped."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,15 @@ def test_batches_end_where_levels_end() -> None:
     for task in Config().tasks:
         assert task.step % Config().updates == 0
     assert TURKISH.text is not None
+
+
+@pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
+def test_every_fold_has_the_tokens_that_are_asked_for() -> None:
+    cfg = preset("laptop")
+    for task in cfg.tasks:
+        for fold in cfg.folds:
+            assert len(task.text.test(fold).first(cfg.test).places) == cfg.test
+            assert len(task.text.training(fold).places) >= cfg.sizes(task)[-1]
 
 
 @pytest.mark.parametrize("name", ["laptop", "pod"])
