@@ -276,7 +276,7 @@ def measured(cfg: Config, cases: Cases, learners: int, deviations: np.ndarray) -
     law = np.array(cases.errors(LAW, levels))
     gains = {arm: [float(gain) for gain in cases.errors(arm, levels) - law] for arm in ALTERNATIVES}
     hits = {f"{tolerance:.1%}": float(cases.hits(LAW, tolerance).mean()) for tolerance in cfg.tolerances}
-    return hits, gains, float(deviations[1, 0] / deviations[0, 0]), cases.ordered(LAW, levels, learners)
+    return hits, gains, float(deviations[1, 0] / deviations[0, 0]), float(cases.ordered(LAW, levels, learners).mean())
 
 
 def judged(
@@ -340,11 +340,15 @@ def tables(cfg: Config, cases: Cases, means: Cases, learners: list[str], deviati
     note = "Mean absolute error in points; mean ± standard deviation over folds. Stops are the power law's."
     title, at = "Errors of the last accuracy", cases.stops[cfg.judged]
     errors = table_of_means(title, ARMS, list(places), lambda arm, x: cases.errors(arm, places[x]), digits=2, note=note)
+    order = {arm: cases.ordered(arm, at, count) for arm in (LAW, ANCHORED, LAST)}
+    open_pairs = cases.foreseen(at, count)
     distorted = [f"deviation if distorted, {arm}, {at}" for at in ("there", "at the end") for arm in (LAW, ANCHORED)]
     robust = (
         ("cases with a prediction level", float((cases.trusted <= n).mean())),
         ("levels behind it at which the asymptote fell", cases.falling()),
-        *((f"pairs in order by {arm}", cases.ordered(arm, at, count)) for arm in (LAW, ANCHORED, LAST)),
+        *((f"pairs in order by {arm}", float(x.mean())) for arm, x in order.items()),
+        ("pairs of which at least one was stopped", float(open_pairs.mean())),
+        *((f"these in order by {arm}", mean(x[open_pairs].tolist())) for arm, x in order.items()),
         *zip(distorted, map(float, deviations.T.ravel()), strict=True),
     )
     title = f"Trust, order and distortion, where training stops by {cfg.judged:.1%}"

@@ -18,8 +18,10 @@ class Cases(NamedTuple):
     >>> cases = Cases(seen, seen, np.array([[1, 4]]), {"last value": seen}, {0.1: np.array([[2, 4]])})
     >>> cases.off("last value", cases.stops[0.1]).round(2).tolist(), cases.hits("last value", 0.1).tolist()
     ([[-0.1, 0.0]], [[True, False]])
-    >>> cases.ordered("last value", np.array([[1, 1]]), learners=2), cases.falling()
-    (0.0, 0.0)
+    >>> cases.ordered("last value", np.array([[1, 1]]), learners=2).tolist(), cases.falling()
+    ([[False]], 0.0)
+    >>> [cases.foreseen(np.array([levels]), learners=2).tolist() for levels in ([1, 3], [3, 4])]
+    [[[True]], [[False]]]
     """
 
     observed: np.ndarray  # (repeats, curves, n) accuracies
@@ -48,8 +50,8 @@ class Cases(NamedTuple):
         found = zip(np.abs(self.off(arm, levels)), self.early(levels), strict=True)
         return [float(own[kept].mean()) if kept.any() else float("nan") for own, kept in found]
 
-    def ordered(self, arm: str, levels: np.ndarray, learners: int) -> float:
-        """Share of pairs of curves that are in the order of their last accuracies; pairs are of one text and repeat.
+    def ordered(self, arm: str, levels: np.ndarray, learners: int) -> np.ndarray:
+        """Which pairs of curves are in the order of their last accuracies: (repeats, pairs) of one text and repeat each.
 
         Args:
           learners: curves of a text, which stand together.
@@ -57,7 +59,12 @@ class Cases(NamedTuple):
         last, (i, j) = self.observed[..., -1], np.triu_indices(learners, 1)
         both = [own.reshape(len(own), -1, learners) for own in (last + self.off(arm, levels), last)]
         said, true = (np.sign(own[..., i] - own[..., j]) for own in both)
-        return float((said == true).mean())
+        return (said == true).reshape(len(last), -1)
+
+    def foreseen(self, levels: np.ndarray, learners: int) -> np.ndarray:
+        """Which of these pairs have a curve whose level is before the last one: the order of the others is known."""
+        early, (i, j) = self.early(levels).reshape(len(levels), -1, learners), np.triu_indices(learners, 1)
+        return (early[..., i] | early[..., j]).reshape(len(levels), -1)
 
     def falling(self) -> float:
         """Share of the levels behind the prediction level at which the asymptote fell; NaN where there are none."""
