@@ -15,7 +15,7 @@ Method   Sampling   kernel and step of as many tokens; each learner is trained o
          Anchored   one more observation at infinity: the asymptote before, at first that of the prediction level
          Beside it, from the same observations: last value, fit of the first three levels, exponential, logarithm.
          Distorted: 10 % of a curve's observations moved by a point, 20 draws.
-Run      stagejax run learning_curves                       laptop: some minutes on two cores
+Run      stagejax run learning_curves                       laptop: a minute on two cores
          stagejax run learning_curves --preset smoke        seconds
          stagejax plan learning_curves --preset pod --mesh data=16,fsdp=16      language models, over tokens
 Holds if (1) for each tolerance of 2, 1 and 0.5 points: in 90 % of the cases (language x learner x fold) training is
@@ -27,7 +27,14 @@ Holds if (1) for each tolerance of 2, 1 and 0.5 points: in 90 % of the cases (la
          without, in the median over cases;
          (4) in 90 % of the pairs of learners, each at its own stop by 1 point (or at the end), the estimates have the
          order of the last accuracies.
-Ours     Not run yet.
+Ours     5 folds, 60 cases; ± is the deviation over folds. (1) Does not hold: 58, 58 and 47 % of the cases. None of the
+         20 Turkish ones ever stops: at 45,000 tokens their asymptotes are still above 1. Of English 90 % stop and of
+         French 85 %; all estimates there are within 1 point (worst 0.94), 80 % within 0.5. Stops are at 48 % of the
+         data on average where there is one, so 70 % of all data are needed. (2) Holds: error 0.33 ± 0.10 points, last
+         value 1.63 ± 0.29, exponential 1.94 ± 0.26, logarithm 2.76 ± 0.56, three levels 4.92 ± 2.03. (3) Does not hold:
+         anchors leave 1.07 of the deviation under distortion, and their error is 0.43 ± 0.07. (4) Holds: 96.7 % of all
+         pairs; 94.7 % of those with a learner that was stopped, 87.7 % by its last value. Asymptotes fell at only 55 %
+         of the levels behind the prediction level, which the theory takes to be all. 56 s, 70 s of CPU time.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Cases(NamedTuple):
         return [float(own[kept].mean()) if kept.any() else float("nan") for own, kept in found]
 
     def ordered(self, arm: str, levels: np.ndarray, learners: int) -> np.ndarray:
-        """Which pairs of curves are in the order of their last accuracies: (repeats, pairs) of one text and repeat each.
+        """Which pairs of curves are in the order of their last accuracies: (repeats, pairs), within texts.
 
         Args:
           learners: curves of a text, which stand together.
