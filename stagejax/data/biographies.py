@@ -47,13 +47,13 @@ class Sentences(Source):
     def __post_init__(self) -> None:
         if not 0 <= self.first < self.last <= self.people.size or not self.ways or self.split not in PARTS:
             raise ValueError(
-                f"people {self.first} to {self.last} of {self.people.size}, ways={self.ways}, split={self.split!r}: name "
-                f"people that there are, a wording or more, and a part out of {', '.join(PARTS)}"
+                f"people {self.first} to {self.last} of {self.people.size}, ways={self.ways}, split={self.split!r}: "
+                f"name people that there are, a wording or more, and a part out of {', '.join(PARTS)}"
             )
         if not 0 <= self.held <= 0.5 or (self.held and len(self.ways) < 2):
             raise ValueError(
-                f"held={self.held} with {len(self.ways)} wordings: two parts hold one sentence of a fact out, so at most "
-                "0.5, and of facts that have two wordings or more"
+                f"held={self.held} with {len(self.ways)} wordings: two parts hold one sentence of a fact out, so at "
+                "most 0.5, and of facts that have two wordings or more"
             )
 
     def __len__(self) -> int:

@@ -108,7 +108,7 @@ def largest(positive_KK: Float[Array, "K K"], start_KP: Float[Array, "K P"], rou
     4.4
     """
 
-    def one(_: int, x_KP: Array) -> Array:
+    def one(_: Array | int, x_KP: Array) -> Array:
         y_KP = positive_KK @ x_KP
         return y_KP / jnp.linalg.norm(y_KP, axis=0)
 
