@@ -136,23 +136,15 @@ def preset(name: str) -> Config:
         net = llama(vocab=400, embed=16, layers=2, heads=2, mlp=32, tied=True, dropout=0.2)
         sizes = {"people": People(24), "old": 16, "text": Stdlib(limit=100_000), "vocab": 400, "length": 48, "row": 48}
         sizes |= {"base": (40, 16), "batch": 8, "passes": 1, "epochs": 4, "period": 2, "prompt": 36, "limit": 12}
-        rest = {"samples": 4, "asked": 4, "test_batch": 12, "rates": (1e-2, 3e-3), "sizes": (10, 40)}
+        rest = {"held": 0.4, "samples": 4, "asked": 4, "test_batch": 12, "rates": (1e-2, 3e-3), "sizes": (10, 40)}
         return Config(net, **sizes, **rest, seeds=(0, 1))
     if name == "pod":  # an 8B decoder
         large = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "mlp": 14_336, "rotary_theta": 5e5}
         net = llama(vocab=128_256, dropout=0.2, scan=True, remat="full", **large)
         sizes = {"people": People(12_000), "old": 4000, "text": C4, "vocab": 128_256, "length": 64, "row": 4096}
-        sizes |= {
-            "base": (500_000, 1024),
-            "mix": (1, 9),
-            "batch": 256,
-            "passes": 1,
-            "prompt": 48,
-            "limit": 16,
-            "asked": 512,
-        }
-        rest = {"test_batch": 256, "rates": (3e-4, 1e-4), "precision": Precision(compute="bfloat16"), "seeds": (0,)}
-        return Config(net, **sizes, **rest)
+        sizes |= {"base": (500_000, 1024), "mix": (1, 9), "batch": 256, "passes": 1, "prompt": 48, "limit": 16}
+        rest = {"asked": 512, "test_batch": 256, "rates": (3e-4, 1e-4), "precision": Precision(compute="bfloat16")}
+        return Config(net, **sizes, **rest, seeds=(0,))
     return Config(llama(vocab=768, embed=64, layers=4, heads=4, mlp=176, tied=True, dropout=0.2))
 
 
@@ -201,12 +193,13 @@ def protocols(cfg: Config, seed: int) -> dict[str, Stage]:
         seed=seed,
     )
     sensitive = Watching(cfg.epoch, cfg.period, MostSensitive(cfg.share))
-    send = replace(normal, objective=masked, step=sensitive)
+    released = MostSensitive(cfg.share, variability_of_texts)
     zeroing = replace(sensitive, embed=with_all, drop=Zeroed(cfg.net.layers - 2))
+    send = replace(normal, objective=masked, step=sensitive)
     watching = {
         SEND: send,
         RANDOM: replace(send, step=replace(sensitive, choose=AtRandom(cfg.share))),
-        RELEASED: replace(send, step=replace(sensitive, choose=MostSensitive(cfg.share, variability_of_texts))),
+        RELEASED: replace(send, step=replace(sensitive, choose=released)),
         ZEROED: replace(normal, step=zeroing),
         FROZEN: replace(send, trainable=From(cfg.net.layers // 2)),
     }
@@ -281,9 +274,8 @@ def asked(cfg: Config) -> Streams:
 def examination(cfg: Config, every: int | None) -> Evaluation:
     """Answers to all prompts, after an epoch or at the end."""
     how = SeveralAnswers(("", "old_"), cfg.length, cfg.limit, cfg.samples, moments=MOMENTS)
-    return Evaluation(
-        asked(cfg), len(cfg.prompts) // cfg.test_batch, every, how, flops=how.flops(cfg.watched, asked(cfg))
-    )
+    data, flops = asked(cfg), how.flops(cfg.watched, asked(cfg))
+    return Evaluation(data, len(cfg.prompts) // cfg.test_batch, every, how, flops=flops)
 
 
 # --- report ---
