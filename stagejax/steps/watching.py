@@ -114,12 +114,15 @@ def with_flops(stage: Stage) -> Stage:
 def _epoch_flops(stage: Stage) -> EpochFlops:
     watching, program = stage.step, build(stage, None)
     assert isinstance(watching, Watching)
-    whole, plain = (
-        count_flops(each.step, *(jax.tree.map(_bare, x) for x in (each.state, each.batch, each.key, each.numbers)))
-        for each in (program, build(replace(stage, step=gradient_step), None))
-    )
-    return EpochFlops(watching.epoch, float(plain), float(whole - plain))
+
+    def checkpoint(state: TrainState, tokens: jax.Array, key: jax.Array) -> TrainState:
+        return watching.checkpoint(program.parts, state, tokens, key)
+
+    specs = (program.state, program.batch["watched"], program.key)
+    own = count_flops(checkpoint, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), specs))
+    return EpochFlops(watching.epoch, _plain_flops(replace(stage, step=gradient_step)), float(own))
 
 
-def _bare(x: Any) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(x.shape, x.dtype)
+@once_a_program
+def _plain_flops(stage: Stage) -> float:
+    return float(build(stage, None).step_flops())

@@ -33,7 +33,7 @@ def test_a_checkpoint_remembers_and_a_period_chooses_anew() -> None:
     data = CausalText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=2, length=8)
     watching = Watching(EPOCH, PERIOD, CHOOSE)
     program = build(Stage("watched", model, causal_lm, adamw(1e-3), data, 10, step=watching), None)
-    state = program.init(jax.random.key(0))
+    state = jax.jit(program.init)(jax.random.key(0))
     kept = jnp.ones(8).at[3].set(0.0)
     state = replace(state, step=jnp.int32(EPOCH), rest=state.rest | {"kept": kept})
     first = watching.checkpoint(program.parts, state, TEXTS, jax.random.key(0))
