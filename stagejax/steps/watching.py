@@ -46,7 +46,8 @@ class Watching:
       period: epochs between two choices.
       choose: (embeddings (checkpoints, texts, coordinates), key) -> 1 at coordinates to keep, 0 at others.
       embed: (model, tokens) -> embeddings of the tracking texts.
-      drop: (parameters, kept) -> parameters, at the end of each epoch: to drop by weights rather than by activations.
+      drop: (parameters, kept) -> parameters, before each step: to drop by weights rather than by activations. `kept` is
+        1 everywhere but at the first step of an epoch.
 
     Metrics: those of the objective, and `dropped`, how many coordinates the step left out.
 
@@ -68,7 +69,9 @@ class Watching:
 
     def __call__(self, part: Part, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
         """The state after the step, and after the checkpoint if an epoch ends with it."""
-        new, metrics = gradient_step(part, state, batch, key)
+        first = jnp.where(state.step % self.epoch == 0, state.rest["kept"], 1)
+        begun = replace(state, params=self.drop(state.params, first))
+        new, metrics = gradient_step(part, begun, batch, key)
         choice_key = jax.random.fold_in(jax.random.fold_in(key, new.step), self.epoch)
         new = jax.lax.cond(
             new.step % self.epoch == 0,
@@ -86,7 +89,7 @@ class Watching:
         seen_CJE = jnp.concatenate([rest["seen"][1:], now_JE[None]])
         chosen_E = self.choose(seen_CJE, key).astype(rest["kept"].dtype)
         kept_E = jnp.where(state.step // self.epoch % self.period == 0, chosen_E, rest["kept"])
-        return replace(state, params=self.drop(state.params, kept_E), rest=rest | {"seen": seen_CJE, "kept": kept_E})
+        return replace(state, rest=rest | {"seen": seen_CJE, "kept": kept_E})
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -84,18 +85,26 @@ def test_the_most_sensitive_coordinates_of_the_last_checkpoints_are_chosen(finis
 
 def test_tracked_embeddings_are_those_of_the_model(finished: Any) -> None:
     results, _, _ = finished
-    result = results["0/send-by-weights"]  # watched without a mask, then its weights were set to zero
-    model, left = result.module(), rest(result)
-    down = flat(result)["net/blocks/mlp/down/kernel"][SMOKE.net.layers - 2]
-    assert (down[:, left["kept"] == 0] == 0).all()
-    assert (np.abs(down[:, left["kept"] == 1]).max(0) > 0).all()
-    untouched = flat(results["0/send"])["net/blocks/mlp/down/kernel"][SMOKE.net.layers - 2]
-    assert (np.abs(untouched).max(0) > 0).all()
-    texts = jnp.asarray(result.stage.data.take(np.arange(SMOKE.batch))["watched"])
-    send = results["0/send"]
-    now, mask = send.module().embeddings(texts), (rest(send)["seen"] != 0).any((0, 1))
-    np.testing.assert_allclose(rest(send)["seen"][-1], now * mask, atol=1e-4)
-    assert model.embeddings(texts).shape == (SMOKE.batch, SMOKE.net.embed)
+    for name, masked in (("0/send", True), ("0/send-by-weights", False)):
+        result, left = results[name], rest(results[name])
+        texts = jnp.asarray(result.stage.data.take(np.arange(SMOKE.batch))["watched"])
+        now, mask = result.module().embeddings(texts), (left["seen"] != 0).any((0, 1))
+        assert mask.all() != masked
+        np.testing.assert_allclose(left["seen"][-1], now * mask, atol=1e-4)
+
+
+def test_weights_into_dropped_coordinates_are_zeroed_and_nothing_else(finished: Any) -> None:
+    results, _, _ = finished
+    params = results["base"].state().params
+    kept = np.ones(SMOKE.net.embed, np.float32)
+    kept[[1, 4]] = 0
+    changed, same = protocols(SMOKE, 0)[ZEROED].step.drop(params, jnp.asarray(kept)), jax.tree.leaves(params)
+    down = changed["net"]["blocks"]["mlp"]["down"]["kernel"]
+    layer = SMOKE.net.layers - 2
+    np.testing.assert_array_equal(down[layer], params["net"]["blocks"]["mlp"]["down"]["kernel"][layer] * kept)
+    differing = [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(changed), same, strict=True)]
+    assert sum(differing) == 1
+    np.testing.assert_array_equal(down[layer + 1 :], params["net"]["blocks"]["mlp"]["down"]["kernel"][layer + 1 :])
 
 
 def test_tests_are_without_a_mask(finished: Any) -> None:

@@ -16,16 +16,11 @@ from stagejax.models.taps import Watched
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.program import build
-from stagejax.state import Tree
 from stagejax.steps.watching import EpochFlops, Watching, with_all
 from stagejax.transforms.sensitivity import MostSensitive
 
 EPOCH, PERIOD, CHOOSE = 5, 2, MostSensitive(0.25)
 TEXTS = jax.random.randint(jax.random.key(0), (3, 7), 4, 260)
-
-
-def doubled_where_kept(params: Tree, kept: jax.Array) -> Tree:
-    return jax.tree.map(lambda x: x * (1 + kept.sum()), params)
 
 
 def test_a_checkpoint_remembers_and_a_period_chooses_anew() -> None:
@@ -43,11 +38,9 @@ def test_a_checkpoint_remembers_and_a_period_chooses_anew() -> None:
     second = watching.checkpoint(program.parts, replace(first, step=jnp.int32(2 * EPOCH)), TEXTS, jax.random.key(0))
     np.testing.assert_array_equal(second.rest["seen"][0], first.rest["seen"][1])
     np.testing.assert_array_equal(second.rest["kept"], CHOOSE(second.rest["seen"], jax.random.key(0)))
-    bare = replace(watching, embed=with_all, drop=doubled_where_kept)
+    bare = replace(watching, embed=with_all)
     third = bare.checkpoint(program.parts, replace(first, step=jnp.int32(3 * EPOCH)), TEXTS, jax.random.key(0))
     assert (third.rest["seen"][1, :, 3] != 0).all()
-    before, after = (jax.tree.leaves(each.params)[0] for each in (first, third))
-    np.testing.assert_allclose(after, 8 * before, rtol=1e-6)  # seven are kept
 
 
 def test_a_checkpoint_is_charged_to_the_last_step_of_an_epoch() -> None:
