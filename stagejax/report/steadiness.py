@@ -1,7 +1,8 @@
-"""How far a measure still moves from evaluation to evaluation."""
+"""How far a measure still moves from evaluation to evaluation, and when it is low enough."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,3 +28,19 @@ def variance(values: ArrayLike, degree: int = 0) -> float:
         return float("nan")
     at = np.arange(len(own))
     return float(((own - np.polyval(np.polyfit(at, own, degree), at)) ** 2).sum() / (len(own) - 1 - degree))
+
+
+def first_below(result: Any, bounds: Mapping[str, float]) -> float:
+    """The number, from 0, of the first evaluation of a stage at which all these measures are below their bounds.
+
+    Infinite if there is none: a rule by which training would have stopped there, and did not.
+
+    >>> from types import SimpleNamespace
+    >>> rows = [{"loss": 3.0, "score": 0.0}, {"loss": 1.0, "score": 2.0}, {"loss": 1.0, "score": 0.0}]
+    >>> result = SimpleNamespace(history=SimpleNamespace(evals=rows))
+    >>> first_below(result, {"loss": 2.0}), first_below(result, {"loss": 2.0, "score": 1.0})
+    (1.0, 2.0)
+    """
+    below = [evaluated(result, name) < bound for name, bound in bounds.items()]
+    numbers = np.flatnonzero(np.all(below, axis=0))
+    return float(numbers[0]) if len(numbers) else float("inf")
