@@ -377,7 +377,7 @@ def report(cfg: Config, base: Any, arms: dict[str, dict[int, Any]], timed: Any) 
 
 NOTES = (
     "The rate for new facts is that of 5e-4, 1e-3 and 2e-3 with the lowest last loss of normal training on held-out "
-    "sentences (0.515, 0.532, 0.566; seed 0), which no claim scores. The base's was not searched; sizes are set by time.",
+    "sentences (0.515, 0.532, 0.566; seed 0), which no claim scores. The base's is unsearched; sizes are set by time.",
     "Facts are made up, so that answers can be judged: three relations, not four attributes, of 20 objects each.",
     "An epoch is several passes over the sentences: a small model takes up little from one.",
     "The finished model is one for all seeds; a seed draws the order of sentences and the random coordinates.",
@@ -387,7 +387,7 @@ NOTES = (
     "arms train to the end, and a table says where the rule would have stopped them.",
     "Confabulation, wrong and without a majority, is our reading of hallucination; there is no FactScore, no HaluEval.",
     "Frozen blocks are charged as trained ones. Times are those of a machine with other work: in a run before, which "
-    "zeroed weights at the end of an epoch and not at its beginning, EES was 3.2 times as fast; all else was the same.",
+    "zeroed weights at the end of an epoch and not at its beginning, EES was 3.2 times as fast; other arms were the same.",
 )
 
 EXPERIMENT = Experiment(
