@@ -387,7 +387,7 @@ NOTES = (
     "arms train to the end, and a table says where the rule would have stopped them.",
     "Confabulation, wrong and without a majority, is our reading of hallucination; there is no FactScore, no HaluEval.",
     "Frozen blocks are charged as trained ones. Times are those of a machine with other work: in a run before, which "
-    "zeroed weights at the end of an epoch and not at its beginning, EES was 3.2 times as fast; other arms were the same.",
+    "zeroed weights at the end of an epoch and not at its beginning, EES was 3.2 times as fast, other arms the same.",
 )
 
 EXPERIMENT = Experiment(
