@@ -11,6 +11,7 @@ emulating     a base steered by what tuning changed elsewhere            specula
 in_context    learners that read their examples, and descent on these    cur          scores from a few of them
 scoring       queries and items scored by encoders                       reranking    search within a budget of scores
 residual      streams of decoders, read early and patched                consistency  several answers to a question
+tagging       sequences labelled token by token
 """
 
 from stagejax.inference.frozen import (
