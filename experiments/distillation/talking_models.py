@@ -19,8 +19,8 @@ Method   A teacher is trained on a broad task and frozen. A student learns a tas
 Run      stagejax run talking_models                      laptop: about 4 minutes on two cores
          stagejax run talking_models --preset smoke       seconds
          stagejax plan talking_models --preset pod --mesh data=16,fsdp=16
-Holds if on the student's test accuracy, five seeds, where "beats" is a mean paired difference above its standard error:
-         talking (one round) beats the best in the mean of KD, feature matching and FitNet, by 0.5 points or more;
+Holds if on the student's test accuracy, four seeds, where "beats" is a mean paired difference above its standard error:
+         talking (one round) beats the best of student alone, KD, feature matching and FitNet by 0.5 points or more;
          it beats talking one way; it beats talking without L_MC, and without L_SC; two rounds beat one; and for half of
          the test images or more the student's message is nearer to the teacher's about the same image than to those
          about the others of a batch, for low and high states.
@@ -101,9 +101,9 @@ class Config:
     labelled: int = 200  # images, others for every seed
     validation: tuple[int, int] = (250, 2)  # images of a batch, batches: to choose w
     test: tuple[int, int] = (223, 9)
-    evaluations: int = 4
+    evaluations: int = 2
     remat: str | None = None
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[int, ...] = (0, 1, 2, 3)
 
     @property
     def levels(self) -> int:
@@ -347,11 +347,11 @@ def report(cfg: Config, arms: dict[int, dict[str, Arm]], weights: dict[str, floa
             holds=None if np.isnan(error) else gain >= least and gain > error,
         )
 
-    best, half = max((KD, FEATURES, FITNET), key=lambda arm: mean(last(arm))), cfg.test[0]
+    best, half = max((ALONE, KD, FEATURES, FITNET), key=lambda arm: mean(last(arm))), cfg.test[0]
     found = [mean(last(TALKING, state)) for state in ("low", "high")]
     # fmt: off
     claims = (
-        beats("Talking distils more than the best of one direction", "beats the state of the art", TALKING, best, 0.5),
+        beats("Talking is better than what has one direction", "beats the state of the art", TALKING, best, 0.5),
         beats("It is the student's message that does it", "the student's messages tailor it", TALKING, ONE_WAY),
         beats("Consistent messages add to it", "ablation; reviewers: small", TALKING, NO_MC),
         beats("Consistent states add to it", "ablation; reviewers: small", TALKING, NO_SC),
