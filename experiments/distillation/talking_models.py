@@ -399,7 +399,11 @@ def report(cfg: Config, arms: dict[int, dict[str, Arm]], weights: dict[str, floa
 NOTES = (
     "The paper's text was not at hand: weights, layers, message width and pairs of the consistency losses are a "
     "reconstruction, and what a second round says (the opening, plus the high state that was heard) is ours.",
-    "Errors are divided by the variance of the state or message aimed at. The losses of a method share one w.",
+    "Errors are divided by the variance of the state or message aimed at. The losses of a method share one w. In a "
+    "first run that variance, and that of states which encoders read, were constants, as the dossier says: the "
+    "student's low state shrank to a root mean square of 0.002 to 0.02 (the teacher's has 1.4), high messages became "
+    "constant, and talking ended at 85.5 ± 4.6 %. That is the loss's fault (test_messages.py has the derivation as a "
+    "test), so gradients pass through both; nothing else was changed after that run.",
     "The student's learning rate was chosen for the student alone, on validation images: 0.03 of 0.001 to 0.1 in five "
     "steps. Those of the teacher and of all helpers were not chosen.",
     "KD and the student alone have no use for further parameters.",

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -21,15 +20,16 @@ States = Mapping[str, Array]
 
 
 def gap(x: Float[Array, "B ..."], target: Float[Array, "B ..."]) -> Float[Array, ""]:
-    """Mean of (x - target)² / var(target), the variance of each example's whole target, as a constant.
+    """Mean of (x - target)² / var(target), the variance of each example's whole target.
 
-    So a wide state counts as much as a narrow one, and 1 is what the target's own mean would get.
+    So a wide state counts as much as a narrow one, and 1 is what the target's own mean would get. Gradients pass
+    through the variance: were it a constant, a target that is trained could only shrink, since a prediction is
+    shorter than what it predicts, and the prediction would follow it to nothing.
 
     >>> float(gap(jnp.array([[0.0, 0.0]]), jnp.array([[-2.0, 2.0]])).round(3))
     1.0
     """
-    own = tuple(range(1, target.ndim))
-    var = jax.lax.stop_gradient(jnp.var(target, axis=own, keepdims=True))
+    var = jnp.var(target, axis=tuple(range(1, target.ndim)), keepdims=True)
     return jnp.mean((x - target) ** 2 / (var + 1e-5))
 
 
