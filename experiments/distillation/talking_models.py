@@ -24,7 +24,7 @@ Holds if on the student's test accuracy, four seeds, where "beats" is a mean pai
          it beats talking one way; it beats talking without L_MC, and without L_SC; two rounds beat one; and for half of
          the test images or more the student's message is nearer to the teacher's about the same image than to those
          about the others of a batch, for low and high states.
-Ours     USPS, 200 labels, from a teacher of MNIST and Fashion-MNIST; seeds 0 to 3, 400 steps; every search took w = 0.1:
+Ours     USPS, 200 labels, by a teacher of MNIST and Fashion-MNIST; seeds 0 to 3, 400 steps; all searches took w = 0.1:
                                    accuracy, %    talking less it, points
          FitNet                    91.6 ± 0.7     -1.89 ± 0.87
          feature matching          90.7 ± 0.7     -1.03 ± 0.36
@@ -33,10 +33,11 @@ Ours     USPS, 200 labels, from a teacher of MNIST and Fashion-MNIST; seeds 0 to
          talking without L_SC      90.3 ± 1.2     -0.62 ± 0.20
          talking without L_MC      90.0 ± 1.6     -0.36 ± 0.13
          talking                   89.7 ± 1.3                      2 rounds and one way: 89.6
-         No claim holds at this scale: talking costs a point, whoever opens and however often, and its consistency losses
-         are part of that. Student's messages are nearest to the teacher's about the same image for 97 % (low) and 13 %
-         (high). The teacher itself is right on 86.0 % here, less than the student that has only its labels. 256 CPU
-         seconds, 167 s on two cores. It is the second run: see the notes for the loss that was wrong in the first.
+         No claim holds at this scale: talking costs a point, whoever opens and however often, and each of its
+         consistency losses has a part in that. The student's message is nearest to the teacher's about the same image
+         for 97 % (low) and 13 % (high) of the test images. The teacher itself is right on 86.0 % of them, less than the
+         student with its labels alone. 256 CPU seconds, 167 s on two cores. It is the second run: the notes say which
+         loss was wrong in the first.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def test_talking_learns_and_is_reported(finished: Any) -> None:
     assert [claim.verdict for claim in report.claims[:5]] == ["not tested"] * 5  # one seed has no error
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
+@pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=pytest.mark.slow)])
 def test_a_plan_tests_no_claim(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
     assert {claim.verdict for claim in report.claims} == {"not tested"}
