@@ -134,7 +134,7 @@ def resnet50(**fields: Any) -> ResNet:
 
 
 class Classifier(nnx.Module):
-    """Images to logits, by the mean over pixels of what `pixels` gives. Subclasses define `pixels` and `head`.
+    """Images to logits, by the mean over pixels of what `pixels` gives. Subclasses define `run` and `head`.
 
     Letters: B batch, Y and X rows and columns, P pixel channels, E features, C classes. In training (a key is given)
     batch norms use the statistics of the batch; there is no other randomness. Masks are on channels (see
@@ -168,6 +168,15 @@ class Classifier(nnx.Module):
         self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
     ) -> Float[Array, "B y x E"]:
         """The last features of every pixel."""
+        return self.run(images_BYXP, 0, len(self.config.channels), train, masks)
+
+    def run(
+        self, x: Float[Array, "B Y X R"], start: int, stop: int, train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x W"]:
+        """The state behind level `stop`, from the state behind level `start`; that behind level 0 is the images.
+
+        Level k writes `channels.k`. So a network can go on from a state that is not its own.
+        """
         raise NotImplementedError
 
 
@@ -202,8 +211,9 @@ class ConvolutionalNetwork(Classifier):
     """The module of `ConvNet`.
 
     >>> model = ConvNet(channels=(4, 8)).build(nnx.Rngs(0))
-    >>> model(jax.numpy.zeros((3, 28, 28, 1))).shape
-    (3, 10)
+    >>> images = jax.numpy.zeros((3, 28, 28, 1))
+    >>> model(images).shape, model.run(model.run(images, 0, 1, False), 1, 2, False).shape
+    ((3, 10), (3, 7, 7, 8))
     """
 
     def __init__(self, config: ConvNet, rngs: nnx.Rngs) -> None:
@@ -215,11 +225,10 @@ class ConvolutionalNetwork(Classifier):
         )
         self.head = _head(widths[-1], config.classes, rngs)
 
-    def pixels(
-        self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
-    ) -> Float[Array, "B y x E"]:
-        x = images_BYXP
-        for i in range(1, len(self.config.channels) + 1):
+    def run(
+        self, x: Float[Array, "B Y X R"], start: int, stop: int, train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x W"]:
+        for i in range(start + 1, stop + 1):
             x = masked(max_pool(jax.nn.relu(self.blocks[str(i)](x, train))), masks, (f"channels.{i}",))
         return x
 
@@ -272,14 +281,15 @@ class ResidualNetwork(Classifier):
         self.blocks = nnx.Dict(stages)
         self.head = _head(before, c.classes, rngs)
 
-    def pixels(
-        self, images_BYXP: Float[Array, "B Y X P"], train: bool, masks: Masks | None = None
-    ) -> Float[Array, "B y x E"]:
+    def run(
+        self, x: Float[Array, "B Y X R"], start: int, stop: int, train: bool, masks: Masks | None = None
+    ) -> Float[Array, "B y x W"]:
         c = self.config
-        x = masked(jax.nn.relu(self.stem(images_BYXP, train)), masks, c.stem_width[:1])
-        x = max_pool(x) if c.stem_pool else x
-        for s, blocks in enumerate(c.blocks, 1):
-            for b in range(blocks):
+        if start == 0:
+            x = masked(jax.nn.relu(self.stem(x, train)), masks, c.stem_width[:1])
+            x = max_pool(x) if c.stem_pool else x
+        for s in range(start + 1, stop + 1):
+            for b in range(c.blocks[s - 1]):
                 y = self.blocks[f"{s}.{b}"](x, train, masks)
                 x = gated(y, x, of_layer(masks, b - 1, f"layers.{s}")) if b else y
         return x

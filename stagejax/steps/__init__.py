@@ -10,5 +10,5 @@ saves and the hand-over of every other stage:
     codebooks      codes that nothing uses are given again              federated      clients side by side, a server
     full_batch     L-BFGS on all examples                               side_by_side   many small runs in one program
     distances      how far parameters are from where they began        timing         how long steps take, by turns
-    distilling     a teacher's distributions, responses drawn anew
+    distilling     a teacher's distributions, responses drawn anew    joint        several models, one loss of them all
 """

@@ -60,6 +60,20 @@ def test_every_axis_has_a_size(config) -> None:
     assert sizes == config.sizes()
 
 
+@pytest.mark.parametrize(
+    "config", [ConvNet(image=8, channels=(4, 6)), ResNet(image=8, channels_in=1, blocks=(1, 2, 1))]
+)
+@pytest.mark.parametrize("train", [False, True])
+def test_a_network_goes_on_from_a_state_of_its_own(config, train) -> None:
+    images, last = jnp.asarray(np.random.RandomState(0).rand(4, 8, 8, 1), jnp.float32), len(config.channels)
+    model, other = (config.build(nnx.Rngs(0)) for _ in range(2))
+    state = images
+    for level in range(last):
+        state = model.run(state, level, level + 1, train)
+        assert state.shape[-1] == config.channels[level]
+    np.testing.assert_allclose(state, other.pixels(images, train), rtol=1e-5, atol=1e-6)
+
+
 def test_resnet50_has_its_published_number_of_parameters() -> None:
     model = nnx.eval_shape(lambda: resnet50().build(nnx.Rngs(0)))
     assert sum(np.prod(x.shape) for x in jax.tree.leaves(nnx.to_pure_dict(nnx.state(model, nnx.Param)))) == 25_557_032
