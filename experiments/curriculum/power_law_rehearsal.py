@@ -123,10 +123,10 @@ def preset(name: str) -> Config:
         cifar = TFDS("cifar100")
         sources = {"train": Portion(cifar, stop=45_000), "validation": Portion(cifar, start=45_000)}
         net = ResNet(channels=(64, 128, 256, 512), blocks=(2, 2, 2, 2), classes=100)
-        lengths, five = ((10, EVERY), (5, FEW), (20, FEW), (50, FEW)), tuple(range(5))
-        settings = tuple(Setting(tasks, 9216, arms, five) for tasks, arms in lengths)
-        large = {"rows": 92_160, "memory": 200, "batch": 512, "fisher": 8, "test": (256, 3)}
-        choice = replace(Config().choice, rehearsed=9216)
+        lengths = ((10, EVERY), (5, FEW), (20, FEW), (50, FEW))
+        settings = tuple(Setting(tasks, 4608, arms, more=(3, 4)) for tasks, arms in lengths)
+        large = {"rows": 46_080, "memory": 200, "batch": 512, "fisher": 8, "test": (256, 3)}
+        choice = replace(Config().choice, rehearsed=4608)
         return Config(settings, choice, net=net, split=True, **sources, **large)
     return Config()
 

@@ -20,7 +20,7 @@ from stagejax.steps.remembering import EWC, LwF, beside, noting
 PHASE = Stage(
     "phase", CNN((8, 8, 1), (), heads=(("label", (10,)),)), classification, adam(1e-2), Images(batch=16), steps=3
 )
-BATCH = Images(batch=16).take(np.arange(16))
+BATCH = jax.tree.map(jnp.asarray, Images(batch=16).take(np.arange(16)))
 
 
 def test_of_a_network_that_knows_nothing_every_answer_has_the_same_fisher_information() -> None:
@@ -36,7 +36,7 @@ def test_of_a_network_that_knows_nothing_every_answer_has_the_same_fisher_inform
         totals.append(float(metrics["fisher"]))
     found = states["fisher"].params["heads"]["label"]["output"]
     np.testing.assert_allclose(found["bias"].sum(), 2 * 0.9, rtol=1e-5)
-    squares = np.square(BATCH["image"]).mean(0)
+    squares = jnp.square(BATCH["image"]).mean(0)
     np.testing.assert_allclose(found["kernel"].sum(-1), 2 * 0.9 * squares, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(np.diff(totals), totals[0], rtol=1e-5)
     assert int(states["fisher"].step) == 4
