@@ -175,8 +175,8 @@ def test_growing_rehearsal_has_room_in_the_last_phase() -> None:
 @pytest.mark.parametrize("name", EXPERIMENT.presets)
 def test_a_plan_tests_no_claim(name: str) -> None:
     cfg = preset(name)
-    short = replace(cfg.settings[0], tasks=3, seeds=(0, 1), more=())
-    few = replace(cfg, settings=(short, replace(short, tasks=4)), choice=replace(cfg.choice, tasks=2))
+    short = replace(cfg.settings[0], tasks=4, seeds=(0, 1), more=())
+    few = replace(cfg, settings=(short, replace(short, tasks=5)), choice=replace(cfg.choice, tasks=2))
     plan = Plan.on("data=16,fsdp=16" if name == "pod" else "data=1", price=False)
     report = EXPERIMENT.pipeline(plan, few)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
