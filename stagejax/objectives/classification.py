@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stagejax.objectives.loss import Metrics, weighted
@@ -30,7 +31,6 @@ def classification(
     Returns:
       The loss, and the pairs (sum, number of examples) `loss` and `accuracy`.
 
-    >>> import jax.numpy as jnp
     >>> batch = {"image": jnp.zeros((2, 4)), "label": jnp.array([0, 1])}
     >>> loss, metrics = classification(lambda image, key: jnp.array([[9.0, 0.0], [9.0, 0.0]]), batch, None)
     >>> metrics["accuracy"]
@@ -47,7 +47,6 @@ def classification_by_members(
 
     As `classification`, of logits (B, members, classes) and labels (B, members); the metrics are means over members.
 
-    >>> import jax.numpy as jnp
     >>> batch = {"image": jnp.zeros((2, 3, 4)), "label": jnp.zeros((2, 3), int)}
     >>> loss, metrics = classification_by_members(lambda image, key: jnp.zeros((2, 3, 5)), batch, None)
     >>> bool(abs(loss - 3 * jnp.log(5)) < 1e-5)
@@ -55,3 +54,23 @@ def classification_by_members(
     """
     loss, metrics = classification(model, batch, key, **options)
     return loss * metrics["loss"][1] / len(batch[options.get("targets", "label")]), metrics
+
+
+def classification_by_task(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, *, tasks: int
+) -> tuple[Float[Array, ""], Metrics]:
+    """`classification`, and the accuracy on each task as `task 0`, `task 1`, ..., by the batch's field `task`.
+
+    Of a task that no example is of it is 0.
+
+    >>> batch = {"image": jnp.zeros((3, 4)), "label": jnp.array([0, 0, 1]), "task": jnp.array([0, 1, 1])}
+    >>> zeros = jnp.tile(jnp.array([9.0, 0.0]), (3, 1))
+    >>> _, metrics = classification_by_task(lambda image, key: zeros, batch, None, tasks=2)
+    >>> metrics["task 1"]
+    (Array(1., dtype=float32), Array(2., dtype=float32))
+    """
+    logits_BC = model(batch["image"], key=key)
+    loss, metrics = weighted(logits_BC, batch["label"], batch.get("weights"))
+    right_B = (logits_BC.argmax(-1) == batch["label"]).astype(jnp.float32)
+    own_TB = (batch["task"] == jnp.arange(tasks)[:, None]).astype(jnp.float32)
+    return loss, metrics | {f"task {t}": ((own_TB[t] * right_B).sum(), own_TB[t].sum()) for t in range(tasks)}

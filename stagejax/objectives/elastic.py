@@ -43,6 +43,29 @@ def fisher_distance(params: Tree, origin: Tree, fisher: Tree) -> Float[Array, ""
     return jnp.asarray(sum(jax.tree.leaves(terms)))
 
 
+def consolidated(fisher: Tree, origin: Tree, more: Tree, params: Tree) -> tuple[Tree, Tree]:
+    """One penalty for two: F and θ₀ with Σ F (θ - θ₀)² = Σ F₁ (θ - θ₁)² + Σ F₂ (θ - θ₂)² + what does not depend on θ.
+
+    F = F₁ + F₂ and θ₀ = (F₁ θ₁ + F₂ θ₂) / F; where both are 0, θ₀ = θ₂. So a penalty for each of many tasks takes the
+    memory of one.
+
+    Args:
+      fisher, origin: F₁ and θ₁.
+      more, params: F₂ and θ₂.
+
+    Reference: Huszár 2018, https://arxiv.org/abs/1712.03847: the penalties of Kirkpatrick et al. 2017 as one quadratic.
+
+    >>> consolidated(jnp.array([3.0, 0.0]), jnp.array([1.0, 9.0]), jnp.array([1.0, 0.0]), jnp.array([5.0, 7.0]))
+    (Array([4., 0.], dtype=float32), Array([2., 7.], dtype=float32))
+    """
+    summed = jax.tree.map(jnp.add, fisher, more)
+
+    def middle(old: Array, new: Array, own: Array, of: Array) -> Array:
+        return jnp.where(of > 0, old + own / jnp.where(of > 0, of, 1) * (new - old), new)
+
+    return summed, jax.tree.map(middle, origin, params, more, summed)
+
+
 @dataclass(frozen=True)
 class Elastic:
     """λ / 2 · Σᵢ Fᵢ (θᵢ - θ₀ᵢ)², a term of a model's objective.

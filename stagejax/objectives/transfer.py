@@ -47,6 +47,20 @@ def transfer(scores: Float[np.ndarray, "T T"], untrained: Float[np.ndarray, " T"
     return Transfer(*(round(float(value), 12) for value in values))
 
 
+def steps_until(accuracies: Float[np.ndarray, "T steps"], reached: float, window: int = 8) -> Float[np.ndarray, " T"]:
+    """How many steps each task took until its mean accuracy over a window was so high; all steps where it never was.
+
+    Args:
+      accuracies: of the new task at each step of its phase.
+
+    >>> steps_until(np.array([[0.0, 0.5, 0.9, 0.9], [0.1, 0.2, 0.3, 0.4]]), reached=0.7, window=2).tolist()
+    [3.0, 4.0]
+    """
+    means = np.lib.stride_tricks.sliding_window_view(accuracies, window, axis=1).mean(-1)
+    there = means >= reached
+    return np.where(there.any(1), there.argmax(1) + window, accuracies.shape[1]).astype(np.float64)
+
+
 def regression(before: float, after: float) -> float:
     """How much worse a loss has become, relative: (after - before) / before; negative where it improved.
 

@@ -37,6 +37,18 @@ def paired(a: np.ndarray | None, b: np.ndarray | None) -> Paired:
     return Paired(mean, error, mean / max(error, 1e-12), mean / float(b.mean()), float((gap < 0).mean()))
 
 
+def interval(found: Paired, cases: int, level: float = 0.95) -> tuple[float, float]:
+    """Where the mean difference lies by Student's t, the cases drawn independently.
+
+    >>> tuple(round(end, 2) for end in interval(paired(np.array([1.0, 2.0, 3.0]), np.zeros(3)), 3))
+    (-0.48, 4.48)
+    """
+    from scipy.stats import t
+
+    half = float(t.ppf((1 + level) / 2, cases - 1)) * found.error
+    return found.difference - half, found.difference + half
+
+
 def paired_table(
     name: str, versus: Mapping[tuple[str, ...], Paired], columns: tuple[str, ...] = ("against",), cases: str = "cases"
 ) -> Table:

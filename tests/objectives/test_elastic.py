@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import param
-from stagejax.objectives.elastic import Elastic, fisher_diagonal, fisher_distance
+from stagejax.objectives.elastic import Elastic, consolidated, fisher_diagonal, fisher_distance
 
 RNG = np.random.default_rng(0)
 
@@ -58,3 +58,17 @@ def test_it_holds_back_where_fisher_is_large(strength: float) -> None:
     for _ in range(2):  # Newton's method is exact here
         x = x - jax.grad(loss)(x) / jax.grad(lambda x: jax.grad(loss)(x).sum())(x)
     np.testing.assert_allclose(x, target / (1 + strength * fisher), rtol=1e-5)
+
+
+def test_many_penalties_are_one_up_to_a_constant() -> None:
+    fishers, origins = (RNG.gamma(0.5, size=(4, 6)).astype(np.float32), RNG.normal(size=(4, 6)).astype(np.float32))
+    fishers[:, 0] = 0  # nobody minds it
+    fisher, origin = jnp.zeros(6), jnp.full(6, 9.0)
+    for own, at in zip(fishers, origins, strict=True):
+        fisher, origin = consolidated(fisher, origin, jnp.asarray(own), jnp.asarray(at))
+    points = jnp.asarray(RNG.normal(size=(5, 6)), jnp.float32)
+    one = np.array([fisher_distance(x, origin, fisher) for x in points])
+    all_of = np.array([sum(fisher_distance(x, o, f) for f, o in zip(fishers, origins, strict=True)) for x in points])
+    np.testing.assert_allclose(one - all_of, (one - all_of)[0], atol=1e-5 * all_of.max())
+    np.testing.assert_allclose(fisher, fishers.sum(0), rtol=1e-6)
+    assert float(origin[0]) == origins[-1, 0]
