@@ -11,4 +11,6 @@ saves and the hand-over of every other stage:
     full_batch     L-BFGS on all examples                               side_by_side   many small runs in one program
     distances      how far parameters are from where they began        timing         how long steps take, by turns
     distilling     a teacher's distributions, responses drawn anew    joint        several models, one loss of them all
+    remembering    a queue of features, filled by an average          regularised  a network beside what it was
+    watching       coordinates watched between checkpoints, dropped   perceptron   weights moved by mistakes alone
 """
