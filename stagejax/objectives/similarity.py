@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -67,3 +70,25 @@ def spearman(x_N: Float[Array, " N"], y_N: Float[Array, " N"]) -> Float[Array, "
     """
     x_N, y_N = (ranks - ranks.mean() for ranks in (average_ranks(x_N), average_ranks(y_N)))
     return jnp.sum(x_N * y_N) / jnp.sqrt(jnp.sum(x_N**2) * jnp.sum(y_N**2))
+
+
+def simcse(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """Unsupervised SimCSE: a text is its own positive, embedded twice with other dropout, among all of the batch.
+
+    `multiple_negatives` of both, at the temperature 1 / 20.
+
+    Args:
+      model: `model.embeddings(tokens, key=key)` gives vectors (N, D).
+      batch: `tokens` (N, T).
+      key: draws both dropouts; without one both are the same.
+
+    Reference: Gao et al. 2021, https://arxiv.org/abs/2104.08821, section 3.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(embeddings=lambda tokens, key: jnp.eye(4)[tokens[:, 0]])
+    >>> simcse(model, {"tokens": jnp.array([[0], [1], [2]])}, None)[1]["accuracy"]
+    (Array(3., dtype=float32), Array(3., dtype=float32))
+    """
+    first, second = (None, None) if key is None else jax.random.split(key)
+    tokens = batch["tokens"]
+    return multiple_negatives(model.embeddings(tokens, key=first), model.embeddings(tokens, key=second))
