@@ -49,7 +49,7 @@ from stagejax.models.text_classifier import TextClassifier
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
 from stagejax.objectives.classification import weighed_classification
-from stagejax.objectives.similarity import simcse
+from stagejax.objectives.similarity import split_texts
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.curves import Curve, Point
@@ -164,15 +164,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
         features = run.make(f"frozen/{task.name}", features_of, data, cfg.frozen, encoder, flops=float(of_all))
         for query in cfg.queries:
             for arm in EVERY if query == cfg.queries[0] else MAIN:
-                name, inputs = (
-                    f"frozen/{task.name}/{slug(query)}/{slug(arm)}",
-                    (cfg.frozen, probe(cfg, task), cfg.seeds),
-                )
-                flops = flops_of_heads(cfg, task, EVERY[arm])
-                found[task.name, query, arm] = run.make(name, with_heads, *inputs, query, arm, features, flops=flops)
-    tuned = {
-        arm: {seed: fine_tuned(run, cfg, arm, seed, encoder) for seed in cfg.tuned_seeds} for arm in cfg.tuned_arms
-    }
+                at, flops = f"frozen/{task.name}/{slug(query)}/{slug(arm)}", flops_of_heads(cfg, task, EVERY[arm])
+                how = QUERIES[query], EVERY[arm], cfg.frozen, probe(cfg, task), cfg.seeds
+                found[task.name, query, arm] = run.make(at, with_heads, *how, features, flops=flops)
+    seeds = cfg.tuned_seeds
+    tuned = {arm: {seed: fine_tuned(run, cfg, arm, seed, encoder) for seed in seeds} for arm in cfg.tuned_arms}
     return report(cfg, (masked, encoder), found, tuned)
 
 
@@ -221,7 +217,7 @@ def contrasting(cfg: Config) -> Stage:
     return replace(
         pretraining(cfg),
         name="contrasted",
-        objective=simcse,
+        objective=split_texts,
         optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
         data=TaskBatches(tasks=pools, rows=rows, **how),
         steps=steps,
