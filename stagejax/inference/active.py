@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from stagejax.data.active import balanced_start
+from stagejax.data.active import balanced_start, contrastive
 from stagejax.data.order import shuffled
 from stagejax.inference.pseudo_labels import HAST, Pseudo, Said, Selector, entropy
 from stagejax.objectives.neighbours import among
@@ -152,7 +152,8 @@ class OnFeatures:
                 said_SNC = self.probe.answers(heads, self.features["pool"])
                 for s, rng in enumerate(rngs):
                     rest = unlabelled(owned[s], len(true))
-                    asked = query(said_SNC[s][rest], p.asked, rng, self._near(rest, CAL_NEIGHBOURS))
+                    near = self._near(rest, CAL_NEIGHBOURS) if query is contrastive else None
+                    asked = query(said_SNC[s][rest], p.asked, rng, near)
                     owned[s] = np.concatenate([owned[s], rest[asked]])
         return {name: np.stack([own[name] for own in columns], 1) for name in columns[0]} | {"rows": np.stack(owned)}
 

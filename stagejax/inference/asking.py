@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.active import balanced_start
+from stagejax.data.active import balanced_start, contrastive
 from stagejax.data.joined import for_every_record
 from stagejax.data.labelled_text import LabelledText
 from stagejax.inference.active import CAL_NEIGHBOURS, Protocol, Query, Strategy, judged, unlabelled
@@ -65,7 +65,7 @@ def bought_first(data: LabelledText, count: int, seed: int) -> Labels:
 def bought(query: Query, data: LabelledText, labelled: Result, count: int, seed: int, net: Result) -> Labels:
     """The labels so far, and those that a query asks for by what a network says of all other texts."""
     true, rest = labels_of(data), unlabelled(labelled.value["rows"], data.size())
-    pool = told(data, rest, Frozen.of(net), CAL_NEIGHBOURS)
+    pool = told(data, rest, Frozen.of(net), CAL_NEIGHBOURS if query is contrastive else None)
     asked = query(pool.probabilities_NC, count, np.random.default_rng(seed), pool.neighbours_NK)
     rows = np.concatenate([labelled.value["rows"], rest[asked]])
     return {"rows": rows, "label": true[rows], "weight": np.ones(len(rows))}

@@ -171,7 +171,7 @@ def entropy(p: Float[np.ndarray, "*batch C"]) -> Float[np.ndarray, "*batch"]:
     >>> entropy(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4).tolist()
     [0.0, 0.6931]
     """
-    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(-1)
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
 
 
 @dataclass(frozen=True)
