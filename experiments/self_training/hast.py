@@ -135,8 +135,8 @@ def preset(name: str) -> Config:
         return Config(
             synonym_tasks(300)[:1], Stdlib(limit=100_000), tiny, 24, (20, 8, 5e-3), (8, 16, 2e-3), few,
             tuple(QUERIES), hidden=16, steps=60, batch=16, peak=1e-2, seeds=(0, 1), tuned=replace(few, rounds=1),
-            tuned_task=0, tuned_length=24, tuned_arms=tuple(MAIN), tuned_steps=12, tuned_peak=5e-3, tuned_seeds=(0,),
-            tested=(50, 2),
+            tuned_task=0, tuned_length=24, tuned_arms=(NONE, AGAIN, OURS, "UST", "VERIPS"), tuned_steps=40,
+            tuned_peak=1e-2, tuned_seeds=(0,), tested=(50, 2),
         )  # fmt: skip
     if name == "pod":
         tasks = (
@@ -333,7 +333,7 @@ def over_rounds(found: Found, column: str, arm: str, *names: str) -> list[float]
     if made is None:
         return []
     rounds_SR = [own[~np.isnan(own)] for own in made[names[0]] - sum(made[name] for name in names[1:])]
-    return [mean(own) for own in rounds_SR]
+    return [mean(own.tolist()) for own in rounds_SR]
 
 
 def tuned_areas(cfg: Config, own: dict[int, dict[str, list[Any]]]) -> list[float]:
