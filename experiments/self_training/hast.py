@@ -23,7 +23,20 @@ Holds if with frozen features (5 seeds, AG News, TREC and SST-2) the area under 
          labels are right more often than all predictions of the same classifiers, on every set; and fine-tuned (3
          seeds, TREC, breaking ties) its area is 1 point or more above that of labels again. Means over seeds; the
          spread is shown and does not judge.
-Ours     Not run yet.
+Ours     Three of the four hold. Area under the accuracy in %, up to 130 labels, breaking ties / random:
+                               AG News              TREC                 SST-2
+         no self-training  53.0 ± 1.4 / 53.5    45.3 ± 2.0 / 45.4    54.2 ± 2.7 / 54.8
+         labels again      52.8 ± 0.9 / 53.5    43.5 ± 2.8 / 45.6    54.1 ± 2.0 / 54.9
+         HAST              54.5 ± 2.3 / 55.8    47.2 ± 2.1 / 48.0    55.0 ± 2.2 / 54.8
+         VERIPS            54.0 ± 2.2 / 55.0    44.8 ± 3.7 / 46.5    55.1 ± 2.0 / 54.8
+         NeST              54.0 ± 1.3 / 55.3    44.9 ± 2.2 / 46.4    55.2 ± 1.9 / 54.8
+         UST               53.0 ± 1.6 / 52.7    41.7 ± 5.1 / 43.0    55.8 ± 1.8 / 53.4
+         AcTune            52.9 ± 2.1 / 52.8    45.2 ± 2.0 / 44.8    54.9 ± 3.4 / 54.7
+         HAST is 1.4 and 1.5 points above labels alone, less than the seeds spread, and on SST-2, where the encoder
+         hardly tells the classes apart, as the best other one less .1. It accepts 55, 47 and 76 % of what is not
+         labelled; of that 67, 53 and 55 % are right, of all predictions 53, 42 and 55 %. VERIPS, NeST and AcTune accept
+         fewer that are right more often. Without neighbours 1.5, 1.6 and .8 points are lost. Fine-tuned it does not
+         hold: 41.5 ± 3.4 against 45.0 ± 3.1 of labels again. 334 s of CPU, about 200 on two idle cores.
 """
 
 from __future__ import annotations
@@ -31,7 +44,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
@@ -42,7 +54,7 @@ from stagejax.data.published import C4
 from stagejax.data.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.inference import flops_of_one
-from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, nothing
+from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, flops_on_features, nothing
 from stagejax.inference.asking import bought, bought_first, chosen, features_of, said
 from stagejax.inference.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST
 from stagejax.models import Transformer, bert
@@ -53,7 +65,7 @@ from stagejax.objectives.classification import weighed_classification
 from stagejax.objectives.similarity import split_texts
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, by_seed, claim, mean, table_of_means
-from stagejax.report.curves import Curve, Point
+from stagejax.report.curves import over_seeds
 from stagejax.report.figures import draw
 from stagejax.steps.probes import Probe
 from stagejax.transforms.parts import kept, parts
@@ -131,11 +143,11 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         tiny = bert(vocab=300, layers=1, embed=16, heads=2, mlp=32, length=24, dropout=0.1)
-        few = Protocol(pool=120, start=10, rounds=2, asked=5)
+        few = Protocol(pool=120, start=10, rounds=1, asked=5)
         return Config(
             synonym_tasks(300)[:1], Stdlib(limit=100_000), tiny, 24, (20, 8, 5e-3), (8, 16, 2e-3), few,
-            tuple(QUERIES), hidden=16, steps=60, batch=16, peak=1e-2, seeds=(0, 1), tuned=replace(few, rounds=1),
-            tuned_task=0, tuned_length=24, tuned_arms=(NONE, AGAIN, OURS, "UST", "VERIPS"), tuned_steps=40,
+            ("breaking ties", "CAL"), hidden=16, steps=60, batch=16, peak=1e-2, seeds=(0, 1), tuned=few,
+            tuned_task=0, tuned_length=24, tuned_arms=(AGAIN, OURS, "UST", "VERIPS"), tuned_steps=40,
             tuned_peak=1e-2, tuned_seeds=(0,), tested=(50, 2),
         )  # fmt: skip
     if name == "pod":
@@ -159,17 +171,19 @@ def pipeline(run: Any, cfg: Config) -> Report:
     masked = run.train(pretraining(cfg))
     encoder = run.train(contrasting(cfg), masked)
     found: Found = {}
+    seen: list[Any] = []
     for number, task in enumerate(cfg.tasks):
-        data, of_all = texts(cfg, number), cfg.frozen.pool * flops_of_one(said, encoder.model, one_text(cfg.length))
-        features = run.make(f"frozen/{task.name}", features_of, data, cfg.frozen, encoder, flops=float(of_all))
+        data = texts(cfg, number)
+        flops = float(cfg.frozen.pool * flops_of_one(said, encoder.model, data.sample_spec()["tokens"]))
+        seen.append(run.make(f"frozen/{task.name}", features_of, data, cfg.frozen, encoder, flops=flops))
         for query in cfg.queries:
             for arm in EVERY if query == cfg.queries[0] else MAIN:
-                at, flops = f"frozen/{task.name}/{slug(query)}/{slug(arm)}", flops_of_heads(cfg, task, EVERY[arm])
-                how = QUERIES[query], EVERY[arm], cfg.frozen, probe(cfg, task), cfg.seeds
-                found[task.name, query, arm] = run.make(at, with_heads, *how, features, flops=flops)
+                at, how = f"frozen/{task.name}/{slug(query)}/{slug(arm)}", (cfg.frozen, probe(cfg, task), cfg.seeds)
+                inputs, flops = (QUERIES[query], EVERY[arm], *how, seen[-1]), flops_on_features(EVERY[arm], *how)
+                found[task.name, query, arm] = run.make(at, with_heads, *inputs, flops=flops)
     seeds = cfg.tuned_seeds
     tuned = {arm: {seed: fine_tuned(run, cfg, arm, seed, encoder) for seed in seeds} for arm in cfg.tuned_arms}
-    return report(cfg, (masked, encoder), found, tuned)
+    return report(cfg, (masked, encoder), seen, found, tuned)
 
 
 # --- stages ---
@@ -183,20 +197,14 @@ def pool(cfg: Config, number: int, protocol: Protocol) -> TextTask:
 
 def texts(cfg: Config, number: int, protocol: Protocol | None = None, length: int | None = None) -> LabelledText:
     """The pool of a task, in the batches in which it is asked about."""
-    return LabelledText(
-        task=pool(cfg, number, protocol or cfg.frozen),
-        tokenizer=BPE(cfg.encoder.vocab),
-        learned_from=cfg.learned_from,
-        batch=cfg.tested[0],
-        length=length or cfg.length,
-    )
+    own, how = pool(cfg, number, protocol or cfg.frozen), {"tokenizer": BPE(cfg.encoder.vocab), "batch": cfg.tested[0]}
+    return LabelledText(task=own, learned_from=cfg.learned_from, length=length or cfg.length, **how)
 
 
 def pretraining(cfg: Config) -> Stage:
     """Masked language modelling."""
     steps, rows, peak = cfg.masked
-    source, tokens = cfg.learned_from, BPE(cfg.encoder.vocab)
-    data = MaskedText(source=source, tokenizer=tokens, batch=rows, length=cfg.length)
+    data = MaskedText(source=cfg.learned_from, tokenizer=BPE(cfg.encoder.vocab), batch=rows, length=cfg.length)
     return Stage(
         name="masked",
         model=TextClassifier(cfg.encoder, cfg.tasks[cfg.tuned_task].classes, cfg.encoder.dropout),
@@ -213,20 +221,16 @@ def contrasting(cfg: Config) -> Stage:
     """The halves of each text of the pools brought together, so that near ones are alike."""
     steps, rows, peak = cfg.contrasted
     pools = tuple(pool(cfg, number, cfg.frozen) for number in range(len(cfg.tasks)))
-    how = {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.learned_from, "length": cfg.length}
+    how, first = {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.learned_from}, pretraining(cfg)
     return replace(
-        pretraining(cfg),
+        first,
         name="contrasted",
         objective=split_texts,
-        optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
-        data=TaskBatches(tasks=pools, rows=rows, **how),
+        optimizer=replace(first.optimizer, peak=peak),
+        data=TaskBatches(tasks=pools, rows=rows, length=cfg.length, **how),
         steps=steps,
         evaluate=None,
     )
-
-
-def one_text(length: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((length,), np.int32)
 
 
 def answers(model: Any, batch: Any, key: Any) -> Any:
@@ -234,12 +238,15 @@ def answers(model: Any, batch: Any, key: Any) -> Any:
     return weighed_classification(lambda tokens, key: model.answers(tokens, key), batch, key, inputs="tokens")
 
 
+def not_the_language_head(path: str, axes: Any) -> bool:
+    return not path.startswith("encoder/head")
+
+
 def tuning(cfg: Config, name: str, data: Any, seed: int) -> Stage:
     """The recipe of both phases of every arm: encoder and head."""
-    classifier = pretraining(cfg).model
     return Stage(
         name=name,
-        model=classifier,
+        model=pretraining(cfg).model,
         objective=answers,
         optimizer=adamw(cfg.tuned_peak, warmup=0.1, decay="linear"),
         data=replace(data, data=replace(data.data, batch=cfg.tuned_batch)),
@@ -251,10 +258,6 @@ def tuning(cfg: Config, name: str, data: Any, seed: int) -> Stage:
     )
 
 
-def not_the_language_head(path: str, axes: Any) -> bool:
-    return not path.startswith("encoder/head")
-
-
 # --- rounds ---
 
 
@@ -262,7 +265,7 @@ def fine_tuned(run: Any, cfg: Config, arm: str, seed: int, encoder: Any) -> dict
     """An arm of the fine-tuned study: its stages, what it chose, and the last classifier of each round."""
     p, strategy, at = cfg.tuned, EVERY[arm], f"tuned/{slug(arm)}/{seed}"
     data = texts(cfg, cfg.tuned_task, p, cfg.tuned_length)
-    of_one = flops_of_one(said, encoder.model, one_text(cfg.tuned_length))
+    of_one = flops_of_one(said, encoder.model, data.sample_spec()["tokens"])
     labelled = run.make(f"{at}/0/labelled", bought_first, data, p.start, seed)
     every, last, picked = [], [], []
     for r in range(p.rounds + 1):
@@ -309,15 +312,6 @@ def with_heads(
     return OnFeatures(protocol, probe, DROPOUT, seeds, features.value)(query, strategy)
 
 
-def flops_of_heads(cfg: Config, task: TextTask, strategy: Strategy) -> float:
-    """Of one arm: its phases of training, a second classifier, and every time that the pool is asked."""
-    head, p = probe(cfg, task), cfg.frozen
-    phases = 1 + (strategy.selector is not None) + strategy.again
-    asked = 1 + (strategy.selector is not None) + strategy.passes + strategy.again
-    own = head.flops * (3 * phases * head.steps * head.batch + asked * p.pool)
-    return len(cfg.seeds) * (p.rounds + 1) * own
-
-
 # --- report ---
 
 
@@ -344,12 +338,11 @@ def tuned_areas(cfg: Config, own: dict[int, dict[str, list[Any]]]) -> list[float
 
 def judgements(cfg: Config, found: Found, tuned: dict[str, Any]) -> tuple[Claim, ...]:
     """The four claims, by the rules of the docstring."""
-    names = [task.name for task in cfg.tasks]
+    names, gains, ahead, truer = [task.name for task in cfg.tasks], {}, {}, {}
 
     def over(arm: str, columns: list[str]) -> float:
         return 100 * mean([mean(areas(cfg, found, column, arm)) for column in columns])
 
-    gains, ahead, truer = {}, {}, {}
     for query in cfg.queries:
         columns = [f"{name}, {query}" for name in names]
         gains[query] = over(OURS, columns) - max(over(NONE, columns), over(AGAIN, columns))
@@ -389,7 +382,7 @@ def judgements(cfg: Config, found: Found, tuned: dict[str, Any]) -> tuple[Claim,
     )  # fmt: skip
 
 
-def report(cfg: Config, encoder: tuple[Any, ...], found: Found, tuned: dict[str, Any]) -> Report:
+def report(cfg: Config, encoder: tuple[Any, ...], seen: list[Any], found: Found, tuned: dict[str, Any]) -> Report:
     """Areas of all arms, what they accepted, ablations, fine-tuned arms, and curves over labels."""
     columns = [f"{task.name}, {query}" for query in cfg.queries for task in cfg.tasks]
     first, selecting = columns[: len(cfg.tasks)], [arm for arm in EVERY if arm not in (NONE, AGAIN)]
@@ -410,8 +403,8 @@ def report(cfg: Config, encoder: tuple[Any, ...], found: Found, tuned: dict[str,
             return tuned_areas(cfg, tuned[arm])
         if column == "last":
             return [one["last"][-1].history.last("accuracy") for one in tuned[arm].values()]
-        made = [[chosen.value for chosen in one["chosen"]] for one in tuned[arm].values()]
-        return [float(np.mean([v[column] for v in one])) for one in made if one and one[0]]
+        made = [[chosen.value[column][0] for chosen in one["chosen"] if chosen.value] for one in tuned[arm].values()]
+        return [mean([value for value in one if not np.isnan(value)]) for one in made if one]
 
     def described(*names: str) -> list[str]:
         return [f"{task.name}: {name}" for task in cfg.tasks for name in names]
@@ -434,22 +427,23 @@ def report(cfg: Config, encoder: tuple[Any, ...], found: Found, tuned: dict[str,
         ),
         table_of_means(
             f"Fine-tuned, {cfg.tasks[cfg.tuned_task].name}, {cfg.tuned_query}", list(tuned),
-            ["area", "last", "right", "raw"], whole, note=f"{cfg.tuned.labels[-1]} labels at last. {percent}",
+            ["area", "last", "right", "raw"], whole,
+            note=f"Right: over rounds that accepted any. {cfg.tuned.labels[-1]} labels at last. {percent}",
         ),
     )  # fmt: skip
-    whole_arms = {
-        f"{arm}, fine-tuned": {seed: Arm("", tuple(one["every"]), encoder) for seed, one in own.items()}
-        for arm, own in tuned.items()
-    }
-    of_heads = {arm: tuple(made for (_, _, name), made in found.items() if name == arm) for arm in EVERY}
-    heads = tuple(Arm(f"{arm}, frozen", made, encoder) for arm, made in of_heads.items())
+    baseline, whole_arms, heads = f"{AGAIN}, fine-tuned", {}, []
+    for arm, own in tuned.items():
+        whole_arms[f"{arm}, fine-tuned"] = {seed: Arm("", tuple(one["every"]), encoder) for seed, one in own.items()}
+    for arm in EVERY:
+        made = tuple(made for (_, _, name), made in found.items() if name == arm)
+        heads.append(Arm(f"{arm}, frozen", made, (*encoder, *seen)))
     return EXPERIMENT.report(
         judgements(cfg, found, tuned),
         link="https://arxiv.org/abs/2406.09206",
-        arms=by_seed(whole_arms, f"{AGAIN}, fine-tuned") + heads,
+        arms=(*by_seed(whole_arms, baseline), *heads),
         tables=tables,
         figures=tuple(over_labels(cfg, found, column) for column in first if found[(*column.split(", "), NONE)].value),
-        baseline=f"{AGAIN}, fine-tuned",
+        baseline=baseline,
         metric="accuracy",
         rising=True,
         seeds=cfg.seeds,
@@ -459,11 +453,8 @@ def report(cfg: Config, encoder: tuple[Any, ...], found: Found, tuned: dict[str,
 
 def over_labels(cfg: Config, found: Found, column: str) -> Figure:
     """The accuracy of the main arms over the number of labels, means over seeds."""
-    curves = []
-    for arm in MAIN:
-        pairs = zip(cfg.frozen.labels, found[(*column.split(", "), arm)].value["accuracy"].T, strict=True)
-        points = (Point(x, float(y.mean()), float(y.min()), float(y.max()), 0) for x, y in pairs)
-        curves.append(Curve(arm, tuple(points)))
+    values = {arm: found[(*column.split(", "), arm)].value["accuracy"] for arm in MAIN}
+    curves = [over_seeds(arm, cfg.frozen.labels, own) for arm, own in values.items()]
     svg = draw(curves, baseline=NONE, xlabel="labels", ylabel="test accuracy", rising=True)
     return Figure(f"Over labels: {column}", svg, "Heads on frozen features; means over seeds.")
 

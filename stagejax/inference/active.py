@@ -207,6 +207,19 @@ class OnFeatures:
         return jax.vmap(one)(jnp.array(self.seeds))
 
 
+def flops_on_features(strategy: Strategy, protocol: Protocol, probe: Probe, seeds: Sequence[int]) -> float:
+    """The matmul FLOPs of `OnFeatures`: phases of training, a second classifier, and each time that the pool is asked.
+
+    >>> one = Protocol(pool=100, rounds=0), Probe(4, 8, 2, steps=10, batch=5), (0,)
+    >>> flops_on_features(Strategy(), *one) == (3 * 50 + 100) * one[1].flops
+    True
+    """
+    follows = strategy.selector is not None
+    trained, asked = 1 + follows + strategy.again, 1 + follows + strategy.passes + strategy.again
+    own = probe.flops * (3 * trained * probe.steps * probe.batch + asked * protocol.pool)
+    return len(seeds) * (protocol.rounds + 1) * own
+
+
 def _over(goes_S: np.ndarray, leaf: Any) -> np.ndarray:
     """One verdict a seed, against a leaf with an axis of seeds in front."""
     return goes_S.reshape(-1, *(1,) * (leaf.ndim - 1))
