@@ -168,8 +168,8 @@ def bald(passes_PNC: Float[np.ndarray, "P N C"]) -> Float[np.ndarray, " N"]:
 def entropy(p: Float[np.ndarray, "*batch C"]) -> Float[np.ndarray, "*batch"]:
     """-sum p log p, in nats, where 0 log 0 = 0.
 
-    >>> entropy(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4).tolist()
-    [0.0, 0.6931]
+    >>> entropy(np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]])).round(4).tolist()
+    [1.3863, 0.6931]
     """
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(-1))
 
