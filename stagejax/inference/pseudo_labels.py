@@ -69,15 +69,15 @@ Selector = Callable[[Said, Said, np.random.Generator], Pseudo]
 
 
 def agreement(
-    neighbours_NK: Int[np.ndarray, "N K"], predicted_N: Int[np.ndarray, " N"], classes: int
-) -> tuple[Int[np.ndarray, " N"], Float[np.ndarray, " N"]]:
-    """The class that most neighbours of an item are predicted to have, and their share; of equals the lowest class.
+    neighbours_MK: Int[np.ndarray, "M K"], predicted_N: Int[np.ndarray, " N"], classes: int
+) -> tuple[Int[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """The class that most neighbours of each of M items are predicted to have, and their share; of equals the lowest.
 
     >>> agreement(np.array([[1, 2, 3]]), np.array([0, 1, 1, 0]), 2)
     (array([1]), array([0.66666667]))
     """
-    shares_NC = (predicted_N[neighbours_NK][..., None] == np.arange(classes)).mean(1)
-    return shares_NC.argmax(1), shares_NC.max(1)
+    shares_MC = (predicted_N[neighbours_MK][..., None] == np.arange(classes)).mean(1)
+    return shares_MC.argmax(1), shares_MC.max(1)
 
 
 def class_weights(labels_M: Int[np.ndarray, " M"], classes: int) -> Float[np.ndarray, " M"]:
