@@ -71,6 +71,15 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"document": text(600), "summary": text(20)},
     ),
+    "ag_news_subset": (
+        {"train": 120_000, "test": 7600},
+        lambda i: {"title": text(6), "description": text(30), "label": i % 4},
+    ),
+    "trec": ({"train": 5452, "test": 500}, lambda i: {"text": text(9), "label-coarse": i % 6, "label-fine": i % 47}),
+    "imdb_reviews": (
+        {"train": 25_000, "test": 25_000, "unsupervised": 50_000},
+        lambda i: {"text": text(200), "label": i % 2},
+    ),
     "glue/sst2": ({"train": 400, "validation": 40, "test": 40}, lambda i: {"sentence": text(9), "label": i % 2}),
     "glue/stsb": (
         {"train": 400, "validation": 40, "test": 40},

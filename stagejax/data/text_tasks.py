@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -14,7 +15,7 @@ from stagejax.data.pairs import SYNONYMS, SynonymPairs
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.portion import Portion
 from stagejax.data.sources import Record, Source
-from stagejax.data.tokenizers import CLS, PAD, SEP, Tokenizer, codec
+from stagejax.data.tokenizers import CLS, PAD, SEP, Codec, Tokenizer, codec
 
 
 @dataclass(frozen=True)
@@ -142,14 +143,7 @@ class TaskBatches(Data):
         return made
 
     def _ids(self, task: TextTask, records: list[int]) -> Int32[np.ndarray, "n length"]:
-        code, texts = codec(self.tokenizer, self.learned_from), [task.texts(record) for record in records]
-        columns = [code.encode(list(column)) for column in zip(*texts, strict=True)]
-        ids = np.full((len(records), self.length), PAD, np.int32)
-        for row, found in zip(ids, zip(*columns, strict=True), strict=True):
-            kept = fitting([len(text) for text in found], self.length - 1 - len(found))
-            joined = [CLS, *(int(i) for text, n in zip(found, kept, strict=True) for i in (*text[:n], SEP))]
-            row[: len(joined)] = joined
-        return ids
+        return encoded(codec(self.tokenizer, self.learned_from), [task.texts(r) for r in records], self.length)
 
     def held_out(self, batches: int, split: str = "test") -> Data:
         tasks = tuple(task.of_split(split) for task in self.tasks)
@@ -159,6 +153,17 @@ class TaskBatches(Data):
         return joint_digest(
             *(task.source.digest() for task in self.tasks), codec(self.tokenizer, self.learned_from).digest()
         )
+
+
+def encoded(code: Codec, texts: Sequence[tuple[str, ...]], length: int) -> Int32[np.ndarray, "n length"]:
+    """One or two texts a row, as [CLS, text, SEP] or [CLS, first, SEP, second, SEP], cut by `fitting` and padded."""
+    columns = [code.encode(list(column)) for column in zip(*texts, strict=True)]
+    ids = np.full((len(texts), length), PAD, np.int32)
+    for row, found in zip(ids, zip(*columns, strict=True), strict=True):
+        kept = fitting([len(text) for text in found], length - 1 - len(found))
+        joined = [CLS, *(int(i) for text, n in zip(found, kept, strict=True) for i in (*text[:n], SEP))]
+        row[: len(joined)] = joined
+    return ids
 
 
 def fitting(sizes: list[int], room: int) -> list[int]:

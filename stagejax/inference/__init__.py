@@ -11,7 +11,8 @@ emulating     a base steered by what tuning changed elsewhere            specula
 in_context    learners that read their examples, and descent on these    cur          scores from a few of them
 scoring       queries and items scored by encoders                       reranking    search within a budget of scores
 residual      streams of decoders, read early and patched                consistency  several answers to a question
-tagging       sequences labelled token by token
+tagging       sequences labelled token by token                         active       rounds of bought labels
+asking        which texts to label, and with what features               pseudo_labels  predictions to learn from
 """
 
 from stagejax.inference.frozen import (

@@ -10,7 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 def nearest(
@@ -87,3 +87,47 @@ def vote(
     votes = np.zeros((len(labels_QK), classes))
     np.add.at(votes, (np.arange(len(labels_QK))[:, None], labels_QK), weights)
     return votes.argmax(1)
+
+
+def nearest_others(
+    keys_ND: Float[np.ndarray, "N D"], k: int, *, by: str = "cosine", block: int = 4096
+) -> Int[np.ndarray, "N K"]:
+    """Numbers of the k nearest other keys of every key, best first: itself is left out, its equals are not.
+
+    Raises:
+      ValueError: there are not so many others.
+
+    >>> nearest_others(np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], np.float32), 2)
+    array([[1, 2],
+           [0, 2],
+           [0, 1],
+           [2, 0]])
+    """
+    found = nearest(keys_ND, keys_ND, k + 1, by=by, block=block)[0]
+    return _first(found != np.arange(len(found))[:, None], found, k)
+
+
+def among(graph_NK: Int[np.ndarray, "N K"], kept_N: Bool[np.ndarray, " N"], k: int) -> Int[np.ndarray, "M k"]:
+    """The first k neighbours that are kept, of every kept key, renumbered among these M: the nearest of a part.
+
+    It is exact where `graph_NK`, best first, has as many neighbours more than k as keys are not kept.
+
+    Raises:
+      ValueError: a key has fewer kept neighbours in the graph.
+
+    >>> among(np.array([[1, 2], [0, 2], [1, 0], [0, 2]]), np.array([True, False, True, True]), 1)
+    array([[1],
+           [0],
+           [0]])
+    """
+    own = graph_NK[kept_N]
+    found = _first(kept_N[own], own, k)
+    return (np.cumsum(kept_N) - 1)[found]
+
+
+def _first(wanted_NK: np.ndarray, numbers_NK: np.ndarray, k: int) -> np.ndarray:
+    """The first k wanted numbers of each row."""
+    if (wanted_NK.sum(1) < k).any():
+        raise ValueError(f"a row has {int(wanted_NK.sum(1).min())} of k={k} neighbours: look further, or take fewer")
+    order = np.argsort(~wanted_NK, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(numbers_NK, order, axis=1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -67,3 +70,37 @@ def spearman(x_N: Float[Array, " N"], y_N: Float[Array, " N"]) -> Float[Array, "
     """
     x_N, y_N = (ranks - ranks.mean() for ranks in (average_ranks(x_N), average_ranks(y_N)))
     return jnp.sum(x_N * y_N) / jnp.sqrt(jnp.sum(x_N**2) * jnp.sum(y_N**2))
+
+
+def split_texts(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """The two halves of a text belong together, among those of all texts of the batch: SimCSE with disjoint views.
+
+    Each view is half of the places, drawn for every text, in their order and with dropout of its own.
+    `multiple_negatives` of both, at the temperature 1 / 20. Views that share words, as those of SimCSE, are told apart
+    by words alone; these need words that occur together.
+
+    Args:
+      model: `model.embeddings(tokens, key=key)` gives vectors (N, D); padding is not seen.
+      batch: `tokens` (N, T).
+      key: draws places and dropout; without one the views are the even and the odd places.
+
+    References: Gao et al. 2021 (SimCSE), https://arxiv.org/abs/2104.08821; tokens cut from views: Yan et al. 2021
+    (ConSERT), https://arxiv.org/abs/2105.11741.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(embeddings=lambda tokens, key: jnp.eye(9)[tokens].sum(1)[:, 1:])
+    >>> split_texts(model, {"tokens": jnp.array([[7, 7, 7, 7], [8, 8, 8, 8]])}, None)[1]["accuracy"]
+    (Array(2., dtype=float32), Array(2., dtype=float32))
+    """
+    tokens_NT = batch["tokens"]
+    N, T = tokens_NT.shape
+    if key is None:
+        order_NT, first, second = jnp.broadcast_to(jnp.r_[:T:2, 1:T:2], (N, T)), None, None
+    else:
+        draw, first, second = jax.random.split(key, 3)
+        order_NT = jax.random.uniform(draw, (N, T)).argsort(1)
+    one, other = (
+        jnp.take_along_axis(tokens_NT, jnp.sort(places, axis=1), axis=1)
+        for places in jnp.split(order_NT[:, : T // 2 * 2], 2, axis=1)
+    )
+    return multiple_negatives(model.embeddings(one, key=first), model.embeddings(other, key=second))

@@ -162,6 +162,16 @@ def part(result: Result, row: dict[str, Any], over: Over) -> Number:
     return row["step"] * (1 if over == "steps" else over.pace)
 
 
+def over_seeds(name: str, xs: Sequence[Number], values_SX: np.ndarray) -> Curve:
+    """A curve of what was measured at `xs`, (seeds, xs): means, with the lowest and the highest.
+
+    >>> over_seeds("a", [10, 20], np.array([[0.0, 1.0], [1.0, 1.0]])).points[0]
+    Point(x=10, y=0.5, low=0.0, high=1.0, stage=0)
+    """
+    columns = zip(xs, np.asarray(values_SX, float).T, strict=True)
+    return Curve(name, tuple(Point(x, float(y.mean()), float(y.min()), float(y.max()), 0) for x, y in columns))
+
+
 def flops_to_reach(curve: Curve, target: Number, *, rising: bool = False) -> float:
     """Where a curve first is at the target or below it (above it, for a rising metric), by linear interpolation.
 
