@@ -23,7 +23,7 @@ class Relabelled(Source):
     >>> from stagejax.data import Digits
     >>> even = Relabelled(Digits(), (1, 0) * 5)
     >>> [(Digits()[i]["label"], even[i]["label"]) for i in range(3)]
-    [(1, 0), (1, 0), (7, 0)]
+    [(0, 1), (1, 0), (2, 1)]
     """
 
     source: Source

@@ -51,8 +51,8 @@ class ProjectedNetwork(nnx.Module):
     """The module of `Projected`. Letters: B batch, D projection, E features.
 
     >>> model = Projected(ConvNet(channels=(4, 8)), width=5, queue=7).build(nnx.Rngs(0))
-    >>> z = model(jnp.ones((2, 28, 28, 1)))
-    >>> z.shape, bool(jnp.allclose((z**2).sum(1), 1))
+    >>> z = model(jax.numpy.ones((2, 28, 28, 1)))
+    >>> z.shape, bool(jax.numpy.allclose((z**2).sum(1), 1))
     ((2, 5), True)
     """
 

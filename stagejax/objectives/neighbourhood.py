@@ -79,7 +79,7 @@ def class_loss(
 
     >>> s, same = jnp.log(jnp.array([[3.0, 2.0, 1.0]])), jnp.array([[True, False, True]])
     >>> others = jnp.ones((1, 3), bool)
-    >>> float(class_loss(s, same, others)[0].round(3))  # - (log 3/6 + log 1/6) / 2
+    >>> round(float(class_loss(s, same, others)[0]), 3)  # - (log 3/6 + log 1/6) / 2
     1.242
     """
     s_BQ, of_class_BQ = jnp.where(others_BQ, similarity_BQ, _NEVER), same_BQ & others_BQ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from stagejax.report.curves import Result
 
 
-def accuracy_matrix(results: Sequence[Result], tasks: int) -> Float[np.ndarray, "rows T"]:
+def accuracy_matrix(results: Sequence[Any], tasks: int) -> Float[np.ndarray, "rows T"]:
     """The metrics `task 0`, `task 1`, ... of all evaluations of an arm: (1 + T, T) where the first was before training.
 
     Where an arm has several stages, only the first one's evaluation at step 0 counts: the others say what was said

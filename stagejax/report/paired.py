@@ -40,7 +40,7 @@ def paired(a: np.ndarray | None, b: np.ndarray | None) -> Paired:
 def interval(found: Paired, cases: int, level: float = 0.95) -> tuple[float, float]:
     """Where the mean difference lies by Student's t, the cases drawn independently.
 
-    >>> tuple(round(end, 2) for end in interval(paired(np.array([1.0, 2.0, 3.0]), np.zeros(3)), 3))
+    >>> tuple(round(end, 2) for end in interval(paired(np.array([2.0, 3.0, 4.0]), np.ones(3)), 3))
     (-0.48, 4.48)
     """
     from scipy.stats import t
