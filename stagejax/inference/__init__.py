@@ -8,6 +8,7 @@ preferring    pairs of own answers, ordered                              several
 choosing      the likeliest of several endings, probes of whole texts    responding   responses of encoder-decoders
 selection     records worth training on, by what a proxy says            closeness    how far networks are apart
 emulating     a base steered by what tuning changed elsewhere            speculating  two samplers, compared
+rollouts      what a step of an answer is worth            stepwise     right answers, pairs cut at a step
 in_context    learners that read their examples, and descent on these
 """
 

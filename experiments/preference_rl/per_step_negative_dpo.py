@@ -1,0 +1,452 @@
+"""RL on incorrect synthetic data: wrong answers, cut at the step that lost them, teach more than right ones.
+
+Paper    Setlur et al., RL on Incorrect Synthetic Data Scales the Efficiency of LLM Math Reasoning by Eight-Fold,
+         NeurIPS 2024, arXiv 2406.14532 (dossier 075).
+Claim    Fine-tuning on a learner's own right answers (RFT) is worth twice the synthetic problems; DPO on pairs whose
+         wrong answer ends at its worst step, eight times; DPO on whole wrong answers does not improve on SFT.
+Method   Problems and solutions D_syn by a "strong model" (a program: sums in either order, and for 0.6 of the problems
+         with one sort of aside a spurious, harmless detour over its number) -> base on problems told twice and on
+         arithmetic, without solutions -> SFT on N solutions -> 8 answers a problem. Then, with as many steps from the
+         base as SFT has that goes on:
+         RFT          the base again, on D_syn and 4 distinct right answers a problem; or on all that were drawn
+         DPO          a right answer (or the solution, where none was right) before a wrong one, from SFT
+         per-step     the same pairs; the wrong answer ends at its first pit, the first step of lowest Q, where
+                      Q = 1 - (1 - p)^5, the success of the best of 5 of SFT's, from 8 completions of every prefix
+         cut anywhere the same pairs; the wrong answer ends at a step drawn at random
+         beta and learning rate of each of the three by its own answers to development problems, at one seed. RFT
+         draws as many tokens as answers and completions together have.
+Run      stagejax run per_step_negative_dpo          laptop: about 4 minutes on two cores
+         stagejax run per_step_negative_dpo --preset smoke  seconds
+         stagejax plan per_step_negative_dpo --preset pod --mesh data=16,fsdp=16
+Holds if at N = 500, with error(N) = floor + scale N^-exponent fitted to SFT's greedy errors on held-out programs (5
+         sizes, 3 seeds) and m the N of that law with an arm's mean error, over 500: m >= 2 for RFT; m >= 4 for per-step
+         DPO, and its error below RFT's; DPO's error not below SFT's; and with the share of drawn answers that have more
+         steps than their problem: per-step DPO's below that of the SFT model it began with, RFT's with all answers
+         above. "Below" and "above": the mean of paired differences over 3 seeds is larger than their deviation (n - 1).
+Ours     Not run yet.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Stage
+from stagejax.data import SEP, CausalText, Mixture
+from stagejax.data.answers import Answers, PromptedText
+from stagejax.data.pipeline import Data
+from stagejax.data.problems import PLAIN, UNSEEN, Problems, Wording
+from stagejax.data.words import Words
+from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.decode import pass_at
+from stagejax.decode.steps import FinalAnswer, advantages, first_pit
+from stagejax.inference import Frozen
+from stagejax.inference.answering import Answering, ask, greedy
+from stagejax.inference.preferring import pair_rows
+from stagejax.inference.rollouts import (
+    Rollouts,
+    WrongAnswers,
+    answer_by_answer,
+    drawn_answers,
+    drawn_tokens,
+    rollout_tokens,
+    step_values,
+    steps_of,
+)
+from stagejax.inference.stepwise import anywhere, cut_pairs, learned_rows, pit, positives, whole
+from stagejax.models import Transformer, llama
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.preference import Preference
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.fits import PowerLaw, fit_power_law
+
+TUNED, SFT, RFT, HEAVY = "SFT, before", "SFT", "RFT, 4 right answers", "RFT, all right answers"
+WHOLE, STEP, ANYWHERE = "DPO", "per-step DPO", "DPO, cut anywhere"
+CUTS = {WHOLE: whole, STEP: pit, ANYWHERE: anywhere}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2,), largest=12, asides=1, wording=BRIEF))
+    shifted: Wording = BAGGED
+    detours: float = 0.6  # share of the problems that invite one
+    length: int = 48  # tokens of prompt and answer
+    prompt: int = 22
+    limit: int = 28  # tokens of an answer
+    read: int = 4000  # problems of the base's text, in each wording
+    base: int = 400  # steps
+    steps: tuple[int, int] = (160, 40)  # of SFT, and of what comes after it
+    batch: int = 32
+    rates: tuple[float, float, float] = (3e-3, 4e-3, 1e-3)  # base, SFT, what comes after it
+    sizes: tuple[int, ...] = (250, 500, 1000, 2000, 4000)  # N of SFT
+    main: int = 500  # N of all arms and seeds
+    beside: tuple[int, ...] = (250, 1000)  # N of RFT, DPO and per-step DPO with the first seed
+    draws: int = 8  # answers to a problem
+    drawn_at_once: int = 64  # problems
+    right: int = 4  # distinct ones of RFT
+    wrong: int = 2  # at most, of a problem, each with its rollouts
+    rollouts: tuple[int, int] = (8, 5)  # completions of a prefix, and the K of which the best counts
+    pairs: int = 16  # of a step of DPO
+    ways: tuple[tuple[float, float], ...] = ((0.1, 3e-4), (0.1, 1e-3), (1.0, 1e-3))  # beta and learning rate
+    dev: int = 128  # problems that beta and rates are chosen by
+    tests: int = 768  # problems of each test
+    test_batch: int = 128
+    looked: int = 64  # problems whose answers' Q is shown
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def words(self) -> Words:
+        return words_of((self.problems.wording, self.shifted), self.problems.largest)
+
+    def token(self, word: str) -> int:
+        return int(self.words.encode([word])[0][0])
+
+    @property
+    def how(self) -> Answering:
+        return Answering(FinalAnswer(self.token("ans"), self.token("0")), self.length, self.limit, ((SEP,),))
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    net = llama(vocab=Config(llama(vocab=8)).words.vocab, embed=72, layers=2, heads=4, mlp=240, length=48)
+    if name == "smoke":
+        sizes = {"sizes": (32, 48, 64, 96), "main": 48, "beside": (), "seeds": (0,), "looked": 16}
+        small = {"read": 200, "base": 120, "steps": (60, 4), "batch": 16, "pairs": 8, "drawn_at_once": 16}
+        easy = Problems(steps=(1,), largest=12, asides=1, wording=BRIEF)
+        config = Config(net, easy, dev=16, tests=32, test_batch=16, ways=((0.1, 1e-3),), **sizes, **small)
+        return replace(config, net=replace(net, vocab=config.words.vocab, embed=32, mlp=64))
+    if name == "pod":
+        own = Problems(steps=(2, 3, 4, 5), asides=1, wording=PLAIN)
+        sizes = {"embed": 4096, "layers": 30, "heads": 32, "mlp": 11_008}
+        large = llama(vocab=102_400, length=512, scan=True, remat="full", **sizes)
+        rows = {"length": 512, "prompt": 128, "limit": 384, "batch": 256, "pairs": 256, "test_batch": 256}
+        many = {"sizes": (8000, 16_000, 32_000, 64_000, 128_000), "main": 32_000, "beside": (128_000,)}
+        more = {"base": 1, "steps": (1500, 500), "rates": (1e-5, 1e-5, 1e-6), "drawn_at_once": 256, "dev": 256}
+        ways = ((0.1, 5e-7), (0.3, 5e-7), (1.0, 5e-7))
+        return Config(large, own, UNSEEN, **rows, **many, **more, ways=ways, seeds=(0,))
+    return Config(net)
+
+
+# --- data ---
+
+
+def reading(cfg: Config) -> Data:
+    """The base's text: twice as much of the known wording as of the shifted one."""
+    wordings = (cfg.problems.wording, cfg.shifted)
+    told = [replace(cfg.problems, size=cfg.read, seed=11 + i, wording=w) for i, w in enumerate(wordings)]
+    how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length - 1}
+    return Mixture(parts=tuple(CausalText(source=Reading(own), **how) for own in told), weights=(2, 1))
+
+
+def synthetic(cfg: Config, size: int, seed: int) -> Answers:
+    """D_syn: N problems with solutions. Those of a smaller N are among those of a larger."""
+    source = Written(replace(cfg.problems, size=size, seed=21 + seed), cfg.detours)
+    return Answers(source=source, tokenizer=cfg.words, batch=cfg.batch, length=cfg.length - 1, seed=seed)
+
+
+def prompts(cfg: Config, problems: Problems, batch: int) -> PromptedText:
+    how = {"tokenizer": cfg.words, "length": cfg.prompt, "beside": ("answer", "steps")}
+    return PromptedText(source=problems, batch=batch, **how)
+
+
+def held_out(cfg: Config, name: str) -> Problems:
+    """Problems of programs that training never sees: for choices, for the errors, and with shifted templates."""
+    size, seed = {"dev": (cfg.dev, 101), "test": (cfg.tests, 102), "shifted": (cfg.tests, 103)}[name]
+    wording = cfg.shifted if name == "shifted" else cfg.problems.wording
+    return replace(cfg.problems, split="test", size=size, seed=seed, wording=wording)
+
+
+# --- stages ---
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The base, SFT of every size and seed, and from SFT all arms; without detours at one seed."""
+    optimizer = adamw(cfg.rates[0], warmup=0.05, clip=1.0)
+    base = run.train(Stage("base", cfg.net, causal_lm, optimizer, reading(cfg), cfg.base))
+    found: dict[tuple[str, int, int], Any] = {}
+    for size in cfg.sizes:
+        for seed in cfg.seeds:
+            found[SFT, size, seed] = twice(run, cfg, f"{size}/{seed}/sft", synthetic(cfg, size, seed), seed, base), ()
+    ways: dict[str, tuple[float, float]] = {}
+    first = cfg.seeds[0]
+    for size, seed in [(cfg.main, seed) for seed in cfg.seeds] + [(size, first) for size in cfg.beside]:
+        arms = tuple(CUTS) if size == cfg.main else (WHOLE, STEP)
+        tuned = found[SFT, size, seed][0][0]
+        own = compared(run, cfg, f"{size}/{seed}/", size, seed, base, tuned, arms, ways)
+        found |= {(arm, size, seed): made for arm, made in own.items()}
+    clean = replace(cfg, detours=0.0)
+    plain = twice(run, clean, "clean/sft", synthetic(clean, cfg.main, first), first, base)
+    spotless = compared(run, clean, "clean/", cfg.main, first, base, plain[0], (STEP,), ways)
+    found |= {(f"{arm}, no detours", cfg.main, first): made for arm, made in ({SFT: (plain, ())} | spotless).items()}
+    for seed in cfg.seeds:
+        found[TUNED, cfg.main, seed] = found[SFT, cfg.main, seed][0][:1], ()
+    scores = {}
+    for (arm, size, seed), (results, _) in found.items():
+        made = (scored, cfg, results[-1])
+        scores[arm, size, seed] = run.make(f"scores/{size}/{seed}/{slug(arm)}", *made, flops=test_flops(cfg))
+    looked = looked_at(run, cfg, found[TUNED, cfg.main, first][0][0], first)
+    return report(cfg, found, scores, looked, ways)
+
+
+def supervised(cfg: Config, name: str, data: Data, seed: int) -> Stage:
+    """The recipe of SFT and RFT, and but for data and loss that of DPO."""
+    dev = prompts(cfg, held_out(cfg, "dev"), min(cfg.dev, cfg.test_batch))
+    test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
+    optimizer = adam(cfg.rates[1], warmup=0.05, decay="linear")
+    return Stage(name, cfg.net, causal_lm, optimizer, data, cfg.steps[0], evaluate=test, seed=seed)
+
+
+def after(cfg: Config, stage: Stage, name: str, rate: float) -> Stage:
+    """What comes after SFT: fewer steps at a lower rate."""
+    return replace(stage, name=name, steps=cfg.steps[1], optimizer=adam(rate, warmup=0.1, decay="linear"))
+
+
+def twice(run: Any, cfg: Config, name: str, data: Data, seed: int, base: Any) -> tuple[Any, Any]:
+    """The steps of SFT and as many as all arms have after it, on the same data."""
+    stage = supervised(cfg, name, data, seed)
+    tuned = run.train(stage, base)
+    return tuned, run.train(after(cfg, stage, f"{name}-more", cfg.rates[2]), tuned)
+
+
+def compared(
+    run: Any, cfg: Config, at: str, size: int, seed: int, base: Any, tuned: Any, arms: tuple[str, ...], ways: Any
+) -> dict[str, Any]:
+    """Each arm's results from the base on, and what is charged to it. `ways` holds what was chosen for each DPO."""
+    data, how, most = synthetic(cfg, size, seed), cfg.how, cfg.draws * size
+    asked = prompts(cfg, data.source.problems, min(cfg.drawn_at_once, size))
+
+    def draw(i: int) -> Any:
+        made = (drawn_answers, tuned, asked, how, cfg.draws, 100 * seed + i)
+        return run.make(f"{at}drawn/{i}", *made, flops=most * answer_flops(cfg), sampled_tokens=drawn_tokens)
+
+    drawn, rolled = draw(0), Rollouts(how, cfg.token(";"), *cfg.rollouts)
+    values = valued(run, cfg, f"{at}values", tuned, drawn, WrongAnswers(cfg.wrong), rolled, seed)
+    share = values.cost.sampled_tokens / max(1, drawn.cost.sampled_tokens)
+    rounds = (drawn, *(draw(1 + i) for i in range(1 if values.value is None else int(np.ceil(share)))))
+    found: dict[str, Any] = {}
+    for arm, right in ((RFT, cfg.right), (HEAVY, None)):
+        if arm == RFT or ANYWHERE in arms:
+            made = run.make(f"{at}{slug(arm)}/rows", positives, data, right, *rounds)
+            own = learned_rows(made, cfg.length - 1, cfg.batch, seed)
+            found[arm] = twice(run, cfg, f"{at}{slug(arm)}", own, seed, base), (tuned, *rounds)
+    for arm in arms:
+        made = run.make(f"{at}{slug(arm)}/pairs", cut_pairs, data, CUTS[arm], tuned, drawn, values, seed)
+        stage = supervised(cfg, f"{at}{slug(arm)}", pair_rows(made, cfg.length, cfg.pairs, seed), seed)
+        tried = {}
+        for beta, rate in [ways[arm]] if arm in ways else cfg.ways:
+            own = replace(stage, objective=Preference(beta))
+            tried[beta, rate] = run.train(after(cfg, own, f"{stage.name}/{beta}-{rate}", rate), tuned)
+        way = ways.setdefault(arm, max(tried, key=lambda way: tried[way].history.last("accuracy")))
+        others = tuple(result for other, result in tried.items() if other != way)
+        found[arm] = (tuned, tried[way]), (drawn, *([] if arm == WHOLE else [values]), *others)
+    return found
+
+
+def valued(run: Any, cfg: Config, name: str, net: Any, drawn: Any, which: Any, rolled: Rollouts, seed: int) -> Any:
+    """Q of the steps of some answers; every completion is charged as if it had all tokens of an answer."""
+    steps = 0 if drawn.value is None else len(steps_of(drawn.value, which(drawn.value), rolled.separator))
+    flops = steps * rolled.n * answer_flops(cfg)
+    return run.make(name, step_values, net, drawn, which, rolled, seed, flops=flops, sampled_tokens=rollout_tokens)
+
+
+@functools.cache
+def answer_flops(cfg: Config) -> float:
+    return cfg.how.flops(cfg.net, cfg.prompt)
+
+
+# --- measures ---
+
+
+def test_flops(cfg: Config) -> float:
+    return (2 * cfg.tests + cfg.looked * cfg.draws) * answer_flops(cfg)
+
+
+@functools.cache
+def fresh(cfg: Config, name: str) -> np.ndarray:
+    """Which test prompts, in their order, are of a program that no choice was made by."""
+    problems, known = held_out(cfg, name), {record["program"] for record in held_out(cfg, "dev")}
+    order = prompts(cfg, problems, cfg.test_batch).records(np.arange(cfg.tests))
+    return np.array([problems[int(i)]["program"] not in known for i in order])
+
+
+def scored(cfg: Config, result: Any) -> dict[str, float]:
+    """Errors of greedy answers to both tests, and the share of drawn answers with more steps than their problem."""
+    net, found = Frozen.of(result), {}
+    for name in ("test", "shifted"):
+        data, numbers = prompts(cfg, held_out(cfg, name), cfg.test_batch), np.arange(cfg.tests)
+        parts = (data.take(part) for part in numbers.reshape(-1, cfg.test_batch))
+        right = np.concatenate([ask(greedy, net, part, cfg.how)[1][:, 0] for part in parts])
+        found[name] = 1 - float(right[fresh(cfg, name)].mean())
+    drawn = drawn_answers(result, few(cfg, held_out(cfg, "test")), cfg.how, cfg.draws, 900)
+    steps = (drawn["tokens"] == cfg.token("=")).sum(1)
+    return found | {"spurious": float((steps > drawn["steps"]).mean())}
+
+
+def few(cfg: Config, problems: Problems) -> PromptedText:
+    return prompts(cfg, replace(problems, size=cfg.looked), min(cfg.drawn_at_once, cfg.looked))
+
+
+def first_answers(answers: dict[str, np.ndarray]) -> np.ndarray:
+    """One answer to each prompt, right or wrong."""
+    return np.sort(np.unique(answers["prompt"], return_index=True)[1])
+
+
+def looked_at(run: Any, cfg: Config, tuned: Any, seed: int) -> dict[str, tuple[Any, Any]]:
+    """Answers of SFT to problems of training and test, and Q along them."""
+    asked = {"train": synthetic(cfg, cfg.main, seed).source.problems, "test": held_out(cfg, "test")}
+    rolled, found = Rollouts(cfg.how, cfg.token(";"), *cfg.rollouts), {}
+    for name, problems in asked.items():
+        made = (drawn_answers, tuned, few(cfg, problems), cfg.how, cfg.draws, 800)
+        drawn = run.make(f"looked/{name}/answers", *made)
+        found[name] = drawn, valued(run, cfg, f"looked/{name}/values", tuned, drawn, first_answers, rolled, seed)
+    return found
+
+
+# --- report ---
+
+
+def report(cfg: Config, found: dict[Any, Any], scores: dict[Any, Any], looked: Any, ways: Any) -> Report:
+    """Errors of all arms, how many times the problems they are worth to SFT, Q along answers, and the claims."""
+
+    def over(arm: str, what: str, size: int = cfg.main) -> list[float]:
+        return [made.value[what] for (own, n, _), made in scores.items() if (own, n) == (arm, size) and made.value]
+
+    def times(arm: str, size: int = cfg.main) -> float:
+        return law.reaches(mean(over(arm, "test", size))) / size if points else float("nan")
+
+    def apart(more: str, less: str, what: str) -> tuple[str, bool]:
+        """Paired differences over seeds as text, and whether their mean is larger than their deviation."""
+        gaps = np.subtract(over(more, what), over(less, what))
+        clear = len(gaps) > 1 and float(gaps.mean()) > float(gaps.std(ddof=1))
+        return f"{less} less by {shown(gaps, '+.1%')}" if len(gaps) else "", clear
+
+    points = [(n, made.value["test"]) for (arm, n, _), made in scores.items() if arm == SFT and made.value]
+    law = fit_power_law(*zip(*points, strict=True)) if points else PowerLaw(0.0, 0.0, 0.0)
+    better, below = apart(RFT, STEP, "test")
+    no_gain, gained = apart(SFT, WHOLE, "test")
+    unlearned, falls = apart(TUNED, STEP, "spurious")
+    amplified, rises = apart(HEAVY, TUNED, "spurious")
+    claims = (
+        claim(
+            f"RFT on {cfg.right} right answers a problem is worth twice the problems",
+            paper="2 times",
+            measured=times(RFT),
+            margin="m >= 2 on the power law of SFT's error, mean error over seeds",
+            holds=times(RFT) >= 2,
+        ),
+        claim(
+            "DPO on wrong answers up to their worst step is worth more than that",
+            paper="8 times",
+            measured=f"m = {times(STEP):.2f}; {better}" if points else None,
+            margin="m >= 4, and an error below RFT's beyond the spread",
+            holds=times(STEP) >= 4 and below,
+        ),
+        claim(
+            "DPO on whole wrong answers does not improve on SFT",
+            paper="for no beta on MATH",
+            measured=no_gain or None,
+            margin="its error is not below that of SFT of as many steps beyond the spread",
+            holds=not gained,
+        ),
+        claim(
+            "Spurious steps become rarer by per-step DPO, and more frequent by RFT on all right answers",
+            paper="as mechanism",
+            measured=f"{unlearned}; {amplified}" if points else None,
+            margin="against the SFT model that both came from, beyond the spread",
+            holds=falls and rises,
+        ),
+    )
+    arms: dict[str, dict[int, Arm]] = {}
+    for (arm, size, seed), own in found.items():
+        if size == cfg.main:
+            arms.setdefault(arm, {})[seed] = Arm("", *own)
+    compared = (SFT, RFT, WHOLE, STEP)
+    worth = tuple((arm, *(times(arm, n) for n in sorted({cfg.main, *cfg.beside}))) for arm in compared[1:])
+    columns = {"test": "test", "shifted templates": "shifted", "spurious": "spurious"}
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2406.14532",
+        arms=by_seed(arms, SFT),
+        tables=(
+            table_of_means(f"Errors at N = {cfg.main}", tuple(arms), list(columns), lambda a, c: over(a, columns[c]),
+                           note="In %, mean ± standard deviation over seeds. Spurious: drawn answers with more steps."),
+            table_of_means("Errors by N", compared, [str(n) for n in cfg.sizes],
+                           lambda arm, n: over(arm, "test", int(n)) or [float("nan")]),
+            Table("Worth how many times the problems", ("arm", *(f"N = {n}" for n in sorted({cfg.main, *cfg.beside}))),
+                  worth, note=f"SFT's error: {law.floor:.3f} + {law.scale:.3g} N^-{law.exponent:.2f}."),
+            q_table(looked),
+            pit_table(cfg, found),
+            Table("What was chosen on development problems", ("arm", "beta", "rate"),
+                  tuple((arm, *way) for arm, way in ways.items())),
+        ),
+        baseline=SFT,
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def q_table(looked: dict[str, tuple[Any, Any]]) -> Table:
+    """Mean Q by step, and how many right answers have a step of low Q: spurious positives."""
+    rows = []
+    for name, (drawn, values) in looked.items():
+        told = [(drawn.value["right"][row] > 0, q) for row, _, q in answer_by_answer(values.value or {"row": []})]
+        behind = [[q[k] for _, q in told if len(q) > k] for k in range(3)]
+        low = [bool((q < 0.5).any()) for right, q in told if right]
+        rows.append((name, mean([right for right, _ in told]), *map(mean, behind), mean(low)))
+    columns = ("problems", "right", "Q behind step 1", "2", "3", "spurious positives")
+    note = "One answer of SFT to each problem. Spurious positives: right answers with a step of Q below 0.5."
+    return Table("Q along answers", columns, tuple(rows), ("", ".1%", ".3f", ".3f", ".3f", ".1%"), note)
+
+
+def pit_table(cfg: Config, found: dict[Any, Any]) -> Table:
+    """Where the first pits lie, and what the step there takes away."""
+    rows = []
+    for seed in cfg.seeds:
+        drawn, values = (made.value or {"row": []} for made in found[STEP, cfg.main, seed][1][:2])
+        places, costs = [], []
+        for row, _, q in answer_by_answer(values):
+            right = drawn["right"][drawn["prompt"] == drawn["prompt"][row]]
+            value = pass_at(cfg.rollouts[1], samples=len(right), right=int(right.sum()))
+            places.append(first_pit(q))
+            costs.append(advantages(q, value)[places[-1]])
+        share = [mean(np.equal(places, k)) for k in range(3)]
+        rows.append((seed, len(places), *share, 1 - sum(share), mean(costs)))
+    columns = ("seed", "wrong answers", "pit at step 1", "2", "3", "later", "advantage there")
+    return Table("First pits", columns, tuple(rows), ("", "", ".1%", ".1%", ".1%", ".1%", ".3f"))
+
+
+NOTES = (
+    "One base for all seeds; a seed has its own D_syn, answers, completions and orders.",
+    "An arm's steps: as many as SFT had, and as many after it. RFT has both on D_syn and D+, from the base.",
+    "Sizes are set by time: three seeds at one N, RFT and DPO at two others with one seed, which no claim speaks of.",
+    "RFT draws whole rounds of 8 answers a problem until its tokens are at least those of answers and completions.",
+    "Base and SFT rates were set by SFT's answers to development problems in try-outs without any other arm.",
+    "Every wrong answer that is valued gives a pair: at most two distinct ones of a problem, as rollouts are dear.",
+    "The strong model is a program; no arm sees which steps it knows to be spurious or wrong.",
+    "The share of spurious steps counts steps, so that right and wrong ones beyond the problem's own are the same.",
+    "pod: the generated problems, since GSM8K-like ones of a strong model are not among the datasets here.",
+)
+
+EXPERIMENT = Experiment(
+    name="per_step_negative_dpo",
+    title="RL on incorrect synthetic data: per-step DPO on negatives",
+    reference="Setlur et al., NeurIPS 2024, arXiv 2406.14532",
+    paper=75,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("per_step_negative_dpo")
