@@ -41,22 +41,11 @@ from stagejax.data.pipeline import Data
 from stagejax.data.problems import PLAIN, UNSEEN, Problems, Wording
 from stagejax.data.words import Words
 from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
-from stagejax.decode import pass_at
-from stagejax.decode.steps import FinalAnswer, advantages, first_pit
-from stagejax.inference import Frozen
+from stagejax.decode.steps import FinalAnswer
+from stagejax.inference import Frozen, stepwise
+from stagejax.inference import rollouts as sampled
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.preferring import pair_rows
-from stagejax.inference.rollouts import (
-    Rollouts,
-    WrongAnswers,
-    answer_by_answer,
-    drawn_answers,
-    drawn_tokens,
-    rollout_tokens,
-    step_values,
-    steps_of,
-)
-from stagejax.inference.stepwise import anywhere, cut_pairs, learned_rows, pit, positives, whole
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
@@ -67,7 +56,8 @@ from stagejax.report.fits import PowerLaw, fit_power_law
 
 TUNED, SFT, RFT, HEAVY = "SFT, before", "SFT", "RFT, 4 right answers", "RFT, all right answers"
 WHOLE, STEP, ANYWHERE = "DPO", "per-step DPO", "DPO, cut anywhere"
-CUTS = {WHOLE: whole, STEP: pit, ANYWHERE: anywhere}
+CLEAN, CLEAN_STEP = "SFT, no detours", "per-step DPO, no detours"
+CUTS = {WHOLE: stepwise.whole, STEP: stepwise.pit, ANYWHERE: stepwise.anywhere}
 
 
 @dataclass(frozen=True)
@@ -83,7 +73,7 @@ class Config:
     limit: int = 28  # tokens of an answer
     read: int = 4000  # problems of the base's text, in each wording
     base: int = 400  # steps
-    steps: tuple[int, int] = (160, 40)  # of SFT, and of what comes after it
+    steps: tuple[int, int] = (240, 40)  # of SFT, and of what comes after it
     batch: int = 32
     rates: tuple[float, float, float] = (3e-3, 4e-3, 1e-3)  # base, SFT, what comes after it
     sizes: tuple[int, ...] = (250, 500, 1000, 2000, 4000)  # N of SFT
@@ -108,6 +98,10 @@ class Config:
 
     def token(self, word: str) -> int:
         return int(self.words.encode([word])[0][0])
+
+    @property
+    def rolled(self) -> sampled.Rollouts:
+        return sampled.Rollouts(self.how, self.token(";"), *self.rollouts)
 
     @property
     def how(self) -> Answering:
@@ -178,20 +172,22 @@ def pipeline(run: Any, cfg: Config) -> Report:
     ways: dict[str, tuple[float, float]] = {}
     first = cfg.seeds[0]
     for size, seed in [(cfg.main, seed) for seed in cfg.seeds] + [(size, first) for size in cfg.beside]:
-        arms = tuple(CUTS) if size == cfg.main else (WHOLE, STEP)
-        tuned = found[SFT, size, seed][0][0]
-        own = compared(run, cfg, f"{size}/{seed}/", size, seed, base, tuned, arms, ways)
-        found |= {(arm, size, seed): made for arm, made in own.items()}
+        arms = (RFT, HEAVY, *CUTS) if size == cfg.main else (RFT, WHOLE, STEP)
+        start = (base, found[SFT, size, seed][0][0])
+        for arm, made in compared(run, cfg, f"{size}/{seed}/", size, seed, start, arms, ways).items():
+            found[arm, size, seed] = made
     clean = replace(cfg, detours=0.0)
     plain = twice(run, clean, "clean/sft", synthetic(clean, cfg.main, first), first, base)
-    spotless = compared(run, clean, "clean/", cfg.main, first, base, plain[0], (STEP,), ways)
-    found |= {(f"{arm}, no detours", cfg.main, first): made for arm, made in ({SFT: (plain, ())} | spotless).items()}
+    found[CLEAN, cfg.main, first] = plain, ()
+    own = compared(run, clean, "clean/", cfg.main, first, (base, plain[0]), (STEP,), ways)
+    found[CLEAN_STEP, cfg.main, first] = own[STEP]
     for seed in cfg.seeds:
         found[TUNED, cfg.main, seed] = found[SFT, cfg.main, seed][0][:1], ()
     scores = {}
+    flops = (2 * cfg.tests + cfg.looked * cfg.draws) * answer_flops(cfg)
     for (arm, size, seed), (results, _) in found.items():
-        made = (scored, cfg, results[-1])
-        scores[arm, size, seed] = run.make(f"scores/{size}/{seed}/{slug(arm)}", *made, flops=test_flops(cfg))
+        name = f"scores/{size}/{seed}/{slug(arm)}"
+        scores[arm, size, seed] = run.make(name, scored, cfg, results[-1], flops=flops)
     looked = looked_at(run, cfg, found[TUNED, cfg.main, first][0][0], first)
     return report(cfg, found, scores, looked, ways)
 
@@ -217,44 +213,46 @@ def twice(run: Any, cfg: Config, name: str, data: Data, seed: int, base: Any) ->
 
 
 def compared(
-    run: Any, cfg: Config, at: str, size: int, seed: int, base: Any, tuned: Any, arms: tuple[str, ...], ways: Any
+    run: Any, cfg: Config, at: str, size: int, seed: int, start: tuple[Any, Any], arms: tuple[str, ...], ways: Any
 ) -> dict[str, Any]:
     """Each arm's results from the base on, and what is charged to it. `ways` holds what was chosen for each DPO."""
-    data, how, most = synthetic(cfg, size, seed), cfg.how, cfg.draws * size
+    data, (base, tuned) = synthetic(cfg, size, seed), start
     asked = prompts(cfg, data.source.problems, min(cfg.drawn_at_once, size))
+    flops = cfg.draws * size * answer_flops(cfg)
 
     def draw(i: int) -> Any:
-        made = (drawn_answers, tuned, asked, how, cfg.draws, 100 * seed + i)
-        return run.make(f"{at}drawn/{i}", *made, flops=most * answer_flops(cfg), sampled_tokens=drawn_tokens)
+        made = (sampled.drawn_answers, tuned, asked, cfg.how, cfg.draws, 100 * seed + i)
+        return run.make(f"{at}drawn/{i}", *made, flops=flops, sampled_tokens=sampled.drawn_tokens)
 
-    drawn, rolled = draw(0), Rollouts(how, cfg.token(";"), *cfg.rollouts)
-    values = valued(run, cfg, f"{at}values", tuned, drawn, WrongAnswers(cfg.wrong), rolled, seed)
+    drawn = draw(0)
+    values = valued(run, cfg, f"{at}values", tuned, drawn, sampled.WrongAnswers(cfg.wrong), seed)
     share = values.cost.sampled_tokens / max(1, drawn.cost.sampled_tokens)
-    rounds = (drawn, *(draw(1 + i) for i in range(1 if values.value is None else int(np.ceil(share)))))
+    more = [draw(1 + i) for i in range(int(np.ceil(share)) if RFT in arms else 0)]
     found: dict[str, Any] = {}
-    for arm, right in ((RFT, cfg.right), (HEAVY, None)):
-        if arm == RFT or ANYWHERE in arms:
-            made = run.make(f"{at}{slug(arm)}/rows", positives, data, right, *rounds)
-            own = learned_rows(made, cfg.length - 1, cfg.batch, seed)
-            found[arm] = twice(run, cfg, f"{at}{slug(arm)}", own, seed, base), (tuned, *rounds)
     for arm in arms:
-        made = run.make(f"{at}{slug(arm)}/pairs", cut_pairs, data, CUTS[arm], tuned, drawn, values, seed)
-        stage = supervised(cfg, f"{at}{slug(arm)}", pair_rows(made, cfg.length, cfg.pairs, seed), seed)
-        tried = {}
-        for beta, rate in [ways[arm]] if arm in ways else cfg.ways:
-            own = replace(stage, objective=Preference(beta))
-            tried[beta, rate] = run.train(after(cfg, own, f"{stage.name}/{beta}-{rate}", rate), tuned)
-        way = ways.setdefault(arm, max(tried, key=lambda way: tried[way].history.last("accuracy")))
-        others = tuple(result for other, result in tried.items() if other != way)
-        found[arm] = (tuned, tried[way]), (drawn, *([] if arm == WHOLE else [values]), *others)
+        name = f"{at}{slug(arm)}"
+        if arm in (RFT, HEAVY):
+            made = run.make(f"{name}/rows", stepwise.positives, data, cfg.right if arm == RFT else None, drawn, *more)
+            own = stepwise.learned_rows(made, cfg.length - 1, cfg.batch, seed)
+            found[arm] = twice(run, cfg, name, own, seed, base), (tuned, drawn, *more)
+            continue
+        made, tried = run.make(f"{name}/pairs", stepwise.cut_pairs, data, CUTS[arm], tuned, drawn, values, seed), {}
+        for way in [ways[arm]] if arm in ways else cfg.ways:
+            stage = supervised(cfg, name, pair_rows(made, cfg.length, cfg.pairs, seed), seed)
+            own = after(cfg, replace(stage, objective=Preference(way[0])), "{}/{}-{}".format(name, *way), way[1])
+            tried[way] = run.train(own, tuned)
+        best = ways.setdefault(arm, max(tried, key=lambda way: tried[way].history.last("accuracy")))
+        others = tuple(result for way, result in tried.items() if way != best)
+        found[arm] = (tuned, tried[best]), (drawn, *([values] if arm == STEP else []), *others)
     return found
 
 
-def valued(run: Any, cfg: Config, name: str, net: Any, drawn: Any, which: Any, rolled: Rollouts, seed: int) -> Any:
+def valued(run: Any, cfg: Config, name: str, net: Any, drawn: Any, which: Any, seed: int) -> Any:
     """Q of the steps of some answers; every completion is charged as if it had all tokens of an answer."""
-    steps = 0 if drawn.value is None else len(steps_of(drawn.value, which(drawn.value), rolled.separator))
-    flops = steps * rolled.n * answer_flops(cfg)
-    return run.make(name, step_values, net, drawn, which, rolled, seed, flops=flops, sampled_tokens=rollout_tokens)
+    told, rolled = drawn.value, cfg.rolled
+    steps = 0 if told is None else len(sampled.steps_of(told, which(told), rolled.separator))
+    how = {"flops": steps * rolled.n * answer_flops(cfg), "sampled_tokens": sampled.rollout_tokens}
+    return run.make(name, sampled.step_values, net, drawn, which, rolled, seed, **how)
 
 
 @functools.cache
@@ -263,10 +261,6 @@ def answer_flops(cfg: Config) -> float:
 
 
 # --- measures ---
-
-
-def test_flops(cfg: Config) -> float:
-    return (2 * cfg.tests + cfg.looked * cfg.draws) * answer_flops(cfg)
 
 
 @functools.cache
@@ -285,7 +279,7 @@ def scored(cfg: Config, result: Any) -> dict[str, float]:
         parts = (data.take(part) for part in numbers.reshape(-1, cfg.test_batch))
         right = np.concatenate([ask(greedy, net, part, cfg.how)[1][:, 0] for part in parts])
         found[name] = 1 - float(right[fresh(cfg, name)].mean())
-    drawn = drawn_answers(result, few(cfg, held_out(cfg, "test")), cfg.how, cfg.draws, 900)
+    drawn = sampled.drawn_answers(result, few(cfg, held_out(cfg, "test")), cfg.how, cfg.draws, 900)
     steps = (drawn["tokens"] == cfg.token("=")).sum(1)
     return found | {"spurious": float((steps > drawn["steps"]).mean())}
 
@@ -294,19 +288,14 @@ def few(cfg: Config, problems: Problems) -> PromptedText:
     return prompts(cfg, replace(problems, size=cfg.looked), min(cfg.drawn_at_once, cfg.looked))
 
 
-def first_answers(answers: dict[str, np.ndarray]) -> np.ndarray:
-    """One answer to each prompt, right or wrong."""
-    return np.sort(np.unique(answers["prompt"], return_index=True)[1])
-
-
 def looked_at(run: Any, cfg: Config, tuned: Any, seed: int) -> dict[str, tuple[Any, Any]]:
     """Answers of SFT to problems of training and test, and Q along them."""
     asked = {"train": synthetic(cfg, cfg.main, seed).source.problems, "test": held_out(cfg, "test")}
-    rolled, found = Rollouts(cfg.how, cfg.token(";"), *cfg.rollouts), {}
+    found = {}
     for name, problems in asked.items():
-        made = (drawn_answers, tuned, few(cfg, problems), cfg.how, cfg.draws, 800)
+        made = (sampled.drawn_answers, tuned, few(cfg, problems), cfg.how, cfg.draws, 800)
         drawn = run.make(f"looked/{name}/answers", *made)
-        found[name] = drawn, valued(run, cfg, f"looked/{name}/values", tuned, drawn, first_answers, rolled, seed)
+        found[name] = drawn, valued(run, cfg, f"looked/{name}/values", tuned, drawn, sampled.first_answers, seed)
     return found
 
 
@@ -334,36 +323,30 @@ def report(cfg: Config, found: dict[Any, Any], scores: dict[Any, Any], looked: A
     no_gain, gained = apart(SFT, WHOLE, "test")
     unlearned, falls = apart(TUNED, STEP, "spurious")
     amplified, rises = apart(HEAVY, TUNED, "spurious")
+    # fmt: off
     claims = (
         claim(
             f"RFT on {cfg.right} right answers a problem is worth twice the problems",
-            paper="2 times",
-            measured=times(RFT),
+            paper="2 times", measured=times(RFT), holds=times(RFT) >= 2,
             margin="m >= 2 on the power law of SFT's error, mean error over seeds",
-            holds=times(RFT) >= 2,
         ),
         claim(
             "DPO on wrong answers up to their worst step is worth more than that",
-            paper="8 times",
-            measured=f"m = {times(STEP):.2f}; {better}" if points else None,
-            margin="m >= 4, and an error below RFT's beyond the spread",
-            holds=times(STEP) >= 4 and below,
+            paper="8 times", measured=f"m = {times(STEP):.2f}; {better}" if points else None,
+            margin="m >= 4, and an error below RFT's beyond the spread", holds=times(STEP) >= 4 and below,
         ),
         claim(
             "DPO on whole wrong answers does not improve on SFT",
-            paper="for no beta on MATH",
-            measured=no_gain or None,
+            paper="for no beta on MATH", measured=no_gain or None, holds=not gained,
             margin="its error is not below that of SFT of as many steps beyond the spread",
-            holds=not gained,
         ),
         claim(
             "Spurious steps become rarer by per-step DPO, and more frequent by RFT on all right answers",
-            paper="as mechanism",
-            measured=f"{unlearned}; {amplified}" if points else None,
-            margin="against the SFT model that both came from, beyond the spread",
-            holds=falls and rises,
+            paper="as mechanism", measured=f"{unlearned}; {amplified}" if points else None,
+            margin="against the SFT model that both came from, beyond the spread", holds=falls and rises,
         ),
     )
+    # fmt: on
     arms: dict[str, dict[int, Arm]] = {}
     for (arm, size, seed), own in found.items():
         if size == cfg.main:
@@ -399,10 +382,10 @@ def q_table(looked: dict[str, tuple[Any, Any]]) -> Table:
     """Mean Q by step, and how many right answers have a step of low Q: spurious positives."""
     rows = []
     for name, (drawn, values) in looked.items():
-        told = [(drawn.value["right"][row] > 0, q) for row, _, q in answer_by_answer(values.value or {"row": []})]
-        behind = [[q[k] for _, q in told if len(q) > k] for k in range(3)]
-        low = [bool((q < 0.5).any()) for right, q in told if right]
-        rows.append((name, mean([right for right, _ in told]), *map(mean, behind), mean(low)))
+        right, q = stepwise.along(drawn.value, values.value)
+        behind = [[own[k] for own in q if len(own) > k] for k in range(3)]
+        low = [bool((own < 0.5).any()) for own, good in zip(q, right, strict=True) if good]
+        rows.append((name, mean(right), *map(mean, behind), mean(low)))
     columns = ("problems", "right", "Q behind step 1", "2", "3", "spurious positives")
     note = "One answer of SFT to each problem. Spurious positives: right answers with a step of Q below 0.5."
     return Table("Q along answers", columns, tuple(rows), ("", ".1%", ".3f", ".3f", ".3f", ".1%"), note)
@@ -412,15 +395,11 @@ def pit_table(cfg: Config, found: dict[Any, Any]) -> Table:
     """Where the first pits lie, and what the step there takes away."""
     rows = []
     for seed in cfg.seeds:
-        drawn, values = (made.value or {"row": []} for made in found[STEP, cfg.main, seed][1][:2])
-        places, costs = [], []
-        for row, _, q in answer_by_answer(values):
-            right = drawn["right"][drawn["prompt"] == drawn["prompt"][row]]
-            value = pass_at(cfg.rollouts[1], samples=len(right), right=int(right.sum()))
-            places.append(first_pit(q))
-            costs.append(advantages(q, value)[places[-1]])
-        share = [mean(np.equal(places, k)) for k in range(3)]
-        rows.append((seed, len(places), *share, 1 - sum(share), mean(costs)))
+        drawn, values = (made.value for made in found[STEP, cfg.main, seed][1][:2])
+        if values is not None:
+            places, costs = stepwise.pits(drawn, values, cfg.rollouts[1])
+            share = [mean(places == k) for k in range(3)]
+            rows.append((seed, len(places), *share, 1 - sum(share), mean(costs)))
     columns = ("seed", "wrong answers", "pit at step 1", "2", "3", "later", "advantage there")
     return Table("First pits", columns, tuple(rows), ("", "", ".1%", ".1%", ".1%", ".1%", ".3f"))
 

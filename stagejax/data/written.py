@@ -67,11 +67,11 @@ class Written(Source):
     Raises:
       ValueError: the share is not between 0 and 1.
 
-    >>> record = Written(Problems(steps=(1,), asides=1), detours=1.0)[3]
+    >>> record = Written(Problems(steps=(1,), asides=1), detours=1.0)[6]
     >>> record["question"]
-    'ann has 28 coins . ann loses 10 . eve owns 25 coins . how many does ann have ?'
+    'finn has 4 eggs . now finn makes it 2 times as many . ann owns 14 eggs . how many does finn have ?'
     >>> record["solution"], record["detour"]
-    ('28 - 10 = 18 ; ans 18', 0)
+    ('2 * 4 = 8 ; 8 + 14 = 22 ; 22 - 14 = 8 ; ans 8', 1)
     """
 
     problems: Problems
@@ -132,7 +132,7 @@ class Reading(Source):
 
     >>> text = Reading(Problems(steps=(1,)), facts=3)
     >>> text[2]["text"].count("how many"), text[3]["text"]
-    (2, '')
+    (2, '21 / 3 = 7 ; 7 - 1 = 6 ; 15 / 3 = 5')
     """
 
     problems: Problems

@@ -100,6 +100,15 @@ class WrongAnswers:
         return distinct(answers, answers["right"] == 0, self.most)
 
 
+def first_answers(answers: Arrays) -> np.ndarray:
+    """Which of the answers of `drawn_answers` are the first to their prompt, right or wrong.
+
+    >>> first_answers({"prompt": np.array([3, 3, 1, 1])}).tolist()
+    [0, 2]
+    """
+    return np.sort(np.unique(answers["prompt"], return_index=True)[1])
+
+
 def distinct(answers: Arrays, wanted: np.ndarray, most: int) -> np.ndarray:
     """The first rows of `drawn_answers` that are wanted: no answer to a prompt twice, at most so many of each prompt.
 

@@ -10,7 +10,8 @@ from jaxtyping import Float, Float32, Int, Int32
 from stagejax.data.answers import Answers, MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.order import shuffled
-from stagejax.decode.steps import first_pit
+from stagejax.decode import pass_at
+from stagejax.decode.steps import advantages, first_pit
 from stagejax.inference import Frozen
 from stagejax.inference.preferring import with_reference
 from stagejax.inference.rollouts import Arrays, answer_by_answer, distinct
@@ -102,6 +103,28 @@ def cut_pairs(data: Answers, cut: Cut, net: Result, drawn: Result, values: Resul
     inside = np.arange(tokens.shape[1]) < ends[:, None]
     made |= {"rejected": np.where(inside, own["tokens"][wrong], 0), "rejected_weights": rejected}
     return with_reference(Frozen.of(net), made)
+
+
+def along(answers: Arrays | None, values: Arrays | None) -> tuple[list[bool], list[Float[np.ndarray, " L"]]]:
+    """Of each answer that was valued: whether it is right, and Q behind its steps; none of either in planning."""
+    told = [] if answers is None or values is None else list(answer_by_answer(values))
+    return [bool(answers["right"][row]) for row, _, _ in told], [q for _, _, q in told]  # type: ignore[index]
+
+
+def pits(answers: Arrays, values: Arrays, best_of: int) -> tuple[Int[np.ndarray, " W"], Float[np.ndarray, " W"]]:
+    """Of each answer that was valued: which step is its first pit, and the advantage of that step.
+
+    V of a problem, before the first step, is the success of the best of `best_of` of its drawn answers.
+
+    Args:
+      answers, values: of `drawn_answers` and `step_values`.
+    """
+    places, costs = [], []
+    for row, _, q in answer_by_answer(values):
+        right = answers["right"][answers["prompt"] == answers["prompt"][row]]
+        places.append(first_pit(q))
+        costs.append(advantages(q, pass_at(best_of, samples=len(right), right=int(right.sum())))[places[-1]])
+    return np.array(places, np.int64), np.array(costs)
 
 
 def learned_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
