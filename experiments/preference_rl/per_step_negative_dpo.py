@@ -398,8 +398,8 @@ def pit_table(cfg: Config, found: dict[Any, Any]) -> Table:
         drawn, values = (made.value for made in found[STEP, cfg.main, seed][1][:2])
         if values is not None:
             places, costs = stepwise.pits(drawn, values, cfg.rollouts[1])
-            share = [mean(places == k) for k in range(3)]
-            rows.append((seed, len(places), *share, 1 - sum(share), mean(costs)))
+            share = [float(np.mean(places == k)) for k in range(3)]
+            rows.append((seed, len(places), *share, 1 - sum(share), float(np.mean(costs))))
     columns = ("seed", "wrong answers", "pit at step 1", "2", "3", "later", "advantage there")
     return Table("First pits", columns, tuple(rows), ("", "", ".1%", ".1%", ".1%", ".1%", ".3f"))
 
