@@ -28,10 +28,10 @@ BRIEF = Wording(
     "how many ?",
 )
 BAGGED = Wording(
-    "the bag holds {n} .",
-    (("+", "in go {n} ."), ("-", "out go {n} ."), ("*", "now {n} times ."), ("/", "kept one of {n} .")),
+    "bag holds {n} .",
+    (("+", "in go {n} ."), ("-", "out go {n} ."), ("*", "now {n} times ."), ("/", "parted in {n} .")),
     BRIEF.asides,
-    "what is in ?",
+    "what remains ?",
 )
 
 

@@ -24,6 +24,7 @@ from experiments.preference_rl.per_step_negative_dpo import (
     fresh,
     held_out,
     preset,
+    prompts,
     synthetic,
 )
 from stagejax import Plan
@@ -117,3 +118,12 @@ def test_tests_share_no_program_with_training_or_choices() -> None:
 def test_a_plan_tests_no_claim(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
     assert {claim.verdict for claim in report.claims} == {"not tested"}
+
+
+def test_prompts_and_solutions_of_the_laptop_fit_their_rows() -> None:
+    config = preset("laptop")
+    assert synthetic(config, 300, 0).take(np.arange(2))["tokens"].shape == (2, config.length - 1)
+    for name in ("dev", "test", "shifted"):
+        told = prompts(config, replace(held_out(config, name), size=300), 4).take(np.arange(300))
+        assert told["lengths"].max() <= config.prompt
+        assert told["lengths"].max() + 27 <= config.length  # the longest answer: four steps, the number and the end
