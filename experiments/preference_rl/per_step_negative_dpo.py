@@ -72,9 +72,9 @@ class Config:
     prompt: int = 22
     limit: int = 28  # tokens of an answer
     read: int = 4000  # problems of the base's text, in each wording
-    base: int = 400  # steps
-    steps: tuple[int, int] = (240, 40)  # of SFT, and of what comes after it
-    batch: int = 32
+    base: int = 600  # steps
+    steps: tuple[int, int] = (500, 80)  # of SFT, and of what comes after it
+    batch: int = 16
     rates: tuple[float, float, float] = (3e-3, 4e-3, 1e-3)  # base, SFT, what comes after it
     sizes: tuple[int, ...] = (250, 500, 1000, 2000, 4000)  # N of SFT
     main: int = 500  # N of all arms and seeds
@@ -85,7 +85,12 @@ class Config:
     wrong: int = 2  # at most, of a problem, each with its rollouts
     rollouts: tuple[int, int] = (8, 5)  # completions of a prefix, and the K of which the best counts
     pairs: int = 16  # of a step of DPO
-    ways: tuple[tuple[float, float], ...] = ((0.1, 3e-4), (0.1, 1e-3), (1.0, 1e-3))  # beta and learning rate
+    ways: tuple[tuple[float, float], ...] = (
+        (0.1, 3e-5),
+        (0.1, 1e-4),
+        (0.1, 3e-4),
+        (1.0, 3e-4),
+    )  # beta and learning rate
     dev: int = 128  # problems that beta and rates are chosen by
     tests: int = 768  # problems of each test
     test_batch: int = 128
@@ -113,7 +118,7 @@ def preset(name: str) -> Config:
     net = llama(vocab=Config(llama(vocab=8)).words.vocab, embed=72, layers=2, heads=4, mlp=240, length=48)
     if name == "smoke":
         sizes = {"sizes": (32, 48, 64, 96), "main": 48, "beside": (), "seeds": (0,), "looked": 16}
-        small = {"read": 200, "base": 120, "steps": (60, 4), "batch": 16, "pairs": 8, "drawn_at_once": 16}
+        small = {"read": 200, "base": 120, "steps": (60, 4), "pairs": 8, "drawn_at_once": 16}
         easy = Problems(steps=(1,), largest=12, asides=1, wording=BRIEF)
         config = Config(net, easy, dev=16, tests=32, test_batch=16, ways=((0.1, 1e-3),), **sizes, **small)
         return replace(config, net=replace(net, vocab=config.words.vocab, embed=32, mlp=64))
@@ -196,13 +201,13 @@ def supervised(cfg: Config, name: str, data: Data, seed: int) -> Stage:
     """The recipe of SFT and RFT, and but for data and loss that of DPO."""
     dev = prompts(cfg, held_out(cfg, "dev"), min(cfg.dev, cfg.test_batch))
     test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
-    optimizer = adam(cfg.rates[1], warmup=0.05, decay="linear")
+    optimizer = adam(cfg.rates[1], warmup=0.05, decay="linear", clip=1.0)
     return Stage(name, cfg.net, causal_lm, optimizer, data, cfg.steps[0], evaluate=test, seed=seed)
 
 
 def after(cfg: Config, stage: Stage, name: str, rate: float) -> Stage:
     """What comes after SFT: fewer steps at a lower rate."""
-    return replace(stage, name=name, steps=cfg.steps[1], optimizer=adam(rate, warmup=0.1, decay="linear"))
+    return replace(stage, name=name, steps=cfg.steps[1], optimizer=adam(rate, warmup=0.1, decay="linear", clip=1.0))
 
 
 def twice(run: Any, cfg: Config, name: str, data: Data, seed: int, base: Any) -> tuple[Any, Any]:
@@ -410,6 +415,9 @@ NOTES = (
     "Sizes are set by time: three seeds at one N, RFT and DPO at two others with one seed, which no claim speaks of.",
     "RFT draws whole rounds of 8 answers a problem until its tokens are at least those of answers and completions.",
     "Base and SFT rates were set by SFT's answers to development problems in try-outs without any other arm.",
+    "A first whole run had half as many steps of twice the batch, and rates of DPO from 3e-4 up. SFT's error hardly fell "
+    "beyond N = 500 (68.5 %, 68.9 % at 4000), and DPO chose its lowest rate; so both were changed, with all claims left "
+    "as they were. In that run m was 0.6 for RFT and 0.4 for per-step DPO, and only the claim on DPO held.",
     "Every wrong answer that is valued gives a pair: at most two distinct ones of a problem, as rollouts are dear.",
     "The strong model is a program; no arm sees which steps it knows to be spurious or wrong.",
     "The share of spurious steps counts steps, so that right and wrong ones beyond the problem's own are the same.",
