@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,12 +15,13 @@ from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.problems import Problems
 from stagejax.data.written import BRIEF, Written, words_of
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import stepwise
+from stagejax.inference import Frozen, stepwise
 from stagejax.inference.answering import Answering
 from stagejax.inference.rollouts import (
     Rollouts,
     WrongAnswers,
     answer_by_answer,
+    completed,
     drawn_answers,
     drawn_tokens,
     rollout_tokens,
@@ -40,9 +42,9 @@ PROMPTS = PromptedText(source=PROBLEMS, tokenizer=WORDS, batch=6, length=18, bes
 
 
 def often(samples: Any, batch: Any) -> Any:
-    """A made-up rule: an answer of an even number of tokens is right."""
-    return jnp.asarray((samples.ends_BN - batch["starts"][:, None]) % 2 == 0 if "starts" in batch else
-                       (samples.ends_BN - samples.starts_BN) % 2 == 0, jnp.float32)  # fmt: skip
+    """A made-up rule: an answer of an even number of tokens is right, be its first ones given or drawn."""
+    starts = batch["starts"][:, None] if "starts" in batch else samples.starts_BN
+    return jnp.asarray((samples.ends_BN - starts) % 2 == 0, jnp.float32)
 
 
 HOW = Answering(often, LENGTH, 12, ((2,), (TOKEN["ans"],)))
@@ -105,8 +107,25 @@ def test_equal_prefixes_are_completed_once_and_alike(made: dict[str, Any]) -> No
         assert found[row, end] == count
 
 
-def test_a_value_is_the_models_own_success() -> None:
-    """Where every completion has one token, p is the model's probability of the end."""
+def ends_even(samples: Any, batch: Any) -> Any:
+    """Whether the last token is an even one."""
+    last = jnp.take_along_axis(samples.tokens_BNS, samples.ends_BN[..., None] - 1, axis=-1)[..., 0]
+    return jnp.asarray(last % 2 == 0, jnp.float32)
+
+
+def test_completions_succeed_as_often_as_the_model_says(made: dict[str, Any]) -> None:
+    """With room for one token more, p is the probability of the even ones."""
+    net, told = made["net"], made["drawn"].value
+    rolled = Rollouts(Answering(ends_even, LENGTH, 3), TOKEN[";"], n=1024, best_of=5, at_once=4)
+    starts = told["starts"][:20:4]
+    prefixes = np.where(np.arange(LENGTH) < starts[:, None] + 2, told["tokens"][:20:4], 0)
+    right, drawn = completed(Frozen.of(net), prefixes, starts + 2, {"starts": starts}, rolled, 0)
+    chances = jax.nn.softmax(net.module()(jnp.asarray(prefixes)))[np.arange(5), starts + 1]
+    np.testing.assert_allclose(right / 1024, chances[:, ::2].sum(-1), atol=0.06)  # four deviations
+    assert (drawn == 1024).all()
+
+
+def test_values_are_those_of_the_best_of_several() -> None:
     assert ROLLED.value(0) == 0
     assert ROLLED.value(6) == 1
     assert Rollouts(HOW, 3, n=8, best_of=5).value(1) == pytest.approx(5 / 8)
