@@ -13,6 +13,7 @@ scoring       queries and items scored by encoders                       reranki
 residual      streams of decoders, read early and patched                consistency  several answers to a question
 tagging       sequences labelled token by token                         active       rounds of bought labels
 asking        which texts to label, and with what features               pseudo_labels  predictions to learn from
+rollouts      what a step of an answer is worth                         stepwise     right answers, pairs cut at a step
 """
 
 from stagejax.inference.frozen import (

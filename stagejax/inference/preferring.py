@@ -48,9 +48,17 @@ def own_pairs(net: Result, data: PromptedText, how: Answering, seed: int) -> dic
     made = {"drawn": np.concatenate(drawn)}
     for side in SIDES:
         tokens, weights = (np.stack(part) for part in zip(*rows[side], strict=True))
-        logprobs = apply(_logprobs, frozen, {"tokens": tokens, "weights": weights}, AT_ONCE)
-        made |= {side: tokens, f"{side}_weights": weights, f"{side}_reference": logprobs}
-    return made
+        made |= {side: tokens, f"{side}_weights": weights}
+    return with_reference(frozen, made)
+
+
+def with_reference(net: Frozen, pairs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Pairs, and of each side `_reference` (pairs,): its log-probability under the network, summed by its weights.
+
+    >>> # made = with_reference(Frozen.of(tuned), {"chosen": tokens, "chosen_weights": weights, "rejected": ...})
+    """
+    rows = {side: {"tokens": pairs[side], "weights": pairs[f"{side}_weights"]} for side in SIDES}
+    return pairs | {f"{side}_reference": apply(_logprobs, net, own, AT_ONCE) for side, own in rows.items()}
 
 
 def drawn_tokens(made: dict[str, np.ndarray]) -> int:

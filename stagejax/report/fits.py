@@ -33,8 +33,11 @@ class PowerLaw:
         return np.asarray(self.floor + self.scale * np.asarray(x, np.float64) ** -self.exponent)
 
     def reaches(self, loss: Number) -> float:
-        """The x at which the curve falls to a loss; infinity if its floor is above."""
-        return float(((loss - self.floor) / self.scale) ** (-1 / self.exponent)) if loss > self.floor else float("inf")
+        """The x at which the curve falls to a loss; infinity if its floor is above, or if no float is as large."""
+        if not loss > self.floor:
+            return float("inf")
+        log_x = float(np.log(self.scale / (loss - self.floor))) / self.exponent
+        return float(np.exp(log_x)) if log_x < np.log(np.finfo(np.float64).max) else float("inf")
 
 
 def fit_power_law(x: Points, losses: Points, huber: float = 1e-3) -> PowerLaw:

@@ -55,3 +55,9 @@ def test_a_departure_is_found_where_it_begins_and_only_upwards() -> None:
 def test_a_departure_needs_points_to_fit() -> None:
     with pytest.raises(ValueError, match="evaluate more often"):
         departure([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0])
+
+
+def test_a_flat_curve_reaches_nothing_lower() -> None:
+    flat = PowerLaw(0.1, 0.5, 1e-4)
+    assert flat.reaches(0.3) == float("inf")  # beyond what a float holds
+    assert PowerLaw(2.0, 3.0, 0.5).reaches(3.0) == pytest.approx(9.0)
