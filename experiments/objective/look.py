@@ -27,6 +27,7 @@ Ours     None of the three holds. Three seeds, in %, test accuracies of frozen f
          Classes do lie wider with few neighbours (share of variance within coarse classes, CIFAR-10: C.E. 59 %, NCA 65,
          k = 50 68, k = 10 71), and every vote is ahead of C.E. on digits and letters, by less than two spreads; fine
          labels do not gain. Four epochs of 5000 images; fine-tuned for 120 steps all arms are below their probes.
+         A first run tuned for 60 steps of 128 at 1e-3: 17.6 to 18.6 % on CIFAR-10; nothing else was changed after it.
 """
 
 from __future__ import annotations

@@ -40,6 +40,23 @@ def classification(
     return weighted(logits_BC, batch[targets], batch.get("weights"))
 
 
+def weighed_classification(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, **options: Any
+) -> tuple[Float[Array, ""], Metrics]:
+    """The mean over the batch of weight times cross entropy, in nats: `classification` that keeps the weights' size.
+
+    With weights of mean 1 over all examples, the mean over an epoch is the weighted mean over all of them, also where
+    batches happen to differ in the weights that they hold.
+
+    >>> batch = {"image": jnp.zeros((2, 4)), "label": jnp.zeros(2, int), "weights": jnp.array([0.5, 0.0])}
+    >>> loss, _ = weighed_classification(lambda image, key: jnp.zeros((2, 5)), batch, None)
+    >>> bool(jnp.allclose(loss, 0.25 * jnp.log(5)))
+    True
+    """
+    loss, metrics = classification(model, batch, key, **options)
+    return loss * metrics["loss"][1] / len(batch[options.get("targets", "label")]), metrics
+
+
 def classification_by_members(
     model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, **options: Any
 ) -> tuple[Float[Array, ""], Metrics]:
@@ -52,8 +69,7 @@ def classification_by_members(
     >>> bool(abs(loss - 3 * jnp.log(5)) < 1e-5)
     True
     """
-    loss, metrics = classification(model, batch, key, **options)
-    return loss * metrics["loss"][1] / len(batch[options.get("targets", "label")]), metrics
+    return weighed_classification(model, batch, key, **options)
 
 
 def classification_by_task(
@@ -74,21 +90,3 @@ def classification_by_task(
     right_B = (logits_BC.argmax(-1) == batch["label"]).astype(jnp.float32)
     own_TB = (batch["task"] == jnp.arange(tasks)[:, None]).astype(jnp.float32)
     return loss, metrics | {f"task {t}": ((own_TB[t] * right_B).sum(), own_TB[t].sum()) for t in range(tasks)}
-
-
-def weighed_classification(
-    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, **options: Any
-) -> tuple[Float[Array, ""], Metrics]:
-    """The mean over the batch of weight times cross entropy, in nats: `classification` that keeps the weights' size.
-
-    With weights of mean 1 over all examples, the mean over an epoch is the weighted mean over all of them, also where
-    batches happen to differ in the weights that they hold.
-
-    >>> import jax.numpy as jnp
-    >>> batch = {"image": jnp.zeros((2, 4)), "label": jnp.zeros(2, int), "weights": jnp.array([0.5, 0.0])}
-    >>> loss, _ = weighed_classification(lambda image, key: jnp.zeros((2, 5)), batch, None)
-    >>> bool(jnp.allclose(loss, 0.25 * jnp.log(5)))
-    True
-    """
-    loss, metrics = classification(model, batch, key, **options)
-    return loss * metrics["loss"][1] / len(batch[options.get("targets", "label")]), metrics
