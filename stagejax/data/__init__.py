@@ -13,7 +13,7 @@ from stagejax.data.named import TFDS, Dataset, MissingDataset, read_npz
 from stagejax.data.order import random_words, shuffled
 from stagejax.data.pipeline import Batch, BatchIterator, Data
 from stagejax.data.portion import Portion
-from stagejax.data.sources import Digits, EmptySource, Source, Stdlib
+from stagejax.data.sources import Derived, Digits, EmptySource, Source, Stdlib
 from stagejax.data.text import CausalText, MaskedText, PackedText, corrupt
 from stagejax.data.tokenizers import BPE, CLS, MASK, PAD, SEP, SPECIAL, Bytes, Characters, Codec, Tokenizer, codec
 
@@ -34,6 +34,7 @@ __all__ = [
     "Corpus",
     "Data",
     "Dataset",
+    "Derived",
     "Digits",
     "EmptySource",
     "Images",

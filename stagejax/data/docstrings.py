@@ -9,39 +9,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source, Stdlib
+from stagejax.data.sources import Derived, Record, Source, Stdlib
 
 
 @dataclass(frozen=True)
-class Docstrings(Source):
+class Docstrings(Derived):
     """Records {"text", "summary"}: a function without its docstring, and the docstring's first line.
 
     Args:
-      files: records of Python files, "name" and "text"; what is no Python is left out.
+      source: records of Python files, "name" and "text"; what is no Python is left out.
 
     >>> first = Docstrings(Stdlib(limit=100_000))[0]
     >>> first["text"].lstrip().startswith(("def ", "async def ")), "\\n" in first["summary"]
     (True, False)
     """
 
-    files: Source = field(default_factory=Stdlib)
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.files.split
+    source: Source = field(default_factory=Stdlib)
 
     def __len__(self) -> int:
-        return len(_functions(self.files))
+        return len(_functions(self.source))
 
     def __getitem__(self, index: int) -> Record:
-        text, summary = _functions(self.files)[index]
+        text, summary = _functions(self.source)[index]
         return {"text": text, "summary": summary}
 
-    def of_split(self, split: str) -> Source:
-        return Docstrings(self.files.of_split(split))
-
     def digest(self) -> str:
-        return joint_digest(self.files.digest(), "functions with a docstring")
+        return joint_digest(self.source.digest(), "functions with a docstring")
 
 
 @functools.lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stagejax.data.order import random_words
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.tasks import ImageTask, resized
 
 
@@ -60,50 +60,28 @@ class Blended(Source):
 
 
 @dataclass(frozen=True)
-class Unlabelled(Source):
+class Unlabelled(Derived):
     """Images of a source that has no labels, such as photographs for a background: each gets the label 0."""
 
-    images: Source
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.images.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, images=self.images.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
     def __getitem__(self, index: int) -> Record:
-        return {"image": self.images[index]["image"], "label": 0}
+        return {"image": self.source[index]["image"], "label": 0}
 
     def digest(self) -> str:
-        return self.images.digest()
+        return self.source.digest()
 
 
 @dataclass(frozen=True)
-class InColour(Source):
+class InColour(Derived):
     """Grey images with three equal channels."""
 
-    grey: ImageTask
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.grey.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, grey=self.grey.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.grey)
+    source: ImageTask
 
     def __getitem__(self, index: int) -> Record:
-        record = self.grey[index]
+        record = self.source[index]
         return {"image": np.repeat(record["image"], 3, axis=-1), "label": record["label"]}
 
     def digest(self) -> str:
-        return self.grey.digest()
+        return self.source.digest()
 
 
 @dataclass(frozen=True)

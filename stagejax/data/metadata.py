@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record
 
 
 def host(url: str) -> str:
@@ -58,24 +58,13 @@ class Metadata:
 
 
 @dataclass(frozen=True)
-class Prefixes(Source):
+class Prefixes(Derived):
     """What is written before each document of a source, as records {"text"} in the source's order."""
 
-    source: Source
     metadata: Metadata = Metadata()
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         return {"text": self.metadata.of(self.source[index])}
-
-    def of_split(self, split: str) -> Source:
-        return Prefixes(self.source.of_split(split), self.metadata)
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), repr(self.metadata), self.metadata.value.__qualname__)

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Int64
 
 from stagejax.data.order import random_words
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source
 
 
 @dataclass(frozen=True)
-class Mislabelled(Source):
+class Mislabelled(Derived):
     """Symmetric label noise: each label is wrong with probability `share`, all other classes alike.
 
     Whether a record's label is wrong, and which it is instead, depends on the seed and the record's number alone.
@@ -32,7 +32,6 @@ class Mislabelled(Source):
     (0.3, True)
     """
 
-    source: Source
     share: float
     classes: int
     seed: int = 0
@@ -42,19 +41,12 @@ class Mislabelled(Source):
         if not 0 <= self.share <= 1 or self.classes < 2:
             raise ValueError(f"share={self.share}, classes={self.classes}: a share from 0 to 1, and at least 2 classes")
 
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
     def of_split(self, split: str) -> Source:
         return self if split == self.split else self.source.of_split(split)
 
     def wrong(self, records: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Whether the labels of these records are wrong."""
         return random_words(self.seed, records, 1)[:, 0] / 2.0**64 < self.share
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         record, number = self.source[index], np.array([range(len(self))[index]])

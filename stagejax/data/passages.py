@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from stagejax.data.named import Dataset
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.together import Together
 
 
 @dataclass(frozen=True)
-class Passages(Source):
+class Passages(Derived):
     """Records {"url", "text"}: the texts of a source, cut into passages of at most `size` characters.
 
     A passage is as many whole lines as fit; a longer line is cut behind its last space that fits, or at `size`.
@@ -30,7 +30,6 @@ class Passages(Source):
     (True, True)
     """
 
-    source: Source
     url: Callable[[Record], str] = field(repr=False)  # its repr differs from process to process
     size: int = 512
 
@@ -38,19 +37,12 @@ class Passages(Source):
         if self.size < 1:
             raise ValueError(f"size={self.size}: a passage has at least 1 character")
 
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
     def __len__(self) -> int:
         return len(_passages(self))
 
     def __getitem__(self, index: int) -> Record:
         url, text = _passages(self)[index]
         return {"url": url, "text": text}
-
-    def of_split(self, split: str) -> Source:
-        return Passages(self.source.of_split(split), self.url, self.size)
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), str(self.size), self.url.__qualname__)

@@ -9,13 +9,13 @@ import numpy as np
 
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source
 
 _BLOCK = 1024  # places whose records are found together
 
 
 @dataclass(frozen=True)
-class Portion(Source):
+class Portion(Derived):
     """Records start..stop-1 of a source, in an order drawn from `seed`: disjoint ranges share no record.
 
     Another split than the source's own (a held-out one) is whole.
@@ -33,14 +33,9 @@ class Portion(Source):
     (1294, 144)
     """
 
-    source: Source
     start: int | float = 0
     stop: int | float | None = None
     seed: int = 0
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
 
     def _range(self) -> range:
         size = len(self.source)

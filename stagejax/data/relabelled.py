@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record
 
 
 @dataclass(frozen=True)
-class Relabelled(Source):
+class Relabelled(Derived):
     """The records of a source, class c bearing the label `to[c]`; every split alike.
 
     Args:
@@ -26,23 +26,12 @@ class Relabelled(Source):
     [(0, 1), (1, 0), (2, 1)]
     """
 
-    source: Source
     to: tuple[int, ...]
     label: str = "label"
 
     def __post_init__(self) -> None:
         if not self.to:
             raise ValueError("to=() has no label: give the new label of every class")
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, source=self.source.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         record = self.source[index]

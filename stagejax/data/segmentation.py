@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from stagejax.data.order import random_words
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
-from stagejax.data.sources import EmptySource, Record, Source
+from stagejax.data.sources import Derived, EmptySource, Record, Source
 
 #: The label of pixels that belong to no class: no part of a loss or a score.
 VOID = -1
@@ -41,7 +41,7 @@ class Shapes(Source):
         return self.count
 
     def __getitem__(self, index: int) -> Record:
-        return _scene(self, index)
+        return _scene(self, range(self.count)[index])
 
     def digest(self) -> str:
         return joint_digest(str(self))
@@ -67,7 +67,7 @@ def _scene(source: Shapes, index: int) -> Record:
 
 
 @dataclass(frozen=True)
-class Night(Source):
+class Night(Derived):
     """The scenes of a source in the dark: image^gamma, scaled and shifted to blue, with noise of its own.
 
     >>> night = Night(Shapes(4))
@@ -75,21 +75,10 @@ class Night(Source):
     (True, True)
     """
 
-    source: Source
     gamma: float = 2.0
     tint: tuple[float, float, float] = (0.7, 0.75, 1.0)
     noise: float = 0.04
     image: str = "x"
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, source=self.source.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         record = self.source[index]

@@ -47,6 +47,26 @@ class Source:
         return replace(self, split=split)  # type: ignore
 
 
+@dataclass(frozen=True)
+class Derived(Source):
+    """Records made of those of another source, one of each: it has that source's split and size, in every split.
+
+    Subclasses are frozen dataclasses with `__getitem__` and `digest`; and `__len__`, where not one is made of each.
+    """
+
+    source: Source
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.source.split
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, source=self.source.of_split(split))
+
+
 #: Folders of the standard library that hold no prose and no program text worth learning.
 _SKIPPED = {"__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "encodings", "ensurepip"}
 

@@ -3,12 +3,20 @@ import os
 import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stagejax.data import Digits, EmptySource, Stdlib, sources
+from stagejax.data import Derived, Digits, EmptySource, Portion, Stdlib, sources
+from stagejax.data.docstrings import Docstrings
+from stagejax.data.metadata import Prefixes
+from stagejax.data.mislabelled import Mislabelled
+from stagejax.data.passages import Passages, name_of
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.relabelled import Relabelled
+from stagejax.data.segmentation import Night, Shapes
 
 
 def test_stdlib_splits_are_disjoint_and_follow_the_hash_of_the_name():
@@ -74,3 +82,39 @@ def test_digits_splits():
     assert test[1]["label"] == load_digits().target[9]
     assert train[0]["image"].dtype == np.float32
     assert train.digest() != test.digest()
+
+
+@dataclass(frozen=True)
+class Inverted(Derived):
+    """Digits with black and white changed: what a derived source has to say itself."""
+
+    def __getitem__(self, index: int) -> sources.Record:
+        return {**self.source[index], "image": 1 - self.source[index]["image"]}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), "inverted")
+
+
+@pytest.mark.parametrize(
+    "derived",
+    [
+        Inverted(Digits()),
+        Inverted(Portion(Digits(), stop=0.5)),
+        Relabelled(Digits(), tuple(range(9, -1, -1))),
+        Mislabelled(Digits(), share=0.5, classes=10),
+        Prefixes(Passages(Stdlib(limit=100_000), name_of)),
+        Passages(Stdlib(limit=100_000), name_of),
+        Docstrings(Stdlib(limit=2_000_000)),
+        Night(Shapes(4)),
+    ],
+    ids=lambda derived: type(derived).__name__,
+)
+def test_a_derived_source_has_the_splits_of_what_it_is_made_of(derived):
+    source, held_out = derived.source, derived.of_split("test")
+    assert (derived.split, held_out.split, held_out.of_split("test").split) == (source.split, "test", "test")
+    assert derived.of_split(source.split) == derived
+    assert 0 < len(held_out) <= len(derived)
+    assert len({derived.digest(), held_out.digest(), source.digest()}) == 3
+    derived[len(derived) - 1]
+    with pytest.raises(IndexError):
+        derived[len(derived)]
