@@ -1,5 +1,6 @@
 """Shared test set-up: eight virtual CPU devices, and run-time checks of every annotated shape in stagejax."""
 
+import ctypes
 import gc
 import os
 from collections.abc import Iterator
@@ -31,8 +32,17 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def room_for_programs() -> Iterator[None]:
-    """Compiled programs take memory maps, of which Linux allows a process 65,530: forget them long before that."""
+    """Compiled programs stay in memory: forget them before a process holds 3 GiB, and long before Linux's 65,530 maps.
+
+    Memory that is free again is given back to the system, which glibc does not do by itself.
+    """
     yield
-    maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 20_000:
+    process = Path("/proc/self")
+    if not process.exists():
+        return
+    pages = int((process / "statm").read_text().split()[1])
+    if pages * os.sysconf("SC_PAGE_SIZE") > 3 * 2**30 or (process / "maps").read_bytes().count(b"\n") > 20_000:
         jax.clear_caches()
+        gc.collect()
+        if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+            libc.malloc_trim(0)
