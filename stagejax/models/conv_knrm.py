@@ -75,9 +75,9 @@ class Ranker(nnx.Module):
 
         return jnp.stack([of_size(n, gram) for n, gram in zip(self.config.grams, self.grams, strict=True)], axis=1)
 
-    def words(self, tokens_NT: Int[Array, "N T"]) -> Bool[Array, "N T"]:
+    def words(self, tokens: Int[Array, "*rest T"]) -> Bool[Array, "*rest T"]:
         """Which tokens are words."""
-        return tokens_NT >= self.config.special
+        return tokens >= self.config.special
 
     def scores(self, queries_NQ: Int[Array, "N Q"], items_NKI: Int[Array, "N K I"]) -> Float[Array, "N K"]:
         """The score of each query with each of its own items."""
