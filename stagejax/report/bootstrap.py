@@ -17,6 +17,9 @@ class Bootstrapped(NamedTuple):
     high: float
 
 
+BLOCK = 1000  #: resamples that are in memory at once
+
+
 def paired_bootstrap(
     a: Float[np.ndarray, " cases"] | None, b: Float[np.ndarray, " cases"] | None, draws: int = 10_000, seed: int = 0
 ) -> Bootstrapped:
@@ -31,8 +34,8 @@ def paired_bootstrap(
     if a is None or b is None:
         return Bootstrapped(*(float("nan"),) * 4)
     gaps, rng = np.asarray(a, np.float64) - np.asarray(b, np.float64), np.random.default_rng(seed)
-    drawn = rng.multinomial(len(gaps), np.full(len(gaps), 1 / len(gaps)), size=draws)
-    means = drawn @ gaps / len(gaps)
+    sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
+    means = np.concatenate([gaps[rng.integers(len(gaps), size=(part, len(gaps)))].mean(1) for part in sizes])
     above = (means > 0).mean() + (means == 0).mean() / 2
     low, high = np.quantile(means, (0.025, 0.975))
     return Bootstrapped(float(gaps.mean()), float(above), float(low), float(high))

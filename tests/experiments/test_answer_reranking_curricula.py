@@ -137,7 +137,7 @@ def test_the_report_is_complete(finished: Any) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENT.presets)
 def test_a_plan_tests_no_claim_and_has_every_arm(name: str) -> None:
-    plan = Plan.on("data=16,fsdp=8" if name == "pod" else "data=1", price=False)
+    plan = Plan.on("data=16,fsdp=16" if name == "pod" else "data=1", price=False)
     cfg = preset(name)
     report = EXPERIMENT.pipeline(plan, cfg)
     assert {one.verdict for one in report.claims} == {"not tested"}

@@ -28,7 +28,7 @@ BATCH = {"query": None, "items": None, "easiness": jnp.asarray(RNG.uniform(size=
 
 
 def gradient(objective: EasyFirst, phase: float) -> np.ndarray:
-    return np.asarray(jax.grad(lambda table: objective(Scorer(table), BATCH, None, phase=phase)[0])(TABLE))
+    return np.asarray(jax.jit(jax.grad(lambda table: objective(Scorer(table), BATCH, None, phase=phase)[0]))(TABLE))
 
 
 @pytest.mark.parametrize("phase", [0.0, 0.25, 1.0])
