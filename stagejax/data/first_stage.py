@@ -93,7 +93,7 @@ class _OfLists(Data):
           ValueError: there are none, or of other lengths than declared.
         """
         if self.arrays is None:
-            raise ValueError(f"the artifact {self.of} holds no lists: it is computed in a run")
+            raise ValueError(f"the artifact {self.of} holds nothing as 'lists': it is computed in a run")
         found = self.arrays["queries"].shape[1], self.arrays["items"].shape[1]
         if found != (self.query, self.item):
             raise ValueError(f"the artifact {self.of} has texts of {found} tokens, not {(self.query, self.item)}")

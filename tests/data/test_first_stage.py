@@ -117,7 +117,7 @@ def test_whole_lists_are_cut_with_their_answers() -> None:
 
 
 def test_what_is_not_there_is_said() -> None:
-    with pytest.raises(ValueError, match="computed in a run"):
+    with pytest.raises(ValueError, match="holds nothing as 'lists'"):
         RankedPairs(of="a", query=3, item=4, batch=4).take(np.arange(4))
     with pytest.raises(ValueError, match="texts of"):
         RankedPairs(of="a", arrays=LISTS, query=5, item=4, batch=4).size()
