@@ -57,7 +57,7 @@ def batch_hard(
 
 @dataclass(frozen=True)
 class Identification:
-    """Cross entropy of the identity + `batch_hard` of the features, for classifiers (see `models.convnet`).
+    """Cross entropy of the identity + `batch_hard` of the unit features, for classifiers (see `models.convnet`).
 
     Metrics: `loss` and `accuracy` of the identities, `violations`.
 
@@ -69,7 +69,7 @@ class Identification:
     def __call__(self, model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
         x_BE = model.features(batch["image"], key)
         loss, metrics = weighted(model.logits(x_BE), batch["label"])
-        triplet, violations = batch_hard(x_BE, batch["label"], self.margin)
+        triplet, violations = batch_hard(unit(x_BE), batch["label"], self.margin)
         count = jnp.asarray(len(x_BE), jnp.float32)
         return loss + triplet, metrics | {"violations": (violations * count, count)}
 
