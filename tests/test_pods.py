@@ -61,6 +61,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "fashion_mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "kmnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "emnist": ({"train": 112_800, "test": 18_800}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 47}),
+    "omniglot": (
+        {"train": 19_280, "test": 13_180},
+        lambda i: {"image": image(105, 105), "alphabet": 0, "alphabet_char_id": 0, "label": i // 20},
+    ),
     "svhn_cropped": ({"train": 73_257, "test": 26_032}, lambda i: {"image": image(32, 32), "label": i // 10 % 10}),
     "cifar10": (
         {"train": 50_000, "test": 10_000},

@@ -69,18 +69,30 @@ def k_center(features: Features, k: int) -> Chosen:
     >>> k_center(np.array([[0.0], [1.0], [9.0], [5.0]]), 3).tolist()
     [3, 0, 2]
     """
-    _checked(k, len(features))
     x = features.astype(np.float64)
-    squares = np.square(x).sum(1)
-    chosen = [int(np.argmin(np.square(x - x.mean(0)).sum(1)))]
+    return farthest_first(features, k, np.argmin(np.square(x - x.mean(0)).sum(1), keepdims=True))
+
+
+def farthest_first(features: Features, k: int, start: Int64[np.ndarray, " s"]) -> Chosen:
+    """k records: those of `start`, then always the one that is farthest from all chosen; of equal ones the first.
+
+    Raises:
+      ValueError: k is more than there are, or less than `start` holds.
+
+    >>> farthest_first(np.array([[0.0], [1.0], [9.0], [5.0]]), 4, np.array([1, 0])).tolist()
+    [1, 0, 2, 3]
+    """
+    if not 1 <= len(start) <= _checked(k, len(features)):
+        raise ValueError(f"k={k} records cannot begin with {len(start)}: start with at least 1, and at most k")
+    x = features.astype(np.float64)
+    squares, chosen = np.square(x).sum(1), np.full(k, -1, np.int64)
     nearest = np.full(len(x), np.inf)
-    while True:
-        last = chosen[-1]
+    for place in range(k):
+        last = int(start[place]) if place < len(start) else int(np.argmax(nearest))
+        chosen[place] = last
         nearest = np.minimum(nearest, np.maximum(squares + squares[last] - 2 * x @ x[last], 0))
-        nearest[chosen] = -1.0  # duplicates of a chosen one are at distance 0
-        if len(chosen) == k:
-            return np.array(chosen, np.int64)
-        chosen.append(int(np.argmax(nearest)))
+        nearest[chosen[: place + 1]] = -1.0  # duplicates of a chosen one are at distance 0
+    return chosen
 
 
 def herding(features: Features, k: int) -> Chosen:
