@@ -27,10 +27,11 @@ Ours     mAP and rank-1 in %, FD, identities; three seeds, or the first alone:
          greedy                   31.7 ± 5.5, 46.0 ± 7.8     3.0     178            nearest domain: 26.4, 48.1
          whole pool               10.6 ± 0.3, 15.4 ± 1.4    19.1    1188            four times the steps: 33.0, 44.7
          SnP finds the sets that are nearest to the target, but is 1.6 points below random and 4.4 below greedy: neither
-         claim holds. With one seed its search ends at two clusters, of 100 identities, fewer than the budget; letters in
+         claim holds. With one seed its search ends at two clusters of 100 identities, fewer than the budget; letters in
          all styles seem to teach more. That it is not below the whole pool holds, as 600 steps are one and a half
          epochs of that pool: with 2400 it is above all. The premise holds: FD and mAP of ten random sets correlate by
-         -0.60. Chance is 8 % mAP. 5 minutes 40 of CPU time, about 3.4 minutes on two idle cores.
+         -0.60. An untrained network has 8 % mAP. 5 minutes 40 of CPU time, by estimate 3.4
+         minutes on two idle cores.
 """
 
 from __future__ import annotations
