@@ -46,15 +46,15 @@ class TokenClassifier:
 
 
 class TaggingEncoder(nnx.Module):
-    """The module of `TokenClassifier`: `encoder` and `heads`. Letters: B batch, T tokens, C classes."""
+    """The module of `TokenClassifier`: `encoder` and `head`. Letters: B batch, T tokens, C classes."""
 
     def __init__(self, config: TokenClassifier, rngs: nnx.Rngs) -> None:
         c = config
         self.config = c
         self.encoder = LanguageModel(c.encoder, rngs)
         reads, writes = {"embed": c.encoder.embed}, {"classes": c.classes}
-        self.heads = Dense(reads, writes, std=c.encoder.init_std, bias=True, rngs=rngs)
+        self.head = Dense(reads, writes, std=c.encoder.init_std, bias=True, rngs=rngs)
 
     def answers(self, tokens_BT: Int[Array, "B T"], key: jax.Array | None = None) -> Float[Array, "B T C"]:
         """Logits of every token."""
-        return self.heads(self.encoder.hidden(tokens_BT, mask=tokens_BT != self.config.pad, key=key))
+        return self.head(self.encoder.hidden(tokens_BT, mask=tokens_BT != self.config.pad, key=key))

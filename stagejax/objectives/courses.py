@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from stagejax.objectives.corruption import Corruption, Corruptor, at, balanced, insert, mask, swap
-from stagejax.objectives.loss import Metrics
+from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.replaced_tokens import detecting, in_turn, logits_at, notebook, restoring, sampled
 
 Sums = tuple[jax.Array, ...]  # of each course
@@ -23,8 +23,8 @@ class Courses:
             [+ the same of the restored courses' second lessons: L_G' + weight * L_D']
 
     A course corrupts the clean rows (`targets` of a batch), the generator's samples fill them, the detector judges
-    every token. L_G is the mean cross entropy of the original tokens at the corrupted places, which courses that insert do
-    not have; L_D the mean binary cross entropy over all tokens, where a sample that is the original token counts as
+    every token. L_G is the mean cross entropy of the original tokens at the corrupted places, which insertions do not
+    have; L_D is the mean binary cross entropy over all tokens, where a sample that is the original token counts as
     original. In the second lesson the places at which the samples were wrong are corrupted again, and only they; L_G'
     is the mean over them, L_D' over the tokens that the detector had misjudged and as many others of their rows.
 
@@ -55,8 +55,7 @@ class Courses:
     def __call__(self, model: Any, batch: Any, key: jax.Array | None) -> tuple[jax.Array, Metrics]:
         """An objective on rows of running text; held-out rows are always corrupted in the same way."""
         clean_BT, C, D = batch["targets"], len(self.restored), len(self.inserted)
-        key = jax.random.fold_in(jax.random.key(0), clean_BT.sum()) if key is None else key
-        corrupt, fill, corrupt_more, fill_more, correct = jax.random.split(key, 5)
+        corrupt, fill, corrupt_more, fill_more, correct = jax.random.split(_key(key, clean_BT), 5)
         made = corrupted(corrupt, clean_BT, self.restored, self.rate)
         logits_BKV = logits_at(model.generator, made)
         restored = restoring(logits_BKV, made, jnp.ones(made.places_BK.shape), C)
@@ -115,6 +114,12 @@ class Courses:
         return metrics
 
 
+def only_masked(model: Any, batch: Any, key: jax.Array | None, *, rate: float = 0.15) -> tuple[jax.Array, Metrics]:
+    """Masked language modelling by an encoder alone, `model.encoder`, from the same `mask` and at its places only."""
+    made = mask(_key(key, batch["targets"]), batch["targets"], rate)
+    return weighted(logits_at(model.encoder, made), at(made.gold_BT, made.places_BK))
+
+
 def corrupted(key: jax.Array, clean_BT: jax.Array, corruptors: tuple[Corruptor, ...], rate: float) -> Corruption:
     """A batch by every corruptor, whose rows take turns."""
     keys = jax.random.split(key, len(corruptors))
@@ -125,3 +130,8 @@ def corrupted(key: jax.Array, clean_BT: jax.Array, corruptors: tuple[Corruptor, 
 def apart(rows: jax.Array, courses: int) -> jax.Array:
     """Rows that take turns as (B, courses, T)."""
     return rows.reshape(-1, courses, rows.shape[1])
+
+
+def _key(key: jax.Array | None, clean_BT: jax.Array) -> jax.Array:
+    """The key of a step, or one that held-out rows have of their own."""
+    return jax.random.fold_in(jax.random.key(0), clean_BT.sum()) if key is None else key
