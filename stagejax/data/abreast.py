@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import numpy as np
@@ -61,6 +63,6 @@ class Abreast(Data):
         return joint_digest(*(data.digest() for _, data in self.members))
 
 
-def part(batch: Batch, name: str) -> Batch:
+def part(batch: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The fields of one member, by their own names."""
     return {field: leaf for whole, leaf in batch.items() for own, _, field in [whole.partition("/")] if own == name}

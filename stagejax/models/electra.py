@@ -16,7 +16,8 @@ from stagejax.models.transformer import Transformer
 
 @dataclass(frozen=True)
 class Electra:
-    """What such a pair is: an encoder, whose verdicts are s_j = sigmoid(w . encoder(x)_j + b), and a shallow generator.
+    """What such a pair is: an encoder, whose verdicts are s_j = sigmoid(w . gelu(W encoder(x)_j + c) + b), and a
+    shallow generator.
 
     Tables of tokens and of learned positions are the encoder's, for both. The encoder is a whole `LanguageModel`, so
     that what starts from it does not care how it was trained; its language head lies idle here.
@@ -47,7 +48,7 @@ class Electra:
 
     def sizes(self) -> dict[str, int]:
         """The size of every named axis of the encoder."""
-        return self.encoder.sizes() | {"verdict": 1}
+        return self.encoder.sizes() | {"embed_out": self.encoder.embed, "verdict": 1}
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `Detector`."""
@@ -63,8 +64,19 @@ class Detector(nnx.Module):
         self.encoder = LanguageModel(c, rngs)
         self.generator = LanguageModel(config.generator, rngs)
         self.generator.tokens, self.generator.positions = self.encoder.tokens, self.encoder.positions
-        self.detector = Dense({"embed": c.embed}, {"verdict": 1}, std=c.init_std, bias=True, rngs=rngs)
+        self.detector = Judge(c.embed, c.init_std, rngs)
 
     def verdicts(self, tokens_BT: Int[Array, "B T"], key: jax.Array | None = None) -> Float[Array, "B T"]:
         """The logit of each token to be altered."""
-        return self.detector(self.encoder.hidden(tokens_BT, key=key))[..., 0]
+        return self.detector(self.encoder.hidden(tokens_BT, key=key))
+
+
+class Judge(nnx.Module):
+    """What says of each token whether it is altered: a layer of the encoder's width and a linear one."""
+
+    def __init__(self, embed: int, std: float, rngs: nnx.Rngs) -> None:
+        self.inner = Dense({"embed": embed}, {"embed_out": embed}, std=std, bias=True, rngs=rngs)
+        self.output = Dense({"embed_out": embed}, {"verdict": 1}, std=std, bias=True, rngs=rngs)
+
+    def __call__(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T"]:
+        return self.output(jax.nn.gelu(self.inner(x_BTE)))[..., 0]

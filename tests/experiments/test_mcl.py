@@ -130,7 +130,7 @@ def test_inserted_tokens_have_a_fixed_share_and_the_notebook_has_every_token(fin
 @pytest.mark.slow
 def test_training_costs_what_the_plan_said_and_a_plan_tests_no_claim(finished: Any) -> None:
     results, _, _ = finished
-    plan = Plan.on("data=1", price=False)
+    plan = Plan.on("data=1")
     report = EXPERIMENT.pipeline(plan, SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
     for planned in plan.results:
