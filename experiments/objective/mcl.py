@@ -118,38 +118,18 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        tiny = bert(vocab=300, layers=1, embed=16, heads=2, mlp=32, positions="rotary")
-        size = {
-            "batch": 4,
-            "length": 32,
-            "steps": 12,
-            "held": 2,
-            "every": 6,
-            "words": 32,
-            "rows": 4,
-            "tuning": 4,
-            "tested": 2,
-        }
-        tags, tasks = tuple(f"T{tag}" for tag in range(8)), synonym_tasks()[:1]
         return Config(
-            tiny, 1, Stdlib(limit=100_000), tasks=tasks, tagged=DrawnSentences(200), labels=tags, seeds=(0,), **size
+            bert(vocab=300, layers=1, embed=16, heads=2, mlp=32, positions="rotary"), text=Stdlib(limit=100_000),
+            batch=4, length=32, steps=12, held=2, every=6, tasks=synonym_tasks()[:1], tagged=DrawnSentences(200),
+            labels=tuple(f"T{tag}" for tag in range(8)), words=32, rows=4, tuning=4, tested=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
-        base = bert(vocab=30_522, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True, remat="full")
-        size = {
-            "batch": 2048,
-            "length": 512,
-            "steps": 125_000,
-            "words": 128,
-            "rows": 256,
-            "tuning": 10_000,
-            "every": 2_500,
-        }
-        rates = {"peak": 5e-4, "tune_peak": 5e-5, "probe_peak": 1e-3, "tested": 1}
-        tasks = tuple(task for task in glue() if task.classes > 1)
         return Config(
-            base, 4, Together((WIKIPEDIA, C4)), tasks=tasks, tagged=None, **size, **rates,
-            precision=Precision(compute="bfloat16"), accumulate=8, save_every=5_000,
+            bert(vocab=30_522, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True, remat="full"),
+            generator=4, text=Together((WIKIPEDIA, C4)), batch=2048, length=512, steps=125_000, peak=5e-4, every=2_500,
+            tasks=tuple(task for task in glue() if task.classes > 1), tagged=None, words=128, rows=256, tuning=10_000,
+            tune_peak=5e-5, probe_peak=1e-3, tested=1, precision=Precision(compute="bfloat16"), accumulate=8,
+            save_every=5_000,
         )  # fmt: skip
     return Config()
 
@@ -177,8 +157,7 @@ def compared(run: Any, cfg: Config, seed: int) -> dict[str, Arm]:
 
 
 def members(run: Any, cfg: Config, full: Courses, seed: int) -> dict[str, tuple[Any, ...]]:
-    """MCL, and what becomes of it where two courses go on alone once the learning rate begins to fall; as many FLOPs
-    each."""
+    """MCL, and two courses that go on alone from where the learning rate begins to fall, for as many FLOPs."""
     first, stage = round(cfg.shared * cfg.steps), pretraining(cfg, f"{seed}/start", full, seed)
     constant = adamw(cfg.peak, warmup=round(cfg.warmup * cfg.steps), decay="constant")
     start = run.train(replace(stage, steps=first, optimizer=constant))
@@ -198,7 +177,7 @@ def members(run: Any, cfg: Config, full: Courses, seed: int) -> dict[str, tuple[
 def soups(run: Any, cfg: Config, full: Courses, seed: int, arms: dict[str, Arm]) -> dict[str, Arm]:
     """The mean of all members, and of those that a greedy search keeps by the held-out loss of all courses."""
     start, own = arms[FULL].results[0], [arms[label].results[1] for label in MEMBERS]
-    data = rows_of_text(cfg, seed).held_out(cfg.held)
+    data = arms[FULL].results[0].stage.data.held_out(cfg.held)
     price = search_flops(full, data, cfg.pair, len(own))
     search = run.make(f"{seed}/search", search_soup, full, data, *own, flops=price)
     kept = search.value["kept"] if search.value else range(len(own))
@@ -217,14 +196,10 @@ def soups(run: Any, cfg: Config, full: Courses, seed: int, arms: dict[str, Arm])
 # --- pre-training ---
 
 
-def rows_of_text(cfg: Config, seed: int) -> MaskedText:
-    """Rows of running text, of which the clean tokens are read; the courses corrupt them."""
-    return MaskedText(source=cfg.text, tokenizer=BPE(cfg.encoder.vocab), batch=cfg.batch, length=cfg.length, seed=seed)
-
-
 def pretraining(cfg: Config, name: str, objective: Courses, seed: int) -> Stage:
     """Detector and generator, by the recipe that all arms share."""
-    data = rows_of_text(cfg, seed)
+    text = {"source": cfg.text, "tokenizer": BPE(cfg.encoder.vocab), "batch": cfg.batch, "length": cfg.length}
+    data = MaskedText(**text, seed=seed)  # of which the clean tokens are read: courses corrupt them
     return Stage(
         name=name,
         model=cfg.pair,
@@ -234,20 +209,15 @@ def pretraining(cfg: Config, name: str, objective: Courses, seed: int) -> Stage:
         steps=cfg.steps,
         trainable=all_but_the_language_head,
         evaluate=Evaluation(replace(data, seed=0).held_out(cfg.held), cfg.held, cfg.every),
-        precision=cfg.precision,
-        accumulate=cfg.accumulate,
-        seed=seed,
-        save_every=cfg.save_every,
-    )
+        precision=cfg.precision, accumulate=cfg.accumulate, seed=seed, save_every=cfg.save_every,
+    )  # fmt: skip
 
 
 def masked_only(cfg: Config, name: str, seed: int) -> Stage:
     """The encoder alone, with its language head."""
     stage = pretraining(cfg, name, Courses(), seed)
-    objective = partial(only_masked, rate=cfg.rate)
-    return replace(
-        stage, model=TextClassifier(cfg.encoder, len(cfg.labels)), objective=objective, trainable=parts("encoder")
-    )
+    model, objective = TextClassifier(cfg.encoder, len(cfg.labels)), partial(only_masked, rate=cfg.rate)
+    return replace(stage, model=model, objective=objective, trainable=parts("encoder"))
 
 
 def all_but_the_language_head(path: str, axes: Axes) -> bool:
@@ -286,10 +256,8 @@ def downstream(cfg: Config, name: str, seed: int) -> Stage:
         trainable={one: learn[one.partition("-")[0]] for one in models},
         handover=Handover(params=encoder_only),
         evaluate=Evaluation(data.held_out(cfg.tested), cfg.tested, objective=side_by_side),
-        precision=cfg.precision,
-        seed=seed,
-        save_every=cfg.save_every,
-    )
+        precision=cfg.precision, seed=seed, save_every=cfg.save_every,
+    )  # fmt: skip
 
 
 def encoder_only(path: str, axes: Axes) -> str:
@@ -302,10 +270,8 @@ def side_by_side(models: Any, batch: Any, key: jax.Array | None) -> tuple[jax.Ar
     loss, found = jnp.float32(0), {}
     for name, model in models.items():
         rows = part(batch, name.partition("-")[2])
-        if "tags" in rows:
-            own, metrics = weighted(model.answers(rows["tokens"]), rows["tags"], rows["weights"])
-        else:
-            own, metrics = weighted(model.answers(rows["tokens"]), rows["label"])
+        targets = (rows["tags"], rows["weights"]) if "tags" in rows else (rows["label"],)
+        own, metrics = weighted(model.answers(rows["tokens"]), *targets)
         loss, found[name] = loss + own, metrics["accuracy"]
     means = {
         way: Macro(*map(jnp.stack, zip(*(pair for name, pair in found.items() if name.startswith(way)), strict=True)))
@@ -364,11 +330,7 @@ def report(cfg: Config, arms: dict[int, dict[str, Arm]]) -> Report:
             scores(TUNED, "Fine-tuned"), scores(PROBE, "Linear probes of the frozen encoder"),
             spent(cfg, arms[cfg.seeds[0]]), courses(arms), notes_of_the_way(way[0]),
         ),
-        baseline=ELECTRA,
-        metric=TUNED,
-        rising=True,
-        seeds=cfg.seeds,
-        notes=NOTES,
+        baseline=ELECTRA, metric=TUNED, rising=True, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
 
@@ -380,9 +342,7 @@ def spent(cfg: Config, arms: dict[str, Arm]) -> Table:
         stages = [one for one in (*arm.charged, *arm.results[:-1]) if one.kind == "train"]
         steps = sum(one.steps for one in stages)
         rows.append((label, steps, steps * cfg.batch * cfg.length, sum(float(one.cost.flops) for one in stages)))
-    note = (
-        "Of the first seed. Clean tokens are those of the text, before any course; a soup is charged for its members."
-    )
+    note = "Of the first seed. Clean tokens are those before any course; a soup is charged for all its members."
     return Table("Pre-training", ("arm", "steps", "clean tokens", "FLOPs"), tuple(rows), ("", "", "si", "si"), note)
 
 
@@ -404,10 +364,8 @@ def notes_of_the_way(way: list[dict[str, Any]]) -> Table:
     kinds = [(course, k) for course in ("mask", "swap") for k in (1, 2, 3, 4)]
     columns = ("step", *(f"{NAMES[course]} {k}" for course, k in kinds), "ITD altered")
     rows = [(row["step"], *(row[f"{c}_pos{k}"] for c, k in kinds), row["insert_altered"]) for row in way]
-    note = (
-        "Tokens of a held-out row, first seed: 1 original and so judged, 2 original and judged altered, 3 altered and "
-        "judged original, 4 altered and so judged. Steps are counted anew when the learning rate begins to fall."
-    )
+    kind = "1 original, so judged; 2 original, judged altered; 3 altered, judged original; 4 altered, so judged"
+    note = f"Tokens of a held-out row, first seed: {kind}. Steps begin anew where the learning rate begins to fall."
     return Table("The notebook of MCL", columns, tuple(rows), ("", *[".2f"] * 8, ".1%"), note)
 
 
@@ -419,8 +377,8 @@ NOTES = (
     "SQuAD 2.0 is left out. Every task is scored by accuracy, on equally many test rows.",
     "RTD + STD and RTD + ITD are trained as members of the soup only, from MCL's first three quarters.",
     "Sizes were set by time; the learning rate of the text and the 300 pieces by what ELECTRA alone learned on another "
-    "seed: with 2,048 pieces as many FLOPs left its encoder no better for any task than fresh values, with 300 it tagged "
-    "better than those. Rates of the tasks were not searched.",
+    "seed: with 2,048 pieces as many FLOPs left its encoder no better for any task than fresh values, with 300 it "
+    "tagged better than those. Rates of the tasks were not searched.",
 )
 
 

@@ -48,7 +48,7 @@ class Electra:
 
     def sizes(self) -> dict[str, int]:
         """The size of every named axis of the encoder."""
-        return self.encoder.sizes() | {"embed_out": self.encoder.embed, "verdict": 1}
+        return self.encoder.sizes() | {"verdict": 1}
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `Detector`."""

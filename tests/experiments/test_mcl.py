@@ -83,9 +83,9 @@ def test_a_soup_is_the_mean_of_its_members_and_pays_for_them_all(finished: Any) 
     results, report, _ = finished
     arms = arms_of(report)
     own = [arms[label].results[-2] for label in MEMBERS]
-    soup = flat(results["0/uniform-soup"])
-    for path, leaf in soup.items():
-        np.testing.assert_allclose(leaf, np.mean([flat(one)[path] for one in own], 0), rtol=1e-5, atol=1e-7)
+    params = [flat(one) for one in own]
+    for path, leaf in flat(results["0/uniform-soup"]).items():
+        np.testing.assert_allclose(leaf, np.mean([one[path] for one in params], 0), rtol=1e-5, atol=1e-7)
     charged = {result.name for result in (*arms[SOUP].results, *arms[SOUP].charged)}
     assert {"0/start", *(one.name for one in own)} <= charged
     assert all(one.position != arms[FULL].results[0].position for one in own)  # they go on in the data
