@@ -15,14 +15,26 @@ Method   A shallow generator G and an encoder D, which says of every token wheth
          Arms at equal FLOPs, those of MCL: D alone by masked language modelling, ELECTRA (RTD), RTD + STD + ITD, MCL.
          Beside them ELECTRA with as many clean rows as MCL, the soups and their members, and no pre-training. Then each
          task has a linear probe on the frozen D, and a copy of D that is fine-tuned; both side by side in one program.
-Run      stagejax run mcl                          laptop: about 4 minutes on two cores
-         stagejax run mcl --preset smoke           seconds
+Run      stagejax run mcl                          laptop: about 4.5 minutes on two cores
+         stagejax run mcl --preset smoke           a minute
          stagejax plan mcl --preset pod --mesh data=16,fsdp=16
 Holds if fine-tuned MCL exceeds ELECTRA at equal FLOPs by 1 point or more, mean accuracy over the tasks, mean of three
          seeds, and by something on every seed; on held-out rows ITD's share of altered tokens is the same at every
          evaluation of MCL while RTD's falls from the first to the last, on every seed; and the uniform soup, fine-
          tuned, is not more than 0.1 points below its best member, mean of the seeds' differences.
-Ours     Not run yet.
+Ours     Three seeds (no ±: one); test accuracy fine-tuned, %, the mean of it, and that of the probes:
+                              trec   sst2    pos          mean        probes   clean tokens
+         no pre-training      46.2   61.3   39.2          53.4          48.5              0
+         MLM                  30.0   59.6   52.1          52.0          44.5        467,000
+         ELECTRA              34.7   54.0   49.1    51.2 ± 1.2    41.3 ± 0.9        346,000
+           equal tokens       36.7   53.6   40.3    49.4 ± 1.9    40.8 ± 2.2         72,000
+         RTD + STD + ITD      44.2   53.8   40.3          51.3          40.6        122,000
+         MCL                  39.7   55.4   40.0    50.5 ± 2.3    42.2 ± 1.2         72,000
+         uniform soup         41.0   54.4   40.3    50.6 ± 2.4    42.4 ± 1.7        162,000
+         MCL is 0.7 ± 1.1 points below ELECTRA: does not hold at this scale, where only tagging gains from pre-training,
+         and only from MLM and ELECTRA's many rows. msrp stays at its majority class everywhere. MCL's D finds 3 to 6 %
+         of the altered tokens. ITD's share is constant, RTD's falls by 0.0037 ± 0.0005 (holds); the soup is 0.1 ± 0.2
+         above its best member (holds).
 """
 
 from __future__ import annotations
@@ -68,6 +80,10 @@ MEMBERS = (FULL, NO_ITD, NO_STD)  # of the soups
 LABELS = (NONE, MLM, ELECTRA, SAME_TOKENS, COURSES, FULL, NO_ITD, NO_STD, SOUP, GREEDY)
 TUNED, PROBE, TAGS = "tuned", "probe", "pos"
 NAMES = {"mask": "RTD", "swap": "STD", "insert": "ITD"}
+TASKS = (
+    TextTask("trec", Dataset("trec"), 6), TextTask("msrp", Dataset("msrp"), 2, "s1", "s2"),
+    TextTask("sst2", Dataset("sst2"), 2),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,15 +105,9 @@ class Config:
     peak: float = 2e-3  # learning rate
     held: int = 8  # batches of held-out rows
     every: int = 50  # steps from one of their evaluations to the next
-    tasks: tuple[TextTask, ...] = field(
-        default_factory=lambda: (
-            TextTask("trec", Dataset("trec"), 6),
-            TextTask("msrp", Dataset("msrp"), 2, "s1", "s2"),
-            TextTask("sst2", Dataset("sst2"), 2),
-        )
-    )
+    tasks: tuple[TextTask, ...] = TASKS
     tagged: Source | None = field(default_factory=lambda: Dataset("ud", part="en_ewt"))
-    labels: tuple[str, ...] = UPOS
+    labels: tuple[str, ...] = UPOS  # its tags
     words: int = 64  # tokens of a row of a task
     rows: int = 8  # of each task in a batch
     tuning: int = 80  # steps
@@ -161,10 +171,8 @@ def members(run: Any, cfg: Config, full: Courses, seed: int) -> dict[str, tuple[
     first, stage = round(cfg.shared * cfg.steps), pretraining(cfg, f"{seed}/start", full, seed)
     constant = adamw(cfg.peak, warmup=round(cfg.warmup * cfg.steps), decay="constant")
     start = run.train(replace(stage, steps=first, optimizer=constant))
-    falling = replace(
-        stage, steps=cfg.steps - first, optimizer=adamw(cfg.peak, decay="linear"),
-        handover=Handover(moments="carry", data="carry"),
-    )  # fmt: skip
+    onward = Handover(moments="carry", data="carry")
+    falling = replace(stage, steps=cfg.steps - first, optimizer=adamw(cfg.peak, decay="linear"), handover=onward)
     last = run.train(replace(falling, name=f"{seed}/{slug(FULL)}"), start)
     found = {FULL: (start, last)}
     for label, fewer in ((NO_ITD, {"inserted": ()}), (NO_STD, {"restored": (mask,)})):
@@ -246,13 +254,8 @@ def downstream(cfg: Config, name: str, seed: int) -> Stage:
     rates = {TUNED: cfg.tune_peak, PROBE: cfg.probe_peak}
     learn = {TUNED: all_but_the_language_head, PROBE: parts("head")}
     return Stage(
-        name=name,
-        model=models,
-        objective=side_by_side,
+        name=name, model=models, objective=side_by_side, data=data, steps=cfg.tuning, step=joint_step,
         optimizer={one: adamw(rates[one.partition("-")[0]], warmup=0.1, decay="linear") for one in models},
-        data=data,
-        steps=cfg.tuning,
-        step=joint_step,
         trainable={one: learn[one.partition("-")[0]] for one in models},
         handover=Handover(params=encoder_only),
         evaluate=Evaluation(data.held_out(cfg.tested), cfg.tested, objective=side_by_side),
@@ -370,12 +373,10 @@ def notes_of_the_way(way: list[dict[str, Any]]) -> Table:
 
 
 NOTES = (
-    "No code of the paper was found. Rates, weights, which places are corrupted again and how soups are made are those "
-    "of the dossier, which marks them as not confirmed.",
-    "Self-correction corrupts again all places where the generator was wrong, masks by masks and swaps by the swapped "
-    "tokens; the detector's second lesson counts the places that it judged wrong and as many others of the row.",
-    "SQuAD 2.0 is left out. Every task is scored by accuracy, on equally many test rows.",
-    "RTD + STD and RTD + ITD are trained as members of the soup only, from MCL's first three quarters.",
+    "No code of the paper was found: rates, weights, what is corrupted again and how soups are made are not confirmed. "
+    "Places where the generator was wrong are masked, or have their swapped tokens, again.",
+    "SQuAD 2.0 is left out. Every task is scored by accuracy, on equally many test rows. RTD + STD and RTD + ITD are "
+    "trained as members of the soup only, from MCL's first three quarters.",
     "Sizes were set by time; the learning rate of the text and the 300 pieces by what ELECTRA alone learned on another "
     "seed: with 2,048 pieces as many FLOPs left its encoder no better for any task than fresh values, with 300 it "
     "tagged better than those. Rates of the tasks were not searched.",

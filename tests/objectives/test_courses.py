@@ -145,23 +145,30 @@ def test_the_notebook_sorts_every_token_once() -> None:
     assert book[[1, 3]].sum() == verdict.sum()
 
 
-def recording(model: Any, seen: dict[str, list[Any]]) -> Any:
-    """The pair, and what its two models read."""
+def passes(objective: Courses) -> Any:
+    """The loss and the metrics of the pair, and what its two models read, pass by pass."""
+    graphdef, params = nnx.split(PAIR)
 
-    def hidden(tokens: Any) -> Any:
-        seen.setdefault("generator", []).append(np.asarray(tokens))
-        return model.generator.hidden(tokens)
+    def run(params: Any) -> Any:
+        model, seen = nnx.merge(graphdef, params), {"generator": [], "detector": []}
 
-    def verdicts(tokens: Any) -> Any:
-        seen.setdefault("detector", []).append(np.asarray(tokens))
-        return model.verdicts(tokens)
+        def hidden(tokens: Any) -> Any:
+            seen["generator"].append(tokens)
+            return model.generator.hidden(tokens)
 
-    return SimpleNamespace(generator=SimpleNamespace(hidden=hidden, logits=model.generator.logits), verdicts=verdicts)
+        def verdicts(tokens: Any) -> Any:
+            seen["detector"].append(tokens)
+            return model.verdicts(tokens)
+
+        generator = SimpleNamespace(hidden=hidden, logits=model.generator.logits)
+        pair = SimpleNamespace(generator=generator, verdicts=verdicts)
+        return *objective(pair, {"targets": CLEAN}, jax.random.key(3)), seen
+
+    return jax.tree.map(np.asarray, jax.jit(run)(params))
 
 
 def test_what_generator_and_detector_read() -> None:
-    seen: dict[str, list[Any]] = {}
-    _, metrics = Courses(rate=0.25)(recording(PAIR, seen), {"targets": CLEAN}, jax.random.key(3))
+    _, metrics, seen = passes(Courses(rate=0.25))
     taught, inserted, again = seen["generator"]
     first, second = seen["detector"]
     clean, first = np.asarray(CLEAN), first.reshape(6, 3, T)
@@ -180,9 +187,7 @@ def test_what_generator_and_detector_read() -> None:
 
 
 def test_electra_is_the_course_of_masks_alone_and_needs_one_pass_each() -> None:
-    seen: dict[str, list[Any]] = {}
-    electra = Courses(restored=(mask,), inserted=(), corrected=False, rate=0.25)
-    loss, metrics = electra(recording(PAIR, seen), {"targets": CLEAN}, jax.random.key(3))
+    loss, metrics, seen = passes(Courses(restored=(mask,), inserted=(), corrected=False, rate=0.25))
     assert {name: [len(x) for x in rows] for name, rows in seen.items()} == {"generator": [6], "detector": [6]}
     read, clean = seen["detector"][0], np.asarray(CLEAN)
     masked = seen["generator"][0] == tokenizers.MASK
