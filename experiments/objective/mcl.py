@@ -377,9 +377,10 @@ NOTES = (
     "Places where the generator was wrong are masked, or have their swapped tokens, again.",
     "SQuAD 2.0 is left out. Every task is scored by accuracy, on equally many test rows. RTD + STD and RTD + ITD are "
     "trained as members of the soup only, from MCL's first three quarters.",
-    "Sizes were set by time; the learning rate of the text and the 300 pieces by what ELECTRA alone learned on another "
-    "seed: with 2,048 pieces as many FLOPs left its encoder no better for any task than fresh values, with 300 it "
-    "tagged better than those. Rates of the tasks were not searched.",
+    "Sizes were set by time; rate and initial values of the text and its 300 pieces by what ELECTRA alone learned on "
+    "another seed: with 2,048 pieces as many FLOPs left its encoder no better for any task than fresh values, with 300 "
+    "it tagged better than those. Rates of the tasks were not searched. D judges through an inner layer, as ELECTRA's "
+    "does; without it, high rates left its encoder with constant features.",
 )
 
 
