@@ -100,6 +100,27 @@ def extrapolate(x: Points, losses: Points, to: Number, repeats: int = 100, seed:
     return float(fit_power_law(x, losses)(to)), float(low), float(high)
 
 
+def isoflop_optimum(parameters: Points, losses: Points) -> float:
+    """The number of parameters with the least loss at one budget of FLOPs: the vertex of a parabola in log parameters.
+
+    NaN where the parabola opens downwards, or its vertex lies outside the sizes that were tried.
+
+    Args:
+      parameters, losses: of three sizes or more.
+
+    Reference: Hoffmann et al. 2022, https://arxiv.org/abs/2203.15556, section 3.2.
+
+    >>> round(isoflop_optimum([1e4, 1e5, 1e6], [3.0, 2.0, 3.0]))
+    100000
+    >>> isoflop_optimum([1e4, 1e5, 1e6], [3.0, 2.0, 1.5])
+    nan
+    """
+    x = np.log(np.asarray(parameters, np.float64))
+    curvature, slope, _ = np.polyfit(x - x.mean(), np.asarray(losses, np.float64), 2)
+    vertex = x.mean() - slope / (2 * curvature) if curvature > 0 else np.inf
+    return float(np.exp(vertex)) if x.min() <= vertex <= x.max() else float("nan")
+
+
 def departure(x: Points, losses: Points, share: float = 1 / 3, deviations: float = 3.0, consecutive: int = 3) -> float:
     """Where a curve rises above the law of its beginning, log L = a + b log x; infinity if it never does.
 
