@@ -100,25 +100,17 @@ def extrapolate(x: Points, losses: Points, to: Number, repeats: int = 100, seed:
     return float(fit_power_law(x, losses)(to)), float(low), float(high)
 
 
-def isoflop_optimum(parameters: Points, losses: Points) -> float:
-    """The number of parameters with the least loss at one budget of FLOPs: the vertex of a parabola in log parameters.
+def foretold(x: Points, losses: Points, until: Number) -> tuple[PowerLaw, float]:
+    """The law of the points up to x = `until`, and how far it is off at the later ones: the largest |law / loss - 1|.
 
-    NaN where the parabola opens downwards, or its vertex lies outside the sizes that were tried.
-
-    Args:
-      parameters, losses: of three sizes or more.
-
-    Reference: Hoffmann et al. 2022, https://arxiv.org/abs/2203.15556, section 3.2.
-
-    >>> round(isoflop_optimum([1e4, 1e5, 1e6], [3.0, 2.0, 3.0]))
-    100000
-    >>> isoflop_optimum([1e4, 1e5, 1e6], [3.0, 2.0, 1.5])
-    nan
+    >>> x = np.arange(10.0, 100.0, 5.0)
+    >>> law, off = foretold(x, 1.5 + 4 * x**-0.4, until=50)
+    >>> off < 1e-3
+    True
     """
-    x = np.log(np.asarray(parameters, np.float64))
-    curvature, slope, _ = np.polyfit(x - x.mean(), np.asarray(losses, np.float64), 2)
-    vertex = x.mean() - slope / (2 * curvature) if curvature > 0 else np.inf
-    return float(np.exp(vertex)) if x.min() <= vertex <= x.max() else float("nan")
+    x, losses = np.asarray(x, np.float64), np.asarray(losses, np.float64)
+    law, late = fit_power_law(x[x <= until], losses[x <= until]), x > until
+    return law, float(np.abs(law(x[late]) / losses[late] - 1).max())
 
 
 def departure(x: Points, losses: Points, share: float = 1 / 3, deviations: float = 3.0, consecutive: int = 3) -> float:

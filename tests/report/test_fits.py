@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from stagejax.report.fits import PowerLaw, departure, extrapolate, fit_power_law, isoflop_optimum
+from stagejax.report.fits import PowerLaw, departure, extrapolate, fit_power_law
 
 X = np.geomspace(20, 2000, 24)
 
@@ -61,13 +61,3 @@ def test_a_flat_curve_reaches_nothing_lower() -> None:
     flat = PowerLaw(0.1, 0.5, 1e-4)
     assert flat.reaches(0.3) == float("inf")  # beyond what a float holds
     assert PowerLaw(2.0, 3.0, 0.5).reaches(3.0) == pytest.approx(9.0)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.floats(10.0, 12.0), st.floats(0.01, 1.0), st.floats(-3.0, 3.0))
-def test_the_vertex_of_a_parabola_is_found_again(middle: float, curvature: float, least: float) -> None:
-    x = np.linspace(9, 13, 5)
-    found = isoflop_optimum(np.exp(x), least + curvature * (x - middle) ** 2)
-    assert np.log(found) == pytest.approx(middle, abs=1e-6)
-    assert np.isnan(isoflop_optimum(np.exp(x), least - curvature * (x - middle) ** 2))
-    assert np.isnan(isoflop_optimum(np.exp(x), least + curvature * (x - 14) ** 2))
