@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Int64
 
 from stagejax.data.order import shuffled
-from stagejax.data.pipeline import Around, Batch, Data
+from stagejax.data.pipeline import Around, Batch, BatchIterator, Data
 
 
 class Reading(NamedTuple):
@@ -55,12 +56,25 @@ class Passes(Around):
         return np.where(numbers < self.rows, numbers, shuffled(self.seed, numbers, self.rows))
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        if self.rows > self.data.size():
+        places = self.places(numbers)
+        self._check(int(places.max(initial=0)))
+        return self.data.take(places)
+
+    def batches(self, position: Mapping[str, Any] | None = None, shard: tuple[int, int] = (0, 1)) -> BatchIterator:
+        """As of all data.
+
+        Raises:
+          ValueError: there are fewer samples than a pass has: some would be read twice.
+        """
+        self._check(self.rows - 1)
+        return super().batches(position, shard)
+
+    def _check(self, place: int) -> None:
+        if place >= self.data.size():
             raise ValueError(
                 f"a pass of rows={self.rows} would read some samples twice: one epoch of {self.data} has "
                 f"{self.data.size()}. Give it more data, or take fewer steps."
             )
-        return self.data.take(self.places(numbers))
 
     def digest(self) -> str:
         return self.data.digest()

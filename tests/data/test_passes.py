@@ -58,8 +58,11 @@ def test_batches_go_on_at_any_place_on_any_number_of_processes() -> None:
 def test_too_little_text_is_refused() -> None:
     size = TEXT.size()
     with pytest.raises(ValueError, match="would read some samples twice"):
-        Passes(data=TEXT, rows=size + 1).take(np.arange(1))
-    Passes(data=TEXT, rows=size).take(np.arange(1))
+        Passes(data=TEXT, rows=size + 1).batches()  # before the first step, not at the last one
+    with pytest.raises(ValueError, match="would read some samples twice"):
+        Passes(data=TEXT, rows=size + 1).take(np.array([0, size]))
+    with Passes(data=TEXT, rows=size).batches({"step": size // 8 - 1}) as batches:
+        next(batches)
     with pytest.raises(ValueError, match="let `times` divide 80"):
         passes(TEXT, 10, times=3)
     with pytest.raises(ValueError, match="at least one sample"):
