@@ -48,12 +48,11 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Figure, Report, Table, by_seed, claim, curve, flops_to_reach, shown, spread
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, curve, flops_to_reach, shown, spread
 from stagejax.report.curves import Seconds
 from stagejax.report.fits import foretold
 from stagejax.report.isoflop import Sizes
-from stagejax.report.overfitting import gaps, training_loss
-from stagejax.report.paired import lines
+from stagejax.report.overfitting import draw_gaps, training_loss
 from stagejax.report.seeds import mean
 from stagejax.search.peak import Peak, best_peak
 
@@ -191,15 +190,11 @@ def training(
     cfg: Config, name: str, net: Transformer, recipe: Recipe, steps: int, peak: float = 1.0, seed: int = 0
 ) -> Stage:
     """The recipe that all arms share."""
+    data, held = passes(text(cfg, seed), steps, recipe.epochs, seed), validation(cfg, cfg.test)
+    optimizer = adamw(peak, warmup=cfg.warmup, clip=1.0, b2=0.99, weight_decay=recipe.decay)
+    scores = Evaluation(held, cfg.test, max(1, steps // cfg.evaluations))
     return Stage(
-        name=name,
-        model=replace(net, dropout=recipe.dropout),
-        objective=causal_lm,
-        optimizer=adamw(peak, warmup=cfg.warmup, clip=1.0, b2=0.99, weight_decay=recipe.decay),
-        data=passes(text(cfg, seed), steps, recipe.epochs, seed),
-        steps=steps,
-        evaluate=Evaluation(validation(cfg, cfg.test), cfg.test, max(1, steps // cfg.evaluations)),
-        seed=seed,
+        name, replace(net, dropout=recipe.dropout), causal_lm, optimizer, data, steps, evaluate=scores, seed=seed
     )
 
 
@@ -217,13 +212,10 @@ def scored(result: Any, data: Data, batches: int) -> float:
 
 def audited(reads: dict[str, Passes], steps: int, train: CausalText, held: Data, batches: int) -> dict[str, Any]:
     """How often arms read their windows, counted; and what of the validation text stands in the training documents."""
-    counts = {label: np.bincount(data.places(np.arange(steps * data.batch))) for label, data in reads.items()}
-    ids = read_corpus(train.source, train.tokenizer).ids[:50_000_000]
     rows = held.take(np.arange(batches * held.batch))["tokens"]
-    return {
-        "reads": {label: [int(own.sum()), int((own > 0).sum()), int(own.max())] for label, own in counts.items()},
-        "leaked": leaked(ids, rows.ravel(), min(SPAN, rows.shape[1])),
-    }
+    ids = read_corpus(train.source, train.tokenizer).ids[:50_000_000]
+    counts = {label: list(data.counted(steps)) for label, data in reads.items()}
+    return {"reads": counts, "leaked": leaked(ids, rows.ravel(), min(SPAN, rows.shape[1]))}
 
 
 # --- measures ---
@@ -254,18 +246,18 @@ class Measures:
         """The training loss of the last tenth of the steps, each before the step."""
         return training_loss(self.result(label, seed), 0.9 * self.cfg.steps, self.cfg.steps)
 
-    def lowest(self, seed: int, labels: tuple[str, ...] = TENFOLD) -> tuple[float, int, str]:
+    def lowest(self, seed: int, *labels: str) -> tuple[float, int, str]:
         """The best of several arms stopped early: (validation loss, iteration, arm)."""
         rows = [(row["loss"], row["step"], label) for label in labels for row in self.result(label, seed).history.evals]
-        return min(rows, default=(float("nan"), 0, labels[0]))
+        return min(rows, default=(float("nan"), 0, ""))
 
-    def needed(self, seed: int) -> float:
-        """The first iteration at which E = 1 is at the loss of the best E = 10."""
-        return flops_to_reach(curve(self.found[ONCE][seed], over="steps"), self.lowest(seed)[0])
+    def needed(self, seed: int, *labels: str) -> float:
+        """The first iteration at which E = 1 is at their lowest loss."""
+        return flops_to_reach(curve(self.found[ONCE][seed], over="steps"), self.lowest(seed, *labels)[0])
 
-    def speed_up(self, seed: int) -> float:
+    def speed_up(self, seed: int, *labels: str) -> float:
         """By iterations, which have equal FLOPs in both."""
-        return self.lowest(seed)[1] / self.needed(seed)
+        return self.lowest(seed, *labels)[1] / self.needed(seed, *labels)
 
     def law(self, seed: int) -> tuple[float, ...]:
         """Floor, exponent and error of the law of the first half, and how far it is off in the second, at most."""
@@ -285,21 +277,19 @@ class Measures:
 
 def report(m: Measures, rates: dict[str, Peak], audit: dict[str, Any] | None) -> Report:
     """The criteria; and tables of arms, speed-ups, sizes, laws, rates and of what was read."""
+    around, labels = m.cfg.steps / m.cfg.evaluations, (ONCE, OFTEN, "E = 10", "E = 40")
+    seen = {label: m.result(label, m.cfg.seeds[0]) for label in labels}
     return EXPERIMENT.report(
-        claims(m),
-        link="https://arxiv.org/abs/1906.06669",
-        arms=by_seed(m.found, OFTEN),
+        claims(m), link="https://arxiv.org/abs/1906.06669", arms=by_seed(m.found, OFTEN), baseline=OFTEN,
         tables=() if audit is None else tables(m, rates, audit),
-        figures=() if audit is None else (gap_figure(m),),
-        baseline=OFTEN,
-        seeds=m.cfg.seeds,
-        notes=NOTES,
-    )
+        figures=() if audit is None else (draw_gaps(seen, around, m.cfg.warmup * m.cfg.steps),),
+        seeds=m.cfg.seeds, notes=NOTES,
+    )  # fmt: skip
 
 
 def claims(m: Measures) -> tuple[Claim, ...]:
     """The criteria of the docstring."""
-    ups, off = m.over(m.speed_up), m.over(lambda seed: m.law(seed)[-1])
+    ups, off = m.over(lambda seed: m.speed_up(seed, *TENFOLD)), m.over(lambda seed: m.law(seed)[-1])
     gap = mean(m.over(lambda seed: m.end(ONCE, seed) - m.train(ONCE, seed)))
     slower = m.over(lambda seed: m.end(ONCE_DROPOUT, seed) - m.end(ONCE, seed))
     judged = (
@@ -344,23 +334,26 @@ def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[
     for label in ARMS:
         seeds = cfg.seeds_of(label)
         ends, train = (np.array([own(label, seed) for seed in seeds]) for own in (m.end, m.train))
-        lowest = [m.lowest(seed, (label,)) for seed in seeds]
-        steps = ", ".join(str(own[1]) for own in lowest)
-        losses.append((label, shown(ends), shown([own[0] for own in lowest]), steps, shown(train), shown(ends - train)))
+        lowest, ups = [m.lowest(seed, label) for seed in seeds], [m.speed_up(seed, label) for seed in seeds]
+        steps, sooner = ", ".join(str(own[1]) for own in lowest), None if label == ONCE else shown(ups, ".2f")
+        plain = label, shown(ends), shown([own[0] for own in lowest]), steps
+        losses.append((*plain, sooner, shown(train), shown(ends - train)))
     for at, seed in enumerate(cfg.seeds):
-        (loss, step, best), needed = m.lowest(seed), m.needed(seed)
+        (loss, step, best), needed = m.lowest(seed, *TENFOLD), m.needed(seed, *TENFOLD)
         flops = m.found[ONCE][seed].cost.flops / cfg.steps
         often, once = (Seconds.of(m.found[label].values()).pace for label in (best, ONCE))
         both = step * flops / sizes.flops_to(loss, at) if sizes.arms else None
-        times = m.speed_up(seed), cfg.steps / needed, both or None, step * often / (needed * once)
+        times = step / needed, cfg.steps / needed, both or None, step * often / (needed * once)
         speeds.append((seed, best, loss, step, needed, step * flops, needed * flops, *times))
     reading = {label: m.result(label, cfg.seeds[0]).stage.data.reading(cfg.steps) for label in ARMS}
     user = m.result(ONCE, cfg.seeds[0])
     return (
         Table(
-            "Losses", ("arm", "validation", "lowest on the way", "at iterations", "training", "gap"), tuple(losses),
+            "Losses", ("arm", "validation", "lowest on the way", "at iterations", "E = 1 sooner", "training", "gap"),
+            tuple(losses),
             note="In nats a token: mean ± standard deviation over seeds. Validation at the end; the lowest on the way "
-            "is of fewer batches. Training: the last tenth of the steps. Gap: validation less training.",
+            "is of fewer batches. E = 1 sooner: those iterations by its own to that loss. Training: the last tenth of "
+            "the steps. Gap: validation less training.",
         ),
         Table(
             "Speed-up of one epoch",
@@ -379,8 +372,7 @@ def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[
         ),
         Table(
             "Peak rates", ("of", "tried", "lowest loss of the pilot", "chosen", "at an end"),
-            tuple((label, *(", ".join(f"{v:.4g}" for v in own) for own in (r.tried, r.losses)), r.peak,
-                   "yes" if r.at_an_end else "") for label, r in rates.items()),
+            tuple((label, *peak.cells) for label, peak in rates.items()),
             note="By documents that no claim speaks of. The arms of E = 1 share one, all that read again another.",
         ),
         Table(
@@ -391,16 +383,6 @@ def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[
             f"(passages of {SPAN} tokens) stand word for word in the training documents.",
         ),
     )  # fmt: skip
-
-
-def gap_figure(m: Measures) -> Figure:
-    """How validation and training come apart where text is read again."""
-    cfg, seed, labels = m.cfg, m.cfg.seeds[0], (ONCE, OFTEN, "E = 10", "E = 40")
-    found = {label: gaps(m.result(label, seed), cfg.steps / cfg.evaluations) for label in labels}
-    at = [k for k in found[ONCE] if k > cfg.warmup * cfg.steps]
-    series = {label: np.array([own[k] for k in at]) for label, own in found.items()}
-    title, caption = "Validation less training loss", f"Seed {seed}; training loss of the steps around."
-    return lines(title, series, xlabel="iterations", ylabel="gap in nats", at=at, caption=caption)
 
 
 NOTES = (

@@ -79,8 +79,13 @@ class Passes(Around):
     def digest(self) -> str:
         return self.data.digest()
 
+    def counted(self, steps: int) -> tuple[int, int, int]:
+        """Of the first batches, counted: samples, different ones, and how often the most frequent one comes."""
+        times = np.bincount(self.places(np.arange(steps * self.batch)))
+        return int(times.sum()), int((times > 0).sum()), int(times.max())
+
     def reading(self, steps: int) -> Reading:
-        """The account of the first batches.
+        """The account of the first batches, by arithmetic.
 
         >>> from stagejax.data import Images
         >>> passes(Images(batch=4), steps=30, times=3).reading(steps=15)

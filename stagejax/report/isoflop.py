@@ -105,11 +105,11 @@ class Sizes:
         ratios = self.ratios()
         pairs = (adjusted(parameters, tokens, ratio) for ratio in ratios if not np.isnan(ratio))
         wanted = ", ".join(f"{si(t)} tokens for {si(p)}" for p, t in pairs) or "nothing"
-        vertices = ", ".join(f"{ratio:.1f}" for ratio in ratios)
+        vertices = ", ".join("none" if np.isnan(ratio) else f"{ratio:.1f}" for ratio in ratios)
         note = (
             "Sooner: the FLOPs of a size by those that the best size takes to the same loss. Tokens to parameters at "
-            f"the vertex of a parabola, each seed: {vertices}. The pair of {si(tokens)} tokens for {si(parameters)} "
-            f"parameters is adjusted by them to {wanted}."
+            f"the vertex of a parabola within these sizes, each seed: {vertices}. The pair of {si(tokens)} tokens for "
+            f"{si(parameters)} parameters is adjusted by them to {wanted}."
         )
         columns = ("size", "parameters", "steps", "tokens", "tokens / parameters", "FLOPs", "loss", "best size sooner")
         return Table("Sizes at equal FLOPs", columns, tuple(rows), ("", ",", "", "si", ".1f", "si", "", ".2f"), note)

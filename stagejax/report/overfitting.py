@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from stagejax.ledger import Number
 from stagejax.report.curves import Result
+from stagejax.report.figures import Figure
+from stagejax.report.paired import lines
 from stagejax.report.seeds import mean
 
 
@@ -29,3 +33,13 @@ def gaps(result: Result, around: Number, metric: str = "loss") -> dict[int, floa
     """
     rows = {row["step"]: float(np.mean(row[metric])) for row in result.history.evals if metric in row}
     return {k: loss - training_loss(result, k - around, k + around, metric) for k, loss in rows.items()}
+
+
+def draw_gaps(results: Mapping[str, Result], around: Number, first: Number = 0) -> Figure:
+    """The gaps of several stages that are evaluated at the same steps, behind step `first`."""
+    found = {label: gaps(result, around) for label, result in results.items()}
+    at = [step for step in next(iter(found.values())) if step > first]
+    series = {label: np.array([own[step] for step in at]) for label, own in found.items()}
+    caption = f"The training loss is of {around:g} steps before and behind."
+    title = "Held-out less training loss"
+    return lines(title, series, xlabel="steps", ylabel="gap in nats", at=at, caption=caption)

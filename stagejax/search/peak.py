@@ -24,6 +24,12 @@ class Peak(NamedTuple):
         """Whether a better one may lie beyond those that were tried."""
         return self.peak in (min(self.tried), max(self.tried))
 
+    @property
+    def cells(self) -> tuple[str, str, float, str]:
+        """What was tried, the losses, what is chosen, and whether that is at an end, for a table."""
+        tried, losses = (", ".join(f"{value:.4g}" for value in own) for own in (self.tried, self.losses))
+        return tried, losses, self.peak, "yes" if self.at_an_end else ""
+
 
 def best_peak(run: Any, stage: Stage, peaks: Sequence[float], metric: str = "loss") -> Peak:
     """The peak with the lowest loss at any evaluation of its pilot; the first one in a plan.

@@ -26,6 +26,7 @@ def test_each_sample_comes_as_often_and_the_account_is_a_count(steps: int, times
     assert (reading.samples, reading.unique) == (len(seen), len(set(seen.tolist())))
     assert (reading.tokens, reading.unique_tokens) == (16 * reading.samples, 16 * reading.unique)
     assert reading.epochs == pytest.approx(done * times / steps)
+    assert data.counted(done) == (reading.samples, reading.unique, np.bincount(seen).max())
 
 
 def test_a_single_pass_reads_no_token_twice_and_is_the_text_itself() -> None:

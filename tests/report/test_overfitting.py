@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.report.overfitting import gaps, training_loss
+from stagejax.report.overfitting import draw_gaps, gaps, training_loss
 
 
 def result(losses: list[float], evals: dict[int, float]) -> Any:
@@ -27,3 +27,9 @@ def test_of_a_plan_nothing_is_known() -> None:
     assert gaps(result([], {}), around=3) == {}
     assert np.isnan(training_loss(result([], {}), 0, 4))
     assert training_loss(result([1.0, 3.0], {}), -5, 99) == pytest.approx(2.0)
+
+
+def test_gaps_are_drawn_from_a_step_on() -> None:
+    svg = draw_gaps({"once": result([1.0] * 9, {0: 3.0, 4: 2.0, 8: 1.0})}, around=2, first=1).svg
+    assert svg.startswith("<svg")
+    assert "once" in svg

@@ -34,6 +34,7 @@ def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
     run = Told({0.1: [4.0, 3.0, 3.5], 0.2: [4.0, 2.9, 9.0], 0.4: [4.0, 1.0]}, diverged=(0.4,))
     found = best_peak(run, PILOT, (0.1, 0.2, 0.4))
     assert (found.peak, found.losses, found.at_an_end) == (0.2, (3.0, 2.9, float("inf")), False)
+    assert found.cells == ("0.1, 0.2, 0.4", "3, 2.9, inf", 0.2, "")
     assert len(found.spent) == 3
     assert [stage.name for stage in run.stages] == ["pilot/0.1", "pilot/0.2", "pilot/0.4"]
     assert {(stage.optimizer.warmup, stage.optimizer.clip, stage.steps) for stage in run.stages} == {(0.1, 2.0, 7)}
