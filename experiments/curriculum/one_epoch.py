@@ -13,7 +13,6 @@ Method   E passes over I·B / E windows of text take I iterations of B windows. 
          pilots of a quarter of these FLOPs, from three in proportion to 1 / width. r* is tokens / parameters at the
          vertex of a parabola in log parameters; a pair (P, T) is adjusted to P' = sqrt(C / (6 r*)), T' = r* P'.
 Run      stagejax run one_epoch                      laptop: about 5 minutes on two cores
-         stagejax run one_epoch --preset wikitext    the same arms on WikiText, and no sizes
          stagejax run one_epoch --preset smoke       seconds
          stagejax plan one_epoch --preset pod --mesh data=16,fsdp=16
 Holds if (three seeds) (a) E = 1 first is at l* after 0.67 of the iterations or fewer, in every seed; l* is the lowest
@@ -54,7 +53,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops, within
-from stagejax.data import BPE, TFDS, Bytes, CausalText, Data, Dataset, Portion, Stdlib, Tokenizer
+from stagejax.data import BPE, TFDS, Bytes, CausalText, Data, Portion, Stdlib, Tokenizer
 from stagejax.data.corpus import read_corpus
 from stagejax.data.leakage import leaked
 from stagejax.data.passes import Passes, passes
@@ -117,7 +116,7 @@ class Config:
     source: Splits = field(default_factory=lambda: stdlib(12_000_000, "rest"))
     choice: Splits = field(default_factory=lambda: stdlib(12_000_000, "test"))  # its held-out text is for rates
     tokenizer: Tokenizer = field(default_factory=lambda: BPE(1024))
-    nets: tuple[Transformer, ...] = tuple(map(width, (16, 32, 64, 128)))  # by size; a single one: no sizes
+    nets: tuple[Transformer, ...] = tuple(map(width, (16, 32, 64, 128)))  # by size
     main: int = 2  # which of them all arms train
     batch: int = 16  # B, windows
     steps: int = 320  # I
@@ -137,7 +136,7 @@ class Config:
 
     @property
     def sizes(self) -> dict[str, Transformer]:
-        return {f"width {net.embed}": net for net in self.nets} if len(self.nets) > 1 else {}
+        return {f"width {net.embed}": net for net in self.nets}
 
     def seeds_of(self, label: str) -> tuple[int, ...]:
         """No claim speaks of E = 40."""
@@ -145,15 +144,11 @@ class Config:
 
 
 def preset(name: str) -> Config:
-    """The laptop preset, or the same experiment on other text, smaller, or at the scale of GPT-2."""
+    """The laptop preset, or the same experiment smaller or at the scale of GPT-2."""
     if name == "smoke":
         nets = tuple(width(embed, vocab=260, layers=1, heads=1, length=16) for embed in (4, 8, 16))
         small = {"batch": 8, "steps": 80, "rates": (1e-2, 3e-2), "test": 4, "last": 8, "seeds": (0, 1), "main": 1}
         return Config(stdlib(400_000, "rest"), stdlib(400_000, "test"), Bytes(), nets, **small)
-    if name == "wikitext":
-        train, test = (Dataset("wikitext2", split, lines=True) for split in ("train", "test"))
-        text = Splits(train, Portion(test, start=0.2)), Splits(train, Portion(test, stop=0.2))
-        return Config(*text, nets=(width(64),), main=0)
     if name == "pod":
         c4 = TFDS("c4/en", train="train[:99%]", test="validation")
         text = Splits(c4, c4.of_split("test")), Splits(c4, c4.of_split("train[99%:]"))
@@ -309,7 +304,8 @@ def claims(m: Measures) -> tuple[Claim, ...]:
     ups, off = m.over(lambda seed: m.speed_up(seed, *TENFOLD)), m.over(lambda seed: m.law(seed)[-1])
     gap = mean(m.over(lambda seed: m.end(ONCE, seed) - m.train(ONCE, seed)))
     slower = m.over(lambda seed: m.end(ONCE_DROPOUT, seed) - m.end(ONCE, seed))
-    judged = (
+    least = mean(m.sizes.losses(m.sizes.best))
+    return (
         claim(
             "One epoch of more text reaches the best loss of ten epochs in fewer iterations",
             paper="1.9 to 3.3 times sooner", measured=shown(ups, ".2f"), unit="times",
@@ -331,12 +327,6 @@ def claims(m: Measures) -> tuple[Claim, ...]:
             margin="fitted up to I / 2: off by 2 % or less at every later evaluation of every seed",
             holds=max(off) <= 0.02,
         ),
-    )  # fmt: skip
-    if not m.sizes.arms:
-        return judged
-    least = mean(m.sizes.losses(m.sizes.best))
-    return (
-        *judged,
         claim(
             "At fixed FLOPs there is a best size", paper="the ratio of tokens to parameters is about constant there",
             measured=None if np.isnan(least) else f"{m.sizes.best}, {least:.3f} nats",
@@ -359,7 +349,7 @@ def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[
         (loss, step, best), needed = m.lowest(seed, *TENFOLD), m.needed(seed, *TENFOLD)
         flops = m.found[ONCE][seed].cost.flops / cfg.steps
         often, once = (Seconds.of(m.found[label].values()).pace for label in (best, ONCE))
-        both = step * flops / sizes.flops_to(loss, at) if sizes.arms else None
+        both = step * flops / sizes.flops_to(loss, at)
         times = step / needed, cfg.steps / needed, both or None, step * often / (needed * once)
         speeds.append((seed, best, loss, step, needed, step * flops, needed * flops, *times))
     reading = {label: m.result(label, cfg.seeds[0]).stage.data.reading(cfg.steps) for label in ARMS}
@@ -381,7 +371,7 @@ def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[
             "same; of all I: by all its iterations; with the best size: E = 1 at that size, by FLOPs; in seconds: at "
             "the median pace of each arm's steps, with other work beside it. That four arms were tried is not charged.",
         ),
-        *((sizes.table(user.parameters, user.cost.tokens),) if sizes.arms else ()),
+        sizes.table(user.parameters, user.cost.tokens),
         Table(
             "Power law of E = 1", ("seed", "floor", "exponent", "error of the fit", "off later, at most"),
             tuple((seed, *m.law(seed)) for seed in cfg.seeds), ("", ".3f", ".3f", ".2%", ".2%"),
@@ -412,6 +402,8 @@ NOTES = (
     "that difference. How it changes on the way tells of overfitting.",
     "The decoder has RMSNorm, rotary positions and tables of deviation 1 / sqrt(width): pilots of a GPT-2 with 0.02 "
     "stayed on a plateau for most of so few steps with some seeds. Steps are set by time.",
+    "The dossier's second corpus, WikiText, was not run. The pilots of widths 64 and 128 have 80 and 26 steps, too few "
+    "to tell the best rate; their losses at equal FLOPs may suffer from it.",
     "FLOPs are counted, attention and all, not taken for 6 P T. Sizes differ in width alone.",
     "E = 40 has one seed; no claim speaks of it.",
 )
@@ -424,7 +416,6 @@ EXPERIMENT = Experiment(
     paper=35,
     pipeline=pipeline,
     preset=preset,
-    presets=("smoke", "laptop", "wikitext", "pod"),
 )
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from experiments.curriculum.one_epoch import (
     validation,
 )
 from stagejax import Plan
-from stagejax.data import BPE, Bytes, Portion
+from stagejax.data import BPE, Bytes
 from stagejax.data.tokenizers import codec
 
 pytestmark = pytest.mark.slow  # a smoke run of a quarter of a minute
@@ -104,10 +104,6 @@ def test_no_held_out_document_is_trained_on_nor_chosen_by_and_scored() -> None:
     assert not names["held"] & names["choice"]
     tokenizers = [codec(BPE(300), source) for source in (SMOKE.source, SMOKE.choice, SMOKE.source.of_split("test"))]
     assert len({own.digest() for own in tokenizers}) == 1  # learned from training documents alone
-    wiki = preset("wikitext")
-    assert (wiki.source.test.start, wiki.choice.test.stop) == (0.2, 0.2)
-    assert isinstance(wiki.source.test, Portion)
-    assert wiki.source.test.source == wiki.choice.test.source
 
 
 def test_rates_are_chosen_on_other_documents_and_charged(finished: Any) -> None:
@@ -170,12 +166,11 @@ def test_report_judges_each_claim(finished: Any) -> None:
     assert (folder / "report.html").exists()
 
 
-@pytest.mark.parametrize("name", ["laptop", "wikitext", "pod"])
-def test_a_plan_tests_no_claim_and_the_laptop_has_text_enough(name: str) -> None:
+@pytest.mark.parametrize("name", ["laptop", "pod"])
+def test_a_plan_tests_no_claim(name: str) -> None:
     cfg = replace(preset(name), seeds=(0,))
     report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), cfg)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
-    assert len(report.claims) == (5 if len(cfg.nets) > 1 else 4)
 
 
 def test_so_many_steps_need_so_much_text() -> None:
