@@ -100,6 +100,19 @@ def extrapolate(x: Points, losses: Points, to: Number, repeats: int = 100, seed:
     return float(fit_power_law(x, losses)(to)), float(low), float(high)
 
 
+def foretold(x: Points, losses: Points, until: Number) -> tuple[PowerLaw, float]:
+    """The law of the points up to x = `until`, and how far it is off at the later ones: the largest |law / loss - 1|.
+
+    >>> x = np.arange(10.0, 100.0, 5.0)
+    >>> law, off = foretold(x, 1.5 + 4 * x**-0.4, until=50)
+    >>> off < 1e-3
+    True
+    """
+    x, losses = np.asarray(x, np.float64), np.asarray(losses, np.float64)
+    law, late = fit_power_law(x[x <= until], losses[x <= until]), x > until
+    return law, float(np.abs(law(x[late]) / losses[late] - 1).max())
+
+
 def departure(x: Points, losses: Points, share: float = 1 / 3, deviations: float = 3.0, consecutive: int = 3) -> float:
     """Where a curve rises above the law of its beginning, log L = a + b log x; infinity if it never does.
 

@@ -1,0 +1,50 @@
+"""The peak learning rate by pilots: the same stage with each of some rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stagejax.stage import Stage
+
+
+class Peak(NamedTuple):
+    """The best of some peak learning rates, and what it took to find it."""
+
+    peak: float
+    tried: tuple[float, ...]
+    losses: tuple[float, ...]  # the lowest of each; infinite where it diverged, NaN in a plan
+    spent: tuple[Any, ...]  # results, to be charged
+
+    @property
+    def at_an_end(self) -> bool:
+        """Whether a better one may lie beyond those that were tried."""
+        return self.peak in (min(self.tried), max(self.tried))
+
+    @property
+    def cells(self) -> tuple[str, str, float, str]:
+        """What was tried, the losses, what is chosen, and whether that is at an end, for a table."""
+        tried, losses = (", ".join(f"{value:.4g}" for value in own) for own in (self.tried, self.losses))
+        return tried, losses, self.peak, "yes" if self.at_an_end else ""
+
+
+def best_peak(run: Any, stage: Stage, peaks: Sequence[float], metric: str = "loss") -> Peak:
+    """The peak with the lowest loss at any evaluation of its pilot; the first one in a plan.
+
+    Args:
+      run: of a pipeline.
+      stage: the pilot, evaluated on data that no claim speaks of; each rate is tried under its name / rate.
+
+    >>> # peak = best_peak(run, replace(stage, name="pilot", steps=100), (1e-3, 3e-3, 1e-2))
+    """
+    spent, losses = [], []
+    for peak in peaks:
+        pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=replace(stage.optimizer, peak=peak))
+        spent.append(run.train(pilot, may_diverge=True))
+        seen = [float(np.mean(row[metric])) for row in spent[-1].history.evals if metric in row]
+        losses.append(float("inf") if spent[-1].diverged else min(seen, default=float("nan")))
+    best = peaks[0] if np.isnan(losses).any() else peaks[int(np.argmin(losses))]
+    return Peak(best, tuple(peaks), tuple(losses), tuple(spent))

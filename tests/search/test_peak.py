@@ -1,0 +1,45 @@
+"""The peak rate by pilots: the lowest loss on the way wins, what diverged does not, and a plan chooses the first."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from stagejax import Stage
+from stagejax.data import Bytes, CausalText, Stdlib
+from stagejax.models import gpt
+from stagejax.objectives import causal_lm
+from stagejax.optimizer import adamw
+from stagejax.search.peak import best_peak
+
+DATA = CausalText(source=Stdlib(), tokenizer=Bytes(), batch=2, length=8)
+PILOT = Stage("pilot", gpt(), causal_lm, adamw(1.0, warmup=0.1, clip=2.0), DATA, 7)
+
+
+class Told:
+    """A run whose losses are known before."""
+
+    def __init__(self, losses: dict[float, list[float]], diverged: tuple[float, ...] = ()) -> None:
+        self.losses, self.diverged, self.stages = losses, diverged, []
+
+    def train(self, stage: Stage, *, may_diverge: bool) -> Any:
+        assert may_diverge
+        self.stages.append(stage)
+        evals = [{"step": k, "loss": loss} for k, loss in enumerate(self.losses.get(stage.optimizer.peak, []))]
+        said = "loss" if stage.optimizer.peak in self.diverged else None
+        return SimpleNamespace(history=SimpleNamespace(evals=evals), diverged=said)
+
+
+def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
+    run = Told({0.1: [4.0, 3.0, 3.5], 0.2: [4.0, 2.9, 9.0], 0.4: [4.0, 1.0]}, diverged=(0.4,))
+    found = best_peak(run, PILOT, (0.1, 0.2, 0.4))
+    assert (found.peak, found.losses, found.at_an_end) == (0.2, (3.0, 2.9, float("inf")), False)
+    assert found.cells == ("0.1, 0.2, 0.4", "3, 2.9, inf", 0.2, "")
+    assert len(found.spent) == 3
+    assert [stage.name for stage in run.stages] == ["pilot/0.1", "pilot/0.2", "pilot/0.4"]
+    assert {(stage.optimizer.warmup, stage.optimizer.clip, stage.steps) for stage in run.stages} == {(0.1, 2.0, 7)}
+
+
+def test_a_plan_takes_the_first() -> None:
+    found = best_peak(Told({}), PILOT, (0.1, 0.2))
+    assert (found.peak, found.at_an_end) == (0.1, True)
