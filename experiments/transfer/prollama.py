@@ -35,11 +35,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, CLS, SEP, Bytes, CausalText, Mixture, Source, Stdlib, Tokenizer, codec
+from stagejax.data import BPE, Bytes, CausalText, Codec, Mixture, Source, Stdlib, Tokenizer, codec
 from stagejax.data.answers import Answers
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.mutants import GB1, RandomLandscape
@@ -47,13 +46,12 @@ from stagejax.data.pipeline import Data
 from stagejax.data.protein_tasks import ProteinInstructions, ProteinText, Task, generate, sequence_text
 from stagejax.data.proteins import RESIDUES, Annotated, Kinases, Proteins, RandomFamilies
 from stagejax.data.published import C4
-from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
 from stagejax.inference import Frozen, apply
-from stagejax.inference.answering import ask
+from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
+from stagejax.inference.likelihood import fitness_correlation, row_losses, text_losses
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.similarity import spearman
 from stagejax.optimizer import adamw
 from stagejax.program import part_of
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
@@ -63,20 +61,11 @@ from stagejax.transforms import LoRA, Reparameterized, factors
 TWO, ONE, MIXED = "two stages", "stage 2 only", "one mixed stage"
 FULL, SCRATCH = "two stages, all weights", "two stages, no text"
 BASE, FIRST = "text base", "after stage 1"
+LABEL = 16  # most tokens of a family named
 
 
-@dataclass(frozen=True)
-class Sampling:
-    """How a continuation is drawn. See `decode.sample`."""
-
-    temperature: float = 0.2
-    top_k: int = 40
-    top_p: float = 0.9
-    repetition: float = 1.2
-
-
-RELEASED, UNPENALISED = Sampling(), Sampling(repetition=1.0)
-GREEDY = Sampling(temperature=0.0, repetition=1.0)
+RELEASED = Sampling(temperature=0.2, top_k=40, top_p=0.9, repetition=1.2)
+UNPENALISED = replace(RELEASED, repetition=1.0)
 
 
 @dataclass(frozen=True)
@@ -89,29 +78,37 @@ class Config:
     proteins: Proteins = field(default_factory=Kinases)
     landscape: Any = field(default_factory=GB1)
     folds: int = 4
-    window: int = 80  # residues of a sequence in an instruction
-    shifts: tuple[int, ...] = tuple(range(-8, 9))  # of the training windows
-    test_shifts: tuple[int, ...] = (-6, 0, 6)
-    lengths: tuple[int, int] = (128, 128)  # tokens of a row: of running text and sequences, of instructions
-    batches: tuple[int, int] = (16, 16)  # rows
+    window: int = 48  # residues of a sequence in an instruction
+    shifts: tuple[int, ...] = (-2, -1, 0, 1, 2)  # of the windows, in training
+    test_shifts: tuple[int, ...] = (-2, 0, 2)
+    lengths: tuple[int, int] = (92, 92)  # tokens of a row: of running text and sequences, of instructions
+    batches: tuple[int, int] = (8, 8)  # rows
     accumulate: int = 1  # parts of a batch of instructions, one after the other
-    steps: tuple[int, int, int] = (400, 120, 100)  # of the base, stage 1, stage 2
+    steps: tuple[int, int, int] = (1000, 400, 600)  # of the base, stage 1, stage 2
     ranks: tuple[int, int] = (16, 8)  # of stage 1 and stage 2; alpha is twice as much
     text_rate: float = 3e-3
     adapted_rates: tuple[float, float] = (3e-3, 3e-3)  # of stage 1 and stage 2, with adapters
     full_rates: tuple[float, float] = (1e-3, 1e-3)  # where all weights are trained
-    tests: int = 5  # batches of an evaluation
+    tests: int = 7  # batches of an evaluation
     scored: int = 256  # rows of the losses at the end
     draws: int = 64  # sequences, over all families in turn
     at_once: int = 64  # prompts
-    arms: tuple[str, ...] = (TWO, ONE, MIXED, FULL, SCRATCH)
+    arms: tuple[str, ...] = (TWO, ONE, FULL)
+    beside: tuple[str, ...] = (MIXED, SCRATCH)  # with the first seed alone
     seeds: tuple[int, ...] = (0, 1, 2)  # each holds out the fold of its number
+
+    @property
+    def code(self) -> Codec:
+        return codec(self.tokenizer, self.text)
 
     @property
     def alone(self) -> int:
         """Steps of stage 2 with as many tokens as both stages."""
         one, two = (length * batch for length, batch in zip(self.lengths, self.batches, strict=True))
         return self.steps[2] + round(self.steps[1] * one / two)
+
+    def arms_of(self, seed: int) -> tuple[str, ...]:
+        return self.arms + (self.beside if seed == self.seeds[0] else ())
 
     def forms(self) -> tuple[LoRA, LoRA]:
         """The adapters of both stages, scaled by alpha / rank = 2."""
@@ -132,8 +129,8 @@ def preset(name: str) -> Config:
         own = {"text": C4, "tokenizer": LearnedFrom(BPE(32_000), C4), "proteins": Annotated("uniref50")}
         rows = {"lengths": (2048, 256), "batches": (256, 4608), "accumulate": 4, "window": 200, "at_once": 256}
         how = {"steps": (1, 16_000, 6000), "ranks": (128, 64), "text_rate": 3e-4, "adapted_rates": (5e-5, 5e-5)}
-        return Config(llama(vocab=32_000, **sizes), **own, **rows, **how, arms=(TWO,), seeds=(0,))
-    return Config(llama(vocab=260, embed=96, layers=4, heads=4, mlp=256))
+        return Config(llama(vocab=32_000, **sizes), **own, **rows, **how, arms=(TWO,), beside=(), seeds=(0,))
+    return Config(llama(vocab=260, embed=64, layers=3, heads=4, mlp=176))
 
 
 # --- data ---
@@ -166,9 +163,10 @@ def pairs(cfg: Config, seed: int, **options: Any) -> Answers:
 def pipeline(run: Any, cfg: Config) -> Report:
     """The base once; for every seed all arms, what they answer and generate, and what they lose of text."""
     base, found, scores = run.train(pretraining(cfg)), {}, {}
+    flops = 3 * cfg.draws * continuing_flops(cfg.net, cfg.lengths[1], cfg.window)
     for seed in cfg.seeds:
         states: dict[str, Any] = {BASE: base}
-        for arm in cfg.arms:
+        for arm in cfg.arms_of(seed):
             found[arm, seed] = stages = trained(run, cfg, arm, base, seed)
             states[arm] = stages[-1]
             if arm == TWO:
@@ -176,8 +174,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for name, result in states.items():
             at = f"{seed}/{{}}/{slug(name)}".format
             losses = run.make(at("losses"), lost, cfg, result, seed)
-            said = run.make(at("answers"), answered, cfg, result, seed) if name in cfg.arms else None
-            scores[name, seed] = losses, said
+            told = (
+                run.make(at("answers"), answered, cfg, result, seed, flops=flops) if name not in (BASE, FIRST) else None
+            )
+            scores[name, seed] = losses, told
     return report(cfg, base, found, scores)
 
 
@@ -260,50 +260,22 @@ def begin(config: Reparameterized, seed: int, key: Any, start: Any) -> Any:
 # --- measures ---
 
 
-def losses(model: Any, batch: Any) -> jax.Array:
-    """The mean loss of each row's counted tokens, in nats."""
-    logp = jax.nn.log_softmax(model(batch["tokens"]))
-    own = -jnp.take_along_axis(logp, batch["targets"][..., None], axis=-1)[..., 0] * batch["weights"]
-    return own.sum(1) / jnp.maximum(batch["weights"].sum(1), 1)
-
-
 def lost(cfg: Config, result: Any, seed: int) -> dict[str, float]:
     """Nats a token of held-out text and of held-out sequences, and how NLL(wild type) - NLL(mutant) follows fitness."""
     net, found = Frozen.of(result), {}
     for name, data in {"text": rows_of(cfg, cfg.text, 0), "sequences": corpus(cfg, seed)}.items():
         own = data.held_out(1)
         rows = own.take(np.arange(min(cfg.scored, own.size())))
-        found[name] = float(apply(losses, net, rows, cfg.at_once).mean())
+        found[name] = float(apply(row_losses, net, rows, cfg.at_once).mean())
     land = cfg.landscape.read()
     texts = list(map(sequence_text, (land.wild, *land.mutants)))
-    ids = [[CLS, *row] for row in codec(cfg.tokenizer, cfg.text).encode(texts)]
-    tokens = padded_prompts(ids, cfg.lengths[0] + 1).tokens_BP
-    rows = {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": (tokens[:, 1:] > 0).astype(np.float32)}
-    nll = apply(losses, net, rows, cfg.at_once)
-    return found | {"fitness": float(spearman(jnp.asarray(nll[0] - nll[1:]), jnp.asarray(land.fitness)))}
+    nll = text_losses(net, cfg.code, texts, cfg.lengths[0], cfg.at_once)
+    return found | {"fitness": fitness_correlation(nll, land.fitness)}
 
 
-def draw(model: Any, batch: Any, length: int) -> Samples:
-    """Continuations of prompts; everything but the shapes is traced, so one program serves all uses."""
-    how = {name: batch[name] for name in ("limit", "temperature", "top_k", "top_p", "repetition")}
-    prompts = Prompts(batch["tokens"], batch["lengths"])
-    return sample(model, prompts, batch["key"], length=length, stops=((SEP,),), **how)
-
-
-def continued(cfg: Config, net: Frozen, prompts: Sequence[str], how: Sampling, limit: int, seed: int) -> list[str]:
-    """What the model says behind each prompt."""
-    code, said = codec(cfg.tokenizer, cfg.text), []
-    rows = [[CLS, *ids] for ids in code.encode(list(prompts))]
-    numbers = {"temperature": how.temperature, "top_p": how.top_p, "repetition": how.repetition}
-    options = {name: np.float32(x) for name, x in numbers.items()} | {"top_k": np.int32(how.top_k)}
-    for start in range(0, len(rows), cfg.at_once):
-        part = rows[start : start + cfg.at_once]
-        filled = padded_prompts([*part, *part[:1] * (cfg.at_once - len(part))], cfg.lengths[1])
-        batch = options | {"tokens": filled.tokens_BP, "lengths": filled.lengths_B, "limit": np.int32(limit)}
-        key = jax.random.fold_in(jax.random.key(seed), start)
-        drawn = ask(draw, net, batch | {"key": key}, cfg.lengths[1] + 1)
-        said += [code.decode(each.tokens) for (each,) in completions(drawn)[: len(part)]]
-    return said
+def said(cfg: Config, net: Frozen, prompts: Sequence[str], how: Sampling, limit: int, seed: int) -> list[str]:
+    how_many = {"length": cfg.lengths[1], "limit": limit, "batch": cfg.at_once, "seed": seed}
+    return continued(net, cfg.code, prompts, how, **how_many)
 
 
 def sequence_of(text: str) -> str:
@@ -321,7 +293,7 @@ def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     net, judge, certain = Frozen.of(result), *judged(cfg, seed)
     asked = instructions(cfg, seed, "test", "determine")
     records = [asked[i] for i in range(len(asked))]
-    named = continued(cfg, net, [r["question"] for r in records], GREEDY, 16, seed)
+    named = said(cfg, net, [record["question"] for record in records], GREEDY, LABEL, seed)
     right = [name == record["solution"] for name, record in zip(named, records, strict=True)]
     found = {"accuracy": float(np.mean(right)), "judge": certain, "families": len(judge.classes_), "said": named[:3]}
     wanted = [judge.classes_[i % len(judge.classes_)] for i in range(cfg.draws)]
@@ -329,7 +301,7 @@ def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     for name, how in {"asked": RELEASED, "asked, no penalty": UNPENALISED, "unconditional": RELEASED}.items():
         free = name == "unconditional"
         prompts = ["Seq=<"] * cfg.draws if free else list(map(generate, wanted))
-        texts = continued(cfg, net, prompts, how, cfg.window + 8, seed)
+        texts = said(cfg, net, prompts, how, cfg.window + 8, seed)
         made = [sequence_of(("Seq=<" if free else "") + text) for text in texts]
         given = judge.predict(made)
         hits = [bool(s) and own == want for s, own, want in zip(made, given, wanted, strict=True)]
@@ -369,7 +341,7 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
     """Answers, generated sequences, losses and trained weights of all arms; and the claims."""
 
     def over(name: str, what: str, part: str = "") -> list[float]:
-        values = [said.value for (own, _), (_, said) in scores.items() if own == name and said and said.value]
+        values = [told.value for (own, _), (_, told) in scores.items() if own == name and told and told.value]
         return [value[part][what] if part else value[what] for value in values]
 
     def lost_by(name: str, what: str) -> list[float]:
@@ -378,7 +350,7 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
     def ahead(other: str) -> list[float]:
         return [a - b for a, b in zip(over(TWO, "accuracy"), over(other, "accuracy"), strict=False)]
 
-    first = cfg.seeds[0]
+    first, names = cfg.seeds[0], cfg.arms_of(cfg.seeds[0])
     sizes = {(arm, r.name.split("/")[-1]): trained_numbers(r) for (arm, s), own in found.items() if s == first
              for r in own if r.kind == "train"}  # fmt: skip
     whole = trained_numbers(base)
@@ -420,11 +392,11 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
         "copied": ("copied", "asked"),
         "judge on real ones": ("judge", ""),
     }
-    states = [name for name in (BASE, FIRST, *cfg.arms) if any(own == name for own, _ in scores)]
+    states = [name for name in (BASE, FIRST, *names) if any(own == name for own, _ in scores)]
     value = scores[TWO, first][1].value
     texts = () if value is None else tuple((part, text) for part in ("asked", "asked, no penalty", "unconditional")
                                            for text in value[part]["texts"])  # fmt: skip
-    plain = {arm: {s: own for (a, s), own in found.items() if a == arm} for arm in cfg.arms}
+    plain = {arm: {s: own for (a, s), own in found.items() if a == arm} for arm in names}
     arms = {
         arm: {s: Arm("", tuple(r for r in own if r.kind == "train"), () if arm == SCRATCH else (base,))
               for s, own in each.items()} for arm, each in plain.items()
@@ -434,7 +406,7 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
         link="https://arxiv.org/abs/2402.16445",
         arms=by_seed(arms, ONE if ONE in cfg.arms else TWO),
         tables=(
-            table_of_means("Held-out families named, and families of generated sequences", cfg.arms, list(columns),
+            table_of_means("Held-out families named, and families of generated sequences", names, list(columns),
                            lambda arm, column: over(arm, *columns[column]),
                            note="In %. `whole`: a closed sequence of residues. `copied`: 10-mers that a training "
                            "window has. Unconditional sequences are compared with the same families, unasked."),
