@@ -27,14 +27,13 @@ Ours     To be measured.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -42,12 +41,12 @@ from stagejax.data import BPE, Bytes, CausalText, Codec, Mixture, Source, Stdlib
 from stagejax.data.answers import Answers
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.mutants import GB1, RandomLandscape
-from stagejax.data.pipeline import Data
 from stagejax.data.protein_tasks import ProteinInstructions, ProteinText, Task, generate, sequence_text
 from stagejax.data.proteins import RESIDUES, Annotated, Kinases, Proteins, RandomFamilies
 from stagejax.data.published import C4
 from stagejax.inference import Frozen, apply
 from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
+from stagejax.inference.kmers import copied, kmer_judge
 from stagejax.inference.likelihood import fitness_correlation, row_losses, text_losses
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
@@ -61,11 +60,9 @@ from stagejax.transforms import LoRA, Reparameterized, factors
 TWO, ONE, MIXED = "two stages", "stage 2 only", "one mixed stage"
 FULL, SCRATCH = "two stages, all weights", "two stages, no text"
 BASE, FIRST = "text base", "after stage 1"
-LABEL = 16  # most tokens of a family named
-
-
+ASKED, UNPENALISED, FREE = "asked for", "asked for, no penalty", "unconditional"
 RELEASED = Sampling(temperature=0.2, top_k=40, top_p=0.9, repetition=1.2)
-UNPENALISED = replace(RELEASED, repetition=1.0)
+LABEL = 16  # most tokens of a family named
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,11 @@ class Config:
     lengths: tuple[int, int] = (92, 92)  # tokens of a row: of running text and sequences, of instructions
     batches: tuple[int, int] = (8, 8)  # rows
     accumulate: int = 1  # parts of a batch of instructions, one after the other
-    steps: tuple[int, int, int] = (1000, 400, 600)  # of the base, stage 1, stage 2
+    steps: tuple[int, int, int] = (1000, 400, 800)  # of the base, stage 1, stage 2
     ranks: tuple[int, int] = (16, 8)  # of stage 1 and stage 2; alpha is twice as much
     text_rate: float = 3e-3
     adapted_rates: tuple[float, float] = (3e-3, 3e-3)  # of stage 1 and stage 2, with adapters
-    full_rates: tuple[float, float] = (1e-3, 1e-3)  # where all weights are trained
+    full_rates: tuple[float, float] = (3e-3, 3e-3)  # where all weights are trained
     tests: int = 7  # batches of an evaluation
     scored: int = 256  # rows of the losses at the end
     draws: int = 64  # sequences, over all families in turn
@@ -110,11 +107,6 @@ class Config:
     def arms_of(self, seed: int) -> tuple[str, ...]:
         return self.arms + (self.beside if seed == self.seeds[0] else ())
 
-    def forms(self) -> tuple[LoRA, LoRA]:
-        """The adapters of both stages, scaled by alpha / rank = 2."""
-        first, second = (LoRA(rank, scale=2.0) for rank in self.ranks)
-        return first, second
-
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
@@ -127,7 +119,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008, "scan": True, "remat": "full"}
         own = {"text": C4, "tokenizer": LearnedFrom(BPE(32_000), C4), "proteins": Annotated("uniref50")}
-        rows = {"lengths": (2048, 256), "batches": (256, 4608), "accumulate": 4, "window": 200, "at_once": 256}
+        rows = {"lengths": (2048, 256), "batches": (256, 4608), "accumulate": 2, "window": 200, "at_once": 256}
         how = {"steps": (1, 16_000, 6000), "ranks": (128, 64), "text_rate": 3e-4, "adapted_rates": (5e-5, 5e-5)}
         return Config(llama(vocab=32_000, **sizes), **own, **rows, **how, arms=(TWO,), beside=(), seeds=(0,))
     return Config(llama(vocab=260, embed=64, layers=3, heads=4, mlp=176))
@@ -174,9 +166,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for name, result in states.items():
             at = f"{seed}/{{}}/{slug(name)}".format
             losses = run.make(at("losses"), lost, cfg, result, seed)
-            told = (
-                run.make(at("answers"), answered, cfg, result, seed, flops=flops) if name not in (BASE, FIRST) else None
-            )
+            made = (answered, cfg, result, seed)
+            told = None if name in (BASE, FIRST) else run.make(at("answers"), *made, flops=flops)
             scores[name, seed] = losses, told
     return report(cfg, base, found, scores)
 
@@ -192,16 +183,9 @@ def reading(cfg: Config, arm: str, seed: int) -> Stage:
     """Stage 1: bare sequences."""
     rate = (cfg.full_rates if arm in (FULL, SCRATCH) else cfg.adapted_rates)[0]
     data = corpus(cfg, seed)
-    return Stage(
-        name=f"{seed}/{slug(arm)}/sequences",
-        model=cfg.net,
-        objective=causal_lm,
-        optimizer=adamw(rate, warmup=0.05, weight_decay=0.01, clip=1.0),
-        data=data,
-        steps=cfg.steps[1],
-        evaluate=tested(cfg, data, cfg.steps[1]),
-        seed=seed,
-    )
+    name, optimizer = f"{seed}/{slug(arm)}/sequences", adamw(rate, warmup=0.05, weight_decay=0.01, clip=1.0)
+    test = tested(cfg, data, cfg.steps[1])
+    return Stage(name, cfg.net, causal_lm, optimizer, data, cfg.steps[1], evaluate=test, seed=seed)
 
 
 def instructed(cfg: Config, arm: str, seed: int) -> Stage:
@@ -229,32 +213,23 @@ def trained(run: Any, cfg: Config, arm: str, base: Any, seed: int) -> tuple[Any,
     if arm in (FULL, SCRATCH):
         read = run.train(first, base if arm == FULL else None)
         return read, run.train(second, read)
-    wide, narrow = cfg.forms()
+    wide, narrow = (LoRA(rank, scale=2.0) for rank in cfg.ranks)  # alpha / rank
     if arm == ONE:
         return adapted(run, replace(second, steps=cfg.alone), narrow, base)
     if arm == MIXED:
-        shares = cfg.steps[1], cfg.steps[2]
-        both = replace(second, data=mixed(cfg, seed, shares), steps=sum(shares), optimizer=first.optimizer)
+        shuffled = Mixture(parts=(first.data, second.data), weights=cfg.steps[1:])
+        both = replace(second, data=shuffled, steps=sum(cfg.steps[1:]), optimizer=first.optimizer)
         return adapted(run, both, wide, base, "tokens", "head")
     read = adapted(run, first, wide, base, "tokens", "head")
     return *read, *adapted(run, second, narrow, read[-1])
 
 
-def mixed(cfg: Config, seed: int, shares: tuple[int, int]) -> Data:
-    return Mixture(parts=(corpus(cfg, seed), pairs(cfg, seed)), weights=shares)
-
-
 def adapted(run: Any, stage: Stage, form: LoRA, start: Any, *whole: str) -> tuple[Any, Any]:
     """A stage on fresh adapters, with some attributes trained in full; and the plain model, adapters merged."""
     config = Reparameterized(stage.model, form)
-    begun = run.transform(f"{stage.name}/begun", partial(begin, config, stage.seed), start, to=config)
+    begun = run.transform(f"{stage.name}/begun", config.adapt, start, to=config)
     tuned = run.train(replace(stage, model=config, trainable=factors(*whole)), begun)
     return tuned, run.transform(f"{stage.name}/merged", config.merge, tuned, to=stage.model)
-
-
-def begin(config: Reparameterized, seed: int, key: Any, start: Any) -> Any:
-    """Adapters put on, drawn by the seed: the key is that of what they begin with, which seeds share."""
-    return config.adapt(jax.random.fold_in(key, seed), start)
 
 
 # --- measures ---
@@ -279,59 +254,41 @@ def said(cfg: Config, net: Frozen, prompts: Sequence[str], how: Sampling, limit:
 
 
 def sequence_of(text: str) -> str:
-    """The sequence that a text is, "" where it is none.
-
-    >>> sequence_of("Seq=<MKV>"), sequence_of("Seq=<MKv>"), sequence_of("Seq=<MKV")
-    ('MKV', '', '')
-    """
+    """The sequence that a text is, "" where it is none: not closed, or with other letters than those of residues."""
     found = re.fullmatch(rf"Seq=<([{RESIDUES}]{{3,}})>", text)
     return found[1] if found else ""
 
 
 def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     """The share of held-out windows whose family is named, and what the judge says of generated sequences."""
-    net, judge, certain = Frozen.of(result), *judged(cfg, seed)
-    asked = instructions(cfg, seed, "test", "determine")
-    records = [asked[i] for i in range(len(asked))]
-    named = said(cfg, net, [record["question"] for record in records], GREEDY, LABEL, seed)
-    right = [name == record["solution"] for name, record in zip(named, records, strict=True)]
-    found = {"accuracy": float(np.mean(right)), "judge": certain, "families": len(judge.classes_), "said": named[:3]}
+    net, judge, held = Frozen.of(result), judge_of(cfg, seed), windows(cfg, seed, "test")
+    named = said(cfg, net, [record["question"] for record in held], GREEDY, LABEL, seed)
+    right = [name == record["solution"] for name, record in zip(named, held, strict=True)]
+    certain = judge.score([r["sequence"] for r in held], [r["family"] for r in held])
+    found = {"accuracy": float(np.mean(right)), "judge": float(certain), "families": len(judge.classes_)}
     wanted = [judge.classes_[i % len(judge.classes_)] for i in range(cfg.draws)]
-    known = {w for r in training_windows(cfg, seed) for w in words(r["sequence"])}
-    for name, how in {"asked": RELEASED, "asked, no penalty": UNPENALISED, "unconditional": RELEASED}.items():
-        free = name == "unconditional"
-        prompts = ["Seq=<"] * cfg.draws if free else list(map(generate, wanted))
+    known = [record["sequence"] for record in windows(cfg, seed, "train")]
+    for name, how in {ASKED: RELEASED, UNPENALISED: replace(RELEASED, repetition=1.0), FREE: RELEASED}.items():
+        prompts = ["Seq=<"] * cfg.draws if name == FREE else list(map(generate, wanted))
         texts = said(cfg, net, prompts, how, cfg.window + 8, seed)
-        made = [sequence_of(("Seq=<" if free else "") + text) for text in texts]
-        given = judge.predict(made)
-        hits = [bool(s) and own == want for s, own, want in zip(made, given, wanted, strict=True)]
-        new = [w in known for s in made for w in words(s)]
-        found[name] = {"hits": float(np.mean(hits)), "whole": float(np.mean([bool(s) for s in made])),
-                       "copied": float(np.mean(new)) if new else 0.0, "texts": texts[:3]}  # fmt: skip
+        made = [sequence_of(("Seq=<" if name == FREE else "") + text) for text in texts]
+        hits = [bool(s) and own == want for s, own, want in zip(made, judge.predict(made), wanted, strict=True)]
+        whole = float(np.mean([bool(s) for s in made]))
+        found[name] = {"hits": float(np.mean(hits)), "whole": whole, "copied": copied(made, known), "texts": texts[:3]}
     return found
 
 
-def words(sequence: str, k: int = 10) -> list[str]:
-    return [sequence[i : i + k] for i in range(len(sequence) - k + 1)]
-
-
-def training_windows(cfg: Config, seed: int) -> list[Any]:
-    source = instructions(cfg, seed, tasks="determine")
+def windows(cfg: Config, seed: int, split: str) -> list[Any]:
+    """The real windows of a split, each once."""
+    source = instructions(cfg, seed, split, "determine")
     return [source[i] for i in range(len(source))]
 
 
-def judged(cfg: Config, seed: int) -> tuple[Any, float]:
-    """A classifier of 3-mers that has seen real training windows alone, and its accuracy on held-out windows."""
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    counted = CountVectorizer(analyzer="char", ngram_range=(3, 3), lowercase=False)
-    judge = make_pipeline(counted, LogisticRegression(max_iter=2000, class_weight="balanced"))
-    learned, test = training_windows(cfg, seed), instructions(cfg, seed, "test", "determine")
-    judge.fit([r["sequence"] for r in learned], [r["family"] for r in learned])
-    held = [test[i] for i in range(len(test))]
-    return judge, float(judge.score([r["sequence"] for r in held], [r["family"] for r in held]))
+@functools.cache
+def judge_of(cfg: Config, seed: int) -> Any:
+    """The judge of a seed, which has seen real training windows alone."""
+    learned = windows(cfg, seed, "train")
+    return kmer_judge([r["sequence"] for r in learned], [r["family"] for r in learned])
 
 
 # --- report ---
@@ -356,7 +313,7 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
     whole = trained_numbers(base)
     share = sizes[TWO, "instructions"] / whole
     gain, short = ahead(ONE), ahead(FULL)
-    hits, free = mean(over(TWO, "hits", "asked")), mean(over(TWO, "hits", "unconditional"))
+    hits, free = mean(over(TWO, "hits", ASKED)), mean(over(TWO, "hits", FREE))
     chance = 1 / mean(over(TWO, "families"))
     claims = (
         claim(
@@ -382,25 +339,16 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
             holds=bool(short) and mean(short) >= -0.03 and share < 0.25,
         ),
     )
-    columns = {
-        "family named": ("accuracy", ""),
-        "asked for": ("hits", "asked"),
-        "asked for, no penalty": ("hits", "asked, no penalty"),
-        "unconditional": ("hits", "unconditional"),
-        "whole": ("whole", "asked"),
-        "whole, no penalty": ("whole", "asked, no penalty"),
-        "copied": ("copied", "asked"),
-        "judge on real ones": ("judge", ""),
-    }
+    columns = {"family named": ("accuracy", "")} | {part: ("hits", part) for part in (ASKED, UNPENALISED, FREE)}
+    columns |= {"whole": ("whole", ASKED), "copied": ("copied", ASKED), "judge on real ones": ("judge", "")}
     states = [name for name in (BASE, FIRST, *names) if any(own == name for own, _ in scores)]
     value = scores[TWO, first][1].value
-    texts = () if value is None else tuple((part, text) for part in ("asked", "asked, no penalty", "unconditional")
+    texts = () if value is None else tuple((part, text) for part in (ASKED, UNPENALISED, FREE)
                                            for text in value[part]["texts"])  # fmt: skip
-    plain = {arm: {s: own for (a, s), own in found.items() if a == arm} for arm in names}
-    arms = {
-        arm: {s: Arm("", tuple(r for r in own if r.kind == "train"), () if arm == SCRATCH else (base,))
-              for s, own in each.items()} for arm, each in plain.items()
-    }  # fmt: skip
+    arms: dict[str, dict[int, Arm]] = {arm: {} for arm in names}
+    for (arm, seed), own in found.items():
+        stages = tuple(result for result in own if result.kind == "train")
+        arms[arm][seed] = Arm("", stages, () if arm == SCRATCH else (base,))
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2402.16445",
@@ -410,10 +358,9 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
                            lambda arm, column: over(arm, *columns[column]),
                            note="In %. `whole`: a closed sequence of residues. `copied`: 10-mers that a training "
                            "window has. Unconditional sequences are compared with the same families, unasked."),
-            table_of_means("Held-out losses", states, ["text", "sequences"], lost_by, scale=1.0, digits=3,
-                           note="Nats a byte; the loss of text above the base's is what was forgotten."),
-            table_of_means("Fitness without training", states, ["fitness"], lost_by, scale=1.0, digits=3,
-                           note="Spearman of NLL(wild type) - NLL(mutant) with the measured fitness."),
+            table_of_means("Held-out losses, and fitness without training", states, ["text", "sequences", "fitness"],
+                           lost_by, scale=1.0, digits=3, note="Nats a byte: the loss of text above the base's was "
+                           "forgotten. Spearman of NLL(wild type) - NLL(mutant) with the measured fitness."),
             Table("Trained weights", ("arm", "stage", "numbers", "share"),
                   tuple((arm, stage, n, n / whole) for (arm, stage), n in sizes.items()), ("", "", ",", ".1%")),
             Table("Sequences", ("prompt", "text"), texts, note=f"Of {TWO}, first seed."),
@@ -427,7 +374,21 @@ def trained_numbers(result: Any) -> int:
     return memory(part_of(result.stage))["trained"]
 
 
-NOTES = ("One base for all seeds; a seed has its own fold of proteins, order, adapters and samples.",)
+NOTES = (
+    "One base for all seeds; a seed has its own fold, order and samples. Adapters of the base begin alike for all.",
+    "Families are eight beginnings of gene names, of nine genes or more each, for the paper's InterPro superfamilies. "
+    "Relatives within a family are in training; forms of one protein (mutants, isoforms, the same in KIBA) are not.",
+    "Instructions are about the 48 residues around the catalytic loop; each held-out protein has three such windows.",
+    "The judge knows no sequence of no family: unconditional ones agree with a family drawn evenly by chance.",
+    "Learning rates of 1e-3, 3e-3 and 1e-2 were compared by held-out losses of fold 3, which no claim tests: with "
+    "adapters by that of sequences after stage 1 and that of names after stage 2 only; for all weights likewise.",
+    "Sizes and steps were set by time. First tries on fold 3, with windows of 80 and 56 residues shifted by up to 8, left "
+    "all arms near chance, also those of all weights; so windows are shorter and shifted by up to 2.",
+    "One token is a byte, so the penalty of repetitions falls on most of the alphabet after some twenty residues.",
+    "No dropout on adapters, which are added to their kernels in the forward pass; gradients are clipped at 1.",
+    "Stage 3 (further tasks) and the stability of Meltome, which is not among the files, are left out.",
+    "pod: steps of stage 2 are a guess; UniRef50 with superfamilies is a file of one's own; Llama 2 is not trained.",
+)
 
 EXPERIMENT = Experiment(
     name="prollama",

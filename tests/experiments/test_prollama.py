@@ -15,16 +15,16 @@ from experiments.transfer.prollama import (
     ONE,
     SCRATCH,
     TWO,
-    instructions,
-    judged,
+    judge_of,
     pairs,
     preset,
     sequence_of,
-    training_windows,
+    windows,
 )
 from stagejax import Plan
 from stagejax.data import SEP, Bytes
 from stagejax.data.protein_tasks import of_fold
+from stagejax.inference.kmers import kmers
 from stagejax.inference.likelihood import row_losses
 from stagejax.names import slug
 
@@ -66,7 +66,7 @@ def test_stage_1_trains_factors_table_and_head_and_stage_2_factors_alone(finishe
         return {path for path in paths if path.rpartition("/")[2] not in ("down", "up")}
 
     first, second = changed(at(TWO, "sequences")), changed(at(TWO, "instructions"))
-    assert whole(first) == {"tokens/table", "head/kernel"}
+    assert whole(first) == {"tokens/table", "head/output/kernel"}
     assert not whole(second)
     assert len(second) == 14
     assert changed(at(ONE, "instructions")) == second
@@ -105,13 +105,11 @@ def test_no_form_of_a_held_out_protein_is_trained_on(finished: Any) -> None:
 
 
 def test_the_judge_sees_real_training_windows_alone() -> None:
-    judge, certain = judged(SMOKE, 0)
-    trained = {record["sequence"] for record in training_windows(SMOKE, 0)}
-    held = instructions(SMOKE, 0, "test", "determine")
-    assert not trained & {held[i]["sequence"] for i in range(len(held))}
-    known = set(judge[0].get_feature_names_out())
-    assert known == {s[i : i + 3] for s in trained for i in range(len(s) - 2)}
-    assert certain > 0.7  # far from the half of two families
+    judge, held = judge_of(SMOKE, 0), windows(SMOKE, 0, "test")
+    trained = {record["sequence"] for record in windows(SMOKE, 0, "train")}
+    assert not trained & {record["sequence"] for record in held}
+    assert set(judge[0].get_feature_names_out()) == {piece for sequence in trained for piece in kmers(sequence, 3)}
+    assert judge.score([r["sequence"] for r in held], [r["family"] for r in held]) > 0.7  # half is chance
 
 
 def test_a_broken_sequence_is_none() -> None:
@@ -124,7 +122,7 @@ def test_arms_differ_in_what_they_say_they_do(finished: Any) -> None:
     tokens = {arm.group: float(arm.cost.tokens) for arm in report.arms}
     assert max(tokens.values()) == min(tokens.values())
     assert {arm.group: [r.name for r in arm.charged] for arm in report.arms} == {
-        arm: [] if arm == SCRATCH else ["base"] for arm in SMOKE.arms
+        arm: [] if arm == SCRATCH else ["base"] for arm in SMOKE.arms_of(0)
     }
     assert results[at(FULL, "instructions")].stage.model == SMOKE.net
     assert results[at(MIXED, "instructions")].stage.steps == sum(SMOKE.steps[1:])
