@@ -30,7 +30,6 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -248,11 +247,6 @@ def lost(cfg: Config, result: Any, seed: int) -> dict[str, float]:
     return found | {"fitness": fitness_correlation(nll, land.fitness)}
 
 
-def said(cfg: Config, net: Frozen, prompts: Sequence[str], how: Sampling, limit: int, seed: int) -> list[str]:
-    how_many = {"length": cfg.lengths[1], "limit": limit, "batch": cfg.at_once, "seed": seed}
-    return continued(net, cfg.code, prompts, how, **how_many)
-
-
 def sequence_of(text: str) -> str:
     """The sequence that a text is, "" where it is none: not closed, or with other letters than those of residues."""
     found = re.fullmatch(rf"Seq=<([{RESIDUES}]{{3,}})>", text)
@@ -261,8 +255,10 @@ def sequence_of(text: str) -> str:
 
 def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     """The share of held-out windows whose family is named, and what the judge says of generated sequences."""
-    net, judge, held = Frozen.of(result), judge_of(cfg, seed), windows(cfg, seed, "test")
-    named = said(cfg, net, [record["question"] for record in held], GREEDY, LABEL, seed)
+    judge, held = judge_of(cfg, seed), windows(cfg, seed, "test")
+    fixed = {"length": cfg.lengths[1], "batch": cfg.at_once, "seed": seed}
+    say = functools.partial(continued, Frozen.of(result), cfg.code, **fixed)
+    named = say([record["question"] for record in held], GREEDY, limit=LABEL)
     right = [name == record["solution"] for name, record in zip(named, held, strict=True)]
     certain = judge.score([r["sequence"] for r in held], [r["family"] for r in held])
     found = {"accuracy": float(np.mean(right)), "judge": float(certain), "families": len(judge.classes_)}
@@ -270,7 +266,7 @@ def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     known = [record["sequence"] for record in windows(cfg, seed, "train")]
     for name, how in {ASKED: RELEASED, UNPENALISED: replace(RELEASED, repetition=1.0), FREE: RELEASED}.items():
         prompts = ["Seq=<"] * cfg.draws if name == FREE else list(map(generate, wanted))
-        texts = said(cfg, net, prompts, how, cfg.window + 8, seed)
+        texts = say(prompts, how, limit=cfg.window + 8)
         made = [sequence_of(("Seq=<" if name == FREE else "") + text) for text in texts]
         hits = [bool(s) and own == want for s, own, want in zip(made, judge.predict(made), wanted, strict=True)]
         whole = float(np.mean([bool(s) for s in made]))
@@ -306,6 +302,9 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
 
     def ahead(other: str) -> list[float]:
         return [a - b for a, b in zip(over(TWO, "accuracy"), over(other, "accuracy"), strict=False)]
+
+    def trained_numbers(result: Any) -> int:
+        return memory(part_of(result.stage))["trained"]
 
     first, names = cfg.seeds[0], cfg.arms_of(cfg.seeds[0])
     sizes = {(arm, r.name.split("/")[-1]): trained_numbers(r) for (arm, s), own in found.items() if s == first
@@ -370,10 +369,6 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
     )  # fmt: skip
 
 
-def trained_numbers(result: Any) -> int:
-    return memory(part_of(result.stage))["trained"]
-
-
 NOTES = (
     "One base for all seeds; a seed has its own fold, order and samples. Adapters of the base begin alike for all.",
     "Families are eight beginnings of gene names, of nine genes or more each, for the paper's InterPro superfamilies. "
@@ -382,11 +377,10 @@ NOTES = (
     "The judge knows no sequence of no family: unconditional ones agree with a family drawn evenly by chance.",
     "Learning rates of 1e-3, 3e-3 and 1e-2 were compared by held-out losses of fold 3, which no claim tests: with "
     "adapters by that of sequences after stage 1 and that of names after stage 2 only; for all weights likewise.",
-    "Sizes and steps were set by time. First tries on fold 3, with windows of 80 and 56 residues shifted by up to 8, left "
-    "all arms near chance, also those of all weights; so windows are shorter and shifted by up to 2.",
+    "Sizes and steps were set by time. First tries on fold 3, with windows of 80 and 56 residues shifted by up to 8, "
+    "left all arms near chance, also that of all weights; so windows are shorter and shifted by up to 2.",
     "One token is a byte, so the penalty of repetitions falls on most of the alphabet after some twenty residues.",
-    "No dropout on adapters, which are added to their kernels in the forward pass; gradients are clipped at 1.",
-    "Stage 3 (further tasks) and the stability of Meltome, which is not among the files, are left out.",
+    "Left out: dropout on adapters, stage 3 (further tasks), stability of Meltome. Gradients are clipped at norm 1.",
     "pod: steps of stage 2 are a guess; UniRef50 with superfamilies is a file of one's own; Llama 2 is not trained.",
 )
 

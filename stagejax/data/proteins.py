@@ -170,8 +170,9 @@ class RandomFamilies:
             for member in range(self.members):
                 other = draw.random(self.length) < self.changed
                 sequence = "".join(np.where(other, draw.choice(letters, self.length), ancestor))
-                made.append(Protein(f"{label}{member}", sequence, label, f"{label}{member}"))
-        return tuple(made)
+                made.append((f"{label}{member}", sequence, label))
+        names, sequences, _ = zip(*made, strict=True)
+        return tuple(Protein(*own, first) for own, first in zip(made, parents(names, sequences), strict=True))
 
 
 def core(sequence: str, window: int, shift: int = 0, before: int = 16) -> str:
