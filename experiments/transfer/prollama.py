@@ -42,7 +42,7 @@ from stagejax.data.learned import LearnedFrom
 from stagejax.data.mutants import GB1, RandomLandscape
 from stagejax.data.protein_tasks import ProteinInstructions, ProteinText, Task, generate, sequence_text
 from stagejax.data.proteins import RESIDUES, Annotated, Kinases, Proteins, RandomFamilies
-from stagejax.data.published import C4
+from stagejax.data.published import C4, UNIREF50
 from stagejax.inference import Frozen, apply
 from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
 from stagejax.inference.kmers import copied, kmer_judge
@@ -117,7 +117,7 @@ def preset(name: str) -> Config:
         return Config(small, steps=(40, 30, 60), full_rates=(5e-3, 5e-3), text_rate=1e-2, **own, **rows, **rest)
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008, "scan": True, "remat": "full"}
-        own = {"text": C4, "tokenizer": LearnedFrom(BPE(32_000), C4), "proteins": Annotated("uniref50")}
+        own = {"text": C4, "tokenizer": LearnedFrom(BPE(32_000), C4), "proteins": Annotated(UNIREF50)}
         rows = {"lengths": (2048, 256), "batches": (256, 4608), "accumulate": 2, "window": 200, "at_once": 256}
         how = {"steps": (1, 16_000, 6000), "ranks": (128, 64), "text_rate": 3e-4, "adapted_rates": (5e-5, 5e-5)}
         return Config(llama(vocab=32_000, **sizes), **own, **rows, **how, arms=(TWO,), beside=(), seeds=(0,))
@@ -381,7 +381,7 @@ NOTES = (
     "left all arms near chance, also that of all weights; so windows are shorter and shifted by up to 2.",
     "One token is a byte, so the penalty of repetitions falls on most of the alphabet after some twenty residues.",
     "Left out: dropout on adapters, stage 3 (further tasks), stability of Meltome. Gradients are clipped at norm 1.",
-    "pod: steps of stage 2 are a guess; UniRef50 with superfamilies is a file of one's own; Llama 2 is not trained.",
+    "pod: steps of stage 2 are a guess; UniRef50 with superfamilies is to be prepared (`UNIREF50`); Llama 2 is not trained.",
 )
 
 EXPERIMENT = Experiment(

@@ -1,4 +1,4 @@
-"""Proteins with the family that they are of: kinases of two assays, generated families, and a file of one's own."""
+"""Proteins with the family that they are of: kinases of two assays, generated families, and any annotated source."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from stagejax.data.named import MissingDataset
+from stagejax.data.sources import Source
 
 RESIDUES = "ACDEFGHIKLMNPQRSTVWY"  #: the twenty letters of a sequence
 
@@ -131,20 +132,25 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class Annotated:
-    """Proteins of a file of one's own: `$STAGEJAX_DATA/NAME/proteins.jsonl.gz`, a line {"id", "seq", "family"} each."""
+    """The proteins of any source whose records say name, sequence and family; every one is its own parent.
 
-    name: str
+    >>> from stagejax.data.named import TFDS
+    >>> Annotated(TFDS("uniref50")).fields
+    ('id', 'sequence', 'family')
+    """
+
+    source: Source
+    fields: tuple[str, str, str] = ("id", "sequence", "family")
 
     def read(self) -> tuple[Protein, ...]:
-        """Read the file; every protein is its own parent.
+        """Read all records."""
+        return _annotated(self.source, self.fields)
 
-        Raises:
-          MissingDataset: it is not there.
-        """
-        path = Path(os.environ.get("STAGEJAX_DATA", ""), self.name, "proteins.jsonl.gz")
-        if not path.is_file():
-            raise MissingDataset(f"proteins are read from $STAGEJAX_DATA/{self.name}/{path.name}, which is not there")
-        return tuple(Protein(row["id"], row["seq"], row.get("family", ""), row["id"]) for row in _lines(path))
+
+@functools.lru_cache(maxsize=2)
+def _annotated(source: Source, fields: tuple[str, str, str]) -> tuple[Protein, ...]:
+    rows = ([str(source[i][field]) for field in fields] for i in range(len(source)))
+    return tuple(Protein(*row, parent=row[0]) for row in rows)
 
 
 @dataclass(frozen=True)
