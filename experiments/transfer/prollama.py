@@ -381,7 +381,7 @@ NOTES = (
     "left all arms near chance, also that of all weights; so windows are shorter and shifted by up to 2.",
     "One token is a byte, so the penalty of repetitions falls on most of the alphabet after some twenty residues.",
     "Left out: dropout on adapters, stage 3 (further tasks), stability of Meltome. Gradients are clipped at norm 1.",
-    "pod: steps of stage 2 are a guess; UniRef50 with superfamilies is to be prepared (`UNIREF50`); Llama 2 is not trained.",
+    "pod: steps of stage 2 are a guess; `UNIREF50` is to be prepared; Llama 2 is not trained.",
 )
 
 EXPERIMENT = Experiment(
