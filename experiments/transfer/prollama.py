@@ -3,8 +3,8 @@
 Paper    Lv et al., ProLLaMA: A Protein Large Language Model for Multi-Task Protein Language Processing, 2024,
          arXiv 2402.16445 (dossier 002).
 Claim    Two LoRA stages turn a text model into one that gives proteins of a superfamily and names the superfamily of a
-         protein: generated ones have TM-scores of .71 to .93 where unconditional generators reach .63 at most, and
-         67 to 100 % of superfamilies are named right (90.8 % or more of each one shown).
+         protein: generated ones have TM-scores of .71 to .93 where unconditional generators reach .63 at most, and for
+         90.8 to 100 % of the proteins of each superfamily shown its name is right.
 Method   A text base (bytes of the standard library), trained once. Stage 1: next tokens of bare sequences
          `Seq=<MKV...>`, with LoRA of rank 16 on q, k, v, o, gate, up and down, and the token table and head in full;
          the adapter is merged. Stage 2: a fresh LoRA of rank 8, all else frozen, on the answers alone of
