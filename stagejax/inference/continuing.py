@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import CLS, SEP
@@ -39,9 +40,8 @@ GREEDY = Sampling(temperature=0.0)
 
 def draw(model: Any, batch: Batch, length: int) -> Samples:
     """One continuation of each prompt of a batch, up to SEP or its limit."""
-    names = ("limit", *asdict(GREEDY))
     prompts = Prompts(batch["tokens"], batch["lengths"])
-    how = {name: batch[name] for name in names}
+    how = {name: batch[name] for name in ("limit", *asdict(GREEDY))}
     return sample(model, prompts, batch["key"], length=length, stops=((SEP,),), **how)
 
 
@@ -76,8 +76,6 @@ def continuing_flops(config: Any, length: int, limit: int) -> float:
     >>> continuing_flops(gpt(layers=1), 8, 4) > 10**5
     True
     """
-    from flax import nnx
-
     graphdef, _, params, rest = take_apart(config)
     like = jax.ShapeDtypeStruct
     options = {name: like((), "int32" if isinstance(x, int) else "float32") for name, x in asdict(GREEDY).items()}
