@@ -11,9 +11,9 @@ Method   A text base (bytes of the standard library), trained once. Stage 1: nex
          `[Determine family] Seq=<...>` -> `Family=<X>` and `[Generate by family] Family=<X>` -> `Seq=<...>`; merged.
          Arms with as many tokens after the base: two stages; stage 2 only; both data shuffled in one stage; two stages
          that train all weights; these from random weights. Families are read off the gene names of Davis. A fold of
-         four is held out from both stages with all forms of its proteins, another one by each seed.
-         The judge of generated sequences is a logistic regression on the 3-mers of real training windows.
-Run      stagejax run prollama                   laptop
+         four is held out from both stages with all forms of its proteins, another one by each seed. The judge of
+         generated sequences is a logistic regression on the 3-mers of real training windows.
+Run      stagejax run prollama                   laptop: about 3.5 minutes on two cores
          stagejax run prollama --preset smoke    seconds
          stagejax plan prollama --preset pod --mesh data=16,fsdp=16
 Holds if over three seeds, each with a fold of its own: greedy answers of two stages name the family of held-out
@@ -22,7 +22,10 @@ Holds if over three seeds, each with a fold of its own: greedy answers of two st
          top-p 0.9, repetition penalty 1.2; broken ones are misses) to the family asked for at least twice as often as
          unconditional ones, whose rate counts as that of chance where it is less; two stages are at most 3 points of
          accuracy below training all weights, with less than 25 % of the weights trained in stage 2.
-Ours     To be measured.
+Ours     Only the second claim holds, narrowly. Three seeds: family named 37.6 % +/- 2.6 by two stages, 42.4 +/- 6.9 by
+         stage 2 only, 66.7 +/- 12.9 by all weights (16 % trained in stage 2). The judge (right on 91.7 % of real ones)
+         agrees with 27.1 % +/- 2.4, unconditional 5.2 +/- 5.5, chance 12.5. One seed: mixed 62.8 %, no text 44.9. Stage
+         1 takes sequences from 4.10 to 2.86 nats, text from 1.68 to 4.58; GB1: -0.04 +/- 0.07. 360 CPU seconds.
 """
 
 from __future__ import annotations
@@ -61,7 +64,6 @@ FULL, SCRATCH = "two stages, all weights", "two stages, no text"
 BASE, FIRST = "text base", "after stage 1"
 ASKED, UNPENALISED, FREE = "asked for", "asked for, no penalty", "unconditional"
 RELEASED = Sampling(temperature=0.2, top_k=40, top_p=0.9, repetition=1.2)
-LABEL = 16  # most tokens of a family named
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,9 @@ def pretraining(cfg: Config) -> Stage:
 def reading(cfg: Config, arm: str, seed: int) -> Stage:
     """Stage 1: bare sequences."""
     rate = (cfg.full_rates if arm in (FULL, SCRATCH) else cfg.adapted_rates)[0]
-    data = corpus(cfg, seed)
+    data, steps = corpus(cfg, seed), cfg.steps[1]
     name, optimizer = f"{seed}/{slug(arm)}/sequences", adamw(rate, warmup=0.05, weight_decay=0.01, clip=1.0)
-    test = tested(cfg, data, cfg.steps[1])
-    return Stage(name, cfg.net, causal_lm, optimizer, data, cfg.steps[1], evaluate=test, seed=seed)
+    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=tested(cfg, data, steps), seed=seed)
 
 
 def instructed(cfg: Config, arm: str, seed: int) -> Stage:
@@ -258,7 +259,7 @@ def answered(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     judge, held = judge_of(cfg, seed), windows(cfg, seed, "test")
     fixed = {"length": cfg.lengths[1], "batch": cfg.at_once, "seed": seed}
     say = functools.partial(continued, Frozen.of(result), cfg.code, **fixed)
-    named = say([record["question"] for record in held], GREEDY, limit=LABEL)
+    named = say([record["question"] for record in held], GREEDY, limit=16)
     right = [name == record["solution"] for name, record in zip(named, held, strict=True)]
     certain = judge.score([r["sequence"] for r in held], [r["family"] for r in held])
     found = {"accuracy": float(np.mean(right)), "judge": float(certain), "families": len(judge.classes_)}
@@ -309,9 +310,8 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
     first, names = cfg.seeds[0], cfg.arms_of(cfg.seeds[0])
     sizes = {(arm, r.name.split("/")[-1]): trained_numbers(r) for (arm, s), own in found.items() if s == first
              for r in own if r.kind == "train"}  # fmt: skip
-    whole = trained_numbers(base)
+    whole, gain, short = trained_numbers(base), ahead(ONE), ahead(FULL)
     share = sizes[TWO, "instructions"] / whole
-    gain, short = ahead(ONE), ahead(FULL)
     hits, free = mean(over(TWO, "hits", ASKED)), mean(over(TWO, "hits", FREE))
     chance = 1 / mean(over(TWO, "families"))
     claims = (
@@ -375,12 +375,12 @@ NOTES = (
     "Relatives within a family are in training; forms of one protein (mutants, isoforms, the same in KIBA) are not.",
     "Instructions are about the 48 residues around the catalytic loop; each held-out protein has three such windows.",
     "The judge knows no sequence of no family: unconditional ones agree with a family drawn evenly by chance.",
-    "Learning rates of 1e-3, 3e-3 and 1e-2 were compared by held-out losses of fold 3, which no claim tests: with "
-    "adapters by that of sequences after stage 1 and that of names after stage 2 only; for all weights likewise.",
-    "Sizes and steps were set by time. First tries on fold 3, with windows of 80 and 56 residues shifted by up to 8, "
-    "left all arms near chance, also that of all weights; so windows are shorter and shifted by up to 2.",
+    "Learning rates were chosen of 1e-3, 3e-3 and 1e-2 by held-out losses of fold 3, which no claim tests: adapters "
+    "by sequences after stage 1 and names after stage 2 only, for all weights likewise (stage 1 of two rates).",
+    "Sizes and steps were set by time. First tries on fold 3, shifted by up to 8, named 14 % (stage 2 only, 80 "
+    "residues) and 18 to 30 % (three arms, 56 residues); so windows are shorter, and shifted by up to 2.",
     "One token is a byte, so the penalty of repetitions falls on most of the alphabet after some twenty residues.",
-    "Left out: dropout on adapters, stage 3 (further tasks), stability of Meltome. Gradients are clipped at norm 1.",
+    "Left out: dropout on adapters, stage 3 (further tasks), Meltome. Gradients are clipped at norm 1. "
     "pod: steps of stage 2 are a guess; `UNIREF50` is to be prepared; Llama 2 is not trained.",
 )
 
