@@ -10,3 +10,5 @@ C4 = TFDS("c4/en", test="validation")
 C4_MULTILINGUAL = TFDS("c4/multilingual", train="en+zh", test="en-validation+zh-validation")
 WIKIPEDIA = TFDS("wikipedia/20230601.en", train="train[:99%]", test="train[99%:]")
 IMAGENET = TFDS("imagenet2012", test="validation")
+#: UniRef50 with InterPro superfamilies: no builder of TFDS. Prepare one, of records {"id", "sequence", "family"}.
+UNIREF50 = TFDS("uniref50")

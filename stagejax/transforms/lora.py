@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from stagejax import axes
 from stagejax.axes import Axes
+from stagejax.transforms.parts import Parts, parts
 from stagejax.transforms.reparameterize import Tree, Variables, as_matrices, check_rank, split_sizes, update_kernels
 
 
@@ -24,6 +25,27 @@ def adapters(path: str, axes: Axes) -> bool:
     (False, True)
     """
     return path.rpartition("/")[2] != "frozen"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The low-rank factors, and all of some attributes of the model, as a stage's `trainable`. Make it by `factors`.
+
+    >>> factors("head")("up/kernel/down", Axes(("embed", "rank"), ("read", "write")))
+    True
+    >>> factors("head")("norm/scale", Axes(("embed",), ("gain",))), factors("head")("head/kernel", Axes((), ()))
+    (False, True)
+    """
+
+    whole: Parts
+
+    def __call__(self, path: str, axes: Axes) -> bool:
+        return "rank" in axes.names or self.whole(path, axes)
+
+
+def factors(*whole: str) -> Factors:
+    """`trainable=factors("tokens", "head")`: the factors, and these attributes in full ("modules to save")."""
+    return Factors(parts(*whole))
 
 
 @dataclass(frozen=True)

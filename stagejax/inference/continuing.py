@@ -1,0 +1,88 @@
+"""Texts continued by a language model: prompts in, what it says behind them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from stagejax.apart import take_apart
+from stagejax.data import CLS, SEP
+from stagejax.data.tokenizers import Codec
+from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
+from stagejax.inference.answering import ask
+from stagejax.inference.frozen import Frozen
+from stagejax.ledger import count_flops
+from stagejax.stage import Batch
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a continuation is drawn; see `decode.sample`. Numbers are traced, so one program serves them all.
+
+    >>> Sampling(temperature=0.2, top_k=40, top_p=0.9, repetition=1.2).top_k
+    40
+    """
+
+    temperature: float = 1.0
+    top_k: int = 1 << 30
+    top_p: float = 1.0
+    repetition: float = 1.0
+
+
+#: The likeliest token, again and again.
+GREEDY = Sampling(temperature=0.0)
+
+
+def draw(model: Any, batch: Batch, length: int) -> Samples:
+    """One continuation of each prompt of a batch, up to SEP or its limit."""
+    prompts = Prompts(batch["tokens"], batch["lengths"])
+    how = {name: batch[name] for name in ("limit", *asdict(GREEDY))}
+    return sample(model, prompts, batch["key"], length=length, stops=((SEP,),), **how)
+
+
+def continued(
+    net: Frozen, code: Codec, prompts: Sequence[str], how: Sampling, *, length: int, limit: int, batch: int, seed: int
+) -> list[str]:
+    """What a model says behind [CLS, prompt], up to SEP or `limit` new tokens.
+
+    Args:
+      length: prompts are padded to it; one token more is the most of prompt and continuation.
+      batch: prompts at once; of one size, so that one program serves all.
+      seed: of the draws.
+
+    >>> # texts = continued(Frozen.of(result), Bytes(), ["def f("], GREEDY, length=64, limit=20, batch=8, seed=0)
+    """
+    rows, said = [[CLS, *ids] for ids in code.encode(list(prompts))], []
+    options = {name: np.asarray(x, "int32" if isinstance(x, int) else "float32") for name, x in asdict(how).items()}
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        filled = padded_prompts([*part, *part[:1] * (batch - len(part))], length)
+        given = {"tokens": filled.tokens_BP, "lengths": filled.lengths_B, "limit": np.int32(limit)}
+        key = jax.random.fold_in(jax.random.key(seed), start)
+        drawn = ask(draw, net, options | given | {"key": key}, length + 1)
+        said += [code.decode(each.tokens) for (each,) in completions(drawn)[: len(part)]]
+    return said
+
+
+def continuing_flops(config: Any, length: int, limit: int) -> float:
+    """FLOPs of one continuation of `limit` tokens of one prompt padded to `length`.
+
+    >>> from stagejax.models import gpt
+    >>> continuing_flops(gpt(layers=1), 8, 4) > 10**5
+    True
+    """
+    graphdef, _, params, rest = take_apart(config)
+    like = jax.ShapeDtypeStruct
+    options = {name: like((), "int32" if isinstance(x, int) else "float32") for name, x in asdict(GREEDY).items()}
+    batch = options | {"tokens": like((1, length), "int32"), "lengths": like((1,), "int32"), "limit": like((), "int32")}
+    batch["key"] = jax.eval_shape(lambda: jax.random.key(0))
+
+    def one(params: Any, rest: Any, batch: Any) -> Samples:
+        return draw(nnx.merge(graphdef, params, rest), batch, length + 1)
+
+    return float(count_flops(one, params, rest, batch, while_trips=limit))

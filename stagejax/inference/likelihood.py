@@ -1,0 +1,56 @@
+"""How likely a language model finds texts: the mean loss of each, and how losses of mutants follow their fitness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32
+
+from stagejax.data import CLS
+from stagejax.data.tokenizers import Codec
+from stagejax.decode import padded_prompts
+from stagejax.inference.frozen import Frozen, apply
+from stagejax.objectives.similarity import spearman
+
+
+def row_losses(model: Any, batch: Mapping[str, Any]) -> Float[Array, " B"]:
+    """The mean loss of the counted targets of each row, in nats; 0 where a row has none.
+
+    Args:
+      batch: `tokens`, `targets` and `weights` (B, T), as for `causal_lm`.
+
+    >>> rows = {"tokens": jnp.zeros((1, 2), int), "targets": jnp.zeros((1, 2), int), "weights": jnp.ones((1, 2))}
+    >>> row_losses(lambda tokens: jnp.zeros((*tokens.shape, 4)), rows).round(3)
+    Array([1.386], dtype=float32)
+    """
+    logp_BTV = jax.nn.log_softmax(model(jnp.asarray(batch["tokens"])))
+    own_BT = jnp.take_along_axis(logp_BTV, jnp.asarray(batch["targets"])[..., None], axis=-1)[..., 0]
+    return -(own_BT * batch["weights"]).sum(1) / jnp.maximum(batch["weights"].sum(1), 1)
+
+
+def text_losses(
+    net: Frozen, code: Codec, texts: Sequence[str], length: int, batch: int
+) -> Float32[np.ndarray, " texts"]:
+    """The mean loss of the tokens of each text behind CLS; texts have at most `length` tokens.
+
+    >>> # nll = text_losses(Frozen.of(result), Bytes(), ["Seq=<MKV>"], length=64, batch=32)
+    """
+    rows = padded_prompts([[CLS, *ids] for ids in code.encode(list(texts))], length + 1).tokens_BP
+    weights = (rows[:, 1:] > 0).astype(np.float32)
+    return apply(row_losses, net, {"tokens": rows[:, :-1], "targets": rows[:, 1:], "weights": weights}, batch)
+
+
+def fitness_correlation(losses: Float32[np.ndarray, " n"], fitness: Float32[np.ndarray, " mutants"]) -> float:
+    """Spearman's correlation of `loss of the wild type - loss of the mutant` with the measured fitness.
+
+    Args:
+      losses: of the wild type first, then of the mutants.
+
+    >>> fitness_correlation(np.array([1, 2, 3], np.float32), np.array([0.5, 0.1], np.float32))
+    1.0
+    """
+    return float(spearman(jnp.asarray(losses[0] - losses[1:]), jnp.asarray(fitness)))
