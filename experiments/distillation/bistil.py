@@ -113,9 +113,8 @@ class Config:
     task: tuple[int, int] = (150, 100)  # of the task teacher's
     bilingual: int = 150  # of phase 1
     special: tuple[int, int] = (80, 60)  # of phase 2
-    peak: float = 3e-3  # learning rate of MLM
-    tuning: float = 2e-3  # of tagging by gold labels
-    matching: float = 2e-3  # of both distillations
+    peak: float = 3e-3  # learning rate on text: MLM, and phase 1
+    tuning: float = 5e-3  # on tagged sentences: by gold labels, and phase 2
     tested: tuple[int, int] = (128, 16)  # rows of a batch of test sentences, every other the target's, and batches
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -148,7 +147,7 @@ def preset(name: str) -> Config:
         )
         steps = {"pretraining": 1_000_000, "language": (100_000, 100_000), "task": (4_700, 15_700)}
         steps |= {"bilingual": 200_000, "special": (4_700, 15_700)}  # by rows of 8; here more rows learn from each
-        rates = {"masked": 0.15, "peak": 1e-4, "tuning": 5e-5, "matching": 1e-4}
+        rates = {"masked": 0.15, "peak": 1e-4, "tuning": 5e-5}
         size = {"layers": 6, "length": 256, "rows": 256, "tested": (256, 17)}
         return Config(known, encoder=base, **steps, **rates, **size)
     return Config()
@@ -329,7 +328,7 @@ def by_gold(pair: Pair, name: str, model: Any, seed: int, steps: int) -> Stage:
 def matching(cfg: Config, name: str, models: dict[str, Any], data: OneOf) -> Stage:
     """Phase 1: a student, and a teacher for each part of the data or one for all."""
     alike = partial(by_states, teachers=tuple(models)[1:])
-    configs, rates = {role: own.model for role, own in models.items()}, {"student": rate(cfg.matching)}
+    configs, rates = {role: own.model for role, own in models.items()}, {"student": rate(cfg.peak)}
     how = {"step": joint_step, "evaluate": Evaluation(data.held_out(4), 4, objective=alike), "seed": data.seed}
     return Stage(name, configs, alike, dict.fromkeys(models) | rates, data, cfg.bilingual, **how)
 
@@ -338,7 +337,7 @@ def by_soft(pair: Pair, name: str, model: Any, tagger: Any, seed: int) -> Stage:
     """Phase 2: source sentences by what the teacher says of them and sees in them; dense, all its steps in one."""
     cfg, models = pair.cfg, {"student": model, "teacher": tagger.model}
     data, alike = pair.tagged(seed, cfg.languages[0].tagged), partial(by_teacher, temperature=cfg.temperature)
-    rates = {"student": rate(cfg.matching), "teacher": None}
+    rates = {"student": rate(cfg.tuning), "teacher": None}
     how = {"step": joint_step, "trainable": moved, "evaluate": pair.developed(student_tagging), "seed": seed}
     return Stage(name, models, alike, rates, data, sum(cfg.special), **how)
 
@@ -421,7 +420,21 @@ def report(cfg: Config, found: dict[str, Found]) -> Report:
 
 
 SECONDS = "The shortest of ten times; the models take turns."
-NOTES = ("Curves are accuracy on the source's development sentences.",)
+NOTES = (
+    "One multilingual model, and one sparse fine-tuning of each language, for all seeds. A seed is that of phases 1 and "
+    "2, of the task teacher and of all orders of data.",
+    "Learning rates were chosen before this run, on the source's development sentences, for the multilingual model's "
+    "fine-tuning by gold labels: 5e-3 of 2e-3 and 5e-3. MLM has the rate that another experiment here chose for an "
+    "encoder of this size. Phase 1 has that of MLM and phase 2 that of fine-tuning; neither was tried.",
+    "Text is that of treebanks' training sentences without tags (the German and French treebanks here have their "
+    "development part for that) and image captions, no caption in two languages; 30 % of its tokens are masked, not 15.",
+    "A dropped token is spelled by those that it was merged from; the student of all languages is trimmed, which changes "
+    "nothing of what it computes, when phase 1 is over. Padding does not count in the distance of states.",
+    "The hidden size is not reduced (the paper's other setting is by 2, with states projected by their singular vectors); "
+    "of its tasks there is tagging alone.",
+    "Words whose tokens do not fit into a row are not counted. Curves are accuracy on the source's development "
+    "sentences; FLOPs of a teacher in a step count in it.",
+)
 
 
 EXPERIMENT = Experiment(

