@@ -37,13 +37,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
-from stagejax.data import BPE, TFDS, Data, Dataset, MaskedText, Mixture, Portion, Source, Tokenizer
-from stagejax.data.field_text import FieldText
+from stagejax.data import BPE, TFDS, Data, Dataset, MaskedText, Mixture, Source, Tokenizer
+from stagejax.data.languages import Language, drawn_languages, five_languages
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.one_of import OneOf
-from stagejax.data.tagged import DrawnSentences
 from stagejax.data.tagged_rows import TaggedRows
-from stagejax.data.together import Splits, Together
+from stagejax.data.together import Together
 from stagejax.data.trimmed import Trimmed, kept_tokens
 from stagejax.growth import Growth, Subset, grow, last_of_each
 from stagejax.inference.tags import accuracies, tag_seconds
@@ -66,35 +65,10 @@ TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM 
 
 
 @dataclass(frozen=True)
-class Language:
-    """A language's running text, of which the test split is held out, and its tagged sentences where there are such."""
-
-    name: str
-    text: Source
-    tagged: Source | None = None
-
-
-def language(name: str, treebank: str = "", quarter: int | None = None) -> Language:
-    """The training sentences of a treebank, without their tags, and a quarter of all image captions, or one of both."""
-    tagged = Dataset("ud", part=treebank) if treebank else None
-    texts = [FieldText(tagged, "form")] if tagged else []
-    if quarter is not None:
-        captions = Portion(Dataset("multi30k"), start=quarter / 4, stop=(quarter + 1) / 4)
-        texts.append(FieldText(captions, name))
-    return Language(name, Splits(Together(tuple(texts)), texts[-1].of_split("test")), tagged)
-
-
-def languages() -> tuple[Language, ...]:
-    """No caption is there in two languages."""
-    known = language("en", "en_ewt", 0), language("de", "de_gsd", 1), language("fr", "fr_gsd", 2)
-    return (*known, language("cs", quarter=3), language("tr", "tr_imst"))
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    languages: tuple[Language, ...] = field(default_factory=languages)  # all; the first one is the source
+    languages: tuple[Language, ...] = field(default_factory=five_languages)  # all; the first one is the source
     targets: tuple[str, ...] = ("de",)
     develop: Source = field(default_factory=lambda: Dataset("ud", "dev", "en_ewt"))  # source sentences, for curves
     tags: tuple[str, ...] = tuple(TAGS.split())
@@ -131,13 +105,11 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         tiny = bert(vocab=400, layers=2, embed=16, heads=2, mlp=32, positions="rotary", scan=True)
-        made = [DrawnSentences(300, seed=seed) for seed in range(3)]
-        split = [Splits(Portion(own, stop=240), Portion(own, start=240)) for own in made]
-        known = tuple(Language(f"made{i}", FieldText(own, "form"), own) for i, own in enumerate(split))
+        known = drawn_languages(3)
         steps = {"pretraining": 12, "language": (4, 4), "task": (6, 4), "bilingual": 6, "special": (4, 4)}
         size = {"layers": 1, "least": 2e-3, "length": 32, "rows": 4, "tested": (24, 5), "seeds": (0,)}
         tags = tuple(f"T{i}" for i in range(8))
-        return Config(known, ("made1",), split[0].of_split("test"), tags, tiny, **steps, **size)
+        return Config(known, ("made1",), known[0].tagged.of_split("test"), tags, tiny, **steps, **size)
     if name == "pod":
         base = bert(vocab=119_547, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True)
         trees = {"en": "en_ewt", "de": "de_gsd", "fr": "fr_gsd", "tr": "tr_imst"}
@@ -166,7 +138,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         pair = prepared(run, cfg, target, whole)
         made = {seed: compared(run, pair, seed, shared[seed]) for seed in cfg.seeds}
         sizes = {WHOLE: whole, MULTI: small, BISTIL: pair.student}
-        found[target] = Found(made, sizes, run.make(f"{target}/seconds", tag_seconds, pair.tests(), *sizes.values()))
+        found[target] = made, sizes, run.make(f"{target}/seconds", tag_seconds, pair.tests(), *sizes.values()).value
     return report(cfg, found)
 
 
@@ -274,8 +246,8 @@ def grown(growth: Growth, key: Any, start: Any) -> Any:
     return grow(growth, start[0]), start[1]
 
 
-def vocabulary(tokenizer: Tokenizer, sources: tuple[Source, ...], least: float) -> dict[str, np.ndarray]:
-    return {"kept": kept_tokens(tokenizer, sources, least)}
+def vocabulary(*how: Any) -> dict[str, np.ndarray]:
+    return {"kept": kept_tokens(*how)}
 
 
 # --- stages ---
@@ -345,95 +317,66 @@ def by_soft(pair: Pair, name: str, model: Any, tagger: Any, seed: int) -> Stage:
 # --- report ---
 
 
-@dataclass(frozen=True)
-class Found:
-    """What there is for one target."""
+def report(cfg: Config, found: dict[str, tuple[dict[int, dict[str, Trained]], dict[str, Any], Any]]) -> Report:
+    """Of every target what was trained by seed and label, its sizes and times: tables of accuracies, and the claims."""
 
-    trained: dict[int, dict[str, Trained]]  # by seed and label
-    sizes: dict[str, Any]
-    seconds: Any
-
-
-def report(cfg: Config, found: dict[str, Found]) -> Report:
-    """Accuracies on both languages, sizes and times, and the claims."""
-
-    def over(arm: str, place: int, targets: Any = tuple(found)) -> list[float]:
+    def over(place: int, arm: str, targets: Any = tuple(found)) -> list[float]:
         """By seed, the mean over targets; place 0 is the source, 1 the target."""
-        own = [[found[target].trained[seed][arm].score.value for target in targets] for seed in cfg.seeds]
+        own = [[found[target][0][seed][arm].score.value for target in targets] for seed in cfg.seeds]
         return [float(np.mean([s["accuracy"][place] if s else np.nan for s in scores])) for scores in own]
 
     def judged(statement: str, paper: str, other: str, least: float, beyond: bool = True) -> Claim:
         """By how many points BiStil is better, with the standard error of that paired difference."""
-        gain, deviation = spread(100 * (np.array(over(BISTIL, 1)) - over(other, 1)))
+        gain, deviation = spread(100 * (np.array(over(1, BISTIL)) - over(1, other)))
         error = float("nan") if deviation is None else deviation / len(cfg.seeds) ** 0.5
-        return claim(
-            statement,
-            paper=paper,
-            measured=None if np.isnan(gain) else f"{gain:+.1f} ± {error:.1f} points",
-            margin=f"{least:+g} points or more{', and above its standard error' if beyond else ''}, mean of "
-            f"{len(cfg.seeds)} seeds",
-            holds=None if np.isnan(error) else gain >= least and (gain > error or not beyond),
-        )
+        measured = None if np.isnan(gain) else f"{gain:+.1f} ± {error:.1f} points"
+        margin = f"{least:+g} points or more{', and above the standard error' * beyond}, mean of {len(cfg.seeds)} seeds"
+        holds = None if np.isnan(error) else gain >= least and (gain > error or not beyond)
+        return claim(statement, paper=paper, measured=measured, margin=margin, holds=holds)
 
-    arms = [own for f in found.values() for seed in f.trained.values() for own in seed.values()]
+    arms = [own for trained, _, _ in found.values() for seed in trained.values() for own in seed.values()]
     counts = {s.counted.name: s.counted.value for own in arms for s in own.sparse}
     checks = [check for check in counts.values() if check]
     off = max((abs(check["density"] - 0.08) for check in checks), default=np.nan)
     strays = sum(check["strays"] for check in checks)
+    measured = None if np.isnan(off) else f"8 % ± {off:.3%} in {len(checks)} of them, {strays:.0f} strays"
+    margin = "8 ± .1 % of the entries have a ticket in each of them, and no other moves"
+    sparse = {"paper": "8 %", "measured": measured, "margin": margin, "holds": off <= 1e-3 and not strays}
     claims = (
         judged("Bilingual distillation beats multilingual", "better than DistilmBERT and MiniLMv2", MULTI, 1.0),
         judged("It beats a bilingual model from scratch", "far better", SCRATCH, 3.0),
         judged("It loses little against the multilingual model", "minimal", WHOLE, -3.0, beyond=False),
-        claim(
-            "Fine-tunings are sparse",
-            paper="8 %",
-            measured=None if np.isnan(off) else f"8 % ± {off:.3%} in {len(checks)} of them, {strays:.0f} strays",
-            margin="8 ± .1 % of the entries have a ticket in each of them, and no other moves",
-            holds=off <= 1e-3 and not strays,
-        ),
+        claim("Fine-tunings are sparse", **sparse),
     )
-    tables, named = [], {}
-    for target, own in found.items():
-        columns, note = (cfg.languages[0].name, target), "In %: mean ± standard deviation over seeds."
-        measure = lambda arm, name, target=target, columns=columns: over(arm, columns.index(name), (target,))  # noqa: E731
-        tables.append(table_of_means(f"Accuracy on test words, target {target}", ARMS, columns, measure, note=note))
-        nets = [(name, net.model.encoder, net.parameters) for name, net in own.sizes.items()]
-        times = own.seconds.value or [None] * len(nets)
+    tables, named, note = [], {}, "In %: mean ± standard deviation over seeds."
+    for target, (trained, sizes, seconds) in found.items():
+        places, of = {cfg.languages[0].name: 0, target: 1}, "" if len(found) == 1 else f", {target}"
+        score = lambda arm, name, target=target, places=places: over(places[name], arm, (target,))  # noqa: E731
+        tables.append(table_of_means(f"Accuracy on test words, target {target}", ARMS, tuple(places), score, note=note))
+        nets = [(name, net.model.encoder, net.parameters) for name, net in sizes.items()]
+        times = seconds or [None] * len(nets)
         rows = tuple((name, e.layers, e.vocab, n, t) for (name, e, n), t in zip(nets, times, strict=True))
         columns = ("model", "layers", "tokens", "parameters", f"seconds for {cfg.tested[0]} sentences")
         tables.append(Table(f"Sizes, target {target}", columns, rows, ("", "", ",", ",", ".4f"), SECONDS))
-        for arm in ARMS:
-            label = arm if len(found) == 1 else f"{arm}, {target}"
-            named[label] = {seed: own.trained[seed][arm].arm for seed in cfg.seeds}
-    baseline = next(label for label in named if label.startswith(MULTI))
-    return EXPERIMENT.report(
-        claims,
-        link="https://arxiv.org/abs/2306.01709",
-        arms=by_seed(named, baseline),
-        tables=tuple(tables),
-        baseline=baseline,
-        metric="accuracy",
-        rising=True,
-        seeds=cfg.seeds,
-        notes=NOTES,
-    )
+        named |= {arm + of: {seed: trained[seed][arm].arm for seed in cfg.seeds} for arm in ARMS}
+    first = next(label for label in named if label.startswith(MULTI))
+    shown = {"link": "https://arxiv.org/abs/2306.01709", "metric": "accuracy", "rising": True, "seeds": cfg.seeds}
+    runs = by_seed(named, first)
+    return EXPERIMENT.report(claims, arms=runs, tables=tuple(tables), baseline=first, notes=NOTES, **shown)
 
 
 SECONDS = "The shortest of ten times; the models take turns."
 NOTES = (
-    "One multilingual model, and one sparse fine-tuning of each language, for all seeds. A seed is that of phases 1 and "
-    "2, of the task teacher and of all orders of data.",
-    "Learning rates were chosen before this run, on the source's development sentences, for the multilingual model's "
-    "fine-tuning by gold labels: 5e-3 of 2e-3 and 5e-3. MLM has the rate that another experiment here chose for an "
-    "encoder of this size. Phase 1 has that of MLM and phase 2 that of fine-tuning; neither was tried.",
-    "Text is that of treebanks' training sentences without tags (the German and French treebanks here have their "
-    "development part for that) and image captions, no caption in two languages; 30 % of its tokens are masked, not 15.",
-    "A dropped token is spelled by those that it was merged from; the student of all languages is trimmed, which changes "
-    "nothing of what it computes, when phase 1 is over. Padding does not count in the distance of states.",
-    "The hidden size is not reduced (the paper's other setting is by 2, with states projected by their singular vectors); "
-    "of its tasks there is tagging alone.",
-    "Words whose tokens do not fit into a row are not counted. Curves are accuracy on the source's development "
-    "sentences; FLOPs of a teacher in a step count in it.",
+    "One multilingual model and one sparse fine-tuning of each language for all seeds. A seed is that of the task "
+    "teacher, of phases 1 and 2, and of their data.",
+    "Rates were chosen before this run: on tagged sentences, 5e-3 of 2e-3 and 5e-3, by the multilingual model on the "
+    "source's development sentences; on text, that of another experiment with such an encoder.",
+    "Text is that of treebanks' training sentences without tags (German and French ones are the development part) and "
+    "captions, none in two languages; 30 % of its tokens are masked, not 15.",
+    "A dropped token is spelled by those that it was merged from. The student of all languages is trimmed behind phase "
+    "1, which changes nothing that it computes. Padding does not count in the distance of states.",
+    "The hidden size is not reduced (the paper's other setting is by 2); of its tasks there is tagging alone.",
+    "Words that do not fit into a row are not counted. Curves are accuracy on the source's development sentences.",
 )
 
 
