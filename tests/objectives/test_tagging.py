@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,11 @@ TARGETS = jnp.array([[0, 2, 1, 0], [0, 1, 0, 0]])
 BATCH = {"tokens": TOKENS, "weights": WEIGHTS, "targets": TARGETS}
 
 
+class Seen(NamedTuple):
+    states: jax.Array
+    attentions: jax.Array
+
+
 def network(layers: int, seed: int) -> Any:
     """States and attentions at random, the last token of the second row unseen."""
     random = np.random.default_rng(seed)
@@ -27,7 +32,7 @@ def network(layers: int, seed: int) -> Any:
     scores = random.normal(size=(layers, 2, 2, 4, 4))
     scores[:, 1, :, :, 3] = -np.inf
     attentions = jax.nn.softmax(jnp.asarray(scores, jnp.float32))
-    seen = SimpleNamespace(states=states, attentions=attentions)
+    seen = Seen(states, attentions)
     return SimpleNamespace(observed=lambda tokens: seen, head=lambda x: 2 * x, seen=seen)
 
 
