@@ -14,7 +14,6 @@ from experiments.distillation.bistil import ARMS, BISTIL, EXPERIMENT, MULTI, SCR
 from stagejax import Plan
 from stagejax.data import SPECIAL
 from stagejax.data.tagged_rows import TaggedRows
-from stagejax.objectives import masked_lm
 from stagejax.objectives.tagging import by_teacher, tagging
 
 SMOKE = preset("smoke")
@@ -49,13 +48,6 @@ def test_no_label_of_the_target_and_no_gold_label_in_phase_2(finished: Any) -> N
             gold = "task" in name or "scratch" in name
             assert (stage.objective is tagging) == gold, name
             assert gold or stage.objective.func is by_teacher, name
-        else:
-            assert (
-                "targets" not in stage.data.spec()
-                or stage.objective is masked_lm
-                or "phase-1" in name
-                or "multi" in name
-            )
     assert sum(isinstance(stage.data, TaggedRows) for stage in stages.values()) == 10
 
 
@@ -107,7 +99,6 @@ def test_the_student_begins_with_the_last_of_every_two_layers(finished: Any) -> 
         np.testing.assert_array_equal(leaf, teacher[path][1::2] if path.startswith("encoder/blocks") else teacher[path])
     scratch, phase = (results[f"made1/0/{name}"] for name in ("scratch", "phase-1"))
     assert scratch.model == phase.model["student"]
-    assert scratch.handover == phase.member("student").handover or not scratch.stage.name.startswith("phase")
 
 
 @slow
@@ -164,7 +155,10 @@ def test_the_report_counts_the_words_of_both_languages(finished: Any) -> None:
     assert report.claims[3].verdict == "holds"
 
 
-@pytest.mark.parametrize("config", [SMOKE, Config(targets=("de", "fr"), layers=1)], ids=["smoke", "two targets"])
+TWO = pytest.param(Config(targets=("de", "fr"), layers=1), marks=slow, id="two targets")
+
+
+@pytest.mark.parametrize("config", [pytest.param(SMOKE, id="smoke"), TWO])
 def test_a_plan_tests_no_claim(config: Config) -> None:
     plan = Plan.on("data=1", price=False)
     report = EXPERIMENT.pipeline(plan, config)
