@@ -3,7 +3,7 @@
 Student and teacher have L and f L layers. Layer i of the student, from 1, is matched to layer f i of the teacher; state
 0, behind the embeddings, to state 0.
 
-Letters: L layers of the student, M = f L of the teacher, B batch, N heads, T tokens, E embed.
+Letters: L layers of the student, M = f L of the teacher, B batch, N heads, T tokens or queries, S keys, E embed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 
 def attention_mse(
-    student_LBNTT: Float[Array, "L B N T T"], teacher_MBNTT: Float[Array, "M B N T T"]
+    student_LBNTS: Float[Array, "L B N T S"], teacher_MBNTS: Float[Array, "M B N T S"]
 ) -> Float[Array, ""]:
     """The mean over layers of the mean squared difference, over entries where the teacher's is not exactly 0.
 
@@ -26,10 +26,10 @@ def attention_mse(
     >>> round(float(attention_mse(jnp.array([0.3, 0.5, 0.2]).reshape(1, 1, 1, 1, 3), teacher)), 4)
     0.02
     """
-    factor = _factor(len(student_LBNTT), len(teacher_MBNTT))
-    matched = teacher_MBNTT[factor - 1 :: factor]
+    factor = _factor(len(student_LBNTS), len(teacher_MBNTS))
+    matched = teacher_MBNTS[factor - 1 :: factor]
     seen = matched != 0
-    square = jnp.where(seen, (student_LBNTT - matched) ** 2, 0)
+    square = jnp.where(seen, (student_LBNTS - matched) ** 2, 0)
     layers = tuple(range(1, square.ndim))
     return (square.sum(layers) / jnp.maximum(seen.sum(layers), 1)).mean()
 
