@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class Codec:
     def digest(self) -> str:
         """The sha256 of what was learned from the training text."""
         raise NotImplementedError
+
+    def merges(self) -> dict[int, tuple[int, int]]:
+        """The two ids that an id was merged from, of every id that was merged; none unless the codec has merges."""
+        return {}
 
 
 class Tokenizer:
@@ -165,6 +170,12 @@ class _BPECodec(Codec):
 
     def digest(self) -> str:
         return hashlib.sha256(self._model.to_str().encode()).hexdigest()
+
+    def merges(self) -> dict[int, tuple[int, int]]:
+        learned = json.loads(self._model.to_str())["model"]
+        pairs = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in learned["merges"]]
+        ids = {piece: index + SPECIAL for piece, index in learned["vocab"].items()}
+        return {ids[left + right]: (ids[left], ids[right]) for left, right in pairs}
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ from stagejax.growth.operator import Growth, GrowthError, Operator
 from stagejax.growth.resample import Resample, resize_matrix
 from stagejax.growth.schedule import gradual_stacking, multi_stage_layerwise, proportional
 from stagejax.growth.staged import BlockDiagonal
-from stagejax.growth.subset import Subset, evenly, top
+from stagejax.growth.subset import Subset, evenly, last_of_each, top
 from stagejax.growth.term import Term, by_dual, by_index, by_squared_dual, by_weight
 from stagejax.growth.timing import AtStep, AtTokens, Curve, First, LossSlope, Policy, g_stack
 from stagejax.growth.undo import Undo
@@ -120,6 +120,7 @@ __all__ = [
     "identity_map",
     "interpolate",
     "isometric_map",
+    "last_of_each",
     "masks_at",
     "middle",
     "multi_stage_layerwise",

@@ -34,6 +34,20 @@ def top(old: int, new: int) -> np.ndarray:
     return np.arange(old - new, old)
 
 
+def last_of_each(old: int, new: int) -> np.ndarray:
+    """The last of every `old / new` in a row, so that a layer of a student ends where one of its teacher does.
+
+    Raises:
+      GrowthError: `new` does not divide `old`.
+
+    >>> last_of_each(12, 6)
+    array([ 1,  3,  5,  7,  9, 11])
+    """
+    if old % new:
+        raise GrowthError(f"{new} of {old} entries, each the last of as many in a row: {new} must divide {old}")
+    return np.arange(1, new + 1) * (old // new) - 1
+
+
 @dataclass(frozen=True)
 class Subset(Operator):
     """The chosen entries of some named axes, in this order; all other parameters as they are.

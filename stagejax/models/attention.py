@@ -177,6 +177,23 @@ class Attention(nnx.Module):
         y_BTKGV = attend(query, key, value, implementation=self.implementation, **seen)
         return self.out(masked(y_BTKGV, masks, ("kv_heads", "q_per_kv", "value_dim")))
 
+    def weights(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        *,
+        causal: bool = False,
+        mask: Bool[Array, "B T"] | None = None,
+        angles_BTh: Float[Array, "#B T half"] | None = None,
+    ) -> Float[Array, "B N T T"]:
+        """The distribution over keys of every head's every query, in float32; exactly 0 where a key is not seen."""
+        query, key, _ = self.project(x_BTE, angles_BTh)
+        T, scale = x_BTE.shape[1], query.shape[-1] ** -0.5
+        scores_BKGTS = scale * jnp.einsum("btkgh,bskh->bkgts", query, key).astype(jnp.float32)
+        seen = jnp.tril(jnp.ones((T, T), bool)) if causal else jnp.ones((T, T), bool)
+        seen = seen if mask is None else seen & mask[:, None, None, None, :]
+        weights = jax.nn.softmax(jnp.where(seen, scores_BKGTS, jnp.finfo(jnp.float32).min / 2), axis=-1)
+        return weights.reshape(len(weights), -1, T, T)
+
     def step(
         self,
         x_BTE: Float[Array, "B T E"],

@@ -86,6 +86,10 @@ class Block(nnx.Module):
         y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key_mlp)
         return self._after(self.mlp_norm, x_BTE, y_BTE, embed), statistics
 
+    def attention_weights(self, x_BTE: Float[Array, "B T E"], **context: Any) -> Float[Array, "B N T T"]:
+        """`Attention.weights` of what the block reads: how its heads attend."""
+        return self.attention.weights(self._before(self.attention_norm, x_BTE), **context)
+
     def step(
         self,
         x_BTE: Float[Array, "B T E"],

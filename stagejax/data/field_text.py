@@ -1,0 +1,38 @@
+"""One field of the records of a source, as text: a language of a parallel corpus, the words of tagged sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.sources import Record, Source
+
+
+@dataclass(frozen=True)
+class FieldText(Source):
+    """Records {"text"} of one field of a source: its text, or its list of words with spaces between them.
+
+    >>> from stagejax.data.tagged import DrawnSentences
+    >>> FieldText(DrawnSentences(3), "form")[0]["text"][:13]
+    'w38 w1el w197'
+    """
+
+    source: Source
+    field: str
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.source.split
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, source=self.source.of_split(split))
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Record:
+        found = self.source[index][self.field]
+        return {"text": found if isinstance(found, str) else " ".join(found)}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), self.field)
