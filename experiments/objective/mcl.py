@@ -52,21 +52,23 @@ from stagejax.budget import flops, within
 from stagejax.data import BPE, Dataset, MaskedText, Source, Stdlib
 from stagejax.data.abreast import Abreast, part
 from stagejax.data.labelled_text import LabelledText
+from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4, WIKIPEDIA
 from stagejax.data.tagged import DrawnSentences
-from stagejax.data.tagged_pieces import UPOS, TaggedPieces
+from stagejax.data.tagged_rows import UPOS, TaggedRows
 from stagejax.data.text_suites import glue
 from stagejax.data.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Together
 from stagejax.inference.souping import search_flops, search_soup
 from stagejax.models import Transformer, bert
 from stagejax.models.electra import Electra
+from stagejax.models.tagger import Tagger
 from stagejax.models.text_classifier import TextClassifier
-from stagejax.models.token_classifier import TokenClassifier
 from stagejax.names import slug
 from stagejax.objectives.corruption import mask
 from stagejax.objectives.courses import Courses, only_masked
 from stagejax.objectives.loss import Macro, Metrics, weighted
+from stagejax.objectives.tagging import tagging
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.joint import joint_step
@@ -243,12 +245,14 @@ def tuned(run: Any, cfg: Config, label: str, seed: int, *start: Any) -> Any:
 
 def downstream(cfg: Config, name: str, seed: int) -> Stage:
     """A frozen encoder and one to be trained for each task, with fresh heads; none sees another's rows or gradient."""
-    how = {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.text, "batch": cfg.rows, "length": cfg.words}
-    rows: dict[str, Any] = {task.name: LabelledText(task=task, seed=seed, **how) for task in cfg.tasks}
+    pieces, how = BPE(cfg.encoder.vocab), {"batch": cfg.rows, "length": cfg.words, "seed": seed}
+    texts = [LabelledText(task=task, tokenizer=pieces, learned_from=cfg.text, **how) for task in cfg.tasks]
+    rows: dict[str, Any] = {data.task.name: data for data in texts}
     nets: dict[str, Any] = {task.name: TextClassifier(cfg.encoder, task.classes) for task in cfg.tasks}
     if cfg.tagged is not None:
-        rows[TAGS] = TaggedPieces(source=cfg.tagged, labels=cfg.labels, seed=seed, **how)
-        nets[TAGS] = TokenClassifier(cfg.encoder, len(cfg.labels))
+        shared = LearnedFrom(pieces, cfg.text)
+        rows[TAGS] = TaggedRows(sources=(cfg.tagged,), tags=cfg.labels, tokenizer=shared, **how)
+        nets[TAGS] = Tagger(cfg.encoder, len(cfg.labels))
     models = {f"{way}-{task}": net for way in (TUNED, PROBE) for task, net in nets.items()}
     data = Abreast(members=tuple(rows.items()))
     rates = {TUNED: cfg.tune_peak, PROBE: cfg.probe_peak}
@@ -268,13 +272,16 @@ def encoder_only(path: str, axes: Axes) -> str:
     return {"encoder": "carry", "head": "reset"}.get(path.partition("/")[0], "drop")
 
 
+def labelling(model: Any, rows: Any, key: jax.Array | None) -> tuple[jax.Array, Metrics]:
+    return weighted(model.answers(rows["tokens"]), rows["label"])
+
+
 def side_by_side(models: Any, batch: Any, key: jax.Array | None) -> tuple[jax.Array, Metrics]:
     """The sum of the losses of networks that share nothing, the accuracy of each, and the mean over tasks by way."""
     loss, found = jnp.float32(0), {}
     for name, model in models.items():
         rows = part(batch, name.partition("-")[2])
-        targets = (rows["tags"], rows["weights"]) if "tags" in rows else (rows["label"],)
-        own, metrics = weighted(model.answers(rows["tokens"]), *targets)
+        own, metrics = (tagging if "targets" in rows else labelling)(model, rows, None)
         loss, found[name] = loss + own, metrics["accuracy"]
     means = {
         way: Macro(*map(jnp.stack, zip(*(pair for name, pair in found.items() if name.startswith(way)), strict=True)))

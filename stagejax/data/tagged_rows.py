@@ -16,6 +16,12 @@ from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, PAD, SEP, Tokenizer, codec
 
+#: The universal parts of speech: https://universaldependencies.org/u/pos/.
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM",
+    "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X",
+)  # fmt: skip
+
 
 class Tagged(NamedTuple):
     """All sentences of a source."""

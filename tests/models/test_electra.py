@@ -11,7 +11,6 @@ from flax import nnx
 from stagejax.apart import take_apart
 from stagejax.models import bert, gpt
 from stagejax.models.electra import Electra
-from stagejax.models.token_classifier import TokenClassifier
 
 SMALL = bert(vocab=20, layers=1, embed=8, heads=2, length=6)
 TOKENS = jnp.array([[1, 5, 6, 7, 2], [1, 9, 9, 4, 2]])
@@ -39,11 +38,3 @@ def test_a_pair_that_cannot_share_is_refused() -> None:
         Electra(SMALL, bert(vocab=20, layers=1, embed=16, heads=2, length=6))
     with pytest.raises(ValueError, match="whole rows"):
         Electra(SMALL, gpt(vocab=20, layers=1, embed=8, heads=2, length=6))
-    with pytest.raises(ValueError, match="causal"):
-        TokenClassifier(gpt(), 3)
-
-
-def test_tags_do_not_depend_on_padding() -> None:
-    tagger = TokenClassifier(SMALL, classes=3).build(nnx.Rngs(0))
-    padded = jnp.pad(TOKENS, ((0, 0), (0, 1)))
-    np.testing.assert_allclose(tagger.answers(padded)[:, :5], tagger.answers(TOKENS), rtol=1e-5, atol=1e-6)
