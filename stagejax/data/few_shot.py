@@ -74,17 +74,28 @@ def _places(few: FewShot) -> Int64[np.ndarray, " few"]:
 
 @dataclass(frozen=True)
 class Binarised(Source):
-    """The records of a source with `label`, 1 where a number in the field `of` is `least` or more, else 0.
+    """Records with `label` 1 where a number in the field `of` is `least` or more, and 0 where it is `most` or less.
+
+    What lies between is left out. With most=None nothing is: 0 is all below `least`.
 
     >>> from stagejax.data import Digits
-    >>> [(Digits()[i]["label"], Binarised(Digits(), "label", 2.0)[i]["label"]) for i in range(3)]
-    [(0, 0), (1, 0), (2, 1)]
+    >>> [record["label"] for record in (Digits()[i] for i in range(3))]
+    [0, 1, 2]
+    >>> [Binarised(Digits(), "label", 2.0)[i]["label"] for i in range(3)]
+    [0, 0, 1]
+    >>> [Binarised(Digits(), "label", 2.0, 0.0)[i]["label"] for i in range(3)]
+    [0, 1, 1]
     """
 
     source: Source
     of: str
     least: float
+    most: float | None = None
     label: str = "label"
+
+    def __post_init__(self) -> None:
+        if self.most is not None and not self.most < self.least:
+            raise ValueError(f"most={self.most} is not below least={self.least}: a record would be of both classes")
 
     @property
     def split(self) -> str:  # type: ignore[override]
@@ -94,11 +105,18 @@ class Binarised(Source):
         return replace(self, source=self.source.of_split(split))
 
     def __len__(self) -> int:
-        return len(self.source)
+        return len(self.source) if self.most is None else len(_clear(self))
 
     def __getitem__(self, index: int) -> Record:
-        record = self.source[index]
+        record = self.source[index if self.most is None else int(_clear(self)[index])]
         return {**record, self.label: int(record[self.of] >= self.least)}
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), f"{self.label}: {self.of} >= {self.least}")
+        return joint_digest(self.source.digest(), f"{self.label}: {self.of} >= {self.least}, else <= {self.most}")
+
+
+@functools.lru_cache(maxsize=16)
+def _clear(own: Binarised) -> Int64[np.ndarray, " clear"]:
+    """The places of the records that are of either class."""
+    values = np.array([own.source[i][own.of] for i in range(len(own.source))], float)
+    return np.flatnonzero((values >= own.least) | (values <= (own.least if own.most is None else own.most)))

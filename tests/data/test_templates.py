@@ -49,7 +49,15 @@ def test_few_shots_of_every_class_that_change_with_the_seed() -> None:
     assert set(one.places) != set(other.places)
     assert one.digest() != other.digest()
     assert len(FewShot(Digits(), 10_000)) == len(Digits())
-    assert Binarised(Digits(), "label", 5.0)[5]["label"] == int(Digits()[5]["label"] >= 5)
+
+
+def test_a_number_as_two_classes_with_nothing_between() -> None:
+    both, clear = Binarised(Digits(), "label", 5.0), Binarised(Digits(), "label", 7.0, 2.0)
+    assert [record["label"] for record in both] == [int(record["label"] >= 5) for record in Digits()]
+    assert [record["label"] for record in clear] == [int(r["label"] >= 7) for r in Digits() if not 2 < r["label"] < 7]
+    assert len(clear.of_split("test")) < len(Digits("test"))
+    with pytest.raises(ValueError, match="not below"):
+        Binarised(Digits(), "label", 2.0, 2.0)
 
 
 @pytest.mark.parametrize(
