@@ -84,7 +84,7 @@ class Config:
     length: int = 32  # tokens of a row
     pretrained: tuple[int, int, float] = (1500, 32, 3e-3)  # stage 0
     continued: tuple[int, int, float] = (100, 32, 1e-3)  # stage 3
-    tuned: tuple[int, int, float] = (100, 8, 1e-3)  # all fine-tuning
+    tuned: tuple[int, int, float] = (200, 8, 1e-3)  # all fine-tuning
     shots: int = 64  # labels of each class
     held: int = 6  # batches of texts behind the pool, on which stage 3 is tested
     rounds: int = 3  # of self-training
@@ -407,8 +407,8 @@ NOTES = (
     "labels, so that it can know what is great; of other tasks it reads no text. Label words that it never met begin "
     "as random rows.",
     "The last state of every stage counts: no record is spent on the choice of a checkpoint. Sizes follow from the "
-    "time; the learning rate of fine-tuning was chosen by prompt FT with one seed, on texts behind the pool that no "
-    "claim scores.",
+    "time; shots, steps and learning rate of fine-tuning were chosen by prompt FT alone with one seed, on texts behind "
+    "the pool that no claim scores; the learning rate of stage 3 was not searched.",
     "With 16 labels of a class, as in the paper's smallest setting, prompt FT from this encoder does not leave chance "
     "on two of the tasks; 64 are known here, of Expression in TREC all that the pool has. STS-B is no regression: "
     "pairs with a score of 4 and more are alike, those with 1 and less are not, others are left out. MSRP is left out: "
