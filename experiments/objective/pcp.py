@@ -18,7 +18,7 @@ Method   Stage 0: an encoder learns masked language modelling (MLM). Of each tas
          on pseudo labels with as many FLOPs as PCP's stages 3 and 4.
 Run      stagejax run pcp                          laptop: minutes on two cores
          stagejax run pcp --preset smoke           seconds, generated sentences
-         stagejax plan pcp --preset pod --mesh data=16,fsdp=16      (RoBERTa-large)
+         stagejax plan pcp --preset pod --mesh data=4,fsdp=2        (RoBERTa-large, fine-tuned on 8 texts a batch)
 Holds if of three seeds, in accuracy on the test split: PCP is above prompt FT, mean over tasks, by 1 point or more;
          above TAPT on sentence pairs; and above PCP with random labels, mean over tasks, by 1 point or more; each
          time also by more than two standard errors of the difference, seed by seed. TAPT does not help on pairs if it
@@ -318,7 +318,7 @@ def all_but_the_language_head(path: str, axes: Any) -> bool:
 
 def scores(found: Found, label: str, names: tuple[str, ...]) -> list[float]:
     """Test accuracy for every seed, in points, mean over the named tasks."""
-    seeds = found[names[0]][label]
+    seeds = next(iter(found.values()))[label]
     return [100 * mean([found[name][label][seed].tuned.history.last("accuracy") for name in names]) for seed in seeds]
 
 

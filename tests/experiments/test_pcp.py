@@ -154,7 +154,7 @@ def test_report_judges_each_claim(finished: Any) -> None:
 def test_a_plan_tests_no_claim() -> None:
     laptop = preset("laptop")
     report = EXPERIMENT.pipeline(
-        Plan.on("data=2", price=False), replace(laptop, tasks=laptop.tasks[:1], seeds=laptop.seeds[:1])
+        Plan.on("data=2", price=False), replace(laptop, tasks=laptop.tasks[:1], seeds=laptop.seeds[:2])
     )
     assert {claim.verdict for claim in report.claims} == {"not tested"}
 
