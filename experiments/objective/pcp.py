@@ -87,14 +87,16 @@ class Config:
     tuned: tuple[int, int, float] = (200, 8, 1e-3)  # all fine-tuning
     shots: int = 64  # labels of each class
     held: int = 6  # batches of texts behind the pool, on which stage 3 is tested
+    pieces: int = 1  # into which a batch of stage 0 is cut
     rounds: int = 3  # of self-training
     tested: int = 250  # rows of a test batch
     seeds: tuple[int, ...] = (13, 21, 42)
 
     @property
     def tokenizer(self) -> WholeWords:
-        """BPE in which the words of all prompts are single pieces."""
-        words = dict.fromkeys(word for task in self.tasks for word in task.template.pieces)
+        """BPE in which the words of all prompts, with their label or without, are single pieces."""
+        forms = [form for task in self.tasks for form in (task.template, task.template.without_label())]
+        words = dict.fromkeys(word for form in forms for word in form.pieces)
         return WholeWords(BPE(self.encoder.vocab), tuple(words))
 
     @property
@@ -118,7 +120,8 @@ def preset(name: str) -> Config:
     if name == "pod":
         large = bert(vocab=50_265, layers=24, embed=1024, heads=16, mlp=4096, length=512, dropout=0.1, scan=True)
         stages = (500_000, 8192, 4e-4), (8_000, 128, 1e-4), (1_000, 8, 2e-5)
-        return Config(published_prompts(0.9), C4, large, 256, *stages, 16, 4, tested=256, seeds=(13, 21, 42, 87, 100))
+        seeds = (13, 21, 42, 87, 100)
+        return Config(published_prompts(0.9), C4, large, 256, *stages, 16, 4, 64, tested=256, seeds=seeds)
     return Config()
 
 
@@ -233,7 +236,8 @@ def pretraining(cfg: Config) -> Stage:
         optimizer=adamw(peak, warmup=0.06, decay="linear", b2=0.98, eps=1e-6),
         data=data,
         steps=steps,
-        evaluate=Evaluation(data.held_out(4), 4),
+        accumulate=cfg.pieces,
+        evaluate=Evaluation(replace(data, batch=cfg.tested).held_out(2), 2),
     )
 
 
@@ -265,6 +269,7 @@ class Case:
             optimizer=replace(first.optimizer, peak=peak),
             data=MaskedPrompts(data=data, **masked),
             steps=steps,
+            accumulate=1,
             evaluate=Evaluation(MaskedPrompts(data=held, **masked), self.cfg.held),
             seed=self.seed,
         )

@@ -159,9 +159,10 @@ def test_a_plan_tests_no_claim() -> None:
     assert {claim.verdict for claim in report.claims} == {"not tested"}
 
 
-def test_label_words_are_single_pieces_of_every_preset() -> None:
+def test_words_of_prompts_are_single_pieces_in_every_preset() -> None:
     for name in EXPERIMENT.presets:
         cfg = preset(name)
         for task in cfg.tasks:
             assert len(task.template.words) == task.text.classes
-            assert all(cfg.encoder.vocab <= cfg.tokenizer.id(word) < cfg.model.vocab for word in task.template.labels)
+            for form in (task.template, task.template.without_label(), task.template.bare()):
+                assert all(cfg.encoder.vocab <= cfg.tokenizer.id(word) < cfg.model.vocab for word in form.pieces)
