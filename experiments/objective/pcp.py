@@ -237,7 +237,7 @@ def pretraining(cfg: Config) -> Stage:
         data=data,
         steps=steps,
         accumulate=cfg.pieces,
-        evaluate=Evaluation(replace(data, batch=cfg.tested).held_out(2), 2),
+        evaluate=Evaluation(replace(data, batch=cfg.tested).held_out(1), 1),
     )
 
 
