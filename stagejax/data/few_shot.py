@@ -65,9 +65,15 @@ class FewShot(Source):
         return joint_digest(self.source.digest(), f"{self.shots} of each {self.label} by {self.seed}")
 
 
+@functools.lru_cache(maxsize=16)
+def _labels(source: Source, field: str) -> Int64[np.ndarray, " records"]:
+    """The classes of all records: read once for all seeds."""
+    return np.array([source[i][field] for i in range(len(source))], np.int64)
+
+
 @functools.lru_cache(maxsize=256)
 def _places(few: FewShot) -> Int64[np.ndarray, " few"]:
-    labels = np.array([few.source[i][few.label] for i in range(len(few.source))])
+    labels = _labels(few.source, few.label)
     order = shuffled(few.seed, np.arange(len(labels)), len(labels))
     return np.sort(np.concatenate([order[labels[order] == c][: few.shots] for c in np.unique(labels)]))
 
