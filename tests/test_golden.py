@@ -21,20 +21,21 @@ CASES = [  # larger presets together take minutes
     for name in modules()
     for preset in find(name).presets
 ]
-MESHES = {"pod": "data=16,fsdp=16"}
+MESHES = {"pod": "data=16,fsdp=16", "pcp-pod": "data=4,fsdp=2"}  # pcp: fine-tuned on 8 texts a batch
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
 def test_preset_is_as_reviewed(name: str, preset: str) -> None:
     experiment = find(name)
     config = experiment.config(preset)
-    plan = Plan.on(MESHES.get(preset, "data=1"), price=False)
+    mesh = MESHES.get(f"{name}-{preset}", MESHES.get(preset, "data=1"))
+    plan = Plan.on(mesh, price=False)
     experiment.pipeline(plan, config)
     last = [result.stage for result in plan.results if result.kind == "train"][-1]
     text = (
         f"{json.dumps(declare(config), indent=1)}\n\n"
         f"stages: {' '.join(result.name for result in plan.results)}\n\n"
-        f"parameters of {last.name} on {MESHES.get(preset, 'data=1')}\n"
+        f"parameters of {last.name} on {mesh}\n"
         f"{parameter_text(parameter_rows(build(last, plan.mesh)))}"
     )
     path = GOLDEN / f"{name}-{preset}.txt"

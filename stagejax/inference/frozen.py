@@ -64,15 +64,15 @@ def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: Any, batch: in
     return np.concatenate(found)
 
 
-def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: jax.ShapeDtypeStruct) -> int:
-    """The matmul FLOPs of `apply` for one row.
+def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: Any) -> int:
+    """The matmul FLOPs of `apply` for one row: what its inputs look like, an abstract array or a tree of them.
 
     >>> from stagejax.models import ViT
     >>> flops_of_one(lambda model, images: model(images), ViT(), jax.ShapeDtypeStruct((28, 28, 1), "float32")) > 10**6
     True
     """
     _, _, params, rest = take_apart(config)
-    one = jax.ShapeDtypeStruct((1, *row.shape), row.dtype)
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), row)
     return count_flops(compiled(function, config), params, rest, one)
 
 
