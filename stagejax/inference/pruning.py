@@ -19,7 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Int
 
 from stagejax.axes import Axes
-from stagejax.inference.frozen import Frozen, compiled
+from stagejax.inference.frozen import Frozen, compiled, flops_of_one
 from stagejax.inference.residual import read_by_attention
 from stagejax.models import Transformer
 from stagejax.objectives import causal_lm
@@ -27,6 +27,7 @@ from stagejax.objectives.elastic import parameters
 from stagejax.result import Result
 from stagejax.transforms import LoRA, Reparameterized
 from stagejax.transforms.importance import Within, largest, squared_norms, wanda, without
+from stagejax.transforms.lora import restart
 
 KERNELS, FACTORS = ("query", "key", "value"), ("down", "up")
 #: An array for each factor of each kernel: {"query": {"down": (L, I, O), "up": (L, I, O)}, "key": ...}.
@@ -150,3 +151,28 @@ def rows_of(data: Any, batches: int) -> Int[np.ndarray, "N B T"]:
     """The tokens of the first batches."""
     tokens = data.take(np.arange(batches * data.batch))["tokens"]
     return tokens.reshape(batches, data.batch, -1)
+
+
+def flops_of_pass(config: Reparameterized, data: Any, batches: int) -> float:
+    """FLOPs of the pass that finds the scores."""
+    row = data.sample_spec()["tokens"]
+    return float(batches * data.batch * flops_of_one(_one_norm, config, row))
+
+
+def _one_norm(model: Any, tokens_BT: Int[Array, "B T"]) -> Array:
+    return squares_read(model, tokens_BT)["query"]["down"]
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """The transform that merges adapters into their kernels and begins new ones, which change nothing yet.
+
+    The second adapter of a model is trained on what the first one made of it; `seed` tells draws apart.
+    """
+
+    form: LoRA
+    seed: int
+
+    def __call__(self, key: jax.Array, start: tuple[Any, Any]) -> tuple[Any, Any]:
+        """The variables of the renewed model."""
+        return restart(self.form, start[0], jax.random.fold_in(key, self.seed)), start[1]

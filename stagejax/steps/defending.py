@@ -13,11 +13,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from stagejax.data.streams import prefixed
 from stagejax.inference.residual import logit_lens, residual_stream
 from stagejax.objectives import causal_lm
 from stagejax.objectives.elastic import parameters
-from stagejax.stage import Batch, Metrics, Part, gradient_step
+from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState
+from stagejax.steps.referenced import referenced_step
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,22 @@ class Lisa:
 
         net, metrics = gradient_step(replace(part, objective=objective), net, rows, key)
         return {"net": net, "anchor": replace(held, params=anchor, step=net.step)}, metrics
+
+
+def with_lisa(stage: Stage, aligned: Any, step: Lisa) -> Stage:
+    """A user's stage by turns with aligned rows. Start it from {"net": start, "anchor": start}."""
+    stage = _beside(replace(stage, step=step), "net", "anchor")
+    return replace(stage, data=prefixed(stage.data, "aligned_", aligned))
+
+
+def with_drift(stage: Stage, strength: float) -> Stage:
+    """A user's stage with LDIFS. Start it from {"policy": start, "reference": start}."""
+    return _beside(replace(stage, objective=FeatureDrift(strength), step=referenced_step), "policy", "reference")
+
+
+def _beside(stage: Stage, own: str, frozen: str) -> Stage:
+    fields = {name: {own: getattr(stage, name), frozen: None} for name in ("objective", "optimizer")}
+    return replace(stage, model={own: stage.model, frozen: stage.model}, **fields)
 
 
 def beside(batch: Batch, prefix: str) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -13,13 +12,13 @@ from flax import nnx
 
 from stagejax import Stage
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.data.streams import Streams
 from stagejax.inference.residual import residual_stream
+from stagejax.mesh import make_mesh
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import sgd
 from stagejax.program import build
-from stagejax.steps.defending import FeatureDrift, Lisa, RepNoise, Vaccine, mmd
+from stagejax.steps.defending import FeatureDrift, Lisa, RepNoise, Vaccine, mmd, with_lisa
 
 NET = gpt(vocab=260, layers=2, embed=8, heads=2, mlp=16, length=8, init_std=0.3)
 BATCH = {"tokens": jnp.array([[5, 6, 7, 0], [9, 8, 7, 6]]), "targets": jnp.array([[6, 7, 0, 0], [8, 7, 6, 5]])}
@@ -71,20 +70,14 @@ def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
     how = {"tokenizer": Bytes(), "batch": 4, "length": 8}
     user, aligned = (CausalText(source=Stdlib(split, limit=100_000), **how) for split in ("train", "test"))
     fields = tuple(aligned.spec())
-    data = Streams(
-        data=user, beside=aligned, own=tuple((n, n) for n in fields), other=tuple((f"aligned_{n}", n) for n in fields)
-    )
-    stage = Stage(
-        "lisa", {"net": NET, "anchor": NET}, {"net": causal_lm, "anchor": None},
-        {"net": sgd(0.1, decay="constant"), "anchor": None}, data, steps=10, step=Lisa((2, 3), 4.0, free=0.25),
-    )  # fmt: skip
-    program = build(stage, None)
-    plain = build(replace(stage, model=NET, objective=causal_lm, optimizer=stage.optimizer["net"],
-                          data=user, step=Stage.__dataclass_fields__["step"].default), None)  # fmt: skip
+    plain = Stage("lisa", NET, causal_lm, sgd(0.1, decay="constant"), user, steps=10)
+    stage = with_lisa(plain, aligned, Lisa((2, 3), 4.0, free=0.25))
+    data = stage.data
+    program = build(stage, make_mesh("data=1"))
     states, key = program.initial(0), jax.random.key(0)
     first = states["net"].params
-    batches = [data.take(np.arange(4 * k, 4 * k + 4)) for k in range(4)]
-    part = plain.parts
+    batches = [jax.tree.map(jnp.asarray, data.take(np.arange(4 * k, 4 * k + 4))) for k in range(4)]
+    part = program.parts["net"]
 
     def gradient(params: Any, rows: Any) -> Any:
         return jax.grad(lambda p: causal_lm(nnx.merge(part.graphdef, p, {}), rows, None)[0])(params)
