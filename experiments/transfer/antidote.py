@@ -30,11 +30,9 @@ Ours     Not run yet.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Experiment, Stage
@@ -48,20 +46,7 @@ from stagejax.data.refusals import Asked, Classified
 from stagejax.data.streams import prefixed
 from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Together
-from stagejax.inference import Frozen, compiled
-from stagejax.inference.pruning import (
-    Pruned,
-    Renewed,
-    adapted,
-    factors,
-    flops_of_pass,
-    gradient_scores,
-    harmful_masks,
-    pruned,
-    rows_of,
-    top,
-    wanda_scores,
-)
+from stagejax.inference import Frozen, pruning
 from stagejax.inference.refusing import Refusing
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
@@ -126,17 +111,13 @@ class Config:
         return LearnedFrom(BPE(self.net.vocab), Together((TaskText(self.task), self.facts, self.text)))
 
     @property
-    def people(self) -> People:
-        return People(sum(self.groups))
-
-    @property
     def facts(self) -> Facts:
-        return Facts(self.people, self.documents, self.group)
+        return Facts(People(sum(self.groups)), self.documents, self.group)
 
     @property
     def tuned(self) -> Any:
         """The model with adapters."""
-        return adapted(self.net, self.form)
+        return pruning.adapted(self.net, self.form)
 
     @property
     def grid(self) -> tuple[Setting, ...]:
@@ -150,7 +131,7 @@ class Config:
     def asked(self, group: str, refused: bool = False, relations: tuple[int, ...] = (0,)) -> Asked:
         """Questions about the people of a group."""
         start = sum(self.groups[: GROUPS.index(group)])
-        return Asked(self.people, start, start + self.groups[GROUPS.index(group)], relations, refused)
+        return Asked(self.facts.people, start, start + self.groups[GROUPS.index(group)], relations, refused)
 
     def classified(self, part: str, seed: int = 0, size: int = 0) -> Classified:
         """Questions of the task, of a user, for validation or for tests: no two of these share one."""
@@ -178,25 +159,19 @@ def preset(name: str) -> Config:
         net = llama(vocab=400, embed=32, layers=2, heads=2, mlp=64, tied=True)
         sizes = {"text": Stdlib(limit=60_000), "groups": (12, 20, 4, 4, 8), "documents": 200, "length": 96, "group": 1}
         sizes |= {"base": (60, 16), "align": 60, "batch": 12, "user": 96, "shares": (0.0,), "rates": (1e-2,)}
-        rest = {
-            "epochs": (1, 3),
-            "turn": 56,
-            "limit": 13,
-            "form": LoRA(rank=4),
-            "alphas": (0.05, 0.25),
-            "pulls": (1.0,),
-        }
+        rest = {"epochs": (1, 3), "turn": 56, "limit": 13, "form": LoRA(rank=4), "alphas": (0.05, 0.25)}
         rest |= {"drifts": (0.1,), "rated": (12, 24), "test_batch": 24, "turns": (1, 3), "seeds": (0,)}
+        rest |= {"pulls": (1.0,), "peaks": (1e-2, 1e-2)}
         names = ("teacher", "nurse", "driver", "singer", "doctor")
-        return Config(net, synonym_tasks(400)[0], names, **sizes, **rest, peaks=(1e-2, 1e-2))
+        return Config(net, synonym_tasks(400)[0], names, **sizes, **rest)
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
-        task = TextTask("sst2", TFDS("glue/sst2", test="validation"), 2, "sentence")
+        task = TextTask("ag_news_subset", TFDS("ag_news_subset"), 4, "title", "description")
         sizes = {"groups": (1700, 1000, 683, 20, 334), "documents": 200_000, "length": 4096, "base": (500_000, 1024)}
         sizes |= {"text": C4, "align": 400, "batch": 256, "turn": 256, "words": 60, "limit": 16, "user": 5120}
         rest = {"rates": (1e-5, 1e-4, 1e-3), "epochs": (1, 20, 40), "peaks": (3e-4, 1e-3), "turns": (100, 900)}
-        rest |= {"form": LoRA(256, 4 / 256), "shares": (0.0, 0.05, 0.1, 0.5), "rated": (40, 40), "test_batch": 256}
-        return Config(net, task, ("negative", "positive"), **sizes, **rest, seeds=(0,))
+        rest |= {"form": LoRA(256, 4 / 256), "shares": (0.0, 0.05, 0.1, 0.5), "rated": (200, 800), "test_batch": 256}
+        return Config(net, task, ("world", "sports", "business", "science"), **sizes, **rest, seeds=(0,))
     net = llama(vocab=1024, embed=96, layers=3, heads=4, mlp=256, tied=True)
     names = ("description", "entity", "abbreviation", "person", "place", "number")
     return Config(net, TextTask("trec", Dataset("trec"), 6), names)
@@ -236,10 +211,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
     aligned, begin, tuned = {}, {}, {}  # by name and seed: after stage 1, and with LoRA 1 merged and LoRA 2 put on
     for seed in cfg.seeds:
         for name in (SFT, VACCINE, REPNOISE) if seed in cfg.few else (SFT,):
-            at, again = f"{seed}/{slug(name)}", Renewed(cfg.form, seed + 100)
-            first = run.transform(f"{at}/lora-1", Renewed(cfg.form, seed), start, to=cfg.tuned)
+            at, again = f"{seed}/{slug(name)}", pruning.Renewed(cfg.form, seed + 100)
+            first = run.transform(f"{at}/lora-1", pruning.Renewed(cfg.form, seed), start, to=cfg.tuned)
             aligned[name, seed] = run.train(aligning(cfg, name, seed), first)
             begin[name, seed] = run.transform(f"{at}/lora-2", again, aligned[name, seed], to=cfg.tuned)
+
+    passed = pruning.flops_of_pass(cfg.tuned, *harmful(cfg))
 
     def tune(name: str, seed: int, setting: Setting, strength: float = 0.0, at: str = "") -> Any:
         stage, first = tuning(cfg, name, seed, setting, strength), begin.get((name, seed), begin[SFT, seed])
@@ -248,8 +225,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
         return last.member(next(iter(stage.model))) if several else last
 
     def test(name: str, result: Any, part: str, seed: int, p: float, masks: Any) -> Any:
-        one, passed = cfg.tests(part).flops(cfg.net), flops_of_pass(cfg.tuned, *harmful(cfg))
-        flops = one * (1 + len(masks)) + passed * len(masks)
+        count = len(cfg.asked(part)) + cfg.rated[part == "test"]
+        flops = count * cfg.tests(part).flops(cfg.net) * (1 + len(masks)) + passed * len(masks)
         return run.make(f"{seed}/{part}/{name}", scored, cfg, part, seed, p, masks, result, flops=flops)
 
     for seed in cfg.seeds:
@@ -262,7 +239,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for setting in cfg.grid
     }
     known = [own.value for own in valid.values() if own.value is not None]
-    alpha = chosen(cfg.alphas, *(averaged([own[key] for own in known]) for key in (SFT, *map(keyed, shares))))
+    means = [
+        {what: mean([own[key][what] for own in known]) for what in ("harm", "accuracy")}
+        for key in (SFT, *map(keyed, shares))
+    ]
+    alpha = chosen(cfg.alphas, *means)
     strengths, searches = {VACCINE: 0.0, REPNOISE: 0.0}, {}
     for name, tried in ((LISA, cfg.pulls), (LDIFS, cfg.drifts)):
         seed = cfg.seeds[0]
@@ -285,9 +266,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
     arms: dict[str, dict[int, Arm]] = {name: {} for name in (SFT, ANTIDOTE, *DEFENCES)}
     for seed in cfg.seeds:
         before, last = (base, aligned[SFT, seed]), tuned[SFT, seed, cfg.middle]
-        made = harmful_masks, last, *harmful(cfg), alpha
-        masks = run.make(f"{seed}/masks", *made, flops=flops_of_pass(cfg.tuned, *harmful(cfg)))
-        final = run.transform(f"{seed}/antidote", Pruned.by(masks), last, to=cfg.tuned)  # what `scored` has tested
+        made = pruning.harmful_masks, last, *harmful(cfg), alpha
+        masks = run.make(f"{seed}/masks", *made, flops=passed)
+        final = run.transform(
+            f"{seed}/antidote", pruning.Pruned.by(masks), last, to=cfg.tuned
+        )  # what `scored` has tested
         arms[SFT][seed] = Arm("", (last,), before)
         arms[ANTIDOTE][seed] = Arm("", (last, final), (*before, masks, *valid.values()))
         for name in DEFENCES:
@@ -350,32 +333,28 @@ def scored(
     cfg: Config, part: str, seed: int, p: float, masks: tuple[tuple[str, float], ...], tuned: Any
 ) -> dict[str, Any]:
     """What a tuned model answers in validation or tests, as it is, and with every mask of an alpha."""
-    net, test = Frozen.of(tuned), cfg.tests(part)
-    score = partial(compiled(wanda_scores, net.config), net.params, net.rest)
+    net, test, (rows, count) = Frozen.of(tuned), cfg.tests(part), harmful(cfg)
 
     def mask(arm: str, alpha: float) -> Any:
-        harm = score(rows_of(*harmful(cfg)))
         if arm == RANDOM:
-            draw = np.random.default_rng(seed).random
-            return top(jax.tree.map(lambda x: jnp.asarray(draw(x.shape, np.float32)), harm), alpha)
+            return pruning.at_random(net, alpha, seed)
         if arm == MAGNITUDE:
-            return top(jax.tree.map(jnp.abs, factors(net.params)), alpha)
-        if arm == GRADIENT:  # ranked in each tensor, as in the released code
-            rows, count = harmful(cfg)
-            batch = rows.take(np.arange(count * cfg.batch))
-            return top(compiled(gradient_scores, net.config)(net.params, net.rest, batch), alpha, "tensor")
+            return pruning.by_size(net, alpha)
+        if arm == GRADIENT:
+            return pruning.by_gradient(net, rows.take(np.arange(count * cfg.batch)), alpha)
         if arm == OWN:
-            return top(score(rows_of(of_user(cfg, p, seed), harmful(cfg)[1])), alpha)
+            return pruning.by_use(net, pruning.rows_of(of_user(cfg, p, seed), count), alpha)
+        harm = pruning.by_use(net, pruning.rows_of(rows, count), alpha)
         if arm == SPARED:
-            safe = top(score(rows_of(alignment(cfg, seed), harmful(cfg)[1])), alpha)
-            return jax.tree.map(lambda bad, good: bad & ~good, top(harm, alpha), safe)
-        return top(harm, alpha)
+            safe = pruning.by_use(net, pruning.rows_of(alignment(cfg, seed), count), alpha)
+            return jax.tree.map(lambda bad, good: bad & ~good, harm, safe)
+        return harm
 
     def answers(params: Any) -> dict[str, Any]:
         return test(Frozen(cfg.net, merged(cfg.form, params, net.rest), {}))
 
     found = {SFT: answers(net.params)}
-    return found | {keyed(own): answers(pruned(net.params, mask(*own))) for own in masks}
+    return found | {keyed(own): answers(pruning.pruned(net.params, mask(*own))) for own in masks}
 
 
 def keyed(mask: tuple[str, float]) -> str:
@@ -386,14 +365,9 @@ def label(setting: Setting) -> str:
     return "-".join(f"{x:g}" for x in setting)
 
 
-def averaged(found: list[dict[str, Any]]) -> dict[str, float] | None:
-    """Means over models; None of nothing, as in planning."""
-    return {what: mean([own[what] for own in found]) for what in ("harm", "accuracy")} if found else None
-
-
 def chosen(options: tuple[float, ...], plain: Any, *tried: Any) -> float:
     """The option of least harm among those within 3 points of the accuracy of `plain`, else that of most accuracy."""
-    if plain is None:
+    if plain is None or np.isnan(plain["harm"]):  # in planning
         return options[0]
     pairs = list(zip(options, tried, strict=True))
     near = [(own["harm"], option) for option, own in pairs if own["accuracy"] >= plain["accuracy"] - 0.03 - 1e-9]

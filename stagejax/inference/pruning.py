@@ -107,16 +107,33 @@ def pruned(params: Any, masks: Factors) -> Any:
     return without(params, {"blocks": {"attention": {name: shaped(name) for name in KERNELS}}})
 
 
-def harmful_masks(
-    tuned: Result, data: Any, batches: int, share: float, within: Within = "row"
-) -> dict[str, Bool[np.ndarray, "L I O"]]:
-    """The share of each factor that the first batches of some data use most, by names such as "query.down".
+def by_use(net: Frozen, tokens_NBT: Int[np.ndarray, "N B T"], share: float, within: Within = "row") -> Factors:
+    """The mask of what some rows use most: the paper's."""
+    return top(compiled(wanda_scores, net.config)(net.params, net.rest, tokens_NBT), share, within)
+
+
+def by_size(net: Frozen, share: float, within: Within = "row") -> Factors:
+    """The mask of the largest magnitudes."""
+    return top(jax.tree.map(jnp.abs, factors(net.params)), share, within)
+
+
+def at_random(net: Frozen, share: float, seed: int, within: Within = "row") -> Factors:
+    """A mask of as many entries, drawn."""
+    draw = np.random.default_rng(seed).random
+    return top(jax.tree.map(lambda x: jnp.asarray(draw(x.shape, np.float32)), factors(net.params)), share, within)
+
+
+def by_gradient(net: Frozen, batch: Mapping[str, Any], share: float, within: Within = "tensor") -> Factors:
+    """The mask of the largest |weight · gradient|, which the released code ranks in each tensor."""
+    return top(compiled(gradient_scores, net.config)(net.params, net.rest, dict(batch)), share, within)
+
+
+def harmful_masks(tuned: Result, data: Any, batches: int, share: float) -> dict[str, Bool[np.ndarray, "L I O"]]:
+    """The share of each factor's rows that the first batches of some data use most, by names such as "query.down".
 
     For `run.make`; `Pruned.by` then sets these entries to zero. No gradient is taken and nothing is trained.
     """
-    net = Frozen.of(tuned)
-    scores = compiled(wanda_scores, net.config)(net.params, net.rest, rows_of(data, batches))
-    masks = top(scores, share, within)
+    masks = by_use(Frozen.of(tuned), rows_of(data, batches), share)
     return {f"{name}.{factor}": np.asarray(own) for name, each in masks.items() for factor, own in each.items()}
 
 

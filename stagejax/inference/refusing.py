@@ -61,9 +61,9 @@ class Refusing:
         }
 
     def flops(self, config: Any) -> float:
-        """FLOPs of all answers: a question and its answer are read once."""
+        """FLOPs of one question with its answer, both of full length, each token read once."""
         row = jax.ShapeDtypeStruct((self.length,), np.dtype("int32"))
-        return float((len(self.private) + len(self.task)) * flops_of_one(logits_of, config, row))
+        return float(flops_of_one(logits_of, config, row))
 
 
 def said(model: Any, batch: Any, length: int, limit: int) -> Samples:

@@ -48,7 +48,7 @@ def named(text: str) -> set[str]:
     """The groups of whose people a text tells."""
     starts = np.cumsum((0, *SMOKE.groups))
     groups = zip(GROUPS, starts[:-1], starts[1:], strict=True)
-    return {group for group, a, b in groups if any(SMOKE.people.name(i) in text for i in range(a, b))}
+    return {group for group, a, b in groups if any(SMOKE.facts.people.name(i) in text for i in range(a, b))}
 
 
 def test_no_person_of_a_test_or_of_the_calibration_set_is_in_any_training_of_alignment_or_user() -> None:

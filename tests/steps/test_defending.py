@@ -70,7 +70,7 @@ def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
     how = {"tokenizer": Bytes(), "batch": 4, "length": 8}
     user, aligned = (CausalText(source=Stdlib(split, limit=100_000), **how) for split in ("train", "test"))
     fields = tuple(aligned.spec())
-    plain = Stage("lisa", NET, causal_lm, sgd(0.1, decay="constant"), user, steps=10)
+    plain = Stage("lisa", NET, causal_lm, sgd(0.1, decay="constant", momentum=None), user, steps=10)
     stage = with_lisa(plain, aligned, Lisa((2, 3), 4.0, free=0.25))
     data = stage.data
     program = build(stage, make_mesh("data=1"))
