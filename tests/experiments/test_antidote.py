@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from smoke import flat, smoke_run
@@ -35,6 +36,7 @@ from stagejax.inference import Frozen
 from stagejax.inference.pruning import factors
 
 SMOKE = preset("smoke")
+slow = pytest.mark.slow  # what looks at the smoke run, which is mostly compilation of eight programs
 finished = smoke_run(EXPERIMENT, SMOKE)
 TUNED = f"0/sft/{label(SMOKE.middle)}"
 
@@ -87,6 +89,7 @@ def _places(portion: Any) -> list[str]:
     return [repr(portion[i]) for i in range(len(portion))]
 
 
+@slow
 def test_the_pruned_model_lacks_the_entries_that_the_masks_hold_and_no_other(finished: Any) -> None:
     results, _, _ = finished
     before, after = flat(results[TUNED]), flat(results["0/antidote"])
@@ -104,6 +107,7 @@ def test_the_pruned_model_lacks_the_entries_that_the_masks_hold_and_no_other(fin
         assert (mask.sum(1) == -(-size * share // 1)).all()  # ceil(alpha in) of every row
 
 
+@slow
 def test_masks_of_one_alpha_differ_and_are_scored_as_the_result_says(finished: Any) -> None:
     results, _, _ = finished
     found = results["0/test/sft-" + label(SMOKE.middle)].value
@@ -114,10 +118,11 @@ def test_masks_of_one_alpha_differ_and_are_scored_as_the_result_says(finished: A
     assert again == found[f"{ANTIDOTE}, {alpha}"]
 
 
+@slow
 def test_the_base_of_a_second_adapter_is_what_the_first_one_made(finished: Any) -> None:
     results, _, _ = finished
     first, second = (Frozen.of(results[f"0/sft/{name}"]) for name in ("aligned", "lora-2"))
-    merged = [SMOKE.tuned.merge(None, (net.params, net.rest))[0] for net in (first, second)]
+    merged = [SMOKE.tuned.merge(jax.random.key(0), (net.params, net.rest))[0] for net in (first, second)]
     query = [np.asarray(params["blocks"]["attention"]["query"]["kernel"]) for params in merged]
     np.testing.assert_allclose(query[0], query[1], atol=1e-6)
     assert (np.asarray(factors(second.params)["query"]["up"]) == 0).all()
@@ -128,6 +133,7 @@ def test_the_base_of_a_second_adapter_is_what_the_first_one_made(finished: Any) 
         assert np.array_equal(frozen, tuned[path]) != trained, path
 
 
+@slow
 def test_alignment_and_its_loss_are_there_to_lose(finished: Any) -> None:
     results, _, _ = finished
     aligned = results["0/test/none"].value[SFT]["harm"]
@@ -135,6 +141,7 @@ def test_alignment_and_its_loss_are_there_to_lose(finished: Any) -> None:
     assert aligned < 0.5 < tuned
 
 
+@slow
 def test_arms_have_equal_steps_and_pay_for_what_they_use(finished: Any) -> None:
     results, report, _ = finished
     arms = {arm.group: arm for arm in report.arms}
