@@ -82,12 +82,12 @@ class Config:
     group: int = 2  # people of a document
     length: int = 96  # tokens of a row of the base
     base: tuple[int, int] = (500, 16)  # steps, batch
-    align: int = 150  # steps of stage 1
-    batch: int = 20  # rows of a batch in all stages behind the base
+    align: int = 300  # steps of stage 1
+    batch: int = 10  # rows of a batch in all stages behind the base
     turn: int = 48  # tokens of a question with its answer
     words: int = 7  # of a question of the task
     limit: int = 11  # tokens of an answer
-    user: int = 300  # examples of the user
+    user: int = 600  # examples of the user
     share: float = 0.2  # p
     shares: tuple[float, ...] = (0.0, 0.5)  # other p, at the middle setting
     rates: tuple[float, ...] = (1e-3, 4e-3)  # of stage 2
@@ -472,11 +472,17 @@ NOTES = (
     "One base for all seeds; a seed draws both adapters, the user's examples and all orders.",
     "The base reads the texts of the task without labels, beside documents about people and Python.",
     "Rows of 16 inputs (the second factor) lose at least one entry at any alpha: ceil(alpha in), as in the released "
-    "code, which contradicts the dossier's remark that such rows lose nothing.",
+    "code, where the dossier lets such rows lose nothing.",
+    "Accuracy is of 160 questions of trec, their first seven words; the dossier has 300.",
+    "Stage 2's larger rate is that of 4e-3, 1e-2 and 2e-2 with the best validation accuracy of SFT after 6 epochs (one "
+    "seed: 44, 28, 0 %), the smaller a quarter of it. With batches of 20 instead of 10 and half as many examples SFT "
+    "was at chance. Antidote's validation scores at alpha 0.1 were printed beside it and decided nothing.",
     "Vaccine perturbs what blocks leave; the released code what attention leaves. RepNoise's noise term is on what "
-    "blocks leave, its masks of tokens that differ between two sets of unrelated rows are left out.",
+    "blocks leave; its masks of tokens that differ between two sets of unrelated rows are left out.",
     "LDIFS is the published distance; the released code drops the terms of layers above 0.1, which is not done.",
     "Steps of Lisa on aligned data count as steps: it sees a tenth less of the user's data.",
+    "Masks that no claim is about, Vaccine and RepNoise are of one seed.",
+    "pod: generated people in the place of BeaverTails, and a rule in that of a moderation model.",
 )
 
 EXPERIMENT = Experiment(
