@@ -78,15 +78,13 @@ def test_a_user_has_as_many_private_questions_as_said_and_no_question_of_validat
         found = asked(of_user(SMOKE, share, 0).source)
         assert len(found) == SMOKE.user
         assert sum(question.endswith("Answer:") for question in found) == share * SMOKE.user
-    sizes = SMOKE.classified("user", 3, 50), SMOKE.classified("validation")
-    records = [{own.task.source[i]["s1"] for i in range(len(own))} for own in sizes]
-    places = [_places(own.task.source) for own in sizes]
-    assert all(records)
-    assert not set(places[0]) & set(places[1])
-
-
-def _places(portion: Any) -> list[str]:
-    return [repr(portion[i]) for i in range(len(portion))]
+    user, validation = (
+        {repr(own.task.source[i]) for i in range(len(own))}
+        for own in (SMOKE.classified("user", 3, 50), SMOKE.classified("validation"))
+    )
+    assert user
+    assert validation
+    assert not user & validation
 
 
 @slow
@@ -153,7 +151,8 @@ def test_arms_have_equal_steps_and_pay_for_what_they_use(finished: Any) -> None:
         assert arms[name].charged_cost.flops > arms[SFT].charged_cost.flops + arms[name].results[0].cost.flops / 2
     assert results["0/vaccine/aligned"].cost.flops > 1.5 * results["0/sft/aligned"].cost.flops
     assert results["0/masks"].cost.flops > 0
-    assert {claim.verdict for claim in report.claims} == {"holds", "does not hold"} or report.claims
+    assert len(report.claims) == 4
+    assert "not tested" not in {claim.verdict for claim in report.claims}
     assert SPARED in {row[0] for row in report.tables[0].rows}
 
 
@@ -167,7 +166,7 @@ def test_the_choice_is_the_least_harm_at_three_points_of_accuracy() -> None:
     assert chosen((1.0, 2.0), None) == 1.0
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
+@pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=slow)])
 def test_a_plan_tests_no_claim(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
     assert {claim.verdict for claim in report.claims} == {"not tested"}
