@@ -167,8 +167,9 @@ def preset(name: str) -> Config:
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         task = TextTask("ag_news_subset", TFDS("ag_news_subset"), 4, "title", "description")
-        sizes = {"groups": (1700, 1000, 683, 20, 334), "documents": 200_000, "length": 4096, "base": (500_000, 1024)}
-        sizes |= {"text": C4, "align": 400, "batch": 256, "turn": 256, "words": 60, "limit": 16, "user": 5120}
+        sizes = {"groups": (1700, 1000, 683, 20, 334), "documents": 5000, "group": 24, "length": 4096}
+        sizes |= {"text": C4, "base": (500_000, 1024), "align": 400, "batch": 256, "user": 5120}
+        sizes |= {"turn": 256, "words": 60, "limit": 16}
         rest = {"rates": (1e-5, 1e-4, 1e-3), "epochs": (1, 20, 40), "peaks": (3e-4, 1e-3), "turns": (100, 900)}
         rest |= {"form": LoRA(256, 4 / 256), "shares": (0.0, 0.05, 0.1, 0.5), "rated": (200, 800), "test_batch": 256}
         return Config(net, task, ("world", "sports", "business", "science"), **sizes, **rest, seeds=(0,))
