@@ -162,8 +162,7 @@ def preset(name: str) -> Config:
         rest = {"epochs": (1, 3), "turn": 56, "limit": 13, "form": LoRA(rank=4), "alphas": (0.05, 0.25)}
         rest |= {"drifts": (0.1,), "rated": (12, 24), "test_batch": 24, "turns": (1, 3), "seeds": (0,)}
         rest |= {"pulls": (1.0,), "peaks": (1e-2, 4e-2)}
-        names = ("teacher", "nurse", "driver", "singer", "doctor")
-        return Config(net, synonym_tasks(400)[0], names, **sizes, **rest)
+        return Config(net, synonym_tasks(400)[0], ("teacher", "nurse", "driver", "singer", "doctor"), **sizes, **rest)
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         task = TextTask("ag_news_subset", TFDS("ag_news_subset"), 4, "title", "description")
@@ -174,8 +173,8 @@ def preset(name: str) -> Config:
         rest |= {"form": LoRA(256, 4 / 256), "shares": (0.0, 0.05, 0.1, 0.5), "rated": (200, 800), "test_batch": 256}
         return Config(net, task, ("world", "sports", "business", "science"), **sizes, **rest, seeds=(0,))
     net = llama(vocab=1024, embed=96, layers=3, heads=4, mlp=256, tied=True)
-    names = ("description", "entity", "abbreviation", "person", "place", "number")
-    return Config(net, TextTask("trec", Dataset("trec"), 6), names)
+    task = TextTask("trec", Dataset("trec"), 6)
+    return Config(net, task, ("description", "entity", "abbreviation", "person", "place", "number"))
 
 
 # --- data ---
@@ -240,10 +239,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for setting in cfg.grid
     }
     known = [own.value for own in valid.values() if own.value is not None]
-    means = [
-        {what: mean([own[key][what] for own in known]) for what in ("harm", "accuracy")}
-        for key in (SFT, *map(keyed, shares))
-    ]
+    both = "harm", "accuracy"
+    means = [{what: mean([own[key][what] for own in known]) for what in both} for key in (SFT, *map(keyed, shares))]
     alpha = chosen(cfg.alphas, *means)
     strengths, searches = {VACCINE: 0.0, REPNOISE: 0.0}, {}
     for name, tried in ((LISA, cfg.pulls), (LDIFS, cfg.drifts)):
