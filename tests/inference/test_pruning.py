@@ -57,13 +57,15 @@ def test_scores_of_batches_are_those_of_all_rows_and_of_no_rows_magnitudes(model
 
 def test_the_gradient_is_that_of_the_loss(model: Any) -> None:
     batch = {"tokens": jnp.asarray(TOKENS)}
-    scores = gradient_scores(model, batch)
+    scores = jax.jit(lambda: gradient_scores(model, batch))()
     up, step = model.blocks.attention.value.kernel.up, 1e-2
     first = up[...]
 
+    loss_of = jax.jit(lambda graphdef, state: causal_lm(nnx.merge(graphdef, state), batch, None)[0], static_argnums=0)
+
     def loss(moved: float) -> float:
         up[...] = first.at[1, 2, 0, 3].add(moved)
-        value = float(causal_lm(model, batch, None)[0])
+        value = float(loss_of(*nnx.split(model)))
         up[...] = first
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -31,15 +32,20 @@ def model() -> Any:
 
 
 def test_the_perturbation_raises_the_loss_by_its_length_times_the_slope(model: Any) -> None:
-    plain = causal_lm(model, BATCH, None)[0]
-    np.testing.assert_allclose(Vaccine(0.0)(model, BATCH, None)[0], plain, rtol=1e-5)
+    @functools.partial(jax.jit, static_argnums=0)
+    def vaccine(reach: float) -> jax.Array:
+        return Vaccine(reach)(model, BATCH, None)[0]
 
+    plain = causal_lm(model, BATCH, None)[0]
+    np.testing.assert_allclose(vaccine(0.0), plain, rtol=1e-5)
+
+    @jax.jit
     def shifted(add: jax.Array) -> jax.Array:
         return causal_lm(lambda t, key: model.logits(model.norm(residual_stream(model, t, add)[-1])), BATCH, None)[0]
 
     slope = jax.grad(shifted)(jnp.zeros((2, 2, 4, 8)))
     reach = 1e-2
-    raised = Vaccine(reach)(model, BATCH, None)[0] - plain
+    raised = vaccine(reach) - plain
     np.testing.assert_allclose(raised, reach * jnp.linalg.norm(slope.ravel()), rtol=0.05)
     other = jax.random.normal(jax.random.key(0), slope.shape)
     assert shifted(reach * other / jnp.linalg.norm(other.ravel())) - plain < raised
@@ -79,6 +85,9 @@ def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
     batches = [jax.tree.map(jnp.asarray, data.take(np.arange(4 * k, 4 * k + 4))) for k in range(4)]
     part = program.parts["net"]
 
+    step = jax.jit(program.step)
+
+    @jax.jit
     def gradient(params: Any, rows: Any) -> Any:
         return jax.grad(lambda p: causal_lm(nnx.merge(part.graphdef, p, {}), rows, None)[0])(params)
 
@@ -89,7 +98,7 @@ def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
         if k == 3:  # beyond a quarter of the steps, and one step into its turn
             anchor = states["anchor"].params
             slope = jax.tree.map(lambda g, p, a: g + 4.0 * (p - a), slope, before, anchor)
-        states, _ = program.step(states, batch, key, program.schedule)
+        states, _ = step(states, batch, key, program.schedule)
         wanted = jax.tree.map(lambda p, g: p - 0.1 * g, before, slope)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), states["net"].params, wanted)
         if k == 1:
