@@ -57,3 +57,14 @@ class Streams(Around):
 
     def digest(self) -> str:
         return joint_digest(self.data.digest(), self.beside.digest())
+
+
+def prefixed(data: Data, prefix: str, beside: Data) -> Streams:
+    """All fields of `data` under their own names, and all of `beside` under names that begin with a prefix.
+
+    >>> from stagejax.data import Digits, Images
+    >>> list(prefixed(Images(batch=4), "other_", Images(batch=4, seed=1)).spec())
+    ['image', 'label', 'other_image', 'other_label']
+    """
+    own, other = (tuple((before + name, name) for name in of.spec()) for before, of in (("", data), (prefix, beside)))
+    return Streams(data=data, beside=beside, own=own, other=other)

@@ -14,6 +14,7 @@ residual      streams of decoders, read early and patched                consist
 tagging       sequences labelled token by token                         active       rounds of bought labels
 asking        which texts to label, and with what features               pseudo_labels  predictions to learn from
 rollouts      what a step of an answer is worth                         stepwise     right answers, pairs cut at a step
+pruning       adapters without the entries that some data uses most
 """
 
 from stagejax.inference.frozen import (

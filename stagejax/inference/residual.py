@@ -3,7 +3,7 @@
 `lens` and `causal_trace` are functions for `apply`: of a causal `LanguageModel`, and of rows that are arrays by name.
 
 Letters: S states (what the first block reads, then what each block leaves: layers + 1), B rows, T tokens, E embed, V
-vocabulary.
+vocabulary, L layers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from jaxtyping import Array, Float, Int
 from stagejax.models.stack import run_stack
 
 
-def residual_stream(model: Any, tokens_BT: Int[Array, "B T"]) -> Float[Array, "S B T E"]:
+def residual_stream(
+    model: Any, tokens_BT: Int[Array, "B T"], add_LBTE: Float[Array, "L B T E"] | None = None
+) -> Float[Array, "S B T E"]:
     """The residual stream of a causal `LanguageModel`: state 0 is the embeddings, state l what l blocks make of them.
+
+    Args:
+      add_LBTE: added to what each of the L blocks leaves, and so read by the blocks above.
 
     >>> from flax import nnx
     >>> from stagejax.models import gpt
@@ -30,7 +35,7 @@ def residual_stream(model: Any, tokens_BT: Int[Array, "B T"]) -> Float[Array, "S
     """
     x_BTE = model.embed(tokens_BT, jnp.arange(tokens_BT.shape[1])[None], None)
     states = jnp.zeros((model.config.layers + 1, *x_BTE.shape), x_BTE.dtype).at[0].set(x_BTE)
-    return _run(model, states, 0)
+    return _run(model, states, 0, add_LBTE)
 
 
 def logit_lens(model: Any, states: Float[Array, "*states E"]) -> Float[Array, "*states V"]:
@@ -49,7 +54,30 @@ def resumed(model: Any, states_BTE: Float[Array, "B T E"], start: int) -> Float[
     return logit_lens(model, _run(model, states, start)[-1])
 
 
-def _run(model: Any, states: Array, start: int) -> Array:
+def read_by_attention(model: Any, tokens_BT: Int[Array, "B T"]) -> Float[Array, "L B T E"]:
+    """What query, key and value of each of the L blocks of a pre-norm decoder read: the normalised stream.
+
+    Raises:
+      ValueError: the model is no pre-norm decoder.
+
+    >>> from flax import nnx
+    >>> from stagejax.models import gpt
+    >>> model = gpt(layers=2).build(nnx.Rngs(0))
+    >>> read = read_by_attention(model, jnp.array([[5, 6, 7]]))
+    >>> read.shape, bool(jnp.allclose(read.mean(-1), 0, atol=1e-5))
+    ((2, 1, 3, 64), True)
+    """
+    c, states = model.config, residual_stream(model, tokens_BT)
+    if c.norm_position != "pre":
+        raise ValueError(f"norm_position={c.norm_position!r}: the attention of a post-norm model reads no norm")
+
+    def call(block: Any, layer: Any, read: Array) -> Array:
+        return read.at[layer].set(block.attention_norm(states[layer]))
+
+    return run_stack(model.blocks, call, jnp.zeros_like(states[1:]), start=0, stop=c.layers, scan=c.scan)
+
+
+def _run(model: Any, states: Array, start: int, add: Array | None = None) -> Array:
     """The states from number `start` on, each made by a block from the one before."""
     c, T = model.config, states.shape[-2]
     if not c.causal:
@@ -57,7 +85,8 @@ def _run(model: Any, states: Array, start: int) -> Array:
     angles = model.angles(jnp.arange(T)[None], states)
 
     def call(block: Any, layer: Any, states: Array) -> Array:
-        return states.at[layer + 1].set(block(states[layer], causal=True, angles_BTh=angles))
+        left = block(states[layer], causal=True, angles_BTh=angles)
+        return states.at[layer + 1].set(left if add is None else left + add[layer])
 
     return run_stack(model.blocks, call, states, start=start, stop=c.layers, scan=c.scan)
 
