@@ -15,7 +15,7 @@ Method   A multilingual encoder (MLM). LT-SFT, sparse fine-tuning as a lottery t
          plain multilingual model, then phase 2; a bilingual MLM from scratch on the batches of phase 1, then fine-tuned
          on gold labels; phase 2 without phase 1; phase 2 dense; and the multilingual model + target SFT + task SFT.
          UPOS tagging, source English, zero-shot on the target's test sentences: no label of the target is ever read.
-Run      stagejax run bistil                              laptop
+Run      stagejax run bistil                              laptop: 10 minutes on two busy cores
          stagejax run bistil --preset smoke               seconds
          stagejax run bistil --targets de fr --layers 1   two targets, layers reduced by 4
          stagejax plan bistil --preset pod --mesh data=16,fsdp=16
@@ -24,7 +24,15 @@ Holds if, in accuracy on the target's test words, means over three seeds of phas
          the one from scratch, each by more than the standard error of the paired difference; (3) it is 3 points or less
          below the multilingual model; (4) in every sparse stage 8 ± .1 % of the entries may move, and no other moves.
          Parameters and seconds are reported.
-Ours     To be measured.
+Ours     Three seeds; accuracy, %, on test words:    English      German
+         multilingual model, LT-SFT                73.8 ± 0.6   24.8 ± 1.0    338,577 parameters, .043 s a batch
+         BiStil                                    69.5 ± 0.2   24.1 ± 1.2    219,044, .022 s
+         multilingually distilled                  69.6 ± 0.5   23.6 ± 0.8    238,609, .021 s
+         bilingual from scratch                    77.6 ± 0.6   25.2 ± 0.8
+         without phase 1 69.4, 24.5; dense phase 2 73.3, 24.5. (1) +0.4 ± 0.2, (2) -1.2 ± 1.2: do not hold. (3) -0.8 ± 0.3
+         holds but says nothing: at this size no arm transfers, the multilingual model's own 24.8 % is less than the 33 %
+         of German words that are nouns or punctuation. (4) 8 % in 14 of 14, no other moved. 574 s on two busy cores,
+         295 s of CPU time.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ def test_every_word_that_fits_has_its_tag_at_its_first_token() -> None:
         assert len(words) == len(tags) == int(weights.sum())
         starts = [int(np.sum([len(word) + 1 for word in words[:i]])) + 1 for i in range(len(words))]
         np.testing.assert_array_equal(np.flatnonzero(weights), starts)
-        match = [r for r in (FIRST, SECOND)[source] if r["form"][: len(words)] == words]  # type: ignore[attr-defined]
+        own = (FIRST, SECOND)[source]
+        match = [own[i] for i in range(len(own)) if own[i]["form"][: len(words)] == words]
         assert any(record["upos"][: len(tags)] == tags for record in match)
         told.add((int(source), *words))
     assert len(told) == 14  # all records of both sources, those of the smaller one again
