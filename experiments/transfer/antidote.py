@@ -59,7 +59,7 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.steps.defending import Lisa, RepNoise, Vaccine, with_drift, with_lisa
-from stagejax.transforms import LoRA, adapters_alone, merged
+from stagejax.transforms import LoRA, factors, merged
 
 SFT, ANTIDOTE, RANDOM, MAGNITUDE = "SFT", "Antidote", "random mask", "magnitude alone"
 GRADIENT, OWN, SPARED, NONE = (
@@ -302,7 +302,7 @@ def aligning(cfg: Config, name: str, seed: int) -> Stage:
         optimizer=adamw(cfg.peaks[1], warmup=0.1, weight_decay=0.1),
         data=alignment(cfg, seed),
         steps=cfg.align,
-        trainable=adapters_alone,
+        trainable=factors(),
         seed=seed,
     )
     if name != REPNOISE:
@@ -321,7 +321,7 @@ def tuning(cfg: Config, name: str, seed: int, setting: Setting, strength: float)
         optimizer=adam(rate, warmup=0.1, decay="constant"),
         data=of_user(cfg, p, seed),
         steps=epochs * cfg.user // cfg.batch,
-        trainable=adapters_alone,
+        trainable=factors(),
         seed=seed,
     )
     if name == LISA:

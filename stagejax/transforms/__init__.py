@@ -1,6 +1,6 @@
 """Transforms of parameters between and inside stages: kernels in another form, and the optimizers they need."""
 
-from stagejax.transforms.lora import LoRA, adapters, adapters_alone, factors, stack
+from stagejax.transforms.lora import LoRA, adapters, factors, stack
 from stagejax.transforms.parts import kept, parts
 from stagejax.transforms.reparameterize import Reparameterized, linear_maps, merged, update_kernels
 from stagejax.transforms.restarts import forget, marked, scale_by_galore, scale_by_restarted_adam
@@ -11,7 +11,6 @@ __all__ = [
     "Reparameterized",
     "Spectral",
     "adapters",
-    "adapters_alone",
     "directions",
     "factors",
     "forget",

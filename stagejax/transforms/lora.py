@@ -27,15 +27,6 @@ def adapters(path: str, axes: Axes) -> bool:
     return path.rpartition("/")[2] != "frozen"
 
 
-def adapters_alone(path: str, axes: Axes) -> bool:
-    """A stage's `trainable`: the two factors of every adapter, and nothing else of the model.
-
-    >>> adapters_alone("up/kernel/down", Axes((), ())), adapters_alone("up/kernel", Axes((), ()))
-    (True, False)
-    """
-    return path.rpartition("/")[2] in ("down", "up")
-
-
 @dataclass(frozen=True)
 class Factors:
     """The low-rank factors, and all of some attributes of the model, as a stage's `trainable`. Make it by `factors`.
@@ -53,7 +44,11 @@ class Factors:
 
 
 def factors(*whole: str) -> Factors:
-    """`trainable=factors("tokens", "head")`: the factors, and these attributes in full ("modules to save")."""
+    """`trainable=factors("tokens", "head")`: the factors, and these attributes in full ("modules to save"); or none.
+
+    >>> factors()("up/kernel/down", Axes(("embed", "rank"), ("read", "write"))), factors()("head/kernel", Axes((), ()))
+    (True, False)
+    """
     return Factors(parts(*whole))
 
 
