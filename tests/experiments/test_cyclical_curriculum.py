@@ -138,9 +138,8 @@ def test_twice_as_long_goes_on_from_vanilla(finished: Any) -> None:
     assert int(longer.state().step) == 2 * STEPS
     assert longer.position["step"] == 2 * STEPS
     assert longer.history.evals[0]["accuracy"] == results[of(VANILLA)].history.evals[-1]["accuracy"]
-    assert {float(results[of(arm)].stage.optimizer.learning_rate(STEPS)(STEPS)) for arm in DRAWN} == {
-        pytest.approx(SMOKE.peak)
-    }
+    rates = [results[of(arm)].stage.optimizer.learning_rate(STEPS) for arm in (VANILLA, *DRAWN, LONGER)]
+    assert [float(rate(step)) for rate in rates for step in (0, STEPS)] == pytest.approx([SMOKE.peak] * 14)
 
 
 def test_self_paced_rounds_hold_what_the_network_itself_finds_easy(finished: Any) -> None:
