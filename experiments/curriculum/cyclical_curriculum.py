@@ -15,14 +15,26 @@ Method   A network that was trained as usual scores every training record: easin
          Scoring is charged; so beside them stands vanilla trained for 2 T, which costs what CCL and its scorer do.
          The scorer of a seed is the vanilla network of the next seed, so no arm begins where its scorer began.
          Accuracy is read in three ways: the last; that of the evaluation with the best validation accuracy; the best.
-Run      stagejax run cyclical_curriculum                      laptop: about N minutes on two cores
+Run      stagejax run cyclical_curriculum                      laptop: about 4 minutes on two cores
          stagejax run cyclical_curriculum --preset smoke       seconds
          stagejax plan cyclical_curriculum --preset pod --mesh data=16,fsdp=16
 Holds if on last accuracies over all pairs of task and seed (three seeds a task): CCL is 0.5 points or more above
          vanilla in mean, and above it in 70 % of 12 pairs or more; it is above random-cyclic, and above each other
          curriculum, by more than two standard errors of the paired differences; and above vanilla of 2 T by as much.
          The first is said of the other two readings as well: the lead by the best evaluation is 0.5 points or more.
-Ours     not yet run
+Ours     None of the five holds at this scale. 3,200 records a task, T = 12, three seeds; last accuracy in %, its mean by
+         each reading, and how far CCL is above on the 12 pairs (mean ± standard error, last accuracy):
+                          fashion      cifar10      agnews       trec         last  selected  best   CCL above by
+         CCL              83.3 ± 0.9   47.6 ± 0.4   71.2 ± 0.7   79.9 ± 1.1   70.5   70.0     71.1
+         vanilla          83.8 ± 1.0   46.7 ± 1.6   71.2 ± 0.7   81.5 ± 0.5   70.8   71.1     71.6   -0.31 ± 0.43
+         vanilla, 2 T     84.2 ± 0.5   45.9 ± 1.3   71.6 ± 0.2   80.5 ± 0.6   70.5   71.2     71.9   -0.05 ± 0.39
+         random-cyclic    84.3 ± 0.5   46.1 ± 1.9   72.4 ± 0.3   80.9 ± 0.4   70.9   70.9     71.6   -0.44 ± 0.44
+         self-paced       84.2 ± 1.1   47.5 ± 1.1   71.2 ± 0.5   81.1 ± 0.6   71.0   70.6     71.2   -0.48 ± 0.34
+         hard-cyclic      83.8 ± 1.2   42.9 ± 0.2   70.6 ± 1.0   80.2 ± 1.4   69.4   69.7     70.2   +1.12 ± 0.74
+         monotone easy    81.0 ± 1.4   45.7 ± 1.3   70.8 ± 0.7   80.1 ± 0.3   69.4   70.7     71.6   +1.10 ± 0.46
+         monotone hard    80.4 ± 4.2   44.8 ± 2.3   69.6 ± 1.7   81.1 ± 0.3   69.0   70.8     71.1   +1.50 ± 0.76
+         CCL is above vanilla in 6 of 12 pairs; on CIFAR-10 alone it leads, by 0.9. 4.4 % of what it saw is of the hardest
+         tenth. Monotone arms end on a cut round (see the notes), so read them by selected. 366 CPU seconds.
 """
 
 from __future__ import annotations
@@ -394,6 +406,9 @@ NOTES = (
     "are not independent, and standard errors over pairs are those of these tasks.",
     "Self-paced learning lets through a share of the records in place of a fixed loss, so that samples are counted "
     "beforehand; it passes over easy records several times, as in Kumar et al. 2010, whose first pass is over all.",
+    "A cut round is drawn as one of its own size. That of the monotone arms comes after rounds of all records and holds "
+    "350, 7 steps on easy or on hard ones, right before the last evaluation: their last accuracy is put at a "
+    "disadvantage by it, the other two readings are not. No other arm of the laptop preset has one.",
     "Curves, costs and arms are those of the first task; the tables are of all.",
 )
 
