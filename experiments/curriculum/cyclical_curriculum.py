@@ -22,7 +22,7 @@ Holds if on last accuracies over all pairs of task and seed (three seeds a task)
          vanilla in mean, and above it in 70 % of 12 pairs or more; it is above random-cyclic, and above each other
          curriculum, by more than two standard errors of the paired differences; and above vanilla of 2 T by as much.
          The first is said of the other two readings as well: the lead by the best evaluation is 0.5 points or more.
-Ours     None of the five holds at this scale. 3,200 records a task, T = 12, three seeds; last accuracy in %, its mean by
+Ours     None of the five holds at this scale. 3,200 records a task, T = 12, three seeds; last accuracy in %, means by
          each reading, and how far CCL is above on the 12 pairs (mean ± standard error, last accuracy):
                           fashion      cifar10      agnews       trec         last  selected  best   CCL above by
          CCL              83.3 ± 0.9   47.6 ± 0.4   71.2 ± 0.7   79.9 ± 1.1   70.5   70.0     71.1
@@ -33,8 +33,8 @@ Ours     None of the five holds at this scale. 3,200 records a task, T = 12, thr
          hard-cyclic      83.8 ± 1.2   42.9 ± 0.2   70.6 ± 1.0   80.2 ± 1.4   69.4   69.7     70.2   +1.12 ± 0.74
          monotone easy    81.0 ± 1.4   45.7 ± 1.3   70.8 ± 0.7   80.1 ± 0.3   69.4   70.7     71.6   +1.10 ± 0.46
          monotone hard    80.4 ± 4.2   44.8 ± 2.3   69.6 ± 1.7   81.1 ± 0.3   69.0   70.8     71.1   +1.50 ± 0.76
-         CCL is above vanilla in 6 of 12 pairs; on CIFAR-10 alone it leads, by 0.9. 4.4 % of what it saw is of the hardest
-         tenth. Monotone arms end on a cut round (see the notes), so read them by selected. 366 CPU seconds.
+         CCL is above vanilla in 6 of 12 pairs; it leads on CIFAR-10 alone, by 0.9. The hardest tenth is 4.4 % of what
+         it saw. Monotone arms end on a cut round (see the notes): read them by `selected`. 366 CPU seconds.
 """
 
 from __future__ import annotations
@@ -406,9 +406,9 @@ NOTES = (
     "are not independent, and standard errors over pairs are those of these tasks.",
     "Self-paced learning lets through a share of the records in place of a fixed loss, so that samples are counted "
     "beforehand; it passes over easy records several times, as in Kumar et al. 2010, whose first pass is over all.",
-    "A cut round is drawn as one of its own size. That of the monotone arms comes after rounds of all records and holds "
-    "350, 7 steps on easy or on hard ones, right before the last evaluation: their last accuracy is put at a "
-    "disadvantage by it, the other two readings are not. No other arm of the laptop preset has one.",
+    "A cut round is drawn as one of its own size. That of the monotone arms comes after rounds of all records and "
+    "holds 350, 7 steps on easy or on hard ones right before the last evaluation: their last accuracy is put at a "
+    "disadvantage by it, the other two readings hardly. No other arm of the laptop preset has one.",
     "Curves, costs and arms are those of the first task; the tables are of all.",
 )
 
