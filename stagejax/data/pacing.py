@@ -1,6 +1,6 @@
 """How much of the records each round of training sees: in cycles, or more and more.
 
-A pace is an endless series of shares; `paced_rounds` makes rounds of it for a budget of samples.
+A pace is an endless series of shares; `paced_rounds` makes as many rounds of it as a budget of samples needs.
 """
 
 from __future__ import annotations
@@ -42,25 +42,27 @@ def rising(start: float, end: float, factor: float) -> Iterator[float]:
 
 
 def paced_rounds(shares: Iterable[float], records: int, batch: int, samples: int) -> tuple[int, ...]:
-    """How many records each round holds until `samples` have been seen: whole batches, the last round is cut.
+    """How many records each round holds, up to the one in which `samples` are reached: whole batches.
+
+    A budget may end within the last round, which then is the beginning of a whole one.
 
     Args:
       shares: of `records`, for each round; rounded down to whole batches, at least one.
-      samples: in all rounds together.
+      samples: that are to be seen in all rounds together.
 
     Raises:
       ValueError: `samples` are no whole batches, or the shares end before them.
 
     >>> paced_rounds(cyclic(0.25, 1.0, 0.5), records=1000, batch=50, samples=2400)
-    (250, 500, 1000, 500, 150)
+    (250, 500, 1000, 500, 250)
     """
     if samples < batch or samples % batch:
         raise ValueError(f"samples={samples} are no whole batches of {batch}: make them a multiple of it")
     rounds, left = [], samples
     for share in shares:
-        rounds.append(min(left, batch * max(1, int(share * records / batch + 1e-9))))
+        rounds.append(batch * max(1, int(share * records / batch + 1e-9)))
         left -= rounds[-1]
-        if not left:
+        if left <= 0:
             return tuple(rounds)
     raise ValueError(f"the shares end {left} samples before samples={samples}: give more of them")
 

@@ -48,9 +48,9 @@ def test_shares_stay_between_their_ends(start: float, end: float, factor: float)
 
 @settings(max_examples=50, deadline=None)
 @given(records=st.integers(10, 400), batch=st.integers(1, 40), batches=st.integers(1, 300), start=st.floats(0.02, 1))
-def test_rounds_are_whole_batches_and_spend_the_budget_exactly(records, batch, batches, start) -> None:
+def test_rounds_are_whole_batches_and_the_budget_ends_in_the_last(records, batch, batches, start) -> None:
     rounds = paced_rounds(cyclic(start, 1.0, 0.5), records, batch, batches * batch)
-    assert sum(rounds) == batches * batch
+    assert sum(rounds[:-1]) < batches * batch <= sum(rounds)
     assert all(rows % batch == 0 and 0 < rows <= max(batch, records) for rows in rounds)
 
 

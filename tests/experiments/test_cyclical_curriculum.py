@@ -65,8 +65,8 @@ def test_sizes_go_in_cycles_and_the_control_has_the_same(finished: Any) -> None:
     results, _, _ = finished
     rounds = {arm: results[of(arm)].stage.data.rounds for arm in DRAWN}
     assert rounds[CCL] == rounds[RANDOM] == rounds[HARD] == (200, 400, 800, 400, 200, 400)
-    assert rounds[EASY] == rounds[ANTI] == (40, 40, 40, 80, 160, 240, 360, 520, 800, 120)
-    assert all(sum(own) == SMOKE.epochs * N for own in rounds.values())
+    assert rounds[EASY] == rounds[ANTI] == (40, 40, 40, 80, 160, 240, 360, 520, 800, 800)
+    assert all(sum(own[:-1]) < SMOKE.epochs * N <= sum(own) for own in rounds.values())
 
 
 def test_small_rounds_lean_to_easy_records_without_shutting_hard_ones_out(finished: Any) -> None:
