@@ -407,9 +407,9 @@ NOTES = (
     "are not independent, and standard errors over pairs are those of these tasks.",
     "Self-paced learning lets through a share of the records in place of a fixed loss, so that samples are counted "
     "beforehand; it passes over easy records several times, as in Kumar et al. 2010, whose first pass is over all.",
-    "A first run drew the monotone arms' last round, of which 350 records are seen, as one of that size: mostly easy or "
-    "hard records right before the last evaluation. It is the beginning of a round of all records now, and nothing else "
-    "was changed; none of the five claims held in the first run either.",
+    "A first run drew the monotone arms' last round, of which 350 records are seen, as one of that size: mostly easy "
+    "or hard records right before the last evaluation. It is the beginning of a round of all records now, and nothing "
+    "else was changed; none of the five claims held in the first run either.",
     "Curves, costs and arms are those of the first task; the tables are of all.",
 )
 
