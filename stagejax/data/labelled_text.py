@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,14 @@ from stagejax.data.sources import Source
 from stagejax.data.subsets import given
 from stagejax.data.text_tasks import TextTask, encoded
 from stagejax.data.tokenizers import Tokenizer, codec
+
+_KEPT = 1 << 24  # token ids of a declaration that are kept in memory: to encode a text takes longer than a small step
+
+
+@functools.lru_cache(maxsize=8)
+def _known(task: TextTask, tokenizer: Tokenizer, learned_from: Source, length: int) -> dict[int, Any]:
+    """What was encoded already, by record: its tokens and its label."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +67,17 @@ class LabelledText(OfRecords):
         return len(self.source)
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        rows = numbers.tolist()
-        tokens = encoded(codec(self.tokenizer, self.learned_from), [self.task.texts(r) for r in rows], self.length)
-        return {"tokens": tokens, "label": np.array([self.source[r][self.task.label] for r in rows], np.int32)}
+        rows, known = numbers.tolist(), _known(self.task, self.tokenizer, self.learned_from, self.length)
+        own = {row: known[row] for row in rows if row in known}
+        new = list(dict.fromkeys(row for row in rows if row not in own))
+        if new:
+            ids = encoded(codec(self.tokenizer, self.learned_from), [self.task.texts(r) for r in new], self.length)
+            found = {row: (line, self.source[row][self.task.label]) for row, line in zip(new, ids, strict=True)}
+            own |= found
+            if len(known) * self.length < _KEPT:
+                known |= found
+        tokens = np.array([own[row][0] for row in rows], np.int32).reshape(-1, self.length)
+        return {"tokens": tokens, "label": np.array([own[row][1] for row in rows], np.int32)}
 
     def held_out(self, batches: int, split: str = "test") -> Data:
         return replace(self, task=self.task.of_split(split), count=batches)
