@@ -29,10 +29,10 @@ Ours     Three seeds; accuracy, %, on test words:    English      German
          BiStil                                    69.5 ± 0.2   24.1 ± 1.2    219,044, .022 s
          multilingually distilled                  69.6 ± 0.5   23.6 ± 0.8    238,609, .021 s
          bilingual from scratch                    77.6 ± 0.6   25.2 ± 0.8
-         without phase 1 69.4, 24.5; dense phase 2 73.3, 24.5. (1) +0.4 ± 0.2, (2) -1.2 ± 1.2: do not hold. (3) -0.8 ±
-         0.3 holds but says nothing: at this size no arm transfers, the multilingual model's own 24.8 % is less than the
-         33 % of German words that are nouns or punctuation. (4) 8 % in 14 of 14, no other moved. 574 s on two busy
-         cores, 295 s of CPU time.
+         without phase 1 69.4, 24.5; dense phase 2 73.3, 24.5. (1) +0.4 ± 0.2 and (2) -1.2 ± 1.2 do not hold; (3) -0.8 ±
+         0.3 holds but says nothing: no arm transfers at this size, the multilingual model's 24.8 % is below the 33 % of
+         words that are nouns or punctuation. (4) 8 % in 14 of 14, no other moves. 574 s on two busy cores, 295 s of CPU
+         time.
 """
 
 from __future__ import annotations

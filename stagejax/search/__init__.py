@@ -6,6 +6,8 @@ supernet   the step and the loss of a supernet, and the accuracy of its subnets
 conflict   how far the gradients of neighbouring steps agree
 evolution  the best code by a score, within limits
 greedy     the cheapest choice for each part of a schedule, one after the other
+likeness   the clusters of a pool that are most like a target
+peak       the learning rate of the best of some short trainings
 """
 
 from stagejax.search.conflict import Recalling
