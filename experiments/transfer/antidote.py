@@ -29,7 +29,7 @@ Ours     Does not hold at this scale, and hardly tests the claim: stage 2 overwr
          chosen alpha 0.01 (without LoRA 2: 0 %). At p = 0 as well, with nothing leaked: the task's classes are the
          answers. So no spread over the grid is there to compare. Accuracy 29.6 % +/- 5.6 of SFT (52.5 at the last
          setting, elsewhere 13 to 30, the commonest class being 29), 19.0 +/- 1.0 of Antidote, 27.4 +/- 7.1 of random
-         masks. Alpha 0.1 and 0.2 lower the score to 85 and 19 % at an accuracy of 0. Vaccine, RepNoise: one seed. 495 s.
+         masks. Alpha 0.1 and 0.2 lower the score to 85 and 19 % at an accuracy of 0. Vaccine, RepNoise: 1 seed. 495 s.
 """
 
 from __future__ import annotations

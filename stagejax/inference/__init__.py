@@ -14,10 +14,10 @@ residual      streams of decoders, read early and patched                consist
 tagging       sequences labelled token by token                         active       rounds of bought labels
 asking        which texts to label, and with what features               pseudo_labels  predictions to learn from
 rollouts      what a step of an answer is worth                         stepwise     right answers, pairs cut at a step
-pruning       adapters without the entries that some data uses most      refusing     what a language model refuses
-prompting     labels by prompts, for every text of a pool                 tags         words of several languages, tagged
-continuing    texts continued behind prompts                              likelihood   losses of texts, of mutants
-kmers         sequences as bags of pieces, a judge that is no network     souping      which models to average
+pruning       adapters without the entries that some data uses most      refusing      what a model refuses
+prompting     labels by prompts, for every text of a pool                 tags          words of several languages, tagged
+continuing    texts continued behind prompts                              likelihood    losses of texts, of mutants
+kmers         sequences as bags of pieces, a judge that is no network     souping       which models to average
 """
 
 from stagejax.inference.frozen import (
