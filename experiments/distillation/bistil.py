@@ -31,7 +31,7 @@ Ours     Three seeds; accuracy, %, on test words:    English      German
          bilingual from scratch                    77.6 ± 0.6   25.2 ± 0.8
          without phase 1 69.4, 24.5; dense phase 2 73.3, 24.5. (1) +0.4 ± 0.2 and (2) -1.2 ± 1.2 do not hold; (3) -0.8 ±
          0.3 holds but says nothing: no arm transfers at this size, the multilingual model's 24.8 % is below the 33 % of
-         words that are nouns or punctuation. (4) 8 % in 14 of 14, no other moves. 574 s on two busy cores, 295 s of CPU.
+         words that are nouns or punctuation. (4) 8 % in 14 of 14, no other moves. 574 s on busy cores, 295 s of CPU.
 """
 
 from __future__ import annotations
@@ -368,8 +368,9 @@ def report(cfg: Config, found: dict[str, tuple[dict[int, dict[str, Trained]], di
         named |= {arm + of: {seed: trained[seed][arm].arm for seed in cfg.seeds} for arm in ARMS}
     first = next(label for label in named if label.startswith(MULTI))
     shown = {"link": "https://arxiv.org/abs/2306.01709", "metric": "accuracy", "rising": True, "seeds": cfg.seeds}
-    runs = by_seed(named, first)
-    return EXPERIMENT.report(claims, arms=runs, tables=tuple(tables), baseline=first, notes=NOTES, **shown)
+    return EXPERIMENT.report(
+        claims, arms=by_seed(named, first), tables=tuple(tables), baseline=first, notes=NOTES, **shown
+    )
 
 
 SECONDS = "The shortest of ten times; the models take turns."
