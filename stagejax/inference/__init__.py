@@ -13,7 +13,7 @@ scoring       queries and items scored by encoders                       reranki
 residual      streams of decoders, read early and patched                consistency   several answers to a question
 tagging       sequences labelled token by token                          active        rounds of bought labels
 asking        which texts to label, and with what features               pseudo_labels predictions to learn from
-rollouts      what a step of an answer is worth                          stepwise      right answers, pairs cut at a step
+rollouts      what a step of an answer is worth                          stepwise      right answers, pairs cut at one
 pruning       adapters without the entries that some data uses most      refusing      what a model refuses
 prompting     labels by prompts, for every text of a pool                tags          words of languages, tagged
 continuing    texts continued behind prompts                             likelihood    losses of texts, of mutants
