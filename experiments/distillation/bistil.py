@@ -48,7 +48,7 @@ from stagejax.data import BPE, TFDS, Data, Dataset, MaskedText, Mixture, Source,
 from stagejax.data.languages import Language, drawn_languages, five_languages
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.one_of import OneOf
-from stagejax.data.tagged_rows import TaggedRows
+from stagejax.data.tagged_rows import UPOS, TaggedRows
 from stagejax.data.together import Together
 from stagejax.data.trimmed import Trimmed, kept_tokens
 from stagejax.growth import Growth, Subset, grow, last_of_each
@@ -68,7 +68,6 @@ from stagejax.transforms.lottery import add_differences
 WHOLE, BISTIL, MULTI = "multilingual model", "BiStil", "multilingually distilled"
 SCRATCH, BARE, DENSE = "bilingual from scratch", "BiStil without phase 1", "BiStil, dense phase 2"
 ARMS = (WHOLE, BISTIL, MULTI, SCRATCH, BARE, DENSE)
-TAGS = "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Config:
     languages: tuple[Language, ...] = field(default_factory=five_languages)  # all; the first one is the source
     targets: tuple[str, ...] = ("de",)
     develop: Source = field(default_factory=lambda: Dataset("ud", "dev", "en_ewt"))  # source sentences, for curves
-    tags: tuple[str, ...] = tuple(TAGS.split())
+    tags: tuple[str, ...] = UPOS
     encoder: Transformer = field(
         default_factory=lambda: bert(vocab=2048, layers=4, embed=64, heads=4, mlp=256, positions="rotary")
     )
