@@ -50,7 +50,7 @@ from stagejax.data import BPE, Dataset, MaskedText, Portion, Source, Stdlib
 from stagejax.data.labelled_text import LabelledText, relabel
 from stagejax.data.prompt_tasks import SAME, PromptTask, published_prompts, small_prompts
 from stagejax.data.published import C4
-from stagejax.data.templates import MaskedPrompts, PromptedText
+from stagejax.data.templates import MaskedPrompts, PromptedTask
 from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.data.whole_words import WholeWords
@@ -262,11 +262,11 @@ class Case:
     def at(self, name: str) -> str:
         return f"{self.task.name}/{self.seed}/{name}"
 
-    def prompts(self, part: str) -> PromptedText:
+    def prompts(self, part: str) -> PromptedTask:
         """The prompts of the pool or behind it, in the batches of stage 3."""
         text = replace(self.task.text, source=self.task.records(part))
         batch = self.cfg.continued[1]
-        return PromptedText(task=text, template=self.task.template, **self.cfg.rows, batch=batch, seed=self.seed)
+        return PromptedTask(task=text, template=self.task.template, **self.cfg.rows, batch=batch, seed=self.seed)
 
     def continuing(self, label: str, data: Any, held: Any) -> Stage:
         """Stage 3: masked language modelling, one text a row."""
@@ -313,7 +313,7 @@ class Case:
             trainable=all_but_the_language_head,
         )
 
-    def tested(self, data: PromptedText | LabelledText) -> Evaluation:
+    def tested(self, data: PromptedTask | LabelledText) -> Evaluation:
         """The test split, as training reads its rows."""
         held = replace(data, batch=self.cfg.tested, seed=0).held_out(self.task.batches)
         return Evaluation(held, self.task.batches)

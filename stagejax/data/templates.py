@@ -134,7 +134,7 @@ def prompted(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptedText(OfRecords):
+class PromptedTask(OfRecords):
     """Prompts of the records of a task, to be answered at the place of the label.
 
     A batch is {"tokens": int32 (batch, length), "mask": bool (batch, length), "template": float32 (batch, length),
@@ -156,7 +156,7 @@ class PromptedText(OfRecords):
     >>> from stagejax.data.text_tasks import synonym_tasks
     >>> template = Template("{0} {label} , {1}", ("No", "Yes"))
     >>> text = {"tokenizer": WholeWords(Bytes(), template.pieces), "learned_from": Stdlib(limit=100_000)}
-    >>> data = PromptedText(task=synonym_tasks()[2], template=template, **text, batch=4, length=32)
+    >>> data = PromptedTask(task=synonym_tasks()[2], template=template, **text, batch=4, length=32)
     >>> data.take(np.arange(2))["words"].tolist(), data.spec()["tokens"].shape
     ([[260, 261], [260, 261]], (4, 32))
     """
@@ -222,11 +222,11 @@ class PromptedText(OfRecords):
 class MaskedPrompts(Around):
     """Prompts with the word of their label filled in, for masked language modelling, one a row.
 
-    A batch is that of `MaskedText` with "mask" and "template" of `PromptedText`. The label word and the template are
+    A batch is that of `MaskedText` with "mask" and "template" of `PromptedTask`. The label word and the template are
     masked as any other token. Where the template has no label nothing is filled in.
 
     Args:
-      data: `PromptedText`, filled by true labels, or the same under `relabel`, by those that were found.
+      data: `PromptedTask`, filled by true labels, or the same under `relabel`, by those that were found.
       vocab: random tokens are drawn below it.
       rate: share of the tokens to choose.
       seed: of the masks.
@@ -237,7 +237,7 @@ class MaskedPrompts(Around):
     >>> from stagejax.data.text_tasks import synonym_tasks
     >>> template = Template("{0} {label} , {1}", ("No", "Yes"))
     >>> text = {"tokenizer": WholeWords(Bytes(), template.pieces), "learned_from": Stdlib(limit=100_000)}
-    >>> data = PromptedText(task=synonym_tasks()[2], template=template, **text, batch=4, length=32)
+    >>> data = PromptedTask(task=synonym_tasks()[2], template=template, **text, batch=4, length=32)
     >>> batch = MaskedPrompts(data=data, vocab=text["tokenizer"].vocab).take(np.arange(4))
     >>> bool((np.isin(batch["targets"], [260, 261]).sum(1) == 1).all()), batch["weights"].sum(1).tolist()
     (True, [4.0, 4.0, 4.0, 4.0])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.few_shot import FewShot
-from stagejax.data.templates import PromptedText
+from stagejax.data.templates import PromptedTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.objectives.prompting import label_logits
 from stagejax.result import Result
@@ -15,7 +15,7 @@ from stagejax.result import Result
 Labels = dict[str, np.ndarray]
 
 
-def pseudo_labels(data: PromptedText, net: Result) -> Labels:
+def pseudo_labels(data: PromptedTask, net: Result) -> Labels:
     """What a model says of every text, however sure it is; `right` is how often that is true, for the report."""
     batch = data.take_records(np.arange(data.size()))
     asked = {name: batch[name] for name in ("tokens", "mask", "place", "words")}
@@ -23,12 +23,12 @@ def pseudo_labels(data: PromptedText, net: Result) -> Labels:
     return for_all(label) | {"right": np.array([(label == batch["label"]).mean()])}
 
 
-def asking_flops(data: PromptedText, config: Any, texts: int) -> float:
+def asking_flops(data: PromptedTask, config: Any, texts: int) -> float:
     """The matmul FLOPs of `pseudo_labels` of so many texts."""
     return float(texts * flops_of_one(label_logits, config, data.sample_spec()))
 
 
-def random_labels(data: PromptedText, seed: int) -> Labels:
+def random_labels(data: PromptedTask, seed: int) -> Labels:
     """Labels that know nothing of the texts."""
     return for_all(np.random.default_rng(seed).integers(0, len(data.template.words), data.size()))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stagejax.data import BPE, Bytes, Digits, Stdlib
 from stagejax.data.few_shot import Binarised, FewShot
 from stagejax.data.labelled_text import relabel
-from stagejax.data.templates import MaskedPrompts, PromptedText, Template, prompted
+from stagejax.data.templates import MaskedPrompts, PromptedTask, Template, prompted
 from stagejax.data.text_tasks import synonym_tasks
 from stagejax.data.tokenizers import MASK, PAD, codec
 from stagejax.data.whole_words import WholeWords
@@ -19,7 +19,7 @@ from stagejax.data.whole_words import WholeWords
 TEXT = Stdlib(limit=100_000)
 PAIR = Template("{0} {label} , {1}", ("No", "Yes"))
 WORDS = WholeWords(Bytes(), (*PAIR.pieces, "Human", " great", " greater"))
-DATA = PromptedText(task=synonym_tasks()[2], template=PAIR, tokenizer=WORDS, learned_from=TEXT, batch=8, length=100)
+DATA = PromptedTask(task=synonym_tasks()[2], template=PAIR, tokenizer=WORDS, learned_from=TEXT, batch=8, length=100)
 
 
 @settings(max_examples=60, deadline=None)
