@@ -50,7 +50,7 @@ from stagejax.data.learned import LearnedFrom
 from stagejax.data.one_of import OneOf
 from stagejax.data.tagged_rows import UPOS, TaggedRows
 from stagejax.data.together import Together
-from stagejax.data.trimmed import Trimmed, kept_tokens
+from stagejax.data.trimmed import Trimmed, trimming
 from stagejax.growth import Growth, Subset, grow, last_of_each
 from stagejax.inference.tags import accuracies, tag_seconds
 from stagejax.models import Transformer, bert
@@ -100,7 +100,6 @@ class Config:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Of the multilingual model."""
         return LearnedFrom(BPE(self.encoder.vocab, 20_000_000), Together(tuple(own.text for own in self.languages)))
 
     def pair(self, target: str) -> tuple[Language, Language]:
@@ -137,8 +136,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
     small = cut(run, "small", whole, layers=(last_of_each, cfg.layers))
     models, shared = {"student": small, "teacher": whole}, {}
     for seed in cfg.seeds:
-        text = texts(cfg, cfg.languages, cfg.tokenizer, seed)
-        shared[seed] = run.train(matching(cfg, f"{seed}/multilingual", models, text), models)
+        stage = matching(cfg, f"{seed}/multilingual", models, texts(cfg, cfg.languages, cfg.tokenizer, seed))
+        shared[seed] = run.train(stage, models)
     found = {}
     for target in cfg.targets:
         pair = prepared(run, cfg, target, whole)
@@ -178,9 +177,8 @@ class Pair:
 
 def prepared(run: Any, cfg: Config, target: str, whole: Any) -> Pair:
     """Stage 0, and the sparse fine-tunings of both languages."""
-    known = cfg.pair(target)
-    spoken = tuple(own.text for own in known)
-    counted = run.make(f"{target}/vocabulary", vocabulary, cfg.tokenizer, spoken, cfg.least)
+    known, spoken = cfg.pair(target), tuple(own.text for own in cfg.pair(target))
+    counted = run.make(f"{target}/vocabulary", trimming, cfg.tokenizer, spoken, cfg.least)
     kept = counted.value["kept"] if counted.value else np.arange(cfg.encoder.vocab)
     tokenizer = Trimmed(cfg.tokenizer, spoken, len(kept), cfg.least) if counted.value else cfg.tokenizer
     teacher = cut(run, f"{target}/teacher", whole, vocab=(kept, len(kept)))
@@ -252,10 +250,6 @@ def grown(growth: Growth, key: Any, start: Any) -> Any:
     return grow(growth, start[0]), start[1]
 
 
-def vocabulary(*how: Any) -> dict[str, np.ndarray]:
-    return {"kept": kept_tokens(*how)}
-
-
 # --- stages ---
 
 
@@ -298,8 +292,8 @@ def pretraining(cfg: Config) -> Stage:
 
 def by_gold(pair: Pair, name: str, model: Any, seed: int, steps: int) -> Stage:
     """Tagging of source sentences by gold labels."""
-    data, held = pair.tagged(seed, pair.cfg.languages[0].tagged), pair.developed(tagging)
-    how = {"trainable": moved, "evaluate": held, "seed": seed}
+    data = pair.tagged(seed, pair.cfg.languages[0].tagged)
+    how = {"trainable": moved, "evaluate": pair.developed(tagging), "seed": seed}
     return Stage(name, model, tagging, rate(pair.cfg.tuning), data, steps, **how)
 
 
@@ -363,7 +357,9 @@ def report(cfg: Config, found: dict[str, tuple[dict[int, dict[str, Trained]], di
         times = seconds or [None] * len(nets)
         rows = tuple((name, e.layers, e.vocab, n, t) for (name, e, n), t in zip(nets, times, strict=True))
         columns = ("model", "layers", "tokens", "parameters", f"seconds for {cfg.tested[0]} sentences")
-        tables.append(Table(f"Sizes, target {target}", columns, rows, ("", "", ",", ",", ".4f"), SECONDS))
+        tables.append(
+            Table(f"Sizes, target {target}", columns, rows, ("", "", ",", ",", ".4f"), "Shortest of ten times.")
+        )
         named |= {arm + of: {seed: trained[seed][arm].arm for seed in cfg.seeds} for arm in ARMS}
     first = next(label for label in named if label.startswith(MULTI))
     shown = {"link": "https://arxiv.org/abs/2306.01709", "metric": "accuracy", "rising": True, "seeds": cfg.seeds}
@@ -372,7 +368,6 @@ def report(cfg: Config, found: dict[str, tuple[dict[int, dict[str, Trained]], di
     )
 
 
-SECONDS = "The shortest of ten times; the models take turns."
 NOTES = (
     "One multilingual model and one sparse fine-tuning of each language for all seeds. A seed is that of the task "
     "teacher, of phases 1 and 2, and of their data.",

@@ -6,6 +6,7 @@ import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int32, Int64
@@ -43,6 +44,11 @@ def kept_tokens(tokenizer: Tokenizer, sources: tuple[Source, ...], least: float 
     merges = codec(tokenizer, sources[0]).merges()
     keep |= ~np.isin(np.arange(tokenizer.vocab), list(merges))
     return np.flatnonzero(keep)
+
+
+def trimming(*how: Any) -> dict[str, np.ndarray]:
+    """`kept_tokens` as `kept`, for `run.make("vocabulary", trimming, tokenizer, sources, least)`."""
+    return {"kept": kept_tokens(*how)}
 
 
 @functools.lru_cache(maxsize=8)
