@@ -29,8 +29,8 @@ Ours     Three seeds; accuracy, %, on test words of English, and zero-shot of Ge
          BiStil                                    74.1 ± 0.3   35.9 ± 0.6    219,044, .021 s
          multilingually distilled                  74.0 ± 0.4   35.3 ± 1.0    238,609, .021 s
          bilingual from scratch                    77.6 ± 0.6   25.2 ± 0.8
-         without phase 1 72.3, 35.8; dense phase 2 78.9, 33.3. (1) +0.6 ± 0.3 does not hold; (2) +10.7 ± 0.5 and (3) +2.5
-         ± 1.1 hold; (4) 8 % in 14 of 14, no other moves. Transfer is weak: 33 % of the German words are nouns or
+         without phase 1 72.3, 35.8; dense phase 2 78.9, 33.3. (1) +0.6 ± 0.3 does not hold; (2) +10.7 ± 0.5 and (3)
+         +2.5 ± 1.1 hold; (4) 8 % in 14 of 14, no other moves. Transfer is weak: 33 % of the German words are nouns or
          punctuation. This is the second run, of a model pre-trained longer (see the notes); 8.5 minutes beside tests.
 """
 
