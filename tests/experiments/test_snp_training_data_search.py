@@ -30,6 +30,7 @@ from stagejax import Plan
 from stagejax.data.identities import labels_of
 from stagejax.names import slug
 
+pytestmark = pytest.mark.slow  # eleven trainings
 LIMITED = [arm for arm, choice in ARMS.items() if choice.images]
 SMOKE = preset("smoke")
 LABELS = labels_of(pool(SMOKE))
