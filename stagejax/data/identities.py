@@ -74,12 +74,11 @@ class Identities(Data):
             raise ValueError(f"the artifact {self.of} holds nothing as 'rows': give at least one record")
         groups, places = np.divmod(numbers, self.each)
         visits, identities = groups // len(own), shuffled(self.seed, groups, len(own))
-        return np.array(
-            [
-                own[i][shuffled(self.seed + 1 + int(i), np.array([visit * self.each + place]), len(own[i]))[0]]
-                for i, visit, place in zip(identities, visits, places, strict=True)
-            ]
-        )
+        turns, found = visits * self.each + places, np.empty(len(numbers), np.int64)
+        for i in np.unique(identities):
+            mine = identities == i
+            found[mine] = own[i][shuffled(self.seed + 1 + int(i), turns[mine], len(own[i]))]
+        return found
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         records = [self.source[int(row)] for row in self.records(numbers)]
