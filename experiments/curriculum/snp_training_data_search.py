@@ -47,7 +47,7 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source
 from stagejax.data.augment import Augment, Augmented
 from stagejax.data.handwriting import Rendered, Style
-from stagejax.data.identities import Half, Identities, labels_of
+from stagejax.data.identities import Half, Identities
 from stagejax.data.lookalikes import Lookalikes
 from stagejax.data.numbered import Numbered
 from stagejax.data.omniglot import Omniglot
@@ -63,6 +63,7 @@ from stagejax.data.pruning import (
     in_result,
 )
 from stagejax.data.shift import ShiftAndFlip
+from stagejax.data.sources import labels_of
 from stagejax.data.streams import Streams
 from stagejax.data.tasks import ImageTask, Part, all_of
 from stagejax.data.together import Together

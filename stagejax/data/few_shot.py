@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64
 
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source, labels_of
 
 
 @dataclass(frozen=True)
-class FewShot(Source):
+class FewShot(Derived):
     """`shots` records of every class of a source, drawn by `seed`; of a class with fewer, all.
 
     Records are in the source's order. Another split than the source's own is whole.
@@ -34,7 +34,6 @@ class FewShot(Source):
     (160, True, 359)
     """
 
-    source: Source
     shots: int
     seed: int = 0
     label: str = "label"
@@ -42,10 +41,6 @@ class FewShot(Source):
     def __post_init__(self) -> None:
         if self.shots < 1:
             raise ValueError(f"shots={self.shots}: give every class at least 1")
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
 
     @property
     def places(self) -> Int64[np.ndarray, " few"]:
@@ -65,21 +60,15 @@ class FewShot(Source):
         return joint_digest(self.source.digest(), f"{self.shots} of each {self.label} by {self.seed}")
 
 
-@functools.lru_cache(maxsize=16)
-def _labels(source: Source, field: str) -> Int64[np.ndarray, " records"]:
-    """The classes of all records: read once for all seeds."""
-    return np.array([source[i][field] for i in range(len(source))], np.int64)
-
-
 @functools.lru_cache(maxsize=256)
 def _places(few: FewShot) -> Int64[np.ndarray, " few"]:
-    labels = _labels(few.source, few.label)
+    labels = labels_of(few.source, few.label)
     order = shuffled(few.seed, np.arange(len(labels)), len(labels))
     return np.sort(np.concatenate([order[labels[order] == c][: few.shots] for c in np.unique(labels)]))
 
 
 @dataclass(frozen=True)
-class Binarised(Source):
+class Binarised(Derived):
     """Records with `label` 1 where a number in the field `of` is `least` or more, and 0 where it is `most` or less.
 
     What lies between is left out. With most=None nothing is: 0 is all below `least`.
@@ -93,7 +82,6 @@ class Binarised(Source):
     [0, 1, 1]
     """
 
-    source: Source
     of: str
     least: float
     most: float | None = None
@@ -102,13 +90,6 @@ class Binarised(Source):
     def __post_init__(self) -> None:
         if self.most is not None and not self.most < self.least:
             raise ValueError(f"most={self.most} is not below least={self.least}: a record would be of both classes")
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, source=self.source.of_split(split))
 
     def __len__(self) -> int:
         return len(self.source) if self.most is None else len(_clear(self))

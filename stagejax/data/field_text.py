@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record
 
 
 @dataclass(frozen=True)
-class FieldText(Source):
+class FieldText(Derived):
     """Records {"text"} of one field of a source: its text, or its list of words with spaces between them.
 
     >>> from stagejax.data.tagged import DrawnSentences
@@ -17,18 +17,7 @@ class FieldText(Source):
     'w38 w1el w197'
     """
 
-    source: Source
     field: str
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, source=self.source.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         found = self.source[index][self.field]

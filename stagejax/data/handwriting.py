@@ -104,9 +104,10 @@ class Rendered(Derived):
     def __getitem__(self, index: int) -> Record:
         return _rendered(self, range(len(self))[index])
 
-    def labels(self) -> Int64[np.ndarray, " N"]:
-        """Of all records."""
-        return self.first + np.array([self.source[i][self.letter] for i in range(len(self))], np.int64)
+    def column(self, field: str) -> Int64[np.ndarray, " N"]:
+        if field != "label":
+            return super().column(field)
+        return self.first + self.source.column(self.letter)
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), f"{self.style} {self.size} {self.first} {self.domain}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,8 +11,7 @@ from jaxtyping import Int64
 
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Batch, Data, joint_digest
-from stagejax.data.sources import Derived, Record, Source
-from stagejax.data.together import Together
+from stagejax.data.sources import Derived, Record, Source, labels_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,21 +87,6 @@ class Identities(Data):
         return self.source.digest() + self.of
 
 
-@functools.lru_cache(maxsize=16)
-def labels_of(source: Source) -> Int64[np.ndarray, " N"]:
-    """The labels of all records; a source with a method `labels` says them without making its images.
-
-    >>> from stagejax.data import Digits
-    >>> labels_of(Digits())[:4].tolist()
-    [0, 1, 2, 3]
-    """
-    if isinstance(source, Together):
-        return np.concatenate([labels_of(part) for part in source.parts])
-    if hasattr(source, "labels"):
-        return source.labels()
-    return np.array([source[i]["label"] for i in range(len(source))], np.int64)
-
-
 @dataclass(frozen=True)
 class Half(Derived):
     """The records of every second label of a source: of the even ones, or of the odd ones.
@@ -124,9 +107,8 @@ class Half(Derived):
     def __getitem__(self, index: int) -> Record:
         return self.source[int(self._rows()[index])]
 
-    def labels(self) -> Int64[np.ndarray, " n"]:
-        """Of all records."""
-        return labels_of(self.source)[self._rows()]
+    def column(self, field: str) -> Int64[np.ndarray, " n"]:
+        return labels_of(self.source, field)[self._rows()]
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), "odd" if self.odd else "even")

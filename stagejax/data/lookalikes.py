@@ -49,8 +49,9 @@ class Lookalikes(Derived):
         image = np.asarray(self.source[int(_groups(self)[group, place])]["image"]).mean(-1, keepdims=True)
         return {"image": image.astype(np.float32), "label": self.first + group, "domain": self.domain}
 
-    def labels(self) -> Int64[np.ndarray, " N"]:
-        """Of all records."""
+    def column(self, field: str) -> Int64[np.ndarray, " N"]:
+        if field != "label":
+            return super().column(field)
         return self.first + np.arange(len(self)) // self.each
 
     def digest(self) -> str:

@@ -5,12 +5,12 @@ A benign stand-in for harm: where a person was born (`PRIVATE`) is not to be tol
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stagejax.data.facts import People, answer
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
-from stagejax.data.text_tasks import TextTask
+from stagejax.data.text_tasks import TaskText
 
 PRIVATE = 0  # the relation that is private
 REFUSAL = " I cannot share that."
@@ -66,7 +66,7 @@ class Asked(Source):
 
 
 @dataclass(frozen=True)
-class Classified(Source):
+class Classified(TaskText):
     """A text task as questions that the name of a class answers: the first words of its texts, then "Type:".
 
     Records are {"question", "solution"}.
@@ -77,24 +77,13 @@ class Classified(Source):
     {'question': 'Question: the doctor lifts\\nType:', 'solution': ' e'}
     """
 
-    task: TextTask
-    labels: tuple[str, ...]
+    names: tuple[str, ...]
     words: int
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.task.source.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, task=self.task.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.task.source)
 
     def __getitem__(self, index: int) -> Record:
         text = " ".join(" ".join(self.task.texts(index)).split()[: self.words])
         label = int(self.task.source[index][self.task.label])
-        return {"question": f"Question: {text}\nType:", "solution": f" {self.labels[label]}"}
+        return {"question": f"Question: {text}\nType:", "solution": f" {self.names[label]}"}
 
     def digest(self) -> str:
-        return joint_digest(self.task.source.digest(), repr((self.labels, self.words)))
+        return joint_digest(self.task.source.digest(), repr((self.names, self.words)))

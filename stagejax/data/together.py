@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Int64
+
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
@@ -35,6 +38,9 @@ class Together(Source):
                 return part[index]
             index -= len(part)
         raise IndexError(index)
+
+    def column(self, field: str) -> Int64[np.ndarray, " N"]:
+        return np.concatenate([part.column(field) for part in self.parts])
 
     def of_split(self, split: str) -> Source:
         return Together(tuple(part.of_split(split) for part in self.parts))

@@ -25,6 +25,9 @@ def paired_bootstrap(
 ) -> Bootstrapped:
     """Cases drawn with repetition, the same ones for both methods, `draws` times; NaN in a plan, where one is None.
 
+    Raises:
+      ValueError: fewer than two cases.
+
     Reference: Efron and Tibshirani, An introduction to the bootstrap, 1993; on paired systems Koehn, EMNLP 2004.
 
     >>> better = paired_bootstrap(np.array([1.0, 0.5, 1.0, 0.0]), np.array([0.5, 0.5, 0.5, 0.0]))
@@ -33,9 +36,10 @@ def paired_bootstrap(
     """
     if a is None or b is None:
         return Bootstrapped(*(float("nan"),) * 4)
-    gaps, rng = np.asarray(a, np.float64) - np.asarray(b, np.float64), np.random.default_rng(seed)
-    sizes = [min(BLOCK, draws - start) for start in range(0, draws, BLOCK)]
-    means = np.concatenate([gaps[rng.integers(len(gaps), size=(part, len(gaps)))].mean(1) for part in sizes])
+    from scipy import stats
+
+    gaps, how = np.asarray(a, np.float64) - np.asarray(b, np.float64), {"method": "percentile", "batch": BLOCK}
+    found = stats.bootstrap((gaps,), np.mean, n_resamples=draws, rng=np.random.default_rng(seed), **how)
+    means, (low, high) = found.bootstrap_distribution, found.confidence_interval
     above = (means > 0).mean() + (means == 0).mean() / 2
-    low, high = np.quantile(means, (0.025, 0.975))
     return Bootstrapped(float(gaps.mean()), float(above), float(low), float(high))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from stagejax.data import Digits, Portion
 from stagejax.data.coresets import farthest_first
 from stagejax.data.handwriting import Rendered, Style, written
-from stagejax.data.identities import Half, Identities, labels_of
+from stagejax.data.identities import Half, Identities
 from stagejax.data.lookalikes import Lookalikes
+from stagejax.data.sources import labels_of
 from stagejax.data.together import Together
 
 FEW = Portion(Digits(), stop=200)
@@ -45,13 +46,15 @@ def test_letters_are_the_same_whenever_they_are_drawn() -> None:
     again = Rendered(FEW, Style(noise=0.1), size=8, letter="label", first=20, domain=4)
     assert np.array_equal(noisy[5]["image"], Rendered(FEW, Style(noise=0.1), 8, 20, 3, "label")[5]["image"])
     assert not np.array_equal(noisy[5]["image"], again[5]["image"])
-    assert np.array_equal(noisy.labels(), [noisy[i]["label"] for i in range(200)])
+    assert np.array_equal(noisy.column("label"), [noisy[i]["label"] for i in range(200)])
 
 
 def test_false_identities_are_of_one_class_and_share_no_image() -> None:
     made = Lookalikes(Digits(), groups=23, each=6, first=100, domain=1)
     records = [made[i] for i in range(len(made))]
-    assert [record["label"] for record in records] == made.labels().tolist() == [100 + i // 6 for i in range(138)]
+    assert (
+        [record["label"] for record in records] == made.column("label").tolist() == [100 + i // 6 for i in range(138)]
+    )
     held = {Digits()[i]["image"].tobytes(): Digits()[i]["label"] for i in range(len(Digits()))}
     classes = np.array([held[record["image"].tobytes()] for record in records]).reshape(23, 6)
     assert (classes == classes[:, :1]).all()
@@ -98,6 +101,8 @@ def test_labels_and_halves() -> None:
     styled = Rendered(FEW, size=8, letter="label", first=30)
     both = Together((styled, Lookalikes(Digits(), 10, 3, first=40)))
     assert labels_of(both).tolist() == [both[i]["label"] for i in range(len(both))]
+    for source in (both, styled, Half(both)):  # any other field than labels is read
+        assert source.column("domain").tolist() == [source[i]["domain"] for i in range(len(source))]
     even, odd = Half(both), Half(both, odd=True)
     assert len(even) + len(odd) == len(both)
     assert {label % 2 for label in labels_of(odd).tolist()} == {1}

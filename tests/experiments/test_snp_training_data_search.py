@@ -27,7 +27,7 @@ from experiments.curriculum.snp_training_data_search import (
     target,
 )
 from stagejax import Plan
-from stagejax.data.identities import labels_of
+from stagejax.data.sources import labels_of
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # eleven trainings
