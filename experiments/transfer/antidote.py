@@ -62,12 +62,7 @@ from stagejax.steps.defending import Lisa, RepNoise, Vaccine, with_drift, with_l
 from stagejax.transforms import LoRA, factors, merged
 
 SFT, ANTIDOTE, RANDOM, MAGNITUDE = "SFT", "Antidote", "random mask", "magnitude alone"
-GRADIENT, OWN, SPARED, NONE = (
-    "gradient times weight",
-    "scores on the user's data",
-    "less aligned data's mask",
-    "no LoRA 2",
-)
+GRADIENT, OWN, SPARED = "gradient times weight", "scores on the user's data", "less aligned data's mask"
 NONE, LISA, LDIFS, VACCINE, REPNOISE = "no LoRA 2", "Lisa", "LDIFS", "Vaccine", "RepNoise"
 MASKS, DEFENCES = (ANTIDOTE, RANDOM, MAGNITUDE, GRADIENT, OWN, SPARED), (LISA, LDIFS, VACCINE, REPNOISE)
 GROUPS = ("aligned", "attacking", "harmful", "validation", "test")

@@ -89,7 +89,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _read(path: Path, lines: bool) -> Sequence[Record]:
     """The records of one file."""
     try:
@@ -116,7 +116,7 @@ def _read(path: Path, lines: bool) -> Sequence[Record]:
         raise ValueError(f"{path} cannot be read ({error}): it is damaged. Copy it again.") from error
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _data_source(folder: Path, split: str) -> tuple[Any, Any]:
     """The builder's info and the random-access records of one split, or of a slice such as `train[99%:]`."""
     import tensorflow_datasets as tfds
@@ -136,6 +136,15 @@ def _data_source(folder: Path, split: str) -> tuple[Any, Any]:
             f"{folder} was prepared in a format without random access. Prepare it again, in another --data_dir, with "
             f"`tfds build {builder.info.name} --file_format=array_record`."
         ) from error
+
+
+@functools.lru_cache(maxsize=64)  # found once, not for every record: folders of clusters answer slowly
+def _prepared(root: Path, dataset: TFDS) -> Path:
+    name, _, version = dataset.name.partition(":")
+    found = [path.parent for path in (root / name).glob(f"{version or '*'}/dataset_info.json")]
+    if not found:
+        raise _missing(name, dataset.split)
+    return max(found, key=lambda path: [int(part) if part.isdigit() else -1 for part in path.name.split(".")])
 
 
 @dataclass(frozen=True)
@@ -167,11 +176,7 @@ class TFDS(Source):
         return {"train": self.train, "test": self.test}.get(self.split, self.split)
 
     def _folder(self) -> Path:
-        name, _, version = self.name.partition(":")
-        found = [path.parent for path in (_tfds_root() / name).glob(f"{version or '*'}/dataset_info.json")]
-        if not found:
-            raise _missing(name, self.split)
-        return max(found, key=lambda path: [int(part) if part.isdigit() else -1 for part in path.name.split(".")])
+        return _prepared(_tfds_root(), self)
 
     def _open(self) -> tuple[Any, Any]:
         return _data_source(self._folder(), self.part)
@@ -188,6 +193,23 @@ class TFDS(Source):
         info = self._open()[0]
         splits = [[name, list(split.shard_lengths), split.num_bytes] for name, split in sorted(info.splits.items())]
         return hashlib.sha256(json.dumps([info.full_name, self.part, splits]).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)  # what is not there is looked for again: an error is not kept
+def _file(root: str, dataset: Dataset) -> Path:
+    """Raises: NotADirectoryError: no such folder; MissingDataset: it has no file of the split."""
+    folder = Path(root, dataset.name)
+    if not root or not folder.is_dir():
+        raise NotADirectoryError(folder)
+    stem = f"{dataset.part}.{dataset.split}" if dataset.part else dataset.split
+    for suffix in _SUFFIXES:
+        if (folder / f"{stem}{suffix}").is_file():
+            return folder / f"{stem}{suffix}"
+    held = sorted(path.name for path in folder.iterdir() if path.name.endswith(_SUFFIXES))
+    raise MissingDataset(
+        f"{dataset} is not there: {folder} holds {', '.join(held) or 'no data file'}. Set `split` (and `part`, where "
+        "names have two parts) to one of them."
+    )
 
 
 @dataclass(frozen=True)
@@ -214,19 +236,10 @@ class Dataset(Source):
 
     def path(self) -> Path | None:
         """The file under `$STAGEJAX_DATA`, or None where that has no folder of this name."""
-        root = os.environ.get("STAGEJAX_DATA")
-        folder = Path(root, self.name) if root else None
-        if folder is None or not folder.is_dir():
+        try:
+            return _file(os.environ.get("STAGEJAX_DATA", ""), self)
+        except NotADirectoryError:
             return None
-        stem = f"{self.part}.{self.split}" if self.part else self.split
-        for suffix in _SUFFIXES:
-            if (folder / f"{stem}{suffix}").is_file():
-                return folder / f"{stem}{suffix}"
-        held = sorted(path.name for path in folder.iterdir() if path.name.endswith(_SUFFIXES))
-        raise MissingDataset(
-            f"{self} is not there: {folder} holds {', '.join(held) or 'no data file'}. Set `split` (and `part`, where "
-            "names have two parts) to one of them."
-        )
 
     def _records(self) -> Source | Sequence[Record]:
         path = self.path()

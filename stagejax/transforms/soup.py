@@ -14,6 +14,8 @@ import jax
 def uniform(key: Any, *members: Any) -> Any:
     """theta = mean of theta_m: the variables of each member are a tree of one form. The key draws nothing.
 
+    It averages every variable, statistics of norms too; `growth.Combine.mean` averages parameters, with a receipt.
+
     Reference: Wortsman et al. 2022 (model soups), https://arxiv.org/abs/2203.05482, table 1.
 
     >>> uniform(None, {"w": 1.0}, {"w": 4.0})
