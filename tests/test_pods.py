@@ -12,6 +12,7 @@ import pytest
 
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
+from stagejax.data.wordpiece import WordPiece
 from stagejax.experiment import find, modules
 
 pytestmark = [
@@ -74,6 +75,14 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "xsum": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"document": text(600), "summary": text(20)},
+    ),
+    "scientific_papers/pubmed": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"article": text(600), "abstract": text(200), "section_names": text(9)},
+    ),
+    "scicite": (
+        {"train": 8194, "validation": 916, "test": 1859},
+        lambda i: {"string": text(30), "sectionName": b"", "label": i % 3},
     ),
     "ag_news_subset": (
         {"train": 120_000, "test": 7600},
@@ -155,7 +164,8 @@ OF_ITS_OWN = {"tulu3_sft_dpo_rlvr", "per_step_negative_dpo"}
 @pytest.mark.parametrize("name", [n for n in modules() if "pod" in find(n).presets and n not in OF_ITS_OWN])
 def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named.TFDS, "_open", opened)
-    monkeypatch.setattr(tokenizers.BPE, "train", lambda self, texts: Bytes())
+    for tokenizer in (tokenizers.BPE, WordPiece):
+        monkeypatch.setattr(tokenizer, "train", lambda self, texts: Bytes())
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]

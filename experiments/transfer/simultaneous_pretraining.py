@@ -326,15 +326,15 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], known: dict[str, Any]) 
     """Accuracies, losses of each text, what the vocabularies are, and the verdicts."""
     domain, general = cfg.domain_task.text.name, [task.text.name for task in cfg.general_tasks]
 
-    def scores(label: str, tasks: list[str], seeds: Any = None) -> np.ndarray:
-        own = arms[label]
-        last = [[own[s].results[-1].history.last(task) for task in tasks] for s in (own if seeds is None else seeds)]
-        return 100 * np.array(last, float).mean(1)
+    def scores(label: str, tasks: list[str]) -> dict[int, float]:
+        """Test accuracy by seed, in points, the mean of some tasks."""
+        last = {seed: [arm.results[-1].history.last(task) for task in tasks] for seed, arm in arms[label].items()}
+        return {seed: 100 * mean(own) for seed, own in last.items()}
 
-    def gap(label: str, other: str, tasks: list[str]) -> np.ndarray:
+    def gap(label: str, other: str, tasks: list[str]) -> list[float]:
         """Of the seeds that both have."""
-        seeds = [seed for seed in arms[label] if seed in arms[other]]
-        return scores(label, tasks, seeds) - scores(other, tasks, seeds)
+        one, two = scores(label, tasks), scores(other, tasks)
+        return [one[seed] - two[seed] for seed in one if seed in two]
 
     helped = {task: gap(GENERAL, NONE, [task]) for task in (domain, *general)}
     over = {label: gap(SIMPT, label, [domain]) for label in PRETRAINED if label != SIMPT}
@@ -384,7 +384,7 @@ def accuracies(cfg: Config, scores: Any, known: dict[str, Any]) -> Table:
         tasks = general if column == "general mean" else [column]
         if label == "largest class":
             return [mean([100 * largest[task] for task in tasks])] if largest else [float("nan")]
-        return scores(label, tasks).tolist()
+        return list(scores(label, tasks).values())
 
     note = "Accuracy on test texts, %: mean ± standard deviation over seeds; without ±: the first seed alone."
     rows, columns = ("largest class", NONE, *PRETRAINED), (domain, *general, "general mean")
