@@ -38,6 +38,7 @@ from stagejax.data import Dataset, Portion, Source, Stdlib
 from stagejax.data.abreast import Abreast, part
 from stagejax.data.amplified import Amplified
 from stagejax.data.articles import Articles
+from stagejax.data.docstrings import Docstrings
 from stagejax.data.documentation import Documentation, DocumentedPackages
 from stagejax.data.labelled_text import LabelledText
 from stagejax.data.learned import LearnedFrom
@@ -134,7 +135,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         small = Stdlib(limit=1_200_000)
         return Config(
-            general=Stdlib(limit=100_000), domain=python_documentation(2500, 2500, small),
+            general=Docstrings(Stdlib(limit=300_000)), domain=python_documentation(2500, 2500, small),
             domain_task=Task(TextTask("domain", DocumentedPackages(("tkinter", "email", "asyncio"), small), 3), 32),
             general_tasks=(Task(synonym_tasks(200)[0].few(100, 0), 24),),
             encoder=bert(vocab=500, layers=1, embed=16, heads=2, mlp=32, length=32, types=2),
