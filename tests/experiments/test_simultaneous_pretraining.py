@@ -123,7 +123,7 @@ def test_tasks_take_over_the_encoder_and_learn_apart(finished: Any) -> None:
     for name in [task.text.name for task in SMOKE.tasks]:
         rows = [row for row in after.handover if row[0] == f"{name}: params"]
         assert {row[3] for row in rows} == {"carry", "reset", "freeze", "drop"}
-        own = {path.removeprefix(f"{name}/"): leaf for path, leaf in flat(after).items() if path.startswith(f"{name}/")}
+        own = flat(after.member(name))
         kept = [path for path in first if path.startswith("encoder/head")]
         assert kept
         assert all(np.array_equal(own[path], first[path]) for path in kept)
