@@ -78,7 +78,7 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         lambda i: {"document": text(600), "summary": text(20)},
     ),
     "scientific_papers/pubmed": (
-        {"train": 400, "validation": 40, "test": 40},
+        {"train": 400, "validation": 400, "test": 400},
         lambda i: {"article": text(600), "abstract": text(200), "section_names": text(9)},
     ),
     "scicite": (

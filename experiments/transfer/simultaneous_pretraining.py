@@ -14,13 +14,26 @@ Method   0  Amplified vocabulary: WordPiece of the general corpus and of the sma
          Arms at equal steps and rows: general text alone; the domain alone; general, then domain, half the steps each;
          both concatenated, not up-sampled; SimPT with the general vocabulary; SimPT. A vocabulary is learned from what
          its arm reads, of the sequential arm from its first text. Beside them tuning without pre-training.
-Run      stagejax run simultaneous_pretraining                          laptop: about 5 minutes on two cores
+Run      stagejax run simultaneous_pretraining                          laptop: about 8 minutes on two cores
          stagejax run simultaneous_pretraining --preset smoke           seconds
          stagejax plan simultaneous_pretraining --preset pod --mesh data=16,fsdp=16
 Holds if on the domain's task, mean of the seeds, SimPT is 1 point or more above concatenation and above general text
          alone, and not below any other arm; and its mean over the general tasks is at most 1 point below that of
          general text alone. First, pre-training on general text is above none on each task: else nothing is said.
-Ours     To be measured.
+Ours     Three seeds (no ±: one); test accuracy in %, and nats a character of masked domain text that is held out:
+                                        domain         trec         sst2       general       nats
+         largest class                    25.7         27.6         50.1          38.8
+         no pre-training            71.0 ± 3.4   65.8 ± 1.7   63.8 ± 2.2    64.8 ± 0.4
+         general only               77.0 ± 1.5   70.1 ± 3.5   65.4 ± 0.9    67.8 ± 1.3       2.55
+         domain only                      77.5         69.5         65.4          67.4       1.66
+         general, then domain             77.2         69.8         66.5          68.1       2.14
+         concatenated               76.5 ± 0.3   68.9 ± 0.8   65.1 ± 1.4    67.0 ± 1.1       2.37
+         SimPT, general vocabulary        75.5         71.0         63.4          67.2       2.25
+         SimPT                      77.6 ± 0.5   70.8 ± 1.7   62.3 ± 3.7    66.5 ± 1.5       1.93
+         In the domain SimPT is 1.1 ± 0.5 points above concatenation (holds), 0.6 ± 1.9 above general text alone (does
+         not hold), and below no other arm, by 0.3 with one seed at the least (holds). On general tasks it is 1.2 ± 0.4
+         below general text alone (does not hold). Pre-training beats none on each task, by 6.0, 4.3 and 1.6 points.
+         A word of the domain is 2.03 tokens, 2.42 in the general vocabulary. 676 s on a machine that others shared.
 """
 
 from __future__ import annotations
@@ -433,7 +446,8 @@ NOTES = (
     "Sizes, vocabulary, learning rates and the head were chosen by general text alone against no pre-training, on "
     "training rows of the tasks that were held back, with one seed: with 4,096 pieces, batches of 64 and initial "
     "values of 0.02, 300 steps left masked tokens at their frequencies. A head on the pooled [CLS], as in the paper, "
-    "was worse after pre-training than without it; on the mean of the tokens it was better. Positions are rotary.",
+    "was worse after pre-training than without it; on the mean of the tokens, at the larger two of three rates, it was "
+    "better. Positions are rotary.",
     "All learning rates are those of that baseline; none was searched for SimPT. Each stage of the sequential arm has "
     "a schedule of its own.",
     "Of general text, qnli's questions and sentences are documents of two sentences. Topics and docstrings of the "

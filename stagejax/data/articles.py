@@ -38,7 +38,7 @@ def _found(source: Source) -> tuple[tuple[str, str], ...]:
 
 
 def articles(text: str) -> list[tuple[str, str]]:
-    """Titles and texts: a paragraph a line, without headings. What stands before the first title is left out.
+    r"""Titles and texts: a paragraph a line, without headings. What stands before the first title is left out.
 
     Marks inside of numbers and compounds are taken back, and `<unk>` becomes the word unk.
 
