@@ -14,7 +14,7 @@ Method   0  Amplified vocabulary: WordPiece of the general corpus and of the sma
          Arms at equal steps and rows: general text alone; the domain alone; general, then domain, half the steps each;
          both concatenated, not up-sampled; SimPT with the general vocabulary; SimPT. A vocabulary is learned from what
          its arm reads, of the sequential arm from its first text. Beside them tuning without pre-training.
-Run      stagejax run simultaneous_pretraining                          laptop: about 8 minutes on two cores
+Run      stagejax run simultaneous_pretraining                          laptop: 11 minutes on two shared cores
          stagejax run simultaneous_pretraining --preset smoke           seconds
          stagejax plan simultaneous_pretraining --preset pod --mesh data=16,fsdp=16
 Holds if on the domain's task, mean of the seeds, SimPT is 1 point or more above concatenation and above general text
@@ -33,7 +33,7 @@ Ours     Three seeds (no ±: one); test accuracy in %, and nats a character of m
          In the domain SimPT is 1.1 ± 0.5 points above concatenation (holds), 0.6 ± 1.9 above general text alone (does
          not hold), and below no other arm, by 0.3 with one seed at the least (holds). On general tasks it is 1.2 ± 0.4
          below general text alone (does not hold). Pre-training beats none on each task, by 6.0, 4.3 and 1.6 points.
-         A word of the domain is 2.03 tokens, 2.42 in the general vocabulary. 676 s on a machine that others shared.
+         A word of the domain is 2.03 tokens, 2.42 in the general vocabulary. 676 s on shared cores.
 """
 
 from __future__ import annotations
