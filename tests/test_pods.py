@@ -12,6 +12,8 @@ import pytest
 
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
+from stagejax.data.tokenizers import SPECIAL
+from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
 
 pytestmark = [
@@ -74,6 +76,14 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "xsum": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"document": text(600), "summary": text(20)},
+    ),
+    "scientific_papers/pubmed": (
+        {"train": 400, "validation": 400, "test": 400},
+        lambda i: {"article": text(600), "abstract": text(200), "section_names": text(9)},
+    ),
+    "scicite": (
+        {"train": 8194, "validation": 916, "test": 1859},
+        lambda i: {"string": text(30), "sectionName": b"", "label": i % 3},
     ),
     "ag_news_subset": (
         {"train": 120_000, "test": 7600},
@@ -148,6 +158,13 @@ def opened(source: named.TFDS) -> tuple[Any, Any]:
     return SimpleNamespace(full_name=source.name, splits={}), Records(sum(splits[part] for part in parts), make)
 
 
+def pieces(vocab: int) -> WordPieceCodec:
+    """The words of `text`, and pieces that it does not have."""
+    known = ["[UNK]", "alpha", "beta", "the", "of", "and"]
+    rest = [f"##{i}" for i in range(vocab - SPECIAL - len(known))]
+    return WordPieceCodec({piece: i for i, piece in enumerate(known + rest)})
+
+
 #: They make hundreds of thousands of problems of their own, for minutes, and read nothing.
 OF_ITS_OWN = {"tulu3_sft_dpo_rlvr", "per_step_negative_dpo"}
 
@@ -156,6 +173,7 @@ OF_ITS_OWN = {"tulu3_sft_dpo_rlvr", "per_step_negative_dpo"}
 def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(named.TFDS, "_open", opened)
     monkeypatch.setattr(tokenizers.BPE, "train", lambda self, texts: Bytes())
+    monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]
