@@ -1,6 +1,7 @@
 """Sound as pictures: log-mel spectrograms, and sound again from them.
 
-Letters: n any axes of signals, S samples, T frames, F frequencies of the Fourier transform (window / 2 + 1), M mel bands.
+Letters: n any axes of signals, S samples, T frames, F frequencies of the Fourier transform (window / 2 + 1), M mel
+bands.
 """
 
 from __future__ import annotations

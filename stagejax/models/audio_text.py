@@ -1,12 +1,14 @@
 """Dual encoder of sounds and texts (CLAP): convolutions and a transformer over time, a transformer over words.
 
-Letters: B clips, N texts, T frames, M mel bands, L tokens, t time steps behind the convolutions, E embed, J joint space.
+Letters: B clips, N texts, T frames, M mel bands, L tokens, t time steps behind the convolutions, E embed, J joint
+space.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -52,8 +54,8 @@ class AudioText:
     frames: int = 100
     bands: int = 40
     channels: tuple[int, ...] = (16, 32, 64, 64)
-    audio: Tower = Tower(1, 64, 192)
-    text: Tower = Tower(2, 64, 192)
+    audio: Tower = field(default_factory=lambda: Tower(1, 64, 192))
+    text: Tower = field(default_factory=lambda: Tower(2, 64, 192))
     pieces: int = 4
     positions: bool = True
     vocab: int = 64
@@ -122,7 +124,7 @@ class AudioTextModel(nnx.Module):
         self.config = c = config
         widths = [("pixel", 1), *((f"channels.{i}", size) for i, size in enumerate(c.channels, 1))]
         convolutions = []
-        for i, (reads, writes) in enumerate(zip(widths, widths[1:], strict=False), 1):
+        for i, (reads, writes) in enumerate(itertools.pairwise(widths), 1):
             stride = 1 if i == len(c.channels) else 2
             conv = Conv(reads, writes, size=3, stride=stride, implementation=c.convolution, rngs=rngs)
             convolutions.append((conv, Norm("layer", *writes, eps=c.norm_eps)))
@@ -171,7 +173,7 @@ class AudioTextModel(nnx.Module):
             x_BtE = x_BtE + self.audio_positions.table[...]
         x_BtE = self.audio_norm(self._through(x_BtE, self.audio_blocks, c.audio.layers, None))
         bounds = [piece * c.steps // c.pieces for piece in range(c.pieces + 1)]
-        parts = [x_BtE[:, a:b].mean(1) for a, b in zip(bounds, bounds[1:], strict=False)]
+        parts = [x_BtE[:, a:b].mean(1) for a, b in itertools.pairwise(bounds)]
         return _unit(self.audio_projection(jnp.stack(parts, axis=1)))
 
     def encode_text(self, tokens_NL: Int[Array, "N L"]) -> Float[Array, "N J"]:
