@@ -56,26 +56,26 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     sources: tuple[Sounds, ...] = (Esc10(), SpokenDigits())
-    net: AudioText = field(default_factory=lambda: AudioText(frames=80, bands=40))
+    net: AudioText = field(default_factory=lambda: AudioText(frames=80, bands=40, init_std=0.1))
     mel: LogMel = field(default_factory=lambda: LogMel(window=256, hop=200, bands=40, low=60.0, floor=1e-3))
     held: float = 0.2  # share of the pairs of events that no stage sees
     items: int = 32  # in a batch, of two rows each
-    steps: tuple[int, int, int] = (300, 80, 120)  # of stage 0, A and B
+    steps: tuple[int, int, int] = (300, 60, 100)  # of stage 0, A and B
     overlaid: float = 0.25  # share of B's items
     replayed: float = 0.25  # share of B's items that are single clips
-    peaks: tuple[float, float] = (2e-3, 1e-3)  # learning rates: of stage 0, behind it
+    peaks: tuple[float, float] = (2e-3, 2e-3)  # learning rates: of stage 0, behind it
     weight_decay: float = 0.1
     tests: tuple[int, int] = (128, 2)  # items in a batch of each kind, batches
     precision: Precision = field(default_factory=Precision)
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
-    control_seeds: tuple[int, ...] = (0, 1, 2)  # of arms that no claim compares A then B with
+    seeds: tuple[int, ...] = (0, 1, 2)
+    control_seeds: tuple[int, ...] = (0,)  # of arms that no claim compares A then B with
 
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         tiny = Tower(1, 32, 64)
-        net = AudioText(frames=25, bands=24, channels=(8, 16, 32), audio=tiny, text=tiny, joint=32)
+        net = AudioText(frames=25, bands=24, channels=(8, 16, 32), audio=tiny, text=tiny, joint=32, init_std=0.1)
         mel = LogMel(window=256, hop=160, bands=24, low=60.0, floor=1e-3)
         return Config((Whistles(),), net, mel, items=8, steps=(60, 20, 30), tests=(16, 1), seeds=(0,))
     if name == "pod":
@@ -301,6 +301,9 @@ NOTES = (
     "layers are trained are not confirmed. Here all are.",
     "CLAP is trained here on captions by templates, so its text encoder has no words but theirs. Loss, batch, rate and "
     "schedule are the same for all arms; a stage begins its rate anew, which two stages do twice.",
+    "Rates and initial values of the transformers were chosen by stage 0 and B alone on fold 4 and a training speaker: "
+    "with 0.02 as their standard deviation B alone stayed at chance on order. Numbers of steps and seeds were set by time: "
+    "arms but for B alone, the mixture and A then B have one seed.",
     "The reversed rows of an overlaid pair are masked: it is its own reversal.",
     "The pod preset reads ESC-50 as its user prepares it: TFDS has neither it nor AudioCaps and Clotho.",
 )

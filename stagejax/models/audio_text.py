@@ -65,6 +65,7 @@ class AudioText:
     joint: int = 64
     temperature: float = 0.07
     norm_eps: float = 1e-5
+    init_std: float = 0.02  # standard deviation of initial kernels of the transformers, and of tables
     convolution: Convolution = "conv"
     scan: bool = False
     remat: Remat | None = None
@@ -201,13 +202,13 @@ class AudioTextModel(nnx.Module):
         return run_stack(blocks, call, x_BTE, start=0, stop=layers, scan=c.scan, remat=c.remat)
 
     def _table(self, name: str, tower: str, size: int, rngs: nnx.Rngs) -> Table:
-        table = Table(name, size, self.config.towers[tower].embed, std=0.02, rngs=rngs)
+        table = Table(name, size, self.config.towers[tower].embed, std=self.config.init_std, rngs=rngs)
         return axes.renamed(table, {"embed": f"embed.{tower}"})
 
     def _blocks(self, tower: str, rngs: nnx.Rngs) -> nnx.Module:
         c, own = self.config, self.config.towers[tower]
         how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": c.norm_eps, "activation": "gelu"}
-        how |= {"bias": True, "dropout": 0.0, "std": 0.02, "std_out": 0.02}
+        how |= {"bias": True, "dropout": 0.0, "std": c.init_std, "std_out": c.init_std}
 
         def block(rngs: nnx.Rngs) -> Block:
             made = Block(own.embed, own.embed // c.head_dim, 1, c.head_dim, own.mlp, rngs=rngs, **how)
