@@ -302,8 +302,8 @@ NOTES = (
     "CLAP is trained here on captions by templates, so its text encoder has no words but theirs. Loss, batch, rate and "
     "schedule are the same for all arms; a stage begins its rate anew, which two stages do twice.",
     "Rates and initial values of the transformers were chosen by stage 0 and B alone on fold 4 and a training speaker: "
-    "with 0.02 as their standard deviation B alone stayed at chance on order. Numbers of steps and seeds were set by time: "
-    "arms but for B alone, the mixture and A then B have one seed.",
+    "with 0.02 as their standard deviation B alone stayed at chance on order. Steps and seeds were set by time: arms "
+    "other than B alone, the mixture and A then B have one seed.",
     "The reversed rows of an overlaid pair are masked: it is its own reversal.",
     "The pod preset reads ESC-50 as its user prepares it: TFDS has neither it nor AudioCaps and Clotho.",
 )
