@@ -25,7 +25,7 @@ from experiments.multimodal.teminal import (
     zste,
 )
 from stagejax import Plan
-from stagejax.data.stitched import Ordered, Overlaid, Several, Single, event_pairs
+from stagejax.data.stitched import ExamCaptions, Ordered, Overlaid, Phrases, Several, Single, event_pairs
 from stagejax.objectives.temporal import TemporalContrast
 
 SMOKE = preset("smoke")
@@ -40,6 +40,7 @@ def kinds(data: Any) -> set[type]:
     return {type(part) for part in getattr(data, "parts", (data,))}
 
 
+@pytest.mark.slow
 def test_every_arm_has_as_many_updates_at_one_price(finished: Any) -> None:
     _, report, _ = finished
     arms = arms_of(report)
@@ -52,6 +53,7 @@ def test_every_arm_has_as_many_updates_at_one_price(finished: Any) -> None:
         assert rates == {(SMOKE.peaks[1], SMOKE.items)}
 
 
+@pytest.mark.slow
 def test_stages_hear_what_the_paper_says(finished: Any) -> None:
     _, report, _ = finished
     b = {Ordered, Overlaid, Single}
@@ -66,6 +68,7 @@ def test_stages_hear_what_the_paper_says(finished: Any) -> None:
     np.testing.assert_allclose(shares, [0.4, 0.3, 0.15, 0.15], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_arms_start_where_they_say(finished: Any) -> None:
     results, report, _ = finished
     arms = arms_of(report)
@@ -77,6 +80,7 @@ def test_arms_start_where_they_say(finished: Any) -> None:
     assert arms[TWO].results[1].stage.objective == TemporalContrast()
 
 
+@pytest.mark.slow
 def test_pairs_and_recordings_of_the_tests_are_in_no_stage(finished: Any) -> None:
     _, report, _ = finished
     held = {tuple(pair) for pair in event_pairs(6, SMOKE.held, "held").tolist()}
@@ -97,6 +101,7 @@ def test_pairs_and_recordings_of_the_tests_are_in_no_stage(finished: Any) -> Non
                 assert {source.split for source in part.sources} == {"train"}
 
 
+@pytest.mark.slow
 def test_stage_a_tells_one_event_from_two_and_the_base_knows_its_events(finished: Any) -> None:
     results, report, _ = finished
     assert results["0/clap"].history.last("single") > 0.6  # of six
@@ -106,6 +111,7 @@ def test_stage_a_tells_one_event_from_two_and_the_base_knows_its_events(finished
     assert batch["frames"].shape[1] == batch["tokens"].shape[1] == 2
 
 
+@pytest.mark.slow
 def test_the_report_judges_and_a_plan_does_not(finished: Any) -> None:
     results, report, _ = finished
     assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
@@ -125,9 +131,6 @@ def test_the_bag_has_no_place_for_when() -> None:
 @pytest.mark.parametrize("name", ["laptop", "pod"])
 def test_captions_fit_their_presets(name: str) -> None:
     cfg = preset(name)
-    assert net(cfg).length == cfg.net.length
-    from stagejax.data.stitched import ExamCaptions, Phrases
-
     names = tuple(event for source in cfg.sources for event in source.names)
     tables = ExamCaptions(Phrases(names, cfg.net.length))()
     assert tables["followed"].shape == (len(names), len(names), cfg.net.length)
