@@ -18,7 +18,10 @@ Run      stagejax run teminal                        laptop: about 5 minutes on 
 Holds if on pairs of events held out A then B tells the order of two events by 3 points or more better (i) than B alone
          and (ii) than the mixture, (iii) its accuracy on single clips is within 5 points of stage 0, and (iv) it tells
          order by 5 points or more better than CLAP trained on with single clips.
-Ours     Not run yet.
+Ours     Three seeds; (i) and (ii) do not hold. On held-out pairs A then B tells order in 62.8 %, B alone in 67.6 % (-4.8
+         +/- 4.0 points), the mixture in 60.0 % (+2.8 +/- 3.3): two stages are not needed here. (iii) holds: single clips
+         fall from 68.4 to 66.7 %; (iv) holds, +15.2 points on its one seed. Unseen words (then, followed by) stay at
+         chance. The bag was no blind control: on one seed it tells order in 68.5 %, without positions.
 """
 
 from __future__ import annotations
@@ -304,6 +307,8 @@ NOTES = (
     "Rates and initial values of the transformers were chosen by stage 0 and B alone on fold 4 and a training speaker: "
     "with 0.02 as their standard deviation B alone stayed at chance on order. Steps and seeds were set by time: arms "
     "other than B alone, the mixture and A then B have one seed.",
+    "A bag was to be blind to order by construction. It is not: convolutions see the border of two events, and zeros "
+    "beyond a clip's ends, which are no silence of a spectrogram, tell attention which event is near them.",
     "The reversed rows of an overlaid pair are masked: it is its own reversal.",
     "The pod preset reads ESC-50 as its user prepares it: TFDS has neither it nor AudioCaps and Clotho.",
 )

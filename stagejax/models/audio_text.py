@@ -33,7 +33,8 @@ class AudioText:
     Convolutions 3 x 3, each but the last with stride 2, make time steps of frames, and what is left of the bands is
     projected to the width of a transformer. Its outputs are averaged in each of `pieces` equal parts of the clip; the
     means, side by side, are projected to the joint space. So the embedding can tell when a sound was. With
-    `pieces=1, positions=False` it is a bag of sounds that cannot, but for convolutions at the border of two sounds.
+    `pieces=1, positions=False` it is a bag of sounds, which knows of time only what convolutions see: the border of two
+    sounds, and the ends of the clip.
 
     Args:
       channels: of the convolutions.
