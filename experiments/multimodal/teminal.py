@@ -18,10 +18,10 @@ Run      stagejax run teminal                        laptop: about 5 minutes on 
 Holds if on pairs of events held out A then B tells the order of two events by 3 points or more better (i) than B alone
          and (ii) than the mixture, (iii) its accuracy on single clips is within 5 points of stage 0, and (iv) it tells
          order by 5 points or more better than CLAP trained on with single clips.
-Ours     Three seeds; (i) and (ii) do not hold. On held-out pairs A then B tells order in 62.8 %, B alone in 67.6 % (-4.8
-         +/- 4.0 points), the mixture in 60.0 % (+2.8 +/- 3.3): two stages are not needed here. (iii) holds: single clips
-         fall from 68.4 to 66.7 %; (iv) holds, +15.2 points on its one seed. Unseen words (then, followed by) stay at
-         chance. The bag was no blind control: on one seed it tells order in 68.5 %, without positions.
+Ours     Three seeds; (i) and (ii) do not hold. On held-out pairs A then B tells order in 62.8 %, B alone in 67.6 %
+         (-4.8 +/- 4.0 points), the mixture in 60.0 % (+2.8 +/- 3.3): two stages are not needed here. (iii) holds:
+         single clips fall from 68.4 to 66.7 %; (iv) holds, +15.2 points on its one seed. Unseen words (then, followed
+         by) stay at chance. The bag was no blind control: on one seed it tells order in 68.5 %, without positions.
 """
 
 from __future__ import annotations
