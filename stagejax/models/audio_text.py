@@ -167,7 +167,7 @@ class AudioTextModel(nnx.Module):
         c = self.config
         if frames_BTM.shape[1:] != (c.frames, c.bands):
             raise ValueError(f"clips of {frames_BTM.shape[1:]}, but the model has frames={c.frames}, bands={c.bands}")
-        x = frames_BTM[..., None]
+        x = frames_BTM[..., None].astype(self.convolutions[0].kernel[...].dtype)  # the dtype that is computed in
         for conv, norm in zip(self.convolutions, self.norms, strict=True):
             x = jax.nn.gelu(norm(conv(x)))
         x_BtE = self.entry(x)
