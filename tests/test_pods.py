@@ -107,6 +107,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400},
         lambda i: {"id": f"P{i}".encode(), "sequence": b"MKVLAAGHRD" * 30, "family": f"family {i % 5}".encode()},
     ),
+    "esc50": (  # prepared by its user
+        {"train": 2000},
+        lambda i: {"audio": RANDOM.integers(-9000, 9000, 220_500, np.int16), "label": i % 50, "fold": i // 50 % 5 + 1},
+    ),
     "glue/rte": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},

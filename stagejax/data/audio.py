@@ -1,6 +1,7 @@
 """Sound as pictures: log-mel spectrograms, and sound again from them.
 
-Letters: S samples, T frames, F frequencies of the Fourier transform (window / 2 + 1), M mel bands.
+Letters: n any axes of signals, S samples, T frames, F frequencies of the Fourier transform (window / 2 + 1), M mel
+bands.
 """
 
 from __future__ import annotations
@@ -102,14 +103,15 @@ class LogMel:
         """Of a signal of that many samples."""
         return max(1, -(-samples // self.hop))
 
-    def spectrum(self, signal: Float[np.ndarray, " S"]) -> np.ndarray:
-        """The short-time Fourier transform, (T, F), complex."""
-        count = self.frames(len(signal))
-        padded = np.pad(np.asarray(signal, np.float64), (0, (count - 1) * self.hop + self.window - len(signal)))
-        framed = np.lib.stride_tricks.sliding_window_view(padded, self.window)[:: self.hop]
+    def spectrum(self, signal: Float[np.ndarray, "*n S"]) -> np.ndarray:
+        """The short-time Fourier transform, (*n, T, F), complex."""
+        samples = signal.shape[-1]
+        behind = (self.frames(samples) - 1) * self.hop + self.window - samples
+        padded = np.pad(np.asarray(signal, np.float64), (*[(0, 0)] * (signal.ndim - 1), (0, behind)))
+        framed = np.lib.stride_tricks.sliding_window_view(padded, self.window, axis=-1)[..., :: self.hop, :]
         return np.fft.rfft(framed * self._hann, axis=-1)
 
-    def __call__(self, signal: Float[np.ndarray, " S"]) -> Float[np.ndarray, "T M"]:
+    def __call__(self, signal: Float[np.ndarray, "*n S"]) -> Float[np.ndarray, "*n T M"]:
         power = np.abs(self.spectrum(signal)) ** 2
         return np.log(self.floor + power @ self.filters.T).astype(np.float32)
 

@@ -54,3 +54,10 @@ def test_what_cannot_be_told_is_refused() -> None:
         LogMel(window=64, bands=80)
     with pytest.raises(ValueError, match="at most 4000"):
         LogMel(high=5000.0)
+
+
+def test_several_signals_at_once_are_each_as_alone() -> None:
+    signals = np.random.RandomState(0).normal(size=(3, 2, 700)).astype(np.float32)
+    frames = MEL(signals)
+    assert frames.shape == (3, 2, MEL.frames(700), 32)
+    np.testing.assert_allclose(frames[2, 1], MEL(signals[2, 1]), rtol=1e-6)
