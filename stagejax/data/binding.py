@@ -24,7 +24,7 @@ from stagejax.data.proteins import Kinases, Proteins, RandomFamilies, core, fold
 from stagejax.data.seq2seq import encoder_decoder_spec
 from stagejax.data.smiles import BadSmiles, tokens
 from stagejax.data.sources import Record, Source
-from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
+from stagejax.data.tokenizers import CLS, PAD, SEP, Tokenizer, codec
 from stagejax.data.valence import kekulized
 
 #: Which folds of the proteins a split has; "train" has all others.
@@ -316,6 +316,13 @@ class TargetToMolecule(Data):
         rows = shuffled(self.seed, numbers, self.size())
         return {name: array[rows] for name, array in _arrays(replace(self, batch=1, seed=0, count=None)).items()}
 
+    def read(self, sequences: Sequence[str]) -> Batch:
+        """What the encoder reads of some proteins: {"inputs", "mask"}."""
+        found = np.zeros((len(sequences), self.inputs), np.int32)
+        for row, ids in zip(found, codec(self.residues, self.source, "sequence").encode(sequences), strict=True):
+            row[: 1 + len(ids)] = [CLS, *ids][: self.inputs]
+        return {"inputs": found, "mask": found != PAD}
+
     def digest(self) -> str:
         codes = codec(self.residues, self.source, "sequence"), codec(self.atoms, self.source, "smiles")
         return joint_digest(self.source.digest(), *(code.digest() for code in codes))
@@ -325,12 +332,13 @@ class TargetToMolecule(Data):
 def _arrays(data: TargetToMolecule) -> dict[str, Any]:
     """Every pair of a source, encoded once."""
     pairs = data.source.own()
-    made = {name: np.zeros((len(pairs), *leaf.shape), leaf.dtype) for name, leaf in data.sample_spec().items()}
-    texts = codec(data.residues, data.source, "sequence").encode([pair.sequence for pair in pairs])
+    spec = data.sample_spec()
+    made = {
+        name: np.zeros((len(pairs), *spec[name].shape), spec[name].dtype) for name in ("tokens", "targets", "weights")
+    }
     answers = codec(data.atoms, data.source, "smiles").encode([pair.smiles for pair in pairs])
-    for at, (text, answer) in enumerate(zip(texts, answers, strict=True)):
-        read, said = [CLS, *text[: data.inputs - 1]], [*answer[: data.outputs - 1], SEP]
-        made["inputs"][at, : len(read)], made["mask"][at, : len(read)] = read, True
+    for at, answer in enumerate(answers):
+        said = [*answer[: data.outputs - 1], SEP]
         made["targets"][at, : len(said)], made["weights"][at, : len(said)] = said, 1
         made["tokens"][at, : len(said)] = [SEP, *said[:-1]]
-    return made
+    return data.read([pair.sequence for pair in pairs]) | made
