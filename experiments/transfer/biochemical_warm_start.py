@@ -78,6 +78,7 @@ STARTS: dict[str, dict[Side, str]] = {  # what each side of the translator begin
 }
 SOURCES = {PROTEINS: (PROTEINS,), MOLECULES: (MOLECULES,), CAUSAL: (MOLECULES, CAUSAL)}  # and what these come from
 BEAM, SAMPLE = "beam", "sample"
+LOSSES = ("own", "other", "own, unseen", "other, unseen")  # by the protein that is read, and of which molecules
 
 
 def molnet(*names: str) -> tuple[Source, ...]:
@@ -96,17 +97,17 @@ class Config:
     net: Coupled
     residues: Tokenizer = field(default_factory=lambda: Characters(RESIDUES + "X"))
     atoms: Tokenizer = field(default_factory=SmilesTokens)
-    proteins: Source = field(default_factory=lambda: Sequences(Kinases()))  # of the protein model
+    proteins: Source = field(default_factory=lambda: Sequences(Kinases(), window=69, before=46))  # of the protein model
     molecules: Source = KNOWN  # of the molecule model
     drugs: Source = DRUGS  # of the causal molecule model
-    pairs: BindingPairs = field(default_factory=lambda: KinaseBinders(window=71, before=48))
+    pairs: BindingPairs = field(default_factory=lambda: KinaseBinders(window=69, before=46))
     lengths: tuple[int, int] = (72, 80)  # tokens that the encoder reads, and that the decoder says
     batches: tuple[int, int, int] = (16, 32, 32)  # rows of proteins, of molecules, of pairs
     accumulate: int = 1  # parts of a batch of pairs, one after the other
-    steps: tuple[int, int, int, int] = (300, 400, 300, 180)  # of the three language models, and of pairs
-    rates: tuple[float, float, float] = (2e-3, 2e-3, 2e-3)  # of the language models
-    warm_rate: float = 2e-3
-    scratch_rate: float = 2e-3
+    steps: tuple[int, int, int, int] = (300, 300, 250, 180)  # of the three language models, and of pairs
+    rates: tuple[float, float, float] = (5e-3, 2e-3, 5e-3)  # of the language models
+    warm_rate: float = 5e-3
+    scratch_rate: float = 1e-2
     warmup: float = 0.1  # share of the steps
     tests: int = 12  # batches of an evaluation
     targets: int = 20  # held-out proteins, those with the most ligands
@@ -143,7 +144,7 @@ def preset(name: str) -> Config:
         how = {"lengths": (512, 128), "batches": (256, 1024, 256), "steps": (100_000, 100_000, 12_000, 11_000)}
         rates = {"rates": (1e-4, 1e-4, 1e-4), "warm_rate": 5e-5, "scratch_rate": 1e-4, "warmup": 0.18}
         return Config(net, **codes, **own, **how, **rates, targets=200, arms=(SCRATCH, ONE, TWO), beside=(), seeds=(0,))
-    sizes = {"embed": 64, "layers": 2, "heads": 4, "mlp": 256}
+    sizes = {"embed": 64, "layers": 2, "heads": 4, "mlp": 256, "init_std": 0.1}
     return Config(Coupled(bert(vocab=residues, length=72, **sizes), bert(vocab=atoms, length=80, **sizes)))
 
 
@@ -246,6 +247,12 @@ def pair_losses(model: Any, batch: Any) -> jax.Array:
     return jnp.stack([losses_BT.sum(1), batch["weights"].sum(1)], 1)
 
 
+def per_token(losses: np.ndarray) -> float:
+    """Nats a token of some pairs; NaN without any."""
+    nats, tokens = losses.sum(0)
+    return float(nats / tokens) if tokens else float("nan")
+
+
 def asked(cfg: Config) -> dict[str, tuple[str, tuple[str, ...]]]:
     """The held-out proteins to generate for, with what the encoder reads and their true ligands."""
     known = cfg.pairs.of_split("test").ligands()  # type: ignore[attr-defined]
@@ -268,11 +275,14 @@ def measured(cfg: Config, result: Any, seed: int) -> dict[str, Any]:
     net, data, code = Frozen.of(result), pairs(cfg, 0), codec(cfg.atoms, cfg.pairs, "smiles")
     held = data.held_out(1)
     rows = held.take(np.arange(held.size()))
+    known = {pair.smiles for pair in data.source.own()}
+    unseen = np.array([code.decode(targets) not in known for targets in rows["targets"]])
     turned = {name: np.roll(rows[name], len(rows[name]) // 2, axis=0) for name in ("inputs", "mask")}
     found: dict[str, Any] = {}
     for name, own in {"own": rows, "other": rows | turned}.items():
-        nats, tokens = apply(pair_losses, net, own, cfg.batches[2]).sum(0)
-        found[name] = float(nats / tokens)
+        losses = apply(pair_losses, net, own, cfg.batches[2])
+        found[name] = per_token(losses)
+        found[f"{name}, unseen"] = per_token(losses[unseen])
     sequences, ligands = zip(*asked(cfg).values(), strict=True)
     for name, how in decodings(cfg, seed).items():
         said, drawn = generated(net, data.read(sequences), code, how)
@@ -372,8 +382,9 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], measures: dict[Any, An
         link="https://arxiv.org/abs/2209.00981",
         arms=by_seed(found, SCRATCH),
         tables=(
-            table_of_means("Loss of pairs of held-out proteins", names, ["own", "other"], over, scale=1, digits=4,
-                           note="Nats a token, with the right protein and with that of another pair."),
+            table_of_means("Loss of pairs of held-out proteins", names, LOSSES, over, scale=1, digits=4,
+                           note="Nats a token, with the right protein and with that of another pair; of all pairs and "
+                           "of those whose molecule is in no training pair."),
             table_of_means("Generated for held-out targets", ways_of, columns, cell, scale=1, digits=3,
                            note=f"{cfg.each} molecules for each of {cfg.targets} targets. Valid: of all strings; the "
                            f"rest: means over targets of what is valid. `{CAUSAL}`: the molecule model, no protein."),

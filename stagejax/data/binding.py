@@ -245,7 +245,11 @@ def _measured_binders(source: Source, most: float, window: int, folds: int) -> t
 
 @dataclass(frozen=True)
 class Sequences(Source):
-    """The whole proteins of one split, one a record {"name", "sequence"}, in the folds of `BindingPairs`.
+    """The proteins of one split, one a record {"name", "sequence"}, in the folds of `BindingPairs`.
+
+    Args:
+      window, before: residues that are read, and how many of them before the catalytic loop (`proteins.core`); None:
+        whole proteins.
 
     >>> [len(Sequences(RandomFamilies(2, 8), 4, split)) for split in ("train", "validation", "test")]
     [8, 4, 4]
@@ -254,6 +258,8 @@ class Sequences(Source):
     proteins: Proteins
     folds: int = 10
     split: str = "train"
+    window: int | None = None
+    before: int = 16
 
     def __len__(self) -> int:
         return len(_sequences(self))
@@ -269,8 +275,10 @@ class Sequences(Source):
 @functools.lru_cache(maxsize=8)
 def _sequences(source: Sequences) -> tuple[tuple[str, str], ...]:
     rows = zip(source.proteins.read(), folded(source.proteins, source.folds), strict=True)
-    held = HELD.get(source.split)
-    return tuple((protein.name, protein.sequence) for protein, fold in rows if _is_of(fold, held))
+    own = [protein for protein, fold in rows if _is_of(fold, HELD.get(source.split))]
+    if source.window is None:
+        return tuple((protein.name, protein.sequence) for protein in own)
+    return tuple((protein.name, core(protein.sequence, source.window, before=source.before)) for protein in own)
 
 
 @dataclass(frozen=True, kw_only=True)
