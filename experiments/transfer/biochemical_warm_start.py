@@ -10,8 +10,8 @@ Method   RoBERTa on residues of kinases (BERT's masks), and on molecules: 10,000
          Two-stage: the molecule model goes on as a causal one, same weights and a causal mask, on drug-like sets. An
          encoder-decoder copies embeddings, blocks and the decoder's head; cross-attention and its norms are drawn;
          nothing is tied. Pairs: pKd >= 7 in Davis, score >= 14 in KIBA; a kinase, its mutants and its copies are in
-         one of three splits. Arms: scratch with as many FLOPs as all stages of two-stage; one-stage; two-stage; with
-         the first seed: scratch with as many pair steps; encoder alone, decoder alone warm. 20 molecules for each of
+         one of three splits. Arms: scratch with as many FLOPs as all stages of two-stage; scratch with as many pair
+         steps; one-stage; two-stage; with the first seed encoder alone, decoder alone warm. 20 molecules for each of
          20 held-out targets by beams and by sampling, judged by their graphs: valences, aromatic rings, circular
          substructures.
 Run      stagejax run biochemical_warm_start                  laptop
@@ -20,7 +20,8 @@ Run      stagejax run biochemical_warm_start                  laptop
 Holds if over three seeds both warm starts have a lower loss a token of pairs of held-out proteins than scratch, ranges
          that do not overlap; and more valid molecules by beams, by 5 points or more in the mean. Beside it: two-stage's
          molecules are nearer to a target's true ligands than those of the causal molecule model alone, by beams and by
-         samples; and its loss is lower with the right protein than with another one, for every seed.
+         samples; its loss is lower with the right protein than with another one, for every seed; and both warm
+         starts have a lower loss than scratch with as many pair steps, ranges that do not overlap.
 Ours     (to be run)
 """
 
@@ -106,14 +107,13 @@ class Config:
     accumulate: int = 1  # parts of a batch of pairs, one after the other
     steps: tuple[int, int, int, int] = (300, 300, 250, 180)  # of the three language models, and of pairs
     rates: tuple[float, float, float] = (5e-3, 2e-3, 5e-3)  # of the language models
-    warm_rate: float = 5e-3
-    scratch_rate: float = 1e-2
+    pair_rates: tuple[float, float, float] = (1e-2, 5e-3, 1e-2)  # of scratch, one-stage, and with other warm sides
     warmup: float = 0.1  # share of the steps
     tests: int = 12  # batches of an evaluation
     targets: int = 20  # held-out proteins, those with the most ligands
     each: int = 20  # molecules for every target
-    arms: tuple[str, ...] = (SCRATCH, ONE, TWO)
-    beside: tuple[str, ...] = (SHORT, ENCODER, DECODER)  # with the first seed alone
+    arms: tuple[str, ...] = (SCRATCH, SHORT, ONE, TWO)
+    beside: tuple[str, ...] = (ENCODER, DECODER)  # with the first seed alone
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def arms_of(self, seed: int) -> tuple[str, ...]:
@@ -130,9 +130,7 @@ def preset(name: str) -> Config:
         own = {"proteins": Sequences(families, 4), "pairs": RandomBinders(families, 8)}
         own |= {"molecules": Molecules(RandomMolecules(200)), "drugs": Molecules(RandomMolecules(100, seed=1))}
         sizes = {"lengths": (24, 32), "batches": (8, 8, 8), "steps": (20, 30, 20, 20), "tests": 2}
-        return Config(
-            net, **own, **sizes, targets=2, each=4, rates=(1e-2,) * 3, warm_rate=1e-2, scratch_rate=1e-2, seeds=(0,)
-        )
+        return Config(net, **own, **sizes, targets=2, each=4, rates=(1e-2,) * 3, pair_rates=(1e-2,) * 3, seeds=(0,))
     if name == "pod":
         sizes = {"embed": 768, "heads": 12, "mlp": 3072, "length": 512, "scan": True, "remat": "full", "dropout": 0.1}
         net = Coupled(bert(vocab=10_261, layers=12, **sizes), bert(vocab=52_000, layers=6, **sizes))
@@ -140,9 +138,10 @@ def preset(name: str) -> Config:
             "residues": LearnedFrom(BPE(10_261), UNIREF50, "sequence"),
             "atoms": LearnedFrom(BPE(52_000), PUBCHEM, "smiles"),
         }
-        own = {"proteins": UNIREF50, "molecules": PUBCHEM, "drugs": MOSES, "pairs": MeasuredBinders(BINDINGDB)}
+        proteins = replace(UNIREF50, train="train[:99%]", test="train[99%:]")
+        own = {"proteins": proteins, "molecules": PUBCHEM, "drugs": MOSES, "pairs": MeasuredBinders(BINDINGDB)}
         how = {"lengths": (512, 128), "batches": (256, 1024, 256), "steps": (100_000, 100_000, 12_000, 11_000)}
-        rates = {"rates": (1e-4, 1e-4, 1e-4), "warm_rate": 5e-5, "scratch_rate": 1e-4, "warmup": 0.18}
+        rates = {"rates": (1e-4, 1e-4, 1e-4), "pair_rates": (1e-4, 5e-5, 5e-5), "warmup": 0.18}
         return Config(net, **codes, **own, **how, **rates, targets=200, arms=(SCRATCH, ONE, TWO), beside=(), seeds=(0,))
     sizes = {"embed": 64, "layers": 2, "heads": 4, "mlp": 256, "init_std": 0.1}
     return Config(Coupled(bert(vocab=residues, length=72, **sizes), bert(vocab=atoms, length=80, **sizes)))
@@ -209,8 +208,8 @@ def pairs(cfg: Config, seed: int) -> TargetToMolecule:
 
 
 def pairing(cfg: Config, arm: str, seed: int) -> Stage:
-    """Training on pairs, the same for all arms but for the learning rate of those from scratch."""
-    data, rate = pairs(cfg, seed), cfg.warm_rate if STARTS[arm] else cfg.scratch_rate
+    """Training on pairs, the same for all arms but for their learning rates."""
+    data, rate = pairs(cfg, seed), cfg.pair_rates[0 if not STARTS[arm] else 1 if arm == ONE else 2]
     return Stage(
         name=f"{seed}/{slug(arm)}/pairs",
         model=cfg.net,
@@ -333,9 +332,16 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], measures: dict[Any, An
         claim(
             "Both warm starts have a lower loss on pairs of held-out proteins than scratch with as much compute",
             paper="not in the tables; validation loss chooses epochs",
-            measured=told(f"{arm} {shown(loss[arm])}" for arm in cfg.arms),
+            measured=told(f"{arm} {shown(loss[arm])}" for arm in (SCRATCH, ONE, TWO)),
             margin="nats a token: the largest of three seeds of each warm start is below the smallest of scratch",
             holds=apart,
+        ),
+        claim(
+            "Both warm starts have a lower loss than scratch with as many steps on pairs (beside the rule)",
+            paper="not in the tables",
+            measured=told(f"{arm} {shown(loss[arm])}" for arm in (SHORT, ONE, TWO) if arm in loss),
+            margin="the same with scratch that makes as many steps on pairs as they do",
+            holds=known and SHORT in loss and all(max(loss[arm]) < min(loss[SHORT]) for arm in (ONE, TWO)),
         ),
         claim(
             "Both warm starts give more valid molecules by beam search",
