@@ -95,10 +95,8 @@ def parse(smiles: str) -> Molecule:
     """
     atoms: list[Atom] = []
     bonds: list[Bond] = []
-    parent: list[int | None] = []  # the bond to the atom before, of each atom
     branches: list[int] = []
     rings: dict[str, tuple[int, str | None, int]] = {}
-    closures: list[int] = []
     joined: set[tuple[int, int]] = set()
     last: int | None = None
     symbol: str | None = None  # of a bond whose second end is to come
@@ -108,7 +106,7 @@ def parse(smiles: str) -> Molecule:
     def bad(what: str) -> BadSmiles:
         return BadSmiles(f"{smiles!r} {what}")
 
-    def bond(first: int, second: int, symbol: str | None, token: int) -> int:
+    def bond(first: int, second: int, symbol: str | None, token: int) -> None:
         pair = (min(first, second), max(first, second))
         if pair in joined or first == second:
             raise bad(f"joins atoms {first} and {second} twice, or an atom with itself")
@@ -116,12 +114,12 @@ def parse(smiles: str) -> Molecule:
         both = atoms[first].aromatic and atoms[second].aromatic
         aromatic = symbol == ":" or (symbol is None and both)
         bonds.append(Bond(first, second, ORDERS[symbol or "-"], aromatic, token, symbol is not None))
-        return len(bonds) - 1
 
     for at, token in enumerate(tokens(smiles)):
         if token in ORGANIC or token[0] == "[":
             atoms.append(_atom(token, at, smiles))
-            parent.append(None if last is None else bond(last, len(atoms) - 1, symbol, at))
+            if last is not None:
+                bond(last, len(atoms) - 1, symbol, at)
             last, symbol, waits, empty = len(atoms) - 1, None, False, False
         elif token in ORDERS:
             if symbol is not None or last is None:
@@ -148,7 +146,7 @@ def parse(smiles: str) -> Molecule:
                 start, other, opened = rings.pop(number)
                 if symbol is not None and other is not None and ORDERS[symbol] != ORDERS[other]:
                     raise bad(f"gives ring {number} two bonds, {other!r} and {symbol!r}")
-                closures.append(bond(start, last, other or symbol, opened))
+                bond(start, last, other or symbol, opened)
                 if other is None and symbol is not None:  # written where it closes
                     bonds[-1] = bonds[-1]._replace(token=at)
             else:
@@ -160,7 +158,7 @@ def parse(smiles: str) -> Molecule:
         raise bad("ends where an atom should follow")
     if branches or rings:
         raise bad(f"leaves {'a branch' if branches else f'ring {min(rings)}'} open")
-    return Molecule(tuple(atoms), tuple(bonds), _in_ring(bonds, parent, closures))
+    return Molecule(tuple(atoms), tuple(bonds), _in_ring(len(atoms), bonds))
 
 
 def _atom(token: str, at: int, smiles: str) -> Atom:
@@ -176,19 +174,31 @@ def _atom(token: str, at: int, smiles: str) -> Atom:
     return Atom(found["symbol"].capitalize(), found["symbol"].islower(), -size if "-" in sign else size, own, at)
 
 
-def _in_ring(bonds: Sequence[Bond], parent: Sequence[int | None], closures: Sequence[int]) -> tuple[bool, ...]:
-    """Whether each bond is in a ring: one that closes a ring, or on the path through the tree between its ends."""
+def _in_ring(atoms: int, bonds: Sequence[Bond]) -> tuple[bool, ...]:
+    """Whether each bond is in a ring: outside of a tree of bonds, or on the path through the tree between such ends."""
+    around: list[list[tuple[int, int]]] = [[] for _ in range(atoms)]
+    for number, bond in enumerate(bonds):
+        around[bond.first].append((bond.second, number))
+        around[bond.second].append((bond.first, number))
+    place: dict[int, int] = {}  # of atoms, in an order in which each comes after the one above it
+    above: dict[int, tuple[int, int]] = {}  # the atom and the bond
+    for root in range(atoms):
+        waiting = [] if root in place else [root]
+        place.setdefault(root, len(place))
+        for atom in waiting:
+            for other, number in around[atom]:
+                if other not in place:
+                    place[other], above[other] = len(place), (atom, number)
+                    waiting.append(other)
+    tree = {number for _, number in above.values()}
     rings = np.zeros(len(bonds), bool)
-    rings[list(closures)] = True
-    for number in closures:
-        ends = {bonds[number].first, bonds[number].second}
-        while len(ends) == 2:  # the later atom is never before the other one in the tree
-            later = max(ends)
-            up = parent[later]
-            if up is None:  # the ring number joins two parts that a dot separates
-                break
-            rings[up] = True
-            ends = (ends - {later}) | {bonds[up].first}
+    for number in set(range(len(bonds))) - tree:
+        rings[number] = True
+        first, second = bonds[number][:2]
+        while first != second:
+            first, second = sorted((first, second), key=place.__getitem__)
+            second, through = above[second]
+            rings[through] = True
     return tuple(rings.tolist())
 
 

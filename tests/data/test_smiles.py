@@ -62,7 +62,8 @@ def test_hydrogens_and_valences() -> None:
 def test_rings_are_found() -> None:
     molecule = parse("C1CC1CC2CCC2")
     assert [n for n, ring in enumerate(molecule.in_ring) if not ring] == [3, 4]
-    assert not any(parse("C1.C1").in_ring)  # the number joins two parts, in no ring
+    assert parse("C1.C1").in_ring == (False,)  # the number joins two parts, in no ring
+    assert all(parse("C12.C1C2").in_ring)
 
 
 def test_every_aromatic_atom_with_a_free_valence_has_one_double_bond() -> None:
