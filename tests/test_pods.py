@@ -101,8 +101,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "moses": ({"train": 400, "test": 40}, lambda i: {"smiles": b"C" * (i % 50 + 9) + b"c1ccccc1"}),
     "bindingdb": (
         {"train": 400},
-        lambda i: {"protein": f"P{i // 4}".encode(), "family": f"F{i // 8}".encode(), "sequence": b"MKVLAAGHRD" * 30}
-        | {"smiles": b"C" * (i % 4 + 1), "measure": (b"Ki", b"IC50")[i % 2], "nanomolar": np.float32(10 + i % 30)},
+        lambda i: (
+            {"protein": f"P{i // 4}".encode(), "family": f"F{i // 8}".encode(), "sequence": b"MKVLAAGHRD" * 30}
+            | {"smiles": b"C" * (i % 4 + 1), "measure": (b"Ki", b"IC50")[i % 2], "nanomolar": np.float32(10 + i % 30)}
+        ),
     ),
     "glue/rte": (
         {"train": 400, "validation": 40, "test": 40},
