@@ -49,6 +49,7 @@ def test_kinases_and_their_forms_are_in_one_split() -> None:
 
 
 @real
+@pytest.mark.slow
 def test_cuts_are_of_affinity() -> None:
     few, more = (len(KinaseBinders(davis=cut, kiba=99.0).pairs()) for cut in (8.0, 7.0))
     table = Dataset("deepdta", split="davis")
