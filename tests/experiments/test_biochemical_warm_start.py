@@ -59,7 +59,7 @@ def test_the_causal_model_goes_on_from_the_masked_one(finished: Any) -> None:
     results, _, _ = finished
     stage = results["causal"].stage
     assert (stage.model, stage.objective) == (results["molecules"].model, as_decoder)
-    assert {row.action for row in results["causal"].handover if row.part == "params"} == {"carry"}
+    assert {row[3] for row in results["causal"].handover if row[0] == "params"} == {"carry"}
 
 
 @slow
