@@ -369,7 +369,7 @@ def report(cfg: Config, found: dict[str, dict[int, Arm]], measures: dict[Any, An
             paper="valid .984 and .908, nearest .560 and .413, unique .795 and .967",
             measured=told(f"{how} " + " / ".join(f"{x:.3f}" for x in own) for how, own in ways.items()),
             margin="valid and nearest larger, unique smaller, means over seeds",
-            holds=all((a > b) == up for a, b, up in zip(*ways.values(), (True, True, False), strict=True)),
+            holds=all(sign * a > sign * b for a, b, sign in zip(*ways.values(), (1, 1, -1), strict=True)),
         ),
     )  # fmt: skip
     names = tuple(found)
@@ -411,6 +411,10 @@ NOTES = (
     "and in the molecule models' text; novel is what no training pair has.",
     "The encoder reads 71 residues around the catalytic loop, from before the hinge to DFG; first and last residues, "
     "which the paper's 512 tokens would hold, say less about what binds.",
+    "Learning rates were chosen by losses of the validation split with seed 0: of 2e-3 and 5e-3 for language models, "
+    "and 2e-3, 5e-3 and 1e-2 on pairs (warm ones of the last two); initial kernels of 0.1 and windows for the protein "
+    "model by the same. Scratch with as many pair steps, from all seeds, and its claim came after these tries.",
+    "Of 647 test pairs 599 have a molecule that is in training too: learning those by heart is most of the loss.",
     "The language models are trained once for all seeds, a seed is of pairs' order, cross-attention and samples.",
 )
 
