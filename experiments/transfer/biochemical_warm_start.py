@@ -22,7 +22,12 @@ Holds if over three seeds both warm starts have a lower loss a token of pairs of
          molecules are nearer to a target's true ligands than those of the causal molecule model alone, by beams and by
          samples; its loss is lower with the right protein than with another one, for every seed; and both warm
          starts have a lower loss than scratch with as many pair steps, ranges that do not overlap.
-Ours     (to be run)
+Ours     Three seeds: none of both holds. Loss .945 +/- .015 one-stage, .622 +/- .005 two-stage, .355 +/- .018 scratch
+         with as much compute, which learns the 667 molecules of training by heart (93 % of test pairs have one of
+         them) and reads no protein; .834 +/- .051 with as many pair steps: two-stage is below it for every seed,
+         one-stage above. Of molecules not in training, the other way round: two-stage 1.234, one-stage 1.406, scratch
+         1.623. Valid by beams: scratch 98.3 %, 5 % of them novel; one-stage 70.3, two-stage 47.2. Another protein
+         costs two-stage .0023 nats a token: it is hardly used. Nearest ligand .582 against .117 of the molecule model.
 """
 
 from __future__ import annotations
