@@ -111,6 +111,15 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 2000},
         lambda i: {"audio": RANDOM.integers(-9000, 9000, 220_500, np.int16), "label": i % 50, "fold": i // 50 % 5 + 1},
     ),
+    "pubchem10m": ({"train": 400}, lambda i: {"smiles": b"C" * (i % 50 + 9) + b"c1ccccc1"}),  # as are these three
+    "moses": ({"train": 400, "test": 40}, lambda i: {"smiles": b"C" * (i % 50 + 9) + b"c1ccccc1"}),
+    "bindingdb": (
+        {"train": 400},
+        lambda i: (
+            {"protein": f"P{i // 4}".encode(), "family": f"F{i // 8}".encode(), "sequence": b"MKVLAAGHRD" * 30}
+            | {"smiles": b"C" * (i % 4 + 1), "measure": (b"Ki", b"IC50")[i % 2], "nanomolar": np.float32(10 + i % 30)}
+        ),
+    ),
     "glue/rte": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},

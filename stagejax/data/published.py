@@ -12,3 +12,8 @@ WIKIPEDIA = TFDS("wikipedia/20230601.en", train="train[:99%]", test="train[99%:]
 IMAGENET = TFDS("imagenet2012", test="validation")
 #: UniRef50 with InterPro superfamilies: no builder of TFDS. Prepare one, of records {"id", "sequence", "family"}.
 UNIREF50 = TFDS("uniref50")
+#: Molecules for language models: no builders of TFDS. Prepare them, of records {"smiles"}: PubChem 10M and MOSES.
+PUBCHEM = TFDS("pubchem10m", train="train[:99%]", test="train[99%:]")
+MOSES = TFDS("moses")
+#: Measured affinities of proteins of one chain: prepare a builder of records as `binding.MeasuredBinders` names them.
+BINDINGDB = TFDS("bindingdb")

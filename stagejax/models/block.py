@@ -78,12 +78,24 @@ class Block(nnx.Module):
     ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
         """The same, and what the router did if the MLP has one."""
         key_attention, key_mlp = (None, None) if key is None else jax.random.split(key)
+        return self.fed(self.attended(x_BTE, key_attention, masks, **context), key_mlp, masks)
+
+    def attended(
+        self, x_BTE: Float[Array, "B T E"], key: Key | None = None, masks: Masks | None = None, **context: Any
+    ) -> Float[Array, "B T E"]:
+        """The first half of the block: attention."""
         embed = masks.get("embed") if masks else None
         y_BTE = self.attention(self._before(self.attention_norm, x_BTE, embed), masks=masks, **context)
-        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key_attention)
-        x_BTE = self._after(self.attention_norm, x_BTE, y_BTE, embed)
+        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key)
+        return self._after(self.attention_norm, x_BTE, y_BTE, embed)
+
+    def fed(
+        self, x_BTE: Float[Array, "B T E"], key: Key | None = None, masks: Masks | None = None
+    ) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
+        """The second half: the feed-forward network, and what its router did if it has one."""
+        embed = masks.get("embed") if masks else None
         y_BTE, statistics = self._mlp(self._before(self.mlp_norm, x_BTE, embed), masks)
-        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key_mlp)
+        y_BTE = dropout(masked(y_BTE, masks, ("embed",)), self.dropout, key)
         return self._after(self.mlp_norm, x_BTE, y_BTE, embed), statistics
 
     def attention_weights(self, x_BTE: Float[Array, "B T E"], **context: Any) -> Float[Array, "B N T T"]:
@@ -100,11 +112,22 @@ class Block(nnx.Module):
         prefix_BT: Bool[Array, "B T"] | None = None,
     ) -> tuple[Float[Array, "B T E"], Cache]:
         """The block on new tokens behind the cached ones."""
+        x_BTE, cache = self.attended_step(x_BTE, cache, layer, positions_BT, angles_BTh, prefix_BT)
+        return self.fed(x_BTE)[0], cache
+
+    def attended_step(
+        self,
+        x_BTE: Float[Array, "B T E"],
+        cache: Cache,
+        layer: int | Int[Array, ""],
+        positions_BT: Int[Array, "B T"],
+        angles_BTh: Float[Array, "B T half"] | None = None,
+        prefix_BT: Bool[Array, "B T"] | None = None,
+    ) -> tuple[Float[Array, "B T E"], Cache]:
+        """`attended` on new tokens behind the cached ones."""
         normed_BTE = self._before(self.attention_norm, x_BTE)
         y_BTE, cache = self.attention.step(normed_BTE, cache, layer, positions_BT, angles_BTh, prefix_BT)
-        x_BTE = self._after(self.attention_norm, x_BTE, y_BTE)
-        y_BTE = self.mlp(self._before(self.mlp_norm, x_BTE))
-        return self._after(self.mlp_norm, x_BTE, y_BTE), cache
+        return self._after(self.attention_norm, x_BTE, y_BTE), cache
 
     def _mlp(self, x_BTE: Array, masks: Masks | None) -> tuple[Float[Array, "B T E"], RouterStatistics | None]:
         return self.mlp.routed(x_BTE, masks) if isinstance(self.mlp, MoE) else (self.mlp(x_BTE, masks), None)

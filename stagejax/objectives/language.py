@@ -79,6 +79,27 @@ def causal_lm(
     return weighted(logits_BTV, targets, batch.get("weights"), z_loss=z_loss)
 
 
+def as_decoder(model: Callable[..., Array], batch: Batch, key: Array | None, **options: Any) -> tuple[Array, Metrics]:
+    """`causal_lm` of a model that was made to see both ways: no token sees a later one, by a mask.
+
+    Args:
+      model, batch, key, options: as in `causal_lm`; the batch has no `mask` of its own.
+
+    Reference: Rothe et al. 2020 (BERT2RND and its kind), https://arxiv.org/abs/1907.12461, section 2.
+
+    >>> from flax import nnx
+    >>> from stagejax.models import bert
+    >>> model = bert(layers=1, embed=16, heads=2).build(nnx.Rngs(0))
+    >>> batch = {"tokens": jnp.array([[5, 6, 7, 8]]), "weights": jnp.array([[1.0, 0.0, 0.0]])}
+    >>> loss, other = (as_decoder(model, batch | {"tokens": jnp.array([[5, 6, x, x]])}, None)[0] for x in (7, 9))
+    >>> bool(loss == other)
+    True
+    """
+    length = batch["tokens"].shape[1] - ("targets" not in batch)
+    mask_1TT = jnp.tril(jnp.ones((1, length, length), bool))
+    return causal_lm(model, {**batch, "mask": mask_1TT}, key, **options)
+
+
 def seq2seq(
     model: Callable[..., Array], batch: Batch, key: Array | None, *, z_loss: float = 0.0, **options: Any
 ) -> tuple[Float[Array, ""], Metrics]:
