@@ -80,10 +80,12 @@ class Config:
 
     images: Source = field(default_factory=lambda: ImageTask((Part(Dataset("cifar10")),), 32))
     crop: Crop | None = None  # of photographs of any size; None: the images are all of the backbone's size
-    vit: ViT = field(default_factory=lambda: ViT(image=32, channels=3, patch=4, embed=64, layers=4, heads=4, mlp=256))
+    vit: ViT = field(
+        default_factory=lambda: ViT(image=32, channels=3, patch=4, embed=64, layers=4, heads=4, mlp=256, init_std=0.08)
+    )
     decoder: tuple[int, int, int] = (32, 1, 2)  # width, layers and heads, of the masked autoencoder
     kinds: tuple[str, ...] = (LABELS, MASKED, UNPLACED)  # of backbones; the claims are of the first
-    pretraining: tuple[int, int, float] = (500, 64, 2e-3)  # steps, images of a batch, learning rate
+    pretraining: tuple[int, int, float] = (1000, 32, 1e-3)  # steps, images of a batch, learning rate
     accuracy: tuple[int, int] = (256, 4)  # held-out images of a batch, and batches
     scenes: Source = field(default_factory=lambda: MiddleSquare(Dataset("camvid")))
     fields: tuple[str, str] = ("x", "y")  # of their records: image, label
@@ -93,9 +95,9 @@ class Config:
     tested: int = 48
     chosen: tuple[str, int] = ("val", 48)  # split and number of scenes by which the decay and rates are chosen
     separating: Separating = field(default_factory=Separating)
-    denoising: tuple[int, int, float] = (500, 16, 1e-3)  # steps, scenes of a batch, learning rate
-    capacity: tuple[float, ...] = (3e-4, 1e-3)  # learning rates of the block that is trained with the probe
-    decays: tuple[float, ...] = (1e-4, 1e-3, 1e-2)  # of the probe's kernel
+    denoising: tuple[int, int, float] = (400, 16, 3e-3)  # steps, scenes of a batch, learning rate
+    capacity: tuple[float, ...] = (1e-3, 3e-3)  # learning rates of the block that is trained with the probe
+    decays: tuple[float, ...] = (1e-5, 1e-4, 1e-3)  # of the probe's kernel
     shown: int = 3  # scenes in the report
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -434,7 +436,17 @@ def report(cfg: Config, found: dict[tuple[str, int], dict[str, Any]]) -> Report:
 NOTES = (
     "The curves are of denoisers: the cosine of what they say and what stage 1 found, on test scenes they do not learn "
     "from. Test scenes are separated as well, to know the gain that there is; F as an arm is charged for both.",
-    "A backbone of each kind is trained once; seeds are of scenes, views, fields and denoisers.",
+    "A backbone of each kind is trained once; seeds are of scenes, views, fields and denoisers. Its recipe was chosen on "
+    "the first kind alone, by held-out accuracy and the probe's mIoU on raw features of validation scenes against that "
+    "on the position alone: with initial kernels of 0.02 in the place of 0.08, and larger batches, it had learnt less.",
+    "Scenes are the middle squares of CamVid at 48 pixels, 12 x 12 patches; the dossier has 64 pixels, 120 images and 96 "
+    "views. In CamVid the class of a pixel follows from its place to a large part, so that R² of the row is mostly of "
+    "what is there: R² of the column, and both in random views, say more of the artifact.",
+    "The rate of the denoiser is larger than the paper's, as its steps are fewer; it was not searched.",
+    "Not made: the third stage of the authors' code, which distils the denoised features into the whole backbone; scenes "
+    "of composed digits and clothes, and Fashion-MNIST in the backbone's task; positions of sines and cosines.",
+    "pod: Cityscapes in the place of VOC, whose builder has no masks; a ViT-B/16 that is trained here. Stage 1 is no "
+    "stage but an artifact of every set of scenes, whose images are spread over the devices of one process.",
 )
 
 

@@ -45,7 +45,7 @@ class Separating:
     views: int = 32  # of an image; the first is the image itself
     area: tuple[float, float] = (0.1, 0.5)  # of the others, as a share of the image
     field: NeuralField = field(default_factory=NeuralField)  # F, whose `features` become the backbone's
-    steps: int = 400
+    steps: int = 600
     patches: int = 512  # of a step, drawn from all views
     peak: float = 1e-2  # learning rate
     end: float = 1e-3
@@ -83,7 +83,7 @@ def separated(how: Separating, data: Any, net: Any, seed: int, bare: bool = Fals
     def one(batch: Any) -> dict[str, Any]:
         key = jax.random.fold_in(jax.random.key(seed), next(part))
         keys = jax.random.split(key, how.together)
-        features, points = look(frozen.params, frozen.rest, *_over_devices((batch["image"], keys)))
+        features, points = look(*_over_devices((frozen.params, frozen.rest), (batch["image"], keys)))
         found = fitting(how, frozen.config, False)(features, points, keys)
         own = {"bare": fitting(how, frozen.config, True)(features, points, keys)["clean"]} if bare else {}
         kept = slice(1, 1 + how.kept)
@@ -164,10 +164,11 @@ def mean_over_views(features_MD: jax.Array, points_M2: jax.Array, grid: int) -> 
     return total / jax.ops.segment_sum(jnp.ones(len(cell_M)), cell_M, grid**2)[:, None]
 
 
-def _over_devices(tree: Any) -> Any:
-    """Arrays of images, spread over the devices where their number divides that of images."""
+def _over_devices(shared: Any, images: Any) -> Any:
+    """Arrays of images spread over the devices, where these divide them, and what is shared whole on each."""
     devices = jax.devices()
-    if len(devices) == 1 or len(jax.tree.leaves(tree)[0]) % len(devices):
-        return tree
+    if len(devices) == 1 or len(jax.tree.leaves(images)[0]) % len(devices):
+        return *shared, *images
     mesh = jax.make_mesh((len(devices),), ("images",), axis_types=(jax.sharding.AxisType.Auto,))
-    return jax.device_put(tree, jax.NamedSharding(mesh, jax.P("images")))
+    whole, spread = jax.NamedSharding(mesh, jax.P()), jax.NamedSharding(mesh, jax.P("images"))
+    return *jax.device_put(shared, whole), *jax.device_put(images, spread)
