@@ -19,7 +19,17 @@ Run      stagejax run denoising_vit                        laptop: 5 minutes on 
 Holds if on the backbone by labels, means over three seeds, images that the denoiser never saw: (1) R² of a ridge
          regression from F to the row and column of the patch is 30 % or more below that from y; (2) the probe's mIoU on
          F is 1 point or more above that on y; (3) on the denoiser's features it has 70 % or more of that gain.
-Ours
+Ours     CamVid, middle squares of 48 x 48; 64 scenes to learn from, 48 to test on; backbone of 41 % on CIFAR-10. In %:
+                                        mIoU          R² of row    of column    of column, in views
+         raw                            20.9 ± 0.3    78.0 ± 1.0   28.9 ± 4.1   31.3 ± 1.6
+         F                              19.5 ± 1.0    72.9 ± 7.0   -3.7 ± 0.6   -0.8 ± 0.5
+         denoiser                       20.5 ± 0.6    81.4 ± 2.3    2.4 ± 0.3   10.3 ± 1.8
+         mean over views                24.0 ± 1.3    89.9 ± 0.7    6.1 ± 2.8
+         minus the mean                 11.4 ± 1.1     0.0           0.0         8.9 ± 1.1
+         (1) holds, -35 %: nothing of the column is left, while the row is of what is there. (2) does not: -1.4 points;
+         so neither does (3). The plain mean over views gains 3.1 points: what pays here is to see a scene often and
+         enlarged, and a probe profits from features that tell the place, which alone gives it 16.9. Without positions
+         (one seed) the raw column is -2: the artifact is of the table.
 """
 
 from __future__ import annotations
@@ -436,15 +446,16 @@ def report(cfg: Config, found: dict[tuple[str, int], dict[str, Any]]) -> Report:
 NOTES = (
     "The curves are of denoisers: the cosine of what they say and what stage 1 found, on test scenes they do not learn "
     "from. Test scenes are separated as well, to know the gain that there is; F as an arm is charged for both.",
-    "A backbone of each kind is trained once; seeds are of scenes, views, fields and denoisers. Its recipe was chosen on "
-    "the first kind alone, by held-out accuracy and the probe's mIoU on raw features of validation scenes against that "
-    "on the position alone: with initial kernels of 0.02 in the place of 0.08, and larger batches, it had learnt less.",
-    "Scenes are the middle squares of CamVid at 48 pixels, 12 x 12 patches; the dossier has 64 pixels, 120 images and 96 "
-    "views. In CamVid the class of a pixel follows from its place to a large part, so that R² of the row is mostly of "
-    "what is there: R² of the column, and both in random views, say more of the artifact.",
+    "A backbone of each kind is trained once; seeds are of scenes, views, fields and denoisers. Its recipe was chosen "
+    "on the first kind alone, by held-out accuracy and the probe's mIoU on raw features of validation scenes against "
+    "that on the position alone: with initial kernels of 0.02 in the place of 0.08, and larger batches, it had learnt "
+    "less.",
+    "Scenes are the middle squares of CamVid at 48 pixels, 12 x 12 patches; the dossier has 64 pixels, 120 images and "
+    "96 views. In CamVid the class of a pixel follows from its place to a large part, so that R² of the row is mostly "
+    "of what is there: R² of the column, and both in random views, say more of the artifact.",
     "The rate of the denoiser is larger than the paper's, as its steps are fewer; it was not searched.",
-    "Not made: the third stage of the authors' code, which distils the denoised features into the whole backbone; scenes "
-    "of composed digits and clothes, and Fashion-MNIST in the backbone's task; positions of sines and cosines.",
+    "Not made: the third stage of the authors' code, which distils the denoised features into the whole backbone; "
+    "scenes of composed digits and clothes, and Fashion-MNIST in the backbone's task; positions of sines and cosines.",
     "pod: Cityscapes in the place of VOC, whose builder has no masks; a ViT-B/16 that is trained here. Stage 1 is no "
     "stage but an artifact of every set of scenes, whose images are spread over the devices of one process.",
 )
