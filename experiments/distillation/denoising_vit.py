@@ -38,12 +38,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Row, Source, for_every_record, join
+from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Row, Source, join
 from stagejax.data.augment import Augmented
 from stagejax.data.crop import Crop
 from stagejax.data.photos import Photos
@@ -52,16 +51,16 @@ from stagejax.data.segmentation import MiddleSquare, Segmentation, Shapes
 from stagejax.data.shift import ShiftAndFlip
 from stagejax.data.tasks import Coloured, ImageTask, Part
 from stagejax.growth.resample import resize_matrix
-from stagejax.inference import Frozen, apply
+from stagejax.inference import Frozen, apply, logits_of
 from stagejax.inference.dense import (
     agreement,
     class_counts,
-    dense_of,
     mean_iou,
     pixels_in,
     pixels_of,
     position_r2,
     probe_iou,
+    raw_features,
     three_components,
 )
 from stagejax.inference.separating import Separating, separated, separation_flops
@@ -191,7 +190,9 @@ def compared(run: Any, cfg: Config, kind: str, net: Any, seed: int) -> dict[str,
     nets = {arm: run.train(stage) for arm, stage in stages.items()}
     found = {"pairs": pairs, "held": held, "nets": nets}
     if beside:
-        tries = [run.train(capacity(cfg, at, scenes, pairs, chosen, peak, seed)) for peak in cfg.capacity]
+        plain = stages[ONLINE]
+        controls = [capacity(cfg, f"{at}/capacity/{x}", plain, scenes, pairs, chosen, x) for x in cfg.capacity]
+        tries = [run.train(stage) for stage in controls]
         nets[CAPACITY] = max(tries, key=lambda result: result.history.last("miou"))
         found |= {"tries": tries, "drawn": run.make(f"{at}/pictures", drawn, cfg.shown, held, nets[ONLINE])}
     found["worth"] = run.make(f"{at}/worth", worth, cfg, pairs, held, chosen, tuple(nets), *nets.values())
@@ -253,14 +254,6 @@ def scenes_of(cfg: Config, part: str, seed: int) -> Segmentation:
     return Segmentation(source=source, classes=cfg.classes, batch=cfg.separating.together, **how)
 
 
-def raw_features(data: Segmentation, net: Any) -> dict[str, np.ndarray]:
-    """`raw` features of every scene as a whole, with its pixels' `label`."""
-    frozen = Frozen.of(net)
-    return for_every_record(
-        lambda batch: {"label": batch["label"], "raw": apply(dense_of, frozen, batch["image"], data.batch)}, data
-    )
-
-
 # --- stage 2: the denoiser, and the control of its capacity ---
 
 
@@ -282,24 +275,19 @@ def denoising(cfg: Config, name: str, scenes: Any, pairs: Any, held: Any, target
     )
 
 
-def capacity(cfg: Config, at: str, scenes: Any, pairs: Any, chosen: Any, peak: float, seed: int) -> Stage:
-    """The same block with a linear head, on the labels that the probes see: as many steps, scored on scenes to choose
-    by."""
-    steps, batch, _ = cfg.denoising
-    size = min(batch, cfg.chosen[1])
+def capacity(cfg: Config, name: str, plain: Stage, scenes: Any, pairs: Any, chosen: Any, peak: float) -> Stage:
+    """The denoiser's stage, but with a head and on the labels that probes see; scored on the scenes to choose by."""
+    rows, size = Row("raw", cfg.map), min(cfg.denoising[1], cfg.chosen[1])
     count = cfg.chosen[1] // size
-    objective = partial(segmentation_of_patches, inputs="raw")
-    return Stage(
-        name=f"{at}/capacity/{peak}",
+    valid = join(replace(scenes["chosen"], batch=size, count=count), chosen, rows)
+    return replace(
+        plain,
+        name=name,
         model=replace(cfg.denoiser, classes=len(cfg.classes)),
-        objective=objective,
-        optimizer=adamw(peak, warmup=0.15, end=1e-6, weight_decay=1e-5),
-        data=join(replace(scenes["pairs"], batch=batch, seed=seed), pairs, Row("raw", cfg.map)),
-        steps=steps,
-        evaluate=Evaluation(
-            join(replace(scenes["chosen"], batch=size, count=count), chosen, Row("raw", cfg.map)), count, steps // 5
-        ),
-        seed=seed,
+        objective=partial(segmentation_of_patches, inputs="raw"),
+        optimizer=replace(plain.optimizer, peak=peak),
+        data=join(plain.data.data, pairs, rows),
+        evaluate=replace(plain.evaluate, data=valid, batches=count),
     )
 
 
@@ -341,7 +329,7 @@ def maps_of(cfg: Config, fit: Any, test: Any, nets: dict[str, Frozen]) -> dict[s
     maps = {arm: [part[name] for part in (fit, test)] for arm, name in own.items()}
     maps[MINUS] = [raw - fit["raw"].mean(0) for raw in maps[RAW]]
     for arm, net in nets.items():
-        maps[arm] = [apply(said_of, net, raw, cfg.separating.together) for raw in maps[RAW]]
+        maps[arm] = [apply(logits_of, net, raw, cfg.separating.together) for raw in maps[RAW]]
     return maps
 
 
@@ -350,14 +338,9 @@ def views_of(cfg: Config, fit: Any, test: Any, nets: dict[str, Frozen]) -> dict[
     raw = [part["views"] for part in (fit, test)]
     views = {RAW: raw, MINUS: [own - fit["raw"].mean(0) for own in raw], CLEAN: [part["seen"] for part in (fit, test)]}
     for arm in {ONLINE, ONLINE_VIEWS} & set(nets):
-        flat = [apply(said_of, nets[arm], own.reshape(-1, *cfg.map), cfg.separating.together) for own in raw]
+        flat = [apply(logits_of, nets[arm], own.reshape(-1, *cfg.map), cfg.separating.together) for own in raw]
         views[arm] = [said.reshape(own.shape) for said, own in zip(flat, raw, strict=True)]
     return views
-
-
-def said_of(model: Any, maps: jax.Array) -> jax.Array:
-    """What a denoiser makes of raw features."""
-    return model(maps)
 
 
 def drawn(count: int, held: Any, denoiser: Any) -> dict[str, np.ndarray]:
@@ -366,7 +349,7 @@ def drawn(count: int, held: Any, denoiser: Any) -> dict[str, np.ndarray]:
     value = held.value
     rows = np.linspace(0, len(value["raw"]) - 1, count).astype(int)
     found = {name: value[name][rows] for name in ("image", "label")}
-    online = apply(said_of, Frozen.of(denoiser), value["raw"][rows], count)
+    online = apply(logits_of, Frozen.of(denoiser), value["raw"][rows], count)
     shown = {"raw": value["raw"][rows], "clean": value["clean"][rows], "online": online}
     found |= {name: three_components(maps, value["raw"]) for name, maps in shown.items()}
     return found | {"artifact": three_components(value["artifact"][rows], value["artifact"])}

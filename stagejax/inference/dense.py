@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from stagejax.data.joined import for_every_record
+from stagejax.inference.frozen import Frozen, apply
 from stagejax.objectives.features import cosine
 from stagejax.objectives.probing import standardised
 from stagejax.objectives.segmentation import IGNORE, confusion_matrix, intersection_over_union
@@ -25,6 +27,19 @@ Head = tuple[np.ndarray, np.ndarray]
 def dense_of(model: Any, images: jax.Array) -> jax.Array:
     """The features of every patch: what `apply` asks of a vision transformer."""
     return model.dense(images)
+
+
+def raw_features(data: Any, net: Any) -> dict[str, np.ndarray]:
+    """For every record of `data`, for `run.make`: the features of its patches as `raw`, and its `label`.
+
+    Args:
+      data: batches with an image and a label; see `for_every_record`.
+      net: the result that holds a vision transformer.
+    """
+    frozen = Frozen.of(net)
+    return for_every_record(
+        lambda batch: {"label": batch["label"], "raw": apply(dense_of, frozen, batch["image"], data.batch)}, data
+    )
 
 
 def class_counts(
