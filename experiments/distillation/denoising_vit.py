@@ -439,9 +439,9 @@ NOTES = (
     "The rate of the denoiser is larger than the paper's, as its steps are fewer; it was not searched.",
     "Not made: the third stage of the authors' code, which distils the denoised features into the whole backbone; "
     "scenes of composed digits and clothes, and Fashion-MNIST in the backbone's task; positions of sines and cosines.",
-    "pod: Cityscapes in the place of VOC, whose builder has no masks; a ViT-B/16 that is trained here; the denoiser has "
-    "batches twice as large and half the steps. Stage 1 is no "
-    "stage but an artifact of every set of scenes, whose images are spread over the devices of one process.",
+    "pod: Cityscapes in the place of VOC, whose builder has no masks; a ViT-B/16 that is trained here; batches of the "
+    "denoiser twice as large, and half the steps. Stage 1 is no stage but an artifact of every set of scenes, whose "
+    "images are spread over the devices of one process; a plan counts its FLOPs, not its memory.",
 )
 
 

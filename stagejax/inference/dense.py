@@ -97,7 +97,7 @@ def pixels_of(logits_NTC: Float[np.ndarray, "N T C"], height: int, width: int) -
     """The likeliest class of every pixel, from logits of square grids of patches that are interpolated to all pixels.
 
     >>> pixels_of(np.array([[[1.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 2.0]]]), 2, 4)[0, 0].tolist()
-    [0, 1, 1, 1]
+    [0, 0, 1, 1]
     """
     side = math.isqrt(logits_NTC.shape[1])
     maps = jnp.asarray(logits_NTC).reshape(len(logits_NTC), side, side, -1)

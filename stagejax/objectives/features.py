@@ -29,7 +29,7 @@ def feature_distance(said: Float[Array, "*n D"], target: Float[Array, "*n D"]) -
 def cosine(a: Float[Array, "*n D"], b: Float[Array, "*n D"]) -> Float[Array, "*n"]:
     """The cosine of the angle between vectors; 0 where one of them is zero.
 
-    >>> cosine(jnp.array([2.0, 0.0]), jnp.array([1.0, 1.0])).round(3).item()
+    >>> round(float(cosine(jnp.array([2.0, 0.0]), jnp.array([1.0, 1.0]))), 3)
     0.707
     """
     squares = jnp.square(a).sum(-1) * jnp.square(b).sum(-1)
