@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.data.views import centres, random_views
 from stagejax.inference.dense import (
@@ -67,6 +68,7 @@ def test_places_are_read_from_features_that_hold_them_only() -> None:
     assert across < 0.1
 
 
+@pytest.mark.slow
 def test_features_of_points_agree_and_those_of_places_do_not() -> None:
     views = jax.vmap(lambda key: centres(random_views(key, 4), 8))(jax.random.split(jax.random.key(0), 3))
     whole = centres(random_views(jax.random.key(1), 3, area=(1.0, 1.0), ratio=(1.0, 1.0), mirror=0.0), 8)

@@ -26,6 +26,7 @@ def test_hidden_patches_change_nothing_and_seen_ones_do() -> None:
     assert float(jnp.abs(plain - completed(IMAGES.at[:, :2, 6:8].set(0.0))).max()) > 1e-6  # patch 3
 
 
+@pytest.mark.slow
 def test_the_loss_is_of_hidden_patches_alone() -> None:
     class Known:
         """A model that knows all patches but some."""

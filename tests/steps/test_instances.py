@@ -103,7 +103,8 @@ def test_the_residual_takes_only_what_is_left() -> None:
     graphdef, params = nnx.split(CONFIG.build(nnx.Rngs(0)))
 
     def gradient(**weights: float) -> Any:
-        return nnx.to_pure_dict(jax.grad(lambda p: with_residual(nnx.merge(graphdef, p), data, **weights))(params))
+        loss = lambda p: with_residual(nnx.merge(graphdef, p), data, **weights)  # noqa: E731
+        return nnx.to_pure_dict(jax.jit(jax.grad(loss))(params))
 
     alone, own = gradient(fit=0.0, sparse=0.0), gradient(fit=0.3, sparse=0.1)
     assert all(float(jnp.abs(x).max()) == 0 for x in jax.tree.leaves(alone["residual"]))
