@@ -1,4 +1,4 @@
-"""Batches of images with a label for every pixel, and generated scenes of shapes; the same scenes at night."""
+"""Batches of images with a label for every pixel, generated scenes of shapes, and scenes at night or cut to squares."""
 
 from __future__ import annotations
 
@@ -88,6 +88,32 @@ class Night(Derived):
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), f"{self.gamma} {self.tint} {self.noise}")
+
+
+@dataclass(frozen=True)
+class MiddleSquare(Derived):
+    """The square in the middle of every scene, as high as the scene, with its labels.
+
+    Args:
+      fields: of a record, those that are (rows, columns, ...).
+
+    >>> square = MiddleSquare(Shapes(4, size=(24, 32)))[0]
+    >>> square["x"].shape, square["y"].shape
+    ((24, 24, 3), (24, 24))
+    """
+
+    fields: tuple[str, ...] = ("x", "y")
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.source[index]
+        height, width = np.shape(record[self.fields[0]])[:2]
+        if width < height:
+            raise ValueError(f"{self.source} has scenes of {height} x {width}: their middle square is not as high")
+        left = (width - height) // 2
+        return {**record, **{name: record[name][:, left : left + height] for name in self.fields}}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"middle of {self.fields}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ pruning       adapters without the entries that some data uses most      refusin
 prompting     labels by prompts, for every text of a pool                tags          words of languages, tagged
 continuing    texts continued behind prompts                             likelihood    losses of texts, of mutants
 kmers         sequences as bags of pieces, a judge that is no network    souping       which models to average
+dense         what features of patches are worth, and what they tell    separating    features without their place
 """
 
 from stagejax.inference.frozen import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import jax
@@ -207,6 +207,15 @@ class VisionTransformer(nnx.Module):
             x_BTE = self.encode(x_BTE, start, stop, key=key_blocks, masks=masks, layers=layers)
         return self.pool(x_BTE, masks)
 
+    def dense(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T E"]:
+        """The features of every patch, row by row: tokens behind the last block and the final norm, but for the first.
+
+        >>> ViT(layers=1).build(nnx.Rngs(0)).dense(jnp.zeros((2, 28, 28, 1))).shape
+        (2, 16, 48)
+        """
+        first = (self.class_token is not None) + (self.distilled_token is not None)
+        return self.norm(self.encode(self.tokens(images_BYXP)))[:, first:]
+
     def tokens(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T E"]:
         """The stream before the first block: patches, behind the class token if there is one, and their positions.
 
@@ -224,6 +233,10 @@ class VisionTransformer(nnx.Module):
         first = [token[...] for token in (self.class_token, self.distilled_token) if token is not None]
         if first:
             x_BTE = jnp.concatenate([jnp.broadcast_to(jnp.stack(first), (B, len(first), c.embed)), x_BTE], axis=1)
+        return self.placed(x_BTE)
+
+    def placed(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
+        """Tokens that know their positions."""
         return x_BTE + self.positions.table[...]
 
     def encode(
@@ -272,6 +285,34 @@ class VisionTransformer(nnx.Module):
         if self.distilled_head is None:
             return self.head(x_BE)
         return (self.head(x_BE[:, 0]) + self.distilled_head(x_BE[:, 1])) / 2
+
+
+@dataclass(frozen=True)
+class UnplacedViT(ViT):
+    """A vision transformer that is not told where a patch is: without its position table, which nothing reads.
+
+    >>> model = UnplacedViT.of(ViT(layers=1)).build(nnx.Rngs(0))
+    >>> image = jnp.arange(28.0**2).reshape(1, 28, 28, 1)
+    >>> turned = jnp.roll(image, 7, axis=2)  # by one patch
+    >>> bool(jnp.allclose(model(image), model(turned), atol=1e-5))
+    True
+    """
+
+    @classmethod
+    def of(cls, config: ViT) -> UnplacedViT:
+        """The same sizes and choices."""
+        return cls(**{field.name: getattr(config, field.name) for field in fields(config)})
+
+    def build(self, rngs: nnx.Rngs) -> nnx.Module:
+        """The `UnplacedTransformer` with its initial parameters, drawn from `rngs.params`."""
+        return built(UnplacedTransformer, self, rngs.params())
+
+
+class UnplacedTransformer(VisionTransformer):
+    """The module of `UnplacedViT`."""
+
+    def placed(self, x_BTE: Float[Array, "B T E"]) -> Float[Array, "B T E"]:
+        return x_BTE
 
 
 def _shared(blocks: nnx.Module, layers: Sequence[int]) -> nnx.Module:

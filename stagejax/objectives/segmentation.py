@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -64,6 +65,32 @@ def segmentation(
     loss, metrics = _of_pixels(logits_BYXC, batch[targets], ignore)
     confusion = confusion_matrix(batch[targets], logits_BYXC.argmax(-1), logits_BYXC.shape[-1], ignore)
     return loss, metrics | {"miou": intersection_over_union(confusion)}
+
+
+def segmentation_of_patches(
+    model: Callable[..., Array],
+    batch: Mapping[str, Any],
+    key: Array | None,
+    *,
+    inputs: str = "image",
+    targets: str = "label",
+    ignore: int = IGNORE,
+) -> tuple[Float[Array, ""], Metrics]:
+    """`segmentation` by a model that gives logits (B, T, C) of a square grid of patches: each pixel has its patch's.
+
+    >>> batch = {"image": jnp.zeros((1, 4, 8)), "label": jnp.array([[[0, 0], [0, -1]]])}
+    >>> loss, metrics = segmentation_of_patches(lambda x, key: jnp.zeros((1, 4, 3)), batch, None)
+    >>> bool(jnp.allclose(loss, jnp.log(3.0))), float(metrics["loss"][1])
+    (True, 3.0)
+    """
+
+    def pixels(inputs: Array, key: Array | None) -> Array:
+        logits_BTC, (_, Y, X) = model(inputs, key=key), batch[targets].shape
+        side = math.isqrt(logits_BTC.shape[1])
+        grid = logits_BTC.reshape(-1, side, side, logits_BTC.shape[2])
+        return jnp.repeat(jnp.repeat(grid, Y // side, 1), X // side, 2)
+
+    return segmentation(pixels, batch, key, inputs=inputs, targets=targets, ignore=ignore)
 
 
 def _of_pixels(logits: Array, labels: Array, ignore: int) -> tuple[Array, Metrics]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.segmentation import VOID, Night, Segmentation, Shapes
+from stagejax.data.segmentation import VOID, MiddleSquare, Night, Segmentation, Shapes
 from stagejax.data.sources import Source
 
 RNG = np.random.RandomState(0)
@@ -67,3 +67,13 @@ def test_the_night_is_darker_bluer_and_labelled_alike() -> None:
         assert b[2] / b[0] > a[2] / a[0]
     np.testing.assert_array_equal(night[1]["x"], night[1]["x"])
     assert night.of_split("test").source == day.of_split("test")
+
+
+def test_the_middle_square_is_cut_from_image_and_labels_alike() -> None:
+    scenes = Shapes(4, size=(24, 33))
+    square = MiddleSquare(scenes)
+    for name in ("x", "y"):
+        np.testing.assert_array_equal(square[2][name], scenes[2][name][:, 4:28])
+    assert square.digest() != scenes.digest()
+    with pytest.raises(ValueError, match="not as high"):
+        MiddleSquare(Shapes(4, size=(32, 24)))[0]

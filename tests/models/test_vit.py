@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.vit import ViT
+from stagejax.models.vit import UnplacedViT, ViT
 
 CONFIG = ViT(image=6, channels=2, patch=3, classes=3, embed=8, layers=3, heads=2, mlp=12, norm_eps=1e-3)
 IMAGES = jnp.asarray(np.random.RandomState(0).rand(4, 6, 6, 2), jnp.float32)
@@ -149,3 +149,22 @@ def test_refusals() -> None:
         replace(CONFIG, patch=4)
     with pytest.raises(ValueError, match="images of shape"):
         nnx.merge(*spread(CONFIG))(jnp.zeros((1, 5, 6, 2)))
+
+
+def test_dense_features_are_those_that_are_pooled() -> None:
+    for tokens in ({}, {"pool": "class", "distilled": "token"}):
+        graphdef, params = spread(replace(CONFIG, **tokens))
+        model = nnx.merge(graphdef, params)
+        dense = model.dense(IMAGES)
+        assert dense.shape == (4, 4, 8)
+        if not tokens:
+            np.testing.assert_allclose(dense.mean(1), model.features(IMAGES), atol=1e-5)
+
+
+def test_without_positions_a_table_changes_nothing() -> None:
+    graphdef, params = spread(UnplacedViT.of(CONFIG))
+    other = params | {"positions": jax.tree.map(jnp.zeros_like, params["positions"])}
+    same = [nnx.merge(graphdef, own)(IMAGES) for own in (params, other)]
+    np.testing.assert_array_equal(*same)
+    placed = nnx.merge(spread(CONFIG)[0], params)(IMAGES)
+    assert float(jnp.abs(placed - same[0]).max()) > 1e-3

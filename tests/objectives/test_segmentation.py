@@ -9,7 +9,13 @@ import pytest
 
 from stagejax.data.mixing import box_mask, class_mask
 from stagejax.loop import _mean
-from stagejax.objectives.segmentation import confusion_matrix, pseudo_labels, segmentation, weighted_pixels
+from stagejax.objectives.segmentation import (
+    confusion_matrix,
+    pseudo_labels,
+    segmentation,
+    segmentation_of_patches,
+    weighted_pixels,
+)
 from stagejax.stage import ratios
 
 RNG = np.random.RandomState(0)
@@ -104,3 +110,15 @@ def test_cut_mix_cuts_one_box() -> None:
         assert (rows.sum(), columns.sum()) == (4, 6)
         np.testing.assert_array_equal(mask, rows[:, None] & columns)
     assert len({mask.tobytes() for mask in masks}) > 4
+
+
+def test_logits_of_patches_are_those_of_their_pixels() -> None:
+    rng = np.random.default_rng(3)
+    logits, labels = rng.normal(size=(2, 4, 3)).astype(np.float32), rng.integers(-1, 3, (2, 4, 6))
+    batch = {"image": jnp.zeros((2, 4, 8)), "label": jnp.asarray(labels)}
+    found, metrics = segmentation_of_patches(lambda x, key: jnp.asarray(logits), batch, None)
+    pixels = logits.reshape(2, 2, 2, 3).repeat(2, 1).repeat(3, 2)
+    log_p = pixels - np.log(np.exp(pixels).sum(-1, keepdims=True))
+    true = np.take_along_axis(log_p, np.maximum(labels, 0)[..., None], -1)[..., 0][labels >= 0]
+    assert float(found) == pytest.approx(-true.mean(), rel=1e-5)
+    assert float(metrics["loss"][1]) == (labels >= 0).sum()
