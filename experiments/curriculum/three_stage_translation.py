@@ -52,7 +52,7 @@ from stagejax.inference.kmers import kmer_judge
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.optimizer import adamw
+from stagejax.optimizer import adamw, muon
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, spread, table_of_means
 from stagejax.transforms import LoRA, Reparameterized, factors
 
@@ -102,8 +102,8 @@ class Config:
     far: Pairs = field(default_factory=lambda: Pairs("de", captions()))
     near: Pairs = field(default_factory=lambda: Pairs("fr", captions()))
     text: Source = field(default_factory=english)
-    net: Transformer = field(default_factory=lambda: llama(vocab=1000, embed=96, layers=3, heads=4, mlp=256, tied=True))
-    bpe: BPE = field(default_factory=lambda: BPE(1000))
+    net: Transformer = field(default_factory=lambda: llama(vocab=2000, embed=96, layers=3, heads=4, mlp=256, tied=True))
+    bpe: BPE = field(default_factory=lambda: BPE(2000))
     rank: int = 8  # of the adapters; alpha is twice as much
     #: Where the portions begin that the base, stages 1, 2 and 3 read; shares of the pairs, or their numbers.
     portions: tuple[float | int, ...] = (0.0, 0.4, 0.5)
@@ -114,7 +114,7 @@ class Config:
     pretraining: int = 3000  # steps of the base
     steps: int = 300  # of each arm
     tuning: int = 50  # of them stage 3, where others come before
-    peak: float = 4e-3  # learning rate of the base, and where all weights are trained
+    peak: float = 6e-3  # learning rate of the base, and where all weights are trained
     adapted: tuple[float, float] = (4e-3, 4e-3)  # of stages 1 and 2, of stage 3
     scored: str = "test"  # split
     tests: int = 200  # sentences
@@ -223,7 +223,7 @@ def pretraining(cfg: Config) -> Stage:
     near, far = interlinear(cfg, cfg.near, 0, 0), rows(cfg, FieldText(portion(cfg, cfg.far, 0), cfg.far.name), 0)
     share, pairs, little = cfg.shares
     data = Mixture(parts=(rows(cfg, cfg.text, 0), *near, far), weights=(share, pairs / 2, pairs / 2, little))
-    optimizer = adamw(cfg.peak, warmup=0.05, clip=1.0)
+    optimizer = muon(cfg.peak, warmup=0.05, clip=1.0)
     return Stage("base", cfg.net, causal_lm, optimizer, data, cfg.pretraining, evaluate=tested(cfg, near[0]))
 
 
