@@ -85,13 +85,13 @@ class Pairs:
 
 
 def captions() -> Source:
-    """Image captions of at most ten words in each of the languages."""
-    return Short(Dataset("multi30k"), ("en", "de", "fr"), 10)
+    """Image captions of at most twelve words in each of the languages."""
+    return Short(Dataset("multi30k"), ("en", "de", "fr"), 12)
 
 
 def english() -> Source:
     """The longer captions, and some lines of articles."""
-    longer = FieldText(Short(Dataset("multi30k"), ("en",), 99, more=11), "en")
+    longer = FieldText(Short(Dataset("multi30k"), ("en",), 99, more=13), "en")
     return Together((longer, Portion(Dataset("wikitext2", lines=True), stop=0.05)))
 
 
@@ -106,21 +106,21 @@ class Config:
     bpe: BPE = field(default_factory=lambda: BPE(2000))
     rank: int = 8  # of the adapters; alpha is twice as much
     #: Where the portions begin that the base, stages 1, 2 and 3 read; shares of the pairs, or their numbers.
-    portions: tuple[float | int, ...] = (0.0, 0.4, 0.5)
+    portions: tuple[float | int, ...] = (0.0, 0.5, 0.75)
     few: int = 80  # pairs of stage 3, in each direction
     shares: tuple[int, int, int] = (45, 52, 3)  # of the base's rows: English, near pairs, far text
-    length: int = 96  # tokens of a row
-    batch: int = 8  # rows
-    pretraining: int = 3000  # steps of the base
-    steps: int = 300  # of each arm
-    tuning: int = 50  # of them stage 3, where others come before
+    length: int = 128  # tokens of a row
+    batch: int = 6  # rows
+    pretraining: int = 2500  # steps of the base
+    steps: int = 240  # of each arm
+    tuning: int = 40  # of them stage 3, where others come before
     peak: float = 6e-3  # learning rate of the base, and where all weights are trained
     adapted: tuple[float, float] = (4e-3, 4e-3)  # of stages 1 and 2, of stage 3
     scored: str = "test"  # split
     tests: int = 200  # sentences
-    prompt: int = 48  # tokens of an instruction at most
-    shown: tuple[int, int] = (3, 160)  # pairs before a line to be translated without instruction, and tokens of all
-    answer: int = 32  # tokens at most
+    prompt: int = 56  # tokens of an instruction at most
+    shown: tuple[int, int] = (2, 160)  # pairs before a line to be translated without instruction, and tokens of all
+    answer: int = 36  # tokens at most
     at_once: int = 200  # prompts
     arms: tuple[str, ...] = (THREE, SHORT, ONE_THREE, TWO_THREE, DIRECT, ENGLISH)
     beside: tuple[str, ...] = (ALL, FULL)  # with the first seed alone
@@ -177,11 +177,9 @@ def rows(cfg: Config, source: Source, seed: int, *fields: str, joined: bool = Fa
 
 
 def interlinear(cfg: Config, own: Pairs, stage: int, seed: int) -> tuple[Data, ...]:
-    """Documents that begin with English, and documents that begin with the other language, of other pairs."""
-    pairs = portion(cfg, own, stage)
-    half = (pairs.start + pairs.stop) // 2
-    parts = (replace(pairs, stop=half), ("en", own.name)), (replace(pairs, start=half), (own.name, "en"))
-    return tuple(rows(cfg, Interlinear(part, order), seed, joined=True) for part, order in parts)
+    """Documents of the same pairs that begin with English, and documents that begin with the other language."""
+    orders = ("en", own.name), (own.name, "en")
+    return tuple(rows(cfg, Interlinear(portion(cfg, own, stage), order), seed, joined=True) for order in orders)
 
 
 def asked(source: str, target: str, language: str | None = None) -> tuple[str, ...]:
