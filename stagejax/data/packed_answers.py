@@ -38,9 +38,10 @@ class PackedAnswers(Data):
     >>> from stagejax.data import Bytes
     >>> from stagejax.data.parallel import DrawnTranslations, Instructed
     >>> pairs = Instructed(DrawnTranslations(9), ("de", "en"), ("{}\\n",))
-    >>> row = PackedAnswers(source=pairs, tokenizer=Bytes(), batch=1, length=64).take(np.arange(1))
-    >>> int(row["segments"].max()), Bytes().decode(row["targets"][row["weights"] > 0])
-    (2, 'e1 e2 e1 e5 .e7 e6 e3 .')
+    >>> data = PackedAnswers(source=pairs, tokenizer=Bytes(), batch=1, length=64)
+    >>> row = data.take(np.arange(1))
+    >>> data.size(), int(row["segments"].max()), Bytes().decode(row["targets"][row["weights"] > 0])
+    (5, 1, 'e1 e2 e1 e5 .')
     """
 
     source: Source
