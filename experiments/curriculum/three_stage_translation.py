@@ -105,9 +105,7 @@ class Config:
     net: Transformer = field(default_factory=lambda: llama(vocab=2000, embed=96, layers=3, heads=4, mlp=256, tied=True))
     bpe: BPE = field(default_factory=lambda: BPE(2000))
     rank: int = 8  # of the adapters; alpha is twice as much
-    #: Where the portions begin that the base, stages 1, 2 and 3 read; shares of the pairs, or their numbers.
-    portions: tuple[float | int, ...] = (0.0, 0.5, 0.75)
-    few: int = 80  # pairs of stage 3, in each direction
+    portions: tuple[float, ...] = (0.0, 0.5, 0.75, 0.984)  # of the pairs: where those of the base, stages 1 to 3 begin
     shares: tuple[int, int, int] = (45, 52, 3)  # of the base's rows: English, near pairs, far text
     length: int = 128  # tokens of a row
     batch: int = 6  # rows
@@ -115,7 +113,7 @@ class Config:
     steps: int = 240  # of each arm
     tuning: int = 40  # of them stage 3, where others come before
     peak: float = 6e-3  # learning rate of the base, and where all weights are trained
-    adapted: tuple[float, float] = (4e-3, 4e-3)  # of stages 1 and 2, of stage 3
+    adapted: tuple[float, float, float] = (3e-3, 3e-3, 1e-2)  # of stages 1 and 2, of stage 3, of direct SFT
     scored: str = "test"  # split
     tests: int = 200  # sentences
     prompt: int = 56  # tokens of an instruction at most
@@ -146,15 +144,30 @@ def preset(name: str) -> Config:
         drawn = DrawnTranslations(240, words=5)
         net = llama(vocab=264, embed=16, layers=1, heads=2, mlp=32, tied=True)
         known = {"far": Pairs("de", drawn), "near": Pairs("fr", drawn), "text": FieldText(drawn, "en")}
-        size = {"few": 20, "length": 48, "prompt": 48, "answer": 16, "tests": 16, "at_once": 16, "rank": 2}
+        size = {
+            "portions": (0.0, 0.5, 0.75, 0.9),
+            "length": 48,
+            "prompt": 48,
+            "answer": 16,
+            "tests": 16,
+            "at_once": 16,
+            "rank": 2,
+        }
         steps = {"pretraining": 40, "steps": 12, "tuning": 4, "shown": (2, 96), "seeds": (0,)}
         return Config(net=net, bpe=BPE(264), **known, **size, **steps)
     if name == "pod":
         wmt = {name: TFDS(f"wmt19_translate/{name}-en", test="validation") for name in ("zh", "de")}
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         known = {"far": Pairs("zh", wmt["zh"]), "near": Pairs("de", wmt["de"]), "text": C4}
-        size = {"few": 37_600, "length": 1024, "batch": 256, "rank": 64, "tests": 1984, "at_once": 256}
-        steps = {"pretraining": 1, "steps": 4000, "tuning": 200, "peak": 3e-4, "adapted": (2e-4, 1e-4)}
+        size = {
+            "portions": (0.0, 0.1, 0.6, 0.9985),
+            "length": 1024,
+            "batch": 256,
+            "rank": 64,
+            "tests": 1984,
+            "at_once": 256,
+        }
+        steps = {"pretraining": 1, "steps": 4000, "tuning": 200, "peak": 3e-4, "adapted": (2e-4, 1e-4, 1e-4)}
         decoded = {"prompt": 512, "shown": (5, 1536), "answer": 256}
         return Config(net=net, bpe=BPE(32_000), **known, **size, **steps, **decoded, beside=(ALL,), seeds=(0,))
     return Config()
@@ -165,8 +178,7 @@ def preset(name: str) -> Config:
 
 def portion(cfg: Config, own: Pairs, *stages: int) -> Portion:
     """What the base (0) and the stages read of a language's pairs, one portion or several that are neighbours."""
-    size = len(own.source)
-    begins = [round(at * size) if isinstance(at, float) else at for at in cfg.portions] + [size - cfg.few, size]
+    begins = (*cfg.portions, 1.0)
     return Portion(own.source, begins[min(stages)], begins[max(stages) + 1])
 
 
@@ -273,7 +285,8 @@ def compared(run: Any, cfg: Config, seed: int, base: Any) -> dict[str, tuple[Any
     found[THREE] = after(THREE, replace(third, steps=cfg.steps))
     found[SHORT] = after(SHORT, third)
     found[ONE_THREE] = after(ONE_THREE, far_text(cfg, seed, first), third)
-    found[DIRECT] = after(DIRECT, instructed(cfg, seed, cfg.steps, 2, 3))
+    all_pairs = instructed(cfg, seed, cfg.steps, 2, 3)
+    found[DIRECT] = after(DIRECT, replace(all_pairs, optimizer=rate(cfg.adapted[2])))
     found[ENGLISH] = after(ENGLISH, instructed(cfg, seed, last, language="en"), start=two)
     if ALL in wanted:
         half = first // 2
