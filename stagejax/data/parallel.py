@@ -101,6 +101,31 @@ class Instructed(Derived):
         return joint_digest(self.source.digest(), f"{self.fields} {self.templates}")
 
 
+#: How each language asks for a translation, and what it calls the others.
+_REQUESTS: dict[str, tuple[str, ...]] = {
+    "en": ("In {}: ", "Translate into {}: ", "Say it in {}: "),
+    "de": ("Auf {}: ", "Übersetze auf {}: ", "Sag es auf {}: "),
+    "fr": ("En {} : ", "Traduis en {} : ", "Dis-le en {} : "),
+    "zh": ("用{}说：", "翻译成{}：", "请译成{}："),  # noqa: RUF001
+}
+_NAMES: dict[str, dict[str, str]] = {
+    "en": {"en": "English", "de": "German", "fr": "French", "zh": "Chinese"},
+    "de": {"en": "Englisch", "de": "Deutsch", "fr": "Französisch", "zh": "Chinesisch"},
+    "fr": {"en": "anglais", "de": "allemand", "fr": "français", "zh": "chinois"},
+    "zh": {"en": "英语", "de": "德语", "fr": "法语", "zh": "中文"},
+}
+
+
+def translation_requests(source: str, target: str, language: str | None = None) -> tuple[str, ...]:
+    """Templates for `Instructed` that ask to translate, in the language of the source or in another one.
+
+    >>> translation_requests("de", "en")[0], translation_requests("de", "en", "en")[1]
+    ('Auf Englisch: {}\\n', 'Translate into English: {}\\n')
+    """
+    own = language or source
+    return tuple(f"{request.format(_NAMES[own][target])}{{}}\n" for request in _REQUESTS[own])
+
+
 @dataclass(frozen=True)
 class DrawnTranslations(Source):
     """Made-up sentences in three made-up languages, word by word, for tests: records {"en", "de", "fr"}.

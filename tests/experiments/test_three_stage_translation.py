@@ -19,7 +19,6 @@ from experiments.curriculum.three_stage_translation import (
     SHORT,
     THREE,
     TWO_THREE,
-    asked,
     instructions,
     portion,
     preset,
@@ -27,6 +26,7 @@ from experiments.curriculum.three_stage_translation import (
     test_pairs,
 )
 from stagejax import Plan
+from stagejax.data.parallel import translation_requests
 from stagejax.names import slug
 
 test_pairs.__test__ = False  # type: ignore[attr-defined]  # a function of the experiment, no test
@@ -133,9 +133,9 @@ def test_portions_share_no_pair() -> None:
 
 
 def test_questions_are_in_the_language_of_the_source() -> None:
-    assert asked("de", "en")[0] == "Auf Englisch: {}\n"
-    assert asked("en", "fr")[1] == "Translate into French: {}\n"
-    assert asked("de", "en", "en")[0] == "In English: {}\n"
+    assert translation_requests("de", "en")[0] == "Auf Englisch: {}\n"
+    assert translation_requests("en", "fr")[1] == "Translate into French: {}\n"
+    assert translation_requests("de", "en", "en")[0] == "In English: {}\n"
     directions = [part.source.fields for part in instructions(SMOKE, 0, 3).parts]
     assert directions == list(SMOKE.directions)
 
