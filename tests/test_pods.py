@@ -73,6 +73,8 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         lambda i: {"id": b"", "image": image(32, 32), "label": i // 10 % 10},
     ),
     "cifar100": ({"train": 50_000, "test": 10_000}, lambda i: {"id": b"", "image": image(32, 32), "label": i % 100}),
+    "wmt19_translate/zh-en": ({"train": 4000, "validation": 400}, lambda i: {"en": text(9), "zh": text(9)}),
+    "wmt19_translate/de-en": ({"train": 4000, "validation": 400}, lambda i: {"de": text(9), "en": text(9)}),
     "xsum": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"document": text(600), "summary": text(20)},

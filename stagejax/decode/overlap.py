@@ -28,7 +28,7 @@ def rouge_n(said: str, wanted: str, n: int) -> float:
     >>> rouge_n("the cat sat", "the cat lay down", 1), rouge_n("a", "b", 1)
     (0.5714285714285714, 0.0)
     """
-    own, other = (_grams(words_of(text), n) for text in (said, wanted))
+    own, other = (grams(words_of(text), n) for text in (said, wanted))
     return _f1((own & other).total(), own.total(), other.total())
 
 
@@ -75,7 +75,12 @@ def common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
     return row[-1]
 
 
-def _grams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
+def grams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
+    """How often each run of `n` words, or letters, is there.
+
+    >>> grams("abab", 2)
+    Counter({('a', 'b'): 2, ('b', 'a'): 1})
+    """
     return Counter(zip(*(words[start:] for start in range(n)), strict=False))
 
 
