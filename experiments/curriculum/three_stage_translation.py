@@ -30,10 +30,10 @@ Ours     Three seeds, BLEU:        en-de        de-en        en-fr        fr-en
          {3}                       2.8 ± 0.1    3.1 ± 0.2    5.7 ± 0.3    5.2 ± 0.2
          {2,3}                     2.2 ± 0.2    2.4 ± 0.1    3.9 ± 0.4    5.2 ± 0.2
          {1,3}                     1.7 ± 0.5    2.5 ± 0.2    3.0 ± 0.2    4.5 ± 0.0
-         The claims about stage 2 do not hold here: (1) {2,3} is 0.59 ± 0.08 below {3}, (2) 2.18 ± 0.21 below direct SFT.
+         Stage 2's claims do not hold here: (1) {2,3} is 0.59 ± 0.08 below {3}, (2) 2.18 ± 0.21 below direct SFT.
          (0) holds, barely: in en-de {2,3} has 0.2 above its answers put to other sentences. (3) holds: {1,3} is 2.73 ±
          0.22 below {3} in en-fr. Stage 2 alone, shown pairs: 2.0, 2.0, 5.7, 5.5, so stage 3 costs it French; the base,
-         shown pairs: 0.1, 0.0, 6.0, 5.2. {2,3} asked in English 2.3, 2.6, 4.0, 4.8; with all weights 1.1, 2.4, 4.1, 5.1.
+         shown pairs: 0.1, 0.0, 6.0, 5.2. {2,3} asked in English 2.3, 2.6, 4.0, 4.8; all weights 1.1, 2.4, 4.1, 5.1.
 """
 
 from __future__ import annotations
