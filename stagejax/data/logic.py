@@ -179,9 +179,7 @@ def parse_blif(text: str) -> Logic:
         elif words[0] == ".names":
             head = words[1:]
             constants |= set(head) if len(head) == 1 else set()
-        elif len(head) == 1 and words in (["0"], ["1"]):
-            head = []
-        elif words[0] in (".model", ".end"):
+        elif (len(head) == 1 and words in (["0"], ["1"])) or words[0] in (".model", ".end"):
             head = []
         elif len(words) == 2 and head and len(words[0]) == len(head) - 1 and len(head) in (2, 3):
             gates.append((head[:-1], head[-1], _table(*words)))

@@ -220,7 +220,9 @@ def _buffered(made: Instances, outputs: list[int], library: Cells) -> tuple[Inst
 
 def _sized(inputs: int, made: Instances, outputs: list[int], library: Cells) -> Netlist:
     """Numbered in topological order, each cell of the strength that suits what it drives."""
-    drives = np.bincount([-s - 1 for s in [*outputs, *(s for _, own in made for s in own)] if s < 0], minlength=len(made))
+    drives = np.bincount(
+        [-s - 1 for s in [*outputs, *(s for _, own in made for s in own)] if s < 0], minlength=len(made)
+    )
     number: dict[int, int] = {i: i for i in range(inputs)}
     cells: list[int] = []
     rows: list[list[int]] = []

@@ -58,7 +58,12 @@ def trunk_trees(
 
 
 def place(
-    level: Int[np.ndarray, " n"], reads: Int[np.ndarray, "n F"], area: Float[np.ndarray, " n"], *, jitter: float, seed: int
+    level: Int[np.ndarray, " n"],
+    reads: Int[np.ndarray, "n F"],
+    area: Float[np.ndarray, " n"],
+    *,
+    jitter: float,
+    seed: int,
 ) -> Float[np.ndarray, "n 2"]:
     """Positions of things by level from left to right, each near the height of what it reads; um.
 

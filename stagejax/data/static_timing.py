@@ -98,7 +98,9 @@ def circuit_of(netlist: Netlist, library: Cells, load: float = 5e-3) -> Circuit:
 def placed(netlist: Netlist, library: Cells, circuit: Circuit, jitter: float, seed: int) -> Float[np.ndarray, "P 2"]:
     """Where the pins are: those of a cell together, inputs on the left, outputs on the right."""
     signals = netlist.inputs + len(netlist.cells)
-    area = np.r_[np.zeros(netlist.inputs), [library.cells[c].area for c in netlist.cells], np.zeros(len(netlist.outputs))]
+    area = np.r_[
+        np.zeros(netlist.inputs), [library.cells[c].area for c in netlist.cells], np.zeros(len(netlist.outputs))
+    ]
     reads = np.full((len(area), netlist.reads.shape[1]), -1)
     reads[netlist.inputs : signals], reads[signals:, 0] = netlist.reads, netlist.outputs
     level = np.r_[circuit.level[:signals] // 2, np.full(len(netlist.outputs), circuit.level.max() // 2 + 1)]

@@ -48,6 +48,35 @@ class Layers(nnx.Module):
         return x
 
 
+class Between(nnx.Module):
+    """`Layers` of [a sender, its receiver, features of the edge], the first of them done for each pin, not each edge.
+
+    >>> between = Between(3, 2, (8, 5), rngs=nnx.Rngs(0))
+    >>> ends = between.ends(jnp.ones((4, 3)))
+    >>> between(ends, jnp.array([0, 1]), jnp.array([3, 3]), jnp.ones((2, 2))).shape
+    (2, 5)
+    """
+
+    def __init__(self, pin: int, edge: int, sizes: Sequence[int], *, rngs: nnx.Rngs) -> None:
+        std, (first, *_) = (2 * pin + edge) ** -0.5, sizes
+        self.pins = Dense({"inputs": pin}, {"ends": 2, "units": first}, std=std, bias=False, rngs=rngs)
+        self.edge = Dense({"inputs": edge}, {"units": first}, std=std, bias=True, rngs=rngs)
+        self.rest = Layers(sizes, rngs=rngs)
+
+    def ends(self, x: Float[Array, "P n"]) -> Float[Array, "P 2 D"]:
+        """What each pin adds as a sender, and as a receiver."""
+        return self.pins(x)
+
+    def __call__(
+        self,
+        ends: Float[Array, "P 2 D"],
+        senders: Int[Array, " M"],
+        receivers: Int[Array, " M"],
+        edge: Float[Array, "M n"],
+    ) -> Float[Array, "M m"]:
+        return self.rest(jax.nn.leaky_relu(ends[senders, 0] + ends[receivers, 1] + self.edge(edge), 0.2))
+
+
 def largest(messages: Float[Array, "M D"], receivers: Int[Array, " M"], pins: int) -> Float[Array, "P D"]:
     """The largest message of each pin, coordinate by coordinate; 0 where none arrives.
 
@@ -62,27 +91,21 @@ class PinConv(nnx.Module):
     """`MLP([x, mean, sum, min, max])` of gated messages: `m = MLP([x_src, x_dst, e])` gives a gate and four messages."""
 
     def __init__(self, inputs: int, edges: int, hidden: int, outputs: int, message: int, *, rngs: nnx.Rngs) -> None:
-        self.send = Layers((2 * inputs + edges, hidden, 1 + 4 * message), rngs=rngs)
+        self.message = message
+        self.send = Between(inputs, edges, (hidden, 1 + 4 * message), rngs=rngs)
         self.read = Layers((inputs + 4 * message, hidden, outputs), rngs=rngs)
 
     def __call__(
         self, x: Float[Array, "P n"], edges: Float[Array, "M e"], senders: Int[Array, " M"], receivers: Int[Array, " M"]
     ) -> Float[Array, "P m"]:
-        gate, *four = jnp.split(self.send(x[senders], x[receivers], edges), (1, *self._cuts()), -1)
-        pins = len(x)
-        mean, total, low, high = (jax.nn.sigmoid(gate) * part for part in four)
+        sent = self.send(self.send.ends(x), senders, receivers, edges)
+        gated, pins = jax.nn.sigmoid(sent[:, :1]) * sent[:, 1:], len(x)
+        added, compared = jnp.split(gated, 2, -1)
         count = jax.ops.segment_sum(jnp.ones(len(receivers)), receivers, pins)[:, None]
-        gathered = (
-            jax.ops.segment_sum(mean, receivers, pins) / jnp.maximum(count, 1),
-            jax.ops.segment_sum(total, receivers, pins),
-            -largest(-low, receivers, pins),
-            largest(high, receivers, pins),
-        )
-        return self.read(x, *gathered)
-
-    def _cuts(self) -> list[int]:
-        width = (self.send.maps[-1].kernel.shape[-1] - 1) // 4
-        return [1 + width * i for i in (1, 2, 3)]
+        mean, total = jnp.split(jax.ops.segment_sum(added, receivers, pins), 2, -1)
+        both_sides = jnp.where(jnp.arange(2 * self.message) < self.message, -1.0, 1.0)
+        extremes = both_sides * largest(both_sides * compared, receivers, pins)  # the least, then the largest
+        return self.read(x, mean / jnp.maximum(count, 1), total, extremes)
 
 
 class PinStack(nnx.Module):
@@ -131,27 +154,64 @@ class NetConv(nnx.Module):
     """One layer along nets: a sink reads its driver; a driver the gated messages of its sinks, their sum and maximum."""
 
     def __init__(self, hidden: int, *, rngs: nnx.Rngs) -> None:
-        self.ahead = Layers((2 * hidden + 2, hidden, hidden), rngs=rngs)
-        self.back = Layers((2 * hidden + 2, hidden, 1 + 2 * hidden), rngs=rngs)
+        self.ahead = Between(hidden, 2, (hidden, hidden), rngs=rngs)
+        self.back = Between(hidden, 2, (hidden, 1 + 2 * hidden), rngs=rngs)
         self.read = Layers((3 * hidden, hidden, hidden), rngs=rngs)
 
     def __call__(self, x: Float[Array, "P D"], graph: Graph) -> Float[Array, "P D"]:
-        drivers, sinks = graph["nets"].T
-        pins, width = x.shape
-        to_sinks = self.ahead(x[drivers], x[sinks], graph["offset"])
-        gate, one, other = jnp.split(self.back(x[sinks], x[drivers], -graph["offset"]), (1, 1 + width), -1)
-        gate = jax.nn.sigmoid(gate)
-        total, high = jax.ops.segment_sum(gate * one, drivers, pins), largest(gate * other, drivers, pins)
-        at_sinks = jax.ops.segment_sum(to_sinks, sinks, pins)
-        return jnp.where(graph["pins"][:, 1:2] > 0, self.read(x, total, high), at_sinks)
+        (drivers, sinks), pins = graph["nets"].T, len(x)
+        to_sinks = self.ahead(self.ahead.ends(x), drivers, sinks, graph["offset"])
+        to_drivers = self.back(self.back.ends(x), sinks, drivers, -graph["offset"])
+        one, other = jnp.split(jax.nn.sigmoid(to_drivers[:, :1]) * to_drivers[:, 1:], 2, -1)
+        read = self.read(x, jax.ops.segment_sum(one, drivers, pins), largest(other, drivers, pins))
+        return jnp.where(graph["pins"][:, 1:2] > 0, read, jax.ops.segment_sum(to_sinks, sinks, pins))
+
+
+@jax.custom_jvp
+def tilted_mean(
+    slopes: Float[Array, "*n H"], keys: Float[Array, "*n j"], values: Float[Array, "*n j"]
+) -> Float[Array, "*n H"]:
+    """The mean of the values by the weights `softmax(slope key)`, for each slope.
+
+    Its derivative by the slope is the covariance of keys and values under these weights. Keys and values are data:
+    nothing is differentiated by them.
+
+    >>> tilted_mean(jnp.array([0.0, 100.0]), jnp.array([1.0, 2.0]), jnp.array([3.0, 5.0]))
+    Array([4., 5.], dtype=float32)
+    """
+    return _tilted(slopes, keys, values)[0]
+
+
+def _tilted(slopes: Array, keys: Array, values: Array) -> tuple[Array, Array]:
+    """The mean, and the covariance; a loop over keys, which on CPUs is several times as fast as sums along an axis."""
+    slopes, keys, values = (jnp.moveaxis(part, -1, 0) for part in (slopes, keys, values))
+    highest = jnp.where(slopes > 0, slopes * keys.max(0), slopes * keys.min(0))
+
+    def add(j: Any, sums: tuple[Array, ...]) -> tuple[Array, ...]:
+        weight = jnp.exp(slopes * keys[j] - highest)
+        valued = weight * values[j]
+        return tuple(s + new for s, new in zip(sums, (weight, weight * keys[j], valued, valued * keys[j]), strict=True))
+
+    total, *sums = jax.lax.fori_loop(0, len(keys), add, (jnp.zeros_like(slopes),) * 4)
+    key, value, both = (jnp.moveaxis(own / total, 0, -1) for own in sums)
+    return value, both - key * value
+
+
+@tilted_mean.defjvp
+def _tilted_mean_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    mean, covariance = _tilted(*primals)
+    return mean, covariance * tangents[0]
 
 
 class TableAttention(nnx.Module):
     """Multi-head joint attention: a query reads a table; keys are products of the axes, values entries, all scalars.
 
     With one number a key, a head's logits are its slope times the keys: `(w_q q)·w_k key / sqrt(D/H)`; the key's bias
-    is the same for all of a table and drops out. With one number a value, a head reads `s = sum a_j v_j`, and gives
-    `w_v s + b_v`.
+    is the same for all of a table and drops out. With one number a value, a head reads `s = tilted_mean(slope)`, and
+    gives `w_v s + b_v`.
+
+    Raises:
+      ValueError: `heads` do not divide `width`.
 
     >>> attention = TableAttention(8, 2, rngs=nnx.Rngs(0))
     >>> attention(jnp.ones((5, 8)), jnp.ones((5, 49)), jnp.ones((5, 49))).shape
@@ -171,40 +231,46 @@ class TableAttention(nnx.Module):
     def __call__(
         self, query: Float[Array, "*n D"], keys: Float[Array, "*n j"], values: Float[Array, "*n j"]
     ) -> Float[Array, "*n D"]:
-        parts = (*query.shape[:-1], self.heads, -1)
-        slopes = (self.query(query) * self.key[...]).reshape(parts).sum(-1) / math.sqrt(query.shape[-1] // self.heads)
-        weights = jax.nn.softmax(slopes[..., None] * keys[..., None, :], -1)
-        read = jnp.einsum("...hj,...j->...h", weights, values)
-        each = jnp.repeat(read, query.shape[-1] // self.heads, axis=-1)
-        return self.out(self.value[...] * each + self.bias[...])
+        heads, width = self.heads, query.shape[-1] // self.heads
+        split = lambda x: x.reshape(*x.shape[:-1], heads, width)  # noqa: E731
+        scale = split(self.key[...]) / math.sqrt(width)
+        to_slopes = (split(self.query.kernel[...]) * scale).sum(-1)  # the query's map and the keys' in one
+        slopes = query @ to_slopes + (split(self.query.bias[...]) * scale).sum(-1)
+        out = self.out.kernel[...]
+        from_read = (self.value[...][:, None] * out).reshape(heads, width, -1).sum(1)  # the values' and the last
+        return tilted_mean(slopes, keys, values) @ from_read + self.bias[...] @ out + self.out.bias[...]
 
 
 class JointReading(nnx.Module):
     """Reads the L tables of an arc by `TableAttention`: L D numbers."""
 
-    def __init__(self, inputs: int, hidden: int, tables: int, width: int, heads: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, pin: int, edge: int, hidden: int, tables: int, width: int, heads: int, *, rngs: nnx.Rngs
+    ) -> None:
         self.outputs = tables * width
-        self.ask = Layers((inputs, hidden, hidden, self.outputs), rngs=rngs)
+        self.ask = Between(pin, edge, (hidden, hidden, self.outputs), rngs=rngs)
         self.attention = TableAttention(width, heads, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A LD"]:
+    def __call__(self, asked: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A LD"]:
+        """From what `ask` said of each arc."""
         slews, loads, entries = jnp.split(tables[..., 1:], (POINTS, 2 * POINTS), -1)
         keys = (slews[..., :, None] * loads[..., None, :]).reshape(entries.shape)
-        query = self.ask(x).reshape(*entries.shape[:-1], -1)
-        return self.attention(query, keys, entries).reshape(len(x), -1)
+        query = asked.reshape(*entries.shape[:-1], -1)
+        return self.attention(query, keys, entries).reshape(len(asked), -1)
 
 
 class OuterReading(nnx.Module):
     """Reads them as TimingGCN: each entry is weighted by the product of two softmaxes, over slews and over loads."""
 
-    def __init__(self, inputs: int, hidden: int, tables: int, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, pin: int, edge: int, hidden: int, tables: int, *, rngs: nnx.Rngs) -> None:
         self.outputs = tables
-        self.ask = Layers((inputs, hidden, hidden, 2 * tables), rngs=rngs)
+        self.ask = Between(pin, edge, (hidden, hidden, 2 * tables), rngs=rngs)
         self.weigh = Layers((2 + 1 + 2 * POINTS, hidden, hidden, 2 * POINTS), rngs=rngs)
 
-    def __call__(self, x: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A L"]:
+    def __call__(self, asked: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A L"]:
+        """From what `ask` said of each arc."""
         head, entries = jnp.split(tables, (1 + 2 * POINTS,), -1)
-        query = self.ask(x).reshape(*head.shape[:-1], 2)
+        query = asked.reshape(*head.shape[:-1], 2)
         rows, columns = (jax.nn.softmax(part) for part in jnp.split(self.weigh(query, head), 2, -1))
         square = entries.reshape(*entries.shape[:-1], POINTS, POINTS)
-        return jnp.einsum("alij,ali,alj->al", square, rows, columns)
+        return ((square * columns[..., None, :]).sum(-1) * rows).sum(-1)

@@ -16,7 +16,17 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from stagejax.models.build import built
-from stagejax.models.pin_graph import Graph, JointReading, Layers, NetConv, OuterReading, PinStack, both_ways
+from stagejax.models.pin_graph import (
+    Between,
+    Graph,
+    JointReading,
+    Layers,
+    NetConv,
+    OuterReading,
+    PinStack,
+    both_ways,
+    largest,
+)
 
 FEATURES, LEVELS, EDGES, SIGNAL, CHANNELS, TABLES = 10, 9, 12, 8, 4, 8
 
@@ -94,14 +104,13 @@ class TimingNetwork(nnx.Module):
         self.convs = nnx.List([NetConv(c.hidden, rngs=rngs) for _ in range(c.net_layers)])
         self.delay = Layers((c.hidden, c.hidden, CHANNELS), rngs=rngs)
         own, width = features + c.hidden, c.hidden
-        ends = SIGNAL + 2 * own
-        self.along_net = Layers((ends, width, width, SIGNAL), rngs=rngs)
+        self.along_net = Between(own, SIGNAL, (width, width, SIGNAL), rngs=rngs)
         if c.heads is None:
-            self.reading = OuterReading(ends + 1, width, TABLES, rngs=rngs)
+            self.reading = OuterReading(own, SIGNAL + 1, width, TABLES, rngs=rngs)
         else:
-            self.reading = JointReading(ends + 1, width, TABLES, 32, c.heads, rngs=rngs)
+            self.reading = JointReading(own, SIGNAL + 1, width, TABLES, 32, c.heads, rngs=rngs)
         sent = 1 + 2 * c.message + CHANNELS
-        self.along_arc = Layers((ends + 1 + self.reading.outputs, width, width, sent), rngs=rngs)
+        self.along_arc = Between(own, SIGNAL + 1 + self.reading.outputs, (width, width, sent), rngs=rngs)
         self.reduce = Layers((own + 2 * c.message, width, width, SIGNAL), rngs=rngs)
 
     def embed(self, graph: Graph) -> tuple[Float[Array, "P F"], Float[Array, "E 4"]]:
@@ -119,36 +128,34 @@ class TimingNetwork(nnx.Module):
             x = x + conv(x, graph)
         return jnp.concatenate([features, x], -1), self.delay(x[graph["nets"][:, 1]])
 
-    def net(
-        self, before: Float[Array, "W 8"], driver: Float[Array, "W F"], sink: Float[Array, "W F"]
-    ) -> Float[Array, "W 8"]:
+    def ends(self, features: Float[Array, "P F"]) -> tuple[Array, Array, Array]:
+        """What every pin adds to the first layer along nets, of questions to tables, and along arcs."""
+        return tuple(part.ends(features) for part in (self.along_net, self.reading.ask, self.along_arc))  # type: ignore
+
+    def net(self, ends: Any, before: Float[Array, "W 8"], drivers: Array, sinks: Array) -> Float[Array, "W 8"]:
         """The signals of sinks from those of their drivers."""
-        local = self.along_net(before, driver, sink)
+        local = self.along_net(ends[0], drivers, sinks, before)
         return before + local if self.config.residual else local
 
     def arc(
-        self, before: Float[Array, "V 8"], source: Float[Array, "V F"], target: Float[Array, "V F"],
-        tables: Float[Array, "V 8 64"], sense: Float[Array, " V"],
-    ) -> tuple[Float[Array, "V m"], Float[Array, "V m"], Float[Array, "V 4"]]:  # fmt: skip
+        self, ends: Any, before: Float[Array, "V 8"], sources: Array, targets: Array, graph: Graph, kinds: Array
+    ) -> tuple[Float[Array, "V m"], Float[Array, "V m"], Float[Array, "V 4"]]:
         """The two messages of arcs, of which outputs take sum and maximum, and the delays of cells."""
-        x = jnp.concatenate([before, source, target, sense[:, None]], -1)
-        sent = self.along_arc(x, self.reading(x, tables))
-        m = self.config.message
-        gate, one, other, delay = jnp.split(sent, (1, 1 + m, 1 + 2 * m), -1)
-        gate = jax.nn.sigmoid(gate)
-        return gate * one, gate * other, delay
+        before = jnp.concatenate([before, graph["sense"][kinds][:, None]], -1)
+        read = self.reading(self.reading.ask(ends[1], sources, targets, before), graph["tables"][kinds])
+        sent = self.along_arc(ends[2], sources, targets, jnp.concatenate([before, read], -1))
+        gate, both, delay = jnp.split(sent, (1, 1 + 2 * self.config.message), -1)
+        one, other = jnp.split(jax.nn.sigmoid(gate) * both, 2, -1)
+        return one, other, delay
 
     def teacher_forced(self, graph: Graph) -> Prediction:
         """Every signal from the true ones before it, all at once."""
         f, net_delay = self.embed(graph)
         truth, (drivers, sinks), (sources, targets) = graph["signal"], graph["nets"].T, graph["arcs"].T
-        pins, kinds = len(truth), graph["kinds"]
-        at_sinks = self.net(truth[drivers], f[drivers], f[sinks])
-        tables, sense = graph["tables"][kinds], graph["sense"][kinds]
-        one, other, cell_delay = self.arc(truth[sources], f[sources], f[targets], tables, sense)
-        total = jax.ops.segment_sum(one, targets, pins)
-        high = jax.ops.segment_max(other, targets, pins)
-        at_drivers = self.reduce(f, total, jnp.where(jnp.isfinite(high), high, 0.0))
+        pins, ends = len(truth), self.ends(f)
+        at_sinks = self.net(ends, truth[drivers], drivers, sinks)
+        one, other, cell_delay = self.arc(ends, truth[sources], sources, targets, graph, graph["kinds"])
+        at_drivers = self.reduce(f, jax.ops.segment_sum(one, targets, pins), largest(other, targets, pins))
         signal = jnp.where(graph["pins"][:, 1:2] > 0, at_drivers, jax.ops.segment_sum(at_sinks, sinks, pins))
         return Prediction(jnp.where(graph["begins"][:, None] > 0, truth, signal), net_delay, cell_delay)
 
@@ -158,20 +165,18 @@ class TimingNetwork(nnx.Module):
         Of the truth, only the signals of inputs are looked at.
         """
         f, net_delay = self.embed(graph)
-        last = len(f) - 1
+        ends, last = self.ends(f), len(f) - 1
 
-        def ends(edges: Array, taken: Array) -> tuple[Array, Array]:
-            """Sender and receiver; nothing goes from the last pin to itself."""
-            return tuple(jnp.where(taken < 0, last, edges[taken, i]) for i in (0, 1))  # type: ignore[return-value]
+        def pins(edges: Array, taken: Array) -> list[Array]:
+            """Senders and receivers; where nothing is taken the last pin, to which nobody listens."""
+            return [jnp.where(taken < 0, last, edges[taken, i]) for i in (0, 1)]
 
         def step(carry: tuple[Array, Array], taken: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
             signal, delays = carry
-            drivers, sinks = ends(graph["nets"], taken[0])
-            signal = signal.at[sinks].set(self.net(signal[drivers], f[drivers], f[sinks]))
-            sources, targets = ends(graph["arcs"], taken[1])
-            kinds = graph["kinds"][taken[1]]
-            tables, sense = graph["tables"][kinds], graph["sense"][kinds]
-            one, other, own = self.arc(signal[sources], f[sources], f[targets], tables, sense)
+            drivers, sinks = pins(graph["nets"], taken[0])
+            signal = signal.at[sinks].set(self.net(ends, signal[drivers], drivers, sinks))
+            sources, targets = pins(graph["arcs"], taken[1])
+            one, other, own = self.arc(ends, signal[sources], sources, targets, graph, graph["kinds"][taken[1]])
             same = targets[:, None] == targets
             high = jnp.where(same[..., None], other, -jnp.inf).max(1)
             signal = signal.at[targets].set(self.reduce(f[targets], same.astype(one.dtype) @ one, high))

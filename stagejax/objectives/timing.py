@@ -5,7 +5,7 @@ A batch is of `data.Circuits`: graphs side by side along the first axis.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -28,6 +28,17 @@ def squared(
     return (((predicted - truth) ** 2).mean(-1) * weights).sum(), weights.sum()
 
 
+def of_graphs(function: Callable[[Any], Any], batch: Batch) -> Any:
+    """`function` of every graph of a batch. One alone is not mapped over: on CPUs that takes twice as long.
+
+    >>> of_graphs(lambda graph: graph["x"].sum(), {"x": jnp.ones((1, 3))})
+    Array([3.], dtype=float32)
+    """
+    if len(next(iter(batch.values()))) > 1:
+        return jax.vmap(function)(dict(batch))
+    return jax.tree.map(lambda leaf: leaf[None], function({name: leaf[0] for name, leaf in batch.items()}))
+
+
 def pin_reconstruction(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:
     """The mean squared error of the features of all pins, padding aside.
 
@@ -40,7 +51,7 @@ def pin_reconstruction(model: Any, batch: Batch, key: Array | None) -> tuple[Flo
       The loss, and the pair (sum, pins) `loss`.
     """
     last = len(batch["period"][0]) - 1
-    pair = squared(jax.vmap(model)(dict(batch)), batch["pins"], (batch["block"] != last).astype(jnp.float32))
+    pair = squared(of_graphs(model, batch), batch["pins"], (batch["block"] != last).astype(jnp.float32))
     return pair[0] / jnp.maximum(pair[1], 1), {"loss": pair}
 
 
@@ -57,7 +68,7 @@ def route_timing(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Arr
     Returns:
       The loss, and `loss` and the pairs (sum, count) `arrival`, `slew`, `net_delay` and `cell_delay`.
     """
-    found = jax.vmap(lambda graph: tuple(model.teacher_forced(graph)))(dict(batch))
+    found = of_graphs(lambda graph: tuple(model.teacher_forced(graph)), batch)
     signal, net_delay, cell_delay = found
     halves = [jnp.split(values, 2, -1) for values in (signal, batch["signal"])]
     terms = {
