@@ -63,9 +63,9 @@ class Config:
     hidden: int = 32
     net_layers: int = 2
     size: int = 600  # pins of a block: circuits with more are cut
-    room: Room = Room(3700, 2400, 2500, 16)  # of the training circuits, whole or cut at random
-    parts: Room = Room(5100, 3100, 2900, 16)  # of their parts in order
-    scored: Room = Room(8600, 5600, 5500, 8)  # of validation and test
+    room: Room = Room(3680, 2330, 2450, 12)  # of the training circuits, whole or cut at random
+    parts: Room = Room(4960, 3040, 2840, 12)  # of their parts in order
+    scored: Room = Room(8600, 5850, 5700, 8)  # of validation and test
     batch: int = 1  # graphs that the parts are dealt out to
     widths: tuple[int, int] = (48, 48)  # nets and arcs of a step, running free
     pretraining: int = 300  # steps of stage 1: one a pass over all circuits

@@ -1,6 +1,6 @@
 """Order in a directed graph without circles: levels, parts that keep the order, and a schedule of padded steps.
 
-Letters: P nodes, E edges (sender, receiver), L levels.
+Letters: P nodes, E and A edges (sender, receiver).
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ class Schedule(NamedTuple):
     arcs: Int32[np.ndarray, "steps V"]
 
 
-def schedule(nets: Edges, arcs: Edges, level: Int32[np.ndarray, " P"], widths: tuple[int, int]) -> Schedule:
+def schedule(
+    nets: Int[np.ndarray, "E 2"], arcs: Int[np.ndarray, "A 2"], level: Int32[np.ndarray, " P"], widths: tuple[int, int]
+) -> Schedule:
     """Steps that take nets first and then arcs, in the order of levels, each when all that its sender needs is done.
 
     A level that is wider than a step takes several; arcs with the same receiver are taken together.
