@@ -86,7 +86,9 @@ def test_a_wire_delays_and_flattens() -> None:
     process = Process(corners=(1.0, 2.0), detour=0.0)
     _, timing = timed(netlist(1, [], [0]), process, at)
     r, c = process.resistance, process.capacitance
-    slow = [f * r * (100 * (f * c * 100 / 2 + f * c * 50 + process.load) + 50 * (f * c * 25 + process.load)) for f in (1, 2)]
+    slow = [
+        f * r * (100 * (f * c * 100 / 2 + f * c * 50 + process.load) + 50 * (f * c * 25 + process.load)) for f in (1, 2)
+    ]
     np.testing.assert_allclose(timing.net_delay[0], np.repeat(slow, 2), rtol=1e-6)
     flat = np.sqrt(process.slew**2 + (np.log(4) * np.array(slow)) ** 2)
     np.testing.assert_allclose(timing.slew[1], np.repeat(flat, 2), rtol=1e-6)
