@@ -1,4 +1,4 @@
-"""PreRoutGNN: timing after routing from the placed netlist, on an auto-encoder's pins, by local increments, level by level.
+"""PreRoutGNN: timing after routing, predicted from a placement by local increments along its levels.
 
 Paper    Zhong et al., PreRoutGNN for Timing Prediction with Order Preserving Partition, AAAI 2024, arXiv 2403.00012
          (dossier 009).
@@ -21,7 +21,7 @@ Ours
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -56,16 +56,18 @@ class Config:
     )  # fmt: skip
     validation: tuple[LogicSource, ...] = (EPFL("int2float"), EPFL("mem_ctrl", 600))
     test: tuple[LogicSource, ...] = (EPFL("adder", 400), EPFL("square", 400), EPFL("i2c", 500), EPFL("cavlc"))
-    cells: CellSource = Sky130()
+    cells: CellSource = field(default_factory=Sky130)
     kinds: int = 65  # arcs of those cells
-    process: Process = Process()
-    encoder: PinAutoEncoder = PinAutoEncoder()
+    process: Process = field(default_factory=Process)
+    encoder: PinAutoEncoder = field(default_factory=lambda: PinAutoEncoder(hidden=16))
     hidden: int = 32
     net_layers: int = 2
     size: int = 600  # pins of a block: circuits with more are cut
-    room: Room = Room(3680, 2330, 2450, 12)  # of the training circuits, whole or cut at random
-    parts: Room = Room(4960, 3040, 2840, 12)  # of their parts in order
-    scored: Room = Room(8600, 5850, 5700, 8)  # of validation and test
+    room: Room = field(
+        default_factory=lambda: Room(3680, 2330, 2450, 12)
+    )  # of the training circuits, whole or cut at random
+    parts: Room = field(default_factory=lambda: Room(4960, 3040, 2840, 12))  # of their parts in order
+    scored: Room = field(default_factory=lambda: Room(8600, 5850, 5700, 8))  # of validation and test
     batch: int = 1  # graphs that the parts are dealt out to
     widths: tuple[int, int] = (48, 48)  # nets and arcs of a step, running free
     pretraining: int = 300  # steps of stage 1: one a pass over all circuits
@@ -82,8 +84,8 @@ def preset(name: str) -> Config:
         encoder = PinAutoEncoder(hidden=8, layers=2)
         return Config(
             (Adder(6), Adder(2)), (Adder(3),), (Adder(4), Adder(5)), LinearCells(), 10, encoder=encoder, hidden=8,
-            net_layers=1, size=60, room=Room(200, 160, 200, 6), parts=Room(260, 200, 220, 6), scored=Room(320, 260, 300, 4),
-            widths=(8, 8), pretraining=20, steps=40, rates=(1e-2,), evaluations=2, seeds=(0,),
+            net_layers=1, size=60, room=Room(200, 160, 200, 6), parts=Room(260, 200, 220, 6),
+            scored=Room(320, 260, 300, 4), widths=(8, 8), pretraining=20, steps=40, rates=(1e-2,), evaluations=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         train = (
@@ -101,7 +103,8 @@ def preset(name: str) -> Config:
         )
         one = Room(65_536, 49_152, 65_536, 4)
         return Config(
-            tuple(map(EPFL, train)), (EPFL("cavlc"), EPFL("int2float")), tuple(map(EPFL, ("adder", "i2c", "sin", "square"))),
+            tuple(map(EPFL, train)), (EPFL("cavlc"), EPFL("int2float")),
+            tuple(map(EPFL, ("adder", "i2c", "sin", "square"))),
             encoder=PinAutoEncoder(hidden=128), hidden=128, net_layers=4, size=50_000, room=one, parts=one,
             scored=Room(131_072, 98_304, 131_072, 8), batch=256, widths=(1024, 1024), pretraining=10_000, steps=30_000,
             rates=(5e-4,), evaluations=30,
@@ -260,7 +263,7 @@ def on_validation(cfg: Config, said: Any) -> float:
 
 
 def line_of_levels(cfg: Config) -> list[float]:
-    """R² of slack where an arrival is a multiple of the level, by least squares on the training circuits: no network."""
+    """R² of slack where arrivals are in proportion to levels, by least squares on training circuits: no network."""
     train, held = (
         {name: leaf[0] for name, leaf in data.take(np.arange(1)).items()}
         for data in (circuits(replace(cfg, batch=1), replace(methods(cfg)[GCN])), held_out(cfg))
@@ -401,8 +404,8 @@ NOTES = (
     "An arc's sense is one more feature: a cell's output that may follow an input or its inverse has an arc for each.",
     "In every partition the loss leaves out pins that lack an edge; the sources train them too. Cells stay whole in "
     "random parts, which is kinder than pins at random.",
-    "Rates fall by half a cosine; the last averaged parameters are scored, not those of the best epoch. The level enters "
-    "in units of 200.",
+    "Rates fall by half a cosine; the last averaged parameters are scored, not those of the best epoch. The level "
+    "enters in units of 200.",
     "FLOPs of a prediction running free are counted as those with true signals before each.",
     "Pod: the EPFL circuits whole, as the paper's 21 are not in a format that is read here.",
 )

@@ -155,7 +155,7 @@ class Circuits(Data):
     room: Room
     cells: CellSource = field(default_factory=LinearCells)
     kinds: int = 10
-    process: Process = Process()
+    process: Process = field(default_factory=Process)
     partition: Partition = Whole()
     routing: int = 0
     batch: int = 1
@@ -217,13 +217,13 @@ def _piece(circuit: Circuit, timing: Timing, features: np.ndarray, part: Part) -
         own[edges[~kept, 1]] = False
     nets, arcs = (edges[kept] for edges, kept in zip((circuit.nets, circuit.arcs), there, strict=True))
     offset = (timing.place[circuit.nets[:, 1]] - timing.place[circuit.nets[:, 0]]) / LENGTH
-    signal = signal_of(timing.arrival, timing.slew)
+    signal, delay = signal_of(timing.arrival, timing.slew), np.log(1e-4 + timing.net_delay) + 7.6
     pins = {
         "pins": features, "levels": level_features(circuit.level), "signal": signal, "begins": begins,
         "weights": own & ~begins, "level": circuit.level, "ends": circuit.port & ~circuit.drives,
     }  # fmt: skip
     return {name: leaf[part.nodes] for name, leaf in pins.items()} | {
-        "nets": number[nets], "offset": offset[there[0]], "net_delay": (np.log(1e-4 + timing.net_delay) + 7.6)[there[0]],
+        "nets": number[nets], "offset": offset[there[0]], "net_delay": delay[there[0]],
         "net_weights": own[nets[:, 1]], "arcs": number[arcs], "kinds": circuit.kinds[there[1]],
         "cell_delay": timing.cell_delay[there[1]], "arc_weights": own[arcs[:, 1]],
         "period": np.array([timing.period]),
@@ -236,7 +236,7 @@ def _joined(pieces: list[dict[str, np.ndarray]], data: Circuits) -> dict[str, np
     counts[0], counts[3] = counts[0] + 1, counts[3] + 1
     if any(needed > has for needed, has in zip(counts, data.room, strict=True)):
         raise ValueError(f"{data.room} is too small for a sample of these circuits: they take {Room(*counts)}")
-    pins, nets, arcs, blocks = data.room
+    pins, _, _, blocks = data.room
     spec = data.sample_spec()
     made = {name: np.zeros(s.shape, s.dtype) for name, s in spec.items() if name not in ("tables", "sense")}
     made["nets"][:], made["arcs"][:], made["block"][:] = pins - 1, pins - 1, blocks - 1

@@ -33,7 +33,7 @@ Literal = tuple[int, int]  # a signal, and 1 where it is negated
 
 @dataclass(frozen=True, eq=False)
 class Netlist:
-    """Cells and what they read. Signals are numbered: first the I inputs, then the cells' outputs, in topological order.
+    """Cells and what they read. Signals are numbered: the I inputs, then the cells' outputs in topological order.
 
     Letters: I inputs, C cells, O outputs.
     """

@@ -8,6 +8,7 @@ Graph Neural Network Model for Pre-Routing Slack Prediction (TimingGCN), DAC.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +37,7 @@ class Layers(nnx.Module):
         self.maps = nnx.List(
             [
                 Dense({"inputs": m}, {"units": n}, std=m**-0.5, bias=True, rngs=rngs)
-                for m, n in zip(sizes, sizes[1:], strict=False)
+                for m, n in itertools.pairwise(sizes)
             ]
         )
 
@@ -88,7 +89,7 @@ def largest(messages: Float[Array, "M D"], receivers: Int[Array, " M"], pins: in
 
 
 class PinConv(nnx.Module):
-    """`MLP([x, mean, sum, min, max])` of gated messages: `m = MLP([x_src, x_dst, e])` gives a gate and four messages."""
+    """`MLP([x, mean, sum, min, max])` of gated messages; `MLP([x_src, x_dst, e])` gives a gate and four of them."""
 
     def __init__(self, inputs: int, edges: int, hidden: int, outputs: int, message: int, *, rngs: nnx.Rngs) -> None:
         self.message = message
@@ -151,7 +152,7 @@ def both_ways(graph: Graph) -> tuple[Float[Array, "M 12"], Int[Array, " M"], Int
 
 
 class NetConv(nnx.Module):
-    """One layer along nets: a sink reads its driver; a driver the gated messages of its sinks, their sum and maximum."""
+    """One layer along nets: sinks read their driver; drivers the sum and maximum of gated messages of their sinks."""
 
     def __init__(self, hidden: int, *, rngs: nnx.Rngs) -> None:
         self.ahead = Between(hidden, 2, (hidden, hidden), rngs=rngs)

@@ -22,7 +22,7 @@ PLAIN = Process(corners=(1.0, 1.0), detour=0.0)
 
 
 def netlist(inputs: int, cells: list[tuple[int, list[int]]], outputs: list[int]) -> Netlist:
-    reads = np.array([own + [-1] * (4 - len(own)) for _, own in cells], np.int32)
+    reads = np.array([own + [-1] * (4 - len(own)) for _, own in cells], np.int32).reshape(-1, 4)
     return Netlist(inputs, np.array([c for c, _ in cells], np.int32), reads, np.array(outputs, np.int32))
 
 
