@@ -63,15 +63,13 @@ class Config:
     hidden: int = 32
     net_layers: int = 2
     size: int = 600  # pins of a block: circuits with more are cut
-    room: Room = field(
-        default_factory=lambda: Room(3680, 2330, 2450, 12)
-    )  # of the training circuits, whole or cut at random
+    room: Room = field(default_factory=lambda: Room(3680, 2330, 2450, 12))  # of training circuits, whole or at random
     parts: Room = field(default_factory=lambda: Room(4960, 3040, 2840, 12))  # of their parts in order
     scored: Room = field(default_factory=lambda: Room(8600, 5850, 5700, 8))  # of validation and test
     batch: int = 1  # graphs that the parts are dealt out to
     widths: tuple[int, int] = (48, 48)  # nets and arcs of a step, running free
-    pretraining: int = 300  # steps of stage 1: one a pass over all circuits
-    steps: int = 400  # of stage 2
+    pretraining: int = 200  # steps of stage 1: one a pass over all circuits
+    steps: int = 300  # of stage 2
     rates: tuple[float, ...] = (2e-3, 6e-3)  # of Adam; PreRoutGNN and TimingGCN each take the better on validation
     ema: float = 0.9
     evaluations: int = 4
@@ -85,7 +83,8 @@ def preset(name: str) -> Config:
         return Config(
             (Adder(6), Adder(2)), (Adder(3),), (Adder(4), Adder(5)), LinearCells(), 10, encoder=encoder, hidden=8,
             net_layers=1, size=60, room=Room(200, 160, 200, 6), parts=Room(260, 200, 220, 6),
-            scored=Room(320, 260, 300, 4), widths=(8, 8), pretraining=20, steps=40, rates=(1e-2,), evaluations=2, seeds=(0,),
+            scored=Room(320, 260, 300, 4), widths=(8, 8), pretraining=20, steps=40, rates=(1e-2,),
+            evaluations=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         train = (

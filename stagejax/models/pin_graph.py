@@ -41,7 +41,7 @@ class Layers(nnx.Module):
             ]
         )
 
-    def __call__(self, *parts: Float[Array, "... n"]) -> Float[Array, "... m"]:
+    def __call__(self, *parts: Float[Array, "... _"]) -> Float[Array, "... m"]:
         """Of the parts side by side."""
         x = jnp.concatenate(parts, -1)
         for i, linear in enumerate(self.maps):

@@ -1,4 +1,4 @@
-"""Logic, cells and their mapping: BLIF is read as it is meant, tables are bilinear, the netlist computes what was asked."""
+"""Logic, cells and their mapping: BLIF is read as meant, tables are bilinear, a netlist computes what was asked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def test_an_adder_adds() -> None:
 
 
 def test_blif_rows_of_ones_and_zeros_are_read_and_constants_left_out() -> None:
-    text = ".model m\n.inputs a b\n.outputs \\\n y z c\n.names a b y\n10 1\n.names y b z # or, by its zero\n00 0\n.names c\n1\n.end"
+    text = ".model m\n.inputs a b\n.outputs \\\n y z c\n.names a b y\n10 1\n"
+    text += ".names y b z # or, by its zero\n00 0\n.names c\n1\n.end"
     logic = parse_blif(text)
     a, b = values = np.array([[0, 1, 0, 1], [0, 0, 1, 1]], bool)
     np.testing.assert_array_equal(logic.simulate(values), [a & ~b, (a & ~b) | b])

@@ -53,7 +53,7 @@ def test_where_a_diamond_joins_early_takes_the_first_and_late_the_last() -> None
     # one way of one inverter, one of three, into a NAND
     cells = [(INV, [0]), (INV, [0]), (INV, [2]), (INV, [3]), (NAND, [1, 4])]
     circuit, timing = timed(netlist(1, cells, [5]))
-    ends = [np.flatnonzero((circuit.arcs[:, 1] == 5))[i] for i in (0, 1)]
+    ends = [np.flatnonzero(circuit.arcs[:, 1] == 5)[i] for i in (0, 1)]
     out = np.array([timing.arrival[circuit.arcs[a, 0]][[1, 0, 3, 2]] + timing.cell_delay[a] for a in ends])
     np.testing.assert_allclose(timing.arrival[5], [*out.min(0)[:2], *out.max(0)[2:]], rtol=1e-6)
     assert (timing.arrival[5, 2:] > timing.arrival[5, :2] + 0.04).all()
@@ -120,7 +120,7 @@ def test_crowded_nets_take_detours() -> None:
     assert found[0] > 2 * found[5]
     net = netlist(1, [(INV, [0]), (INV, [1])], [2])
     at = np.random.default_rng(0).random((6, 2)) * 100
-    direct, longer = (timed(net, Process(corners=(1, 1), detour=d), at)[1].net_delay for d in (0.0, 1.0))
+    direct, longer = (timed(net, Process(corners=(1.0, 1.0), detour=d), at)[1].net_delay for d in (0.0, 1.0))
     assert (longer >= direct).all()
     assert (longer > direct).any()
 
