@@ -170,7 +170,7 @@ def one_try(run: Any, cfg: Config, label: str, method: Method, seed: int, rate: 
     trained = run.train(stage, encoder) if method.pretrained else run.train(stage)
     _, _, params, rest = take_apart(method.network)
     once = count_flops(compiled(teacher_forced, method.network), params, rest, held_out(cfg).sample_spec())
-    return trained, run.make(f"{stage.name}/said", predicted, cfg, trained.averaged(), flops=2 * once)
+    return trained, run.make(f"{stage.name}/said", predicted, cfg, trained.averaged(), flops=2.0 * once)
 
 
 # --- stages ---
