@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -27,7 +25,6 @@ _WORD = re.compile(r"[a-z0-9]+|[^\sa-z0-9]")
 #: Words of programs; t0, t1, ... are the variables.
 SYMBOLS = (";", "=", "+", "-", "*", "/", "answer", *(f"t{i}" for i in range(8)), *(f"n{i}" for i in range(8)))
 CONSTANTS = ("1", "2", "3", "4", "5", "7", "10", "12", "24", "60", "100")  # that equations have beside given numbers
-RARE = "thing"  # stands for a rare word
 
 
 def chained(terms: list[tuple[str, str, str]]) -> str:
@@ -83,7 +80,6 @@ class Equations(Source):
       source: records with "question_masked", "numbers", "equation" (in prefix notation), "answer".
       operations: how many an equation may have, at least and at most.
       longest: words of a question.
-      common: how often a word must occur among all problems of the training split; others are read as `RARE`.
 
     Reference: Koncel-Kedziorski et al. 2016 (MAWPS); Miao et al. 2020 (ASDiv); as gathered by Patel et al. 2021,
     https://arxiv.org/abs/2103.07191.
@@ -95,7 +91,6 @@ class Equations(Source):
     split: str = "train"
     operations: tuple[int, int] = (1, 8)
     longest: int = 48
-    common: int = 3
 
     def __post_init__(self) -> None:
         if self.split not in ("train", "dev", "test"):
@@ -108,21 +103,17 @@ class Equations(Source):
         return _equations(self)[index]
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), str((self.split, self.operations, self.longest, self.common)))
-
-    def tokenizer(self) -> Words:
-        """One token a common word and a symbol of programs."""
-        own = (*SYMBOLS, *CONSTANTS, RARE)
-        return Words((*own, *sorted(_common(self.source, self.common) - set(own))))
+        return joint_digest(self.source.digest(), str((self.split, self.operations, self.longest)))
 
 
 @functools.lru_cache(maxsize=16)
 def _equations(own: Equations) -> tuple[Record, ...]:
-    known, found = own.tokenizer().words, []
-    for record in _all_equations(own.source):
-        if _fits(own, record["question"], record["program"]) and split_of(record["question"]) == own.split:
-            found.append({**record, "question": readable(record["question"], known)})
-    return tuple(found)
+    known = ((record, record["question"], record["program"]) for record in _all_equations(own.source))
+    return tuple(
+        record
+        for record, question, program in known
+        if _fits(own, question, program) and split_of(question) == own.split
+    )
 
 
 def _fits(own: Equations, question: str, program: str) -> bool:
@@ -146,13 +137,6 @@ def _all_equations(source: Source) -> tuple[Record, ...]:
     return tuple(found)
 
 
-@functools.lru_cache(maxsize=4)
-def _common(source: Source, common: int) -> frozenset[str]:
-    rows = (row["question"] for row in _all_equations(source))
-    counts = Counter(word for question in rows if split_of(question) == "train" for word in question.split())
-    return frozenset(word for word, count in counts.items() if count >= common)
-
-
 def split_of(question: str) -> str:
     """The split of a question, by its hash.
 
@@ -161,16 +145,6 @@ def split_of(question: str) -> str:
     """
     place = int.from_bytes(hashlib.sha256(question.encode()).digest()[:4], "big") % 10
     return "test" if place < 2 else "dev" if place == 2 else "train"
-
-
-def readable(question: str, words: Iterable[str]) -> str:
-    """The question with `RARE` for every word that is none of these.
-
-    >>> readable("ann has n0 figs", ("ann", "has", "n0"))
-    'ann has n0 thing'
-    """
-    known = set(words)
-    return " ".join(word if word in known else RARE for word in question.split())
 
 
 def masked(question: str) -> tuple[str, tuple[Fraction, ...]]:
@@ -193,7 +167,7 @@ class Challenge(Source):
     """SVAMP: problems that vary others, to be answered by a learner of `Equations`. Its programs are one expression.
 
     Args:
-      like: the problems that the learner knows: how many operations, how long, and which words are read.
+      like: the problems that the learner knows: how many operations and words its own may have.
       source: records with "question", "equation" (in infix notation over numbers), "answer".
 
     Reference: Patel et al. 2021, https://arxiv.org/abs/2103.07191.
@@ -218,10 +192,10 @@ class Challenge(Source):
 
 @functools.lru_cache(maxsize=4)
 def _challenge(own: Challenge) -> tuple[Record, ...]:
-    known, found = own.like.tokenizer().words, []
+    found = []
     for row in (own.source[index] for index in range(len(own.source))):
         question, numbers = masked(row["question"])
-        question = readable(" ".join(_WORD.findall(question.lower())), known)
+        question = " ".join(_WORD.findall(question.lower()))
         program = f"answer = {named(row['equation'], numbers)}"
         answer = answer_of(program, numbers)
         fits = _fits(own.like, question, program) and len(numbers) <= 8
@@ -242,7 +216,7 @@ def named(expression: str, numbers: tuple[Fraction, ...], made: tuple[Fraction, 
         for letter, those in (("t", made), ("n", numbers)):
             if number in those:
                 return f"{letter}{those.index(number)}"
-        return found[0]
+        return found[0].replace(",", "")
 
     return _NUMBER.sub(name, expression)
 

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Bool, Int, Key
 
 from stagejax.data.solution_buffer import VERDICTS, Known, joined
 from stagejax.data.solving import numbers_of
@@ -33,8 +33,6 @@ from stagejax.objectives.marginal import SeveralAnswers
 from stagejax.program import build
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState
-
-Ints = Int[np.ndarray, "*shape"]
 
 
 @dataclass(frozen=True)
@@ -160,8 +158,10 @@ class SelfSampling:
         full_BK, there_BK = (jnp.take_along_axis(x, chosen_BK, axis=1) for x in (full_BM, there_BM))
         return answer_rows(batch, programs_BKL, full_BK, there_BK, self.end)
 
-    def on_host(self, numbers: Any, reference: Any, rows: Any, full: Any, programs: Any) -> tuple[Ints, Ints, Ints]:
-        """Known programs of each problem after one more sample, and what became of it, a number of `VERDICTS`."""
+    def on_host(
+        self, numbers: Any, reference: Any, rows: Any, full: Any, programs: Any
+    ) -> tuple[Int[np.ndarray, "B M L"], Bool[np.ndarray, "B M"], Int[np.ndarray, "B N"]]:
+        """Known programs of each problem after its samples, and what became of these, as numbers of `VERDICTS`."""
         numbers, reference, rows, full, programs = map(np.asarray, (numbers, reference, rows, full, programs))
         code, places, length = self.code, *rows.shape[1:]
         new_rows, new_full = np.zeros_like(rows), np.zeros_like(full)
