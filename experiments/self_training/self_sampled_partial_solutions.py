@@ -43,6 +43,7 @@ from stagejax.data.answers import Answers
 from stagejax.data.common_words import CommonWords
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.problems import Problems
+from stagejax.data.published import C4
 from stagejax.data.program_problems import CONSTANTS, SYMBOLS, Annotated, Chains, Challenge, Equations
 from stagejax.data.solving import Solving
 from stagejax.data.straight_line import answer_of
@@ -121,10 +122,10 @@ def preset(name: str) -> Config:
     if name == "pod":
         gsm8k = Annotated(TFDS("gsm8k"), fields=("question", "answer"))
         large = llama(vocab=50_304, embed=2560, layers=32, heads=20, mlp=6912, length=512, scan=True, remat="full")
-        many: dict[str, Any] = {"size": 6400, "prompt": 400, "program": 100, "pretraining": (1, 256), "places": 100}
+        many: dict[str, Any] = {"size": 6400, "prompt": 350, "program": 160, "pretraining": (1, 256), "places": 100}
         many |= {"steps": 50_000, "batch": 256, "programs": 8, "rates": (1e-4, 1e-4), "warmup": 0.002}
         many |= {"attempts": (100, 20), "ks": (1, 10, 100), "test_batch": 256, "seeds": (0,)}
-        return Config(large, BPE(50_304), gsm8k, gsm8k, (("test", gsm8k.of_split("test"), 4),), **many)
+        return Config(large, LearnedFrom(BPE(50_304), C4), gsm8k, gsm8k, (("test", gsm8k.of_split("test"), 4),), **many)
     words = LearnedFrom(CommonWords(600, (*SYMBOLS, *CONSTANTS)), Equations(), "question")
     one, test = replace(TWO_OR_THREE, operations=(1, 1)), replace(TWO_OR_THREE, split="test")
     net = llama(vocab=words.vocab, embed=48, layers=2, heads=4, mlp=128, length=64, tied=True)
@@ -358,7 +359,8 @@ NOTES = (
     "8 samples of a problem in each of its 5 turns, from one beginning; in the paper one, in some 100 turns.",
     "Rate and steps were chosen by MLE's answers to development problems, in try-outs without the other arms' scores; "
     "one stage with samples was run to see what it costs and how much its buffers grow, on 4 samples.",
-    "pod: GSM8K alone, its annotations as programs; MathQA-Python is not among the datasets here.",
+    "pod: GSM8K alone, its annotations as programs; MathQA-Python is not among the datasets here. Its first stage, of "
+    "one step, stands for published weights.",
     "A problem and its twins with other numbers are on one side of the split; with other names they may not be.",
 )
 
