@@ -131,8 +131,9 @@ class Circuits(Data):
     (P, 9), `signal` (P, 8) the truth, `begins` (P) where it is known, `weights` (P) of the loss, `level`, `block`
     (P); `nets` (E, 2), `offset` (E, 2) in 50 um, `net_delay` (E, 4) as `log(1e-4 + ns) + 7.6`, `net_weights` (E);
     `arcs` (A, 2), `kinds` (A), `cell_delay` (A, 4) in ns, `arc_weights` (A); `ends` (P), `period` (B); `tables`
-    (K, 8, 64), `sense` (K). Padding joins the last pin to itself. The loss looks at a part's own pins that are no
-    inputs of the circuit and whose every edge is there.
+    (K, 8, 64), `sense` (K). The loss looks at a part's own pins that are no inputs of the circuit and whose every edge
+    is there. Padding joins pin number P, which is not there: what a program gathers for it is the last pin's, which is
+    padding too, and what it sums there is dropped.
 
     Args:
       circuits: logic, each mapped to the cells of `cells`.
@@ -182,8 +183,8 @@ class Circuits(Data):
 
     def schedule(self, widths: tuple[int, int], sample: int = 0) -> Schedule:
         """In which order the edges of a sample's graph are taken."""
-        own, last = _samples(self)[sample], self.room.pins - 1
-        nets, arcs = (own[name][own[name][:, 1] < last] for name in ("nets", "arcs"))
+        own, pins = _samples(self)[sample], self.room.pins
+        nets, arcs = (own[name][own[name][:, 1] < pins] for name in ("nets", "arcs"))
         return schedule(nets, arcs, own["level"], widths)
 
     def digest(self) -> str:
@@ -239,7 +240,7 @@ def _joined(pieces: list[dict[str, np.ndarray]], data: Circuits) -> dict[str, np
     pins, _, _, blocks = data.room
     spec = data.sample_spec()
     made = {name: np.zeros(s.shape, s.dtype) for name, s in spec.items() if name not in ("tables", "sense")}
-    made["nets"][:], made["arcs"][:], made["block"][:] = pins - 1, pins - 1, blocks - 1
+    made["nets"][:], made["arcs"][:], made["block"][:] = pins, pins, blocks - 1
     at = {"pins": 0, "nets": 0, "arcs": 0, "blocks": 0}
     groups = {
         "pins": ("pins", "levels", "signal", "begins", "weights", "level", "ends"),
