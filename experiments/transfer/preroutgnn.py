@@ -12,7 +12,7 @@ Method   1 An auto-encoder of whole circuits: four numbers a pin, from which its
          dealt out to parts at random, whole circuits. Logic is mapped to cells, placed, routed and analysed here.
 Run      stagejax run preroutgnn                       laptop: data `epfl_netlists`, `cells_sky130`
          stagejax run preroutgnn --preset smoke        a minute, made-up adders
-         stagejax plan preroutgnn --preset pod --mesh data=16,fsdp=16
+         stagejax plan preroutgnn --preset pod --mesh data=4,fsdp=4        a part on each device
 Holds if R² of endpoint slack on held-out circuits, free-running, mean over three seeds, is at least 0.05 above that of
          TimingGCN, and with the order-preserving partition at least 0.03 above that with the random one.
 Ours
@@ -91,25 +91,13 @@ def preset(name: str) -> Config:
             evaluations=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
-        train = (
-            "bar",
-            "ctrl",
-            "dec",
-            "max",
-            "mem_ctrl",
-            "multiplier",
-            "priority",
-            "router",
-            "sqrt",
-            "arbiter",
-            "voter",
-        )
-        one = Room(65_536, 49_152, 65_536, 4)
+        train = "bar ctrl dec max mem_ctrl multiplier priority router sqrt arbiter voter".split()
         return Config(
             tuple(map(EPFL, train)), (EPFL("cavlc"), EPFL("int2float")),
             tuple(map(EPFL, ("adder", "i2c", "sin", "square"))),
-            encoder=PinAutoEncoder(hidden=128), hidden=128, net_layers=4, size=50_000, room=one, parts=one,
-            scored=Room(131_072, 98_304, 131_072, 8), batch=256, widths=(1024, 1024), pretraining=10_000, steps=30_000,
+            encoder=PinAutoEncoder(hidden=128), hidden=128, net_layers=4, size=50_000, 
+            room=Room(163_840, 114_688, 114_688, 4), parts=Room(81_920, 65_536, 65_536, 4),
+            scored=Room(114_688, 81_920, 90_112, 8), batch=16, widths=(1024, 1024), pretraining=10_000, steps=30_000,
             rates=(5e-4,), evaluations=30,
         )  # fmt: skip
     return Config()
