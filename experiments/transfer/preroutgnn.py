@@ -91,11 +91,13 @@ def preset(name: str) -> Config:
             evaluations=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
-        train = "bar ctrl dec max mem_ctrl multiplier priority router sqrt arbiter voter".split()
+        train = (
+            "bar", "ctrl", "dec", "max", "mem_ctrl", "multiplier", "priority", "router", "sqrt", "arbiter", "voter",
+        )  # fmt: skip
         return Config(
             tuple(map(EPFL, train)), (EPFL("cavlc"), EPFL("int2float")),
             tuple(map(EPFL, ("adder", "i2c", "sin", "square"))),
-            encoder=PinAutoEncoder(hidden=128), hidden=128, net_layers=4, size=50_000, 
+            encoder=PinAutoEncoder(hidden=128), hidden=128, net_layers=4, size=50_000,
             room=Room(163_840, 114_688, 114_688, 4), parts=Room(81_920, 65_536, 65_536, 4),
             scored=Room(114_688, 81_920, 90_112, 8), batch=16, widths=(1024, 1024), pretraining=10_000, steps=30_000,
             rates=(5e-4,), evaluations=30,
