@@ -19,17 +19,16 @@ from experiments.curriculum.three_stage_translation import (
     SHORT,
     THREE,
     TWO_THREE,
+    held_out_pairs,
     instructions,
     portion,
     preset,
     shown_pairs,
-    test_pairs,
 )
 from stagejax import Plan
 from stagejax.data.parallel import translation_requests
 from stagejax.names import slug
 
-test_pairs.__test__ = False  # type: ignore[attr-defined]  # a function of the experiment, no test
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
 slow = pytest.mark.slow  # a smoke run of half a minute, most of it compilation
@@ -144,7 +143,7 @@ def test_no_test_text_is_in_training() -> None:
     for source, target in SMOKE.directions:
         own = SMOKE.far if "de" in (source, target) else SMOKE.near
         known = {own.source[i][name] for i in range(len(own.source)) for name in ("en", own.name)}
-        pairs = test_pairs(SMOKE, source, target)
+        pairs = held_out_pairs(SMOKE, source, target)
         assert pairs
         assert not {pair[name] for pair in pairs for name in (source, target)} & known
 
@@ -152,7 +151,7 @@ def test_no_test_text_is_in_training() -> None:
 @pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 def test_no_test_caption_is_in_training() -> None:
     laptop = preset("laptop")
-    pairs = test_pairs(laptop, "en", "de")
+    pairs = held_out_pairs(laptop, "en", "de")
     assert len(pairs) == laptop.tests
     read = {laptop.text[i]["text"] for i in range(len(laptop.text))}
     assert not {pair["en"] for pair in pairs} & read
