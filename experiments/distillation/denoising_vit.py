@@ -13,7 +13,7 @@ Method   0  backbone    a ViT, trained here and frozen; its positions are resize
          mean over views of a point, and a denoiser that learned it; a block of the denoiser's size, trained with the
          probe. Backbones: by labels (three seeds of 1 and 2), by masked autoencoding, and by labels without positions,
          which can have no artifact of a table (one seed each).
-Run      stagejax run denoising_vit                        laptop: 5 minutes on two cores
+Run      stagejax run denoising_vit                        laptop: 17 minutes on two busy cores
          stagejax run denoising_vit --preset smoke         seconds
          stagejax plan denoising_vit --preset pod --mesh data=16,fsdp=16
 Holds if on the backbone by labels, means over three seeds, images that the denoiser never saw: (1) R² of a ridge

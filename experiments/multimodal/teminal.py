@@ -12,7 +12,7 @@ Method   Stage 0: CLAP on single clips. Stage A: a clip of one event beside the 
          their pairs in no stage. Arms of equally many updates on equally many rows from the same CLAP: A then B; B
          alone; a mixture of both in one stage; A alone; single clips alone; A then B without reversed negatives; A
          then B of a CLAP that pools a bag.
-Run      stagejax run teminal                        laptop: about 5 minutes on two cores
+Run      stagejax run teminal                        laptop: 9 minutes on two busy cores
          stagejax run teminal --preset smoke         generated whistles, seconds
          stagejax plan teminal --preset pod --mesh data=64,fsdp=4
 Holds if on pairs of events held out A then B tells the order of two events by 3 points or more better (i) than B alone

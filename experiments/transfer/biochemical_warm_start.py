@@ -415,7 +415,7 @@ NOTES = (
     "Molecules are written with alternating double bonds, as DeepDTA has them; the paper's are canonical.",
     "No protein of validation or test, in any form, is in the protein model's text. Molecules may be in several splits "
     "and in the molecule models' text; novel is what no training pair has.",
-    "The encoder reads 71 residues around the catalytic loop, from before the hinge to DFG; first and last residues, "
+    "The encoder reads 69 residues around the catalytic loop, from before the hinge to DFG; first and last residues, "
     "which the paper's 512 tokens would hold, say less about what binds.",
     "Learning rates were chosen by losses of the validation split with seed 0: of 2e-3 and 5e-3 for language models, "
     "and 2e-3, 5e-3 and 1e-2 on pairs (warm ones of the last two); initial kernels of 0.1 and windows for the protein "

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from stagejax.data.joined import for_every_record
 from stagejax.inference.frozen import Frozen, apply
+from stagejax.models.patches import patches_of
 from stagejax.objectives.features import cosine
 from stagejax.objectives.probing import standardised
 from stagejax.objectives.segmentation import IGNORE, confusion_matrix, intersection_over_union
@@ -207,6 +208,5 @@ def pixels_in(images_NYXP: Float[np.ndarray, "N Y X P"], patch: int) -> Float[np
     >>> pixels_in(np.arange(16.0).reshape(1, 4, 4, 1), 2)[0, 1].tolist()
     [2.0, 3.0, 6.0, 7.0]
     """
-    N, Y, X, P = images_NYXP.shape
-    cut = images_NYXP.reshape(N, Y // patch, patch, X // patch, patch, P).swapaxes(2, 3)
-    return cut.reshape(N, (Y // patch) * (X // patch), patch * patch * P)
+    found = patches_of(images_NYXP, patch)
+    return found.reshape(*found.shape[:2], -1)

@@ -16,6 +16,7 @@ from stagejax.models.block import Block, Key
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
+from stagejax.models.patches import patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 #: Largest factor of the cosines, as in CLIP.
@@ -195,13 +196,11 @@ class ImageTextModel(nnx.Module):
           ValueError: images of another size than the model's.
         """
         c = self.config
-        B, side, p = images_BYXP.shape[0], c.pixels // c.patch, c.patch
         if images_BYXP.shape[1:] != (c.pixels, c.pixels, c.channels):
             raise ValueError(
                 f"images of shape {images_BYXP.shape[1:]}, but the model has pixels={c.pixels}, channels={c.channels}"
             )
-        cut = images_BYXP.reshape(B, side, p, side, p, c.channels).swapaxes(2, 3)
-        x_BTE = self.patches(cut.reshape(B, side * side, p, p, c.channels)) + self.image_positions.table[...]
+        x_BTE = self.patches(patches_of(images_BYXP, c.patch)) + self.image_positions.table[...]
         x_BTE = self._through(x_BTE, self.image_blocks, self.image_adapter, None)
         return _unit(self.image_projection(self.image_norm(x_BTE).mean(1)))
 

@@ -16,6 +16,7 @@ from stagejax import axes
 from stagejax.models.block import Block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
+from stagejax.models.patches import patches_of
 from stagejax.models.stack import run_stack, stack
 from stagejax.models.vit import ViT
 
@@ -129,7 +130,5 @@ class Autoencoder(nnx.Module):
 
     def pixels_of(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T pixels"]:
         """The pixels of every patch, row by row: what `completed` should give."""
-        B, Y, X, P = images_BYXP.shape
-        p = self.config.encoder.patch
-        cut = images_BYXP.reshape(B, Y // p, p, X // p, p, P).swapaxes(2, 3)
-        return cut.reshape(B, (Y // p) * (X // p), p * p * P)
+        found = patches_of(images_BYXP, self.config.encoder.patch)
+        return found.reshape(*found.shape[:2], -1)

@@ -17,6 +17,7 @@ from stagejax.models.conv import Conv
 from stagejax.models.linear import Dense, Table
 from stagejax.models.masks import Masks, gated, masked, of_layer
 from stagejax.models.norm import Norm
+from stagejax.models.patches import patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 
@@ -162,18 +163,17 @@ class PyramidVisionTransformer(nnx.Module):
 
     def tokens(self, images_BYXP: Float[Array, "B Y X P"], masks: Masks) -> Float[Array, "B T E"]:
         """The tokens of the first stage with their positions."""
-        c, side, p = self.config, self.config.sides[0], self.config.patch
+        c, side = self.config, self.config.sides[0]
         if images_BYXP.shape[1:] != (c.image, c.image, c.channels):
             raise ValueError(
                 f"images of shape {images_BYXP.shape[1:]}, but the model has image={c.image} and channels={c.channels}"
             )
         x = masked(jax.nn.relu(self.stem(images_BYXP)), masks, ("channels.stem",))
-        cut = x.reshape(-1, side, p, side, p, c.stem).swapaxes(2, 3)
         table = self.positions.table[...]
         if "resample" in masks:
             line = masks["resample"].astype(table.dtype)
             table = jnp.einsum("it,ju,tue->ije", line, line, table.reshape(side, side, -1)).reshape(table.shape)
-        return self.patches(cut.reshape(-1, side * side, p, p, c.stem)) + table
+        return self.patches(patches_of(x, c.patch)) + table
 
     def _through(self, x_BTE: Float[Array, "B T E"], s: int, masks: Masks) -> Float[Array, "B T E"]:
         """The blocks of stage s."""

@@ -19,6 +19,7 @@ from stagejax.models.linear import Dense, Table
 from stagejax.models.masks import of_layer
 from stagejax.models.mlp import Activation
 from stagejax.models.norm import Norm, NormKind
+from stagejax.models.patches import patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 Pool = Literal["mean", "class"]
@@ -223,13 +224,12 @@ class VisionTransformer(nnx.Module):
           ValueError: images of another size than the model's.
         """
         c = self.config
-        B, side, p = images_BYXP.shape[0], c.image // c.patch, c.patch
+        B = images_BYXP.shape[0]
         if images_BYXP.shape[1:] != (c.image, c.image, c.channels):
             raise ValueError(
                 f"images of shape {images_BYXP.shape[1:]}, but the model has image={c.image} and channels={c.channels}"
             )
-        cut = images_BYXP.reshape(B, side, p, side, p, c.channels).swapaxes(2, 3)
-        x_BTE = self.patches(cut.reshape(B, side * side, p, p, c.channels))
+        x_BTE = self.patches(patches_of(images_BYXP, c.patch))
         first = [token[...] for token in (self.class_token, self.distilled_token) if token is not None]
         if first:
             x_BTE = jnp.concatenate([jnp.broadcast_to(jnp.stack(first), (B, len(first), c.embed)), x_BTE], axis=1)
