@@ -12,6 +12,7 @@ from stagejax.commands.new import write_experiment
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow  # runs pytest in a process of its own
 def test_a_new_experiment_runs_and_passes_its_tests(tmp_path: Path) -> None:
     (tmp_path / "tests" / "experiments").mkdir(parents=True)
     written = write_experiment("my_system", "own", root=tmp_path)

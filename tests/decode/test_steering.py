@@ -91,6 +91,7 @@ def test_caches_advance_in_lock_step() -> None:
     np.testing.assert_allclose(logits[:, 0], jnp.stack([whole[0, S - 3], whole[1, S - 5]]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_samplers_take_it_for_a_model() -> None:
     model = Steered(LARGE, SMALL, (TUNED,))
     drawn = sample(model, PROMPTS, jax.random.key(0), length=S, n=2)

@@ -28,8 +28,10 @@ from stagejax.inference.reranking import best, recalls, scored
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
+slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 
 
+@slow
 def test_no_test_query_is_an_anchor_and_every_one_has_its_answer_among_the_items(finished: Any) -> None:
     texts = finished[0]["texts/test"]
     anchors, tests, items, answers = roles(texts, SMOKE)
@@ -38,6 +40,7 @@ def test_no_test_query_is_an_anchor_and_every_one_has_its_answer_among_the_items
     assert answers.max() < SMOKE.items
 
 
+@slow
 def test_scores_are_the_cross_encoders_own_and_no_labels(finished: Any) -> None:
     results, _, _ = finished
     anchors, tests, items, _ = roles(results["texts/test"], SMOKE)
@@ -51,6 +54,7 @@ def test_scores_are_the_cross_encoders_own_and_no_labels(finished: Any) -> None:
         assert np.std(exact["tests"], axis=1).min() > 1e-3  # the scorer tells items apart
 
 
+@slow
 def test_recalls_are_those_of_the_whole_search_written_out(finished: Any) -> None:
     results, _, _ = finished
     found, exact = results["search/emb-ce/0"].value, results["exact/emb-ce/0"].value["tests"].astype(np.float64)
@@ -69,6 +73,7 @@ def test_recalls_are_those_of_the_whole_search_written_out(finished: Any) -> Non
         assert (np.diff(found[name].reshape(3, -1)[[0, 2]], axis=0) >= 0).mean() > 0.7
 
 
+@slow
 def test_negatives_are_hard_and_never_the_answer(finished: Any) -> None:
     results, _, _ = finished
     mined, texts = results["mined/0"].value, results["texts/train"].value
@@ -78,6 +83,7 @@ def test_negatives_are_hard_and_never_the_answer(finished: Any) -> None:
     assert means[0] > means[1] + 0.1
 
 
+@slow
 def test_the_distilled_encoder_learns_from_the_anchor_rows_and_comes_closer_to_them(finished: Any) -> None:
     results, _, _ = finished
     anchors, _, items, _ = roles(results["texts/test"], SMOKE)
@@ -94,6 +100,7 @@ def test_the_distilled_encoder_learns_from_the_anchor_rows_and_comes_closer_to_t
     assert agreement(results["distilled/emb-ce/0"]) > agreement(results["dual/0"])
 
 
+@slow
 def test_all_models_learn(finished: Any) -> None:
     results, _, _ = finished
     for name in ("dual/0", "cls-ce/0", "emb-ce/0", "distilled/emb-ce/0"):
@@ -101,6 +108,7 @@ def test_all_models_learn(finished: Any) -> None:
         assert np.mean(losses[-3:]) < np.mean(losses[:3]), name
 
 
+@slow
 def test_every_arm_is_charged_and_the_report_complete(finished: Any) -> None:
     results, report, _ = finished
     arms = {arm.name: arm for arm in report.arms}

@@ -27,6 +27,7 @@ from stagejax.names import slug
 SMOKE = preset("smoke")
 EVERY = (NONE, *HEURISTICS, ANTI, RANDOM, BATCH, POINT_NONE, POINT)
 finished = smoke_run(EXPERIMENT, SMOKE)
+slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 
 
 def of(finished: Any, label: str) -> Any:
@@ -38,6 +39,7 @@ def per_iteration(result: Any, what: str) -> np.ndarray:
     return np.asarray(result.history.train[what]).reshape(SMOKE.iterations, -1).mean(1)
 
 
+@slow
 def test_a_sample_weighs_as_its_easiness_and_iteration_say(finished: Any) -> None:
     for label in (*HEURISTICS, ANTI):
         result = of(finished, label)
@@ -51,6 +53,7 @@ def test_a_sample_weighs_as_its_easiness_and_iteration_say(finished: Any) -> Non
     np.testing.assert_allclose(per_iteration(of(finished, NONE), "plain"), per_iteration(of(finished, NONE), "loss"))
 
 
+@slow
 def test_easiness_is_of_the_first_stage_and_reversed_for_the_anti_curriculum(finished: Any) -> None:
     lists = finished[0]["lists/train"].value
     easy, hard = (of(finished, label).stage.data for label in (RECIPROCAL, ANTI))
@@ -62,6 +65,7 @@ def test_easiness_is_of_the_first_stage_and_reversed_for_the_anti_curriculum(fin
     assert set(easy.arrays) == set(lists)  # nothing else, no model's score, is there to look at
 
 
+@slow
 def test_no_sample_is_ever_excluded_and_all_arms_see_the_same(finished: Any) -> None:
     numbers = np.arange(SMOKE.iterations * SMOKE.iteration * SMOKE.batch)
     seen = {label: of(finished, label).stage.data.take(numbers) for label in EVERY}
@@ -72,6 +76,7 @@ def test_no_sample_is_ever_excluded_and_all_arms_see_the_same(finished: Any) -> 
     assert len({tuple(row) for row in seen[NONE]["query"].tolist()}) <= kept == seen[NONE]["query"][:kept].shape[0]
 
 
+@slow
 def test_arms_differ_in_nothing_but_their_weights(finished: Any) -> None:
     report = finished[1]
     stages = [of(finished, label).stage for label in EVERY]
@@ -87,6 +92,7 @@ def test_arms_differ_in_nothing_but_their_weights(finished: Any) -> None:
     assert {arm.group for arm in report.arms} == set(EVERY)
 
 
+@slow
 def test_choices_rest_on_development_questions_and_are_charged(finished: Any) -> None:
     results, report, _ = finished
     lists = {part: {tuple(row) for row in results[f"lists/{part}"].value["queries"].tolist()} for part in
@@ -106,6 +112,7 @@ def test_choices_rest_on_development_questions_and_are_charged(finished: Any) ->
     assert len(arms[RANDOM].charged) == len(arms[BATCH].charged) == len(SMOKE.ms)
 
 
+@slow
 def test_the_whole_list_of_bm25_is_ranked_and_what_it_missed_counts_as_nothing(finished: Any) -> None:
     results, report, _ = finished
     lists, model = results["lists/test"].value, of(finished, NONE).module()
@@ -122,12 +129,14 @@ def test_the_whole_list_of_bm25_is_ranked_and_what_it_missed_counts_as_nothing(f
     assert rows[FIRST][2] == f"{100 * (answer == 0).mean():.1f}"
 
 
+@slow
 def test_rankers_learn(finished: Any) -> None:
     for label in (NONE, RECIPROCAL, POINT):
         plain = per_iteration(of(finished, label), "plain")
         assert plain[-3:].mean() < plain[:3].mean(), label
 
 
+@slow
 def test_the_report_is_complete(finished: Any) -> None:
     _, report, _ = finished
     assert [one.verdict != "not tested" for one in report.claims] == [True] * 6

@@ -30,12 +30,14 @@ from stagejax.program import build, step_keys
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
+slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:
     return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 
+@slow
 def test_every_arm_learns(finished: Any) -> None:
     results, report, _ = finished
     assert [arm.name for arm in report.arms] == [
@@ -48,6 +50,7 @@ def test_every_arm_learns(finished: Any) -> None:
             assert held_out[-1] < held_out[0], result.name
 
 
+@slow
 def test_arms_read_the_same_batches_for_the_same_number_of_steps(finished: Any) -> None:
     _, report, _ = finished
     for arm in report.arms:
@@ -56,6 +59,7 @@ def test_arms_read_the_same_batches_for_the_same_number_of_steps(finished: Any) 
         assert trained[-1].position["step"] == SMOKE.steps
 
 
+@slow
 def test_fpi_keeps_the_function_and_aki_differs_only_in_new_heads_and_units(finished: Any) -> None:
     results, _, _ = finished
     assert results["fpi-stack/0/wide"].receipt["logit_change"] < 1e-4
@@ -88,6 +92,7 @@ def test_an_uneven_pair_grows_in_every_size(decoder: bool) -> None:
     np.testing.assert_allclose(aki[up][..., 40:], wide[[1, 1, 1]][..., 40:], rtol=1e-6)  # from the layer above
 
 
+@slow
 def test_widening_and_then_stacking_is_growing_at_once(finished: Any) -> None:
     results, _, _ = finished
     for label, source, operator in (("aki", "source", AKI()), ("uneven-fpi", "uneven", FPI())):
@@ -114,6 +119,7 @@ def test_exact_width_keeps_a_gpt_at_an_uneven_width_and_refuses_a_bert() -> None
         widen(SMOKE)
 
 
+@slow
 def test_direct_copy_keeps_the_corner(finished: Any) -> None:
     results, _, _ = finished
     small, start = (flat(results[name].state().params) for name in ("source/0", "directcopy/0/start"))
@@ -122,6 +128,7 @@ def test_direct_copy_keeps_the_corner(finished: Any) -> None:
         np.testing.assert_array_equal(start[path][corner], leaf, err_msg=path)
 
 
+@slow
 def test_stacking_copies_whole_layers(finished: Any) -> None:
     results, _, _ = finished
     shallow, deep = quarters(SMOKE.large.layers)[-2:]
@@ -132,6 +139,7 @@ def test_stacking_copies_whole_layers(finished: Any) -> None:
         np.testing.assert_array_equal(after[path], expected, err_msg=path)
 
 
+@slow
 def test_mslt_trains_only_new_layers_and_the_head(finished: Any) -> None:
     results, _, _ = finished
     shallow, deep = quarters(SMOKE.large.layers)[-2:]
@@ -180,12 +188,14 @@ def test_sub_models_are_charged_for_the_depths_they_draw() -> None:
     np.testing.assert_array_equal(stage.step_flops(np.arange(20)), [flops[i] for i in drawn])
 
 
+@slow
 def test_the_two_stages_share_the_budget(finished: Any) -> None:
     results, _, _ = finished
     assert results["two-stage/0/sub-models"].steps + results["two-stage/0"].steps == SMOKE.steps
     assert results["two-stage/0/sub-models"].handover != results["two-stage/0"].handover  # the data go on
 
 
+@slow
 def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
     _, report, folder = finished
     page = json.loads((folder / "report.json").read_text())
@@ -201,6 +211,7 @@ def test_the_report_charges_the_source_on_demand(finished: Any) -> None:
     assert "http" not in (folder / "report.html").read_text().split("<body")[0]
 
 
+@slow
 def test_the_report_shows_what_widening_alone_does(finished: Any) -> None:
     _, report, _ = finished
     rows = {row[0]: row[1:] for row in report.tables[1].rows}
@@ -222,6 +233,7 @@ def test_the_paper_s_own_pair_is_judged_as_uneven() -> None:
     assert preset("pod").large.embed % preset("pod").small.embed
 
 
+@slow
 def test_scratch_costs_what_the_plan_said(finished: Any) -> None:
     results, _, _ = finished
     plan = Plan.on("data=1")

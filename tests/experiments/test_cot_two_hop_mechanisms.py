@@ -28,6 +28,7 @@ from stagejax.inference.residual import residual_stream
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
+slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 FOLDERS = {label: f"{slug(label.replace('λ', 'lambda'))}/0" for label in settings(SMOKE)}
 
 
@@ -37,6 +38,7 @@ def told(data: Any) -> np.ndarray:
     return np.concatenate([rows["tokens"], rows["targets"][:, -1:]], axis=1)
 
 
+@slow
 def test_all_atomic_facts_are_trained_on_and_no_composition_of_the_tests(finished: Any) -> None:
     results, _, _ = finished
     for label, folder in FOLDERS.items():
@@ -54,6 +56,7 @@ def test_all_atomic_facts_are_trained_on_and_no_composition_of_the_tests(finishe
         assert {(h, r) for h, r, _ in parts.ood_atomic} >= {(b, s) for _, _, s, b, _ in parts.ood}
 
 
+@slow
 def test_arms_differ_in_what_is_told_alone(finished: Any) -> None:
     results, report, _ = finished
     stages = {label: results[folder].stage for label, folder in FOLDERS.items()}
@@ -79,6 +82,7 @@ def test_arms_differ_in_what_is_told_alone(finished: Any) -> None:
     assert per_token[COT] < per_token[PLAIN]  # equal FLOPs, more targets
 
 
+@slow
 def test_answers_are_greedy_from_the_question_alone(finished: Any) -> None:
     results, _, _ = finished
     for label in (COT, PLAIN):
@@ -99,6 +103,7 @@ def test_answers_are_greedy_from_the_question_alone(finished: Any) -> None:
     assert "iid bridge" not in results[f"{FOLDERS[PLAIN]}/answers"].value
 
 
+@slow
 def test_a_wrong_bridge_is_a_wrong_answer(finished: Any) -> None:
     results, _, _ = finished
     result = results[FOLDERS[noisy(SMOKE.judged[1])]]
@@ -107,6 +112,7 @@ def test_a_wrong_bridge_is_a_wrong_answer(finished: Any) -> None:
     assert made["iid bridge"].mean() >= made["iid"].mean()
 
 
+@slow
 def test_circuits_are_of_the_trained_nets(finished: Any) -> None:
     results, report, _ = finished
     result, made = results[FOLDERS[COT]], results[f"{FOLDERS[COT]}/circuits"].value

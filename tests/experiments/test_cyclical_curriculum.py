@@ -37,6 +37,7 @@ SMOKE = preset("smoke")
 TASK = SMOKE.tasks[0]
 N, STEPS = TASK.records, SMOKE.epochs * TASK.records // TASK.data.batch
 finished = smoke_run(EXPERIMENT, SMOKE)
+slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 
 
 def of(arm: str, seed: int = 0) -> str:
@@ -49,6 +50,7 @@ def drawn(results: Any, arm: str, seed: int = 0) -> list[np.ndarray]:
     return np.split(data.records(np.arange(SMOKE.epochs * N)), np.cumsum(data.rounds)[:-1])
 
 
+@slow
 def test_every_arm_sees_as_many_records_and_is_scored_as_often_from_the_same_start(finished: Any) -> None:
     _, report, _ = finished
     own = {arm.group: [r for r in arm.results if r.kind == "train"] for arm in report.arms}
@@ -61,6 +63,7 @@ def test_every_arm_sees_as_many_records_and_is_scored_as_often_from_the_same_sta
     assert len(starts) == 1
 
 
+@slow
 def test_sizes_go_in_cycles_and_the_control_has_the_same(finished: Any) -> None:
     results, _, _ = finished
     rounds = {arm: results[of(arm)].stage.data.rounds for arm in DRAWN}
@@ -69,6 +72,7 @@ def test_sizes_go_in_cycles_and_the_control_has_the_same(finished: Any) -> None:
     assert all(sum(own[:-1]) < SMOKE.epochs * N <= sum(own) for own in rounds.values())
 
 
+@slow
 def test_small_rounds_lean_to_easy_records_without_shutting_hard_ones_out(finished: Any) -> None:
     results, _, _ = finished
     hard = results["digits/scores/1"].value["hard"]
@@ -83,6 +87,7 @@ def test_small_rounds_lean_to_easy_records_without_shutting_hard_ones_out(finish
     assert abs(np.corrcoef(np.arange(N), rank[whole])[0, 1]) < 0.15  # an epoch of all records has no order
 
 
+@slow
 def test_scores_are_of_training_records_by_a_network_of_another_start(finished: Any) -> None:
     results, report, _ = finished
     made, net = results["digits/scores/1"], results[of(VANILLA, 1)]
@@ -111,6 +116,7 @@ def test_losses_of_zero_count_as_the_smallest_that_is_not() -> None:
     assert made["hard"].tolist() == [0.5, 0.5, 2.0]
 
 
+@slow
 def test_records_are_disjoint_and_both_parts_are_scored_apart(finished: Any) -> None:
     results, _, _ = finished
     held = results[of(CCL)].stage.evaluate.data
@@ -132,6 +138,7 @@ def test_records_are_disjoint_and_both_parts_are_scored_apart(finished: Any) -> 
     assert last["validation_accuracy"] == pytest.approx(np.concatenate(right)[tested == 0].mean(), abs=1e-5)
 
 
+@slow
 def test_twice_as_long_goes_on_from_vanilla(finished: Any) -> None:
     results, _, _ = finished
     longer = results[of(LONGER)]
@@ -142,6 +149,7 @@ def test_twice_as_long_goes_on_from_vanilla(finished: Any) -> None:
     assert [float(rate(step)) for rate in rates for step in (0, STEPS)] == pytest.approx([SMOKE.peak] * 14)
 
 
+@slow
 def test_self_paced_rounds_hold_what_the_network_itself_finds_easy(finished: Any) -> None:
     results, report, _ = finished
     sizes = [len(results[f"{of(SELF_PACED)}/{r}/rows"].value["rows"]) for r in (1, 2)]
@@ -164,6 +172,7 @@ def test_three_readings_of_one_run() -> None:
     assert read(Arm("", (result,))) == pytest.approx({"last": 40.0, "selected": 30.0, "best": 50.0})
 
 
+@slow
 def test_report_reads_all_arms_alike(finished: Any) -> None:
     results, report, folder = finished
     tables = {table.title: {row[0]: row[1:] for row in table.rows} for table in report.tables}
