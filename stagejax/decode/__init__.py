@@ -1,7 +1,7 @@
 """Decoding: what a model says, drawn, searched, put to the vote and judged. Pure functions; no model class is known."""
 
 from stagejax.decode.beam import Beams, beam_search
-from stagejax.decode.bleu import bleu, chrf, tokens_13a
+from stagejax.decode.bleu import bleu, chrf
 from stagejax.decode.distribution import restricted, unrepeated
 from stagejax.decode.overlap import rouge, rouge_l, rouge_n
 from stagejax.decode.prompts import Completion, Prompts, completions, padded_prompts
@@ -44,7 +44,6 @@ __all__ = [
     "sample",
     "speculative_sample",
     "steered",
-    "tokens_13a",
     "unrepeated",
     "verdicts",
 ]

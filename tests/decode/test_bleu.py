@@ -1,4 +1,4 @@
-"""BLEU and chrF against their definitions by hand, and against numbers of SacreBLEU."""
+"""BLEU and chrF against their definitions by hand."""
 
 import math
 
@@ -6,47 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.decode import bleu, chrf, tokens_13a
-
-#: said, wanted, BLEU and chrF2 by sacrebleu 2.6.0 with its defaults.
-REFERENCE = (
-    (
-        ["Ein Mann in einem roten Hemd.", "Zwei Hunde spielen im Schnee."],
-        ["Ein Mann mit rotem Hemd.", "Zwei Hunde laufen durch den Schnee."],
-        14.515963,
-        45.787199,
-    ),
-    (
-        ['A man, 25, runs 3.5 miles; he\'s "fast"!'],
-        ["A man (25) runs 3.5 miles: he is fast!"],
-        14.949752,
-        49.576136,
-    ),
-    (["the the the the the the the"], ["The cat is on the mat"], 6.567275, 11.099108),
-    (["a b"], ["a b c d"], 0.0, 47.169811),
-    (["x y z w"], ["a b c d"], 0.0, 0.0),
-    (
-        ["Le chien \u2013 très grand \u2013 court à 10-12 km/h & saute."],
-        ["Le chien, très grand, court à 10-12 km/h &amp; saute."],
-        69.016702,
-        68.211304,
-    ),
-    (
-        ["short one here now", "and a longer sentence than it was wanted here"],
-        ["short one there now", "and a shorter sentence"],
-        11.359355,
-        59.053389,
-    ),
-    ([""], ["a b c d"], 0.0, 0.0),
-)
+from stagejax.decode import bleu, chrf
 
 sentences = st.lists(st.sampled_from("abc"), min_size=4, max_size=9).map(" ".join)
-
-
-@pytest.mark.parametrize("row", REFERENCE, ids=lambda row: row[0][0][:12])
-def test_the_numbers_are_those_of_the_reference(row) -> None:
-    said, wanted, *expected = row
-    assert [bleu(said, wanted), chrf(said, wanted)] == pytest.approx(expected, abs=1e-6)
 
 
 def test_bleu_by_hand() -> None:
@@ -85,10 +47,7 @@ def test_the_best_is_the_same_text_and_order_of_lines_means_nothing(one: list[st
         assert score(said[::-1], wanted[::-1]) == pytest.approx(score(said, wanted))
 
 
-def test_tokens_and_refusals() -> None:
-    assert " ".join(tokens_13a('Der Hund (3,5 kg) sagt: "Wuff!"')) == 'Der Hund ( 3,5 kg ) sagt : " Wuff ! "'
-    assert tokens_13a("10-12 km/h, x-y") == ["10", "-", "12", "km", "/", "h", ",", "x-y"]
-    assert tokens_13a("a &amp; b") == ["a", "&", "b"]
+def test_refusals() -> None:
     for score in (bleu, chrf):
         with pytest.raises(ValueError, match="1 texts for 2 wanted"):
             score(["a"], ["a", "b"])
