@@ -251,8 +251,10 @@ def pool(
     if implementation == "conv":
         how = {"strides": (stride, stride), "padding": borders((size, size), pad)}
         window = (size, size)
-        return nnx.max_pool(x_BYXC, window, **how) if kind == "max" else nnx.avg_pool(
-            x_BYXC, window, count_include_pad=False, **how
+        return (
+            nnx.max_pool(x_BYXC, window, **how)
+            if kind == "max"
+            else nnx.avg_pool(x_BYXC, window, count_include_pad=False, **how)
         )
     y = _along(_along(x_BYXC, kind, (size, 1), pad), kind, (1, size), pad)[:, ::stride, ::stride]
     if kind == "max":

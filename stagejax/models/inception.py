@@ -164,7 +164,9 @@ class Chain(nnx.Module):
 # --- the blocks, with their channels ---
 
 
-def block_a(straight: int, five: tuple[int, int], three: tuple[int, int], pooled: int, factored: bool = False) -> Parallel:
+def block_a(
+    straight: int, five: tuple[int, int], three: tuple[int, int], pooled: int, factored: bool = False
+) -> Parallel:
     """1 x 1; 1 x 1 -> 5 x 5 (`factored`: 3 x 3); 1 x 1 -> 3 x 3 -> 3 x 3, a factored 5 x 5; pooling -> 1 x 1."""
     side, wide = (3, 3) if factored else (5, 5), (3, 3)
     double = (Unit(three[0]), Unit(three[1], wide), Unit(three[1], wide))

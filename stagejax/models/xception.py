@@ -36,8 +36,8 @@ class Xception:
     Reference: Chollet 2017, https://arxiv.org/abs/1610.02357, figure 5; the defaults are that network.
 
     >>> net = Xception(16, (8, 8), 1, True, entry=(12,), middle=1, last=(12, 16), top=(20,))
-    >>> sorted(net.sizes().items())[3:6]
-    [('channels.2', 12), ('channels.2.1', 12), ('channels.2.2', 12)]
+    >>> [widths for widths, _ in net.groups()][1]
+    [('channels.2.1', 12), ('channels.2.2', 12), ('channels.1', 12)]
     """
 
     image: int = 299
@@ -132,7 +132,9 @@ class XceptionNetwork(Classifier):
             groups[str(i)] = Group(c, before, widths, halves, rngs)
             before = widths[-1]
         top = [(f"channels.top.{i}", size) for i, size in enumerate(c.top, 1)]
-        self.base = nnx.Dict({"stem": nnx.Dict(stem), "groups": nnx.Dict(groups), "top": chain_of(c, before, top, rngs)})
+        self.base = nnx.Dict(
+            {"stem": nnx.Dict(stem), "groups": nnx.Dict(groups), "top": chain_of(c, before, top, rngs)}
+        )
         name, width = top[-1]
         self.head = Dense({name: width}, {"classes": c.classes}, std=width**-0.5, bias=True, rngs=rngs)
 
