@@ -6,9 +6,9 @@ Claim    Inception V3 and Xception, trained on ImageNet, tell the stage of decom
          region: macro-F1 of Xception .878 (head), .881 (torso), .702 (limbs) by Megyesi's four stages, .872, .875, .76
          by Gelderman's six. Xception is the better one. It agrees with experts about as well as they agree.
 Method   Two steps: a new head on the frozen base, whose batch norms run in inference mode; then every layer, at a
-         smaller learning rate. One model for each region and scheme. Beside it, with equally many steps: all layers from
-         the start, the head alone, and from scratch. Every arm takes its rate from one grid, by macro-F1 on validation
-         donors of the first region, all charged. Splits are by donor.
+         smaller learning rate. One model for each region and scheme. Beside it, with equally many steps: all layers
+         from the start, the head alone, and from scratch. Every arm takes its rate from one grid, by macro-F1 on
+         validation donors of the first region, all charged. Splits are by donor.
          Agreement is the mean of Cohen's kappa with quadratic weights over pairs of examiners, and over pairs of the
          model and an examiner, on the same test images, with bootstrap intervals over images.
          The photographs are private and have no public stand-in. Here clothes (head), digits (torso) and digits of
@@ -17,9 +17,9 @@ Method   Two steps: a new head on the frozen base, whose batch norms run in infe
 Run      stagejax run stage_of_decay                      laptop: about 6 minutes on two cores
          stagejax run stage_of_decay --preset smoke       seconds
          stagejax plan stage_of_decay --preset pod --mesh data=16,fsdp=16
-Holds if by Megyesi's stages, in each network, two steps reach at least the macro-F1 of each other arm and one point more
-         than from scratch (means over regions and seeds), and the model's mean kappa with examiners is within .05 of
-         theirs. That Xception is at least as good as Inception is judged beside it.
+Holds if by Megyesi's stages, in each network, two steps reach at least the macro-F1 of each other arm and one point
+         more than from scratch (means over regions and seeds), and the model's mean kappa with examiners is within .05
+         of theirs. That Xception is at least as good as Inception is judged beside it.
 Ours     Not measured yet.
 """
 
@@ -33,22 +33,22 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Source
+from stagejax.data import Dataset, Digits, Images, Source
 from stagejax.data.augment import Augment, Augmented
+from stagejax.data.body_regions import Photographed, Simulated, stand_ins
 from stagejax.data.crop import Crop
-from stagejax.data.decay import Decaying
 from stagejax.data.domains import InColour
 from stagejax.data.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.data.shift import ShiftAndFlip
 from stagejax.data.tasks import ImageTask, Part
 from stagejax.inference import Frozen, apply, flops_of_one, logits_of
-from stagejax.models.inception import Inception, Unit, block_a, block_b, block_c, inception_v3, reduce_a
-from stagejax.models.xception import Xception
+from stagejax.models.inception import Inception, Unit, block_a, inception_v3, small_inception
+from stagejax.models.xception import Xception, small_xception
 from stagejax.objectives.classification import classification, classification_with_f1
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
-from stagejax.report.agreement import agreement
+from stagejax.report.agreement import examined
 from stagejax.state import everything
 from stagejax.transforms.parts import kept, parts
 
@@ -72,66 +72,13 @@ class Scheme:
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """A body region of decaying donors; thresholds are shifted by its own amount."""
-
-    name: str
-    train: ImageTask  # one image a donor
-    validation: ImageTask
-    test: ImageTask
-    shift: float = 0.0
-
-    def photographs(self, scheme: Scheme, part: str) -> Source:
-        """Those of the donors of "train", "validation" or "test"."""
-        return Decaying(getattr(self, part), tuple(cut + self.shift for cut in scheme.thresholds))
-
-
-@dataclass(frozen=True)
-class Photographed:
-    """A body region of real donors, prepared for TFDS as stages_of_decay/REGION_SCHEME with splits by donor.
-
-    Records are {"image", "label", "ratings": the stage that each examiner says}.
-    """
-
-    name: str
-
-    def photographs(self, scheme: Scheme, part: str) -> Source:
-        return TFDS(f"stages_of_decay/{self.name}_{scheme.name.lower()}", split=part)
-
-
-def simulated(name: str, data: str, shift: float, train: int, validation: int, test: int, size: int) -> Simulated:
-    """Donors of a named dataset: those of validation and training are not the same, those of the test of its own split."""
-    donors = ImageTask((Part(Dataset(data)),), size, limit=train)
-    held_out = replace(donors.of_split("test"), limit=test)
-    return Simulated(name, donors, replace(donors, skip=train, limit=validation), held_out, shift)
-
-
-def mini_inception() -> Inception:
-    """A block of each kind: factored 5 x 5, reduction, factored 5 x 5 in rows and columns, split 3 x 3."""
-    blocks = (block_a(12, (12, 16), (12, 16), 12), reduce_a(32, (16, 24), pad=True), block_b(20, 32, 5))
-    stem = (Unit(16, (3, 3)), Unit(24, (3, 3), 2))
-    return Inception(16, (*stem, *blocks, block_c(40, 20, 32, 24)), convolution="patches")
-
-
-def mini_xception() -> Xception:
-    """The stem at half size, a group of the entry, one of the middle, the last one, and one convolution behind it."""
-    groups: dict[str, Any] = {"entry": (64,), "middle": 1, "last": (96, 128), "top": (160,), "classes": 10}
-    return Xception(16, (16, 32), 2, True, convolution="patches", **groups)
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    inception: Inception = field(default_factory=mini_inception)
-    xception: Xception = field(default_factory=mini_xception)
+    inception: Inception = field(default_factory=small_inception)
+    xception: Xception = field(default_factory=small_xception)
     source: Source = field(default_factory=lambda: ImageTask((Part(Dataset("cifar10")),), 16))
-    regions: tuple[Any, ...] = field(
-        default_factory=lambda: tuple(
-            simulated(*region, train=500, validation=150, test=350, size=16)
-            for region in (("head", "fashion_mnist", -0.03), ("torso", "mnist", 0.0), ("limbs", "usps", 0.03))
-        )
-    )
+    regions: tuple[Simulated | Photographed, ...] = field(default_factory=lambda: stand_ins(16, 500, 150, 350))
     schemes: tuple[Scheme, ...] = (
         Scheme("Megyesi", (0.25, 0.5, 0.75), (0, 1, 2)),
         Scheme("Gelderman", (1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6), (0,), (TWO, SCRATCH)),
@@ -158,17 +105,14 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        stem = (Unit(6, (3, 3)), block_a(4, (4, 4), (4, 4), 4))
-        inception = Inception(8, stem, convolution="patches")
-        groups: dict[str, Any] = {"entry": (12,), "middle": 1, "last": (12, 16), "top": (20,), "classes": 10}
-        xception = Xception(8, (8,), 1, True, convolution="patches", **groups)
-        digits = ImageTask((Part(Digits()),), 8, limit=100)
-        rest = replace(digits, skip=100, limit=40), replace(digits.of_split("test"), limit=40)
+        inception = Inception(8, (Unit(6, (3, 3)), block_a(4, (4, 4), (4, 4), 4)), convolution="patches")
+        groups: dict[str, Any] = {"stem": (8,), "entry": (12,), "last": (12, 16), "top": (20,)}
+        digits = ImageTask((Part(Digits()),), 8)
         return Config(
             inception=inception,
-            xception=xception,
-            source=InColour(ImageTask((Part(Digits()),), 8, skip=200)),
-            regions=(Simulated("head", digits, *rest), Simulated("limbs", digits, *rest, shift=0.05)),
+            xception=small_xception(image=8, stem_stride=1, **groups),
+            source=InColour(replace(digits, skip=200)),
+            regions=(Simulated("head", digits, 100, 40, 40), Simulated("limbs", digits, 100, 40, 40, shift=0.05)),
             schemes=(Scheme("Megyesi", (0.25, 0.5, 0.75), (0,)), Scheme("Gelderman", (0.3, 0.6), (0,), (TWO, SCRATCH))),
             **{"batch": 20, "source_steps": 40, "steps": 24, "head_steps": 8, "rates": (1e-3, 8e-3)},
             **{"validation": 6, "test": 6, "source_test": 10, "draws": 100},
@@ -228,8 +172,11 @@ class Place:
     def model(self) -> Any:
         return replace(self.cfg.nets[self.net], classes=self.scheme.classes)
 
+    def photographs(self, part: str) -> Source:
+        return self.region.photographs(self.scheme.name, self.scheme.thresholds, part)
+
     def evaluation(self) -> Evaluation:
-        batches, source = getattr(self.cfg, self.scored), self.region.photographs(self.scheme, self.scored)
+        batches, source = getattr(self.cfg, self.scored), self.photographs(self.scored)
         data = images(self.cfg, self.model, source, 0)
         data = replace(data, count=batches, **({} if self.cfg.crop is None else {"crop": self.cfg.crop.scored()}))
         return Evaluation(data, batches, objective=classification_with_f1)
@@ -274,7 +221,7 @@ def on_frozen_base(model: Any, batch: Any, key: Any) -> Any:
 def adapting(place: Place, name: str, rate: float, steps: int, head_only: bool) -> Stage:
     """The recipe of all arms: `steps` on the photographs of a region, of the head on a frozen base or of all layers."""
     cfg = place.cfg
-    data = images(cfg, place.model, place.region.photographs(place.scheme, "train"), place.seed)
+    data = images(cfg, place.model, place.photographs("train"), place.seed)
     return Stage(
         name=f"{place.slug}/{name}",
         model=place.model,
@@ -317,25 +264,14 @@ def chosen_rates(run: Any, cfg: Config, net: str, base: Any) -> tuple[dict[str, 
 
 
 def study(place: Place, result: Any) -> dict[str, Any]:
-    """Who agrees with whom on the test photographs, what the model says of each stage, and what the labels reach.
-
-    Returns:
-      the fields of `Agreement`; "labels", the mean kappa of the examiners' median with each; "stages", precision,
-      recall and F1 of each stage.
-    """
-    from sklearn.metrics import precision_recall_fscore_support
-
-    cfg, classes = place.cfg, place.scheme.classes
-    data = place.evaluation().data
+    """What the model says of the test photographs, as `examined` compares it with labels and examiners."""
+    cfg, data = place.cfg, place.evaluation().data
     rows = np.arange(min(cfg.test * cfg.batch, len(data.source)))
     shown = np.concatenate([data.take_records(part)["image"] for part in np.array_split(rows, cfg.test)])
     said = apply(logits_of, Frozen.of(result), shown, cfg.batch).argmax(-1)
     records = [data.source[int(row)] for row in rows]
     ratings, label = (np.stack([np.asarray(record[name]) for record in records]) for name in ("ratings", "label"))
-    found = precision_recall_fscore_support(label, said, labels=np.arange(classes), zero_division=0.0)
-    labels = agreement(ratings, label, classes, draws=1).model
-    stages = {name: own.tolist() for name, own in zip(("precision", "recall", "f1"), found, strict=False)}
-    return agreement(ratings, said, classes, cfg.draws)._asdict() | {"labels": labels, "stages": stages}
+    return examined(ratings, label, said, place.scheme.classes, cfg.draws)
 
 
 # --- report ---
@@ -437,15 +373,13 @@ def tables(cfg: Config, found: dict[str, dict[str, Any]]) -> list[Table]:
             return scores(cfg, found[net], scheme, arm, None if column == "mean" else column)
 
         made.append(table_of_means(f"Macro-F1 by {scheme.name}'s stages", list(labels), [*regions, "mean"], measure))
-    made.append(Table("Networks", ("network", "source accuracy", *ARMS), tuple(networks(found)), note=RATES))
-    return [*made, agreement_table(cfg, found), by_stage(cfg, found)]
+    nets = [(n, own["base"].history.last("accuracy"), *(own["rates"][arm] for arm in ARMS)) for n, own in found.items()]
+    note = "The accuracy on the source's test images, and the learning rate that each arm chose."
+    made += [agreement_table(cfg, found), Table("Networks", ("network", "source", *ARMS), tuple(nets), note=note)]
+    return [*made, by_stage(cfg, found)]
 
 
-RATES = "The accuracy on the source's test images, and the learning rate that each arm chose."
-
-
-def networks(found: dict[str, dict[str, Any]]) -> list[tuple[Any, ...]]:
-    return [(n, one["base"].history.last("accuracy"), *(one["rates"][arm] for arm in ARMS)) for n, one in found.items()]
+SPAN = "{:.3f} ({:.3f} to {:.3f})"
 
 
 def agreement_table(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
@@ -455,20 +389,16 @@ def agreement_table(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
         for net, one in found.items():
             for region in cfg.regions:
                 first = one["studies"][scheme.name, region.name, scheme.seeds[0]].value
-                both = [span(first[name]) if first else None for name in ("raters", "model")]
+                both = [SPAN.format(*first[name]) if first else None for name in ("raters", "model")]
                 means = [mean(kappas(one, scheme, name, region.name)) for name in ("difference", "labels", "fleiss")]
                 rows.append((scheme.name, net, region.name, *both, *means))
     columns = ("scheme", "network", "region", "examiners", "model", "difference", "labels", "Fleiss")
     note = (
-        "Kappas with quadratic weights, means over pairs: of two examiners, and of the model of two steps and an examiner, "
-        "for the first seed with 95 % of resampled images; their difference, mean over seeds; of the labels and an "
-        "examiner, which a model can hardly exceed. Fleiss' kappa of the examiners has no weights."
+        "Kappas with quadratic weights, means over pairs: of two examiners, and of the model of two steps and an "
+        "examiner, for the first seed with 95 % of resampled images; their difference, mean over seeds; of the labels "
+        "and an examiner, which a model can hardly exceed. Fleiss' kappa of the examiners has no weights."
     )
     return Table("Agreement", columns, tuple(rows), (*("",) * 5, *(".3f",) * 3), note)
-
-
-def span(interval: list[float]) -> str:
-    return "{:.3f} ({:.3f} to {:.3f})".format(*interval)
 
 
 def by_stage(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
@@ -478,7 +408,7 @@ def by_stage(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
         for region in cfg.regions:
             own = [made.value for key, made in one["studies"].items() if key[:2] == (scheme.name, region.name)]
             for name in ("precision", "recall", "f1"):
-                values = [value["stages"][name] for value in own if value] or [[float("nan")] * scheme.classes]
+                values = [value[name] for value in own if value] or [[float("nan")] * scheme.classes]
                 rows.append((net, region.name, name, *np.mean(values, 0).tolist()))
     stages = tuple(f"stage {i}" for i in range(1, scheme.classes + 1))
     columns, formats = ("network", "region", "measure", *stages), ("", "", "", *(".3f",) * scheme.classes)

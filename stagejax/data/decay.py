@@ -41,12 +41,13 @@ class Examiners:
 class Decaying(Source):
     """Several photographs of each donor, later ones of higher severity, and the stage that the examiners' median says.
 
-    A donor is a grey image of a task (its own label is not used) in a skin colour; a photograph shows it at a severity s,
-    the donor's uniform draws from 0 to 1 in order:
-      colours drift by a low-frequency field of amplitude s; disks are eaten away, of an area in proportion to s²; texture
-      is lost to a blur of s/16 of the image's size; the background is a low-frequency clutter that does not know s.
-    Records are {"image": uint8 (size, size, 3), "label", "ratings": (examiners,), "severity", "donor"}; those of a donor
-    follow each other. Everything is a function of the declaration, the split and the record's number.
+    A donor is a grey image of a task (its own label is not used) in a skin colour; a photograph shows it at a severity
+    s, the donor's uniform draws from 0 to 1 in order:
+      colours drift by a low-frequency field of amplitude s; disks are eaten away, of an area in proportion to s²;
+      texture is lost to a blur of s/16 of the image's size; the background is a low-frequency clutter that does not
+      know s.
+    Records are {"image": uint8 (size, size, 3), "label", "ratings": (examiners,), "severity", "donor"}; those of a
+    donor follow each other. Everything is a function of the declaration, the split and the record's number.
 
     Args:
       donors: one grey image each.

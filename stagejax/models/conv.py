@@ -240,8 +240,8 @@ def pool(
 ) -> Float[Array, "B y x C"]:
     """The largest or the mean of the `size` x `size` pixels around each place, of those that lie in the image.
 
-    "patches" compares shifted images, first along rows and then along columns; where several pixels are the largest, the
-    gradient goes to all of them, and to one of them otherwise.
+    "patches" compares shifted images, first along rows and then along columns: where several pixels are the largest,
+    the gradient goes to all of them, and by "conv" to one.
 
     >>> pool(jnp.arange(9.0).reshape(1, 3, 3, 1), "mean")[0, :, :, 0]
     Array([[2. , 2.5, 3. ],

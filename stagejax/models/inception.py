@@ -54,8 +54,8 @@ class Inception:
     Step i writes the axis `channels.i`, step j of branch b in it `channels.i.b.j`; what branches give is an axis of its
     own, in their order. Sizes of kernels name their taps, see `taps_of`.
 
-    References: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567; `inception_v3` is its network as released, without
-    the auxiliary head.
+    References: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567; `inception_v3` is its network as released,
+    without the auxiliary head.
 
     >>> net = Inception(8, steps=(Unit(4, (3, 3)), Parallel(((Unit(2),), (Unit(3), Unit(6, (3, 3)))))))
     >>> net.sizes()["channels.2"], net.build(nnx.Rngs(0))(jnp.zeros((5, 8, 8, 3))).shape
@@ -216,3 +216,15 @@ def inception_v3(**fields: Any) -> Inception:
     last = (block_c(320, 384, 448, 192),) * 2
     steps = (*stem, *first, reduce_a(384, (64, 96)), *middle, reduce_b(192, 320), *last)
     return Inception(**{"steps": steps, "classes": 1000, **fields})
+
+
+def small_inception(**fields: Any) -> Inception:
+    """A block of each kind for 16 x 16 pixels: factored 5 x 5, reduction, 5 x 5 in a row and a column, split 3 x 3.
+
+    >>> small_inception().sizes()["channels.6"]
+    136
+    """
+    stem = (Unit(16, (3, 3)), Unit(24, (3, 3), 2))
+    blocks = (block_a(12, (12, 16), (12, 16), 12), reduce_a(32, (16, 24), pad=True), block_b(20, 32, 5))
+    steps = (*stem, *blocks, block_c(40, 20, 32, 24))
+    return Inception(**{"image": 16, "steps": steps, "convolution": "patches", **fields})

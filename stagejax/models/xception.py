@@ -89,7 +89,7 @@ class Separable(nnx.Module):
 
 
 class Group(nnx.Module):
-    """`shortcut(x) + f(x)`: f is separable convolutions, each behind a ReLU, and a pooling where it halves the image."""
+    """`shortcut(x) + f(x)`: f is separable convolutions, each behind a ReLU, and a pooling where it halves images."""
 
     def __init__(self, config: Xception, reads: Width, widths: list[Width], halves: bool, rngs: nnx.Rngs) -> None:
         self.halves, self.convolution = halves, config.convolution
@@ -151,3 +151,14 @@ class XceptionNetwork(Classifier):
         for i in range(1, len(self.base["top"]) + 1):
             x = jax.nn.relu(self.base["top"][str(i)](x, train))
         return x
+
+
+def small_xception(**fields: Any) -> Xception:
+    """For 16 x 16 pixels: the stem, a group of the entry, one of the middle, the last one, one convolution behind it.
+
+    >>> small_xception().sizes()["channels.top.1"]
+    160
+    """
+    sizes: dict[str, Any] = {"stem": (16, 32), "entry": (64,), "middle": 1, "last": (96, 128), "top": (160,)}
+    how = {"image": 16, "stem_pad": True, "classes": 10, "convolution": "patches"}
+    return Xception(**{**sizes, **how, **fields})

@@ -6,7 +6,7 @@ Letters: N items, R raters, C classes, D resamples.
 from __future__ import annotations
 
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -93,6 +93,32 @@ def agreement(
     with_model = np.array([j == raters for _, j in pairs])
     among, model = kappas_DP[:, ~with_model].mean(1), kappas_DP[:, with_model].mean(1)
     return Agreement(*map(_interval, (among, model, model - among)), fleiss_kappa(ratings_NR, classes))
+
+
+def examined(
+    ratings_NR: Int[np.ndarray, "N R"],
+    label_N: Int[np.ndarray, " N"],
+    model_N: Int[np.ndarray, " N"],
+    classes: int,
+    draws: int = 1000,
+) -> dict[str, Any]:
+    """A model as one rater among others, and against labels that are theirs, as what JSON can hold.
+
+    Returns:
+      The fields of `Agreement`; "labels", the mean kappa of the labels with each rater, which a model that is trained
+      on them can hardly exceed; "precision", "recall" and "f1" of each class.
+
+    >>> found = examined(np.array([[0, 0], [1, 1], [1, 0]]), np.array([0, 1, 1]), np.array([0, 1, 0]), 2, draws=9)
+    >>> found["precision"], found["recall"], round(found["labels"], 3)
+    ([0.5, 1.0], [1.0, 0.5], 0.7)
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    how: dict[str, Any] = {"labels": np.arange(classes), "zero_division": 0.0}
+    by_class = precision_recall_fscore_support(label_N, model_N, **how)
+    stages = {name: own.tolist() for name, own in zip(("precision", "recall", "f1"), by_class, strict=False)}
+    labels = agreement(ratings_NR, label_N, classes, draws=1).model.value
+    return agreement(ratings_NR, model_N, classes, draws)._asdict() | {"labels": labels} | stages
 
 
 def _interval(values_D: Float[np.ndarray, " D"]) -> Interval:
