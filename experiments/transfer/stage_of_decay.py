@@ -143,9 +143,9 @@ def pipeline(run: Any, cfg: Config) -> Report:
                 for region in cfg.regions:
                     place = Place(cfg, net, region, scheme, "test", seed)
                     arms = {arm: adapted(run, place, base, arm, rates) for arm in scheme.arms}
-                    trained |= {(scheme.name, region.name, arm, seed): results for arm, results in arms.items()}
-                    key, flops = (scheme.name, region.name, seed), place.flops_of_test()
-                    studies[key] = run.make(f"{place.slug}/study", study, place, arms[TWO][-1], flops=flops)
+                    trained |= {(scheme, region.name, arm, seed): results for arm, results in arms.items()}
+                    made = run.make(f"{place.slug}/study", study, place, arms[TWO][-1], flops=place.flops_of_test())
+                    studies[scheme, region.name, seed] = made
         found[net] = {"base": base, "rates": rates, "search": search, "trained": trained, "studies": studies}
     return report(cfg, found)
 
@@ -313,7 +313,7 @@ def report(cfg: Config, found: dict[str, dict[str, Any]]) -> Report:
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2408.10414",
-        arms=tuple(arms_of(cfg, found)),
+        arms=tuple(arms_of(found)),
         tables=tuple(tables(cfg, found)),
         baseline=SCRATCH + where(INCEPTION, first, cfg.regions[0].name, first.seeds[0]),
         metric="macro_f1",
@@ -337,12 +337,12 @@ def scores(cfg: Config, one: dict[str, Any], scheme: Scheme, arm: str, region: s
     """The macro-F1 of every seed: in a region, or the mean over all of them."""
     names = [own.name for own in cfg.regions] if region is None else [region]
     own = {key: results[-1].history.last("macro_f1") for key, results in one["trained"].items()}
-    return [mean([own[scheme.name, name, arm, seed] for name in names]) for seed in scheme.seeds]
+    return [mean([own[scheme, name, arm, seed] for name in names]) for seed in scheme.seeds]
 
 
 def kappas(one: dict[str, Any], scheme: Scheme, name: str, region: str | None = None) -> list[float]:
     """A mean kappa of every region (or of one) and seed; none in a plan."""
-    own = {key: made.value for key, made in one["studies"].items() if key[0] == scheme.name and made.value}
+    own = {key: made.value for key, made in one["studies"].items() if key[0] == scheme and made.value}
     values = [value[name] for key, value in own.items() if region in (None, key[1])]
     return [value if isinstance(value, float) else value[0] for value in values]
 
@@ -351,13 +351,14 @@ def where(net: str, scheme: Scheme, region: str, seed: int) -> str:
     return f", {net}, {scheme.name}, {region}, seed {seed}"
 
 
-def arms_of(cfg: Config, found: dict[str, dict[str, Any]]) -> list[Arm]:
-    """Every arm of every network, scheme, region and seed, with its source and the search for its rate."""
-    made, schemes = [], {scheme.name: scheme for scheme in cfg.schemes}
+def arms_of(found: dict[str, dict[str, Any]]) -> list[Arm]:
+    """Every arm of every network, scheme, region and seed, with its source and the searches for its rates."""
+    made = []
     for net, one in found.items():
         for (scheme, region, arm, seed), results in one["trained"].items():
-            here = where(net, schemes[scheme], region, seed)
-            charged = (*(() if arm == SCRATCH else (one["base"],)), *one["search"][arm])
+            here, searched = where(net, scheme, region, seed), one["search"][arm]
+            searched = [*one["search"][HEAD], *searched] if arm == TWO else searched
+            charged = (*(() if arm == SCRATCH else (one["base"],)), *searched)
             made.append(Arm(arm + here, results, charged, group=f"{arm}, {net}", against=SCRATCH + here))
     return made
 
@@ -379,17 +380,16 @@ def tables(cfg: Config, found: dict[str, dict[str, Any]]) -> list[Table]:
     return [*made, by_stage(cfg, found)]
 
 
-SPAN = "{:.3f} ({:.3f} to {:.3f})"
-
-
 def agreement_table(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
     """Kappas of every scheme, network and region."""
     rows = []
     for scheme in cfg.schemes:
         for net, one in found.items():
             for region in cfg.regions:
-                first = one["studies"][scheme.name, region.name, scheme.seeds[0]].value
-                both = [SPAN.format(*first[name]) if first else None for name in ("raters", "model")]
+                first = one["studies"][scheme, region.name, scheme.seeds[0]].value
+                both = [
+                    "{:.3f} ({:.3f} to {:.3f})".format(*first[name]) if first else None for name in ("raters", "model")
+                ]
                 means = [mean(kappas(one, scheme, name, region.name)) for name in ("difference", "labels", "fleiss")]
                 rows.append((scheme.name, net, region.name, *both, *means))
     columns = ("scheme", "network", "region", "examiners", "model", "difference", "labels", "Fleiss")
@@ -406,7 +406,7 @@ def by_stage(cfg: Config, found: dict[str, dict[str, Any]]) -> Table:
     scheme, rows = cfg.schemes[0], []
     for net, one in found.items():
         for region in cfg.regions:
-            own = [made.value for key, made in one["studies"].items() if key[:2] == (scheme.name, region.name)]
+            own = [made.value for key, made in one["studies"].items() if key[:2] == (scheme, region.name)]
             for name in ("precision", "recall", "f1"):
                 values = [value[name] for value in own if value] or [[float("nan")] * scheme.classes]
                 rows.append((net, region.name, name, *np.mean(values, 0).tolist()))

@@ -1,4 +1,4 @@
-"""Stage of decay: the frozen base does not move, steps and searches are equal, no donor leaks, kappas are of the test."""
+"""Stage of decay: the frozen base does not move, steps and searches are equal, no donor leaks, kappas of the test."""
 
 from __future__ import annotations
 
@@ -54,8 +54,10 @@ def test_arms_take_equal_steps_and_equal_searches(finished: Any, net: str) -> No
     arms = {name: arm(report, name, net) for name in ARMS}
     assert {sum(result.steps for result in own.results) for own in arms.values()} == {SMOKE.steps}
     for name, own in arms.items():
-        tried = [result for result in own.charged if "/validation/" in result.name]
+        tried = [result for result in own.charged if f"/validation/{name.replace(' ', '-')}/" in result.name]
         ends = [result for result in tried if not result.name.endswith("/head")]
+        heads = [result for result in own.charged if "/validation/head-alone/" in result.name]
+        assert len(heads) == (len(SMOKE.rates) if name in (TWO, HEAD) else 0)  # two steps take their rate of the head
         assert len(ends) == len(SMOKE.rates)
         scores = [result.history.last("macro_f1") for result in ends]
         assert own.results[-1].stage.optimizer.peak == SMOKE.rates[int(np.argmax(scores))]
