@@ -256,7 +256,7 @@ def chosen_rates(run: Any, cfg: Config, net: str, base: Any) -> tuple[dict[str, 
         tried = [adapted(run, place, base, arm, rates | {arm: rate}) for rate in cfg.rates]
         scores = [results[-1].history.last("macro_f1") for results in tried]
         rates[arm] = cfg.rates[0 if np.isnan(scores).any() else int(np.argmax(scores))]
-        search[arm] = [result for results in tried for result in results]
+        search[arm] = [*tried[0], *(results[-1] for results in tried[1:])]  # one training of the head serves all rates
     return rates, search
 
 
@@ -315,7 +315,7 @@ def report(cfg: Config, found: dict[str, dict[str, Any]]) -> Report:
         link="https://arxiv.org/abs/2408.10414",
         arms=tuple(arms_of(found)),
         tables=tuple(tables(cfg, found)),
-        baseline=SCRATCH + where(INCEPTION, first, cfg.regions[0].name, first.seeds[0]),
+        baseline=f"{SCRATCH}, {INCEPTION}, {first.name}, {cfg.regions[0].name}, seed {first.seeds[0]}",
         metric="macro_f1",
         rising=True,
         seeds=first.seeds,
@@ -347,16 +347,12 @@ def kappas(one: dict[str, Any], scheme: Scheme, name: str, region: str | None = 
     return [value if isinstance(value, float) else value[0] for value in values]
 
 
-def where(net: str, scheme: Scheme, region: str, seed: int) -> str:
-    return f", {net}, {scheme.name}, {region}, seed {seed}"
-
-
 def arms_of(found: dict[str, dict[str, Any]]) -> list[Arm]:
     """Every arm of every network, scheme, region and seed, with its source and the searches for its rates."""
     made = []
     for net, one in found.items():
         for (scheme, region, arm, seed), results in one["trained"].items():
-            here, searched = where(net, scheme, region, seed), one["search"][arm]
+            here, searched = f", {net}, {scheme.name}, {region}, seed {seed}", one["search"][arm]
             searched = [*one["search"][HEAD], *searched] if arm == TWO else searched
             charged = (*(() if arm == SCRATCH else (one["base"],)), *searched)
             made.append(Arm(arm + here, results, charged, group=f"{arm}, {net}", against=SCRATCH + here))
