@@ -112,7 +112,7 @@ def preset(name: str) -> Config:
             inception=inception,
             xception=small_xception(image=8, stem_stride=1, **groups),
             source=InColour(replace(digits, skip=200)),
-            regions=(Simulated("head", digits, 100, 40, 40), Simulated("limbs", digits, 100, 40, 40, shift=0.05)),
+            regions=(Simulated("head", digits, 100, 40, 40), Simulated("limbs", digits, 100, 40, 40, 0.05, seed=1)),
             schemes=(Scheme("Megyesi", (0.25, 0.5, 0.75), (0,)), Scheme("Gelderman", (0.3, 0.6), (0,), (TWO, SCRATCH))),
             **{"batch": 20, "source_steps": 40, "steps": 24, "head_steps": 8, "rates": (1e-3, 8e-3)},
             **{"validation": 6, "test": 6, "source_test": 10, "draws": 100},

@@ -17,6 +17,7 @@ class Simulated:
     Args:
       donors: one image each. Those of its own split train, then come those that choose; its test split scores.
       train, choose, score: how many donors.
+      seed: of how they decay.
 
     >>> region = Simulated("head", ImageTask((Part(Dataset("mnist")),), 16), 500, 150, 350, shift=0.1)
     >>> region.photographs("Megyesi", (0.25, 0.5, 0.75), "validation").donors.skip
@@ -29,6 +30,7 @@ class Simulated:
     choose: int
     score: int
     shift: float = 0.0
+    seed: int = 0
 
     def photographs(self, scheme: str, thresholds: tuple[float, ...], part: str) -> Decaying:
         """Those of "train", "validation" or "test", labelled by a scheme."""
@@ -37,7 +39,7 @@ class Simulated:
             "validation": replace(self.donors, skip=self.donors.skip + self.train, limit=self.choose),
             "test": replace(self.donors.of_split("test"), limit=self.score),
         }
-        return Decaying(donors[part], tuple(round(cut + self.shift, 6) for cut in thresholds))
+        return Decaying(donors[part], tuple(round(cut + self.shift, 6) for cut in thresholds), seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,6 @@ def stand_ins(size: int, train: int, choose: int, score: int) -> tuple[Simulated
     ['head', 'torso', 'limbs']
     """
     return tuple(
-        Simulated(name, ImageTask((Part(Dataset(data)),), size), train, choose, score, shift)
-        for name, data, shift in STAND_INS
+        Simulated(name, ImageTask((Part(Dataset(data)),), size), train, choose, score, shift, seed)
+        for seed, (name, data, shift) in enumerate(STAND_INS)
     )

@@ -109,7 +109,7 @@ def _photograph(source: Decaying, index: int) -> UInt8[np.ndarray, "n n 3"]:
     draws, size = source._words(1, donor, 3 + 3 * _COARSE**2 + 3 * _HOLES), len(grey)
     skin, field, holes = np.split(draws, (3, 3 + 3 * _COARSE**2))
     clutter = source._words(2, index, 3 * _CLUTTER**2)
-    background = 0.5 * smooth(clutter.reshape(_CLUTTER, _CLUTTER, 3), size)
+    background = 0.3 * smooth(clutter.reshape(_CLUTTER, _CLUTTER, 3), size)
     shown = decayed(
         grey * (0.55 + 0.45 * skin),
         grey,
