@@ -84,10 +84,10 @@ class Config:
         Scheme("Gelderman", (1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6), (0,), (TWO, SCRATCH)),
     )
     batch: int = 50
-    source_steps: int = 1200  # three epochs
+    source_steps: int = 800  # two epochs
     source_peak: float = 4e-3  # learning rate
-    steps: int = 150  # of every arm: five epochs
-    head_steps: int = 50  # of these, with the base frozen, in two steps
+    steps: int = 120  # of every arm: four epochs
+    head_steps: int = 40  # of these, with the base frozen, in two steps
     rates: tuple[float, ...] = (5e-4, 2e-3, 8e-3)  # learning rates among which each arm chooses
     weight_decay: float = 1e-4
     validation: int = 9  # batches

@@ -80,13 +80,7 @@ class Decaying(Source):
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        donor, number = divmod(index, self.photographs)
-        severity = self._severities(donor)[number]
-        normal = _normal(self._words(3, index, 2 * len(self.examiners.offsets)))
-        ratings = self.examiners.ratings(np.array([severity]), normal[None], self.thresholds)[0]
-        image = _photograph(replace(self, thresholds=(), examiners=Examiners()), index)
-        fields = {"severity": float(severity), "donor": donor, "ratings": ratings.astype(np.int32)}
-        return {"image": image, "label": int(np.median(ratings)), **fields}
+        return _record(self, index)
 
     def digest(self) -> str:
         return joint_digest(self.donors.digest(), f"{self.thresholds} {self.photographs} {self.examiners} {self.seed}")
@@ -101,7 +95,18 @@ class Decaying(Source):
         return ((random_words(seed, at, count)[0] >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
 
 
-@functools.lru_cache(maxsize=1 << 15)
+@functools.lru_cache(maxsize=1 << 16)
+def _record(source: Decaying, index: int) -> Record:
+    donor, number = divmod(index, source.photographs)
+    severity = source._severities(donor)[number]
+    normal = _normal(source._words(3, index, 2 * len(source.examiners.offsets)))
+    ratings = source.examiners.ratings(np.array([severity]), normal[None], source.thresholds)[0]
+    image = _photograph(replace(source, thresholds=(), examiners=Examiners()), index)
+    fields = {"severity": float(severity), "donor": donor, "ratings": ratings.astype(np.int32)}
+    return {"image": image, "label": int(np.median(ratings)), **fields}
+
+
+@functools.lru_cache(maxsize=1 << 16)
 def _photograph(source: Decaying, index: int) -> UInt8[np.ndarray, "n n 3"]:
     """One image, whatever the thresholds and the examiners are."""
     donor, number = divmod(index, source.photographs)
