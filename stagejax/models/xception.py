@@ -105,7 +105,7 @@ class Group(nnx.Module):
         return self.shortcut(x, train) + pool(y, "max", stride=2, implementation=self.convolution)
 
 
-def chain_of(config: Xception, reads: Width, widths: list[Width], rngs: nnx.Rngs) -> nnx.Dict:
+def chain_of(config: Xception, reads: Width, widths: list[Width], rngs: nnx.Rngs) -> Any:
     """Separable convolutions, each of which reads what the one before it writes."""
     both = zip([reads, *widths[:-1]], widths, strict=True)
     return nnx.Dict({str(j): Separable(config, *pair, rngs) for j, pair in enumerate(both, 1)})

@@ -6,10 +6,14 @@ Letters: N items, R raters, C classes, D resamples.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from stagejax.report.seeds import mean
+from stagejax.report.tables import Table
 
 
 def cohen_kappa(table: Float[np.ndarray, "*more C C"], *, quadratic: bool = False) -> Float[np.ndarray, "*more"]:
@@ -119,6 +123,45 @@ def examined(
     stages = {name: own.tolist() for name, own in zip(("precision", "recall", "f1"), by_class, strict=False)}
     labels = agreement(ratings_NR, label_N, classes, draws=1).model.value
     return agreement(ratings_NR, model_N, classes, draws)._asdict() | {"labels": labels} | stages
+
+
+def agreement_table(names: Sequence[str], found: Mapping[tuple[str, ...], Sequence[Mapping[str, Any] | None]]) -> Table:
+    """What `examined` said of every case, from several seeds; None of one in a plan.
+
+    Args:
+      names: columns that tell the cases apart, as their keys do.
+    """
+    rows = []
+    for key, seeds in found.items():
+        known = [own for own in seeds if own]
+        first = [_shown(known[0][name]) if known else None for name in ("raters", "model")]
+        difference = mean([own["difference"][0] for own in known])
+        rows.append((*key, *first, difference, *(mean([own[name] for own in known]) for name in ("labels", "fleiss"))))
+    note = (
+        "Kappas with quadratic weights, means over pairs: of two examiners, and of the model and an examiner, for the "
+        "first seed with 95 % of resampled items; their difference, mean over seeds; of the labels and an examiner, "
+        "which a model can hardly exceed. Fleiss' kappa of the examiners has no weights."
+    )
+    columns = (*names, "examiners", "model", "difference", "labels", "Fleiss")
+    return Table("Agreement", columns, tuple(rows), (*("",) * (len(names) + 2), *(".3f",) * 3), note)
+
+
+def table_by_class(
+    title: str, names: Sequence[str], found: Mapping[tuple[str, ...], Sequence[Mapping[str, Any] | None]]
+) -> Table:
+    """Precision, recall and F1 of each class, means over seeds; no rows in a plan. See `agreement_table`."""
+    rows: list[tuple[Any, ...]] = []
+    for key, seeds in found.items():
+        known = [own for own in seeds if own]
+        measures = ("precision", "recall", "f1") if known else ()
+        rows += [(*key, name, *np.mean([own[name] for own in known], 0).tolist()) for name in measures]
+    classes = len(rows[0]) - len(names) - 1 if rows else 0
+    columns = (*names, "measure", *(f"stage {i}" for i in range(1, classes + 1)))
+    return Table(title, columns, tuple(rows), (*("",) * (len(names) + 1), *(".3f",) * classes), "Means over seeds.")
+
+
+def _shown(interval: Sequence[float]) -> str:
+    return "{:.3f} ({:.3f} to {:.3f})".format(*interval)
 
 
 def _interval(values_D: Float[np.ndarray, " D"]) -> Interval:

@@ -101,7 +101,7 @@ def test_report(finished: Any) -> None:
     _, report, _ = finished
     assert all(claim.verdict != "not tested" for claim in report.claims)
     titles = [table.title for table in report.tables]
-    assert titles[2:4] == ["Agreement", "Networks"]
+    assert titles[2:] == ["Agreement", "By Megyesi's stages, two steps", "Networks"]
     assert len(report.arms) == 2 * 2 * (4 + 2)
 
 
