@@ -122,6 +122,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
             | {"smiles": b"C" * (i % 4 + 1), "measure": (b"Ki", b"IC50")[i % 2], "nanomolar": np.float32(10 + i % 30)}
         ),
     ),
+    "stages_of_decay": (  # prepared by its user, one for each region and scheme
+        {"train": 900, "validation": 600, "test": 1200},
+        lambda i: {"image": image(), "label": i % 4, "ratings": np.full(3, i % 4)},
+    ),
     "glue/rte": (
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},

@@ -181,14 +181,22 @@ class Classifier(nnx.Module):
 
 
 class ConvBlock(nnx.Module):
-    """Convolution, batch norm, and ReLU where asked for."""
+    """Convolution and batch norm; of a size (rows, columns), its taps are named by it."""
 
     def __init__(
-        self, config: Any, reads: Width, writes: Width, rngs: nnx.Rngs, stride: int = 1, size: int = 3
+        self,
+        config: Any,
+        reads: Width,
+        writes: Width,
+        rngs: nnx.Rngs,
+        stride: int = 1,
+        size: int | tuple[int, int] = 3,
+        pad: bool = True,
     ) -> None:
-        named = {} if size == 3 else {"taps": ("kernel_row.stem", "kernel_column.stem")}
-        how = config.convolution
-        self.conv = Conv(reads, writes, size=size, stride=stride, implementation=how, rngs=rngs, **named)
+        stem = ("kernel_row.stem", "kernel_column.stem")
+        taps = None if size == 3 or not isinstance(size, int) else stem
+        how: dict[str, Any] = {"stride": stride, "pad": pad, "taps": taps, "implementation": config.convolution}
+        self.conv = Conv(reads, writes, size=size, rngs=rngs, **how)
         self.norm = BatchNorm(*writes, eps=config.norm_eps, momentum=config.momentum)
 
     def __call__(self, x: Float[Array, "B Y X R"], train: bool) -> Float[Array, "B y x W"]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.loss import Metrics, weighted
+from stagejax.objectives.loss import Macro, Metrics, weighted
 
 
 def classification(
@@ -90,3 +91,22 @@ def classification_by_task(
     right_B = (logits_BC.argmax(-1) == batch["label"]).astype(jnp.float32)
     own_TB = (batch["task"] == jnp.arange(tasks)[:, None]).astype(jnp.float32)
     return loss, metrics | {f"task {t}": ((own_TB[t] * right_B).sum(), own_TB[t].sum()) for t in range(tasks)}
+
+
+def classification_with_f1(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None
+) -> tuple[Float[Array, ""], Metrics]:
+    """`classification`, and `macro_f1`: the mean over classes of `2 hits / (said + true)`, exact over any batches.
+
+    A class that is neither said nor true does not count.
+
+    >>> batch = {"image": jnp.zeros((3, 4)), "label": jnp.array([0, 1, 1])}
+    >>> said = jnp.array([[9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    >>> _, metrics = classification_with_f1(lambda image, key: said, batch, None)
+    >>> round(float(metrics["macro_f1"].value()), 3)
+    0.667
+    """
+    logits_BC = model(batch["image"], key=key)
+    loss, metrics = weighted(logits_BC, batch["label"], batch.get("weights"))
+    said, true = (jax.nn.one_hot(x, logits_BC.shape[-1]) for x in (logits_BC.argmax(-1), batch["label"]))
+    return loss, metrics | {"macro_f1": Macro(2 * (said * true).sum(0), said.sum(0) + true.sum(0))}
