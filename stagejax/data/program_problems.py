@@ -180,6 +180,10 @@ class Challenge(Source):
     def split(self) -> str:  # type: ignore[override]
         return "test"
 
+    def of_split(self, split: str) -> Source:
+        """Itself, or the problems that the learner knows: it has no others to learn from."""
+        return self if split == "test" else self.like.of_split(split)
+
     def __len__(self) -> int:
         return len(_challenge(self))
 

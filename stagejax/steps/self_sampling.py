@@ -1,9 +1,10 @@
 """Learning from solutions that the learner samples itself while it learns, as a step of a stage.
 
-Each step samples programs for every problem of the batch, executes it, keeps it where it is right or partly right, and
-learns from some of the programs that are known by then. What is known is part of the stage's state, as a model without
-parameters (`Buffer`), so a stage that is killed goes on with the same programs. Letters: B problems, M places for known
-programs of each, K programs that are learned, P tokens of a prompt, L of a program without its end, S = P + L + 1.
+Each step samples programs for every problem of the batch, executes them, keeps those that are right or partly right,
+and learns from some of the programs that are known by then. What is known is part of the stage's state, as a model
+without parameters (`Buffer`), so a stage that is killed goes on with the same programs. Letters: B problems, M places
+for known programs of each, K programs that are learned, P tokens of a prompt, L of a program without its end,
+S = P + L + 1.
 
 >>> # Stage(model={"learner": net, "buffer": Buffer(800, 16, 20)}, objective={"learner": SeveralAnswers(), "buffer":
 >>> #       None}, optimizer={"learner": adamw(1e-3), "buffer": None}, data=Solving(...),

@@ -119,6 +119,10 @@ def test_challenge_names_numbers_and_keeps_operations() -> None:
     (record,) = (own[i] for i in range(len(own)))
     assert record["question"] == "ann ' s bag has n0 figs , n1 more and n2 ."
     assert (record["program"], record["answer"]) == ("answer = ( ( n0 - n1 ) * n2 )", 10)
+    assert own.of_split("test") is own
+    with pytest.raises(ValueError, match="raise prompt=4"):  # read with a tokenizer, and too long
+        Solving(source=own, tokenizer=CommonWords(5), batch=1, prompt=4, program=13).take(np.arange(1))
+    assert own.of_split("train") == own.like
 
 
 def test_annotations_become_programs() -> None:
