@@ -11,6 +11,7 @@ from smoke import flat, smoke_run
 from experiments.self_training.self_sampled_partial_solutions import (
     EXPERIMENT,
     FULL,
+    HALF,
     MLE,
     PARTIAL,
     SAMPLED,
@@ -108,6 +109,7 @@ def test_arms_differ_in_nothing_but_their_loss_and_what_they_keep() -> None:
         stage = sampling(config, arm, 0)
         assert stage.steps == plain.steps
         assert stage.data.batch * config.programs == plain.data.batch
+        assert stage.data == tuned(config, HALF, 0).data  # the same problems at each step
         assert stage.optimizer["learner"] == plain.optimizer
         assert (stage.objective["learner"].loss, stage.step.partial, stage.step.continued) == (loss, partial, continued)
         assert stage.step.temperature == 0.8
