@@ -40,7 +40,7 @@ Ours     512 problems, 160 steps, 0.09M parameters; 160 held-out problems, 96 of
          The first claim does not hold, +2.7 ± 3.0 points; the others do, +2.3 ± 1.0 points and +0.34 ± 0.10 programs.
          Most of the gain over MLE, on SVAMP too (+22 points), is had without a sample, from half as many turns of each
          problem: FCS + PCS is 0.6 and 2.4 points above that arm, less than seeds differ by. Of the samples 1 to 2 % are
-         new full programs. pass@1 is lower with samples. 515 CPU seconds; 789 s on two busy cores.
+         new full programs. Held-out pass@1 is best with MLE. 515 CPU seconds; 789 s on two busy cores.
 """
 
 from __future__ import annotations
