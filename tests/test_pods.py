@@ -59,6 +59,15 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     ),
     "laion400m": ({"train": 413_871_335}, lambda i: {"image": image(), "caption": text(9), "nsfw": 0}),
     "afhq": ({"train": 14_630, "test": 1500}, lambda i: {"image": image(512, 512), "label": i % 3}),
+    "gsm8k": (
+        {"train": 7473, "test": 1319, "train_socratic": 7473, "test_socratic": 1319},
+        lambda i: {
+            "question": f"Tim has {i + 2} figs and buys 4 boxes of 6.",
+            "answer": f"He buys <<4*6=24>>24 and has <<{i + 2}+24={i + 26}>>{i + 26}.\n#### {i + 26}",
+            "annotation": "",
+            "short_answer": str(i + 26),
+        },
+    ),
     "mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "fashion_mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "kmnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
