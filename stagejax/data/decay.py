@@ -175,7 +175,7 @@ def _bilinear(cells: int, size: int) -> Float[np.ndarray, "size cells"]:
     return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(cells)))
 
 
-def _normal(uniform: Float[np.ndarray, " 2n"]) -> Float[np.ndarray, " n"]:
+def _normal(uniform: Float[np.ndarray, " twice"]) -> Float[np.ndarray, " n"]:
     """Normal draws by Box and Muller."""
     first, second = np.split(uniform, 2)
     return np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)

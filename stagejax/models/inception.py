@@ -222,7 +222,7 @@ def small_inception(**fields: Any) -> Inception:
     """A block of each kind for 16 x 16 pixels: factored 5 x 5, reduction, 5 x 5 in a row and a column, split 3 x 3.
 
     >>> small_inception().sizes()["channels.6"]
-    136
+    144
     """
     stem = (Unit(16, (3, 3)), Unit(24, (3, 3), 2))
     blocks = (block_a(12, (12, 16), (12, 16), 12), reduce_a(32, (16, 24), pad=True), block_b(20, 32, 5))

@@ -24,8 +24,8 @@ def cohen_kappa(table: Float[np.ndarray, "*more C C"], *, quadratic: bool = Fals
     References: Cohen 1960, https://doi.org/10.1177/001316446002000104; weights: Cohen 1968,
     https://doi.org/10.1037/h0026256.
 
-    >>> cohen_kappa(np.array([[20.0, 5.0], [10.0, 15.0]])).round(3)
-    np.float64(0.4)
+    >>> round(float(cohen_kappa(np.array([[20.0, 5.0], [10.0, 15.0]]))), 3)
+    0.4
     """
     classes = table.shape[-1]
     apart = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes)))
@@ -33,7 +33,7 @@ def cohen_kappa(table: Float[np.ndarray, "*more C C"], *, quadratic: bool = Fals
     share = table / np.maximum(table.sum((-2, -1), keepdims=True), 1e-300)
     chance = share.sum(-1)[..., :, None] * share.sum(-2)[..., None, :]
     observed, expected = ((weights * part).sum((-2, -1)) for part in (share, chance))
-    return (observed - expected) / np.where(expected < 1, 1 - expected, np.nan)
+    return np.asarray((observed - expected) / np.where(expected < 1, 1 - expected, np.nan))
 
 
 def fleiss_kappa(ratings_NR: Int[np.ndarray, "N R"], classes: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score
@@ -70,8 +71,7 @@ def test_examined_holds_what_scikit_learn_says_of_each_class() -> None:
 
 
 def test_macro_f1_over_batches_is_that_of_all_examples() -> None:
-    logits = RNG.normal(size=(60, 4)).astype(np.float32)
-    label = RNG.integers(0, 4, 60).astype(np.int32)
+    logits, label = jnp.asarray(RNG.normal(size=(60, 4)), jnp.float32), jnp.asarray(RNG.integers(0, 4, 60), jnp.int32)
     parts = [
         classification_with_f1(lambda image, key: image, {"image": logits[at], "label": label[at]}, None)[1]["macro_f1"]
         for at in np.array_split(np.arange(60), 3)
