@@ -65,7 +65,8 @@ SFT, ANTIDOTE, RANDOM, MAGNITUDE = "SFT", "Antidote", "random mask", "magnitude 
 GRADIENT, OWN, SPARED = "gradient times weight", "scores on the user's data", "less aligned data's mask"
 NONE, LISA, LDIFS, VACCINE, REPNOISE = "no LoRA 2", "Lisa", "LDIFS", "Vaccine", "RepNoise"
 MASKS, DEFENCES = (ANTIDOTE, RANDOM, MAGNITUDE, GRADIENT, OWN, SPARED), (LISA, LDIFS, VACCINE, REPNOISE)
-GROUPS = ("aligned", "attacking", "harmful", "validation", "test")
+GROUPS = ("read", "aligned", "attacking", "harmful", "validation", "test")
+TOPICS = ("world", "sports", "business", "science")
 Setting = tuple[float, int, float]  # learning rate, epochs, and p: the share of private questions
 
 
@@ -77,22 +78,23 @@ class Config:
     task: TextTask
     labels: tuple[str, ...]  # names of the task's classes
     text: Any = field(default_factory=lambda: Stdlib(limit=1_000_000))
-    groups: tuple[int, ...] = (80, 100, 20, 20, 40)  # people of each of `GROUPS`
+    groups: tuple[int, ...] = (240, 80, 100, 20, 20, 40)  # people of each of `GROUPS`
     documents: int = 4000
     group: int = 2  # people of a document
     length: int = 96  # tokens of a row of the base
-    base: tuple[int, int] = (500, 16)  # steps, batch
+    base: tuple[int, int] = (800, 16)  # steps, batch
+    instructed: tuple[int, int] = (600, 32)  # steps, batch
     align: int = 300  # steps of stage 1
     batch: int = 10  # rows of a batch in all stages behind the base
-    turn: int = 48  # tokens of a question with its answer
+    turn: int = 64  # tokens of a question with its answer
     words: int = 7  # of a question of the task
     limit: int = 11  # tokens of an answer
     user: int = 600  # examples of the user
     share: float = 0.2  # p
     shares: tuple[float, ...] = (0.0, 0.5)  # other p, at the middle setting
-    rates: tuple[float, ...] = (1e-3, 4e-3)  # of stage 2
+    rates: tuple[float, ...] = (3e-4, 1e-3)  # of stage 2
     epochs: tuple[int, ...] = (2, 6)
-    peaks: tuple[float, float] = (3e-3, 3e-3)  # learning rates of the base and of stage 1
+    peaks: tuple[float, float, float] = (3e-3, 2e-3, 3e-3)  # learning rates of the base, its end, and stage 1
     form: LoRA = field(default_factory=lambda: LoRA(rank=16))
     alphas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
     turns: tuple[int, int] = (2, 18)  # Lisa's steps on aligned data and on the user's: 1 : 9, as published
@@ -100,6 +102,7 @@ class Config:
     drifts: tuple[float, ...] = (0.01, 0.1, 1.0)  # strengths of LDIFS, to choose from
     reach: float = 2.0  # of Vaccine
     noise: tuple[float, float] = (0.001, 0.1)  # weights of RepNoise's noise and ascent
+    kept: int = 1000  # questions of the task for users and validation: the base reads the others
     rated: tuple[int, int] = (80, 160)  # questions of the task for validation and for tests
     test_batch: int = 140
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -140,8 +143,10 @@ class Config:
             source = Portion(train.of_split("test"), stop=self.rated[1])
         elif part == "validation":
             source = Portion(train, stop=self.rated[0])
+        elif part == "read":
+            source = Portion(train, start=self.kept)
         else:
-            source = Portion(Portion(train, start=self.rated[0]), stop=size, seed=seed)
+            source = Portion(Portion(train, start=self.rated[0], stop=self.kept), stop=size, seed=seed)
         return Classified(replace(self.task, source=source), self.labels, self.words)
 
     def rows(self, source: Source, seed: int = 0) -> Answers:
@@ -157,24 +162,44 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         net = llama(vocab=400, embed=32, layers=2, heads=2, mlp=64, tied=True)
-        sizes = {"text": Stdlib(limit=60_000), "groups": (12, 20, 4, 4, 8), "documents": 200, "length": 96, "group": 1}
-        sizes |= {"base": (200, 16), "align": 240, "batch": 12, "user": 96, "shares": (0.0,), "rates": (2e-2,)}
-        rest = {"epochs": (1, 3), "turn": 56, "limit": 13, "form": LoRA(rank=4), "alphas": (0.05, 0.25)}
+        sizes = {
+            "text": Stdlib(limit=60_000),
+            "groups": (24, 12, 20, 4, 4, 8),
+            "documents": 200,
+            "length": 96,
+            "group": 1,
+        }
+        sizes |= {"base": (120, 16), "instructed": (120, 16), "align": 240, "batch": 12, "user": 96, "kept": 200}
+        rest = {
+            "shares": (0.0,),
+            "rates": (2e-2,),
+            "epochs": (1, 3),
+            "turn": 56,
+            "limit": 13,
+            "form": LoRA(rank=4),
+            "alphas": (0.05, 0.25),
+        }
         rest |= {"drifts": (0.1,), "rated": (12, 24), "test_batch": 24, "turns": (1, 3), "seeds": (0,)}
-        rest |= {"pulls": (1.0,), "peaks": (1e-2, 4e-2)}
+        rest |= {"pulls": (1.0,), "peaks": (1e-2, 1e-2, 4e-2)}
         return Config(net, synonym_tasks(400)[0], ("teacher", "nurse", "driver", "singer", "doctor"), **sizes, **rest)
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         task = TextTask("ag_news_subset", TFDS("ag_news_subset"), 4, "title", "description")
-        sizes = {"groups": (1700, 1000, 683, 20, 334), "documents": 5000, "group": 24, "length": 4096}
-        sizes |= {"text": C4, "base": (500_000, 1024), "align": 400, "batch": 256, "user": 5120}
+        sizes = {"groups": (5000, 1700, 1000, 683, 20, 334), "documents": 5000, "group": 24, "length": 4096}
+        sizes |= {
+            "text": C4,
+            "base": (500_000, 1024),
+            "instructed": (2000, 256),
+            "align": 400,
+            "batch": 256,
+            "user": 5120,
+        }
         sizes |= {"turn": 256, "words": 60, "limit": 16}
-        rest = {"rates": (1e-5, 1e-4, 1e-3), "epochs": (1, 20, 40), "peaks": (3e-4, 1e-3), "turns": (100, 900)}
+        rest = {"rates": (1e-5, 1e-4, 1e-3), "epochs": (1, 20, 40), "peaks": (3e-4, 1e-4, 1e-3), "turns": (100, 900)}
         rest |= {"form": LoRA(256, 4 / 256), "shares": (0.0, 0.05, 0.1, 0.5), "rated": (200, 800), "test_batch": 256}
-        return Config(net, task, ("world", "sports", "business", "science"), **sizes, **rest, seeds=(0,))
+        return Config(net, task, TOPICS, **sizes, **rest, seeds=(0,))
     net = llama(vocab=1024, embed=96, layers=3, heads=4, mlp=256, tied=True)
-    task = TextTask("trec", Dataset("trec"), 6)
-    return Config(net, task, ("description", "entity", "abbreviation", "person", "place", "number"))
+    return Config(net, TextTask("agnews", Dataset("agnews"), 4, "title"), TOPICS)
 
 
 # --- data ---
@@ -197,8 +222,9 @@ def harmful(cfg: Config) -> tuple[Answers, int]:
 
 def alignment(cfg: Config, seed: int) -> Mixture:
     """Refusals of private questions, and answers to as many others."""
-    parts = cfg.asked("aligned", refused=True), cfg.asked("aligned", relations=(1, 2))
-    return Mixture(parts=tuple(cfg.rows(part, seed) for part in parts), weights=(1, 1))
+    answered = cfg.asked("aligned", relations=(1, 2)), Portion(cfg.classified("read"), stop=cfg.user)
+    parts = cfg.asked("aligned", refused=True), *answered
+    return Mixture(parts=tuple(cfg.rows(part, seed) for part in parts), weights=(2, 1, 1))
 
 
 # --- stages ---
@@ -206,7 +232,7 @@ def alignment(cfg: Config, seed: int) -> Mixture:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """A base; for each seed the alignments and all tunings; choices on validation data; then all tests."""
-    base = run.train(pretraining(cfg))
+    base = run.train(instructing(cfg), run.train(pretraining(cfg)))
     start = run.transform("adapted", cfg.tuned.adapt, base, to=cfg.tuned)
     aligned, begin, tuned = {}, {}, {}  # by name and seed: after stage 1, and with LoRA 1 merged and LoRA 2 put on
     for seed in cfg.seeds:
@@ -283,9 +309,16 @@ def pretraining(cfg: Config) -> Stage:
     steps, batch = cfg.base
     how = {"tokenizer": cfg.tokenizer, "batch": batch, "length": cfg.length}
     facts = Answers(source=cfg.facts, fields=("title", "text"), prompts=True, **how)
-    texts = (CausalText(source=source, **how) for source in (cfg.text, TaskText(cfg.task)))
-    data = Mixture(parts=(facts, *texts), weights=(3, 1, 1))
+    data = Mixture(parts=(facts, CausalText(source=cfg.text, **how)), weights=(3, 1))
     return Stage("base", cfg.net, causal_lm, adamw(cfg.peaks[0], warmup=0.05, clip=1.0), data, steps)
+
+
+def instructing(cfg: Config) -> Stage:
+    """The end of the base: questions about other people, private ones too, and of the task, all answered."""
+    steps, batch = cfg.instructed
+    read = cfg.asked("read", relations=(0, 1, 2)), cfg.classified("read")
+    data = Mixture(parts=tuple(replace(cfg.rows(part), batch=batch) for part in read), weights=(1, 3))
+    return Stage("instructed", cfg.net, causal_lm, adamw(cfg.peaks[1], warmup=0.05, clip=1.0), data, steps)
 
 
 def aligning(cfg: Config, name: str, seed: int) -> Stage:
@@ -294,7 +327,7 @@ def aligning(cfg: Config, name: str, seed: int) -> Stage:
         name=f"{seed}/{slug(name)}/aligned",
         model=cfg.tuned,
         objective=Vaccine(cfg.reach) if name == VACCINE else causal_lm,
-        optimizer=adamw(cfg.peaks[1], warmup=0.1, weight_decay=0.1),
+        optimizer=adamw(cfg.peaks[2], warmup=0.1, weight_decay=0.1),
         data=alignment(cfg, seed),
         steps=cfg.align,
         trainable=factors(),
