@@ -64,18 +64,16 @@ from stagejax.report.over_settings import OverSettings
 from stagejax.steps.defending import Lisa, RepNoise, Vaccine, with_drift, with_lisa
 from stagejax.transforms import LoRA, factors, merged
 
-SFT, ANTIDOTE, RANDOM, MAGNITUDE = "SFT", "Antidote", "random mask", "magnitude alone"
-GRADIENT, OWN, SPARED = "gradient times weight", "scores on the user's data", "less aligned data's mask"
-NONE, LISA, LDIFS, VACCINE, REPNOISE = "no LoRA 2", "Lisa", "LDIFS", "Vaccine", "RepNoise"
+SFT, ANTIDOTE, RANDOM, SPARED, NONE = "SFT", "Antidote", "random mask", "less aligned data's mask", "no LoRA 2"
 RULES = {
     ANTIDOTE: Calibration.by_harm,
     RANDOM: Calibration.at_random,
-    MAGNITUDE: Calibration.by_size,
-    GRADIENT: Calibration.by_gradient,
-    OWN: Calibration.by_own_use,
+    "magnitude alone": Calibration.by_size,
+    "gradient times weight": Calibration.by_gradient,
+    "scores on the user's data": Calibration.by_own_use,
     SPARED: Calibration.by_harm_alone,
 }
-DEFENCES = LISA, LDIFS, VACCINE, REPNOISE
+DEFENCES = LISA, LDIFS, VACCINE, REPNOISE = "Lisa", "LDIFS", "Vaccine", "RepNoise"
 WHAT = "harm", "leaked", "accuracy"
 TOPICS = ("world", "sports", "business", "science")
 Setting = tuple[float, int, float]  # learning rate, epochs, and p: the share of private questions
@@ -109,11 +107,8 @@ class Config:
     form: LoRA = field(default_factory=lambda: LoRA(rank=16))
     alphas: tuple[float, ...] = (0.01, 0.05, 0.1, 0.2)
     turns: tuple[int, int] = (2, 18)  # Lisa's steps on aligned data and on the user's: 1 : 9, as published
-    pulls: tuple[float, ...] = (10.0, 100.0)  # strengths of Lisa, to choose from
-    drifts: tuple[float, ...] = (1.0, 10.0)  # of LDIFS
-    reaches: tuple[float, ...] = (2.0, 20.0)  # of Vaccine
-    noises: tuple[float, ...] = (1.0, 10.0)  # of RepNoise: times `noise`
-    noise: tuple[float, float] = (0.001, 0.1)  # weights of RepNoise's noise and ascent
+    tried: tuple[tuple[float, ...], ...] = ((10.0, 100.0), (1.0, 10.0), (2.0, 20.0), (1.0, 10.0))  # by defence
+    noise: tuple[float, float] = (0.001, 0.1)  # weights of RepNoise's noise and ascent at strength 1
     test_batch: int = 140
     seeds: tuple[int, ...] = (0, 1, 2)
     few: tuple[int, ...] = (0,)  # seeds of LDIFS, Vaccine, RepNoise, other p, and of masks that no claim is about
@@ -142,11 +137,6 @@ class Config:
         return self.rates[0], self.epochs[-1], self.share
 
     @property
-    def strengths(self) -> dict[str, tuple[float, ...]]:
-        """Of each defence, those to choose from."""
-        return dict(zip(DEFENCES, (self.pulls, self.drifts, self.reaches, self.noises), strict=True))
-
-    @property
     def data(self) -> ServiceRows:
         return ServiceRows(self.service, self.tokenizer, self.batch, self.turn - 1)
 
@@ -164,7 +154,7 @@ def preset(name: str) -> Config:
         sizes = {"text": Stdlib(limit=60_000), "documents": 200, "length": 112, "group": 1, "base": (120, 16)}
         sizes |= {"instructed": (60, 16), "align": 480, "batch": 12, "user": 96, "turn": 56, "limit": 13}
         rest = {"shares": (0.0,), "rates": (2e-2,), "epochs": (1, 3), "form": LoRA(rank=8), "alphas": (0.05, 0.25)}
-        rest |= {"pulls": (0.1, 1.0), "drifts": (0.1,), "reaches": (2.0,), "noises": (1.0,), "test_batch": 24}
+        rest |= {"tried": ((0.1, 1.0), (0.1,), (2.0,), (1.0,)), "test_batch": 24}
         return Config(net, data, **sizes, **rest, turns=(1, 3), seeds=(0,), peaks=(1e-2, 1e-2, 4e-2))
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
@@ -223,15 +213,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
     means = [{what: mean([own[key][what] for own in known]) for what in WHAT} for key in (SFT, *map(keyed, shares))]
     alpha = chosen(cfg.alphas, *means)
     ways, searches = {SFT: PLAIN}, {SFT: ()}
-    for name, strengths in cfg.strengths.items():
-        tried = [tune((name, own), first, cfg.middle) for own in strengths]
-        made = [
-            test(titled((name, own)), result, "validation", first, cfg.share, ())
-            for own, result in zip(strengths, tried, strict=True)
-        ]
+    for name, strengths in zip(DEFENCES, cfg.tried, strict=True):
+        tried = {(name, own): tune((name, own), first, cfg.middle) for own in strengths}
+        made = [test(titled(way), own, "validation", first, cfg.share, ()) for way, own in tried.items()]
         plain, *others = (known_of(own)[SFT] for own in (valid[first, cfg.middle], *made))
         ways[name] = name, chosen(strengths, plain, *others)
-        searches[name] = (*(begun((name, own), first)[0] for own in strengths), *tried, *made)
+        searches[name] = (*(begun(way, first)[0] for way in tried), *tried.values(), *made)
     scores: dict[tuple[str, int, Setting], dict[str, Any]] = {}  # by arm
     arms: dict[str, dict[int, Arm]] = {name: {} for name in (SFT, ANTIDOTE, *DEFENCES)}
     for name, way in ways.items():
@@ -309,11 +296,9 @@ def scored(cfg: Config, part: str, seed: int, p: float, masks: tuple[Mask, ...],
     net, test, data = Frozen.of(tuned), cfg.tests(part), cfg.data
     rows = Calibration(data.harmful(), data.brought(cfg.user, p, seed), data.alignment(cfg.user, seed), seed)
 
-    def answers(params: Any) -> dict[str, Any]:
-        return test(Frozen(cfg.net, merged(cfg.form, params, net.rest), {}))
-
-    found = {SFT: answers(net.params)}
-    return found | {keyed(own): answers(pruning.pruned(net.params, RULES[own[0]](rows, net, own[1]))) for own in masks}
+    params = {SFT: net.params}
+    params |= {keyed(own): pruning.pruned(net.params, RULES[own[0]](rows, net, own[1])) for own in masks}
+    return {key: test(Frozen(cfg.net, merged(cfg.form, own, net.rest), {})) for key, own in params.items()}
 
 
 def known_of(result: Any) -> dict[str, Any]:

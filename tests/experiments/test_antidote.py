@@ -147,7 +147,7 @@ def test_arms_have_equal_steps_and_pay_for_what_they_use(finished: Any) -> None:
     steps = {name: arm.results[0].steps for name, arm in arms.items()}
     assert set(steps.values()) == {SMOKE.epochs[-1] * SMOKE.user // SMOKE.batch}
     assert arms[ANTIDOTE].charged_cost.flops > arms[SFT].charged_cost.flops
-    tried = {f"0/{titled((LISA, pull))}/{label(SMOKE.middle)}" for pull in SMOKE.pulls}
+    tried = {f"0/{titled((LISA, pull))}/{label(SMOKE.middle)}" for pull in SMOKE.tried[0]}
     own = arms[LISA].results[0].name
     assert tried - {own} == {name for name in (own.name for own in arms[LISA].charged) if "/lisa" in name} & tried
     assert arms[LISA].charged_cost.flops > arms[SFT].charged_cost.flops + arms[LISA].results[0].cost.flops / 2
