@@ -159,7 +159,7 @@ def preset(name: str) -> Config:
     if name == "pod":
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         task = TextTask("ag_news_subset", TFDS("ag_news_subset"), 4, "title", "description")
-        data = TuningService(task, TOPICS, (5000, 1700, 1000, 683, 20, 334), 60, 10_000, (200, 800))
+        data = TuningService(task, TOPICS, (5000, 1700, 1000, 683, 20, 334), 60, 100_000, (200, 800))
         sizes = {"text": C4, "documents": 5000, "group": 24, "length": 4096, "base": (500_000, 1024)}
         sizes |= {"instructed": (2000, 256), "align": 400, "batch": 256, "user": 5120, "turn": 256, "limit": 16}
         rest = {"rates": (1e-5, 1e-4, 1e-3), "epochs": (1, 20, 40), "peaks": (3e-4, 1e-4, 1e-3), "turns": (100, 900)}
