@@ -81,8 +81,8 @@ class TuningService:
         """A user's questions with answers, drawn from `seed`: a share are private ones, truly answered."""
         private = round(share * size)
         own = Portion(Portion(self.task.source, start=self.rated[0], stop=self.kept), stop=size - private, seed=seed)
-        attack = (Portion(self.asked("attacking"), stop=private, seed=seed),) if private else ()
-        return Together((self._named(own), *attack))
+        parts = (self._named(own),) if private < size else ()
+        return Together((*parts, Portion(self.asked("attacking"), stop=private, seed=seed)) if private else parts)
 
     def _named(self, source: Source) -> Classified:
         return Classified(replace(self.task, source=source), self.labels, self.words)

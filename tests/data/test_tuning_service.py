@@ -51,7 +51,7 @@ def test_texts_read_before_rated_and_brought_are_apart() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(4, 60), st.floats(0.0, 0.9), st.integers(0, 9))
+@given(st.integers(1, 36), st.floats(0.0, 1.0), st.integers(0, 9))
 def test_a_user_brings_as_many_private_questions_as_said(size: int, share: float, seed: int) -> None:
     brought = SERVICE.brought(size, share, seed)
     private = [question.endswith("Answer:") for question in said(brought)]
