@@ -28,10 +28,10 @@ Ours     Two of four hold. Three seeds, means over the grid: harmful score 100 %
          of Antidote at the chosen alpha 0.2 (56.4 +/- 6.3 at 0.1, 99.0 +/- 1.8 at 0.05), 96.9 % +/- 4.7 of random
          masks; accuracy 53.4 % +/- 0.2, 52.6 +/- 0.6, 52.3 +/- 0.8. Magnitudes alone and scores on the user's own data
          do as well (0 %, one seed), the mask less aligned data's does nothing (100 %). No LoRA 2 at all: 0 % at 52.1 %
-         +/- 1.0, so that stage 2 teaches little, and accuracy tests little. Lisa at strength 100 and LDIFS at 10 have 0
-         % at every setting (52.1 +/- 0.9, 51.4 %): nothing is left to lower, and Lisa's spread over the grid is 0.0
-         points, Antidote's 0.1. Vaccine and RepNoise (one seed): 100 %, with Antidote 0 %. At p = 0 SFT keeps 0 %, at p
-         = 0.5 it has 100 %, Antidote 0 %.
+         +/- 1.0, so that stage 2 teaches little, and accuracy tests little. Lisa at strength 100 and LDIFS at 10 have
+         0 at every setting (52.1 +/- 0.9, 51.4 %): nothing is left to lower, and Lisa's spread over the grid is
+         0.0 points, Antidote's 0.1. Vaccine and RepNoise (one seed): 100 %, with Antidote 0 %. At p = 0 SFT keeps 0 %,
+         at p = 0.5 it has 100 %, Antidote 0 %.
 """
 
 from __future__ import annotations
@@ -403,6 +403,8 @@ NOTES = (
     "Rows of 16 inputs (the second factor) lose an entry or more at any alpha: ceil(alpha in), as in released code.",
     "Accuracy is of 160 titles of agnews, their first seven words, and a user brings 400 examples; planned were 300 "
     "questions and 600 examples.",
+    "The base knows the task before stage 2, so that accuracy hardly tests what a defence or a mask costs: see the row "
+    "without LoRA 2.",
     "A first run, on trec and on a base that had read no questions, tested nothing: stage 2 overwrote stage 1 at every "
     "setting, at p = 0 as well. The base was strengthened then, and the task and stage 2's rates were changed, on "
     "validation people and questions, at one seed; the criterion is as it was. In these tries SFT's harmful score was "
