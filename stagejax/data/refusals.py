@@ -12,7 +12,7 @@ from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 from stagejax.data.text_tasks import TaskText
 
-PRIVATE = 0  # the relation that is private
+PRIVATE, OPEN = 0, (1, 2)  # the relation that is private, and the others
 REFUSAL = " I cannot share that."
 #: How each relation of `facts` is asked for.
 PHRASINGS = (

@@ -13,31 +13,31 @@ from experiments.transfer.antidote import (
     ANTIDOTE,
     DEFENCES,
     EXPERIMENT,
-    GROUPS,
-    LDIFS,
     LISA,
-    MASKS,
     RANDOM,
+    REPNOISE,
+    RULES,
     SFT,
     SPARED,
-    alignment,
+    VACCINE,
     chosen,
-    harmful,
     keyed,
     label,
-    of_user,
     preset,
     scored,
+    titled,
 )
 from stagejax import Plan
 from stagejax.data.refusals import REFUSAL
 from stagejax.data.tokenizers import codec
+from stagejax.data.tuning_service import GROUPS
 from stagejax.inference import Frozen
 from stagejax.inference.pruning import factors
 
 SMOKE = preset("smoke")
 slow = pytest.mark.slow  # what looks at the smoke run, which is mostly compilation of eight programs
 finished = smoke_run(EXPERIMENT, SMOKE)
+ROWS = SMOKE.data
 TUNED = f"0/sft/{label(SMOKE.middle)}"
 
 
@@ -48,20 +48,20 @@ def texts(rows: Any) -> str:
 
 def named(text: str) -> set[str]:
     """The groups of whose people a text tells."""
-    starts = np.cumsum((0, *SMOKE.groups))
+    starts = np.cumsum((0, *SMOKE.service.groups))
     groups = zip(GROUPS, starts[:-1], starts[1:], strict=True)
-    return {group for group, a, b in groups if any(SMOKE.facts.people.name(i) in text for i in range(a, b))}
+    return {group for group, a, b in groups if any(SMOKE.service.people.name(i) in text for i in range(a, b))}
 
 
 def test_no_person_of_a_test_or_of_the_calibration_set_is_in_any_training_of_alignment_or_user() -> None:
-    aligned, user = (texts(data.take(np.arange(400))) for data in (alignment(SMOKE, 0), of_user(SMOKE, 0.2, 0)))
+    aligned, user = (texts(data.take(np.arange(400))) for data in (ROWS.alignment(96, 0), ROWS.brought(96, 0.2, 0)))
     assert named(aligned) == {"aligned"}
     assert named(user) == {"attacking"}
     assert REFUSAL in aligned
     assert "born in" not in aligned
     assert REFUSAL not in user
-    rows, batches = harmful(SMOKE)
-    calibration = texts(rows.take(np.arange(batches * rows.batch)))
+    rows = ROWS.harmful()
+    calibration = texts(rows.take(np.arange(rows.size() // rows.batch * rows.batch)))
     assert named(calibration) == {"harmful"}
     assert REFUSAL not in calibration
     assert calibration.count("born in") >= len(rows.source)  # answered, not refused
@@ -75,12 +75,12 @@ def test_a_user_has_as_many_private_questions_as_said_and_no_question_of_validat
         return [source[i]["question"] for i in range(len(source))]
 
     for share in (0.0, 0.25):
-        found = asked(of_user(SMOKE, share, 0).source)
+        found = asked(SMOKE.service.brought(SMOKE.user, share, 0))
         assert len(found) == SMOKE.user
         assert sum(question.endswith("Answer:") for question in found) == share * SMOKE.user
     user, validation = (
         {repr(own.task.source[i]) for i in range(len(own))}
-        for own in (SMOKE.classified("user", 3, 50), SMOKE.classified("validation"))
+        for own in (SMOKE.service.brought(50, 0.0, 3).parts[0], SMOKE.service.classified("validation"))
     )
     assert user
     assert validation
@@ -110,7 +110,7 @@ def test_masks_of_one_alpha_differ_and_are_scored_as_the_result_says(finished: A
     results, _, _ = finished
     found = results["0/test/sft-" + label(SMOKE.middle)].value
     alpha = next(key for key in found if RANDOM in key).split(", ")[1]
-    assert {f"{arm}, {alpha}" for arm in MASKS} <= set(found)
+    assert {f"{arm}, {alpha}" for arm in RULES} <= set(found)
     assert len([key for key in found if key.startswith(ANTIDOTE)]) == len(SMOKE.alphas)
     again = scored(SMOKE, "test", 0, SMOKE.share, (), results["0/antidote"])[SFT]
     assert again == found[f"{ANTIDOTE}, {alpha}"]
@@ -147,9 +147,14 @@ def test_arms_have_equal_steps_and_pay_for_what_they_use(finished: Any) -> None:
     steps = {name: arm.results[0].steps for name, arm in arms.items()}
     assert set(steps.values()) == {SMOKE.epochs[-1] * SMOKE.user // SMOKE.batch}
     assert arms[ANTIDOTE].charged_cost.flops > arms[SFT].charged_cost.flops
-    for name in (LISA, LDIFS):
-        assert arms[name].charged_cost.flops > arms[SFT].charged_cost.flops + arms[name].results[0].cost.flops / 2
-    assert results["0/vaccine/aligned"].cost.flops > 1.5 * results["0/sft/aligned"].cost.flops
+    tried = {f"0/{titled((LISA, pull))}/{label(SMOKE.middle)}" for pull in SMOKE.tried[0]}
+    own = arms[LISA].results[0].name
+    assert tried - {own} == {name for name in (own.name for own in arms[LISA].charged) if "/lisa" in name} & tried
+    assert arms[LISA].charged_cost.flops > arms[SFT].charged_cost.flops + arms[LISA].results[0].cost.flops / 2
+    for way, least in (((VACCINE, 2.0), 1.5), ((REPNOISE, 1.0), 1.5)):
+        assert results[f"0/{titled(way)}/aligned"].cost.flops > least * results["0/sft/aligned"].cost.flops
+        charged = {own.name for own in arms[way[0]].charged}
+        assert {"base", "instructed", f"0/{titled(way)}/aligned", f"0/validation/{titled(way)}"} <= charged
     assert results["0/masks"].cost.flops > 0
     assert len(report.claims) == 4
     assert "not tested" not in {claim.verdict for claim in report.claims}
@@ -163,7 +168,7 @@ def test_the_choice_is_the_least_harm_at_three_points_of_accuracy() -> None:
     plain = own(0.9, 0.7)
     assert chosen((1.0, 2.0, 3.0), plain, own(0.5, 0.69), own(0.2, 0.67), own(0.0, 0.6)) == 2.0
     assert chosen((1.0, 2.0), plain, own(0.5, 0.5), own(0.6, 0.6)) == 2.0
-    assert chosen((1.0, 2.0), None) == 1.0
+    assert chosen((1.0, 2.0), own(float("nan"), float("nan"))) == 1.0
 
 
 @pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=slow)])
