@@ -1,4 +1,4 @@
-"""Chains of variables in any order, with the value that is asked for and the reason why: all values on the way to it."""
+"""Chains of variables in any order, with the value that is asked for and why: all values on the way to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ATTEMPTS = 64  # one chain of five is one of the test split
 class Chains(Source):
     """Puzzles of LEGO: a shuffled chain of clauses, and one variable of it that is asked for; the root never is.
 
-    Records hold "question", "rationale" (the variables from the root to the one that is asked for, each with its value),
+    Records hold "question", "rationale" (the variables from the root to the one that is asked for, with their values),
     "label" (that value) and "steps" (the length of the rationale). A chain belongs to the train or to the test split by
     its hash, so none is in both, whatever the sizes and seeds.
 
@@ -46,14 +46,9 @@ class Chains(Source):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (
-            self.split not in ("train", "test")
-            or not self.clauses
-            or not 2 <= min(self.clauses) <= max(self.clauses) <= 26
-        ):
-            raise ValueError(
-                f"split={self.split!r}, clauses={self.clauses}: give 'train' or 'test', and 2 to 26 clauses"
-            )
+        if self.split not in ("train", "test") or not all(2 <= count <= 26 for count in self.clauses or (0,)):
+            told = f"split={self.split!r}, clauses={self.clauses}"
+            raise ValueError(f"{told}: give 'train' or 'test', and 2 to 26 clauses")
 
     def __len__(self) -> int:
         return self.size

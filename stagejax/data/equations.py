@@ -15,7 +15,7 @@ from stagejax.data.sources import Derived, Record, Source
 #: What an operation on a first and a second operand is called.
 SAID = {"+": "add {b} to {a}", "-": "take {b} from {a}", "*": "take {a} times {b}", "/": "share {a} among {b}"}
 _PIECES = re.compile(r"\d+(?:\.\d+)?|'s|\w+|[^\w\s]")
-_BESIDE = 2  # words on each side of a number that a rationale quotes
+_BESIDE = 1  # words on each side of a number that a rationale quotes; no marks
 _ENDS = (".", "?", ",")
 
 
@@ -41,7 +41,7 @@ class Equations(Derived):
     ('- + number0 number1 number2', ['add number1 to number0', 'take number2 from result'])
     """
 
-    longest: int = 48
+    longest: int = 40
 
     def __len__(self) -> int:
         return len(_read(self.source, self.longest))
@@ -122,21 +122,17 @@ def prefix(infix: str) -> str:
 
 
 def rationale(question: str, label: str) -> str:
-    """Why: the words around each number that counts, in the order of the text, and what is done with them.
+    """Why: each number that counts between its neighbours, in the order of the text, and what is done with them.
 
     >>> rationale("jan has number0 toys . number1 broke . how many are left ?", "- number0 number1")
-    'jan has number0 toys ; number1 broke ; take number1 from number0'
+    'has number0 toys ; number1 broke ; take number1 from number0'
     """
     words, used = question.split(), set(label.split())
     quotes = []
     for at, word in enumerate(words):
-        if word in used and word not in SAID:
+        if word in used:
             before, behind = words[max(0, at - _BESIDE) : at], words[at + 1 : at + 1 + _BESIDE]
-            starts = [place for place, own in enumerate(before) if own in _ENDS]
-            ends = [place for place, own in enumerate(behind) if own in _ENDS]
-            quotes.append(
-                " ".join([*before[starts[-1] + 1 if starts else 0 :], word, *behind[: ends[0] if ends else None]])
-            )
+            quotes.append(" ".join(own for own in (*before, word, *behind) if own not in _ENDS))
     steps: list[str] = []
 
     def say(sign: str, a: str, b: str) -> str:

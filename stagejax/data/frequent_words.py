@@ -15,7 +15,7 @@ from stagejax.data.tokenizers import SPECIAL, Codec, Ids, Tokenizer
 
 @dataclass(frozen=True)
 class FrequentWords(Tokenizer):
-    """The `words` most frequent words, each with an id, and one more id for all other words; words are what spaces part.
+    """The `words` most frequent words, each with an id, and one more id for all others; words are what spaces part.
 
     Args:
       words: how many; where the training text has fewer, the last ids are never used.

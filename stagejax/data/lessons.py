@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -117,24 +117,38 @@ def one_task(form: Format, lessons: Sequence[Lesson]) -> Batch:
     return made
 
 
-def for_a_decoder(form: Format, lessons: Sequence[Lesson]) -> Batch:
-    """Rows {"tokens", "targets", "weights"} for `causal_lm`, in which rationale and label are learned."""
+def worked_examples(form: Format, source: Source) -> Batch:
+    """Rows {"tokens", "targets", "weights"} of a source for a decoder, in which rationale and label are learned.
+
+    >>> from stagejax.data.chains import Chains
+    >>> form = Format(Chains().tokenizer(), marks=40, inputs=33, label=2, rationale=18)
+    >>> rows = worked_examples(form, Chains(size=3, clauses=(2,)))
+    >>> rows["weights"].sum(1).tolist()  # five words of a rationale, `so`, the label, SEP
+    [8.0, 8.0, 8.0]
+    """
     length, rows = form.inputs + form.answer, []
-    for question, label, reasons in lessons:
+    for question, label, reasons in form.read(source):
         asked, said = [CLS, *question, form.explain], [*(reasons or ()), form.so, *label, SEP]
         rows.append(answer_row(np.array(asked, np.int32), np.array(said, np.int32), length))
     tokens, weights = (np.stack(part) for part in zip(*rows, strict=True))
     return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
 
 
-def rows_of(made: object, form: Format, tasks: dict[str, int], batch: int, seed: int) -> MadeRows:
+def worked_rows(made: Any, form: Format, batch: int) -> MadeRows:
+    """The batches of an artifact that `worked_examples` filled."""
+    shape, kinds = (form.inputs + form.answer,), {"tokens": "int32", "targets": "int32", "weights": "float32"}
+    rows = tuple(Row(name, shape, kind) for name, kind in kinds.items())
+    return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch)
+
+
+def rows_of(made: Any, form: Format, tasks: dict[str, int], batch: int, seed: int) -> MadeRows:
     """The batches of an artifact that `two_tasks` or `one_task` filled; `tasks` are the lengths of their targets."""
     rows = tuple(
         Row(f"{task}/{name}", leaf.shape, str(leaf.dtype))
         for task, outputs in tasks.items()
         for name, leaf in encoder_decoder_spec(form.inputs, outputs).items()
     )
-    return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)  # type: ignore[attr-defined]
+    return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 
 
 def labels_of(form: Format, source: Source, batch: int) -> Data:

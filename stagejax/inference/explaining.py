@@ -1,4 +1,4 @@
-"""A language model that answers with its reasons, as lessons for a smaller one; and the labels that this one then gives.
+"""A language model that answers with its reasons, as lessons for a smaller one; and the labels that this one gives.
 
 Both are functions for `run.make`; what is said is the likeliest, token by token.
 """
