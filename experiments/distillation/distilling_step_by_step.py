@@ -19,7 +19,7 @@ Method   Teacher: a decoder, trained on worked examples that the student never s
 Run      stagejax run distilling_step_by_step                 laptop: @@ minutes on two cores
          stagejax run distilling_step_by_step --preset full   also LEGO chains
          stagejax run distilling_step_by_step --preset smoke  seconds
-         stagejax plan distilling_step_by_step --preset pod --mesh data=16,fsdp=16
+         stagejax plan distilling_step_by_step --preset pod --mesh data=8,fsdp=8
 Holds if on held-out problems of svamp, means over 3 seeds: (1) step by step is 1 point or more above fine-tuning at 3
          of the 4 shares of the labels or more; (2) with half of the labels or fewer it reaches fine-tuning on all; (3)
          it is not below one task, where both say the label at once; (4) nor where one task says its rationale first, as
@@ -174,7 +174,7 @@ def preset(name: str) -> Config:
     student = T5(embed=64, heads=4, head_dim=16, mlp=128, encoder_layers=1, decoder_layers=1, activation="geglu")
     teacher = llama(vocab=8, embed=128, layers=3, heads=4, mlp=256)
     if name == "smoke":
-        tiny = {"student": replace(student, embed=16, heads=2, head_dim=8, mlp=32), "steps": (200, 10, 20)}
+        tiny = {"student": replace(student, embed=16, heads=2, head_dim=8, mlp=32), "steps": (110, 10, 20)}
         tiny |= {"teacher": replace(teacher, embed=48, layers=1, heads=2, mlp=96), "seeds": (0,)}
         told = Equations(Problems(size=400, steps=(1,)), longest=24)
         own = {"words": FrequentWords(60), "lengths": (25, 4, 20), "shares": (0.5, 1.0), "few": (1.0,)}

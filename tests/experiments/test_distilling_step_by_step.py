@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -52,7 +53,7 @@ def test_teacher_pool_development_and_tests_share_no_question() -> None:
 
 def test_the_loss_is_the_weighted_sum_of_two_means() -> None:
     form, net = TASK.form, TASK.nets[0]
-    rows = {name: leaf[:4] for name, leaf in two_tasks(form, form.read(TASK.pool)).items()}
+    rows = {name: jnp.asarray(leaf[:4]) for name, leaf in two_tasks(form, form.read(TASK.pool)).items()}
     model = net.build(nnx.Rngs(0))
     label, _ = label_alone(model, rows, None)
     for alpha in (0.0, 0.3, 1.0):
