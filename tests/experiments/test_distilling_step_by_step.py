@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from smoke import smoke_run
 
 from experiments.distillation.distilling_step_by_step import (
@@ -52,9 +51,12 @@ def test_teacher_pool_development_and_tests_share_no_question() -> None:
 
 
 def test_the_loss_is_the_weighted_sum_of_two_means() -> None:
-    form, net = TASK.form, TASK.nets[0]
+    form = TASK.form
     rows = {name: jnp.asarray(leaf[:4]) for name, leaf in two_tasks(form, form.read(TASK.pool)).items()}
-    model = net.build(nnx.Rngs(0))
+
+    def model(inputs: jax.Array, tokens: jax.Array, mask: jax.Array, key: None) -> jax.Array:
+        return 3.0 * jax.nn.one_hot(tokens + inputs[:, :1] - form.predict, form.vocab)  # tells the tasks apart
+
     label, _ = label_alone(model, rows, None)
     for alpha in (0.0, 0.3, 1.0):
         loss, metrics = StepByStep(alpha)(model, rows, None)
