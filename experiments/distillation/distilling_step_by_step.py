@@ -25,8 +25,8 @@ Holds if on held-out problems of svamp, means over 3 seeds: (1) step by step is 
          it is not below one task, where both say the label at once; (4) nor where one task says its rationale first, as
          in the paper; (5) it is above fine-tuning of equal FLOPs at 25 and 100 % of the labels; (6) with the teacher's
          labels it is above distillation of them at 25 and 100 %.
-Ours     Teacher 0.7M parameters, right on 56.0 % of the pool; student 0.15M; 3 seeds; right labels of held-out problems,
-         in %, with 12.5, 25, 50 and 100 % of 500 labels:
+Ours     Teacher 0.7M parameters, right on 56.0 % of the pool; student 0.15M; 3 seeds; right labels of held-out
+         problems, in %, with 12.5, 25, 50 and 100 % of 500 labels:
          fine-tuning     24.6 ± 2.2, 32.7 ± 1.9, 38.7 ± 2.3, 49.7 ± 1.9; of equal FLOPs -, 34.6 ± 1.5, -, 53.2 ± 0.9
          step by step    24.0 ± 1.7, 30.8 ± 3.7, 42.8 ± 1.5, 46.2 ± 1.5; program's reasons -, -, -, 45.3 ± 3.3
          teacher's labels: distillation 30.8 ± 1.3, 43.0 ± 1.3; step by step 27.3 ± 2.8, 42.2 ± 1.5 (25 and 100 %)
