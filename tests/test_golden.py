@@ -21,7 +21,11 @@ CASES = [  # larger presets together take minutes
     for name in modules()
     for preset in find(name).presets
 ]
-MESHES = {"pod": "data=16,fsdp=16", "pcp-pod": "data=4,fsdp=2"}  # pcp: fine-tuned on 8 texts a batch
+MESHES = {
+    "pod": "data=16,fsdp=16",
+    "pcp-pod": "data=4,fsdp=2",  # fine-tuned on 8 texts a batch
+    "distilling_step_by_step-pod": "data=8,fsdp=8",  # 64 a batch
+}
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
