@@ -21,7 +21,11 @@ CASES = [  # larger presets together take minutes
     for name in modules()
     for preset in find(name).presets
 ]
-MESHES = {"pod": "data=16,fsdp=16", "pcp-pod": "data=4,fsdp=2"}  # pcp: fine-tuned on 8 texts a batch
+MESHES = {
+    "pod": "data=16,fsdp=16",
+    "pcp-pod": "data=4,fsdp=2",  # fine-tuned on 8 texts a batch
+    "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
+}
 
 
 @pytest.mark.parametrize(("name", "preset"), CASES)
