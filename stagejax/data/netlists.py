@@ -57,7 +57,8 @@ def map_to_cells(logic: Logic, library: Cells) -> Netlist:
     """The netlist of some logic.
 
     Raises:
-      ValueError: the library has no inverter or buffer, or no cell for one of the gates.
+      ValueError: the library has no inverter or buffer, or no cell for one of the gates; or a gate that reads one
+        signal twice, itself or negated, is constant.
     """
     gates, literals = _without_copies(logic)
     cover = _cover(gates, logic.inputs, library)
@@ -70,15 +71,16 @@ def _without_copies(logic: Logic) -> tuple[dict[int, tuple[int, int, int]], list
     """The gates of two inputs, (a, b, table) by signal, and every signal as one of theirs, perhaps negated."""
     literals: list[Literal] = [(i, 0) for i in range(logic.inputs)]
     gates: dict[int, tuple[int, int, int]] = {}
-    for (a, b), table in zip(logic.fanin.tolist(), logic.tables.tolist(), strict=True):
-        if a == b:
-            signal, negated = literals[a]
-            literals.append((signal, negated ^ (table & 1)))
-            continue
-        (a, swap_a), (b, swap_b) = literals[a], literals[b]
+    for reads, table in zip(logic.fanin.tolist(), logic.tables.tolist(), strict=True):
+        (a, swap_a), (b, swap_b) = (literals[read] for read in reads)
         turned = sum((table >> (k ^ swap_a ^ 2 * swap_b) & 1) << k for k in range(4))
-        gates[len(literals)] = (a, b, turned)
-        literals.append((len(literals), 0))
+        if a != b:
+            gates[len(literals)] = (a, b, turned)
+            literals.append((len(literals), 0))
+        elif (turned & 1) == turned >> 3:
+            raise ValueError(f"the signal {len(literals)} is constant: no cell makes it")
+        else:
+            literals.append((a, turned & 1))
     return gates, literals
 
 
