@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, Int64
 
 from stagejax.data.cells import POINTS, Cells, CellSource, LinearCells
 from stagejax.data.levels import Part, Schedule, parts_at_random, parts_in_order, schedule
-from stagejax.data.logic import Adder, LogicSource
+from stagejax.data.logic import LogicSource
 from stagejax.data.netlists import map_to_cells
 from stagejax.data.pipeline import Batch, Data
 from stagejax.data.static_timing import Circuit, Process, Timing, analyse, circuit_of, placed, wires
@@ -146,6 +146,7 @@ class Circuits(Data):
     Raises:
       ValueError: when it is read, `room` is too small, or `kinds` is not the library's; the error says what it takes.
 
+    >>> from stagejax.data.logic import Adder
     >>> data = Circuits(circuits=(Adder(3),), room=Room(64, 48, 48, 2))
     >>> batch = data.take(np.arange(1))
     >>> batch["pins"].shape, int(batch["ends"].sum())
@@ -258,23 +259,3 @@ def _joined(pieces: list[dict[str, np.ndarray]], data: Circuits) -> dict[str, np
                 made[name][at[group] : at[group] + count] = piece[name] + shift
             at[group] += count
     return made
-
-
-__all__ = [
-    "ARC_TABLES",
-    "FEATURES",
-    "LEVEL_FEATURES",
-    "TABLE_FEATURES",
-    "Adder",
-    "AtRandom",
-    "Circuits",
-    "InOrder",
-    "Partition",
-    "Room",
-    "Whole",
-    "arc_tables",
-    "level_features",
-    "pin_features",
-    "routed",
-    "signal_of",
-]

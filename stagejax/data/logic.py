@@ -162,7 +162,6 @@ def parse_blif(text: str) -> Logic:
     >>> parse_blif(".model m\\n.inputs a b\\n.outputs y\\n.names a b y\\n10 1\\n.end").tables.tolist()
     [2]
     """
-    numbers: dict[str, int] = {}
     inputs: list[str] = []
     outputs: list[str] = []
     gates: list[tuple[list[str], str, int]] = []

@@ -19,8 +19,6 @@ from stagejax.data.levels import levels_of
 from stagejax.data.netlists import Netlist
 from stagejax.data.placement import congestion, place, trunk_trees
 
-CHANNELS = ("early rise", "early fall", "late rise", "late fall")
-
 
 @dataclass(frozen=True)
 class Process:
@@ -189,6 +187,3 @@ def slack(
     [0.15, 0.25, 0.5, -0.5]
     """
     return np.concatenate([arrival[..., :2] - hold, period - arrival[..., 2:]], -1)
-
-
-__all__ = ["CHANNELS", "Circuit", "Process", "Timing", "analyse", "circuit_of", "placed", "slack", "wires"]

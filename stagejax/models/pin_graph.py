@@ -261,17 +261,21 @@ class JointReading(nnx.Module):
 
 
 class OuterReading(nnx.Module):
-    """Reads them as TimingGCN: each entry is weighted by the product of two softmaxes, over slews and over loads."""
+    """Reads them as TimingGCN: entries are weighted by the product of weights of slews and of loads; L D numbers.
 
-    def __init__(self, pin: int, edge: int, hidden: int, tables: int, *, rngs: nnx.Rngs) -> None:
-        self.outputs = tables
-        self.ask = Between(pin, edge, (hidden, hidden, 2 * tables), rngs=rngs)
+    An MLP gives the weights of each of D readings from a query of two numbers and the axes; nothing normalises them.
+    """
+
+    def __init__(self, pin: int, edge: int, hidden: int, tables: int, readings: int = 4, *, rngs: nnx.Rngs) -> None:
+        self.outputs, self.readings = tables * readings, readings
+        self.ask = Between(pin, edge, (hidden, hidden, 2 * self.outputs), rngs=rngs)
         self.weigh = Layers((2 + 1 + 2 * POINTS, hidden, hidden, 2 * POINTS), rngs=rngs)
 
-    def __call__(self, asked: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A L"]:
+    def __call__(self, asked: Float[Array, "A n"], tables: Float[Array, "A L 64"]) -> Float[Array, "A LD"]:
         """From what `ask` said of each arc."""
         head, entries = jnp.split(tables, (1 + 2 * POINTS,), -1)
-        query = asked.reshape(*head.shape[:-1], 2)
-        rows, columns = (jax.nn.softmax(part) for part in jnp.split(self.weigh(query, head), 2, -1))
+        query = asked.reshape(*head.shape[:-1], self.readings, 2)
+        axes_of = jnp.broadcast_to(head[..., None, :], (*query.shape[:-1], head.shape[-1]))
+        rows, columns = jnp.split(self.weigh(query, axes_of), 2, -1)
         square = entries.reshape(*entries.shape[:-1], POINTS, POINTS)
-        return ((square * columns[..., None, :]).sum(-1) * rows).sum(-1)
+        return jnp.einsum("aldi,alij,aldj->ald", rows, square, columns).reshape(len(asked), -1)

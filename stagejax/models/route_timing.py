@@ -64,14 +64,17 @@ class AutoEncoder(nnx.Module):
 
 @dataclass(frozen=True)
 class RouteTiming:
-    """Stage 2: the timing network. With everything off it is TimingGCN."""
+    """Stage 2: the timing network. With everything off it sends and reads as TimingGCN, in net layers that add.
+
+    Reference: Guo et al. 2022, A Timing Engine Inspired Graph Neural Network Model for Pre-Routing Slack Prediction.
+    """
 
     hidden: int = 32  # units of net layers, and of all MLPs
     net_layers: int = 2
     encoder: PinAutoEncoder | None = PinAutoEncoder()  # its encoder goes in front; None: no embedding of the circuit
     levels: bool = True  # see a pin's level and its encoding
     residual: bool = True  # along a net, predict the increment of the signal, not the signal
-    heads: int | None = 4  # of the attention to tables; None: outer products of two softmaxes
+    heads: int | None = 4  # of the attention to tables; None: products of weights of slews and of loads
     message: int = 32  # numbers of each of an arc's two messages
 
     def sizes(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.pin_graph import Between, PinConv, TableAttention, tilted_mean
+from stagejax.models.pin_graph import Between, OuterReading, PinConv, TableAttention, tilted_mean
 
 RNG = np.random.default_rng(0)
 
@@ -43,6 +43,15 @@ def test_a_tilted_mean_is_differentiated_exactly() -> None:
     np.testing.assert_allclose(*of, rtol=1e-3, atol=1e-5)
     steep = tilted_mean(jnp.array([[1e4, -1e4]]), keys[:1], values[:1])[0]
     np.testing.assert_allclose(steep, [values[0, keys[0].argmax()], values[0, keys[0].argmin()]], rtol=1e-5)
+
+
+def test_timing_gcn_reads_tables_by_products_of_weights_of_both_axes() -> None:
+    net = OuterReading(3, 2, 6, 8, readings=2, rngs=nnx.Rngs(0))
+    asked, tables = normal(4, 32), normal(4, 8, 64)
+    weights = [net.weigh(asked.reshape(4, 8, 2, 2)[:, :, i], tables[..., :15]) for i in (0, 1)]
+    squares = tables[..., 15:].reshape(4, 8, 7, 7)
+    read = [jnp.einsum("ali,alj,alij->al", w[..., :7], w[..., 7:], squares) for w in weights]
+    np.testing.assert_allclose(net(asked, tables), jnp.stack(read, -1).reshape(4, 16), rtol=1e-4, atol=1e-5)
 
 
 def test_the_first_layer_is_that_of_both_ends_and_the_edge_side_by_side() -> None:
