@@ -20,11 +20,9 @@ Ours
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
@@ -45,6 +43,7 @@ from stagejax.report.paired import lines
 OURS, GCN, RANDOM, WHOLE = "PreRoutGNN", "TimingGCN", "cut at random", "whole circuits"
 NO_ENCODER, NOT_RESIDUAL, OUTER = "no auto-encoder", "not residual", "no joint attention"
 LEVELS_ALONE = "a line of the level"
+QUANTITIES = ("arrival", "slew", "net delay", "cell delay")
 
 
 @dataclass(frozen=True)
@@ -212,8 +211,7 @@ def timing(cfg: Config, label: str, method: Method, seed: int, rate: float) -> S
 
 def keep_encoder(path: str, axes: Any) -> str:
     """What becomes of a parameter between the stages."""
-    part = path.split("/")[0]
-    return {"encoder": "carry", "decoder": "drop"}.get(part, "reset")
+    return {"encoder": "carry", "decoder": "drop"}.get(path.split("/")[0], "reset")
 
 
 # --- what is measured ---
@@ -222,10 +220,15 @@ def keep_encoder(path: str, axes: Any) -> str:
 def predicted(cfg: Config, result: Any) -> dict[str, np.ndarray]:
     """Signals and delays of the held-out circuits, from inputs alone; and signals from the true ones before each."""
     data, net = held_out(cfg), Frozen.of(result)
-    graph = jax.tree.map(lambda leaf: leaf[0], data.take(np.arange(1)))
+    graph = graph_of(data)
     free = compiled(free_running, net.config)(net.params, net.rest, graph, *data.schedule(cfg.widths))
     forced = compiled(teacher_forced, net.config)(net.params, net.rest, graph)
     return {name: np.asarray(leaf) for name, leaf in free._asdict().items()} | {"forced": np.asarray(forced.signal)}
+
+
+def graph_of(data: Circuits) -> dict[str, np.ndarray]:
+    """The first sample: all circuits, where `batch` is 1."""
+    return {name: leaf[0] for name, leaf in data.take(np.arange(1)).items()}
 
 
 def r2(truth: np.ndarray, said: np.ndarray) -> float:
@@ -235,7 +238,7 @@ def r2(truth: np.ndarray, said: np.ndarray) -> float:
 
 def slack_r2(cfg: Config, signal: np.ndarray) -> list[float]:
     """R² of the slacks at the endpoints of every held-out circuit: those of validation, then those of the test."""
-    graph = {name: leaf[0] for name, leaf in held_out(cfg).take(np.arange(1)).items()}
+    graph = graph_of(held_out(cfg))
 
     def of_circuit(i: int) -> float:
         ends = (graph["block"] == i) & (graph["ends"] > 0)
@@ -254,20 +257,22 @@ def on_validation(cfg: Config, said: Any) -> float:
 
 def line_of_levels(cfg: Config) -> list[float]:
     """R² of slack where arrivals are in proportion to levels, by least squares on training circuits: no network."""
-    train, held = (
-        {name: leaf[0] for name, leaf in data.take(np.arange(1)).items()}
-        for data in (circuits(replace(cfg, batch=1), methods(cfg)[GCN]), held_out(cfg))
-    )
+    train, held = graph_of(circuits(replace(cfg, batch=1), methods(cfg)[GCN])), graph_of(held_out(cfg))
     ends = train["ends"] > 0
     level, arrival = train["level"][ends, None], train["signal"][ends, :4]
     slope = (level * arrival).sum(0) / (level**2).sum()
     return slack_r2(cfg, np.concatenate([held["level"][:, None] * slope, held["signal"][:, 4:]], 1))
 
 
+def tested(cfg: Config) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The held-out circuits, and which of their pins are of the test and no inputs."""
+    graph = graph_of(held_out(cfg))
+    return graph, (graph["block"] >= len(cfg.validation)) & (graph["weights"] > 0)
+
+
 def errors_by_level(cfg: Config, signal: np.ndarray, bins: int = 12) -> np.ndarray:
     """The mean absolute error of late arrivals in the test circuits, in ns, by equal ranges of the level."""
-    graph = {name: leaf[0] for name, leaf in held_out(cfg).take(np.arange(1)).items()}
-    test = (graph["block"] >= len(cfg.validation)) & (graph["weights"] > 0)
+    graph, test = tested(cfg)
     edges = np.linspace(0, graph["level"][test].max() + 1, bins + 1)
     place = np.digitize(graph["level"], edges) - 1
     wrong = np.abs(graph["signal"] - signal)[:, 2:4].mean(1)
@@ -276,14 +281,10 @@ def errors_by_level(cfg: Config, signal: np.ndarray, bins: int = 12) -> np.ndarr
 
 def other_r2(cfg: Config, said: dict[str, np.ndarray]) -> list[float]:
     """R² over all test pins, nets and arcs: late arrivals, log-slews, log net delays and cell delays, running free."""
-    graph = {name: leaf[0] for name, leaf in held_out(cfg).take(np.arange(1)).items()}
-    test = (graph["block"] >= len(cfg.validation)) & (graph["weights"] > 0)
+    graph, test = tested(cfg)
     nets, arcs = (np.append(test, False)[graph[name][:, 1]] for name in ("nets", "arcs"))
     pairs = [(graph["signal"][test, part], said["signal"][test, part]) for part in (slice(2, 4), slice(4, 8))]
-    pairs += [
-        (graph["net_delay"][nets], said["net_delay"][nets]),
-        (graph["cell_delay"][arcs], said["cell_delay"][arcs]),
-    ]
+    pairs += [(graph[name][own], said[name][own]) for name, own in (("net_delay", nets), ("cell_delay", arcs))]
     return [r2(*pair) for pair in pairs]
 
 
@@ -337,36 +338,27 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, dict[i
     )  # fmt: skip
 
 
-QUANTITIES = ("arrival", "slew", "net delay", "cell delay")
-
-
 def decay_table(cfg: Config, known: dict[str, list[dict[str, np.ndarray]]]) -> Table:
     """Errors of late arrivals near the inputs and far from them, with true signals before each and running free."""
-    rows = []
-    for label, own in known.items():
-        ends = [
-            np.nanmean([errors_by_level(cfg, said[way], 3) for said in own], 0)[[0, -1]] for way in ("forced", "signal")
-        ] if own else []  # fmt: skip
-        rows.append((label, *(1e3 * value for pair in ends for value in pair)))
+    thirds = {
+        label: [np.nanmean([errors_by_level(cfg, said[way], 3) for said in own], 0) for way in ("forced", "signal")]
+        for label, own in known.items()
+        if own
+    }
+    rows = tuple((label, *(1e3 * errors[i] for errors in own for i in (0, -1))) for label, own in thirds.items())
     columns = ("arm", "true before, first", "true before, last", "free, first", "free, last")
     note = "Mean absolute error of late arrivals in ps, over the first and the last third of the levels."
-    return Table(
-        "How errors grow along paths", columns, tuple(r for r in rows if len(r) > 1), ("", *(".0f",) * 4), note
-    )
+    return Table("How errors grow along paths", columns, rows, ("", *(".0f",) * 4), note)
 
 
 def decay_figure(cfg: Config, known: dict[str, list[dict[str, np.ndarray]]]) -> tuple[Figure, ...]:
     """Errors by level of ours and of TimingGCN."""
     if not known[OURS]:
         return ()
-    ways: dict[str, Callable[[Any], Any]] = {
-        "running free": lambda s: s["signal"],
-        "true before": lambda s: s["forced"],
-    }
     series = {
-        f"{label}, {how}": 1e3 * np.nanmean([errors_by_level(cfg, way(said)) for said in known[label]], 0)
+        f"{label}, {how}": 1e3 * np.nanmean([errors_by_level(cfg, said[way]) for said in known[label]], 0)
         for label in (OURS, GCN)
-        for how, way in ways.items()
+        for how, way in (("running free", "signal"), ("true before", "forced"))
     }
     caption = "Test circuits, mean over seeds, by twelfths of the deepest circuit's levels."
     title = "Error of late arrivals along paths"
@@ -377,7 +369,7 @@ def chosen(arms: dict[str, dict[int, Arm]]) -> tuple[str, ...]:
     """The learning rates that the search took."""
     took = {label: next(iter(arms[label].values())).results[-1].stage.optimizer.peak for label in (OURS, GCN)}
     return (
-        f"Learning rates, the better of those tried on validation circuits with the first seed: {OURS} {took[OURS]:g}, "
+        f"Learning rates, the best of those tried, by validation circuits, with the first seed: {OURS} {took[OURS]:g}, "
         f"{GCN} {took[GCN]:g}; the other arms take that of {OURS}. Those that lost are charged.",
     )
 
