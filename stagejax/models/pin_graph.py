@@ -184,7 +184,7 @@ def tilted_mean(
 
 
 def _tilted(slopes: Array, keys: Array, values: Array) -> tuple[Array, Array]:
-    """The mean, and the covariance; a loop over keys, which on CPUs is several times as fast as sums along an axis."""
+    """The mean, and the covariance; a loop over keys, with derivative three times as fast on CPUs as a softmax."""
     slopes, keys, values = (jnp.moveaxis(part, -1, 0) for part in (slopes, keys, values))
     highest = jnp.where(slopes > 0, slopes * keys.max(0), slopes * keys.min(0))
 

@@ -171,20 +171,23 @@ class TimingNetwork(nnx.Module):
         ends, last = self.ends(f), len(f) - 1
 
         def pins(edges: Array, taken: Array) -> list[Array]:
-            """Senders and receivers; where nothing is taken the last pin, to which nobody listens."""
+            """Senders and receivers; where nothing is taken the last pin, whose signal stays what it is."""
             return [jnp.where(taken < 0, last, edges[taken, i]) for i in (0, 1)]
 
+        def put(values: Array, at: Array, taken: Array, new: Array) -> Array:
+            """The values with new ones where something is taken."""
+            return values.at[jnp.where(taken < 0, len(values), at)].set(new, mode="drop")
+
         def step(carry: tuple[Array, Array], taken: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
-            signal, delays = carry
-            drivers, sinks = pins(graph["nets"], taken[0])
-            signal = signal.at[sinks].set(self.net(ends, signal[drivers], drivers, sinks))
-            sources, targets = pins(graph["arcs"], taken[1])
-            one, other, own = self.arc(ends, signal[sources], sources, targets, graph, graph["kinds"][taken[1]])
+            (signal, delays), (net, arc) = carry, taken
+            drivers, sinks = pins(graph["nets"], net)
+            signal = put(signal, sinks, net, self.net(ends, signal[drivers], drivers, sinks))
+            sources, targets = pins(graph["arcs"], arc)
+            one, other, own = self.arc(ends, signal[sources], sources, targets, graph, graph["kinds"][arc])
             same = targets[:, None] == targets
             high = jnp.where(same[..., None], other, -jnp.inf).max(1)
-            signal = signal.at[targets].set(self.reduce(f[targets], same.astype(one.dtype) @ one, high))
-            at = jnp.where(taken[1] < 0, len(delays), taken[1])
-            return (signal, delays.at[at].set(own, mode="drop")), None
+            signal = put(signal, targets, arc, self.reduce(f[targets], same.astype(one.dtype) @ one, high))
+            return (signal, put(delays, arc, arc, own)), None
 
         begin = jnp.where(graph["begins"][:, None] > 0, graph["signal"], 0.0)
         delays = jnp.zeros((len(graph["arcs"]), CHANNELS))

@@ -29,7 +29,7 @@ def squared(
 
 
 def of_graphs(function: Callable[[Any], Any], batch: Batch) -> Any:
-    """`function` of every graph of a batch. One alone is not mapped over: on CPUs that takes twice as long.
+    """`function` of every graph of a batch; one alone is not mapped over.
 
     >>> of_graphs(lambda graph: graph["x"].sum(), {"x": jnp.ones((1, 3))})
     Array([3.], dtype=float32)

@@ -1,4 +1,4 @@
-"""Circuits as graphs: sides by side without mixing, padded without effect, features as the paper has them."""
+"""Circuits as graphs: side by side without mixing, padded without effect, features as the paper has them."""
 
 from __future__ import annotations
 
