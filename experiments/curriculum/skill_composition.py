@@ -1,8 +1,8 @@
-"""Skill composition from examples: texts of one to three skills at once teach texts of four and five, and of other skills.
+"""Skill composition from examples: texts of one to three skills at once teach those of four and five, of others too.
 
 Paper    Zhao et al., Can Models Learn Skill Composition from Examples?, NeurIPS 2024, arXiv 2409.19808 (dossier 036).
-Claim    Fine-tuned on texts that show k = 1, 2, 3 random skills at once, 7B and 13B models write texts of k = 4, 5, which
-         they never saw, better than after k = 1 alone, and so with skills that fine-tuning had no text of.
+Claim    Fine-tuned on texts that show k = 1, 2, 3 random skills at once, 7B and 13B models write texts of k = 4, 5,
+         which they never saw, better than after k = 1 alone, also with skills that fine-tuning had no text of.
 Method   A writer makes texts for random skills and a topic, and a grader keeps those with full marks: a point for each
          skill, for topic, sense and length. Both are programs here; the paper's are GPT-4. 20 skills in five families,
          of which a program can see each in a text of invented words: sound, repetition and structure (12) are trained,
@@ -128,7 +128,7 @@ def examples(cfg: Config, label: str) -> Compositions:
 
 
 def cells(cfg: Config) -> dict[tuple[str, int], Compositions]:
-    """Of the tests, by pool and k: sets of skills that no text of fine-tuning shows, and topics that it is not about."""
+    """Of the tests, by pool and k: sets of skills and topics that are not in fine-tuning."""
     found = {}
     for k in cfg.ks:
         how = {"ks": (k,), "each": cfg.prompts, "topics": NEW_TOPICS, "seed": 3}
@@ -233,7 +233,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
             f"Texts of two and three skills teach those of four, skills {pool}",
             paper=paper,
             measured=said,
-            margin=f"share of the skills at k = 4: D(1,2,3) {100 * points:.0f} points or more above D(1), D(1,2) between",
+            margin=f"skills shown at k = 4: D(1,2,3) {100 * points:.0f} points or more above D(1), D(1,2) between",
             holds=mean(gain) >= points and mean(a) <= mean(b) <= mean(c),
         )
 
@@ -261,7 +261,7 @@ def report(found: Found) -> Report:
 
     known, last = bool(found.values(ONE)), max(cfg.ks)
     texts = tuple(
-        (label, f"{pool}, k = {k}", record["question"], 
+        (label, f"{pool}, k = {k}", record["question"],
          compositions_tokenizer().decode(found.values(label)[0]["tokens"][place, i]),
          f"{found.values(label)[0]['fraction'][place, i]:.0%}")
         for place, ((pool, k), source) in enumerate(cells(cfg).items()) if k == last
@@ -303,7 +303,7 @@ NOTES = (
     "The writer and the grader are programs, exact by construction, so there is no second grader. Sense is a grammar.",
     "A prompt names skills and topic; definitions, examples, the explanation and the second turn are left out.",
     "Sense counts for full marks, as in the paper: all k + 3.",
-    "Test prompts are those for which the writer finds a text with full marks in 400 drafts; a few pairs leave no room "
+    "Test prompts are those for which the writer finds a text with full marks in 300 drafts; a few pairs leave no room "
     "for each other, such as modus ponens and a list of three at k = 2.",
     "The limit is 8 + 6 k words, not 8 k: modus ponens alone takes 14.",
     "Pre-training has texts of one skill of every length up to that of five, so no arm fails at k = 4 by length alone.",

@@ -1,4 +1,4 @@
-"""A small language of invented words: what each sounds like is its spelling, what it is about a list, how it stands a grammar.
+"""A small language of invented words: how each sounds is its spelling, and what it is about, and its kind, are listed.
 
 Words are an initial and a rime, such as "b" + "ade". Every initial has two verbs, two adjectives and six nouns; every
 topic has six nouns, each in the singular and in the plural.
@@ -47,7 +47,7 @@ CORE = "(?:[tihr]a{0,2}n|[tsor]?a{0,2}m|p)"  # what is spoken of, alone
 PHRASE = f"{CORE}(?:<{CORE}>)?"
 LISTED = f"{PHRASE},{PHRASE}&{PHRASE}"
 CLAUSE = f"(?:{LISTED}|{PHRASE})(?:v{{1,2}}(?:N{PHRASE}U{PHRASE}|{LISTED}|{PHRASE})?|GMa{{1,2}}H(?:{LISTED}|{PHRASE}))"
-_SENTENCE = rf"(?:S?{CLAUSE}(?:B{CLAUSE})?\.|I{CLAUSE}T{CLAUSE}\.|D{CLAUSE}(?:B{CLAUSE})?\?|Oa{{0,2}}[nm]!)"  # one of four forms
+_SENTENCE = rf"(?:S?{CLAUSE}(?:B{CLAUSE})?\.|I{CLAUSE}T{CLAUSE}\.|D{CLAUSE}(?:B{CLAUSE})?\?|Oa{{0,2}}[nm]!)"
 _TEXT = re.compile(f"{_SENTENCE}+")
 
 

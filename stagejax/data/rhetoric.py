@@ -6,6 +6,7 @@ The texts are of `data.lexicon`. A skill is seen in the words alone: its name in
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ def end_rhyme(text: Text) -> bool:
 
 def internal_rhyme(text: Text) -> bool:
     """Two neighbouring words, which are different, rhyme."""
-    pairs = (pair for own in text.sentences for pair in zip(own, own[1:], strict=False))
+    pairs = (pair for own in text.sentences for pair in itertools.pairwise(own))
     return any(content(a) and content(b) and a != b and rime(a) == rime(b) for a, b in pairs)
 
 
@@ -85,7 +86,7 @@ def framing(text: Text) -> bool:
 
 def epizeuxis(text: Text) -> bool:
     """A word twice in a row."""
-    return any(a == b and content(a) for own in text.sentences for a, b in zip(own, own[1:], strict=False))
+    return any(a == b and content(a) for own in text.sentences for a, b in itertools.pairwise(own))
 
 
 def anaphora(text: Text) -> bool:
