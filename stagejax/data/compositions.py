@@ -29,12 +29,12 @@ def held_out(skills: Collection[int], share: float = 0.25) -> bool:
 class Compositions(Source):
     """Texts that show k skills and are about a topic, each behind its prompt; all have full marks.
 
-    Records are {"question", "solution", "skills", "topic"}. The k of record i is ks[i % len(ks)], so a source with more
-    ks and as many texts of each holds the texts of one with fewer: D(1), D(1, 2), D(1, 2, 3).
+    Records are {"question", "solution", "skills", "topic"}. The k of record i is ks[i % len(ks)], and text j of a k is
+    the same in all sources, so one with more ks holds the texts of one with fewer: D(1), D(1, 2), D(1, 2, 3).
 
     Args:
-      ks: how many skills, each as often. 0: texts without any.
-      each: texts of each k.
+      ks: how many skills, in turn; 0: texts without any. A k that stands there twice has twice as many texts.
+      each: turns.
       pool: the skills that are drawn from, in sets that are all equally likely.
       topics: the topics that are drawn from.
       others: every text shows a skill of `pool` and one of these; the rest is drawn from both.
@@ -63,6 +63,8 @@ class Compositions(Source):
     def __post_init__(self) -> None:
         if not self.ks or not self.topics or max(self.ks) > len(self.pool) + len(self.others):
             raise ValueError(f"ks={self.ks} of {len(self.pool)} skills, topics={self.topics}: there is nothing to draw")
+        if self.others and min(self.ks) < 2:
+            raise ValueError(f"ks={self.ks}: a text with skills of `pool` and of `others` has at least two")
 
     def __len__(self) -> int:
         return len(self.ks) * self.each
@@ -70,8 +72,10 @@ class Compositions(Source):
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        number, place = divmod(index, len(self.ks))
-        return _record(replace(self, ks=(self.ks[place],), each=1), number)
+        turn, place = divmod(index, len(self.ks))
+        k = self.ks[place]
+        number = turn * self.ks.count(k) + self.ks[:place].count(k)
+        return _record(replace(self, ks=(k,), each=1), number)
 
     def drawn(self, draw: Draw) -> tuple[int, ...]:
         """A set of skills, in the order of the prompt."""

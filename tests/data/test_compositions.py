@@ -74,6 +74,8 @@ def test_pure_texts_show_nothing_but_what_is_asked_at_any_size() -> None:
 def test_what_cannot_be_drawn_or_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         Compositions((3,), 1, (0, 1))
+    with pytest.raises(ValueError, match="at least two"):
+        Compositions((1, 2), 1, POOL, others=OTHERS)
     no_room = (NAMES.index("modus_ponens"), NAMES.index("contrast"))
     assert composed(Draw(0, 0), no_room, 0, attempts=100) is None
     monkeypatch.setattr(compositions, "composed", lambda *_: None)

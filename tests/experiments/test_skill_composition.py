@@ -78,7 +78,7 @@ def test_sets_are_nested_and_arms_differ_in_nothing_else(finished: Any) -> None:
     assert one < more
     assert (len(one), len(two), len(three), len(more)) == tuple(n * SMOKE.each for n in (1, 2, 3, 3))
     stages = [results[f"0/{slug(label)}"].stage for label in ARMS]
-    assert len({replace(stage, name="", data=stages[0].data) for stage in stages}) == 1
+    assert len({replace(stage, name="arm", data=stages[0].data) for stage in stages}) == 1
     costs = [results[f"0/{slug(label)}"].cost for label in ARMS]
     assert len({(cost.steps, cost.tokens, cost.flops) for cost in costs}) == 1
     filled = [(stage.data.take(np.arange(stage.data.size()))["segments"] > 0).mean() for stage in stages]
