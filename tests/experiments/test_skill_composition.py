@@ -83,7 +83,7 @@ def test_sets_are_nested_and_arms_differ_in_nothing_else(finished: Any) -> None:
     assert len({(cost.steps, cost.tokens, cost.flops) for cost in costs}) == 1
     filled = [(stage.data.take(np.arange(stage.data.size()))["segments"] > 0).mean() for stage in stages]
     assert min(filled) > 0.85  # of the rows; little is padding
-    base = results["0/base"]
+    base = results["base"]
     assert all(base in arm.charged for arm in report.arms)
 
 
@@ -104,7 +104,7 @@ def test_marks_are_the_graders_of_the_texts_that_were_drawn(finished: Any) -> No
                 asked += len(record["skills"])
         assert value["counts"][:, 1].sum() == asked
         assert (value["counts"][:, 0] <= value["counts"][:, 1]).all()
-    losses = results["0/base"].history.train["loss"]
+    losses = results["base"].history.train["loss"]
     assert losses[-1] < 0.8 * losses[0]
 
 
