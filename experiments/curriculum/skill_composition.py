@@ -64,8 +64,8 @@ class Config:
     each: int = 3000  # texts of each k
     length: int = LENGTH  # tokens in a row
     batch: int = 32  # rows
-    base_steps: int = 1600
-    steps: int = 250
+    base_steps: int = 1500
+    steps: int = 200
     base_peak: float = 3e-3
     peak: float = 1e-3  # learning rate of every arm
     prompts: int = 200  # of each k and pool
