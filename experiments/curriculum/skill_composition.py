@@ -309,7 +309,7 @@ NOTES = (
     "Looked at before, with prompts of another seed and one seed of training: a model with two tables and initial "
     "values of 0.02, after 1600 steps of pre-training, showed at k = 4, after D(1) and D(1,2,3), 18 and 32 % of "
     "trained and 8 and 7 % of held-out skills. It had learned few of them alone, so tables and initial values became "
-    "what they are, by the loss of pre-training. The rate of fine-tuning, the same for all arms, is the first that was tried.",
+    "what they are, by the loss of pre-training. The rate of fine-tuning, the same for all arms, is the first tried.",
     "pod: batches of 64 are 256, for 256 devices; texts are of the same small language.",
     "One pre-trained model for all seeds, and the same texts and prompts; a seed has its own order of the texts of "
     "fine-tuning and its own draws. D(1) with three times as many texts, of which no claim speaks, has the first seed.",
