@@ -64,12 +64,12 @@ class Config:
     each: int = 3000  # texts of each k
     length: int = LENGTH  # tokens in a row
     batch: int = 32  # rows
-    base_steps: int = 1500
-    steps: int = 200
+    base_steps: int = 1000
+    steps: int = 150
     base_peak: float = 3e-3
     peak: float = 1e-3  # learning rate of every arm
-    prompts: int = 200  # of each k and pool
-    at_once: int = 400  # texts that are drawn together
+    prompts: int = 120  # of each k and pool
+    at_once: int = 360  # texts that are drawn together
     temperature: float = 0.7
     seeds: tuple[int, ...] = (0, 1, 2)  # the first alone for the arm of which no claim speaks
 
