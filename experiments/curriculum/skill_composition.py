@@ -12,13 +12,20 @@ Method   A writer makes texts for random skills and a topic, and a grader keeps 
          D(1,2,3), of as many texts of each k, and on D(1) with as many texts as D(1,2,3) has; only the text is learned.
          Rows are packed, so equal steps are equal tokens and FLOPs. Tests: prompts of k = 2 to 5 with skills of the
          trained families, the held-out ones, and both, one text each at temperature 0.7.
-Run      stagejax run skill_composition                  laptop: 5 minutes on two cores
+Run      stagejax run skill_composition                  laptop: 6 minutes on two cores
          stagejax run skill_composition --preset smoke   seconds
          stagejax plan skill_composition --preset pod --mesh data=16,fsdp=16
 Holds if at k = 4, means over three seeds, D(1,2,3) shows a share of the skills (1) of the trained families that is 10
          points or more above that of D(1), and (2) of the held-out ones 5 points or more above, with D(1,2) between the
          two in both. Full marks at k = 5 are reported.
-Ours     Not run yet.
+Ours     Three seeds, ± their deviation. (1) holds: at k = 4 21.9 ± 0.5 % of the trained skills after D(1), 29.9 ± 1.1
+         after D(1,2), 34.9 ± 0.3 after D(1,2,3), a gain of 12.9 ± 0.8 points; three times as many texts of k = 1 (one
+         seed) change nothing, 22.5. (2) does not hold: of held-out skills 11.2 ± 1.2, 7.8 ± 0.3, 6.6 ± 1.4 %, less than
+         before fine-tuning (15.4): they are forgotten, most after texts of higher k. With skills of both 14.2 ± 0.6,
+         17.5 ± 1.5, 19.2 ± 0.7 %. At k = 5 no text of any arm has full marks, and at k = 4 nearly none. What grows are
+         skills that a word or a form shows (question 12 to 82 %, apostrophe 35 to 92); those that copy or rhyme hardly
+         do (alliteration 4 %, modus ponens never), nor did they before fine-tuning. 6.5 minutes on two shared
+         cores.
 """
 
 from __future__ import annotations
@@ -308,7 +315,7 @@ NOTES = (
     "Pre-training has texts of one skill of every length up to that of five, so no arm fails at k = 4 by length alone.",
     "Looked at before, with prompts of another seed and one seed of training: a model with two tables and initial "
     "values of 0.02, after 1600 steps of pre-training, showed at k = 4, after D(1) and D(1,2,3), 18 and 32 % of "
-    "trained and 8 and 7 % of held-out skills. It had learned few of them alone, so tables and initial values became "
+    "trained and 8 and 7 % of held-out skills. Of single ones it had shown half, so tables and initial values became "
     "what they are, by the loss of pre-training. The rate of fine-tuning, the same for all arms, is the first tried.",
     "pod: batches of 64 are 256, for 256 devices; texts are of the same small language.",
     "One pre-trained model for all seeds, and the same texts and prompts; a seed has its own order of the texts of "
