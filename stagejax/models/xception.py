@@ -115,7 +115,7 @@ class XceptionNetwork(Classifier):
     """The module of `Xception`. It takes no masks.
 
     >>> net = Xception(16, (4, 8), 1, True, entry=(12,), middle=1, last=(12, 16), top=(20,), classes=4)
-    >>> net.build(nnx.Rngs(0))(jax.numpy.zeros((3, 16, 16, 3))).shape
+    >>> nnx.eval_shape(lambda: net.build(nnx.Rngs(0))(jax.numpy.zeros((3, 16, 16, 3)))).shape
     (3, 4)
     """
 

@@ -117,7 +117,7 @@ def modules(config: Any) -> list[Any]:
     return [module for _, module in nnx.iter_modules(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))]
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in ("smoke", "laptop")])
 def test_a_plan_tests_no_claim(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
     assert {claim.verdict for claim in report.claims} == {"not tested"}

@@ -100,4 +100,4 @@ def test_nothing_lies_between_depthwise_and_pointwise() -> None:
     linear = lambda x: layer.pointwise.dense(layer.depthwise(x))  # noqa: E731
     np.testing.assert_allclose(linear(X) + linear(-2 * X), linear(-X), rtol=1e-4, atol=1e-5)
     with pytest.raises(ValueError, match="takes no masks"):
-        config.build(nnx.Rngs(0)).pixels(jnp.zeros((1, 16, 16, 3)), False, {"channels.1": jnp.ones(64)})
+        nnx.eval_shape(lambda: config.build(nnx.Rngs(0))(jnp.zeros((1, 16, 16, 3)), masks={"channels.1": jnp.ones(64)}))
