@@ -74,7 +74,7 @@ class Dialogues(Source):
         for steps in self.steps:
             turns.append(self._program(draw, steps, value))
             value = values_of(turns[-1])[-1]
-        return self._record(turns[: turn + 1], _draws(self.seed, dialogue, 1))
+        return self.record_of(turns[: turn + 1], dialogue)
 
     def digest(self) -> str:
         return joint_digest(str(self))
@@ -98,7 +98,9 @@ class Dialogues(Source):
                 return found
         raise ValueError(f"{self}: no program found. Raise `largest`, or lower `steps`.")
 
-    def _record(self, turns: list[list[tuple[str, int]]], draw: Iterator[int]) -> Record:
+    def record_of(self, turns: list[list[tuple[str, int]]], dialogue: int) -> Record:
+        """The record of the last of some turns, told by the draws of a dialogue."""
+        draw = _draws(self.seed, dialogue, 1)
         name, item = NAMES[next(draw) % len(NAMES)], ITEMS[next(draw) % len(ITEMS)]
         friend, said = NAMES[next(draw) % len(NAMES)], []
         for number, turn in enumerate(turns):
@@ -126,10 +128,8 @@ class Dialogues(Source):
         """All values with one mistake, all in their range, and without remainders in what follows it."""
         tries = ((at, value) for at in range(1, len(values)) for value in range(self.largest + 1))
         made = [values_of(program, {at: value}) for at, value in tries if value != values[at]]
-        whole = [
-            v for v in made if all(x % n == 0 for (sign, n), x in zip(program[1:], v, strict=False) if sign == "/")
-        ]
-        return [v for v in whole if 0 <= min(v) and max(v) <= self.largest]
+        made = [own for own in made if min(own) >= 0 and max(own) <= self.largest]
+        return [v for v in made if all(x % n == 0 for (sign, n), x in zip(program[1:], v, strict=False) if sign == "/")]
 
 
 def _draws(seed: int, dialogue: int, of: int = 0) -> Iterator[int]:

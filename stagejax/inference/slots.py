@@ -55,7 +55,6 @@ def scored(data: PromptedText, how: Answering, *nets: Result) -> Arrays:
     """Of every record, in the order of `data`: whether its answer is `right`, and how many tokens were `drawn`.
 
     Args:
-      data: as many records as whole batches have.
       nets: as the models of `answered`.
     """
     frozen = [Frozen.of(net) for net in nets]
@@ -64,7 +63,7 @@ def scored(data: PromptedText, how: Answering, *nets: Result) -> Arrays:
         samples, right = ask_together(answered, frozen, data.take(np.arange(start, start + data.batch)), how)
         found["right"].append(right[:, 0])
         found["drawn"].append((samples.ends_BN - samples.starts_BN)[:, 0])
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    return {name: np.concatenate(parts)[: data.size()] for name, parts in found.items()}
 
 
 def seconds_a_query(
