@@ -42,7 +42,7 @@ from stagejax.data.problems import PLAIN
 from stagejax.data.retold import Retold
 from stagejax.data.tokenizers import SEP
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import Frozen, slots
+from stagejax.inference import slots
 from stagejax.inference.answering import Answering
 from stagejax.inference.several import flops_together
 from stagejax.models import Transformer, llama
@@ -218,8 +218,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
             others = tuple(result for rate, own in tried.items() if rate != best for result in own)
             found.add(run, label, way, seed, Arm("", tried[best], (base, *others)))
     for rows, calls in cfg.timed:
-        own = [net for label in TIMED for net in found.nets(label, cfg.seeds[0])]
-        found.seconds[rows] = run.make(f"seconds/{rows}", seconds, cfg, rows, calls, *own)
+        nets = {label: found.nets(label, cfg.seeds[0]) for label in TIMED}
+        timed = tuple((k, asked(cfg, "test", ways(cfg)[k].slots, rows), len(own)) for k, own in nets.items())
+        made = (timed, cfg.how, calls, *(net for own in nets.values() for net in own))
+        found.seconds[rows] = run.make(f"seconds/{rows}", slots.seconds_a_query, *made)
     return report(found, rates)
 
 
@@ -323,14 +325,6 @@ def _known(made: dict[int, Any], what: str) -> list[np.ndarray]:
     return [own.value[what] for own in made.values() if own.value]
 
 
-def seconds(cfg: Config, rows: int, calls: int, *nets: Any) -> dict[str, float]:
-    """Seconds of an answer, in batches of so many rows, by each of the arms that are timed."""
-    frozen = [Frozen.of(net) for net in nets]
-    own = dict(zip(TIMED, (frozen[:1], frozen[1:2], frozen[2:]), strict=True))
-    data = {label: asked(cfg, "test", ways(cfg)[label].slots, rows) for label in TIMED}
-    return slots.seconds_a_query(own, data, cfg.how, calls)
-
-
 # --- report ---
 
 
@@ -344,6 +338,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
     def said(text: str, *values: Any) -> str | None:
         return text.format(*(shown(own, ".1f") for own in values)) if hidden else None
 
+    # fmt: off
     return (
         claim(
             "Hidden thoughts answer as explicit ones do, and better than none",
@@ -369,7 +364,8 @@ def judged(found: Found) -> tuple[Claim, ...]:
             margin="every seed above that with a random CoT model",
             holds=all(one > other for one, other in zip(hidden, chance, strict=True)),
         ),
-    )  # fmt: skip
+    )
+    # fmt: on
 
 
 def report(found: Found, rates: dict[str, float]) -> Report:
@@ -414,7 +410,7 @@ NOTES = (
     "Which state stands for the thought, its temperature, λ, the projection and all rates are not in what was read of "
     "the paper: g is taken behind the thought alone, so that it cannot be copied from [CoT]; λ = 1, τ = 0.1.",
     "Rates: of two the better for each of explicit CoT, answer only and HCoT, by dev prompts with the first seed; the "
-    "other arms take that of the one they vary. All of it is charged. HCoT has one rate for both stages.",
+    "other arms take that of the one they vary. Their searches are charged to them. HCoT has one rate for both stages.",
     "Steps are equal, FLOPs are not: the CoT model also reads thoughts alone, rows without thoughts are shorter.",
     "The task was set by explicit CoT and answer only in try-outs of 800 steps, one seed, dev prompts, turns of 3 and "
     "2 steps: with numbers to 20 they were at 100 and 19 %, with numbers to 12 answer only at 40 %, and at 29 % with "

@@ -5,6 +5,7 @@ Letters: N records, F states of the CoT model, D its projection, S slots.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,22 +68,27 @@ def scored(data: PromptedText, how: Answering, *nets: Result) -> Arrays:
 
 
 def seconds_a_query(
-    ways: Mapping[str, Sequence[Frozen]], data: Mapping[str, PromptedText], how: Answering, calls: int
+    ways: Sequence[tuple[str, PromptedText, int]], how: Answering, calls: int, *nets: Result
 ) -> dict[str, float]:
     """Seconds of a batch of greedy answers over its rows, the median over `calls` batches; the ways take turns.
 
     Programs are compiled and run once before. Use it in a `run.make`: a time is not the same twice.
+
+    Args:
+      ways: (name, prompts, how many of the `nets` answer them), in order; the nets of each as the models of `answered`.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    left, frozen = iter([Frozen.of(net) for net in nets]), {}
+    for name, _, models in ways:
+        frozen[name] = list(itertools.islice(left, models))
+    seconds: dict[str, list[float]] = {name: [] for name, _, _ in ways}
     for call in range(-1, calls):
-        for name, nets in ways.items():
-            own = data[name]
-            batch = jax.device_put(own.take(np.arange(own.batch) + max(call, 0) * own.batch))
-            program = compiled_together(answered, tuple(net.config for net in nets), how)
-            variables = [(net.params, net.rest) for net in nets]
+        for name, data, _ in ways:
+            batch = jax.device_put(data.take(np.arange(data.batch) + max(call, 0) * data.batch))
+            program = compiled_together(answered, tuple(net.config for net in frozen[name]), how)
+            variables = [(net.params, net.rest) for net in frozen[name]]
             began = time.perf_counter()
             jax.block_until_ready(program(variables, batch))
-            seconds[name].append((time.perf_counter() - began) / own.batch)
+            seconds[name].append((time.perf_counter() - began) / data.batch)
     return {name: float(np.median(own[1:])) for name, own in seconds.items()}
 
 
