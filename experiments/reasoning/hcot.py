@@ -157,7 +157,6 @@ def preset(name: str) -> Config:
             "tests": 16,
             "test_batch": 32,
             "timed": ((1, 3), (4, 2)),
-            "real": None,
         }
         return Config(net, told, base=10, steps=(30, 30), rates=(1e-2,), seeds=(0,), real=None, **rows, **some)
     if name == "pod":
