@@ -150,20 +150,13 @@ def preset(name: str) -> Config:
         told = Dialogues(size=60, steps=((1, 2), (1,)), largest=6, seed=11)
         net = replace(net, vocab=told.tokenizer().vocab, embed=16, layers=1, heads=2, mlp=32)
         rows = {"length": 46, "visible": 36, "prompt": 32, "thought": 16, "limit": 16, "batch": 16, "width": 8}
-        some = {
-            "pauses": (1,),
-            "slots": (2,),
-            "dev": 16,
-            "tests": 16,
-            "test_batch": 32,
-            "timed": ((1, 3), (4, 2)),
-        }
+        some = {"pauses": (1,), "slots": (2,), "dev": 16, "tests": 16, "test_batch": 32, "timed": ((1, 3), (4, 2))}
         return Config(net, told, base=10, steps=(30, 30), rates=(1e-2,), seeds=(0,), real=None, **rows, **some)
     if name == "pod":
         told = Dialogues(size=7473, steps=((2, 3, 4), (2, 3)), largest=100, wording=PLAIN, seed=11)  # as many as GSM8K
-        sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008, "length": 256}
+        sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008, "length": 128}
         large = llama(vocab=32_000, scan=True, remat="full", **sizes)
-        rows = {"length": 256, "visible": 168, "prompt": 160, "thought": 48, "limit": 64, "batch": 256, "width": 1024}
+        rows = {"length": 128, "visible": 100, "prompt": 96, "thought": 40, "limit": 40, "batch": 256, "width": 1024}
         rates = {"base": 1, "base_rate": 2e-5, "rates": (1e-5, 2e-5), "steps": (176, 176)}
         return Config(large, told, **rows, **rates, dev=128, test_batch=256, slots=(2, 4), seeds=(0,))
     return Config(net)
