@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from stagejax.data.dialogues import Dialogues, values_of
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record
 
 Program = list[tuple[str, int]]
 
 
 @dataclass(frozen=True)
-class Retold(Source):
+class Retold(Derived):
     """Problems whose equation is a chain of steps that `told` could tell, as its first turns: a check of transfer.
 
     Their programs and how often each comes are the dataset's; neither its words are kept, nor what has other numbers.
@@ -27,12 +27,7 @@ class Retold(Source):
     >>> problems = Retold(Dataset("svamp", "test"), Dialogues(largest=12))  # 179 of its 1000
     """
 
-    source: Source
-    told: Dialogues
-
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.source.split
+    told: Dialogues = Dialogues()
 
     def __len__(self) -> int:
         return len(_programs(self))

@@ -125,3 +125,4 @@ def test_equations_are_retold_where_they_are_chains_in_range() -> None:
     assert [source[i]["thought"] for i in range(len(source))] == ["8 - 3 = 5 ;", "2 * 3 = 6 ; 6 + 1 = 7 ;"]
     assert [source[i]["answer"] for i in range(len(source))] == [5, 7]
     assert source[0]["prefix"].count("8") == 1
+    assert source.of_split("train").split == "train"
