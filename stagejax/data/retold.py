@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stagejax.data.dialogues import Dialogues, values_of
 from stagejax.data.pipeline import joint_digest
@@ -27,7 +27,7 @@ class Retold(Derived):
     >>> problems = Retold(Dataset("svamp", "test"), Dialogues(largest=12))  # 179 of its 1000
     """
 
-    told: Dialogues = Dialogues()
+    told: Dialogues = field(default_factory=Dialogues)
 
     def __len__(self) -> int:
         return len(_programs(self))
