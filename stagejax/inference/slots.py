@@ -168,7 +168,7 @@ def retrieval(found: Arrays, thoughts: np.ndarray) -> dict[str, float]:
     {'retrieved': 1.0, 'against wrong': 0.6666666666666666}
     """
     slot, thought, wrong = (found[name] for name in ("slot", "thought", "wrong"))
-    near = np.where(np.asarray(same_rows(thoughts)), -np.inf, slot @ thought.T)
+    near = np.where(np.asarray(same_rows(jnp.asarray(thoughts))), -np.inf, slot @ thought.T)
     return {
         "retrieved": float((near.argmax(1) == np.arange(len(near))).mean()),
         "against wrong": float((np.diagonal(near) > (slot * wrong).sum(1)).mean()),
