@@ -81,9 +81,12 @@ class Answers(Data):
     def size(self) -> int:
         return len(self.source)
 
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        return shuffled(self.seed, numbers, self.size())
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         rows_RT, weights_RT = _rows(self.source, self.tokenizer, self.fields, self.length, self.prompts)
-        records = shuffled(self.seed, numbers, self.size())
+        records = self.records(numbers)
         tokens = rows_RT[records]
         return {
             "tokens": np.ascontiguousarray(tokens[:, :-1]),
@@ -153,7 +156,7 @@ class PromptedText(Data):
         return shuffled(self.seed, batches // self.repeat * self.batch + places, len(self.source))
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        columns = _prompts(self.source, self.tokenizer, self.field, self.length, self.beside)
+        columns = token_rows(self.source, self.tokenizer, self.field, self.length, self.beside)
         records = self.records(numbers)
         return {name: column[records] for name, column in columns.items()}
 
@@ -162,7 +165,12 @@ class PromptedText(Data):
 
 
 @functools.lru_cache(maxsize=16)
-def _prompts(source: Source, tokenizer: Tokenizer, name: str, length: int, beside: tuple[str, ...]) -> Batch:
+def token_rows(source: Source, tokenizer: Tokenizer, name: str, length: int, beside: tuple[str, ...]) -> Batch:
+    """Of every record [CLS, text] as `tokens` (records, length), its `lengths`, and integers; made once in a process.
+
+    Raises:
+      ValueError: a text is too long.
+    """
     code, records = codec(tokenizer, source, name), [source[i] for i in range(len(source))]
     tokens = np.zeros((len(records), length), np.int32)
     lengths = np.zeros(len(records), np.int32)

@@ -19,6 +19,7 @@ prompting     labels by prompts, for every text of a pool                tags   
 continuing    texts continued behind prompts                             likelihood    losses of texts, of mutants
 kmers         sequences as bags of pieces, a judge that is no network    souping       which models to average
 dense         what features of patches are worth, and what they tell    separating    features without their place
+slots         answers behind hidden thoughts, what their slots tell
 """
 
 from stagejax.inference.frozen import (

@@ -31,6 +31,9 @@ from stagejax.models.rotary import rotary_angles
 from stagejax.models.stack import run_stack, stack
 from stagejax.models.transformer import Transformer
 
+#: Where vectors stand in place of embedded tokens (B, T), and the vectors (B, T, E).
+Vectors = tuple[Array, Array]
+
 
 def build(config: Transformer, key: Key) -> LanguageModel:
     """The model with its initial parameters. They are drawn by one program, compiled once for each config."""
@@ -119,6 +122,7 @@ class LanguageModel(nnx.Module):
           segments: sequences packed into one row see only their own segment.
           mask: True where a key may be seen: per key (padding), or per query and key.
           prefix: True at tokens that all of a row see, also those before them: the inputs of a prefix LM.
+          vectors: (where (B, T), vectors (B, T, E)): at these tokens they stand in place of the table's.
           key: draws dropout; without one there is none.
           masks: on hidden vectors, by axis (see `stagejax.models.masks`).
           depth: run only the bottom `depth` blocks.
@@ -140,6 +144,7 @@ class LanguageModel(nnx.Module):
         segments: Int[Array, "B T"] | None = None,
         mask: Bool[Array, "B T"] | Bool[Array, "#B T T"] | None = None,
         prefix: Bool[Array, "B T"] | None = None,
+        vectors: Vectors | None = None,
         key: Key | None = None,
         masks: Masks | None = None,
         depth: int | None = None,
@@ -155,7 +160,7 @@ class LanguageModel(nnx.Module):
         key_embed, key_blocks = (None, None) if key is None else jax.random.split(key)
         positions = jnp.arange(tokens_BT.shape[1])[None] if positions is None else positions
         check_masks(masks, c.sizes())
-        x_BTE = dropout(self.embed(tokens_BT, positions, types, masks), c.dropout, key_embed)
+        x_BTE = dropout(self.embed(tokens_BT, positions, types, masks, vectors), c.dropout, key_embed)
         context = {"causal": c.causal, "prefix": prefix, "mask": mask, "segments": segments}
         context["angles_BTh"] = self.angles(positions, x_BTE)
 
@@ -199,6 +204,7 @@ class LanguageModel(nnx.Module):
         counts_B: Int[Array, " B"] | None = None,
         *,
         prefix: Bool[Array, "B T"] | None = None,
+        vectors: Vectors | None = None,
     ) -> tuple[Float[Array, "B T V"], Cache]:
         """Logits of new tokens behind the cached ones (a whole prompt, or one token), and the longer cache.
 
@@ -208,6 +214,7 @@ class LanguageModel(nnx.Module):
           prefix: True at new tokens that all of the new ones see, also those before them (prefix LM). Tokens that are
             cached already did not: give a whole prefix in one call. A prefix is seen also where `counts_B` ends before
             it: its last token may be read, left out of the count, and stepped on again for its logits.
+          vectors: as in `hidden`, of the new tokens.
 
         A token that does not fit into the cache gets NaN.
 
@@ -220,7 +227,7 @@ class LanguageModel(nnx.Module):
         """
         B, T = tokens_BT.shape
         positions_BT = cache.lengths_B[:, None] + jnp.arange(T, dtype=jnp.int32)
-        x_BTE = self.embed(tokens_BT, positions_BT, None)
+        x_BTE = self.embed(tokens_BT, positions_BT, None, vectors=vectors)
         x_BTE = jnp.where((positions_BT < cache.keys_LBSKH.shape[2])[..., None], x_BTE, jnp.nan)
         angles = self.angles(positions_BT, x_BTE)
 
@@ -233,11 +240,20 @@ class LanguageModel(nnx.Module):
         cache = dataclasses.replace(cache, lengths_B=cache.lengths_B + counts_B)
         return self.logits(x_BTE if self.norm is None else self.norm(x_BTE)), cache
 
-    def embed(self, tokens: Array, positions: Array, types: Array | None, masks: Masks | None = None) -> Array:
+    def embed(
+        self,
+        tokens: Array,
+        positions: Array,
+        types: Array | None,
+        masks: Masks | None = None,
+        vectors: Vectors | None = None,
+    ) -> Array:
         """The stream that the first block reads: tokens, positions and types, and their norm where there is one."""
         if types is not None and self.types is None:
             raise ValueError("the batch has token types but the model has types=0: set Transformer.types")
         x = self.tokens(tokens)
+        if vectors is not None:
+            x = jnp.where(vectors[0][..., None], vectors[1].astype(x.dtype), x)
         if self.positions is not None:
             self._check_length(tokens.shape[1])
             x = x + self.positions(positions)

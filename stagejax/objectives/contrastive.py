@@ -11,11 +11,15 @@ from jaxtyping import Array, Float
 from stagejax.objectives.loss import Metrics, weighted
 
 
-def info_nce(logits_NN: Float[Array, "N N"]) -> tuple[Float[Array, ""], Metrics]:
+def info_nce(
+    logits_NN: Float[Array, "N N"], others_NM: Float[Array, "N M"] | None = None
+) -> tuple[Float[Array, ""], Metrics]:
     """InfoNCE in both directions: `1/2 [CE over columns of each row + CE over rows of each column]`, in nats.
 
     Args:
-      logits_NN: similarities over temperature; pair i is row i and column i, everything else is a negative.
+      logits_NN: similarities over temperature; pair i is row i and column i, everything else is a negative,
+        and none at all where it is -inf.
+      others_NM: similarities of the rows to further negatives, that are no column's.
 
     Returns:
       The loss, and the pairs (sum, number of pairs) `loss`, `accuracy` and, by direction, `rows` and `columns`: how
@@ -29,7 +33,8 @@ def info_nce(logits_NN: Float[Array, "N N"]) -> tuple[Float[Array, ""], Metrics]
     True
     """
     partners = jnp.arange(logits_NN.shape[0])
-    (_, rows), (_, columns) = weighted(logits_NN, partners), weighted(logits_NN.T, partners)
+    all_NM = logits_NN if others_NM is None else jnp.concatenate([logits_NN, others_NM], axis=1)
+    (_, rows), (_, columns) = weighted(all_NM, partners), weighted(logits_NN.T, partners)
     both = {name: ((rows[name][0] + columns[name][0]) / 2, rows[name][1]) for name in ("loss", "accuracy")}
     loss, count = both["loss"]
     return loss / count, both | {"rows": rows["accuracy"], "columns": columns["accuracy"]}
