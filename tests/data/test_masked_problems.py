@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.equations import Equations, computed, masked, prefix, rationale, right
+from stagejax.data.masked_problems import MaskedProblems, computed, masked, prefix, rationale, right
 from stagejax.data.problems import Problems
 
 NUMBERS = [8.0, 12.0, 3.0]
@@ -14,7 +14,7 @@ NUMBERS = [8.0, 12.0, 3.0]
 
 def test_equations_come_to_the_answers() -> None:
     source = Problems(size=80, steps=(1, 2, 3), asides=1)
-    made = Equations(source, longest=60)
+    made = MaskedProblems(source, longest=60)
     assert 0 < len(made) <= len(source)
     for record in (made[i] for i in range(len(made))):
         assert right(record, record["label"])
@@ -60,7 +60,7 @@ def test_another_equation_with_the_same_answer_is_right() -> None:
 
 
 def test_equations_with_numbers_that_are_not_told_are_left_out() -> None:
-    from stagejax.data.equations import _label
+    from stagejax.data.masked_problems import _label
 
     record = {"question": "a dozen and 2 more", "equation": "( 12.0 + 2.0 )", "answer": 14.0}
     assert _label(record, [2.0]) is None

@@ -20,7 +20,7 @@ _ENDS = (".", "?", ",")
 
 
 @dataclass(frozen=True)
-class Equations(Derived):
+class MaskedProblems(Derived):
     """Problems with `number0`, `number1`, ... for their numbers, and equations in prefix form over these.
 
     Records hold "question", "label" (the equation), "rationale" (each number of the equation in its words, then each
@@ -34,7 +34,7 @@ class Equations(Derived):
     Reference: Patel et al. 2021 (SVAMP), https://arxiv.org/abs/2103.07191, section 4.
 
     >>> from stagejax.data.problems import Problems
-    >>> record = Equations(Problems(steps=(2,)))[0]
+    >>> record = MaskedProblems(Problems(steps=(2,)))[0]
     >>> record["question"]
     'finn has number0 apples . finn finds number1 more . finn gives number2 to cleo . how many does finn have ?'
     >>> record["label"], record["rationale"].split(" ; ")[-2:]
