@@ -375,7 +375,7 @@ def report(cfg: Config, found: dict[str, Found]) -> Report:
     arms, told, base = (), (), f"{{}}: {FT}, 100%".format
     for task in cfg.tasks:
         own = found[task.name]
-        named = {f"{task.name}: {arm}, {share:.0%}": by for (arm, share), by in own.arms.items()}
+        named = {f"{task.name}: {arm}, {100 * share:g}%": by for (arm, share), by in own.arms.items()}
         arms, told = (*arms, *by_seed(named, base(task.name))), (*told, *tables(task, own))
     first, link = cfg.tasks[0], "https://arxiv.org/abs/2305.02301"
     how = {"baseline": base(first.name), "metric": "exact", "rising": True, "seeds": first.seeds, "notes": NOTES}
@@ -395,7 +395,7 @@ def judged(cfg: Config, own: Found) -> tuple[Any, ...]:
         return None if None in known else " / ".join(map(str, known))
 
     gains = {share: of(DSS, share) - of(FT, share) for share in task.shares}
-    gained = ", ".join(f"{share:.0%} {gain:+.1f}" for share, gain in gains.items())
+    gained = ", ".join(f"{100 * share:g}% {gain:+.1f}" for share, gain in gains.items())
     few = max((share for share in task.shares if share <= 0.5), key=lambda share: of(DSS, share))
     need, most = -(-3 * len(task.shares) // 4), len(task.shares)
     means, both = "means over seeds, in %", " and ".join(f"{100 * share:g}%" for share in task.few)
@@ -409,7 +409,7 @@ def judged(cfg: Config, own: Found) -> tuple[Any, ...]:
         claim(
             "With few of the labels it reaches fine-tuning on all", paper="with 20 % of SVAMP's (from memory)",
             measured=said((DSS, few), (FT, 1.0)), holds=of(DSS, few) >= of(FT),
-            margin=f"with 50 % or fewer not below, here {few:.0%}; {means}",
+            margin=f"with 50 % or fewer not below, here {100 * few:g}%; {means}",
         ),
         claim(
             "Two tasks are better than one, where both say the label at once", paper="not reported",
