@@ -12,6 +12,7 @@ import pytest
 
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
+from stagejax.data.compositions import Compositions
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
@@ -206,6 +207,7 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(named.TFDS, "_open", opened)
     monkeypatch.setattr(tokenizers.BPE, "train", lambda self, texts: Bytes())
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
+    monkeypatch.setattr(Compositions, "__len__", lambda self: 99 * len(self.ks))  # each is written when it is read
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]
