@@ -31,10 +31,10 @@ Ours     Teacher 0.7M parameters, right on 57.8 % of the pool; student 0.15M; 3 
          step by step    27.2 ± 2.4, 32.8 ± 2.9, 43.8 ± 1.5, 43.0 ± 3.6; program's reasons -, -, -, 40.9 ± 4.3
          teacher's labels: distillation 30.6 ± 1.4, 40.2 ± 2.1; step by step 31.9 ± 0.4, 40.5 ± 3.9 (25 and 100 %)
          one task        rationale first 33.8 ± 0.9, label at once 3.7 ± 4.4 (100 %)
-         (1) ahead by a point at two shares of four, (2) not with half of the labels, (5) not: fine-tuning had better go on for as
-         long. (3), (4) hold. (6) holds by less than seeds differ by, and did not in a first run (27.3 and 42.2 against
-         30.8 and 43.0), which differed in the numbers of words and so in initial values. On SVAMP's own test, with all
-         labels, step by step 14.2 ± 0.1 and fine-tuning 14.8 ± 1.4. `full` has not been run.
+         (1) ahead by a point at two shares of four, (2) not with half of the labels, (5) not: fine-tuning had better go
+         on for as long. (3), (4) hold. (6) holds by less than seeds differ by, and did not in a first run (27.3 and
+         42.2 against 30.8 and 43.0), in which words were numbered otherwise and so began with other vectors. On SVAMP's
+         own test, with all labels, step by step 14.2 ± 0.1 and fine-tuning 14.8 ± 1.4. `full` has not been run.
 """
 
 from __future__ import annotations
