@@ -8,7 +8,7 @@ Claim    Inception V3 and Xception, trained on ImageNet, tell the stage of decom
 Method   Two steps: a new head on the frozen base, whose batch norms run in inference mode; then every layer, at a
          smaller learning rate. One model for each region and scheme. Beside it, with equally many steps: all layers
          from the start, the head alone, and from scratch. Every arm takes its rate from one grid, by macro-F1 on
-         validation donors of the first region, all charged. Splits are by donor.
+         validation donors of the first region by Megyesi's stages, all charged. Splits are by donor.
          Agreement is the mean of Cohen's kappa with quadratic weights over pairs of examiners, and over pairs of the
          model and an examiner, on the same test images, with bootstrap intervals over images.
          The photographs are private and have no public stand-in. Here clothes (head), digits (torso) and digits of
@@ -293,7 +293,7 @@ def report(cfg: Config, found: dict[str, dict[str, Any]]) -> Report:
     first = cfg.schemes[0]
     level = {net: {arm: mean(scores(cfg, found[net], first, arm)) for arm in first.arms} for net in found}
     ahead = {net: {arm: own[TWO] - own[arm] for arm in first.arms if arm != TWO} for net, own in level.items()}
-    apart = {net: mean(kappas(one, first, "difference")) for net, one in found.items()}
+    apart = {net: mean(differences(one, first)) for net, one in found.items()}
     better = level[XCEPTION][TWO] - level[INCEPTION][TWO]
     gaps = {net: ", ".join(f"{gap:+.3f} over {arm}" for arm, gap in own.items()) for net, own in ahead.items()}
     largest = [f"{arm} of {n}" for n, one in found.items() for arm in ARMS if one["rates"][arm] == max(cfg.rates)]
@@ -356,11 +356,10 @@ def scores(cfg: Config, one: dict[str, Any], scheme: Scheme, arm: str, region: s
     return [mean([own[scheme, name, arm, seed] for name in names]) for seed in scheme.seeds]
 
 
-def kappas(one: dict[str, Any], scheme: Scheme, name: str, region: str | None = None) -> list[float]:
-    """A mean kappa of every region (or of one) and seed; none in a plan."""
-    own = {key: made.value for key, made in one["studies"].items() if key[0] == scheme and made.value}
-    values = [value[name] for key, value in own.items() if region in (None, key[1])]
-    return [value if isinstance(value, float) else value[0] for value in values]
+def differences(one: dict[str, Any], scheme: Scheme) -> list[float]:
+    """The model's mean kappa with examiners less theirs, of every region and seed; none in a plan."""
+    own = [made.value for key, made in one["studies"].items() if key[0] == scheme and made.value]
+    return [value["difference"][0] for value in own]
 
 
 def arms_of(found: dict[str, dict[str, Any]]) -> list[Arm]:

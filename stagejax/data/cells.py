@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 import json
 import os
 import re
@@ -47,14 +46,6 @@ class Cells:
     tables: Float32[np.ndarray, "K 4 S C"]  # ns; TABLES
     sense: Int32[np.ndarray, " K"]  # 1: the output rises when the input rises; -1: when it falls
 
-    def find(self, name: str) -> Cell:
-        """The cell of a name.
-
-        Raises:
-          KeyError: there is none.
-        """
-        return _by_name(self)[name]
-
     def look_up(
         self,
         kinds: Int32[np.ndarray, " n"],
@@ -72,16 +63,6 @@ class Cells:
         (i, u), (j, v) = _place(self.slews[kinds], slew), _place(self.loads[kinds], load)
         at = [[self.tables[kinds, which, i + a, j + b] for b in (0, 1)] for a in (0, 1)]
         return (1 - u) * ((1 - v) * at[0][0] + v * at[0][1]) + u * ((1 - v) * at[1][0] + v * at[1][1])
-
-    def digest(self) -> str:
-        """The sha256 of names and numbers."""
-        parts = [repr(self.cells).encode(), *(a.tobytes() for a in (self.slews, self.loads, self.tables, self.sense))]
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
-
-@functools.lru_cache(maxsize=8)
-def _by_name(cells: Cells) -> dict[str, Cell]:
-    return {cell.name: cell for cell in cells.cells}
 
 
 def _place(axes: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -131,9 +131,9 @@ class Circuits(Data):
     (P, 9), `signal` (P, 8) the truth, `begins` (P) where it is known, `weights` (P) of the loss, `level`, `block`
     (P); `nets` (E, 2), `offset` (E, 2) in 50 um, `net_delay` (E, 4) as `log(1e-4 + ns) + 7.6`, `net_weights` (E);
     `arcs` (A, 2), `kinds` (A), `cell_delay` (A, 4) in ns, `arc_weights` (A); `ends` (P), `period` (B); `tables`
-    (K, 8, 64), `sense` (K). The loss looks at a part's own pins that are no inputs of the circuit and whose every edge
-    is there. Padding joins pin number P, which is not there: what a program gathers for it is the last pin's, which is
-    padding too, and what it sums there is dropped.
+    (K, 8, 64), `sense` (K). The loss looks at a part's own pins that are no inputs of the circuit and have every edge
+    that leads to them. Padding joins pin number P, which is not there: what a program gathers for it is the last pin's,
+    which is padding too, and what it sums there is dropped.
 
     Args:
       circuits: logic, each mapped to the cells of `cells`.
@@ -142,6 +142,7 @@ class Circuits(Data):
       room: of a sample.
       partition: into parts.
       routing: seed of placement and routing.
+      batch: graphs that the parts are dealt out to; an epoch has one batch.
 
     Raises:
       ValueError: when it is read, `room` is too small, or `kinds` is not the library's; the error says what it takes.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import gzip
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,10 +204,3 @@ def _table(pattern: str, output: str) -> int:
         said = all(p in ("-", str(which >> i & 1)) for i, p in enumerate(pattern))
         table |= (said == (output == "1")) << which
     return table
-
-
-def digest_of(source: LogicSource) -> str:
-    """The sha256 of the gates of a source."""
-    logic = source.read()
-    parts = (logic.fanin, logic.tables, logic.outputs)
-    return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()

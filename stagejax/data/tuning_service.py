@@ -14,14 +14,16 @@ from stagejax.data.text_tasks import TextTask
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import Tokenizer
 
-#: Uses of people, each of whom has one: read about in pre-training, asked about in alignment, by users with private
-#: questions, in a set of answered private questions of the provider's own, in validation and in tests.
+#: Uses of people, each of whom is asked about in one: at the end of pre-training (which reads about all of them), in
+#: alignment, by users with private questions, in a set of answered private questions of the provider's own, in
+#: validation and in tests.
 GROUPS = ("read", "aligned", "attacking", "harmful", "validation", "test")
 
 
 @dataclass(frozen=True)
 class TuningService:
-    """Questions about people and those of a text task, apart for every use: no two uses share a person or a text.
+    """Questions about people and those of a text task, apart for every use: no two uses ask about the same person, or
+    share a text, but for alignment, which repeats texts of the task that are read before.
 
     Args:
       task: what users want to be answered.

@@ -19,7 +19,10 @@ from stagejax.inference.pruning import Factors
 
 @dataclass(frozen=True)
 class Calibration:
-    """Harmful rows, the user's own, and aligned ones: masks of a model's adapters by each, as many entries by any rule.
+    """Harmful rows, the user's own, and aligned ones: masks of a model's adapters by each.
+
+    A share is of every row of a factor, rounded up, but of a whole factor in `by_gradient`, which so takes fewer
+    entries of short rows; `by_harm_alone` takes what is left of such a mask.
 
     Args:
       harmful: the re-alignment set; all of it is read, but for what does not fill a batch.

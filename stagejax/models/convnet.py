@@ -134,7 +134,7 @@ def resnet50(**fields: Any) -> ResNet:
 
 
 class Classifier(nnx.Module):
-    """Images to logits, by the mean over pixels of what `pixels` gives. Subclasses define `run` and `head`.
+    """Images to logits, by the mean over pixels of what `pixels` gives. Subclasses define `head`, and `run` or that.
 
     Letters: B batch, Y and X rows and columns, P pixel channels, E features, C classes. In training (a key is given)
     batch norms use the statistics of the batch; there is no other randomness. Masks are on channels (see

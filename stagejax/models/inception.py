@@ -164,13 +164,10 @@ class Chain(nnx.Module):
 # --- the blocks, with their channels ---
 
 
-def block_a(
-    straight: int, five: tuple[int, int], three: tuple[int, int], pooled: int, factored: bool = False
-) -> Parallel:
-    """1 x 1; 1 x 1 -> 5 x 5 (`factored`: 3 x 3); 1 x 1 -> 3 x 3 -> 3 x 3, a factored 5 x 5; pooling -> 1 x 1."""
-    side, wide = (3, 3) if factored else (5, 5), (3, 3)
-    double = (Unit(three[0]), Unit(three[1], wide), Unit(three[1], wide))
-    return Parallel(((Unit(straight),), (Unit(five[0]), Unit(five[1], side)), double, (Pool("mean"), Unit(pooled))))
+def block_a(straight: int, five: tuple[int, int], three: tuple[int, int], pooled: int) -> Parallel:
+    """1 x 1; 1 x 1 -> 5 x 5; 1 x 1 -> 3 x 3 -> 3 x 3, a factored 5 x 5; pooling -> 1 x 1."""
+    double = (Unit(three[0]), Unit(three[1], (3, 3)), Unit(three[1], (3, 3)))
+    return Parallel(((Unit(straight),), (Unit(five[0]), Unit(five[1], (5, 5))), double, (Pool("mean"), Unit(pooled))))
 
 
 def reduce_a(straight: int, double: tuple[int, int], pad: bool = False) -> Parallel:
@@ -188,11 +185,11 @@ def block_b(inner: int, outer: int, taps: int = 7) -> Parallel:
     return Parallel(((Unit(outer),), once, twice, (Pool("mean"), Unit(outer))))
 
 
-def reduce_b(inner: int, straight: int, pad: bool = False) -> Parallel:
+def reduce_b(inner: int, straight: int) -> Parallel:
     """Half the rows and columns: 1 x 1 -> 3 x 3; 1 x 1 -> 1 x 7 -> 7 x 1 -> 3 x 3; pooling."""
-    last = {"size": (3, 3), "stride": 2, "pad": pad}
+    last = {"size": (3, 3), "stride": 2, "pad": False}
     long = (Unit(inner), Unit(inner, (1, 7)), Unit(inner, (7, 1)), Unit(inner, **last))
-    return Parallel(((Unit(inner), Unit(straight, **last)), long, (Pool("max", 2, pad),)))
+    return Parallel(((Unit(inner), Unit(straight, **last)), long, (Pool("max", 2, pad=False),)))
 
 
 def block_c(straight: int, split: int, deep: int, pooled: int) -> Parallel:

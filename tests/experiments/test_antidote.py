@@ -20,6 +20,7 @@ from experiments.transfer.antidote import (
     SFT,
     SPARED,
     VACCINE,
+    WHAT,
     chosen,
     keyed,
     label,
@@ -33,6 +34,7 @@ from stagejax.data.tokenizers import codec
 from stagejax.data.tuning_service import GROUPS
 from stagejax.inference import Frozen
 from stagejax.inference.pruning import factors
+from stagejax.report import mean
 
 SMOKE = preset("smoke")
 slow = pytest.mark.slow  # what looks at the smoke run, which is mostly compilation of eight programs
@@ -114,6 +116,10 @@ def test_masks_of_one_alpha_differ_and_are_scored_as_the_result_says(finished: A
     assert len([key for key in found if key.startswith(ANTIDOTE)]) == len(SMOKE.alphas)
     again = scored(SMOKE, "test", 0, SMOKE.share, (), results["0/antidote"])[SFT]
     assert again == found[f"{ANTIDOTE}, {alpha}"]
+    valid = [results[f"0/validation/{label(setting)}"].value for setting in SMOKE.grid]
+    tried = [SFT, *(keyed((ANTIDOTE, own)) for own in SMOKE.alphas)]
+    means = [{what: mean([own[key][what] for own in valid]) for what in WHAT} for key in tried]
+    assert float(alpha) == chosen(SMOKE.alphas, *means)  # on validation data alone
 
 
 @slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -20,12 +21,14 @@ from experiments.transfer.preroutgnn import (
     WHOLE,
     circuits,
     held_out,
+    line_of_levels,
     methods,
     preset,
     r2,
     slack_r2,
 )
 from stagejax import Plan
+from stagejax.data.circuits import Room
 from stagejax.models.route_timing import RouteTiming
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute
@@ -105,6 +108,11 @@ def test_the_report_charges_the_encoder_and_judges_both_claims(finished: Any) ->
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
+
+
+def test_the_line_of_levels_is_of_all_training_circuits_in_however_many_graphs() -> None:
+    dealt_out = replace(SMOKE, batch=2, room=Room(120, 70, 90, 3))  # too small for both in one
+    assert line_of_levels(dealt_out) == line_of_levels(SMOKE)
 
 
 def test_steps_that_take_nothing_change_nothing() -> None:

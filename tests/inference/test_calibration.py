@@ -1,4 +1,4 @@
-"""Rows that masks are found by: as many entries by any rule, others where other rows use others."""
+"""Rows that masks are found by: as many entries by any rule that ranks rows, others where other rows use others."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def net() -> Frozen:
     return Frozen(NET, parameters(model), rest)
 
 
-def test_masks_of_any_rule_have_as_many_entries_and_are_those_of_their_rows(net: Frozen) -> None:
+def test_masks_of_rules_that_rank_rows_have_as_many_entries_and_are_those_of_their_rows(net: Frozen) -> None:
     few, others = rows(0), rows(1)
     found = Calibration(few, others, others, seed=3)
     masks = {name: getattr(found, name)(net, 0.25) for name in ("by_harm", "by_own_use", "by_size", "at_random")}

@@ -99,5 +99,10 @@ def test_nothing_lies_between_depthwise_and_pointwise() -> None:
     layer = Separable(config, ("channels.1", 3), ("channels.2", 4), nnx.Rngs(0))
     linear = lambda x: layer.pointwise.dense(layer.depthwise(x))  # noqa: E731
     np.testing.assert_allclose(linear(X) + linear(-2 * X), linear(-X), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [small_inception(), small_xception()], ids=["inception", "xception"])
+def test_masks_are_refused(config: Any) -> None:
+    masks = {"channels.1": jnp.ones(config.sizes()["channels.1"])}
     with pytest.raises(ValueError, match="takes no masks"):
-        nnx.eval_shape(lambda: config.build(nnx.Rngs(0))(jnp.zeros((1, 16, 16, 3)), masks={"channels.1": jnp.ones(64)}))
+        nnx.eval_shape(lambda: config.build(nnx.Rngs(0))(jnp.zeros((1, 16, 16, 3)), masks=masks))
