@@ -47,6 +47,7 @@ class Dialogues(Source):
     >>> first["prefix"], first["thought"], first["content"]
     ('ben has 16 . loses 4 . splits in 2 . how many ?', '16 - 4 = 12 ; 12 / 2 = 6 ;', 'ans 6')
     >>> second["prefix"]
+    'ben has 16 . loses 4 . splits in 2 . how many ? ans 6 . finds 13 . gets 1 . how many ?'
     """
 
     split: str = "train"
