@@ -41,7 +41,8 @@ class Dialogues(Source):
       seed: of the draws.
 
     Raises:
-      ValueError: an unknown split, no turn or one without steps, or too small a range.
+      ValueError: an unknown split, no turn or one without steps, or too small a range; when a record is read: no
+        program of so many steps stays in the range.
 
     >>> first, second = (Dialogues(steps=((2,), (2,)))[i] for i in range(2))
     >>> first["prefix"], first["thought"], first["content"]
