@@ -203,7 +203,7 @@ def written(cfg: Config, model: Any, seed: int) -> dict[str, np.ndarray]:
 
 
 def drawn_tokens(made: dict[str, np.ndarray]) -> int:
-    """Tokens that were drawn, the end of each text among them."""
+    """Tokens that were drawn, and an end for each text."""
     return int((made["tokens"] > 0).sum() + made["full"].size)
 
 
