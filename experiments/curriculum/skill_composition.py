@@ -10,8 +10,9 @@ Method   A writer makes texts for random skills and a topic, and a grader keeps 
          skills. Texts are so short (8 + 6 k words) that skills have to share sentences and words. Pre-training: texts
          of any length without skills, or with a single one, of all 20. Fine-tuning, from there, on the nested sets
          D(1), D(1,2) and D(1,2,3), of as many texts of each k, and on D(1) with as many texts as D(1,2,3) has; only the
-         text is learned. Rows are packed, so equal steps are equal tokens and FLOPs. Tests: prompts of k = 2 to 5 with
-         skills of the trained families, the held-out ones, and both, one text each at temperature 0.7.
+         text is learned. Rows are packed: equal steps are equal rows and FLOPs, and tokens but for padding. Tests:
+         prompts of k = 2 to 5 with skills of the trained families, the held-out ones, and both, one text each at
+         temperature 0.7.
 Run      stagejax run skill_composition                  laptop: 6 minutes on two cores
          stagejax run skill_composition --preset smoke   seconds
          stagejax plan skill_composition --preset pod --mesh data=16,fsdp=16
@@ -310,6 +311,9 @@ NOTES = (
     "The writer and the grader are programs, exact by construction, so there is no second grader. Sense is a grammar.",
     "A prompt names skills and topic; definitions, examples, the explanation and the second turn are left out.",
     "Sense counts for full marks, as in the paper: all k + 3.",
+    "Arms have equal steps and rows, not quite equal tokens: rows of D(1), D(1,2) and D(1,2,3) are filled to 84, 88 "
+    "and 96 %, and 64, 68 and 75 % of their tokens are learned, 16 % more by D(1,2,3) than by D(1). D(1) is read 3.8 "
+    "times, D(1,2,3) once; in D(1) the loss on new texts of k = 3 never falls below that of before.",
     "Sets are held out as they are asked for: 103 of the 166 sets of three skills that D(1,2,3) draws from have a "
     "held-out pair among them, and a text may show by chance more skills than it was asked for. So at k = 2 pairs of "
     "trained families are new as prompts, but not as pairs; the claims are of k = 4.",
