@@ -250,7 +250,7 @@ def composed(
 
     Args:
       skills: their numbers.
-      size: the text is as short as one of so many skills has to be; None: of these.
+      size: the text keeps the limit of so many skills, and has its mark of length by that; None: of these.
       pure: it shows no other skill.
 
     >>> words = composed(Draw(0, 0), (NAMES.index("epizeuxis"), NAMES.index("cause")), topic=3)

@@ -20,7 +20,10 @@ from stagejax.data.words import Words
 
 
 def held_out(skills: Collection[int], share: float = 0.25) -> bool:
-    """Whether these skills, in any order, are of the share of combinations that no training text shows together."""
+    """Whether these skills, in any order, are of the share of sets that no prompt of training names.
+
+    A trained set of three may hold a pair that is held out, and a text may show by chance more than its prompt names.
+    """
     number = sum(1 << skill for skill in skills)
     return len(skills) > 1 and float(random_words(11, np.array([number]), 1)[0, 0]) < share * 2.0**64
 
@@ -39,8 +42,12 @@ class Compositions(Source):
       topics: the topics that are drawn from.
       others: every text shows a skill of `pool` and one of these; the rest is drawn from both.
       combined: "trained" sets of skills, those `held_out`, or "any".
-      sizes: of which one is drawn and stands in the prompt, for a text as long as one of so many skills; (): k.
+      sizes: of which one is drawn and stands in the prompt, for a text as long as one of so many skills may be; (): k.
       pure: no text shows a skill that its prompt does not name.
+
+    Raises:
+      ValueError: there is nothing to draw: too few skills, no topic, sets of one skill that are held out; or a text is
+        too small for a skill of each pool. When a record is read: the writer finds no text.
 
     >>> record = Compositions((1, 2), each=4, pool=tuple(range(12)))[1]
     >>> record["question"]
@@ -63,6 +70,8 @@ class Compositions(Source):
     def __post_init__(self) -> None:
         if not self.ks or not self.topics or max(self.ks) > len(self.pool) + len(self.others):
             raise ValueError(f"ks={self.ks} of {len(self.pool)} skills, topics={self.topics}: there is nothing to draw")
+        if self.combined == "held out" and min(self.ks) < 2:
+            raise ValueError(f"ks={self.ks}: only sets of two skills or more are held out")
         if self.others and min(self.ks) < 2:
             raise ValueError(f"ks={self.ks}: a text with skills of `pool` and of `others` has at least two")
 

@@ -41,12 +41,14 @@ class Dialogues(Source):
       seed: of the draws.
 
     Raises:
-      ValueError: an unknown split, no turn or one without steps, or too small a range.
+      ValueError: an unknown split, no turn or one without steps, or too small a range; when a record is read: no
+        program of so many steps stays in the range.
 
     >>> first, second = (Dialogues(steps=((2,), (2,)))[i] for i in range(2))
     >>> first["prefix"], first["thought"], first["content"]
     ('ben has 16 . loses 4 . splits in 2 . how many ?', '16 - 4 = 12 ; 12 / 2 = 6 ;', 'ans 6')
     >>> second["prefix"]
+    'ben has 16 . loses 4 . splits in 2 . how many ? ans 6 . finds 13 . gets 1 . how many ?'
     """
 
     split: str = "train"

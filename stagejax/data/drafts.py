@@ -104,7 +104,8 @@ class Draft:
     """A text in the making."""
 
     def __init__(self, draw: Draw, topic: int) -> None:
-        self.draw, self.topic, self.sentences = draw, topic, []  # type: ignore[var-annotated]
+        self.draw, self.topic = draw, topic
+        self.sentences: list[Clause] = []
 
     def words(self) -> list[str]:
         return [word for own in self.sentences for word in (*(cell.word for cell in own.cells()), own.end)]

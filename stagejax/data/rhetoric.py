@@ -90,7 +90,7 @@ def epizeuxis(text: Text) -> bool:
 
 
 def anaphora(text: Text) -> bool:
-    """Two sentences that follow each other begin with the same two words."""
+    """Two sentences that follow each other begin with the same two words, at least one of them about something."""
     begins = [own[:2] for own in text.sentences]
     return any(begins[i] == begins[i + 1] and any(map(content, begins[i])) for i in text.pairs)
 
@@ -214,7 +214,7 @@ NAMES = tuple(skill.__name__ for skill in SKILLS)
 
 
 def limit(k: int) -> int:
-    """The most words and marks of a text that shows k skills: 8 + 6 k, less than k texts of one skill each have.
+    """The most words and marks of a text that shows k skills: 8 + 6 k, less than most k texts of one skill have.
 
     >>> [limit(k) for k in range(1, 6)]
     [14, 20, 26, 32, 38]

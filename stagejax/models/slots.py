@@ -162,6 +162,8 @@ class FilledCache:
 class Filled:
     """A `CausalModel`: p(y_t | x, states, y_<t) of a reader whose slots in the prompt x are filled.
 
+    No state belongs to a slot that is drawn behind the prompt: what it reads means nothing.
+
     >>> writer = SlotWriter(Transformer(layers=2), marker=3).build(nnx.Rngs(0))
     >>> reader = SlotReader(Transformer(layers=2), marker=3, width=64).build(nnx.Rngs(1))
     >>> tokens = jnp.array([[5, 6, 3]])

@@ -17,8 +17,8 @@ def info_nce(
     """InfoNCE in both directions: `1/2 [CE over columns of each row + CE over rows of each column]`, in nats.
 
     Args:
-      logits_NN: similarities over temperature; pair i is row i and column i, everything else is a negative,
-        and none at all where it is -inf.
+      logits_NN: similarities over temperature; pair i is row i and column i, everything else is a negative, but for
+        what is -inf, which counts as neither.
       others_NM: similarities of the rows to further negatives, that are no column's.
 
     Returns:

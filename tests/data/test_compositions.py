@@ -21,7 +21,7 @@ def records(source: Compositions) -> list[dict]:
 
 def test_texts_have_full_marks_and_prompts_name_size_topic_and_skills() -> None:
     code = compositions_tokenizer()
-    for own in records(Compositions((1, 2, 4), 5, POOL, topics=(2, 7), others=OTHERS[:0])):
+    for own in records(Compositions((1, 2, 4), 5, POOL, topics=(2, 7))):
         words, asked = own["solution"].split(), own["question"].split()
         assert marks(words, own["skills"], own["topic"]).full
         assert asked == [f"size:{len(own['skills'])}", f"topic:{own['topic']}", *(NAMES[x] for x in own["skills"]), ":"]
@@ -74,6 +74,8 @@ def test_pure_texts_show_nothing_but_what_is_asked_at_any_size() -> None:
 def test_what_cannot_be_drawn_or_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         Compositions((3,), 1, (0, 1))
+    with pytest.raises(ValueError, match="two skills or more"):
+        Compositions((1, 2), 1, POOL, combined="held out")
     with pytest.raises(ValueError, match="at least two"):
         Compositions((1, 2), 1, POOL, others=OTHERS)
     no_room = (NAMES.index("modus_ponens"), NAMES.index("contrast"))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagejax.data import dialogues
 from stagejax.data.answers import Answers
 from stagejax.data.dialogues import SLOT, Beside, Dialogues, Slotted
 from stagejax.data.problems import checked_steps, held_out
@@ -63,12 +64,15 @@ def test_no_test_program_is_a_training_program() -> None:
     assert len(test) > 50
 
 
-def test_what_cannot_be_told_is_refused() -> None:
+def test_what_cannot_be_told_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for fields in ({"split": "dev"}, {"steps": ()}, {"steps": ((),)}, {"steps": ((0,),)}, {"largest": 3}):
         with pytest.raises(ValueError, match=r"steps|split"):
             Dialogues(**fields)
     with pytest.raises(IndexError):
         Dialogues(size=2)[4]
+    monkeypatch.setattr(dialogues, "_ATTEMPTS", 1)
+    with pytest.raises(ValueError, match="no program found"):
+        Dialogues(size=2, steps=((9,),), largest=6)[0]
 
 
 def test_slots_stand_behind_prefixes_and_behind_thoughts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,6 +20,7 @@ from experiments.reasoning.hcot import (
     RANDOM,
     Found,
     asked,
+    judged,
     learned,
     preset,
     ways,
@@ -143,6 +145,24 @@ def test_measures_by_hand() -> None:
     assert found.drawn("arm") == [4.0]
     found.seconds[4] = Made(**{EXPLICIT: 3.0, HCOT: 2.0})
     assert found.faster(HCOT, 4) == 1.5
+
+
+def test_claims_are_judged_by_the_rules_of_the_docstring() -> None:
+    def verdicts(faster: tuple[float, float], **percents: tuple[int, int]) -> list[bool]:
+        labels = {"hidden": HCOT, "explicit": EXPLICIT, "only": ONLY, "alone": ALONE, "chance": RANDOM}
+        found = Found(SMOKE)
+        for name, own in percents.items():
+            made = [SimpleNamespace(value={"right": np.float32(np.arange(100) < x)}) for x in own]
+            found.answers[labels[name]] = dict(enumerate(made))
+        for (rows, _), times in zip(SMOKE.timed, faster, strict=True):
+            found.seconds[rows] = SimpleNamespace(value={EXPLICIT: times, HCOT: 1.0})
+        return [claim.verdict == "holds" for claim in judged(found)]
+
+    own = {"hidden": (52, 60), "only": (50, 50), "alone": (55, 56), "chance": (51, 59)}  # the first: 56 on average
+    assert verdicts((1.6, 1.5), explicit=(58, 58), **own) == [True] * 4
+    assert verdicts((1.6, 1.4), explicit=(60, 60), **own) == [False, False, True, True]
+    own |= {"only": (40, 64), "alone": (70, 44), "chance": (30, 61)}  # 52 and 57 on average; above on one seed
+    assert verdicts((1.4, 1.6), explicit=(58, 58), **own) == [False] * 4
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,12 @@ from experiments.curriculum.skill_composition import (
     THREE,
     TRAINED,
     TWO,
+    Found,
     cells,
     drawn_tokens,
     examples,
     fitting,
+    judged,
     known_texts,
     preset,
 )
@@ -82,7 +85,7 @@ def test_sets_are_nested_and_arms_differ_in_nothing_else(finished: Any) -> None:
     costs = [results[f"0/{slug(label)}"].cost for label in ARMS]
     assert len({(cost.steps, cost.tokens, cost.flops) for cost in costs}) == 1
     filled = [(stage.data.take(np.arange(stage.data.size()))["segments"] > 0).mean() for stage in stages]
-    assert min(filled) > 0.75  # of the rows, which hold few texts here; little is padding
+    assert min(filled) > 0.75  # of the rows; the rest is padding, most of it where texts are of one skill
     base = results["base"]
     assert all(base in arm.charged for arm in report.arms)
 
@@ -112,6 +115,25 @@ def test_texts_of_one_skill_do_not_fit_one_behind_the_other() -> None:
     shares = fitting(replace(SMOKE, ks=(2, 3, 4, 5), each=120))
     assert max(shares) < 0.35
     assert shares[2] < 0.05  # at k = 4
+
+
+def test_claims_are_judged_by_the_rules_of_the_docstring() -> None:
+    places = list(cells(SMOKE))
+
+    def verdicts(trained: tuple[float, ...], held_out: tuple[float, ...]) -> list[str]:
+        said: dict[str, Any] = {}
+        for label, *means in zip((ONE, TWO, THREE), trained, held_out, strict=True):
+            for seed, off in enumerate((-0.1, 0.1)):  # the mean counts
+                fraction = np.full((len(places), 2), 0.5)
+                for pool, own in zip((TRAINED, HELD_OUT), means, strict=True):
+                    fraction[places.index((pool, 4))] = own + off
+                said.setdefault(label, {})[seed] = SimpleNamespace(value={"fraction": fraction})
+        return [claim.verdict for claim in judged(Found(SMOKE, {}, said))]
+
+    holds, not_so = "holds", "does not hold"
+    assert verdicts((0.20, 0.25, 0.31), (0.20, 0.22, 0.26)) == [holds, holds]
+    assert verdicts((0.20, 0.25, 0.29), (0.20, 0.22, 0.24)) == [not_so, not_so]  # a gain too small
+    assert verdicts((0.20, 0.35, 0.31), (0.20, 0.19, 0.26)) == [not_so, not_so]  # D(1,2) is not between
 
 
 def test_a_plan_tests_no_claim() -> None:
