@@ -133,7 +133,7 @@ def test_annotations_become_programs() -> None:
     good = {"question": question, "solution": "<<8-4=4>> <<4*10=40>>", "answer": "40"}
     (record,) = Annotated(made(good, good | {"answer": "41"}))
     assert record["program"] == "t0 = n0-n2 ; answer = t0*n1"
-    stated = Annotated(made({"question": question.encode(), "answer": b"<<8-4=4>>\n#### 4"}), ("question", "answer"))
+    stated = Annotated(made({"question": question, "answer": "<<8-4=4>>\n#### 4"}), ("question", "answer"))
     assert stated[0]["question"] == "Of n0 boxes with n1 figs each, n2 are bad."
     assert stated[0]["answer"] == 4
 
