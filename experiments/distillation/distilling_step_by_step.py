@@ -434,7 +434,7 @@ def tables(task: Task, own: Found) -> tuple[Table, ...]:
     arms = list(dict.fromkeys(arm for arm, _, _ in own.right))
 
     def measured(test: str) -> Callable[[str, str], list[float]]:
-        return lambda arm, share: own.accuracy(arm, shares[share], test) or [float("nan")]
+        return lambda arm, share: own.accuracy(arm, shares[share], test)
 
     note = "In %, by share of the pool: mean ± standard deviation over seeds."
     scores = [

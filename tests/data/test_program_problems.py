@@ -106,8 +106,9 @@ def test_equations_by_operations_words_and_length() -> None:
     assert told.endswith(own[0]["program"])
     assert told.startswith("<rare> has n0 figs , n1")
     assert codec(tokenizer, replace(own, split="test"), "question").digest() == code.digest()
-    with pytest.raises(ValueError, match="each word once"):
-        CommonWords(5, ("a", "a"))
+    for declared in (("a", "a"), ("a", "<rare>")):
+        with pytest.raises(ValueError, match="each word once"):
+            CommonWords(5, declared)
 
 
 def test_challenge_names_numbers_and_keeps_operations() -> None:
