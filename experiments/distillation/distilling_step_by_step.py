@@ -64,7 +64,7 @@ from stagejax.data.problems import Problems
 from stagejax.inference import explaining
 from stagejax.inference.explaining import explanations, labels_given, taught
 from stagejax.models import Transformer, llama
-from stagejax.models.t5 import T5
+from stagejax.models.t5 import T5, t5_v1_1
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.explaining import StepByStep, label_alone
@@ -194,17 +194,12 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         esnli, held = Inferences(TFDS("esnli")), Inferences(TFDS("esnli", "validation"))
-        how = {"activation": "geglu", "tied": False, "head_dim": 64, "scan": True, "remat": "full"}
-        sizes = {"base": (768, 12, 2048, 12), "large": (1024, 16, 2816, 24), "XXL": (4096, 64, 10_240, 24)}
         large = llama(vocab=8, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         parts = {"taught": Portion(esnli, stop=5000), "pool": Portion(esnli, start=5000), "size": 544_367, "dev": held}
         parts |= {"read": Portion(esnli, start=5000), "tests": (("e-SNLI", Inferences(TFDS("esnli", "test"))),)}
         many = {"words": BPE(32_000), "lengths": (256, 8, 128), "seeds": (0,), "steps": (500, 100_000, 10_000)}
-        tasks = tuple(
-            Task(size, **parts, **many, teacher=large, student=T5(
-                embed=embed, heads=heads, mlp=mlp, encoder_layers=layers, decoder_layers=layers, **how
-            )) for size, (embed, heads, mlp, layers) in sizes.items()
-        )  # fmt: skip
+        students = {size: t5_v1_1(size, scan=True, remat="full") for size in ("base", "large", "XXL")}
+        tasks = tuple(Task(size, **parts, **many, teacher=large, student=net) for size, net in students.items())
         return Config(
             tasks, batch=64, teaching=256, rates=(5e-5,), fixed=(1e-5, 1e-3), tested=(16, 512), save_every=1000,
             precision=Precision(compute="bfloat16"),
