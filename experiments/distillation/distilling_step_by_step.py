@@ -64,13 +64,14 @@ from stagejax.data.problems import Problems
 from stagejax.inference import explaining
 from stagejax.inference.explaining import explanations, labels_given, taught
 from stagejax.models import Transformer, llama
-from stagejax.models.t5 import T5
+from stagejax.models.t5 import T5, t5_v1_1
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.explaining import StepByStep, label_alone
 from stagejax.objectives.language import seq2seq
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.search.peak import Peak, best_peak
 
 FT, DSS, MATCHED, PROGRAM = "fine-tuning", "step by step", "fine-tuning, equal FLOPs", "step by step, program's reasons"
 LABELS, UNLABELLED = "distillation", "step by step, teacher's labels"
@@ -193,17 +194,12 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         esnli, held = Inferences(TFDS("esnli")), Inferences(TFDS("esnli", "validation"))
-        how = {"activation": "geglu", "tied": False, "head_dim": 64, "scan": True, "remat": "full"}
-        sizes = {"base": (768, 12, 2048, 12), "large": (1024, 16, 2816, 24), "XXL": (4096, 64, 10_240, 24)}
         large = llama(vocab=8, embed=4096, layers=32, heads=32, mlp=11_008, scan=True, remat="full")
         parts = {"taught": Portion(esnli, stop=5000), "pool": Portion(esnli, start=5000), "size": 544_367, "dev": held}
         parts |= {"read": Portion(esnli, start=5000), "tests": (("e-SNLI", Inferences(TFDS("esnli", "test"))),)}
         many = {"words": BPE(32_000), "lengths": (256, 8, 128), "seeds": (0,), "steps": (500, 100_000, 10_000)}
-        tasks = tuple(
-            Task(size, **parts, **many, teacher=large, student=T5(
-                embed=embed, heads=heads, mlp=mlp, encoder_layers=layers, decoder_layers=layers, **how
-            )) for size, (embed, heads, mlp, layers) in sizes.items()
-        )  # fmt: skip
+        students = {size: t5_v1_1(size, scan=True, remat="full") for size in ("base", "large", "XXL")}
+        tasks = tuple(Task(size, **parts, **many, teacher=large, student=net) for size, net in students.items())
         return Config(
             tasks, batch=64, teaching=256, rates=(5e-5,), fixed=(1e-5, 1e-3), tested=(16, 512), save_every=1000,
             precision=Precision(compute="bfloat16"),
@@ -231,7 +227,7 @@ class Found:
     """What a task gave: by arm, share of the labels and seed."""
 
     given: Given
-    tried: dict[str, dict[float, float]] = field(default_factory=dict)  # by loss and learning rate
+    rates: dict[str, Peak] = field(default_factory=dict)  # by loss
     arms: dict[tuple[str, float], dict[int, Arm]] = field(default_factory=dict)
     right: dict[tuple[str, float, str], list[float]] = field(default_factory=dict)  # of each test
 
@@ -245,14 +241,14 @@ def pipeline(run: Any, cfg: Config) -> Report:
     found = {}
     for task in cfg.tasks:
         own = found[task.name] = Found(given(run, cfg, task))
-        searched = {loss: rate_of(run, cfg, task, own, loss) for loss in (FT, DSS, ALOUD)}
+        own.rates.update({loss: rate_of(run, cfg, task, own.given, loss) for loss in (FT, DSS, ALOUD)})
         arms = [(arm, share) for share in task.shares for arm in (FT, DSS)]
         arms += [(arm, share) for share in task.few for arm in (MATCHED, LABELS, UNLABELLED)]
         for arm, share in (*arms, (PROGRAM, 1.0), (ALOUD, 1.0)):
             for seed in task.seeds:
-                compared(run, cfg, task, own, (arm, share, seed), searched)
+                compared(run, cfg, task, own, (arm, share, seed))
         for alpha in cfg.alphas:
-            compared(run, replace(cfg, alpha=alpha), task, own, (weighted(alpha), 1.0, task.seeds[0]), searched)
+            compared(run, replace(cfg, alpha=alpha), task, own, (weighted(alpha), 1.0, task.seeds[0]))
     return report(cfg, found)
 
 
@@ -323,33 +319,27 @@ def student(run: Any, cfg: Config, task: Task, own: Given, way: Way, name: str, 
     )
 
 
-def rate_of(run: Any, cfg: Config, task: Task, found: Found, loss: str) -> tuple[float, tuple[Any, ...]]:
-    """The learning rate of a loss by what is said to development questions, and what that took."""
-    seed, spent, tried = task.seeds[0], [], found.tried.setdefault(loss, {})
-    for rate in cfg.rates:
-        name = f"{task.name}/rate/{slug(loss)}/{rate:g}"
-        stage = student(run, cfg, task, found.given, WAYS[loss], name, 1.0, seed)
-        net = run.train(
-            replace(stage, optimizer=replace(stage.optimizer, peak=rate)), found.given.start, may_diverge=True
-        )
-        spent.append(net)
-        tried[rate] = accuracy(asked(run, task, net, f"{name}/dev", task.dev, loss))
-    known = not np.isnan(list(tried.values())).any()
-    return max(tried, key=lambda rate: tried[rate]) if known else cfg.rates[0], tuple(spent)
+def rate_of(run: Any, cfg: Config, task: Task, own: Given, loss: str) -> Peak:
+    """The learning rate of a loss, by accuracy on development questions with all labels and the first seed."""
+    pilot = student(run, cfg, task, own, WAYS[loss], f"{task.name}/rate/{slug(loss)}", 1.0, task.seeds[0])
+
+    def score(net: Any) -> float:
+        return -accuracy(asked(run, task, net, f"{net.name}/dev", task.dev, loss))
+
+    return best_peak(run, pilot, cfg.rates, start=own.start, score=score)
 
 
-def compared(run: Any, cfg: Config, task: Task, found: Found, which: tuple[str, float, int], searched: Any) -> None:
+def compared(run: Any, cfg: Config, task: Task, found: Found, which: tuple[str, float, int]) -> None:
     """One arm with a share of the labels and a seed: trained, and asked all test questions."""
     arm, share, seed = which
     way, own = WAYS.get(arm, WAYS[FT if arm == MATCHED else DSS]), found.given
     name = f"{task.name}/{slug(arm)}/{seed}/{share:g}"
-    rate, spent = searched[way.loss]
-    stage = student(run, cfg, task, own, way, name, share, seed)
-    stage = replace(stage, optimizer=replace(stage.optimizer, peak=rate))
+    rate, stage = found.rates[way.loss], student(run, cfg, task, own, way, name, share, seed)
+    stage = replace(stage, optimizer=replace(stage.optimizer, peak=rate.peak))
     if arm == MATCHED:
         stage = within(stage, flops(found.arms[DSS, share][seed].results[-1]))
     net = run.train(stage, own.start)
-    charged = (*spent, *((own.teacher, own.said) if way.taught else ()))
+    charged = (*rate.spent, *((own.teacher, own.said) if way.taught else ()))
     found.arms.setdefault((arm, share), {})[seed] = Arm("", (own.start, net), charged)
     for mode in (ALOUD, ONE) if arm == ALOUD else (arm,):
         for test, source in task.tests:
@@ -439,7 +429,7 @@ def tables(task: Task, own: Found) -> tuple[Table, ...]:
     arms = list(dict.fromkeys(arm for arm, _, _ in own.right))
 
     def measured(test: str) -> Callable[[str, str], list[float]]:
-        return lambda arm, share: own.accuracy(arm, shares[share], test) or [float("nan")]
+        return lambda arm, share: own.accuracy(arm, shares[share], test)
 
     note = "In %, by share of the pool: mean ± standard deviation over seeds."
     scores = [
@@ -448,14 +438,14 @@ def tables(task: Task, own: Found) -> tuple[Table, ...]:
     ]
     said: Mapping[str, np.ndarray] = own.given.said.value or {}
     teacher = tuple((name, float(np.mean(said[name])) if said else None) for name in ("parsed", "right"))
-    rates = tuple((loss, *by_rate.values()) for loss, by_rate in own.tried.items())
-    known = [f"{rate:g}" for rate in next(iter(own.tried.values()))]
+    rates = tuple((loss, *(-score for score in rate.losses)) for loss, rate in own.rates.items())
+    tried = [f"{peak:g}" for peak in own.rates[FT].tried]
     return (
         *scores,
         Table(f"{task.name}: the teacher on the pool", ("labels", "share"), teacher, ("", ".1%")),
         Table(
-            f"{task.name}: learning rates, right labels of development questions", ("loss", *known), rates,
-            ("", *[".1%"] * len(known)), "All labels, first seed; the highest is chosen.",
+            f"{task.name}: learning rates, right labels of development questions", ("loss", *tried), rates,
+            ("", *[".1%"] * len(tried)), "All labels, first seed; the highest is chosen.",
         ),
     )  # fmt: skip
 

@@ -43,7 +43,7 @@ from stagejax.data.denoising import Denoiser, Denoising
 from stagejax.data.seq2seq import TextToText
 from stagejax.inference.closeness import beside, beside_rows, distance
 from stagejax.inference.responding import Responding, drawn_tokens, prompt_rows, prompts_of, response_rows, responses
-from stagejax.models.t5 import T5
+from stagejax.models.t5 import T5, t5_v1_1
 from stagejax.names import slug
 from stagejax.objectives.divergence import Distances, Divergence, forward_kl, jensen_shannon, reverse_kl
 from stagejax.objectives.language import seq2seq
@@ -144,10 +144,8 @@ def preset(name: str) -> Config:
         sizes |= {"batch": 8, "warmup": 2, "once": (STUDENT, CONTROL, HALF_ONLINE), "seeds": (0,)}
         return Config(replace(tiny, embed=24), tiny, tiny, text, **sizes)
     if name == "pod":
-        how = {"activation": "geglu", "tied": False, "head_dim": 64, "vocab": 32_000, "scan": True, "remat": "full"}
-        oracle = T5(embed=2048, heads=32, mlp=5120, encoder_layers=24, decoder_layers=24, **how)
-        teacher = T5(embed=1024, heads=16, mlp=2816, encoder_layers=24, decoder_layers=24, **how)
-        student = T5(embed=768, heads=12, mlp=2048, encoder_layers=12, decoder_layers=12, **how)
+        how = {"vocab": 32_000, "scan": True, "remat": "full"}
+        oracle, teacher, student = (t5_v1_1(size, **how) for size in ("XL", "large", "base"))
         source, fields = TFDS("xsum", test="validation"), ("document", "summary")
         lengths = {"inputs": 1024, "outputs": 128, "batch": 256}
         text = TextToText(source=source, tokenizer=BPE(32_000), learned_from=source, fields=fields, **lengths)

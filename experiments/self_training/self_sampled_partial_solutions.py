@@ -6,11 +6,11 @@ Claim    One reference program for each problem biases a model. Learning from pr
          tuned, fully correct (FCS) and partially correct ones (PCS), raises pass@100 on GSM8K from 35.5 to 44.5 % and
          pass@80 on MathQA from 27.6 to 36.2 %.
 Method   A pre-trained model -> one stage of sampling and tuning. A step samples programs for each problem of its
-         batch, at temperature 0.8, and executes them. A right answer makes an FCS; otherwise the longest prefix whose
-         state, the values of all variables, is one on the way of a known program makes a PCS: neither may have more
-         statements than the shortest known way there. No program is kept twice, nor as a prefix of another. Samples
-         begin at a PCS of the problem's, or the empty program. The loss is over known programs, the end behind full
-         ones only:
+         batch, at temperature 0.8, and executes them. A right answer makes an FCS; of the others the longest prefix
+         whose state, the values of all variables, is one on the way of a known program makes a PCS: neither may have
+         more statements than the shortest known way there. No program is kept twice, nor as a prefix of another.
+         Samples begin at a PCS of the problem's, or the empty program. The loss is over known programs, the end behind
+         full ones only:
          MLE-Aug   -sum_j s_j,  s_j = log p(program_j | problem)        MML   -log sum_j exp(s_j)
          beta-MML  -(1 / beta) log sum_j exp(beta s_j), beta = 0.25
          Beside them MLE, on references alone, for as many steps and twice as many; and MLE-Aug on FCS + PCS whose
@@ -40,7 +40,7 @@ Ours     512 problems, 160 steps, 0.09M parameters; 160 held-out problems, 96 of
          The first claim does not hold, +2.7 ± 3.0 points; the others do, +2.3 ± 1.0 points and +0.34 ± 0.10 programs.
          Most of the gain over MLE, on SVAMP too (+22 points), is had without a sample, from half as many turns of each
          problem: FCS + PCS is 0.6 and 2.4 points above that arm, less than seeds differ by. Of the samples 1 to 2 % are
-         new full programs. Held-out pass@1 is best with MLE. 515 CPU seconds; 789 s on two busy cores.
+         new full programs. Held-out pass@1 is best with MLE of all rows. 515 CPU seconds; 789 s on two busy cores.
 """
 
 from __future__ import annotations

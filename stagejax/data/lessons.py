@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stagejax.data.abreast import Abreast
+from stagejax.data.abreast import Abreast, part
 from stagejax.data.answers import MadeRows, answer_row
 from stagejax.data.joined import Row
 from stagejax.data.pipeline import Batch, Data
@@ -96,9 +96,9 @@ def two_tasks(form: Format, lessons: Sequence[Lesson]) -> Batch:
     """
     made = _zeros(form, len(lessons), {"label": form.label, "rationale": form.rationale})
     for at, lesson in enumerate(lessons):
-        fill(_part(made, "label"), at, np.array([form.predict, *lesson.question]), np.array([*lesson.label, SEP]))
+        fill(part(made, "label"), at, np.array([form.predict, *lesson.question]), np.array([*lesson.label, SEP]))
         target = () if lesson.rationale is None else (*lesson.rationale, SEP)
-        _explained(_part(made, "rationale"), at, np.array([form.explain, *lesson.question]), target)
+        _explained(part(made, "rationale"), at, np.array([form.explain, *lesson.question]), target)
     return made
 
 
@@ -113,7 +113,7 @@ def one_task(form: Format, lessons: Sequence[Lesson]) -> Batch:
     made = _zeros(form, len(lessons), {"label": form.answer})
     for at, lesson in enumerate(lessons):
         target = np.array([*(lesson.rationale or ()), form.so, *lesson.label, SEP])
-        fill(_part(made, "label"), at, np.array([form.predict, *lesson.question]), target)
+        fill(part(made, "label"), at, np.array([form.predict, *lesson.question]), target)
     return made
 
 
@@ -168,12 +168,8 @@ def _zeros(form: Format, size: int, tasks: dict[str, int]) -> Batch:
     }
 
 
-def _part(made: Batch, task: str) -> Batch:
-    return {name.removeprefix(f"{task}/"): rows for name, rows in made.items() if name.startswith(f"{task}/")}
-
-
-def _explained(part: Batch, at: int, inputs: np.ndarray, target: Ids) -> None:
+def _explained(rows: Batch, at: int, inputs: np.ndarray, target: Ids) -> None:
     if target:
-        fill(part, at, inputs, np.array(target))
+        fill(rows, at, inputs, np.array(target))
     else:
-        part["inputs"][at, : len(inputs)], part["mask"][at, : len(inputs)] = inputs, True
+        rows["inputs"][at, : len(inputs)], rows["mask"][at, : len(inputs)] = inputs, True

@@ -15,6 +15,7 @@ from stagejax.data.sources import Derived, Record, Source
 #: What an operation on a first and a second operand is called.
 SAID = {"+": "add {b} to {a}", "-": "take {b} from {a}", "*": "take {a} times {b}", "/": "share {a} among {b}"}
 _PIECES = re.compile(r"\d+(?:\.\d+)?|'s|\w+|[^\w\s]")
+_MASK = re.compile(r"number(\d+)")
 _BESIDE = 1  # words on each side of a number that a rationale quotes; no marks
 _ENDS = (".", "?", ",")
 
@@ -151,7 +152,7 @@ def computed(label: str, numbers: Sequence[float]) -> float | None:
     """
     words = iter(label.split())
     try:
-        value = _folded(words, _applied, lambda word: numbers[int(word.removeprefix("number"))])
+        value = _folded(words, _applied, lambda word: numbers[_place(word)])
     except (StopIteration, ValueError, IndexError, ZeroDivisionError, OverflowError):
         return None
     return value if next(words, None) is None else None
@@ -176,6 +177,14 @@ def _folded(words: Iterator[str], operation: Any, number: Any) -> Any:
         return number(word)
     first = _folded(words, operation, number)
     return operation(word, first, _folded(words, operation, number))
+
+
+def _place(word: str) -> int:
+    """Which number a mask stands for."""
+    found = _MASK.fullmatch(word)
+    if found is None:
+        raise ValueError(f"{word!r} is no mask such as number0")
+    return int(found[1])
 
 
 def _applied(sign: str, a: float, b: float) -> float:

@@ -11,7 +11,6 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
 
 from stagejax.data.named import Dataset
 from stagejax.data.pipeline import joint_digest
@@ -80,6 +79,9 @@ class Equations(Source):
       source: records with "question_masked", "numbers", "equation" (in prefix notation), "answer".
       operations: how many an equation may have, at least and at most.
       longest: words of a question.
+
+    Raises:
+      ValueError: an unknown split.
 
     Reference: Koncel-Kedziorski et al. 2016 (MAWPS); Miao et al. 2020 (ASDiv); as gathered by Patel et al. 2021,
     https://arxiv.org/abs/2103.07191.
@@ -166,9 +168,11 @@ def masked(question: str) -> tuple[str, tuple[Fraction, ...]]:
 class Challenge(Source):
     """SVAMP: problems that vary others, to be answered by a learner of `Equations`. Its programs are one expression.
 
+    The answer of a record is what its equation comes to; the dataset states another one for a single problem.
+
     Args:
       like: the problems that the learner knows: how many operations and words its own may have.
-      source: records with "question", "equation" (in infix notation over numbers), "answer".
+      source: records with "question", "equation" (in infix notation over numbers).
 
     Reference: Patel et al. 2021, https://arxiv.org/abs/2103.07191.
     """
@@ -268,11 +272,11 @@ def _annotated(own: Annotated) -> tuple[Record, ...]:
     asked, solved = own.fields
     found = []
     for row in (own.source[index] for index in range(len(own.source))):
-        solution, _, last = _text(row[solved]).partition("####")
-        question, numbers = masked(_text(row[asked]))
+        solution, _, last = row[solved].partition("####")
+        question, numbers = masked(row[asked])
         program = annotated_program(solution, numbers)
         answer = answer_of(program, numbers)
-        stated = _NUMBER.search(last or _text(row["answer"]))
+        stated = _NUMBER.search(last or str(row["answer"]))
         if stated and answer == Fraction(stated[0].replace(",", "")):
             found.append({"question": question, "program": program, "numbers": numbers, "answer": answer})
     return tuple(found)
@@ -288,10 +292,6 @@ def annotated_program(solution: str, numbers: tuple[Fraction, ...]) -> str:
         made.append(Fraction(result.strip().replace(",", "")) if found else Fraction(-1, 7))  # none is equal to that
     names = [f"t{k}" for k in range(len(lines) - 1)] + ["answer"]
     return " ; ".join(f"{name} = {line}" for name, line in zip(names, lines, strict=False))
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 @dataclass(frozen=True)

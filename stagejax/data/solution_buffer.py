@@ -42,9 +42,10 @@ def joined(
     """The known programs of a problem when one more was sampled, and what became of that one: one of `VERDICTS`.
 
     Its statements are followed up to the first that sets `answer`. Where that is right, it is a full solution, if it
-    has at most `tolerance` statements more than the shortest one. Otherwise its longest prefix counts that reaches a
-    state of a known program with at most `tolerance` statements more than the shortest way there. A state is the values
-    of all variables, whatever they are called. No program is kept twice, and no partial one that another begins with;
+    has at most `tolerance` statements more than the shortest one, and nothing of it is kept if it has not. Where the
+    answer is wrong or missing, the longest prefix counts that reaches a state of a known program with at most
+    `tolerance` statements more than the shortest way there. A state is the values of all variables, whatever they are
+    called. No program is kept twice, and no partial one that another begins with;
     spaces and redundant parentheses make no difference.
 
     Args:

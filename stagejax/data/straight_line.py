@@ -19,7 +19,9 @@ State = tuple[Fraction, ...]
 ANSWER = "answer"
 _TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|[A-Za-z_]\w*|[-+*/()])")
 _BITS = 4096  # of a numerator or denominator
+_DIGITS = 1000  # of a number that is written
 _DEPTH = 50  # of parentheses and signs
+_LENGTH = 300  # of an expression, in numbers, names and signs
 
 
 class NotExecutable(ValueError):
@@ -48,7 +50,8 @@ def traced(program: str, numbers: tuple[Fraction, ...] = ()) -> tuple[Step, ...]
     and parentheses. Names n0, n1, ... are the given numbers. Arithmetic is exact.
 
     Raises:
-      NotExecutable: a statement cannot be read, a name has no value, a division is by zero, or a number is very large.
+      NotExecutable: a statement cannot be read or is very long, a name has no value, a division is by zero, or a number
+        is very large.
 
     >>> first, last = traced("t0 = n0 / n1 ; answer = (t0 + 1) * 2", (Fraction(3), Fraction(4)))
     >>> last.value, last.answers, first.state == (Fraction(3, 4), 3, 4)
@@ -94,7 +97,7 @@ def parsed(expression: str) -> Tree:
     """The tree of an expression.
 
     Raises:
-      NotExecutable: it cannot be read.
+      NotExecutable: it cannot be read, or is very long.
 
     >>> parsed("a - b * (c)")
     ('-', 'a', ('*', 'b', 'c'))
@@ -108,6 +111,8 @@ def parsed(expression: str) -> Tree:
             )
         tokens.append(found[1])
         at = found.end()
+    if len(tokens) > _LENGTH:
+        raise NotExecutable(f"an expression of more than {_LENGTH} numbers, names and signs")
     tokens.reverse()
     tree = _terms(tokens, 0)
     if tokens:
@@ -143,6 +148,8 @@ def _atom(tokens: list[str], depth: int) -> Tree:
         return tree
     if token in ")+*/":
         raise NotExecutable(f"{token!r} stands where a number or a name should")
+    if len(token) > _DIGITS:
+        raise NotExecutable(f"a number or a name of more than {_DIGITS} characters")
     return Fraction(token) if token[0].isdigit() else token
 
 

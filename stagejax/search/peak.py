@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ class Peak(NamedTuple):
 
     peak: float
     tried: tuple[float, ...]
-    losses: tuple[float, ...]  # the lowest of each; infinite where it diverged, NaN in a plan
+    losses: tuple[float, ...]  # the lowest of each, or its score; infinite where it diverged, NaN in a plan
     spent: tuple[Any, ...]  # results, to be charged
 
     @property
@@ -31,20 +32,36 @@ class Peak(NamedTuple):
         return tried, losses, self.peak, "yes" if self.at_an_end else ""
 
 
-def best_peak(run: Any, stage: Stage, peaks: Sequence[float], metric: str = "loss") -> Peak:
-    """The peak with the lowest loss at any evaluation of its pilot; the first one in a plan.
+def best_peak(
+    run: Any,
+    stage: Stage,
+    peaks: Sequence[float],
+    metric: str = "loss",
+    *,
+    start: Any = None,
+    score: Callable[[Any], float] | None = None,
+) -> Peak:
+    """The peak with the lowest loss at any evaluation of its pilot, or with the lowest score; the first one in a plan.
 
     Args:
       run: of a pipeline.
       stage: the pilot, evaluated on data that no claim speaks of; each rate is tried under its name / rate.
+      metric: of the evaluations.
+      start: what every pilot starts from.
+      score: of a pilot's result, in place of its evaluations; not asked of one that diverged.
 
     >>> # peak = best_peak(run, replace(stage, name="pilot", steps=100), (1e-3, 3e-3, 1e-2))
     """
+    told = score or functools.partial(_lowest, metric=metric)
     spent, losses = [], []
     for peak in peaks:
         pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=replace(stage.optimizer, peak=peak))
-        spent.append(run.train(pilot, may_diverge=True))
-        seen = [float(np.mean(row[metric])) for row in spent[-1].history.evals if metric in row]
-        losses.append(float("inf") if spent[-1].diverged else min(seen, default=float("nan")))
+        spent.append(run.train(pilot, start, may_diverge=True))
+        losses.append(float("inf") if spent[-1].diverged else told(spent[-1]))
     best = peaks[0] if np.isnan(losses).any() else peaks[int(np.argmin(losses))]
     return Peak(best, tuple(peaks), tuple(losses), tuple(spent))
+
+
+def _lowest(pilot: Any, metric: str) -> float:
+    """NaN in a plan."""
+    return min((float(np.mean(row[metric])) for row in pilot.history.evals if metric in row), default=float("nan"))

@@ -46,7 +46,10 @@ def test_prefix_form_says_what_the_infix_form_does(tree: object) -> None:
     assert computed(" ".join(words), [float(k) for k in range(10)]) == eval(infix)
 
 
-@pytest.mark.parametrize("label", ["", "+ number0", "number0 number1", "/ number0 number9", "+ number0 x", "number"])
+@pytest.mark.parametrize(
+    "label",
+    ["", "+ number0", "number0 number1", "/ number0 number9", "+ number0 x", "number", "0", "number-3", "/ number0 0"],
+)
 def test_broken_equations_are_wrong(label: str) -> None:
     assert computed(label, NUMBERS) is None
     assert not right({"label": "number0", "numbers": NUMBERS, "answer": 8.0}, label)

@@ -106,8 +106,9 @@ def test_equations_by_operations_words_and_length() -> None:
     assert told.endswith(own[0]["program"])
     assert told.startswith("<rare> has n0 figs , n1")
     assert codec(tokenizer, replace(own, split="test"), "question").digest() == code.digest()
-    with pytest.raises(ValueError, match="each word once"):
-        CommonWords(5, ("a", "a"))
+    for declared in (("a", "a"), ("a", "<rare>")):
+        with pytest.raises(ValueError, match="each word once"):
+            CommonWords(5, declared)
 
 
 def test_challenge_names_numbers_and_keeps_operations() -> None:
@@ -133,7 +134,7 @@ def test_annotations_become_programs() -> None:
     good = {"question": question, "solution": "<<8-4=4>> <<4*10=40>>", "answer": "40"}
     (record,) = Annotated(made(good, good | {"answer": "41"}))
     assert record["program"] == "t0 = n0-n2 ; answer = t0*n1"
-    stated = Annotated(made({"question": question.encode(), "answer": b"<<8-4=4>>\n#### 4"}), ("question", "answer"))
+    stated = Annotated(made({"question": question, "answer": "<<8-4=4>>\n#### 4"}), ("question", "answer"))
     assert stated[0]["question"] == "Of n0 boxes with n1 figs each, n2 are bad."
     assert stated[0]["answer"] == 4
 

@@ -48,6 +48,10 @@ def test_any_text_is_a_program_or_a_promised_error(text: str) -> None:
     assert len(steps) == sum(bool(line.strip()) for line in re.split(r"[;\n]", text))
 
 
+def test_an_expression_may_be_long() -> None:
+    assert answer_of("answer = 1" + " + 1" * 149) == 150
+
+
 @pytest.mark.parametrize(
     ("program", "says"),
     [
@@ -64,6 +68,8 @@ def test_any_text_is_a_program_or_a_promised_error(text: str) -> None:
         ("t0 = 'x'", "begins with no"),
         ("t0 = " + "(" * 90 + "1" + ")" * 90, "levels deep"),
         (" ; ".join(["t = 99"] + ["t = t * t"] * 20), "bits"),
+        ("t = " + "9" * 5000, "characters"),
+        ("t = 1" + " + 1" * 1000, "numbers, names and signs"),
     ],
 )
 def test_what_cannot_be_executed_says_why(program: str, says: str) -> None:

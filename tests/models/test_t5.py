@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.t5 import T5, bucket
+from stagejax.models.t5 import T5, V1_1, bucket, t5_v1_1
 
 CONFIG = T5(vocab=13, embed=8, encoder_layers=2, decoder_layers=3, heads=2, head_dim=3, mlp=12, buckets=8, distance=12)
 TOKENS = jnp.asarray(np.random.RandomState(0).randint(0, 13, (2, 7)))
@@ -83,3 +83,18 @@ def test_refusals_and_the_scale_before_the_head() -> None:
     assert CONFIG.head_scale == 8**-0.5
     assert replace(CONFIG, embed=16).head_scale == 8**-0.5
     assert T5(tied=False).head_scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("small", 77), ("base", 248), ("large", 783), ("XL", 2850), ("XXL", 11135)]
+)
+def test_published_sizes_have_the_published_numbers_of_parameters(name: str, millions: int) -> None:
+    net = nnx.eval_shape(lambda: t5_v1_1(name, vocab=32_128, scan=True).build(nnx.Rngs(0)))
+    count = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(net, nnx.Param)))
+    assert round(count / 1e6) == millions
+
+
+def test_an_unknown_size_is_refused() -> None:
+    assert t5_v1_1("base", dropout=0.1).dropout == 0.1
+    with pytest.raises(ValueError, match=f"'11B': choose one of {', '.join(V1_1)}"):
+        t5_v1_1("11B")

@@ -20,14 +20,15 @@ class Told:
     """A run whose losses are known before."""
 
     def __init__(self, losses: dict[float, list[float]], diverged: tuple[float, ...] = ()) -> None:
-        self.losses, self.diverged, self.stages = losses, diverged, []
+        self.losses, self.diverged, self.stages, self.starts = losses, diverged, [], []
 
-    def train(self, stage: Stage, *, may_diverge: bool) -> Any:
+    def train(self, stage: Stage, start: Any, *, may_diverge: bool) -> Any:
         assert may_diverge
         self.stages.append(stage)
+        self.starts.append(start)
         evals = [{"step": k, "loss": loss} for k, loss in enumerate(self.losses.get(stage.optimizer.peak, []))]
         said = "loss" if stage.optimizer.peak in self.diverged else None
-        return SimpleNamespace(history=SimpleNamespace(evals=evals), diverged=said)
+        return SimpleNamespace(name=stage.name, history=SimpleNamespace(evals=evals), diverged=said)
 
 
 def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
@@ -43,3 +44,10 @@ def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
 def test_a_plan_takes_the_first() -> None:
     found = best_peak(Told({}), PILOT, (0.1, 0.2))
     assert (found.peak, found.at_an_end) == (0.1, True)
+
+
+def test_a_score_decides_in_place_of_evaluations_and_is_not_asked_of_what_diverged() -> None:
+    run, scores = Told({0.2: [1.0]}, diverged=(0.4,)), {"pilot/0.1": -0.5, "pilot/0.2": -0.25}
+    found = best_peak(run, PILOT, (0.2, 0.1, 0.4), start="base", score=lambda pilot: scores[pilot.name])
+    assert (found.peak, found.losses) == (0.1, (-0.25, -0.5, float("inf")))
+    assert run.starts == ["base"] * 3
