@@ -469,8 +469,8 @@ NOTES = (
     "tokenizer was exchanged as well, for one that numbers the words otherwise, and so initial values differ. Of the "
     "verdicts the sixth alone changed: step by step had 27.3 and 42.2 %, distillation 30.8 and 43.0. Step by step took "
     "4e-3 then and takes 2e-3 now.",
-    "Problems of one kind lie on both sides: 76 of 400 held-out questions, and 27 of 150 for development, share 80 % of "
-    "their words or more with one of the pool, which raises all arms alike.",
+    "Problems of one kind lie on both sides: 76 of 400 held-out questions, and 27 of 150 for development, share 80 % "
+    "of their words or more with one of the pool, which raises all arms alike.",
     "A network of one task hardly learned to begin with its label, which the third claim asks of it.",
     "Shares of the pool are of 500 labels, each a part of the larger ones; the seed draws them and their order alone, "
     "as all students begin with one checkpoint.",
