@@ -148,6 +148,7 @@ def test_impossible_configs_are_refused_with_the_field(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_plan_prices_a_mesh_that_is_not_here(stagejax: Callable[..., Done]) -> None:
     done = stagejax("plan", "bert2bert", "--preset", "pod", "--mesh", "data=16,fsdp=16", "--json")
     plan = json.loads(done.stdout)

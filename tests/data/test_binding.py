@@ -32,6 +32,7 @@ def test_a_protein_is_in_one_split_in_pairs_and_in_text() -> None:
         len(PAIRS.of_split("dev"))
 
 
+@pytest.mark.slow
 @real
 def test_kinases_and_their_forms_are_in_one_split() -> None:
     source = KinaseBinders(longest=60)

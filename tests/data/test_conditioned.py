@@ -112,6 +112,7 @@ def test_the_loss_does_not_depend_on_targets_among_the_words() -> None:
     assert float(causal_lm(model, batch, None)[0]) == float(causal_lm(model, other, None)[0])
 
 
+@pytest.mark.slow
 def test_a_document_is_read_behind_its_own_host_alone() -> None:
     """Its logits are those of its host, its text and nothing else: none of the row's other documents."""
     model = llama(vocab=260, embed=8, layers=2, heads=1, mlp=8).build(nnx.Rngs(0))

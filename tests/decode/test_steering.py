@@ -73,6 +73,7 @@ def test_only_the_nucleus_of_the_tuned_model_is_left() -> None:
     np.testing.assert_allclose(held[:2], np.array([0.5 / 0.4, 0.44 / 0.5]) / (0.5 / 0.4 + 0.44 / 0.5), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_caches_advance_in_lock_step() -> None:
     model = Steered(LARGE, SMALL, (TUNED, OTHER), jnp.array([0.4, 0.6]))
     assert isinstance(model, CausalModel)

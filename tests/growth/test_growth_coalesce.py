@@ -209,6 +209,7 @@ def v_cycle(run: Any, seed: int = 0) -> Any:
     return saved, small, up
 
 
+@pytest.mark.slow
 def test_a_v_cycle_is_durable(tmp_path: Path) -> None:
     with running(tmp_path, "v", mesh="data=1") as run:
         saved, small, up = v_cycle(run)

@@ -201,6 +201,7 @@ TEXT = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=4, lengt
 STAGE = Stage("small", SMALL, causal_lm, adamw(1e-2), TEXT, steps=2)
 
 
+@pytest.mark.slow
 def test_masks_are_annealed_in_the_step(tmp_path: Path) -> None:
     """The first loss is the small model's, the ones behind the last step of growing those of the plain large model."""
     masks = GrowingMasks(SMALL, LARGE, steps=2)

@@ -100,6 +100,7 @@ def interrupted(folder: Path, step: int) -> None:
         pipeline(run)
 
 
+@pytest.mark.slow
 def test_a_stage_ends_when_it_is_time_and_resumes_exactly(tmp_path: Path) -> None:
     with running(tmp_path / "whole", "timing", mesh="data=1") as run:
         small, large = pipeline(run)

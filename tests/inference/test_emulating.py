@@ -32,6 +32,7 @@ NETS = [frozen(LARGE, 0), frozen(SMALL, 1), frozen(SMALL, 2)]
 MODELS = [LARGE.build(nnx.Rngs(0)), SMALL.build(nnx.Rngs(1)), SMALL.build(nnx.Rngs(2))]
 
 
+@pytest.mark.slow
 def test_answers_are_samples_of_the_steered_model() -> None:
     found = WAY.answers(NETS, PROMPTS, jax.random.key(3))
     model, prompts = Steered(MODELS[0], MODELS[1], (MODELS[2],)), Prompts(PROMPTS["tokens"], PROMPTS["lengths"])

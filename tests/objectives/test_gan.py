@@ -126,6 +126,7 @@ def test_the_path_lengths_of_a_linear_generator_are_known() -> None:
     assert float(slope) == pytest.approx(4 * 2 * np.mean(2 * (lengths - after) * by_scale), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_path_lengths_of_a_style_generator_are_those_of_its_explicit_jacobian() -> None:
     model = StyleGenerator(latent=2, style=3, mapping=1, channels=(4, 3), pixels=1).build(nnx.Rngs(0))
     key = jax.random.key(5)

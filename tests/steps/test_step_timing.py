@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from stagejax import Stage
 from stagejax.data import Images
 from stagejax.models.vit import ViT
@@ -12,6 +14,7 @@ from stagejax.optimizer import adamw
 from stagejax.steps.timing import step_seconds
 
 
+@pytest.mark.slow
 def test_more_work_takes_longer() -> None:
     net = ViT(8, 1, 4, embed=8, heads=1, mlp=8, layers=1)
     small = Stage("small", net, classification, adamw(1e-3), Images(batch=4), steps=5)
