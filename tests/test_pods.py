@@ -13,6 +13,7 @@ import pytest
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
 from stagejax.data.compositions import Compositions
+from stagejax.data.dialogues import Dialogues
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
@@ -207,7 +208,8 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(named.TFDS, "_open", opened)
     monkeypatch.setattr(tokenizers.BPE, "train", lambda self, texts: Bytes())
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
-    monkeypatch.setattr(Compositions, "__len__", lambda self: 99 * len(self.ks))  # each is written when it is read
+    for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
+        monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]
