@@ -43,7 +43,8 @@ from stagejax.data.denoising import Denoiser, Denoising
 from stagejax.data.seq2seq import TextToText
 from stagejax.inference.closeness import beside, beside_rows, distance
 from stagejax.inference.responding import Responding, drawn_tokens, prompt_rows, prompts_of, response_rows, responses
-from stagejax.models.t5 import T5, t5_v1_1
+from stagejax.models.t5 import T5
+from stagejax.models.t5_sizes import t5_v1_1
 from stagejax.names import slug
 from stagejax.objectives.divergence import Distances, Divergence, forward_kl, jensen_shannon, reverse_kl
 from stagejax.objectives.language import seq2seq

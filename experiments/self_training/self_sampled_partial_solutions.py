@@ -53,6 +53,7 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
+from stagejax.apart import take_apart
 from stagejax.data import BPE, TFDS, Portion, Source, Tokenizer
 from stagejax.data.answers import Answers
 from stagejax.data.common_words import CommonWords
@@ -65,7 +66,7 @@ from stagejax.data.straight_line import answer_of
 from stagejax.data.tokenizers import SEP, codec
 from stagejax.decode import Prompts, pass_at, sample
 from stagejax.inference import Frozen, compiled
-from stagejax.inference.answering import Answering
+from stagejax.ledger import count_flops
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
@@ -225,13 +226,12 @@ def sampling(cfg: Config, arm: str, seed: int) -> Stage:
 
 @functools.cache
 def answer_flops(cfg: Config) -> float:
-    """FLOPs of one sampled program."""
-    return Answering(no_rule, cfg.length, cfg.program + 1, ((SEP,),)).flops(cfg.net, cfg.prompt)
-
-
-def no_rule(samples: Any, batch: Any) -> Any:
-    """Programs are judged by executing them, on the host."""
-    raise NotImplementedError
+    """FLOPs of one sampled program, as if it had all tokens that it may have."""
+    _, _, params, rest = take_apart(cfg.net)
+    ints = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype("int32"))
+    batch, key = {"tokens": ints((1, cfg.prompt)), "lengths": ints((1,))}, jax.eval_shape(lambda: jax.random.key(0))
+    draw = compiled(attempts, cfg.net, cfg, 1, cfg.temperature)
+    return float(count_flops(draw, params, rest, batch, key, while_trips=cfg.program + 1))
 
 
 def attempts(model: Any, batch: Any, key: Any, cfg: Config, n: int, temperature: float) -> Any:

@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.t5 import T5, V1_1, bucket, t5_v1_1
+from stagejax.models.t5 import T5, bucket
+from stagejax.models.t5_sizes import V1_1, t5_v1_1
 
 CONFIG = T5(vocab=13, embed=8, encoder_layers=2, decoder_layers=3, heads=2, head_dim=3, mlp=12, buckets=8, distance=12)
 TOKENS = jnp.asarray(np.random.RandomState(0).randint(0, 13, (2, 7)))
