@@ -59,7 +59,7 @@ from stagejax.data.answers import Answers
 from stagejax.data.common_words import CommonWords
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.problems import Problems
-from stagejax.data.program_problems import CONSTANTS, SYMBOLS, Annotated, Chains, Challenge, Equations
+from stagejax.data.program_problems import CONSTANTS, SYMBOLS, Annotated, Challenge, Equations, ProgramChains
 from stagejax.data.published import C4
 from stagejax.data.solving import Solving
 from stagejax.data.straight_line import answer_of
@@ -128,12 +128,12 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        own = Chains(Problems(size=64, steps=(2, 3), seed=1))
-        words, test = own.tokenizer(), Chains(replace(own.source, size=32, split="test"))
+        own = ProgramChains(Problems(size=64, steps=(2, 3), seed=1))
+        words, test = own.tokenizer(), ProgramChains(replace(own.source, size=32, split="test"))
         net = llama(vocab=words.vocab, embed=32, layers=2, heads=4, mlp=64, length=96, tied=True)
         few: dict[str, Any] = {"size": 64, "prompt": 48, "steps": 24, "batch": 16, "attempts": (8, 2), "ks": (1, 8)}
         few |= {"pretraining": (150, 32), "places": 6, "test_batch": 16, "seeds": (0,)}
-        read = Chains(Problems(size=400, steps=(1, 2), seed=2))
+        read = ProgramChains(Problems(size=400, steps=(1, 2), seed=2))
         return Config(net, words, read, own, (("test", test, 2),), arms=(MLE, FULL, PARTIAL), rates=(1e-2, 3e-3), **few)
     if name == "pod":
         gsm8k = Annotated(TFDS("gsm8k"), fields=("question", "answer"))

@@ -295,13 +295,13 @@ def annotated_program(solution: str, numbers: tuple[Fraction, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Chains(Derived):
+class ProgramChains(Derived):
     """`Problems` about one number that changes several times, with programs.
 
     Raises:
       ValueError: they have asides, whose numbers no program reads.
 
-    >>> record = Chains(Problems(steps=(2,)))[0]
+    >>> record = ProgramChains(Problems(steps=(2,)))[0]
     >>> record["question"]
     'finn has n0 apples . finn finds n1 more . finn gives n2 to cleo . how many does finn have ?'
     >>> record["program"], [int(n) for n in record["numbers"]], int(record["answer"])

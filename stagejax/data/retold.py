@@ -23,8 +23,7 @@ class Retold(Derived):
       source: records with an "equation" in infix form, such as SVAMP's test part.
       told: wording and range.
 
-    >>> from stagejax.data.named import Dataset
-    >>> problems = Retold(Dataset("svamp", "test"), Dialogues(largest=12))  # 179 of its 1000
+    `Retold(Dataset("svamp", "test"), Dialogues(largest=12))` has 179 of its 1000 problems.
     """
 
     told: Dialogues = field(default_factory=Dialogues)

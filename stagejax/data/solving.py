@@ -36,8 +36,8 @@ class Solving(Data):
       ValueError: on reading, where a text does not fit, or there are too many or too large numbers.
 
     >>> from stagejax.data.problems import Problems
-    >>> from stagejax.data.program_problems import Chains
-    >>> source = Chains(Problems(size=8, steps=(1,)))
+    >>> from stagejax.data.program_problems import ProgramChains
+    >>> source = ProgramChains(Problems(size=8, steps=(1,)))
     >>> data = Solving(source=source, tokenizer=source.tokenizer(), batch=2, prompt=24, program=8)
     >>> batch = data.take(np.arange(2))
     >>> record = source[int(batch["record"][0])]

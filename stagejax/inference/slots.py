@@ -124,7 +124,7 @@ def looked_at(data: PromptedText, length: int, writer: Frozen) -> Arrays:
         batch = data.take(numbers) | {name: own["tokens"][data.records(numbers)] for name, own in rows.items()}
         for name, own in (batch | ask_together(seen, [writer], batch)).items():
             found.setdefault(name, []).append(own)
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    return {name: np.concatenate(parts)[: data.size()] for name, parts in found.items()}
 
 
 def told_by_slots(

@@ -17,9 +17,9 @@ from stagejax.data.program_problems import (
     CONSTANTS,
     SYMBOLS,
     Annotated,
-    Chains,
     Challenge,
     Equations,
+    ProgramChains,
     annotated_program,
     from_prefix,
     split_of,
@@ -140,17 +140,17 @@ def test_annotations_become_programs() -> None:
 
 
 def test_chains_are_right_and_have_no_asides() -> None:
-    own = Chains(Problems(size=40, steps=(1, 2, 3)))
+    own = ProgramChains(Problems(size=40, steps=(1, 2, 3)))
     for record in own:
         steps = traced(record["program"], record["numbers"])
         assert steps[-1].value == record["answer"]
         assert [step.answers for step in steps] == [False] * (len(steps) - 1) + [True]
     with pytest.raises(ValueError, match="asides=1"):
-        Chains(Problems(asides=1))
+        ProgramChains(Problems(asides=1))
 
 
 def test_solving_gives_numbers_and_references() -> None:
-    own = Chains(Problems(size=12, steps=(2,)))
+    own = ProgramChains(Problems(size=12, steps=(2,)))
     data = Solving(source=own, tokenizer=own.tokenizer(), batch=4, prompt=32, program=14)
     batch = data.take(np.arange(12))
     assert {name: leaf.shape[1:] for name, leaf in batch.items()} == {

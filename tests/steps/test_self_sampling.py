@@ -12,7 +12,7 @@ import pytest
 from spine import assert_outcome, assert_same, cut_short, go, outcome
 
 from stagejax.data.problems import Problems
-from stagejax.data.program_problems import Chains
+from stagejax.data.program_problems import ProgramChains
 from stagejax.data.solution_buffer import VERDICTS
 from stagejax.data.solving import Solving
 from stagejax.data.tokenizers import SEP
@@ -29,7 +29,7 @@ from stagejax.steps.self_sampling import (
     with_flops,
 )
 
-SOURCE = Chains(Problems(size=8, steps=(2,), largest=12))
+SOURCE = ProgramChains(Problems(size=8, steps=(2,), largest=12))
 WORDS = SOURCE.tokenizer()
 P, L, M = 30, 13, 3
 DATA = Solving(source=SOURCE, tokenizer=WORDS, batch=4, prompt=P, program=L)
