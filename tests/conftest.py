@@ -18,7 +18,7 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
-install_import_hook("stagejax", "beartype.beartype")
+install_import_hook("stagejax", "shape_checks.checked")
 
 # Tracing makes many small objects that live on, and each full collection walks all of them: a tenth of the CPU
 # time of the two test files in which it was measured.

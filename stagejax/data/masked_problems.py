@@ -35,7 +35,7 @@ class MaskedProblems(Derived):
     Reference: Patel et al. 2021 (SVAMP), https://arxiv.org/abs/2103.07191, section 4.
 
     >>> from stagejax.data.problems import Problems
-    >>> record = MaskedProblems(Problems(steps=(2,)))[0]
+    >>> record = MaskedProblems(Problems(size=1, steps=(2,)))[0]
     >>> record["question"]
     'finn has number0 apples . finn finds number1 more . finn gives number2 to cleo . how many does finn have ?'
     >>> record["label"], record["rationale"].split(" ; ")[-2:]
