@@ -69,10 +69,10 @@ class Config:
     students: tuple[Transformer, ...]
     recipes: Recipes = field(default_factory=Recipes)
     read: int = 20_000  # pairs of solved variants of each text
-    steps: tuple[int, int] = (600, 800)  # of the teacher, of a student
-    batch: int = 32
-    rates: tuple[float, float] = (3e-3, 4e-3)  # teacher, students
-    question: int = 8  # tokens, with CLS
+    steps: tuple[int, int] = (1000, 1600)  # of the teacher, of a student
+    batch: int = 16
+    rates: tuple[float, float] = (3e-3, 3e-3)  # teacher, students
+    question: int = 7  # tokens, with CLS
     limit: int = 13  # tokens of a solution with its end
     samples: int = 8  # K
     repeats: int = 1  # answers of each student to each variant
@@ -97,10 +97,10 @@ class Config:
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
-    how: dict[str, Any] = {"vocab": WORDS.vocab, "length": 42, "tied": True}
+    how: dict[str, Any] = {"vocab": WORDS.vocab, "length": 40}
     if name == "smoke":
-        net = llama(embed=32, layers=1, heads=2, mlp=64, **how)
-        few: dict[str, Any] = {"read": 400, "steps": (150, 150), "rates": (1e-2, 1e-2), "samples": 4, "at_once": 64}
+        net = llama(embed=32, layers=2, heads=2, mlp=64, **how)
+        few: dict[str, Any] = {"read": 2000, "steps": (250, 250), "rates": (1e-2, 1e-2), "samples": 4, "at_once": 64}
         few |= {"tests": 16, "dev": 16, "practice": 16, "dpo_steps": 4, "dpo_batch": 8, "dpo_rates": (1e-3,)}
         return Config(net, (net, net), Recipes(operations=(1, 2), houses=2), **few, seeds=(0,))
     if name in ("pod", "pod-8b"):

@@ -44,7 +44,7 @@ Recipe = tuple[int, tuple[int, ...]]  # house, operations in the order of their 
 
 def recipes_tokenizer() -> Words:
     """One token a word."""
-    return Words((*map(str, range(10)), *NAMES, *HOUSES, "?", "ans", THEN))
+    return Words((*map(str, range(10)), *NAMES, *HOUSES, "ans", THEN))
 
 
 def answer_of(text: str) -> int:
@@ -158,7 +158,7 @@ class Recipes(Source):
 
 def _problem(house: int, told: list[int], order: tuple[int, ...], digits: tuple[int, int]) -> dict[str, Any]:
     solution, answer = carried_out(order, digits)
-    question = " ".join([HOUSES[house], *(NAMES[i] for i in told), *map(str, digits), "?"])
+    question = " ".join([HOUSES[house], *(NAMES[i] for i in told), *map(str, digits)])
     return {"question": question, "solution": solution, "answer": answer}
 
 

@@ -161,7 +161,8 @@ class Way(NamedTuple):
     def answers(self, said: Int[np.ndarray, "N _"], exams: Sequence[Sequence[Result]]) -> list[Any]:
         """The answers, from the first rationales of those that are there."""
         own = said[:, : self.rationales]
-        return answers_by(self.measure, own, self.scores(exams) if self.exams else np.zeros(own.shape))
+        scores = self.scores(exams)[:, : self.rationales] if self.exams else np.zeros(own.shape)
+        return answers_by(self.measure, own, scores)
 
 
 def following(right: Source, wrong: Source, how: Teaching, *nets: Result) -> list[list[float]]:
