@@ -37,7 +37,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import SEP
 from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.recipes import THEN, Lessons, Recipes, recipes_tokenizer
 from stagejax.decode.steps import FinalNumber
@@ -200,7 +199,7 @@ def reading(cfg: Config, name: str, net: Transformer, seed: int) -> Stage:
 
 
 def greedily(cfg: Config) -> Answering:
-    return Answering(cfg.how.number, cfg.question + cfg.limit, cfg.limit, ((SEP,),))
+    return Answering(cfg.how.number, cfg.question + cfg.limit, cfg.limit, cfg.how.stops)
 
 
 def preferring(cfg: Config, name: str, pairs: Any, rate: float, seed: int) -> Stage:

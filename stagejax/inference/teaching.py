@@ -41,7 +41,8 @@ WARM = Sampling(temperature=0.7, top_k=20)
 class Teaching:
     """How problems are solved, and how students are examined.
 
-    A student reads [CLS, question, rationale, `then`, question of the exam].
+    A student reads [CLS, question, rationale, `then`, question of the exam]. As in such texts, a solution ends with
+    `SEP` or with `then`.
 
     Args:
       tokenizer: of all texts.
@@ -66,6 +67,11 @@ class Teaching:
         """Most tokens that a student reads."""
         return 2 * self.question + self.limit
 
+    @property
+    def stops(self) -> tuple[tuple[int, ...], ...]:
+        """What ends a solution."""
+        return (SEP,), tuple(self.ids(self.then)[0].tolist())
+
     def ids(self, *texts: str) -> list[np.ndarray]:
         return self.tokenizer.encode(texts)
 
@@ -78,8 +84,9 @@ def rationales(net: Result, source: Source, how: Teaching, n: int, seed: int) ->
     """K = `n` solutions to every problem of a source, for `run.make`.
 
     Returns:
-      "tokens" (N, K, L), without their ends; "said" (N, K), their answers, -1 without one; "ended" (N, K), whether they
-      ended by themselves; "logprob" (N, K), the mean log-probability of their tokens, nats; "drawn" (N, K), tokens.
+      "tokens" (N, K, L), without their ends; "said" (N, K), their answers, -1 without one; "end" (N, K), the token that
+      ended each, 0 where the limit did; "logprob" (N, K), the mean of their tokens' log-probabilities, nats; "drawn"
+      (N, K), how many tokens.
 
     >>> # drawn = run.make("drawn", rationales, teacher, problems, how, 8, 0, sampled_tokens=tokens_drawn)
     """
@@ -205,9 +212,8 @@ def scored_pairs(
         prompt = np.concatenate([[CLS], asked[problem]]).astype(np.int32)
         for both in gapped_pairs(own, gap, most):
             for side, k in zip(SIDES, both, strict=True):
-                tokens, end = told["tokens"][problem, k], [SEP] if told["ended"][problem, k] else []
-                answer = np.concatenate([tokens[tokens > 0], end]).astype(np.int32)
-                rows[side].append(answer_row(prompt, answer, length))
+                answer = np.append(told["tokens"][problem, k], told["end"][problem, k])
+                rows[side].append(answer_row(prompt, answer[answer > 0].astype(np.int32), length))
             problems.append(problem)
     if not problems:
         raise ValueError(f"no two of {told['said'].shape[1]} rationales of a problem differ by more than {gap}")
@@ -251,15 +257,16 @@ def _batches(
 def _draw(model: Any, batch: Batch, how: Teaching, n: int, length: int) -> Any:
     options = {name: batch[name] for name in ("temperature", "top_k")}
     asked = Prompts(batch["tokens"], batch["lengths"])
-    drawn = sample(model, asked, batch["keys"], length=length, n=n, limit=how.limit, stops=((SEP,),), **options)
+    drawn = sample(model, asked, batch["keys"], length=length, n=n, limit=how.limit, stops=how.stops, **options)
     at = drawn.starts_BN[..., None] + jax.numpy.arange(how.limit)
     inside = at < (drawn.ends_BN - drawn.stop_sizes_BN)[..., None]
     tokens = jax.numpy.take_along_axis(drawn.tokens_BNS, at, axis=-1, mode="clip")
+    last = jax.numpy.take_along_axis(drawn.tokens_BNS, drawn.ends_BN[..., None] - 1, axis=-1)
     count = drawn.ends_BN - drawn.starts_BN
     return {
         "tokens": jax.numpy.where(inside, tokens, 0),
         "said": how.number.said(drawn),
-        "ended": drawn.stop_sizes_BN > 0,
+        "end": jax.numpy.where(drawn.stop_sizes_BN > 0, last[..., 0], 0),
         "logprob": drawn.logprobs_BNS.sum(-1) / count,
         "drawn": count,
     }

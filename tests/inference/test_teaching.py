@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data import CLS, SEP
+from stagejax.data import CLS
 from stagejax.data.recipes import THEN, Recipes, recipes_tokenizer
 from stagejax.data.sources import Derived, Record
 from stagejax.decode import answer_by, groups
@@ -73,9 +73,10 @@ def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_en
         np.testing.assert_array_equal(made[name][:2], again[name])
     assert made["tokens"].shape == (5, 4, 10)
     sizes = (made["tokens"] > 0).sum(-1)
-    np.testing.assert_array_equal(sizes + made["ended"], made["drawn"])
-    assert (made["said"][~made["ended"]] == -1).all()
-    assert not (made["tokens"] == SEP).any()
+    np.testing.assert_array_equal(sizes + (made["end"] > 0), made["drawn"])
+    assert (made["said"][made["end"] == 0] == -1).all()
+    assert set(made["end"].ravel().tolist()) <= {0, *(stop for (stop,) in HOW.stops)}
+    assert not np.isin(made["tokens"], HOW.stops).any()
     assert teaching.tokens_drawn(made) == made["drawn"].sum()
     np.testing.assert_array_less(made["logprob"], 0)
     other = teaching.rationales(net, Unanswered(SOURCE), HOW, 4, 1)
@@ -125,7 +126,7 @@ def test_pairs_are_of_rationales_that_differ_by_more_than_the_gap(net: Any) -> N
     begin = 1 + len(question)
     for side, k in (("chosen", 1), ("rejected", 0)):
         own = drawn.value["tokens"][0, k]
-        told = [CLS, *question, *own[own > 0], *[SEP] * int(drawn.value["ended"][0, k])]
+        told = [CLS, *question, *own[own > 0], *([end] if (end := int(drawn.value["end"][0, k])) else [])]
         assert made[side][0, : len(told)].tolist() == told
         assert made[f"{side}_weights"][0].sum() == len(told) - begin
         assert made[f"{side}_reference"].shape == (3,)
