@@ -68,9 +68,9 @@ class Config:
     students: tuple[Transformer, ...]
     recipes: Recipes = field(default_factory=Recipes)
     read: int = 20_000  # pairs of solved variants of each text
-    steps: tuple[int, int] = (1000, 1600)  # of the teacher, of a student
+    steps: tuple[int, int] = (850, 1200)  # of the teacher, of a student
     batch: int = 16
-    rates: tuple[float, float] = (3e-3, 3e-3)  # teacher, students
+    rates: tuple[float, float] = (2e-3, 3e-3)  # teacher, students
     question: int = 7  # tokens, with CLS
     limit: int = 13  # tokens of a solution with its end
     samples: int = 8  # K
@@ -107,12 +107,12 @@ def preset(name: str) -> Config:
         large = llama(embed=8192, layers=80, heads=64, mlp=28_672, **own)
         small = llama(embed=4096, layers=32, heads=32, mlp=14_336, **own)
         many: dict[str, Any] = {"steps": (1, 1), "batch": 256, "rates": (1e-5, 1e-5), "samples": 256, "repeats": 3}
-        many |= {"tests": 181, "dev": 94, "practice": 208, "at_once": 1024, "read": 512}
-        many |= {"dpo_batch": 64, "dpo_rates": (5e-7,), "seeds": (0,)}
+        many |= {"tests": 181, "dev": 256, "practice": 500, "at_once": 1024, "read": 512}
+        many |= {"dpo_batch": 256, "dpo_rates": (5e-7,), "seeds": (0,)}
         if name == "pod":
             return Config(large, (small, small), preferred=(), **many)
         return Config(small, (small,), **{**many, "samples": 32})
-    teacher = llama(embed=96, layers=3, heads=4, mlp=256, **how)
+    teacher = llama(embed=80, layers=3, heads=4, mlp=240, **how)
     students = (llama(embed=64, layers=2, heads=4, mlp=192, **how), llama(embed=48, layers=2, heads=4, mlp=144, **how))
     return Config(teacher, students)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from stagejax.decode.steps import FinalNumber
 from stagejax.inference import teaching
 from stagejax.inference.teaching import Teaching, Way
 from stagejax.models import llama
+from stagejax.result import Result
+from stagejax.state import TrainState
 
 WORDS = recipes_tokenizer()
 SOURCE = Recipes(size=5, operations=(2,), variants=2)
@@ -36,11 +37,15 @@ class Unanswered(Derived):
 
 
 @pytest.fixture(scope="module")
-def net() -> Any:
+def net() -> Result:
     model = NET.build(nnx.Rngs(0))
     _, params, rest = nnx.split(model, nnx.Param, ...)
-    state = SimpleNamespace(params=nnx.to_pure_dict(params), rest=nnx.to_pure_dict(rest))
-    return SimpleNamespace(name="net", model=NET, state=lambda: state)
+    state = TrainState(np.int32(0), nnx.to_pure_dict(params), nnx.to_pure_dict(rest), (), None)
+    return Result("net", "train", "net", 1, NET, load=lambda: state)
+
+
+def made_of(value: Any) -> Result:
+    return Result("made", "make", "made", 1, value=value)
 
 
 def test_a_student_reads_problem_rationale_and_exam_and_never_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +61,7 @@ def test_a_student_reads_problem_rationale_and_exam_and_never_the_answer(monkeyp
     monkeypatch.setattr(teaching, "_solutions", solutions)
     tokens = np.zeros((5, 2, 10), int)
     tokens[:, 0, :3], tokens[:, 1, :2] = (7, 8, 9), (5, 5)
-    found = teaching.exam(None, Unanswered(SOURCE), {"tokens": tokens}, HOW, 3, 0)
+    found = teaching.exam(made_of(None), Unanswered(SOURCE), {"tokens": tokens}, HOW, 3, 0)
     assert found["right"].shape == (5, 2, 2, 3)
     np.testing.assert_array_equal(found["right"].mean((0, 1, 2)), [1, 1, 0])
     assert len(read) == 5 * 2 * 2
@@ -66,7 +71,7 @@ def test_a_student_reads_problem_rationale_and_exam_and_never_the_answer(monkeyp
     assert max(map(len, read)) <= HOW.lesson
 
 
-def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_end(net: Any) -> None:
+def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_end(net: Result) -> None:
     made = teaching.rationales(net, Unanswered(SOURCE), HOW, 4, 0)
     again = teaching.rationales(net, Unanswered(replace(SOURCE, size=2)), HOW, 4, 0)
     for name in ("tokens", "said", "drawn"):
@@ -83,7 +88,7 @@ def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_en
     assert (other["tokens"] != made["tokens"]).any()
 
 
-def test_examined_answers_are_drawn_and_written_solutions_are_lessons(net: Any) -> None:
+def test_examined_answers_are_drawn_and_written_solutions_are_lessons(net: Result) -> None:
     lessons = teaching.written(SOURCE, HOW)
     assert WORDS.decode(lessons["tokens"][2, 0]) == SOURCE[2]["solution"]
     found = teaching.exam(net, SOURCE, lessons, HOW, 2, 0)
@@ -94,7 +99,7 @@ def test_examined_answers_are_drawn_and_written_solutions_are_lessons(net: Any) 
 def test_a_way_sums_the_scores_of_its_exams() -> None:
     said = np.array([[3, 3, 4, 4], [5, -1, 6, 6]])
     right = {0: [[0, 0, 1, 0], [0, 1, 0, 0]], 1: [[1, 0, 1, 1], [1, 1, 0, 0]]}
-    exams = [[SimpleNamespace(value={"right": np.array(own, float)[..., None, None]})] for own in right.values()]
+    exams = [[made_of({"right": np.array(own, float)[..., None, None]})] for own in right.values()]
     both = Way(attrgetter("total"), 3, ((0, 0), (1, 0)))
     assert both.scores(exams)[0].tolist() == [0.5, 0.0, 1.0, 0.5]
     assert both.answers(said, exams) == [4, 5]  # a rationale that says nothing has no vote
@@ -114,11 +119,11 @@ def test_groups_are_as_the_paper_counts_them() -> None:
     assert answer_by(lambda own: own.total, groups([None], [1.0])) is None
 
 
-def test_pairs_are_of_rationales_that_differ_by_more_than_the_gap(net: Any) -> None:
+def test_pairs_are_of_rationales_that_differ_by_more_than_the_gap(net: Result) -> None:
     assert gapped_pairs([0.5, 0.2, 0.8, 0.5], 0.29, 4) == [(2, 1)]
     assert gapped_pairs([0.0, 1.0, 1.0], 0.3, 4) == [(1, 0)]
     assert gapped_pairs([1.0, 0.0, 1.0, 0.0], 0.3, 1) == [(0, 3)]
-    drawn = SimpleNamespace(value=teaching.rationales(net, SOURCE, HOW, 4, 0))
+    drawn = made_of(teaching.rationales(net, SOURCE, HOW, 4, 0))
     scores = [[0.0, 1.0, 0.5, 0.5], [0.2] * 4, [1.0, 0.0, 0.0, 1.0], [0.3] * 4, [0.0] * 4]
     made = teaching.scored_pairs(net, SOURCE, drawn, HOW, scores, 0.3, 4)
     assert made["problem"].tolist() == [0, 2, 2]
