@@ -83,7 +83,7 @@ class Config:
     pairs: int = 4  # at most, of a problem
     dpo_steps: int = 100
     dpo_batch: int = 16
-    dpo_rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)
+    dpo_rates: tuple[float, ...] = (1e-6, 3e-6, 1e-5, 3e-5)
     beta: float = 0.1
     preferred: tuple[str, ...] = (CORRECT, LBT)  # arms of M2
     seeds: tuple[int, ...] = (0, 1, 2)  # of draws and DPO
@@ -387,12 +387,16 @@ NOTES = (
     "teacher as it is; what M1 answers is in its own table.",
     "The answers of variants are known, as in the paper; that of the problem itself comes in only when all is chosen.",
     "One teacher and two students for all seeds; a seed has its own draws, exams, pairs and orders.",
-    "Students are trained to follow an example; in the paper they are general models.",
+    "Students are trained to follow an example; in the paper they are general models. As they follow it well, an exam "
+    "comes near to a verifier of the order.",
     "M3, which rewrites prompts of examples from students' failures, is left out: it needs a teacher that can say in "
     "words why something failed. So are exams by similar problems, and code.",
     "The mix of scores, their gap and beta of M2 could not be confirmed from the paper; they are those of the Method.",
     "Correctness-DPO's pairs are of a right and a wrong rationale; by exams there are also pairs of problems of which "
     "all or none were right. Both have as many steps and pairs a step.",
+    "Sizes, rates and steps of teacher and students were set in try-outs by development problems alone.",
+    "A first whole run had DPO rates from 3e-5 up. All of them made development answers worse, and the lowest was chosen, "
+    "so lower ones were added for both arms, before a test answer of that run was looked at.",
     "pod: generated problems, as MATH with variants is its user's own; a first stage of one step stands "
     "for published weights.",
 )
