@@ -395,8 +395,8 @@ NOTES = (
     "Correctness-DPO's pairs are of a right and a wrong rationale; by exams there are also pairs of problems of which "
     "all or none were right. Both have as many steps and pairs a step.",
     "Sizes, rates and steps of teacher and students were set in try-outs by development problems alone.",
-    "A first whole run had DPO rates from 3e-5 up. All of them made development answers worse, and the lowest was chosen, "
-    "so lower ones were added for both arms, before a test answer of that run was looked at.",
+    "A first whole run had DPO rates from 3e-5 up. All of them made development answers worse, and the lowest was "
+    "chosen, so lower ones were added for both arms, before a test answer of that run was looked at.",
     "pod: generated problems, as MATH with variants is its user's own; a first stage of one step stands "
     "for published weights.",
 )
