@@ -98,10 +98,19 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     how: dict[str, Any] = {"vocab": WORDS.vocab, "length": 40}
     if name == "smoke":
-        net = llama(embed=32, layers=2, heads=2, mlp=64, **how)
-        few: dict[str, Any] = {"read": 2000, "steps": (250, 250), "rates": (1e-2, 1e-2), "samples": 4, "at_once": 64}
-        few |= {"tests": 16, "dev": 16, "practice": 16, "dpo_steps": 4, "dpo_batch": 8, "dpo_rates": (1e-3,)}
-        return Config(net, (net, net), Recipes(operations=(1, 2), houses=2), **few, seeds=(0,))
+        net = llama(embed=32, layers=2, heads=2, mlp=96, **how | {"length": 32})
+        few: dict[str, Any] = {"read": 2000, "steps": (250, 250), "rates": (5e-3, 5e-3), "samples": 4, "at_once": 64}
+        few |= {
+            "question": 6,
+            "limit": 10,
+            "tests": 16,
+            "dev": 16,
+            "practice": 16,
+            "dpo_steps": 4,
+            "dpo_batch": 8,
+            "dpo_rates": (1e-3,),
+        }
+        return Config(net, (net, net), Recipes(operations=(2,), known=4), **few, seeds=(0,))
     if name in ("pod", "pod-8b"):
         own = {"kv_heads": 8, "rotary_theta": 5e5, "scan": True, "remat": "full", "vocab": 128_256, "length": 4096}
         large = llama(embed=8192, layers=80, heads=64, mlp=28_672, **own)

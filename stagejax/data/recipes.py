@@ -78,9 +78,9 @@ def customs(house: int) -> tuple[int, ...]:
 
 
 @functools.cache
-def recipes_of(split: str, operations: tuple[int, ...], houses: int) -> tuple[Recipe, ...]:
+def recipes_of(split: str, operations: tuple[int, ...], houses: int, known: int = len(NAMES)) -> tuple[Recipe, ...]:
     """All recipes of a split, in an order drawn once: a recipe belongs to one split, by its hash."""
-    sets = [own for k in operations for own in itertools.combinations(range(len(NAMES)), k)]
+    sets = [own for k in operations for own in itertools.combinations(range(known), k)]
     every = [(house, own) for house in range(houses) for own in sets]
     numbers = np.array([sum(1 << i for i in own) + (house << len(NAMES)) for house, own in every])
     words = random_words(3, numbers, 2)
@@ -96,8 +96,9 @@ class Recipes(Source):
 
     Args:
       split: "train", "practice", "dev" or "test"; they share no recipe.
-      operations: how many a recipe may have; there are ten.
-      houses: as many orders of the ten operations.
+      operations: how many a recipe may have.
+      houses: as many orders of all operations.
+      known: how many operations there are, at most ten.
       variants: of each problem.
       ordered: solutions do the operations in the order of the house; else in one that is drawn for each record, which
         its variants share.
@@ -117,15 +118,16 @@ class Recipes(Source):
     size: int = 1000
     operations: tuple[int, ...] = (3,)
     houses: int = 8
+    known: int = len(NAMES)
     variants: int = 3
     ordered: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        most = len(NAMES) if all(1 <= k <= len(NAMES) for k in self.operations or (0,)) else 0
-        if self.split not in SPLITS or not most or not 1 <= self.houses <= len(HOUSES):
+        some = self.known <= len(NAMES) and all(1 <= k <= self.known for k in self.operations or (0,))
+        if self.split not in SPLITS or not some or not 1 <= self.houses <= len(HOUSES):
             raise ValueError(
-                f"{self}: give one of the splits {', '.join(SPLITS)}, 1 to {len(NAMES)} operations and 1 to "
+                f"{self}: give one of the splits {', '.join(SPLITS)}, 1 to {len(NAMES)} operations, 1 to "
                 f"{len(HOUSES)} houses"
             )
 
@@ -135,10 +137,10 @@ class Recipes(Source):
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
-        known = recipes_of(self.split, self.operations, self.houses)
-        if not known:
+        every = recipes_of(self.split, self.operations, self.houses, self.known)
+        if not every:
             raise EmptySource(f"{self}: no recipe belongs to this split. Give more operations or houses.")
-        house, own = known[index % len(known)]
+        house, own = every[index % len(every)]
         words = random_words(self.seed, np.array([index]), 2 * len(NAMES) + 100)[0]
         told = [own[i] for i in np.argsort(words[: len(own)])]
         order = tuple(own[i] for i in np.argsort(words[len(NAMES) : len(NAMES) + len(own)]))
