@@ -99,17 +99,9 @@ def preset(name: str) -> Config:
     how: dict[str, Any] = {"vocab": WORDS.vocab, "length": 40}
     if name == "smoke":
         net = llama(embed=32, layers=2, heads=2, mlp=96, **how | {"length": 32})
-        few: dict[str, Any] = {"read": 2000, "steps": (250, 250), "rates": (5e-3, 5e-3), "samples": 4, "at_once": 64}
-        few |= {
-            "question": 6,
-            "limit": 10,
-            "tests": 16,
-            "dev": 16,
-            "practice": 16,
-            "dpo_steps": 4,
-            "dpo_batch": 8,
-            "dpo_rates": (1e-3,),
-        }
+        few: dict[str, Any] = {"read": 400, "steps": (60, 60), "rates": (5e-3, 5e-3), "samples": 4, "at_once": 64}
+        few |= {"question": 6, "limit": 10, "tests": 16, "dev": 16, "practice": 16, "dpo_steps": 4, "dpo_batch": 8}
+        few |= {"gap": -1.0, "dpo_rates": (1e-3,)}  # such a teacher is never right: any two rationales are a pair
         return Config(net, (net, net), Recipes(operations=(2,), known=4), **few, seeds=(0,))
     if name in ("pod", "pod-8b"):
         own = {"kv_heads": 8, "rotary_theta": 5e5, "scan": True, "remat": "full", "vocab": 128_256, "length": 4096}
