@@ -24,7 +24,12 @@ Holds if on problems of unseen recipes M1(SUM) with two students is 2 points or 
          tells right rationales from wrong ones with an AUC of 0.65 or more; M2's greedy answers are not worse than
          correctness-DPO's (mean over seeds); and two students are better than either alone and than the teacher as its
          own student, at as many answers (means over seeds).
-Ours     Not measured yet.
+Ours     A teacher of 256k parameters (61 % of development problems), 256 test problems, 3 seeds of draws, right in %:
+         M1  SUM 58.2 ± 1.8, majority 47.5 ± 0.5, with as many FLOPs 50.8 ± 1.0, greedy 50.0, MAX 58.5 ± 1.5,
+             AVG 55.7 ± 2.4, any right 70.7: 10.7 ± 1.4 points over the majority (7.9 to 13.7 over problems); AUC of s
+             0.835 ± 0.007: both hold. One student 58.1 and 58.3, the teacher as its own 57.8: two are no better.
+         M2  greedy, 50.0 before: correctness-DPO 50.3 ± 0.6, LbT-DPO 48.2 ± 1.0: 2.1 ± 0.5 below, does not hold; rates
+             above 1e-5 make either far worse. 319 s of stages, beside other runs; 198 s of a run with fewer rates.
 """
 
 from __future__ import annotations
@@ -397,7 +402,8 @@ NOTES = (
     "all or none were right. Both have as many steps and pairs a step.",
     "Sizes, rates and steps of teacher and students were set in try-outs by development problems alone.",
     "A first whole run had DPO rates from 3e-5 up. All of them made development answers worse, and the lowest was "
-    "chosen, so lower ones were added for both arms, before a test answer of that run was looked at.",
+    "chosen, so lower ones were added for both arms, before a test answer of that run was looked at. The lowest of the grid, 1e-6, is chosen "
+    "for correctness-DPO; there it changes little.",
     "pod: generated problems, as MATH with variants is its user's own; a first stage of one step stands "
     "for published weights.",
 )
