@@ -39,6 +39,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -197,15 +198,12 @@ def reading(cfg: Config, name: str, net: Transformer, seed: int) -> Stage:
     """The teacher (seed 0), or a student: a language model of solved pairs."""
     teacher = seed == 0
     dev = PromptedText(source=problems(cfg, "dev"), tokenizer=WORDS, batch=cfg.dev, length=cfg.question, count=1)
+    greedy = Answering(cfg.how.number, cfg.question + cfg.limit, cfg.limit, cfg.how.stops)
     optimizer = adamw(cfg.rates[not teacher], warmup=0.05, decay="linear", weight_decay=0.1, clip=1.0)
     return Stage(
         name, net, causal_lm, optimizer, text(cfg, seed, ordered=teacher), cfg.steps[not teacher],
-        evaluate=Evaluation(dev, 1, None, greedily(cfg), flops=cfg.dev * flops(cfg, net)), seed=seed,
+        evaluate=Evaluation(dev, 1, None, greedy, flops=cfg.dev * flops(cfg, net)), seed=seed,
     )  # fmt: skip
-
-
-def greedily(cfg: Config) -> Answering:
-    return Answering(cfg.how.number, cfg.question + cfg.limit, cfg.limit, cfg.how.stops)
 
 
 def preferring(cfg: Config, name: str, pairs: Any, rate: float, seed: int) -> Stage:
@@ -323,7 +321,9 @@ def report(
     learned, more, _ = apart(LBT, CORRECT)
     others = [name for name, way in ways(cfg).items() if len({i for i, _ in way.exams}) == 1]
     ahead = {name.removeprefix("M1 (SUM), "): apart(SUM, name)[0] for name in others}
-    areas = [float(roc_auc(own["s"].ravel(), own["right"].astype(int).ravel())) for own in known.values()]
+    areas = [
+        float(roc_auc(jnp.asarray(own["s"].ravel()), jnp.asarray(own["right"].ravel(), int))) for own in known.values()
+    ]
     # fmt: off
     claims = (
         claim(
@@ -383,9 +383,7 @@ def cost_of_ways(cfg: Config) -> Table:
         total = way.rationales * (flops(cfg, cfg.teacher) + exams)
         rows.append((name, way.rationales, way.rationales * each * len(way.exams), float(total)))
     columns = ("arm", "rationales", "exam answers", "FLOPs")
-    return Table(
-        "M1: what a problem costs", columns, tuple(rows), ("", "", "", "si"), note="Forward, without training."
-    )
+    return Table("M1: what a problem costs", columns, tuple(rows), ("", "", "", "si"), note="Without training.")
 
 
 NOTES = (
@@ -402,10 +400,9 @@ NOTES = (
     "all or none were right. Both have as many steps and pairs a step.",
     "Sizes, rates and steps of teacher and students were set in try-outs by development problems alone.",
     "A first whole run had DPO rates from 3e-5 up. All of them made development answers worse, and the lowest was "
-    "chosen, so lower ones were added for both arms, before a test answer of that run was looked at. The lowest of the grid, 1e-6, is chosen "
-    "for correctness-DPO; there it changes little.",
-    "pod: generated problems, as MATH with variants is its user's own; a first stage of one step stands "
-    "for published weights.",
+    "chosen, so lower ones were added for both arms, before a test answer of that run was looked at. Of the new grid "
+    "correctness-DPO chooses the lowest, 1e-6, at which it changes little.",
+    "pod: generated problems, as MATH with variants is its user's own; one step stands for published weights.",
 )
 
 EXPERIMENT = Experiment(
