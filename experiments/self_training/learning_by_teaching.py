@@ -108,7 +108,7 @@ def preset(name: str) -> Config:
         few: dict[str, Any] = {"read": 400, "steps": (60, 60), "rates": (5e-3, 5e-3), "samples": 4, "at_once": 64}
         few |= {"question": 6, "limit": 10, "tests": 16, "dev": 16, "practice": 16, "dpo_steps": 4, "dpo_batch": 8}
         few |= {"gap": -1.0, "dpo_rates": (1e-3,)}  # such a teacher is never right: any two rationales are a pair
-        return Config(net, (net, net), Recipes(operations=(2,), known=4), **few, seeds=(0,))
+        return Config(net, (net, net), Recipes(operations=(2,), known=6), **few, seeds=(0,))
     if name in ("pod", "pod-8b"):
         own = {"kv_heads": 8, "rotary_theta": 5e5, "scan": True, "remat": "full", "vocab": 128_256, "length": 4096}
         large = llama(embed=8192, layers=80, heads=64, mlp=28_672, **own)

@@ -177,8 +177,13 @@ def following(right: Source, wrong: Source, how: Teaching, *nets: Result) -> lis
 
     Args:
       right, wrong: the same problems with right and other solutions; those whose answers are equal are left out.
+
+    Raises:
+      ValueError: all answers are equal.
     """
     other, found = right.column("answer") != wrong.column("answer"), []
+    if not other.any():
+        raise ValueError(f"all answers of {wrong} are those of {right}: give more problems, or more operations")
     for net in nets:
         after = [exam(net, right, written(told, how), how, 1, 7)["right"][other] for told in (right, wrong)]
         found.append([*(float(own.mean()) for own in after), float(solved(net, right, how)[other].mean())])
