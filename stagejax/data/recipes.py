@@ -47,16 +47,6 @@ def recipes_tokenizer() -> Words:
     return Words((*map(str, range(10)), *NAMES, *HOUSES, "ans", THEN))
 
 
-def answer_of(text: str) -> int:
-    """The number behind the last "ans" of a solution; -1 where it does not end in "ans" and two digits.
-
-    >>> answer_of("swap 7 4 rise 8 5 ans 8 5"), answer_of("swap 7 4 rise 8 5"), answer_of("ans 8 5 8")
-    (85, -1, -1)
-    """
-    *_, mark, a, b = ["", "", "", *text.split()]
-    return int(a + b) if mark == "ans" and a.isdigit() and b.isdigit() else -1
-
-
 def carried_out(order: tuple[int, ...], digits: tuple[int, int]) -> tuple[str, int]:
     """The solution that does operations in this order, and its answer.
 
@@ -107,11 +97,11 @@ class Recipes(Source):
       ValueError: an unknown split, or numbers of operations or houses that there are not.
       EmptySource: the split has no recipe.
 
-    >>> record = Recipes(operations=(3,))[0]
+    >>> record = Recipes()[0]
     >>> record["question"], record["solution"]
-    ('east pour part thrice 8 8 ?', 'thrice 4 4 pour 4 8 part 6 8 ans 6 8')
+    ('west twice dip rise 0 9', 'dip 0 7 rise 1 8 twice 2 6 ans 2 6')
     >>> record["exams"][0]["question"], record["exams"][0]["solution"]
-    ('east pour part thrice 7 2 ?', 'thrice 1 6 pour 1 7 part 4 7 ans 4 7')
+    ('west twice dip rise 9 0', 'dip 9 8 rise 0 9 twice 0 8 ans 0 8')
     """
 
     split: str = "train"
@@ -168,11 +158,11 @@ def _problem(house: int, told: list[int], order: tuple[int, ...], digits: tuple[
 class Lessons(Derived):
     """A problem with its solution as an example, and its first variant behind it, whose solution is asked for.
 
-    >>> record = Lessons(Recipes(operations=(3,)))[0]
+    >>> record = Lessons(Recipes())[0]
     >>> record["question"]
-    'east pour part thrice 8 8 ? thrice 4 4 pour 4 8 part 6 8 ans 6 8 then east pour part thrice 7 2 ?'
+    'west twice dip rise 0 9 dip 0 7 rise 1 8 twice 2 6 ans 2 6 then west twice dip rise 9 0'
     >>> record["solution"]
-    'thrice 1 6 pour 1 7 part 4 7 ans 4 7'
+    'dip 9 8 rise 0 9 twice 0 8 ans 0 8'
     """
 
     def __getitem__(self, index: int) -> Record:
