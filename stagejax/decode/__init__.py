@@ -10,7 +10,7 @@ from stagejax.decode.sample import Allowed, Samples, sample
 from stagejax.decode.speculative import Speculated, speculative_sample
 from stagejax.decode.steering import Caches, Steered, Together, steered
 from stagejax.decode.verify import Judge, RewardRule, Verifier, verdicts
-from stagejax.decode.vote import Vote, best_of, majority_vote, pass_at
+from stagejax.decode.vote import Group, Vote, answer_by, best_of, groups, majority_vote, pass_at
 
 __all__ = [
     "Allowed",
@@ -18,6 +18,7 @@ __all__ = [
     "Caches",
     "CausalModel",
     "Completion",
+    "Group",
     "Judge",
     "Prompts",
     "Recomputed",
@@ -29,11 +30,13 @@ __all__ = [
     "Together",
     "Verifier",
     "Vote",
+    "answer_by",
     "beam_search",
     "best_of",
     "bleu",
     "chrf",
     "completions",
+    "groups",
     "majority_vote",
     "padded_prompts",
     "pass_at",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,3 +30,18 @@ def ordered_pairs(samples: Any, right_BN: Float[np.ndarray, "B N"]) -> Iterator[
             longest = next(i for i in good if ends[i] == ends[good[-1]])
             if ends[longest] > ends[good[0]]:
                 yield b, good[0], longest
+
+
+def gapped_pairs(scores: Sequence[float], gap: float, most: int) -> list[tuple[int, int]]:
+    """(chosen, rejected) of one prompt's answers: the best before the worst, the second before the second worst, ...
+
+    Args:
+      gap: by which the score of the chosen one must be larger than that of the rejected one; of less there is no pair.
+      most: pairs.
+
+    >>> gapped_pairs([0.0, 1.0, 0.5, 0.25], gap=0.2, most=4), gapped_pairs([1.0, 1.0], gap=0.2, most=4)
+    ([(1, 0), (2, 3)], [])
+    """
+    order = sorted(range(len(scores)), key=lambda i: -scores[i])
+    both = list(zip(order[: len(order) // 2], reversed(order), strict=False))
+    return [(i, j) for i, j in both if scores[i] - scores[j] > gap][:most]

@@ -75,4 +75,42 @@ class FinalAnswer:
         return ((last >= 0) & (said == wanted) & (ends == last + 3) & stopped).astype(jnp.float32)
 
 
-__all__ = ["FinalAnswer", "advantages", "first_pit", "step_ends"]
+@dataclass(frozen=True)
+class FinalNumber:
+    """What an answer says at its end: a number of so many digits, a token each, behind the marker; and a reward rule.
+
+    Args:
+      marker: the token before the number.
+      zero: the token of 0; those of 1 to 9 come behind it in the vocabulary.
+      digits: of the number.
+
+    >>> from stagejax.decode import Samples
+    >>> tokens = jnp.array([[[1, 15, 8, 5, 2]], [[1, 15, 15, 5, 2]]])
+    >>> full, none = jnp.full((2, 1), 5), jnp.zeros(tokens.shape)
+    >>> drawn = Samples(tokens, full - 4, full, full - 4, none, none)
+    >>> rule = FinalNumber(marker=15, zero=4)
+    >>> rule.said(drawn).tolist(), rule(drawn, {"answer": jnp.array([41, 41])}).tolist()
+    ([[41], [-1]], [[1.0], [0.0]])
+    """
+
+    marker: int
+    zero: int
+    digits: int = 2
+
+    def said(self, samples: Any) -> Int[Array, "B N"]:
+        """The numbers; -1 where an answer has none, goes on behind it, or was not ended by itself."""
+        tokens, ends = jnp.asarray(samples.tokens_BNS), jnp.asarray(samples.ends_BN)
+        sizes = jnp.asarray(samples.stop_sizes_BN)
+        first = ends - sizes - self.digits - 1  # where the marker is to be
+        at = jnp.maximum(first, 0)[..., None] + jnp.arange(self.digits + 1)
+        told = jnp.take_along_axis(tokens, at, axis=-1, mode="clip")
+        own = told[..., 1:] - self.zero
+        number = jnp.sum(own * 10 ** jnp.arange(self.digits)[::-1], axis=-1)
+        valid = (own >= 0).all(-1) & (own <= 9).all(-1) & (told[..., 0] == self.marker)
+        return jnp.where(valid & (sizes > 0) & (first >= jnp.asarray(samples.starts_BN)), number, -1)
+
+    def __call__(self, samples: Any, batch: Any) -> Float[Array, "B N"]:
+        return (self.said(samples) == jnp.asarray(batch["answer"])[:, None]).astype(jnp.float32)
+
+
+__all__ = ["FinalAnswer", "FinalNumber", "advantages", "first_pit", "step_ends"]

@@ -1,11 +1,11 @@
-"""Many samples, one answer: votes, the best of n, and how often k samples hold a right one."""
+"""Many samples, one answer: votes, groups by answer, the best of n, and how often k samples hold a right one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Answer = TypeVar("Answer", bound=Hashable)
 
@@ -43,6 +43,49 @@ def majority_vote(answers: Sequence[Hashable | None], weights: Sequence[float] |
     if winner is None or totals[winner] <= 0:
         return Vote(None, 0.0)
     return Vote(winner, totals[winner] / sum(weights))
+
+
+class Group(NamedTuple):
+    """The samples of one prompt that give the same answer, and what they were scored."""
+
+    answer: Hashable
+    count: int
+    best: float  # the largest score
+    total: float  # the sum of scores
+
+    @property
+    def mean(self) -> float:
+        """Their mean score."""
+        return self.total / self.count
+
+
+def groups(answers: Sequence[Hashable | None], scores: Sequence[float]) -> list[Group]:
+    """Samples grouped by their answers, in the order in which answers came first; those without one are left out.
+
+    >>> groups([7, 12, None, 12], [0.9, 0.25, 1.0, 0.5])
+    [Group(answer=7, count=1, best=0.9, total=0.9), Group(answer=12, count=2, best=0.5, total=0.75)]
+    """
+    found: dict[Hashable, Group] = {}
+    for answer, score in zip(answers, scores, strict=True):
+        if answer is not None:
+            own = found.get(answer, Group(answer, 0, score, 0.0))
+            found[answer] = Group(answer, own.count + 1, max(own.best, score), own.total + score)
+    return list(found.values())
+
+
+def answer_by(measure: Callable[[Group], float], found: Sequence[Group]) -> Hashable | None:
+    """The answer whose group measures most; of equals that of the larger group, then the first. None without a group.
+
+    By `count` this is self-consistency; by `best`, `total` and `mean` M1(MAX), M1(SUM) and M1(AVG) of learning by
+    teaching.
+
+    Reference: Ning et al. 2024 (LbT), https://arxiv.org/abs/2406.14629, section 3.
+
+    >>> found = groups([7, 12, 12, 5], [0.9, 0.25, 0.75, 0.5])
+    >>> [answer_by(by, found) for by in (lambda own: own.count, lambda own: own.best, lambda own: own.total)]
+    [12, 7, 12]
+    """
+    return max(found, key=lambda own: (measure(own), own.count)).answer if found else None
 
 
 def best_of(candidates: Sequence[Answer], scores: Sequence[float]) -> Answer:
