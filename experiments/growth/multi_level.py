@@ -35,7 +35,7 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.budget import step_flops
+from stagejax.budget import flops, step_flops
 from stagejax.data import BPE, CausalText, Dataset, Images, MaskedText, Source, Stdlib
 from stagejax.data.published import WIKIPEDIA
 from stagejax.growth import FPI, Coalesce, Decoalesce, Deepen, Interpolate, stack_modulo
@@ -196,16 +196,10 @@ def steps_left(cfg: Config, spent: float) -> int:
     return max(1, round((budget - spent) / large))
 
 
-def flops(*results: Any) -> float:
-    return sum(result.cost.flops for result in results)
-
-
 # --- arms ---
 
 
-def v_arm(
-    run: Any, cfg: Config, label: str, seed: int, up: Decoalesce = UP, levels: int = 2
-) -> Arm:  # fmt: skip
+def v_arm(run: Any, cfg: Config, label: str, seed: int, up: Decoalesce = UP, levels: int = 2) -> Arm:
     """A V-cycle, and the large model trained to the end of the budget."""
     name = f"{slug(label)}/{seed}"
     warm, start, below = v_cycle(run, cfg, name, seed, up, levels)
@@ -230,9 +224,8 @@ def v_cycle(
         under, down, deeper = v_cycle(run, cfg, name, seed, up, levels, level + 1, down)
         below = (*below, under, *deeper, down)
     small = run.train(small_stage(cfg, f"{at}/below", seed, level + 1), down)
-    mixed = run.grow(
-        f"{at}/up", small, to=warm.model, operator=Interpolate(cfg.alpha, up), others={"large": warm}
-    )  # fmt: skip
+    mix = Interpolate(cfg.alpha, up)
+    mixed = run.grow(f"{at}/up", small, to=warm.model, operator=mix, others={"large": warm})
     return warm, mixed, (*below, small)
 
 
