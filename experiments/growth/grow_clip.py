@@ -19,7 +19,7 @@ Holds if the zero-shot accuracy of GrowCLIP, averaged over portions, is above th
 Ours     Nothing holds as it is judged, with m = 0.9: over portions GrowCLIP is 1.5 +/- 0.7 points below the fixed small
          model (5.3 against 6.8 %; chance 3.8), at the end 4.8 +/- 1.3 below its final size from scratch, and 0.3 +/-
          0.2 below the better of m = 0 and m = 1. Other inner m are above both (0.5 and 0.8: 6.2 %; 0: 5.4, 1: 5.6).
-         Trials take up to half of the steps; the search grew one shared block, on two of three seeds.
+         Trials take up to 43 % of a portion's FLOPs; the search grew one shared block, on two of three seeds.
 """
 
 from __future__ import annotations
