@@ -24,6 +24,8 @@ class BoostingStep:
     is written to units t J to t J + J, with output weights rho v, and all of it is one plain network at any time. What
     earlier steps wrote stays as it is; the first step also sets the output bias to the best constant.
 
+    Metrics `constant/0`, ... are the output bias behind each step: that of the sum of the blocks so far.
+
     The block is fitted by least squares, with Adam, on a random share of the batch; rho is shrinkage times one Newton
     step of the true loss on the whole batch. Use batches of all training examples.
 
@@ -73,7 +75,8 @@ class BoostingStep:
             },
         }
         misfit = jnp.mean((r[chosen] - h[chosen]) ** 2) / jnp.maximum(jnp.mean(r[chosen] ** 2), 1e-12)
-        metrics = {"loss": jnp.mean(r**2), "rho": rho, "misfit": misfit}  # loss: mean square of the residuals
+        constants = {f"constant/{k}": c for k, c in enumerate(grown["down"]["bias"])}
+        metrics = {"loss": jnp.mean(r**2), "rho": rho, "misfit": misfit} | constants  # loss: mean square of residuals
         return TrainState(state.step + 1, grown, state.rest, state.opt_state, state.ema), metrics
 
     def fit(self, key: jax.Array, x_BD: jax.Array, r_BK: jax.Array) -> Tree:

@@ -142,8 +142,15 @@ def test_scores_are_those_of_the_plain_network(finished: Any) -> None:
     x, y = Embedded("wine", "test").table()
     z = np.asarray(net.module()(jnp.asarray(x)))
     assert found["whole"][GBNN] == pytest.approx((z.argmax(-1) == y).mean())
-    assert found["first units"][-1] == found["whole"][GBNN]
+    assert found["first units"][-1] == pytest.approx(found["whole"][GBNN])
     assert found["random units"][-1] == pytest.approx(found["whole"][ADAM])
+
+
+def test_the_constants_of_a_step_are_those_of_the_blocks_so_far(trajectory: Any) -> None:
+    task, _, _, states, metrics = trajectory
+    for state, values in zip(states[1:], metrics, strict=True):
+        known = [values[f"constant/{k}"] for k in range(task.outputs)]
+        np.testing.assert_array_equal(np.stack(known), state.params["down"]["bias"])
 
 
 def test_joint_solvers_have_the_budget_of_boosting() -> None:
