@@ -40,6 +40,7 @@ Ours     None of the five holds at this scale. 3,200 records a task, T = 12, thr
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any

@@ -181,7 +181,7 @@ class FusionLayers(nnx.Module):
         return jnp.einsum("bte,bef->btf", added_BTE, value)
 
 
-def of_task(weights_N: Float[Array, N * rest], task_B: Int[Array, " B"]) -> Float[Array, B * rest]:
+def of_task(weights_N: Float[Array, " N *rest"], task_B: Int[Array, " B"]) -> Float[Array, " B *rest"]:
     """The weights of each row's task: a product with a one-hot table, whose gradient is a product too and no scatter.
 
     >>> of_task(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([1, 1, 0])).tolist()

@@ -18,7 +18,7 @@ from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.loss import Metrics
 
 
-def frames_of(video: Float[Array, "B F *pixel"]) -> Float[Array, N * pixel]:
+def frames_of(video: Float[Array, "B F *pixel"]) -> Float[Array, " N *pixel"]:
     """All frames of all clips as images.
 
     >>> frames_of(jnp.zeros((2, 3, 4, 4, 1))).shape

@@ -130,7 +130,8 @@ def _lines(axes: Any, curves: Sequence[Curve], baseline: str, rising: bool) -> l
         for i, c in enumerate(members):
             style = {"color": color, "alpha": 1.0 if i == 0 else 0.45}
             drawn = _line(axes, c, style | {"linestyle": dash, "linewidth": width if i == 0 else 1.0}, style)
-            handle = drawn if i == 0 else handle
+            if i == 0:
+                handle = drawn
             reached = flops_to_reach(c, base.last, rising=rising)
             if name in others and reached < float("inf"):
                 axes.plot([reached], [base.last], marker="o", markersize=5, linestyle="none", **style)
