@@ -32,11 +32,8 @@ def answers(net: Result, data: TableToText, verify: Callable[[Record, str], bool
             if numbers[at] < size:
                 said[records[at]] = code.decode(tokens[begin:end]).strip()
                 drawn += int(end - begin)
-    return {
-        "said": said,
-        "right": np.array([verify(data.source[at], text) for at, text in enumerate(said)]),
-        "tokens": drawn,
-    }
+    judged = [verify(data.source[at], text) for at, text in enumerate(said)]
+    return {"said": said, "right": judged, "tokens": drawn}
 
 
 def drawn_tokens(made: Mapping[str, Any]) -> int:
