@@ -134,7 +134,8 @@ def preset(name: str) -> Config:
             (replace(studies[0], each=True), *studies[1:], Study("770M, tuned on text", sizes[0], two, (glue,))),
             Lowered(C4), PublishedTables(TFDS("web_tables")), BPE(32_000), Window(32, 12, 80), (1024, 256), 900,
             (600_000, 800_000, 800_000), steps=(500_000, 50_000, 10_000), batch=512, peak=1e-3,
-            rates=(1e-4, 3e-4, 1e-3), chosen=20, tested=512, optimizer=adafactor, precision=Precision(compute="bfloat16"), save_every=5000,
+            rates=(1e-4, 3e-4, 1e-3), chosen=20, tested=512, optimizer=adafactor,
+            precision=Precision(compute="bfloat16"), save_every=5000,
         )  # fmt: skip
     if name == "full":
         wide = replace(net, embed=96, heads=6, mlp=288)
