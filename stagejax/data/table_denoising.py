@@ -7,7 +7,7 @@ and `SEP`, as in `stagejax.data.denoising`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -24,6 +24,7 @@ from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 Spans = list[tuple[int, int]]  # begin and end, apart and in order
 
 
+@runtime_checkable
 class TableDenoiser(Protocol):
     """What is taken out of a table and its context."""
 
@@ -57,7 +58,7 @@ class Cells:
 
     def spans(self, layout: Layout, random: np.random.Generator) -> Spans:
         every = _ends(layout, CELL)
-        count = max(1, round(self.rate * len(every)))
+        count = max(1, round(self.rate * len(every)))  # of none, none
         return [every[at] for at in sorted(random.permutation(len(every))[:count].tolist())]
 
 
@@ -123,6 +124,8 @@ def denoised(ids: np.ndarray, spans: Spans, sentinel: int, outputs: int) -> tupl
 class TableDenoising(Data):
     """Parts of tables behind one question about each, under a mixture of denoisers, for an encoder and a decoder.
 
+    Where a denoiser finds nothing to take out, as no cell had room, spans of tokens are.
+
     A batch is that of `TextToText`, and "denoiser": int32 (batch,). Sentinels are the ids from `tokenizer.vocab` on.
     Part, question, denoiser and spans of sample n are drawn from (seed, n).
 
@@ -181,7 +184,7 @@ class TableDenoising(Data):
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
         for at, number in enumerate(numbers.tolist()):
             layout, which, random = self.layout(number)
-            spans = self.denoisers[which].spans(layout, random)
+            spans = self.denoisers[which].spans(layout, random) or TokenSpans().spans(layout, random)
             made["denoiser"][at] = which
             fill(made, at, *denoised(layout.ids, spans, self.tokenizer.vocab, self.outputs))
         return made
