@@ -169,11 +169,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
         own, start = found.setdefault(study.name, {}), begun(run, cfg, study)
         for arm, seeds in study.seeds.items():
             at = f"{slug(study.name)}/{slug(arm)}"
-            begin = start if arm == NONE else run.train(continued(cfg, study, arm, at), start)
-            peak = peaks[study.name, arm] = chosen(run, cfg, study, at, begin)
-            own[arm] = {seed: tuned(run, cfg, study, f"{at}/{seed}", (begin, start), peak, seed) for seed in seeds}
+            before = (start,) if arm == NONE else (start, run.train(continued(cfg, study, arm, at), start))
+            peak = peaks[study.name, arm] = chosen(run, cfg, study, at, before[-1])
+            own[arm] = {seed: tuned(run, cfg, study, f"{at}/{seed}", before, peak, seed) for seed in seeds}
             if study.each and arm == MIX:
-                own[EACH] = {0: tuned_apart(run, cfg, study, f"{at}/apart", (begin, start), peak)}
+                own[EACH] = {0: tuned_apart(run, cfg, study, f"{at}/apart", before, peak)}
     return report(cfg, found, peaks)
 
 
@@ -263,27 +263,27 @@ def chosen(run: Any, cfg: Config, study: Study, at: str, begin: Any) -> Peak:
     return best_peak(run, pilot, cfg.rates, start=begin, score=lambda net: -net.history.last("exact"))
 
 
-def tuned(run: Any, cfg: Config, study: Study, name: str, spent: tuple[Any, ...], peak: Peak, seed: int) -> Trained:
+def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Peak, seed: int) -> Trained:
     """The unified model; the pilot of the chosen rate is that of the first seed."""
     if seed == 0:
         net = peak.spent[peak.tried.index(peak.peak)]
     else:
-        net = run.train(at_peak(tuning(cfg, study, name, seed), peak), spent[0])
+        net = run.train(at_peak(tuning(cfg, study, name, seed), peak), before[-1])
     marks = {task: asked(run, cfg, net, f"{name}/{task}", task) for task in TASKS}
     pilots = tuple(one for one in peak.spent if one is not net)
-    return Trained(Arm("", (*dict.fromkeys(reversed(spent)), net), pilots), marks)
+    return Trained(Arm("", (*before, net), pilots), marks)
 
 
-def tuned_apart(run: Any, cfg: Config, study: Study, name: str, spent: tuple[Any, ...], peak: Peak) -> Trained:
+def tuned_apart(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Peak) -> Trained:
     """A model for each task at the unified model's rate, each with as many steps."""
     nets, marks, batches = [], {}, max(1, cfg.chosen // len(TASKS))
     for task in TASKS:
         rows = task_rows(cfg, task)
         stage = tuning(cfg, study, f"{name}/{task}", 0, rows)
         held = Evaluation(rows.held_out(batches, "dev"), batches)
-        nets.append(run.train(at_peak(replace(stage, evaluate=held), peak), spent[0]))
+        nets.append(run.train(at_peak(replace(stage, evaluate=held), peak), before[-1]))
         marks[task] = asked(run, cfg, nets[-1], f"{name}/{task}/said", task)
-    return Trained(Arm("", (*dict.fromkeys(reversed(spent)), nets[0]), (*nets[1:], *peak.spent)), marks)
+    return Trained(Arm("", (*before, nets[0]), (*nets[1:], *peak.spent)), marks)
 
 
 def at_peak(stage: Stage, peak: Peak) -> Stage:
