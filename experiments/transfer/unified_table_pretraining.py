@@ -12,7 +12,7 @@ Method   Stage 0, span corruption of text. Stage 1, on tables behind a question 
          questions of WikiTableQuestions whose answer is one cell; questions to SQL and true or false statements, both
          generated on the same real tables. SQL counts as right if it gives the gold query's values when executed.
          Arms, from one checkpoint: none (no stage 1); text alone and table spans alone for as many tokens; the mixture.
-         Each arm has the same search of learning rates for stage 2, by exact answers on development tables. One model
+         Each arm has the same search of learning rates for stage 2, by the loss on development tables. One model
          for each task: as many steps each as the unified one, so three times as many in all. Train, development and
          test share no table; a part of each is read, 4 rows and 4 columns, with the gold ones among them.
 Run      stagejax run unified_table_pretraining                 laptop: 6 minutes on two cores
@@ -94,10 +94,10 @@ class Config:
     length: int = 92  # of a row of text, so that it has as many tokens as one of a table
     sizes: tuple[int, int, int] = (4282, 5268, 5278)  # training examples of each task, by which they are mixed
     temperature: float = 2.0  # of sampling over tasks
-    steps: tuple[int, int, int] = (300, 300, 200)  # of stages 0, 1 and 2
+    steps: tuple[int, int, int] = (300, 300, 300)  # of stages 0, 1 and 2
     batch: int = 16
     peak: float = 3e-3  # learning rate of stages 0 and 1
-    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)  # of stage 2
+    rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3)  # of stage 2
     chosen: int = 30  # batches of development examples
     tested: int = 64  # answered at once
     optimizer: Callable[..., Any] = adamw
@@ -258,9 +258,8 @@ def tuning(cfg: Config, study: Study, name: str, seed: int, data: Data | None = 
 
 
 def chosen(run: Any, cfg: Config, study: Study, at: str, begin: Any) -> Peak:
-    """The learning rate of stage 2 by exact answers on development tables, with the first seed."""
-    pilot = tuning(cfg, study, f"{at}/rate", 0)
-    return best_peak(run, pilot, cfg.rates, start=begin, score=lambda net: -net.history.last("exact"))
+    """The learning rate of stage 2 by the loss on development tables, with the first seed."""
+    return best_peak(run, tuning(cfg, study, f"{at}/rate", 0), cfg.rates, start=begin)
 
 
 def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Peak, seed: int) -> Trained:
@@ -336,11 +335,11 @@ def report(cfg: Config, found: dict[str, Found], peaks: dict[tuple[str, str], Pe
         "Test tables answered right", [*named], columns, lambda row, task: accuracy(named, row, task), scale=1.0,
         note="In %: mean ± standard deviation over seeds of stage 2; SQL by what it gives when executed.",
     )  # fmt: skip
-    tried = tuple((f"{study}: {arm}", *(-x for x in peak.losses), peak.peak) for (study, arm), peak in peaks.items())
+    tried = tuple((f"{study}: {arm}", *peak.losses, peak.peak) for (study, arm), peak in peaks.items())
     rates = Table(
-        "Learning rates of stage 2: exact answers on development tables",
-        ("arm", *map("{:g}".format, cfg.rates), "chosen"), tried, ("", *[".1%"] * len(cfg.rates), "g"),
-        "First seed; the highest is chosen.",
+        "Learning rates of stage 2: loss on development tables, in nats a token",
+        ("arm", *map("{:g}".format, cfg.rates), "chosen"), tried, ("", *[".3f"] * len(cfg.rates), "g"),
+        "First seed; the lowest is chosen.",
     )  # fmt: skip
     how = {"baseline": f"{first}: {NONE}", "metric": "exact", "rising": True, "notes": NOTES}
     return EXPERIMENT.report(
@@ -401,6 +400,10 @@ NOTES = (
     "Questions to SQL and statements are generated; so what is measured there is how templates on unseen tables are "
     "understood. A wrong query counts as right if it gives the same values.",
     "Rows of text have as many tokens as rows of tables have in the mean; `none` has no stage 1.",
+    "A first run tried 1e-3, 2e-3 and 4e-3 in 200 steps and chose by exact answers. It was stopped in the "
+    "search of the mixture: on development tables 4e-3 had the lowest loss, by far, and exact answers chose by chance, as "
+    "hardly more than verdicts were exact. So rates go higher, stage 2 is longer and the loss chooses. What that run "
+    "said of test tables was not looked at.",
     "Stage 1 is trained once an arm; seeds are those of stage 2, its order of examples. The first is also the pilot.",
     "One model a task has the unified model's rate and as many steps, so sees three times the examples of its task.",
 )
