@@ -62,7 +62,6 @@ from stagejax.search.peak import Peak, best_peak
 NONE, TEXT, SPAN, MIX, EACH = "none", "text alone", "table spans", "mixture", "mixture, one model a task"
 DENOISERS: dict[str, tuple[TableDenoiser, ...]] = {SPAN: SPANS, MIX: MIXED}
 TASKS: tuple[TaskName, ...] = tuple(LEADS)
-NAMES = {"answer": "questions", "sql": "SQL", "statement": "statements"}
 AVERAGE = "average"
 
 
@@ -336,11 +335,9 @@ def report(cfg: Config, found: dict[str, Found], peaks: dict[tuple[str, str], Pe
         note="In %: mean ± standard deviation over seeds of stage 2; SQL by what it gives when executed.",
     )  # fmt: skip
     tried = tuple((f"{study}: {arm}", *peak.losses, peak.peak) for (study, arm), peak in peaks.items())
-    rates = Table(
-        "Learning rates of stage 2: loss on development tables, in nats a token",
-        ("arm", *map("{:g}".format, cfg.rates), "chosen"), tried, ("", *[".3f"] * len(cfg.rates), "g"),
-        "First seed; the lowest is chosen.",
-    )  # fmt: skip
+    heads, forms = ("arm", *map("{:g}".format, cfg.rates), "chosen"), ("", *[".3f"] * len(cfg.rates), "g")
+    note = "Loss on development tables in nats a token, first seed; the lowest is chosen."
+    rates = Table("Learning rates of stage 2", heads, tried, forms, note)
     how = {"baseline": f"{first}: {NONE}", "metric": "exact", "rising": True, "notes": NOTES}
     return EXPERIMENT.report(
         judged(cfg, found), link=link, arms=arms, tables=(scores, rates), seeds=cfg.studies[0].seeds[MIX], **how
@@ -400,10 +397,10 @@ NOTES = (
     "Questions to SQL and statements are generated; so what is measured there is how templates on unseen tables are "
     "understood. A wrong query counts as right if it gives the same values.",
     "Rows of text have as many tokens as rows of tables have in the mean; `none` has no stage 1.",
-    "A first run tried 1e-3, 2e-3 and 4e-3 in 200 steps and chose by exact answers. It was stopped in the search of the "
-    "mixture: behind text alone 4e-3 had by far the lowest loss on development tables, but exact answers chose 1e-3, by "
-    "chance, as hardly more than verdicts were exact. So rates go higher, stage 2 is longer and the loss chooses. What "
-    "that run said of test tables was not looked at.",
+    "A first run tried 1e-3 to 4e-3 in 200 steps and chose by exact answers. It was stopped in the mixture's search: "
+    "behind text alone 4e-3 had by far the lowest loss on development tables, but exact answers chose 1e-3, as hardly "
+    "more than verdicts were exact. So rates go higher, stage 2 is longer and the loss chooses. What it said of test "
+    "tables was not looked at.",
     "Stage 1 is trained once an arm; seeds are those of stage 2, its order of examples. The first is also the pilot.",
     "One model a task has the unified model's rate and as many steps, so sees three times the examples of its task.",
 )
