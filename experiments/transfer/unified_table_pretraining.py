@@ -356,8 +356,7 @@ def judged(cfg: Config, found: dict[str, Found]) -> tuple[Any, ...]:
         return mean(accuracy(of, arm, task))
 
     gap, means = compared(own, MIX, NONE), "mean of three accuracies, means over seeds, in %"
-    measured = said(MIX, NONE)
-    alone = mean(accuracy(own, MIX, AVERAGE)[:1])
+    measured, alone = said(MIX, NONE), mean(accuracy(own, MIX, AVERAGE)[:1])
     claims = (
         claim(
             "Pre-training on tables improves table tasks", paper="a large gain (abstract)",
