@@ -168,7 +168,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         own, start = found.setdefault(study.name, {}), begun(run, cfg, study)
         for arm, seeds in study.seeds.items():
             at = f"{slug(study.name)}/{slug(arm)}"
-            before = (start,) if arm == NONE else (start, run.train(continued(cfg, study, arm, at), start))
+            before = start if arm == NONE else (*start, run.train(continued(cfg, study, arm, at), start[-1]))
             peak = peaks[study.name, arm] = chosen(run, cfg, study, at, before[-1])
             own[arm] = {seed: tuned(run, cfg, study, f"{at}/{seed}", before, peak, seed) for seed in seeds}
             if study.each and arm == MIX:
@@ -226,13 +226,13 @@ def denoising(cfg: Config, study: Study, name: str, data: Data, steps: int) -> S
     return Stage(name, model, seq2seq, optimizer, data, steps, save_every=cfg.save_every, **how)
 
 
-def begun(run: Any, cfg: Config, study: Study) -> Any:
+def begun(run: Any, cfg: Config, study: Study) -> tuple[Any, ...]:
     """Stage 0: span corruption of text; and text tasks, for the start that is tuned."""
     at = slug(study.name)
     stage = denoising(cfg, study, f"{at}/start", text_rows(cfg), cfg.steps[0])
     start = run.train(stage)
     if not study.tuned:
-        return start
+        return (start,)
     inputs, outputs = cfg.lengths
     how = {"learned_from": cfg.text, "batch": cfg.batch, "inputs": inputs, "outputs": outputs, "seed": 0}
     parts = tuple(
@@ -240,7 +240,7 @@ def begun(run: Any, cfg: Config, study: Study) -> Any:
         for source, fields, words in study.tuned
     )
     data = Mixture(parts=parts, weights=(1,) * len(parts))
-    return run.train(replace(stage, name=f"{at}/tuned", data=data, steps=cfg.steps[2]), start)
+    return start, run.train(replace(stage, name=f"{at}/tuned", data=data, steps=cfg.steps[2]), start)
 
 
 def continued(cfg: Config, study: Study, arm: str, at: str) -> Stage:

@@ -31,7 +31,7 @@ def layout(limit: int = 400) -> Layout:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(words, min_size=6, max_size=6))
 def test_the_tokens_of_the_pieces_are_those_of_the_whole_text(cells: list[str]) -> None:
-    code = codec(BPE(300), Stdlib(limit=60_000))
+    code = codec(BPE(300), Stdlib(limit=100_000))
     grid = Grid((cells[0], cells[1]), ((cells[2], cells[3]),))
     whole = "".join(piece.text for piece in pieces_of(cells[4], grid, cells[5]))
     (ids,) = code.encode([whole])
@@ -242,7 +242,7 @@ def test_questions_are_those_asked_and_their_cell_is_read() -> None:
 
 def test_inputs_begin_with_the_task_and_hold_the_row_that_is_asked_for() -> None:
     source = Portion(TableTask(TABLES, "answer", Window(6, 5)), stop=20)
-    data = TableToText(source=source, tokenizer=Bytes(), batch=4, inputs=120, outputs=12)
+    data = TableToText(source=source, tokenizer=Bytes(), batch=4, inputs=200, outputs=12)
     batch, records = data.take(np.arange(20)), data.records(np.arange(20))
     for at, record in enumerate(records.tolist()):
         text = Bytes().decode(batch["inputs"][at])
