@@ -121,7 +121,7 @@ def preset(name: str) -> Config:
         studies = (replace(plain, net=tiny, seeds=dict.fromkeys(every, first)),)
         studies += (Study("tuned on text tasks", tiny, two, (words,)),)
         return Config(
-            studies, Lowered(Stdlib(limit=100_000)), DrawnTables(60), BPE(400), Window(3, 3), (72, 24), 54,
+            studies, Lowered(Stdlib(limit=100_000)), DrawnTables(60), BPE(400), Window(3, 3), (72, 24), 64,
             (120, 240, 240), steps=(6, 8, 8), batch=8, rates=(2e-3, 4e-3), chosen=2, tested=32,
         )  # fmt: skip
     if name == "pod":
