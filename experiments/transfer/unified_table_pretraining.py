@@ -23,7 +23,7 @@ Holds if on test tables, in the mean of three accuracies, means over seeds: (1) 
          none, the 95 % interval of a bootstrap over tables above 0; (2) it is above text alone; (3) the unified model
          is at most 1 point below one model for each task, first seed, behind the mixture; in `full`, (4) the mixture is
          above none on questions for a cell from the start that is tuned on text tasks.
-Ours
+Ours     Not finished: the laptop run is not complete, and no claim is judged yet.
 """
 
 from __future__ import annotations
