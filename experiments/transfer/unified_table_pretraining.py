@@ -119,7 +119,7 @@ def preset(name: str) -> Config:
     every, two = {**plain.seeds, SPAN: first}, {NONE: first, MIX: first}
     if name == "smoke":
         tiny = replace(net, embed=16, heads=2, head_dim=8, mlp=32, encoder_layers=1, decoder_layers=1)
-        words = (Docstrings(Stdlib(limit=100_000)), ("text", "name"), None)
+        words = (Docstrings(Stdlib(limit=100_000)), ("text", "summary"), None)
         studies = (replace(plain, net=tiny, seeds=dict.fromkeys(every, first)),)
         studies += (Study("tuned on text tasks", tiny, two, (words,)),)
         return Config(

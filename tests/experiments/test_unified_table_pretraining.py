@@ -29,7 +29,7 @@ from experiments.transfer.unified_table_pretraining import (
     task_rows,
     text_rows,
 )
-from experiments.transfer.unified_table_pretraining import test_rows as tested_rows
+from experiments.transfer.unified_table_pretraining import test_rows as rows_of_tests
 from stagejax import Plan
 from stagejax.data.table_denoising import MIXED, TokenSpans
 from stagejax.names import slug
@@ -65,9 +65,9 @@ def test_train_development_and_test_share_no_table(name: str) -> None:
             data = task_rows(cfg, task)
             assert used(data) <= parts[0]
             assert used(data.held_out(1, "dev")) <= parts[1]
-            own = used(tested_rows(cfg, task))
+            own = used(rows_of_tests(cfg, task))
             assert own <= parts[2]
-            assert len(own) == len(tested_rows(cfg, task).source)  # one example of a table
+            assert len(own) == len(rows_of_tests(cfg, task).source)  # one example of a table
 
 
 def test_rows_of_text_have_as_many_tokens_as_rows_of_tables() -> None:
@@ -143,7 +143,7 @@ def test_accuracies_are_of_what_is_said_and_not_of_strings(finished: Any) -> Non
 
     results, report, _ = finished
     said = results[f"{slug(PLAIN.name)}/{slug(MIX)}/0/sql"].value
-    source = tested_rows(SMOKE, "sql").source
+    source = rows_of_tests(SMOKE, "sql").source
     wanted = [same_result(text, source[at]["answer"], source[at]["grid"]) for at, text in enumerate(said["said"])]
     assert said["right"] == wanted
     assert said["tokens"] > 0
