@@ -15,7 +15,7 @@ Method   Stage 0, span corruption of text. Stage 1, on tables behind a question 
          Each arm has the same search of learning rates for stage 2, by the loss on development tables. One model
          for each task: as many steps each as the unified one, so three times as many in all. Train, development and
          test share no table; a part of each is read, 4 rows and 4 columns, with the gold ones among them.
-Run      stagejax run unified_table_pretraining                 laptop: 6 minutes on two cores
+Run      stagejax run unified_table_pretraining                 laptop: 21 minutes on two busy cores
          stagejax run unified_table_pretraining --preset full   also table spans alone, a wider model, another start
          stagejax run unified_table_pretraining --preset smoke  seconds
          stagejax plan unified_table_pretraining --preset pod --mesh data=16,fsdp=16
@@ -23,9 +23,13 @@ Holds if on test tables, in the mean of three accuracies, means over seeds: (1) 
          none, the 95 % interval of a bootstrap over tables above 0; (2) it is above text alone; (3) the unified model
          is at most 1 point below one model for each task, first seed, behind the mixture; in `full`, (4) the mixture is
          above none on questions for a cell from the start that is tuned on text tasks.
-Ours     Not finished: the laptop run is not complete, and no claim is judged yet. On development tables, in nats a
-         token with 2e-3, 4e-3 and 8e-3: none 4.35, 4.16, 4.08; text alone 4.35, 4.15, 4.11; mixture 4.10, 4.02, 3.99.
-         All three take the highest rate that was tried.
+Ours     Seeds 0, 1 and 2 of stage 2. On test tables: none 16.7 ± 0.6 %, text alone 17.0 ± 0.8, mixture 17.2 ± 0.7.
+         (1) does not hold: +0.5 (+0.2 to +0.9) where 2 are asked for. (2) holds by its rule, by less than seeds differ,
+         so nothing is shown. (3) does not hold: 16.9 against 18.0. None of the three measures what a table says: no
+         query is right in any arm, verdicts are at chance (49.1 to 51.6), of questions at most 2.5 % are right, as each
+         model says nearly the same to all tables of a task; 200 steps are too few. Stage 1 on tables does lower the
+         loss on development tables, first seed: mixture 3.99 nats a token, none 4.08, text alone 4.11; all take the
+         highest rate that was tried, 8e-3. (4) is in `full`, which was not run.
 """
 
 from __future__ import annotations
@@ -400,10 +404,19 @@ NOTES = (
     "Rows of text have as many tokens as rows of tables have in the mean; `none` has no stage 1.",
     "A first run tried 1e-3 to 4e-3 in 200 steps and chose by exact answers. It was stopped in the mixture's search: "
     "behind text alone 4e-3 had by far the lowest loss on development tables, but exact answers chose 1e-3, as hardly "
-    "more than verdicts were exact. So rates go higher, and the loss chooses. What it said of test "
-    "tables was not looked at.",
-    "Stage 1 is trained once an arm; seeds are those of stage 2, its order of examples. The first is also the pilot.",
-    "One model a task has the unified model's rate and as many steps, so sees three times the examples of its task.",
+    "more than verdicts were exact: noise. So rates go higher, and the loss chooses. What it said of test tables was "
+    "not looked at.",
+    "Stage 2 was then planned with 300 steps and cut to 200 for want of time, before anything ran with 300.",
+    "Losses on development tables were read before this run was complete, answers to test tables were not.",
+    "All arms choose 8e-3, the edge of the grid; where the loss has its lowest point is not known.",
+    "After the run it was read what models say of test tables: nearly one text to all of a task, such as a digit or "
+    "nothing, a query that does not parse or has another result, `true` or `false`. So accuracies differ by which text "
+    "that is. The interval of the first claim is over tables and does not see this; the second claim, which asks for "
+    "no margin, holds by less than seeds differ; the third rests on verdicts at chance.",
+    "Stage 1 is trained once an arm; seeds are those of stage 2, so no ± has the chance of stages 0 and 1 in it. The "
+    "first is also the pilot.",
+    "One model a task has the unified model's rate and as many steps, so sees three times the examples of its task. "
+    "Its `exact` on development tables, in curves, is of questions for a cell alone, that of others of all tasks.",
 )
 
 EXPERIMENT = Experiment(

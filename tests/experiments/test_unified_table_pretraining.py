@@ -51,7 +51,13 @@ def used(data: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["smoke", pytest.param("laptop", marks=pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="no data"))],
+    [
+        "smoke",
+        pytest.param(
+            "laptop",
+            marks=(pytest.mark.slow, pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="no data")),
+        ),
+    ],
 )
 def test_train_development_and_test_share_no_table(name: str) -> None:
     cfg = preset(name)
@@ -189,7 +195,6 @@ def test_the_pod_preset_spans_the_papers_scale() -> None:
     assert pod.batch == 512
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
-def test_a_plan_tests_no_claim(name: str) -> None:
-    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
+def test_a_plan_tests_no_claim() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
