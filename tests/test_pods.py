@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -140,6 +141,19 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "stages_of_decay": (  # prepared by its user, one for each region and scheme
         {"train": 900, "validation": 600, "test": 1200},
         lambda i: {"image": image(), "label": i % 4, "ratings": np.full(3, i % 4)},
+    ),
+    "web_tables": (  # prepared by its user
+        {"train": 40, "dev": 40, "test": 40},
+        lambda i: {
+            "json": json.dumps(
+                {
+                    "table": f"t{i}",
+                    "header": ["Club", "Goals", "Year"],
+                    "rows": [["Ajax", "3", "1990"], ["Celtic", "10", "1991"], ["Genoa", "7", "1994"]],
+                    "asked": [{"question": "Which club had most goals?", "answers": ["Celtic"]}],
+                }
+            ).encode()
+        },
     ),
     "glue/rte": (
         {"train": 400, "validation": 40, "test": 40},
