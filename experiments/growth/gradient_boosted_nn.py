@@ -15,10 +15,10 @@ Run      stagejax run gradient_boosted_nn                      laptop: a minute 
 Holds if GBNN is within one point of the best joint solver (accuracy; R² of regression), on average over the tables;
          and with half of its units, the first ones, it loses less than one point while random halves of the net
          trained by Adam lose more.
-Ours     The first does not hold: GBNN is 4.5 points below the best joint solver on average: 1.5 on digits, none on breast
-         cancer, 12.1 on diabetes, where boosted trees lack 8.2 too. The second holds: with half of its units, its first
-         blocks, it loses nothing (80.8 ± 0.9 and 79.4 ± 2.2 %), random halves of the net trained by Adam lose 8.6
-         points. With a tenth it has 77.4 ± 4.4 %, that net with a random tenth 55.3 ± 0.9.
+Ours     The first does not hold: GBNN is 4.5 points below the best joint solver on average: 1.5 on digits, none on
+         breast cancer, 12.1 on diabetes, where boosted trees lack 8.2 too. The second holds: with half of its units,
+         its first blocks, it loses nothing (80.8 ± 0.9 and 79.4 ± 2.2 %), random halves of the net trained by Adam lose
+         8.6 points. With a tenth it has 77.4 ± 4.4 %, that net with a random tenth 55.3 ± 0.9.
 """
 
 from __future__ import annotations
