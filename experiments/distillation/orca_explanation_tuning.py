@@ -205,7 +205,7 @@ def with_texts(pool: Pool) -> Pool:
     # records of: worked examples, the student, dev; a test split is whole
     shares = ((films, FEELINGS, (3000, 3900, 3950), ("{}", "review {}", "{} how is it")),
               (kinds, QUESTION_TYPES, (3000, 3450, 3500), ("{}", "type of {}", "{} what is asked for")))  # fmt: skip
-    added: dict[str, tuple[Family, ...]] = {part: () for part in ("taught", "asked", "dev", "test")}
+    added: dict[str, tuple[Family, ...]] = dict.fromkeys(("taught", "asked", "dev", "test"), ())
     for name, (source, names, ends, templates) in zip(("sst2", "trec"), shares, strict=True):
         first, second, third = ends
         learned = Portion(source, stop=first)
@@ -239,8 +239,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
             scores = {rate: accuracy(stages[-1]) for rate, stages in tried.items()}
             best = max(scores, key=lambda rate: scores[rate])
             if arm not in found.rates:
-                found.rates[arm], found.tried[arm], found.searches[arm] = best, scores, tuple(
-                    result for rate, stages in tried.items() if rate != best for result in stages
+                found.rates[arm], found.tried[arm], found.searches[arm] = (
+                    best,
+                    scores,
+                    tuple(result for rate, stages in tried.items() if rate != best for result in stages),
                 )
             taught = tuple(result for name in used(arm) for result in given[name].charged)
             results = (start, *tried[best])
@@ -339,7 +341,9 @@ def trained(
         optimizer = adamw(rate, warmup=0.05, decay="linear", clip=1.0)
         how = {"precision": cfg.precision, "save_every": cfg.save_every, "seed": seed}
         stage = Stage(f"{name}/{number}", cfg.student, causal_lm, optimizer, data, steps, **how)
-        results.append(run.train(replace(stage, evaluate=dev_queries(cfg, cfg.student)), results[-1] if results else start))
+        results.append(
+            run.train(replace(stage, evaluate=dev_queries(cfg, cfg.student)), results[-1] if results else start)
+        )
     return tuple(results)
 
 
@@ -513,9 +517,7 @@ def tables(found: Found, pool: Pool) -> tuple[Table, ...]:
     )  # fmt: skip
 
 
-NOTES = (
-    "Not run yet.",
-)
+NOTES = ("Not run yet.",)
 
 EXPERIMENT = Experiment(
     name="orca_explanation_tuning",

@@ -88,7 +88,7 @@ class Queries(Source):
     >>> from stagejax.data.worked import WorkedCounts
     >>> queries = Queries((Family("count", WorkedCounts(seed=4), ("how many {}", "count {}")),), size=8)
     >>> queries[1]["prompt"], queries[1]["full"]
-    TODO
+    ('<answer-only> count c in d d d d d c d <reply>', '=> 1')
     """
 
     families: tuple[Family, ...]

@@ -178,8 +178,7 @@ class Evidence(Derived):
       names: of the classes, one word each.
       words: most of a text that are named.
 
-    >>> from stagejax.data.pairs import SynonymPairs
-    >>> from stagejax.data.relabelled import Renamed
+    >>> # Evidence(Dataset("sst2"), Dataset("sst2"), ("negative", "positive"))[9]["steps"]
     """
 
     learned_from: Source
