@@ -75,8 +75,8 @@ class Family:
 class Queries(Source):
     """Queries with a message each, drawn task by task (`drawn_by_task`); a task is a template of a family.
 
-    Records hold "family", "question", "message" (its number), "prompt", "label", the replies "full" and "brief" that the
-    steps of the source make, "length" (how many steps), and "text", all of it: what a vocabulary is learned from.
+    Records hold "family", "question", "message" (its number), "prompt", "label", the replies "full" and "brief" that
+    the steps of the source make, "length" (how many steps), and "text", all of it: what a vocabulary is learned from.
 
     Args:
       size: how many are drawn; None: all there are, in order.

@@ -169,8 +169,8 @@ def counted(letter: str, row: list[str]) -> Record:
 class Evidence(Derived):
     """Texts with a class: steps are the words of the text that speak most for it, in brief the first of them.
 
-    A word speaks for a class by ln p(word | class) - ln p(word | other classes), counted with 1 more of each; words that
-    come less often than `often` do not speak.
+    A word speaks for a class by ln p(word | class) - ln p(word | other classes), counted with 1 more of each; words
+    that come less often than `often` do not speak.
 
     Args:
       source: records {"text", "label"}; those of more than `longest` words are left out.

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from stagejax.data.packing import documents
+from stagejax.data.sources import Source
 from stagejax.data.system_messages import Queries, answer_of
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Completion, completions, padded_prompts
@@ -25,7 +26,7 @@ AT_ONCE = 128  # queries that are answered together
 
 
 def replies(
-    net: Result, tokenizer: Tokenizer, queries: Queries, how: Sampling, prompt: int, limit: int, seed: int
+    net: Result, tokenizer: Tokenizer, queries: Source, how: Sampling, prompt: int, limit: int, seed: int
 ) -> list[Completion]:
     """What a decoder says behind [CLS, prompt] of every query, up to SEP or `limit` tokens.
 
@@ -56,7 +57,7 @@ def teacher_corpus(
     limit: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Documents [CLS, prompt, reply, SEP], of which reply and SEP are learned: arrays for `stagejax.data.packing.Packed`.
+    """Documents [CLS, prompt, reply, SEP], of which reply and SEP are learned, for `stagejax.data.packing.Packed`.
 
     Wrong replies are kept; those that did not end are left out.
 
@@ -87,7 +88,7 @@ def drawn_tokens(made: Mapping[str, np.ndarray]) -> int:
 
 
 def examined(
-    net: Result, tokenizer: Tokenizer, queries: Queries, how: Sampling, prompt: int, limit: int, seed: int
+    net: Result, tokenizer: Tokenizer, queries: Source, how: Sampling, prompt: int, limit: int, seed: int
 ) -> dict[str, Any]:
     """Of every query whether the reply is "right", its "tokens", "family" and "length"; what is "shown" as text."""
     said, code = replies(net, tokenizer, queries, how, prompt, limit, seed), codec(tokenizer, queries, "prompt")

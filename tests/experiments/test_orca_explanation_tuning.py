@@ -1,4 +1,4 @@
-"""Orca: sampled explanations with their errors, equal tokens, messages that every arm sees, the loss on replies alone."""
+"""Orca: sampled explanations with their errors, equal tokens, messages that every arm sees, loss on replies alone."""
 
 from __future__ import annotations
 
