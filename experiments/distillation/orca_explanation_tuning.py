@@ -82,7 +82,7 @@ class Config:
     batch: int = 16
     base: int = 100  # steps on queries and facts
     teaching: tuple[int, int] = (1000, 400)  # steps of strong and assistant
-    steps: tuple[int, int] = (250, 50)  # of the two phases
+    steps: tuple[int, int] = (330, 70)  # of the two phases
     fixed: tuple[float, float, float] = (3e-3, 3e-3, 3e-3)  # learning rates of base, strong and assistant
     rates: tuple[float, ...] = (3e-3, 8e-3)
     temperature: float = 0.7
