@@ -109,4 +109,4 @@ def with_texts(pool: Pool) -> Pool:
         for part, own in parts.items():
             added[part] += (Family(name, Evidence(own, learned, names), templates, NOT_BY_STEPS),)
     grown = {part: getattr(pool, part) + own for part, own in added.items()}
-    return replace(pool, **grown, words=600, size=3000, few=600, quota=240, fewer=3000)
+    return replace(pool, **grown, words=600, size=3000, few=600, quota=240, fewer=6000)
