@@ -81,8 +81,8 @@ class Config:
     limit: int = 64  # tokens of a reply
     batch: int = 16
     base: int = 100  # steps on queries and facts
-    teaching: tuple[int, int] = (1000, 1200)  # steps of strong and assistant
-    steps: tuple[int, int] = (330, 70)  # of the two phases
+    teaching: tuple[int, int] = (800, 1000)  # steps of strong and assistant
+    steps: tuple[int, int] = (250, 50)  # of the two phases
     fixed: tuple[float, float, float] = (3e-3, 3e-3, 3e-3)  # learning rates of base, strong and assistant
     rates: tuple[float, ...] = (3e-3, 8e-3)
     temperature: float = 0.7
@@ -423,10 +423,10 @@ NOTES = (
     "Rates: of two for every arm, so that the chosen one is at an end of the grid; one seed decides. A seed draws the "
     "order of rows; checkpoint, teachers and their replies are of one seed.",
     "Before: with numbers to 12, 3 and 4 clauses, 300 facts and longer rows of letters the strong teacher was right on "
-    "34 % of development queries after 500 steps, so questions were made shorter and its steps 1,000. A first run was "
+    "34 % of development queries after 500 steps, so questions were made shorter, and its steps 800. A first run was "
     "stopped in its second arm, before any student had been asked, as development queries lacked their message; the "
     "replies of its assistant to the student's queries, after 400 steps on 3,000 examples, were right by chance alone, "
-    "so it now has 1,200 steps on 6,000.",
+    "so it now has 1,000 steps on 6,000.",
     "Charged to an arm: checkpoint, own phases, the other rate, and the teachers with the replies that it uses. "
     "Replies to test queries are charged to none.",
     "pod: replies of both teachers come from files of prompts and responses, and all their rows are held in memory; "
