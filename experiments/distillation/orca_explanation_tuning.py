@@ -424,7 +424,7 @@ NOTES = (
     "order of rows; checkpoint, teachers and their replies are of one seed.",
     "Before: with numbers to 12, 3 and 4 clauses, 300 facts and longer rows of letters the strong teacher was right on "
     "34 % of development queries after 500 steps, so questions were made shorter, and its steps 800. A first run was "
-    "stopped in its second arm, before any student had been asked, as development queries lacked their message; the "
+    "stopped in its second arm, as development queries lacked their message; of its students no reply was read. The "
     "replies of its assistant to the student's queries, after 400 steps on 3,000 examples, were right by chance alone, "
     "so it now has 1,000 steps on 6,000.",
     "Charged to an arm: checkpoint, own phases, the other rate, and the teachers with the replies that it uses. "
