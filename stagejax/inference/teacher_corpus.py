@@ -68,6 +68,9 @@ def teacher_corpus(
     Returns:
       "tokens", "weights" and "starts" of the documents; "query", whose they are; and of every query whether its reply
       "ended" and is "right", and how many tokens were "drawn".
+
+    Raises:
+      ValueError: no reply ended.
     """
     said, code = replies(teacher, tokenizer, asked, how, prompt, limit, seed), codec(tokenizer, shown, "prompt")
     prompts = code.encode([shown[i]["prompt"] for i in range(len(shown))])
@@ -76,6 +79,8 @@ def teacher_corpus(
         tokens = np.concatenate([np.int32([CLS]), ids, each.tokens, np.int32([SEP])])
         made.append((tokens, (np.arange(1, len(tokens)) > len(ids)).astype(np.float32)))
     kept = np.flatnonzero(ended)
+    if not len(kept):
+        raise ValueError(f"none of {len(said)} replies ended within {limit} tokens: train the teacher longer")
     right = [each.stopped and answer_of(code.decode(each.tokens)) == asked[i]["label"] for i, each in enumerate(said)]
     drawn = np.array([each.sampled for each in said], np.int32)
     flat = documents([made[i] for i in kept.tolist()])

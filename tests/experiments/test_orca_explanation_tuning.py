@@ -27,7 +27,7 @@ from experiments.distillation.orca_explanation_tuning import (
 )
 from stagejax import Plan
 from stagejax.data.system_messages import ANSWER, EMPTY, MESSAGES, Queries
-from stagejax.data.tokenizers import SPECIAL, codec
+from stagejax.data.tokenizers import CLS, SPECIAL, codec
 from stagejax.names import slug
 
 SMOKE = preset("smoke")
@@ -46,7 +46,7 @@ def corpus(results: dict[str, Any], name: str) -> list[tuple[str, str]]:
     found = []
     for begin, end in zip(made["starts"], made["starts"][1:], strict=False):
         tokens, weights = made["tokens"][begin:end], made["weights"][begin : end - 1]
-        found.append((CODE.decode(tokens[:-1][weights == 0][1:]), CODE.decode(tokens[1:][weights > 0])))
+        found.append((CODE.decode(tokens[1:][weights == 0]), CODE.decode(tokens[1:][weights > 0])))
     return found
 
 
@@ -82,9 +82,8 @@ def test_orca_is_taught_by_the_assistant_first_and_all_arms_have_equal_steps() -
     stages = {result.name: result.stage for result in plan.results if result.kind == "train"}
     for arm in PHASES:
         own = [stage for name, stage in stages.items() if name.startswith(f"0/{slug(arm)}/")]
-        assert sum(stage.steps * stage.data.batch * stage.data.length for stage in own if arm != MIXTURE) in (
-            0, sum(SMOKE.steps) * SMOKE.batch * SMOKE.length)  # fmt: skip
-        assert sum(stage.steps for stage in own) == sum(SMOKE.steps)
+        tokens = [stage.steps * int(np.prod(stage.data.spec()["tokens"].shape)) for stage in own]
+        assert sum(tokens) == sum(SMOKE.steps) * SMOKE.batch * SMOKE.length
         assert len({(stage.model, stage.objective) for stage in own}) == 1
 
 
@@ -100,7 +99,7 @@ def test_claims_follow_the_rules() -> None:
         return [c.verdict for c in judged(Found(SMOKE, answers={names[k]: {0: Made(*v)} for k, v in arms.items()}))]
 
     assert averaged(Made(40, 90).value) == pytest.approx(50)
-    good = verdicts(orca=(40, 60), answers=(35, 90), alone=(39, 59), mixed=(40, 60), reversed=(30, 60))
+    good = verdicts(orca=(40, 60), answers=(34, 90), alone=(38, 59), mixed=(40, 60), reversed=(30, 60))
     poor = verdicts(orca=(40, 60), answers=(36, 0), alone=(40, 59), mixed=(41, 60), reversed=(30, 60))
     assert len(set(good)) == len(set(poor)) == 1
     assert good != poor
@@ -130,13 +129,13 @@ def test_replies_are_the_teachers_own_and_wrong_ones_are_kept(finished: Any) -> 
 def test_answers_only_sees_the_same_messages_and_as_many_queries_as_orca(finished: Any) -> None:
     results, _, _ = finished
     many = POOL.queries()
-    prompts = {many[i]["prompt"] for i in range(len(many))}
+    prompts = {CODE.decode(ids) for ids in CODE.encode([many[i]["prompt"] for i in range(len(many))])}
     for name in (ASSISTANT, STRONG, SHORT):
         assert {prompt for prompt, _ in corpus(results, name)} <= prompts
     short = corpus(results, SHORT)
     assert any(MESSAGES[EMPTY] in prompt for prompt, _ in short)
-    assert np.mean([len(said.split()) for _, said in short]) < 4
-    assert all(said.startswith(ANSWER) or ANSWER not in said for _, said in short[:20]) or short
+    assert max(len(said.split()) for _, said in short) < 8
+    assert any(said.startswith(ANSWER) for _, said in short)
 
 
 @pytest.mark.slow
@@ -152,7 +151,7 @@ def test_prompts_are_not_learned_and_documents_of_a_row_are_apart(finished: Any)
         assert at[row][marked].all()  # a reply is learned from its first word on
         assert not at[row][marked - 1].any()
     begins = (batch["positions"] == 0) & (batch["segments"] > 0)
-    assert (batch["tokens"][begins] == 1).all()
+    assert (batch["tokens"][begins] == CLS).all()
 
 
 @pytest.mark.slow
