@@ -17,14 +17,14 @@ Method   Queries of 18 tasks (6 families, 3 wordings each), a task drawn uniform
          mixture        both at once, in the same shares; `strong first`: the other way round
          Learning rates of each arm by accuracy on development queries, first seed, one grid for all.
          Families: word problems, chains of variables, two-hop facts, counted letters (reasoning), sst2, trec.
-Run      stagejax run orca_explanation_tuning                 laptop: about 5 minutes on two cores
+Run      stagejax run orca_explanation_tuning                 laptop: about 6 minutes on two idle cores (an estimate)
          stagejax run orca_explanation_tuning --preset smoke  seconds
          stagejax plan orca_explanation_tuning --preset pod --mesh data=16,fsdp=16
 Holds if on held-out queries under the empty message, at most 64 tokens, exact match averaged over families, means over
          seeds: (1) Orca is 5 points or more above answers only on the four reasoning families; (2) 1 point or more
          above strong only on all; (3), the paper's argument without a figure of its own, not below mixture and strong
          first on all.
-Ours     Not run yet.
+Ours     Not measured yet: the run at this size is missing.
 """
 
 from __future__ import annotations
