@@ -7,10 +7,11 @@ Claim    System messages make a large model explain its answers. A 13B model tha
          Orca 49.7), and better than one tuned on GPT-4's alone (AGIEval: 37.2 and 41.7).
 Method   Queries of 18 tasks (6 families, 3 wordings each), a task drawn uniformly until its quota is used up; a system
          message drawn for each, of those that suit the family: empty, answer only, step by step, justify, explain.
-         Teachers are decoders trained on worked examples of their own: `strong` on every step,
-         `assistant`, smaller and on fewer examples, on fewer steps. Their replies are drawn at temperature 0.7, wrong
-         ones are kept. Student: a smaller decoder after some steps on queries without replies and on facts; loss on
-         replies alone, several documents a row, which attention and positions keep apart. Arms of equal tokens:
+         Teachers are decoders trained on worked examples of their own: `strong` on examples with every step,
+         `assistant`, smaller, on fewer examples in brief, but for more updates (1,000; strong 800). Their replies are
+         drawn at temperature 0.7, wrong ones are kept. Student: a smaller decoder after some steps on queries without
+         replies and on facts; loss on replies alone, several documents a row, which attention and positions keep apart.
+         Arms of equal tokens:
          Orca           3,000 replies of the assistant, then the strong teacher's to 600 of the same queries
          answers only   the strong teacher's answers to all 3,000, under the same messages
          strong only    the strong teacher's 600 explanations, more epochs
@@ -418,15 +419,20 @@ NOTES = (
     "Equal tokens are tokens of rows, prompts among them. Arms of two phases begin schedule and moments anew in each.",
     "Facts of two hops are not in the queries: student and teachers read them as sentences of their own, which stands "
     "for what LLaMA knows.",
-    "Of 3,727 queries of the student's pool 666 are in the teachers' worked examples too, short sums and counts. No "
-    "query for development or test is in either; 17 of 607 of the test are among the 282 for development.",
-    "Rates: of two for every arm, so that the chosen one is at an end of the grid; one seed decides. A seed draws the "
-    "order of rows; checkpoint, teachers and their replies are of one seed.",
+    "Of 3,727 different questions in the student's pool 666, most of them counts, are in the teachers' worked examples "
+    "too, in the same words: of the 3,000 queries drawn 615. No question for development or test is in either in the "
+    "same words; of trec one of the test is among worked examples in another wording. Of 626 test queries 18 are among "
+    "those for development as well, 40 if wordings are ignored, most of them counts.",
+    "Rates: the grid has two for every arm, so a chosen one is always at its edge, and a better one may lie outside. "
+    "One seed decides, by the share of right replies to 256 of 287 development queries, not by the mean over families "
+    "that claims are about. A seed draws the order of rows; checkpoint, teachers and their replies are of one seed.",
     "Before: with numbers to 12, 3 and 4 clauses, 300 facts and longer rows of letters the strong teacher was right on "
-    "34 % of development queries after 500 steps, so questions were made shorter, and its steps 800. A first run was "
-    "stopped in its second arm, as development queries lacked their message; of its students no reply was read. The "
-    "replies of its assistant to the student's queries, after 400 steps on 3,000 examples, were right by chance alone, "
-    "so it now has 1,000 steps on 6,000.",
+    "34 % of development queries after 500 steps, so questions were made shorter, and its steps 1,000. A first run was "
+    "stopped in its second arm, as development queries lacked their message; of its students no reply was read. "
+    "Its teachers' replies to the student's queries were: those of the assistant, after 400 steps on 3,000 examples, "
+    "were right for 33 %, no more than by chance, so the assistant now has 1,000 steps on 6,000. To keep the run short "
+    "the strong teacher now has 800 steps instead of 1,000 and students 300 instead of 400. So how far apart teachers "
+    "are, on which the second claim hangs, was chosen after replies had been read.",
     "Charged to an arm: checkpoint, own phases, the other rate, and the teachers with the replies that it uses. "
     "Replies to test queries are charged to none.",
     "pod: replies of both teachers come from files of prompts and responses, and all their rows are held in memory; "
