@@ -22,6 +22,7 @@ from experiments.distillation.orca_explanation_tuning import (
     STRONG,
     Found,
     averaged,
+    guessed,
     judged,
     preset,
 )
@@ -103,6 +104,16 @@ def test_claims_follow_the_rules() -> None:
     poor = verdicts(orca=(40, 60), answers=(36, 0), alone=(40, 59), mixed=(41, 60), reversed=(30, 60))
     assert len(set(good)) == len(set(poor)) == 1
     assert good != poor
+
+
+def test_the_most_frequent_answers_are_right_for_their_share() -> None:
+    queries = Queries(POOL.test)
+    shares = []
+    for family in POOL.test:
+        labels = [queries[i]["label"] for i in range(len(queries)) if queries[i]["family"] == family.name]
+        shares.append(max(labels.count(label) for label in labels) / len(labels))
+    assert guessed(POOL) == pytest.approx(100 * np.mean(shares))
+    assert guessed(POOL, ("sums",)) == pytest.approx(100 * shares[0])
 
 
 def test_the_pod_preset_is_the_papers() -> None:
