@@ -18,7 +18,7 @@ Method   Queries of 18 tasks (6 families, 3 wordings each), a task drawn uniform
          mixture        both at once, in the same shares; `strong first`: the other way round
          Learning rates of each arm by accuracy on development queries, first seed, one grid for all.
          Families: word problems, chains of variables, two-hop facts, counted letters (reasoning), sst2, trec.
-Run      stagejax run orca_explanation_tuning                 laptop: about 6 minutes on two idle cores (an estimate)
+Run      stagejax run orca_explanation_tuning                 laptop: 29 minutes on two busy cores, idle fewer
          stagejax run orca_explanation_tuning --preset smoke  seconds
          stagejax plan orca_explanation_tuning --preset pod --mesh data=16,fsdp=16
 Holds if on held-out queries under the empty message, at most 64 tokens, exact match averaged over families, means over
@@ -459,8 +459,9 @@ NOTES = (
     "were right for 33 %, no more than by chance, so the assistant now has 1,000 steps on 6,000. To keep the run short "
     "the strong teacher now has 800 steps instead of 1,000 and students 300 instead of 400. So how far apart teachers "
     "are, on which the second claim hangs, was chosen after replies had been read.",
-    "Claims compare arms with each other, as was laid down before. On laptop no arm is better on reasoning than the most "
-    "frequent answer of each family, a row that was added after the run: claims that hold there do not show reasoning.",
+    "Claims compare arms with each other, as was laid down before. On laptop no arm is better on reasoning than the "
+    "most frequent answer of each family, a row that was added after the run: claims that hold there do not show that "
+    "any student reasons.",
     "Charged to an arm: checkpoint, own phases, the other rate, and the teachers with the replies that it uses. "
     "Replies to test queries are charged to none.",
     "pod: replies of both teachers come from files of prompts and responses, and all their rows are held in memory; "
