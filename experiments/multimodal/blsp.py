@@ -1,0 +1,555 @@
+"""BLSP: a frozen language model hears by an adapter that makes it behave for speech as it does for the transcript.
+
+Paper    Wang et al., BLSP: Bootstrapping Language-Speech Pre-training via Behavior Alignment of Continuation Writing,
+         2023, arXiv 2309.00916 (dossier 061).
+Claim    An adapter between a frozen speech encoder and a frozen language model, trained only to let the model go on with
+         speech as it goes on with the transcript, lets it follow other instructions about speech without an example. An
+         adapter trained on transcripts can only transcribe. Recognition stays behind the encoder's own.
+Method   0  A speech encoder (Whisper's shape) learns words by CTC on half of the training clips, and is frozen.
+         1  A language model learns texts of number words, then instructions: go on, repeat, reverse, translate, add up,
+            even or odd, largest, sort; and is frozen.
+         2  It goes on, greedily, with the transcript of every training utterance: the labels.
+         3  Adapter: convolutions of kernel 5 and stride 2 with gates, layer norm, bottleneck. Its vectors stand in the
+            place of the transcript in the row of the same instruction; the loss is that of the answer's tokens, through
+            the frozen model.
+         Arms of equal clips, steps and adapter: BLSP; transcripts as labels of "repeat"; half of each; continuations by
+         the grammar in place of the model's own; the model's own answers to four instructions; and vectors drawn to the
+         transcript's embeddings, spread evenly over time, by squared error. The peak rate of each is the best of three
+         by its own loss on held-out clips of training speakers. Bounds: recognised text (a cascade) and true text.
+Run      stagejax run blsp                                laptop: about 5 minutes on two cores
+         stagejax run blsp --preset smoke                 generated tones, seconds
+         stagejax plan blsp --preset pod --mesh data=16,fsdp=16
+Holds if on two speakers whom no stage has heard, mean of three seeds, BLSP is 10 points or more above the adapter of
+         transcripts in word accuracy, mean of the seven instructions that neither adapter was trained by; and the cascade
+         repeats at least as well as BLSP.
+Ours     Not run yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Precision, Stage
+from stagejax.data import MASK, SEP
+from stagejax.data.answers import Answers, answer_row, encoded
+from stagejax.data.audio import LogMel
+from stagejax.data.joined import Joined, Row, join
+from stagejax.data.number_words import INSTRUCTIONS, NumberTasks, NumberTexts, answered, asked, spelled, vocabulary
+from stagejax.data.order import random_words
+from stagejax.data.speech import Fsdd, Spoken, Tones
+from stagejax.data.utterances import Speech, Utterances
+from stagejax.decode import Prompts, sample
+from stagejax.decode.edits import word_accuracy
+from stagejax.inference import Frozen
+from stagejax.inference.continuing import GREEDY, continued, continuing_flops
+from stagejax.inference.several import ask_together, flops_together
+from stagejax.models import Transformer, llama
+from stagejax.models.recognizer import Recognizer
+from stagejax.models.speech_adapter import Listener, SpeechAdapter
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.loss import Metrics, weighted
+from stagejax.objectives.recognition import collapsed, ctc
+from stagejax.optimizer import adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.steps.joint import joint_step
+
+BLSP, ASR, BOTH, GRAMMAR = "BLSP", "transcripts", "BLSP and transcripts", "grammar's continuations"
+SEVERAL, NEAR = "four instructions", "embeddings, squared error"
+ARMS = (BLSP, ASR, BOTH, GRAMMAR, SEVERAL, NEAR)
+TEXT, CASCADE, DEAF = "true text", "cascade", "adapter, untrained"
+CLAIMED = (BLSP, ASR)  # with every seed
+FOUR = ("continue", "repeat", "reverse", "sort")
+HELD = tuple(name for name in INSTRUCTIONS if name not in ("continue", "repeat"))  # from BLSP and from transcripts
+UNUSED = tuple(name for name in HELD if name not in FOUR)  # by any arm
+CODE = vocabulary()
+Said = dict[str, list[str]]  # an answer to each instruction about each utterance
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    clips: Spoken = field(default_factory=Fsdd)
+    speakers: tuple[int, ...] = (0, 1, 2, 3)
+    unseen: tuple[int, ...] = (4, 5)
+    words: tuple[int, int] = (2, 5)  # least and most of an utterance
+    longest: int = 4800  # samples of a clip
+    mel: LogMel = field(default_factory=lambda: Utterances(Fsdd()).mel)
+    speed: float = 0.15  # perturbation, for the encoder
+    encoder: Recognizer = field(default_factory=lambda: Recognizer(init_std=0.1, dropout=0.1))
+    llm: Transformer = field(
+        default_factory=lambda: llama(vocab=CODE.vocab, embed=64, layers=2, heads=4, mlp=176, init_std=0.1)
+    )
+    adapter: SpeechAdapter = field(default_factory=lambda: SpeechAdapter(convolutions=2, inner=64))
+    utterances: int = 2400  # that the adapter is trained on
+    encoder_utterances: int = 4000
+    hearing: tuple[int, int, float] = (800, 32, 2e-3)  # steps, rows and peak rate of the encoder
+    texts: int = 4000  # of number words
+    tasks: int = 20_000  # instructions with answers
+    reading: tuple[int, int, float] = (400, 64, 4e-3)  # of the language model on texts
+    tuning: tuple[int, int, float] = (2000, 64, 4e-3)  # and on instructions
+    row: int = 32  # tokens in a row of text
+    steps: int = 600  # of the adapter
+    batch: int = 32
+    peaks: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    pilot: int = 150  # steps with each of them
+    held: tuple[int, int] = (4, 64)  # batches and rows that choose it
+    tested: int = 200  # utterances of unseen speakers
+    at_once: int = 150  # answers
+    precision: Precision = field(default_factory=Precision)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def heard(self) -> dict[str, Utterances]:
+        """Utterances by what they are for: no clip is in two of them but those of the encoder's, in "adapter"."""
+        how: dict[str, Any] = {"words": self.words, "longest": self.longest, "mel": self.mel}
+        train, size = Utterances(self.clips, self.speakers, **how), self.held[0] * self.held[1]
+        return {
+            "encoder": replace(train, part=(0, 2), size=self.encoder_utterances, speed=self.speed, seed=1),
+            "adapter": replace(train, size=self.utterances, seed=2),
+            "held": replace(train, clips=self.clips.of_split("test"), size=size, seed=3),
+            "test": replace(train, speakers=self.unseen, size=self.tested, seed=4),
+        }
+
+    @property
+    def vectors(self) -> int:
+        """Of the longest utterance."""
+        return self.slots(self.heard["test"].most_frames)
+
+    def slots(self, frames: int) -> int:
+        return self.adapter.length((frames - 1) // 2 + 1)
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of the longest prompt: CLS, the instruction about the longest utterance, the assistant's turn."""
+        return 1 + max(len(asked(name, "").split()) for name in INSTRUCTIONS) + self.vectors
+
+    @property
+    def limit(self) -> int:
+        """Tokens of an answer at most, the last one SEP."""
+        return self.words[1] + 2
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    if name == "smoke":
+        return Config(
+            clips=Tones(limit=120), speakers=(0, 1), unseen=(2,), words=(2, 3), longest=1600,
+            encoder=Recognizer(embed=16, layers=1, heads=2, mlp=32),
+            llm=llama(vocab=CODE.vocab, embed=16, layers=1, heads=2, mlp=32),
+            adapter=SpeechAdapter(16, 16, convolutions=2, inner=16), utterances=48, encoder_utterances=64,
+            hearing=(20, 16, 3e-3), texts=60, tasks=300, reading=(10, 16, 1e-2), tuning=(30, 16, 1e-2), steps=8, batch=8,
+            peaks=(3e-3,), pilot=2, held=(1, 16), tested=6, at_once=54, seeds=(0,),
+        )  # fmt: skip
+    if name == "pod":
+        sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008}
+        whisper = {"bands": 80, "embed": 768, "layers": 12, "heads": 12, "mlp": 3072}
+        return Config(
+            words=(4, 40), mel=LogMel(rate=8000, window=512, hop=80, bands=80, low=60.0, floor=1e-4), longest=4800,
+            encoder=Recognizer(**whisper, convolution="conv", scan=True), adapter=SpeechAdapter(768, 4096),
+            llm=llama(vocab=32_000, scan=True, remat="full", **sizes), utterances=3_000_000,
+            encoder_utterances=3_000_000, hearing=(20_000, 256, 1e-3), tasks=52_000, reading=(5000, 512, 3e-4),
+            tuning=(1200, 128, 2e-5), row=256, steps=3900, batch=768, peaks=(5e-5,), pilot=100, held=(4, 256),
+            tested=2000, at_once=256, precision=Precision(compute="bfloat16"), seeds=(0,),
+        )  # fmt: skip
+    return Config()
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Ears and language first; labels; every arm at its rate; and what each says about unseen speakers."""
+    encoder, llm = run.train(encoder_stage(cfg)), taught(run, cfg)
+    frozen, sources = {"encoder": encoder, "llm": llm}, cfg.heard
+    price = continuing_flops(cfg.llm, cfg.prompt, cfg.limit)
+    own = {
+        (names, part): run.make(
+            f"labels/{part}/{slug(' '.join(names))}", own_answers, cfg, llm, part, names,
+            flops=price * len(sources[part]), sampled_tokens=drawn_tokens,
+        )
+        for names in (("continue",), FOUR) for part in ("adapter", "held")
+    }  # fmt: skip
+    rates, arms, said = {}, {}, {}
+    for arm in ARMS:
+        names = FOUR if arm == SEVERAL else ("continue",)
+        labels = {part: own[names, part] for part in ("adapter", "held")}
+        rows = {part: run.make(f"rows/{part}/{slug(arm)}", rows_of, cfg, arm, part, labels[part]) for part in labels}
+        rates[arm] = searched(run, cfg, arm, rows, frozen)
+        drawn = () if arm in (ASR, NEAR, GRAMMAR) else tuple(labels.values())
+        for seed in cfg.seeds if arm in CLAIMED else cfg.seeds[:1]:
+            stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, rows, rates[arm].peak, seed)
+            result = run.train(stage, frozen)
+            arms.setdefault(arm, {})[seed] = Arm("", (result,), (encoder, llm, *drawn, *rates[arm].spent))
+            said[arm, seed] = answers_of(run, cfg, f"{seed}/{slug(arm)}/answers", result)
+    first = replace(stage, name="untrained", steps=1, optimizer=stage.optimizer | {"adapter": adamw(1e-9)})
+    said[DEAF, cfg.seeds[0]] = answers_of(run, cfg, "untrained/answers", run.train(first, frozen))
+    asking = price * len(INSTRUCTIONS) * cfg.tested
+    for label, other in ((TEXT, None), (CASCADE, encoder)):
+        said[label, cfg.seeds[0]] = run.make(f"{slug(label)}/answers", read, cfg, llm, other, flops=asking)
+    known = run.make("known", informed, cfg, own[("continue",), "adapter"])
+    return report(cfg, arms, {key: made.value for key, made in said.items()}, rates, known.value, encoder)
+
+
+# --- stages 0 and 1: what is frozen ---
+
+
+def encoder_stage(cfg: Config) -> Stage:
+    """Words by CTC from half of the training clips; scored on the unseen speakers at its end."""
+    (steps, batch, peak), test = cfg.hearing, cfg.heard["test"]
+    return Stage(
+        name="encoder",
+        model=cfg.encoder,
+        objective=ctc,
+        optimizer=adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05),
+        data=Speech(source=cfg.heard["encoder"], batch=batch),
+        steps=steps,
+        evaluate=Evaluation(Speech(source=test, batch=cfg.tested, count=1), 1),
+        precision=cfg.precision,
+    )
+
+
+def taught(run: Any, cfg: Config) -> Any:
+    """The language model: on texts, then on instructions."""
+    how: dict[str, Any] = {"tokenizer": CODE, "length": cfg.row}
+    texts = Answers(source=NumberTexts(size=cfg.texts), fields=("title", "text"), prompts=True, batch=1, **how)
+    tasks = Answers(source=NumberTasks(size=cfg.tasks), batch=1, **how)
+    result = None
+    for name, data, (steps, batch, peak) in (("base", texts, cfg.reading), ("instructed", tasks, cfg.tuning)):
+        data = replace(data, batch=batch)
+        stage = Stage(
+            name=f"llm/{name}",
+            model=cfg.llm,
+            objective=causal_lm,
+            optimizer=adamw(peak, warmup=0.05, clip=1.0, weight_decay=0.05),
+            data=data,
+            steps=steps,
+            evaluate=Evaluation(data.held_out(2), 2, max(1, steps // 4)),
+            precision=cfg.precision,
+        )
+        result = run.train(stage, result)
+    return result
+
+
+# --- stage 2: labels, and rows of them ---
+
+
+def transcripts(cfg: Config, part: str) -> list[list[int]]:
+    return [words.tolist() for words in cfg.heard[part].said()]
+
+
+def own_answers(cfg: Config, llm: Any, part: str, names: tuple[str, ...]) -> dict[str, list[str]]:
+    """What the language model answers to one instruction about each transcript, in turn."""
+    prompts = [asked(names[i % len(names)], spelled(own)) for i, own in enumerate(transcripts(cfg, part))]
+    return {"said": told(cfg, llm, prompts)}
+
+
+def told(cfg: Config, llm: Any, prompts: list[str]) -> list[str]:
+    """The likeliest answers to prompts in words."""
+    how = {"length": cfg.prompt, "limit": cfg.limit, "batch": cfg.at_once, "seed": 0}
+    return continued(Frozen.of(llm), CODE, prompts, GREEDY, **how)
+
+
+def drawn_tokens(value: Mapping[str, Any]) -> int:
+    return sum(len(text.split()) + 1 for text in value["said"])
+
+
+def lessons(arm: str, transcript: list[list[int]], own: list[str]) -> list[tuple[str, str]]:
+    """The instruction about each utterance and the answer that is learned."""
+    chances = random_words(11, np.arange(len(transcript)), 1)[:, 0] / 2.0**64
+    repeated = [("repeat", spelled(numbers)) for numbers in transcript]
+    continuations = [("continue", text) for text in own]
+    grammar = [("continue", answered("continue", n, float(u))) for n, u in zip(transcript, chances, strict=True)]
+    return {
+        BLSP: continuations,
+        ASR: repeated,
+        BOTH: [(continuations, repeated)[i % 2][i] for i in range(len(own))],
+        GRAMMAR: grammar,
+        SEVERAL: [(FOUR[i % len(FOUR)], text) for i, text in enumerate(own)],
+        NEAR: repeated,
+    }[arm]
+
+
+def rows_of(cfg: Config, arm: str, part: str, labels: Any) -> dict[str, np.ndarray]:
+    """Rows in which markers stand for an utterance's vectors; and the word that is said while each vector lasts."""
+    source, transcript, rows = cfg.heard[part], transcripts(cfg, part), []
+    for i, (instruction, answer) in enumerate(lessons(arm, transcript, labels.value["said"])):
+        slots, words = cfg.slots(len(source[i]["frames"])), CODE.encode([spelled(transcript[i])])[0]
+        _, target = encoded(CODE, "", answer)
+        tokens, weights = answer_row(spoken_prompt(instruction, slots), target, cfg.prompt + cfg.limit)
+        aligned = np.zeros(cfg.vectors, np.int32)
+        aligned[:slots] = words[np.arange(slots) * len(words) // slots]
+        rows.append({"tokens": tokens[:-1], "targets": tokens[1:], "weights": weights, "aligned": aligned})
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def spoken_prompt(instruction: str, slots: int) -> np.ndarray:
+    """The tokens of a prompt in which so many markers stand in the place of the transcript."""
+    before, behind = (encoded(CODE, text, "")[0] for text in asked(instruction, "|").split(" | "))
+    return np.concatenate([before, np.full(slots, MASK, np.int32), behind[1:]])
+
+
+# --- stage 3: the adapter ---
+
+
+def hearing(cfg: Config, name: str, arm: str, rows: Any, peak: float, seed: int) -> Stage:
+    """An arm: the adapter alone is trained, between the frozen encoder and the frozen language model."""
+    held = Speech(source=cfg.heard["held"], batch=cfg.held[1], count=cfg.held[0])
+    objective = near if arm == NEAR else behaves
+    return Stage(
+        name=name,
+        model={"encoder": cfg.encoder, "llm": cfg.llm, "adapter": cfg.adapter},
+        objective=objective,
+        optimizer={
+            "encoder": None,
+            "llm": None,
+            "adapter": adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05),
+        },
+        data=joined(cfg, Speech(source=cfg.heard["adapter"], batch=cfg.batch, seed=seed), rows["adapter"]),
+        steps=cfg.steps,
+        step=joint_step,
+        evaluate=Evaluation(joined(cfg, held, rows["held"]), cfg.held[0], objective=objective),
+        precision=cfg.precision,
+        seed=seed,
+    )
+
+
+def joined(cfg: Config, data: Speech, made: Any) -> Joined:
+    length = (cfg.prompt + cfg.limit,)
+    rows = Row("tokens", length, "int32"), Row("targets", length, "int32"), Row("weights", length)
+    return join(data, made, *rows, Row("aligned", (cfg.vectors,), "int32"))
+
+
+def heard(models: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
+    """What the adapter makes of an utterance. The encoder has no dropout: it is frozen."""
+    return models["adapter"](*models["encoder"].features(batch["frames"], batch["real"]))
+
+
+def behaves(models: Any, batch: Any, key: Any) -> tuple[jax.Array, Metrics]:
+    """-log p(answer | prompt with the utterance's vectors), by token."""
+    logits = Listener(models["llm"], MASK)(batch["tokens"], heard(models, batch)[0])
+    return weighted(logits, batch["targets"], batch["weights"])
+
+
+def near(models: Any, batch: Any, key: Any) -> tuple[jax.Array, Metrics]:
+    """Squared error to the embedding of the word that is said, by the variance of all embeddings."""
+    vectors_BSE, real_BS = heard(models, batch)
+    table = jax.lax.stop_gradient(models["llm"].tokens.table[...])
+    errors_BS = jnp.square(vectors_BSE - table[batch["aligned"]]).mean(-1) / jnp.var(table)
+    total, count = jnp.sum(errors_BS * real_BS), real_BS.sum().astype(errors_BS.dtype)
+    return total / count, {"loss": (total, count)}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """The best peak of an arm, and what it took to find it."""
+
+    peak: float
+    losses: tuple[float, ...]
+    spent: tuple[Any, ...]
+
+
+def searched(run: Any, cfg: Config, arm: str, rows: Any, frozen: Any) -> Rate:
+    """The peak with the lowest loss of the arm's own on held-out clips of training speakers."""
+    pilots = [
+        replace(hearing(cfg, f"pilot/{slug(arm)}/{peak:g}", arm, rows, peak, cfg.seeds[0]), steps=cfg.pilot)
+        for peak in cfg.peaks
+    ]
+    spent = [run.train(pilot, frozen, may_diverge=True) for pilot in pilots]
+    losses = [float("inf") if each.diverged else each.history.last("loss") for each in spent]
+    return Rate(cfg.peaks[0 if np.isnan(losses).any() else int(np.argmin(losses))], tuple(losses), tuple(spent))
+
+
+# --- answers ---
+
+
+def answers_of(run: Any, cfg: Config, name: str, result: Any) -> Any:
+    batch = {
+        **Speech(source=cfg.heard["test"], batch=1).spec(),
+        "tokens": jax.ShapeDtypeStruct((1, cfg.prompt), "int32"),
+    }
+    batch["lengths"] = jax.ShapeDtypeStruct((1,), "int32")
+    configs = cfg.encoder, cfg.llm, cfg.adapter
+    price = flops_together(answer_speech, configs, batch, cfg.prompt + cfg.limit, cfg.limit, while_trips=cfg.limit)
+    return run.make(name, listened, cfg, result, flops=float(price) * len(INSTRUCTIONS) * cfg.tested)
+
+
+def answer_speech(models: Any, batch: Any, length: int, limit: int) -> Any:
+    """The likeliest answers to prompts in which utterances stand."""
+    encoder, llm, adapter = models
+    vectors, _ = heard({"encoder": encoder, "adapter": adapter}, batch)
+    net = Listener(llm, MASK).hears(batch["tokens"], vectors)
+    prompts = Prompts(batch["tokens"], batch["lengths"])
+    return sample(net, prompts, jax.random.key(0), length=length, limit=limit, stops=((SEP,),), temperature=0.0)
+
+
+def listened(cfg: Config, result: Any) -> Said:
+    """The answers to every instruction about every utterance of unseen speakers."""
+    nets = [Frozen.of(result.member(name)) for name in ("encoder", "llm", "adapter")]
+    source = cfg.heard["test"]
+    speech, slots = Speech(source=source, batch=1), [cfg.slots(len(source[i]["frames"])) for i in range(cfg.tested)]
+    cases, texts = [(name, i) for name in INSTRUCTIONS for i in range(cfg.tested)], []
+    for start in range(0, len(cases), cfg.at_once):
+        part = cases[start : start + cfg.at_once]
+        full = part + part[:1] * (cfg.at_once - len(part))
+        prompts = [spoken_prompt(name, slots[i]) for name, i in full]
+        batch = speech.take_records(np.array([i for _, i in full]))
+        batch["tokens"] = np.stack([np.pad(own, (0, cfg.prompt - len(own))) for own in prompts])
+        batch["lengths"] = np.array([len(own) for own in prompts], np.int32)
+        drawn = ask_together(answer_speech, nets, batch, cfg.prompt + cfg.limit, cfg.limit)
+        ends = zip(drawn.tokens_BNS[:, 0], drawn.starts_BN[:, 0], drawn.ends_BN[:, 0], strict=True)
+        texts += [CODE.decode(tokens[begin:end]) for tokens, begin, end in ends][: len(part)]
+    return by_instruction(cfg, texts)
+
+
+def by_instruction(cfg: Config, texts: list[str]) -> Said:
+    return {name: texts[k * cfg.tested : (k + 1) * cfg.tested] for k, name in enumerate(INSTRUCTIONS)}
+
+
+def read(cfg: Config, llm: Any, encoder: Any) -> Said:
+    """The answers to every instruction about the true transcripts, or about those that the encoder recognises."""
+    words = transcripts(cfg, "test")
+    if encoder is not None:
+        batch = Speech(source=cfg.heard["test"], batch=1).take_records(np.arange(cfg.tested))
+        paths = ask_together(recognised, [Frozen.of(encoder)], batch)
+        words = [(path[path > 0] - 1).tolist()[: cfg.vectors] for path in paths]
+    return by_instruction(cfg, told(cfg, llm, [asked(name, spelled(own)) for name in INSTRUCTIONS for own in words]))
+
+
+def recognised(models: Any, batch: Any) -> jax.Array:
+    """The words of the likeliest path of CTC."""
+    return collapsed(*models[0](batch["frames"], batch["real"]))
+
+
+# --- report ---
+
+
+def informed(cfg: Config, labels: Any) -> dict[str, list[float]]:
+    """Nats that the continuation of a longest list tells about the word at each place, beyond what chance does."""
+    numbers, said = transcripts(cfg, "adapter"), labels.value["said"]
+    drawn = [text for _, text in lessons(GRAMMAR, numbers, said)]
+    full = [i for i, own in enumerate(numbers) if len(own) == cfg.words[1]]
+    words, order = np.array([numbers[i] for i in full]), np.random.default_rng(0).permutation(len(full))
+    found = {}
+    for name, texts in (("own", said), ("grammar", drawn)):
+        ids = [CODE.encode([texts[i]])[0][: cfg.limit] for i in full]
+        ids = np.stack([np.pad(own, (0, cfg.limit - len(own))) for own in ids])
+        pairs = [ids[:, :1] * CODE.vocab + ids[:, j : j + 1] for j in range(1, cfg.limit)]
+        told = [[nats(w, p[:, 0]) - nats(w[order], p[:, 0]) for p in pairs] for w in words.T]
+        found[name] = [max(own) for own in told]
+    return found
+
+
+def nats(a: np.ndarray, b: np.ndarray) -> float:
+    """The mutual information of two lists of numbers, by their counts.
+
+    >>> round(nats(np.array([0, 1, 0, 1]), np.array([5, 7, 5, 7])), 3)
+    0.693
+    """
+    _, one = np.unique(a, return_inverse=True)
+    _, other = np.unique(b, return_inverse=True)
+    joint = np.zeros((one.max() + 1, other.max() + 1))
+    np.add.at(joint, (one, other), 1 / len(a))
+    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    return float((joint[joint > 0] * np.log(joint[joint > 0] / apart[joint > 0])).sum())
+
+
+def scores(cfg: Config, said: Said | None, text: Said | None) -> dict[str, float]:
+    """Word accuracy of each instruction and its mean over groups; agreement with the model on the transcript."""
+    columns = (*INSTRUCTIONS, "held", "unused", "same", "same, continue", "transcribed")
+    if said is None or text is None:
+        return dict.fromkeys(columns, float("nan"))
+    numbers, found = transcripts(cfg, "test"), {}
+    for name in INSTRUCTIONS:
+        true = text[name] if name == "continue" else [answered(name, own, 0.0) for own in numbers]
+        found[name] = mean([word_accuracy(*pair) for pair in zip(said[name], true, strict=True)])
+    found |= {"held": mean([found[name] for name in HELD]), "unused": mean([found[name] for name in UNUSED])}
+    found["same"] = mean([a == b for name in HELD for a, b in zip(said[name], text[name], strict=True)])
+    found["same, continue"] = mean([a == b for a, b in zip(said["continue"], text["continue"], strict=True)])
+    heard = said["repeat"]
+    found["transcribed"] = mean([a == b for name in HELD for a, b in zip(said[name], heard, strict=True)])
+    return found
+
+
+def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Rate], known: Any, encoder: Any) -> Report:
+    """Accuracy of each instruction, behaviour, what labels tell, and the verdicts."""
+    text = said[TEXT, cfg.seeds[0]]
+    scored = {key: scores(cfg, own, text) for key, own in said.items()}
+
+    def over(label: str, what: str) -> list[float]:
+        return [own[what] for (arm, _), own in scored.items() if arm == label]
+
+    lead = [100 * (a - b) for a, b in zip(over(BLSP, "held"), over(ASR, "held"), strict=True)]
+    behind = [100 * (over(CASCADE, "repeat")[0] - own) for own in over(BLSP, "repeat")]
+    claims = (
+        claim(
+            "Behaviour alignment carries over to instructions without an example; transcripts do not",
+            paper="only transcribes, whatever the instruction", measured=shown(lead, "+.1f"), unit="points",
+            margin=f"10 points or more over seven instructions, mean of {len(lead)} seeds", holds=mean(lead) >= 10,
+        ),
+        claim(
+            "The encoder's own recognition stays ahead of what the model repeats",
+            paper="word error rate above 20 %, far from Whisper's", measured=shown(behind, "+.1f"), unit="points",
+            margin="0 points or more, mean of the seeds", holds=mean(behind) >= 0,
+        ),
+    )  # fmt: skip
+    rows = (TEXT, CASCADE, *ARMS, DEAF)
+    means = {"repeat": "repeat", "7 held out": "held", "5 unused": "unused", "same as text": "same",
+             "same, continue": "same, continue", "transcribed instead": "transcribed"}  # fmt: skip
+    note = (
+        f"In %, {cfg.tested} utterances of speakers {cfg.unseen}: mean ± standard deviation over seeds; without ±: one. "
+        "Word accuracy is 1 - word errors, at least 0. Held out: from BLSP and from transcripts; unused: by any arm. "
+        "Same: the very answer that the model gives to the transcript, of held-out instructions and of continuations. "
+        "Transcribed: what the arm repeats, given as the answer to a held-out instruction."
+    )
+    tables = (
+        table_of_means("Unseen speakers", rows, list(means), lambda row, name: over(row, means[name]), note=note),
+        table_of_means("Word accuracy by instruction", rows, list(INSTRUCTIONS), over,
+                       note="Of continue: against the model's continuation of the transcript."),
+        told_by_labels(known),
+        Table("Peak rates", ("arm", "tried", "losses", "taken"), tuple(
+            (arm, ", ".join(f"{p:g}" for p in cfg.peaks), ", ".join(f"{x:.3f}" for x in own.losses), own.peak)
+            for arm, own in rates.items()), ("", "", "", "g"), f"Pilots of {cfg.pilot} steps with the first seed."),
+    )  # fmt: skip
+    exact = encoder.history.last("exact")
+    heard = () if np.isnan(exact) else (f"CTC has {exact:.1%} of the unseen speakers' utterances without an error.",)
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2309.00916",
+        arms=by_seed(arms, ASR),
+        tables=tables,
+        baseline=ASR, seeds=cfg.seeds, notes=(*heard, *NOTES),
+    )  # fmt: skip
+
+
+def told_by_labels(known: Mapping[str, list[float]] | None) -> Table:
+    rows = tuple((name, *own) for name, own in (known or {}).items())
+    places = len(rows[0]) - 1 if rows else 0
+    columns = ("continuations", *(f"word {i}" for i in range(1, places + 1)))
+    note = "Mutual information in nats with a word of the list, of the first word and the best other one; at most 2.30."
+    return Table("What continuations tell about a list", columns, rows, ("", *(".2f",) * places), note)
+
+
+NOTES = (
+    "One encoder and one language model for all seeds.",
+    "The pod preset has the paper's sizes of models, adapter and batch, and the laptop's recordings and language.",
+)
+
+EXPERIMENT = Experiment(
+    name="blsp",
+    title="BLSP: speech for a frozen language model by behaviour alignment",
+    reference="Wang et al., 2023, arXiv 2309.00916",
+    paper=61,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("blsp")
