@@ -2,9 +2,9 @@
 
 Paper    Wang et al., BLSP: Bootstrapping Language-Speech Pre-training via Behavior Alignment of Continuation Writing,
          2023, arXiv 2309.00916 (dossier 061).
-Claim    An adapter between a frozen speech encoder and a frozen language model, trained only to let the model go on with
-         speech as it goes on with the transcript, lets it follow other instructions about speech without an example. An
-         adapter trained on transcripts can only transcribe. Recognition stays behind the encoder's own.
+Claim    An adapter between a frozen speech encoder and a frozen language model, trained only to let the model go on
+         with speech as it goes on with the transcript, lets it follow other instructions about speech without an
+         example. An adapter trained on transcripts can only transcribe. Recognition stays behind the encoder's own.
 Method   0  A speech encoder (Whisper's shape) learns words by CTC on half of the training clips, and is frozen.
          1  A language model learns texts of number words, then instructions: go on, repeat, reverse, translate, add up,
             even or odd, largest, sort; and is frozen.
@@ -18,10 +18,10 @@ Method   0  A speech encoder (Whisper's shape) learns words by CTC on half of th
          by its own loss on held-out clips of training speakers. Bounds: recognised text (a cascade) and true text.
 Run      stagejax run blsp                                laptop: about 5 minutes on two cores
          stagejax run blsp --preset smoke                 generated tones, seconds
-         stagejax plan blsp --preset pod --mesh data=16,fsdp=16
+         stagejax plan blsp --preset pod --mesh data=8,fsdp=16
 Holds if on two speakers whom no stage has heard, mean of three seeds, BLSP is 10 points or more above the adapter of
-         transcripts in word accuracy, mean of the seven instructions that neither adapter was trained by; and the cascade
-         repeats at least as well as BLSP.
+         transcripts in word accuracy, mean of the seven instructions that neither adapter was trained by; and the
+         cascade repeats at least as well as BLSP.
 Ours     Not run yet.
 """
 
@@ -29,36 +29,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data import MASK, SEP
-from stagejax.data.answers import Answers, answer_row, encoded
+from stagejax.data.answers import Answers
 from stagejax.data.audio import LogMel
 from stagejax.data.joined import Joined, Row, join
-from stagejax.data.number_words import INSTRUCTIONS, NumberTasks, NumberTexts, answered, asked, spelled, vocabulary
+from stagejax.data.number_words import (
+    INSTRUCTIONS,
+    NumberTasks,
+    NumberTexts,
+    answered,
+    asked,
+    spelled,
+    spoken_prompt,
+    spoken_rows,
+    vocabulary,
+)  # fmt: skip
 from stagejax.data.order import random_words
 from stagejax.data.speech import Fsdd, Spoken, Tones
 from stagejax.data.utterances import Speech, Utterances
-from stagejax.decode import Prompts, sample
 from stagejax.decode.edits import word_accuracy
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
-from stagejax.inference.several import ask_together, flops_together
+from stagejax.inference.hearing import answering_flops, answers_to, behaves, near, recognised_words
 from stagejax.models import Transformer, llama
 from stagejax.models.recognizer import Recognizer
-from stagejax.models.speech_adapter import Listener, SpeechAdapter
+from stagejax.models.speech_adapter import SpeechAdapter
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.loss import Metrics, weighted
-from stagejax.objectives.recognition import collapsed, ctc
+from stagejax.objectives.recognition import ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.information import beyond_chance
 from stagejax.steps.joint import joint_step
 
 BLSP, ASR, BOTH, GRAMMAR = "BLSP", "transcripts", "BLSP and transcripts", "grammar's continuations"
@@ -103,7 +108,7 @@ class Config:
     pilot: int = 150  # steps with each of them
     held: tuple[int, int] = (4, 64)  # batches and rows that choose it
     tested: int = 200  # utterances of unseen speakers
-    at_once: int = 150  # answers
+    at_once: int = 100  # answers
     precision: Precision = field(default_factory=Precision)
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -128,26 +133,22 @@ class Config:
         return self.adapter.length((frames - 1) // 2 + 1)
 
     @property
-    def prompt(self) -> int:
-        """Tokens of the longest prompt: CLS, the instruction about the longest utterance, the assistant's turn."""
-        return 1 + max(len(asked(name, "").split()) for name in INSTRUCTIONS) + self.vectors
-
-    @property
-    def limit(self) -> int:
-        """Tokens of an answer at most, the last one SEP."""
-        return self.words[1] + 2
+    def sizes(self) -> tuple[int, int]:
+        """Tokens of a prompt about the longest utterance, and of the longest answer with its SEP."""
+        longest = max(len(asked(name, "").split()) for name in INSTRUCTIONS)
+        return 1 + longest + self.vectors, self.words[1] + 2
 
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            clips=Tones(limit=120), speakers=(0, 1), unseen=(2,), words=(2, 3), longest=1600,
+            clips=Tones(limit=120), speakers=(0, 1), unseen=(2,), words=(2, 3), longest=2560,
             encoder=Recognizer(embed=16, layers=1, heads=2, mlp=32),
             llm=llama(vocab=CODE.vocab, embed=16, layers=1, heads=2, mlp=32),
             adapter=SpeechAdapter(16, 16, convolutions=2, inner=16), utterances=48, encoder_utterances=64,
-            hearing=(20, 16, 3e-3), texts=60, tasks=300, reading=(10, 16, 1e-2), tuning=(30, 16, 1e-2), steps=8, batch=8,
-            peaks=(3e-3,), pilot=2, held=(1, 16), tested=6, at_once=54, seeds=(0,),
+            hearing=(20, 16, 3e-3), texts=60, tasks=300, reading=(10, 16, 1e-2), tuning=(30, 16, 1e-2),
+            steps=8, batch=8, peaks=(3e-3,), pilot=2, held=(1, 16), tested=6, at_once=6, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "mlp": 11_008}
@@ -158,7 +159,7 @@ def preset(name: str) -> Config:
             llm=llama(vocab=32_000, scan=True, remat="full", **sizes), utterances=3_000_000,
             encoder_utterances=3_000_000, hearing=(20_000, 256, 1e-3), tasks=52_000, reading=(5000, 512, 3e-4),
             tuning=(1200, 128, 2e-5), row=256, steps=3900, batch=768, peaks=(5e-5,), pilot=100, held=(4, 256),
-            tested=2000, at_once=256, precision=Precision(compute="bfloat16"), seeds=(0,),
+            tested=2048, at_once=256, precision=Precision(compute="bfloat16"), seeds=(0,),
         )  # fmt: skip
     return Config()
 
@@ -167,7 +168,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """Ears and language first; labels; every arm at its rate; and what each says about unseen speakers."""
     encoder, llm = run.train(encoder_stage(cfg)), taught(run, cfg)
     frozen, sources = {"encoder": encoder, "llm": llm}, cfg.heard
-    price = continuing_flops(cfg.llm, cfg.prompt, cfg.limit)
+    price = continuing_flops(cfg.llm, *cfg.sizes)
     own = {
         (names, part): run.make(
             f"labels/{part}/{slug(' '.join(names))}", own_answers, cfg, llm, part, names,
@@ -201,7 +202,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 def encoder_stage(cfg: Config) -> Stage:
     """Words by CTC from half of the training clips; scored on the unseen speakers at its end."""
-    (steps, batch, peak), test = cfg.hearing, cfg.heard["test"]
+    (steps, batch, peak), test, tests = cfg.hearing, cfg.heard["test"], cfg.tested // cfg.at_once
     return Stage(
         name="encoder",
         model=cfg.encoder,
@@ -209,7 +210,7 @@ def encoder_stage(cfg: Config) -> Stage:
         optimizer=adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05),
         data=Speech(source=cfg.heard["encoder"], batch=batch),
         steps=steps,
-        evaluate=Evaluation(Speech(source=test, batch=cfg.tested, count=1), 1),
+        evaluate=Evaluation(Speech(source=test, batch=cfg.at_once, count=tests), tests),
         precision=cfg.precision,
     )
 
@@ -251,7 +252,7 @@ def own_answers(cfg: Config, llm: Any, part: str, names: tuple[str, ...]) -> dic
 
 def told(cfg: Config, llm: Any, prompts: list[str]) -> list[str]:
     """The likeliest answers to prompts in words."""
-    how = {"length": cfg.prompt, "limit": cfg.limit, "batch": cfg.at_once, "seed": 0}
+    how = {"length": cfg.sizes[0], "limit": cfg.sizes[1], "batch": cfg.at_once, "seed": 0}
     return continued(Frozen.of(llm), CODE, prompts, GREEDY, **how)
 
 
@@ -276,22 +277,15 @@ def lessons(arm: str, transcript: list[list[int]], own: list[str]) -> list[tuple
 
 
 def rows_of(cfg: Config, arm: str, part: str, labels: Any) -> dict[str, np.ndarray]:
-    """Rows in which markers stand for an utterance's vectors; and the word that is said while each vector lasts."""
-    source, transcript, rows = cfg.heard[part], transcripts(cfg, part), []
-    for i, (instruction, answer) in enumerate(lessons(arm, transcript, labels.value["said"])):
-        slots, words = cfg.slots(len(source[i]["frames"])), CODE.encode([spelled(transcript[i])])[0]
-        _, target = encoded(CODE, "", answer)
-        tokens, weights = answer_row(spoken_prompt(instruction, slots), target, cfg.prompt + cfg.limit)
-        aligned = np.zeros(cfg.vectors, np.int32)
-        aligned[:slots] = words[np.arange(slots) * len(words) // slots]
-        rows.append({"tokens": tokens[:-1], "targets": tokens[1:], "weights": weights, "aligned": aligned})
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    """An arm's rows, in which markers stand for an utterance's vectors."""
+    lists = transcripts(cfg, part)
+    return spoken_rows(lessons(arm, lists, labels.value["said"]), lists, slots(cfg, part), cfg.vectors, cfg.sizes)
 
 
-def spoken_prompt(instruction: str, slots: int) -> np.ndarray:
-    """The tokens of a prompt in which so many markers stand in the place of the transcript."""
-    before, behind = (encoded(CODE, text, "")[0] for text in asked(instruction, "|").split(" | "))
-    return np.concatenate([before, np.full(slots, MASK, np.int32), behind[1:]])
+def slots(cfg: Config, part: str) -> list[int]:
+    """How many vectors each utterance becomes."""
+    source = cfg.heard[part]
+    return [cfg.slots(len(source[i]["frames"])) for i in range(len(source))]
 
 
 # --- stage 3: the adapter ---
@@ -305,11 +299,7 @@ def hearing(cfg: Config, name: str, arm: str, rows: Any, peak: float, seed: int)
         name=name,
         model={"encoder": cfg.encoder, "llm": cfg.llm, "adapter": cfg.adapter},
         objective=objective,
-        optimizer={
-            "encoder": None,
-            "llm": None,
-            "adapter": adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05),
-        },
+        optimizer={"encoder": None, "llm": None, "adapter": adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05)},
         data=joined(cfg, Speech(source=cfg.heard["adapter"], batch=cfg.batch, seed=seed), rows["adapter"]),
         steps=cfg.steps,
         step=joint_step,
@@ -320,29 +310,9 @@ def hearing(cfg: Config, name: str, arm: str, rows: Any, peak: float, seed: int)
 
 
 def joined(cfg: Config, data: Speech, made: Any) -> Joined:
-    length = (cfg.prompt + cfg.limit,)
+    length = (sum(cfg.sizes),)
     rows = Row("tokens", length, "int32"), Row("targets", length, "int32"), Row("weights", length)
     return join(data, made, *rows, Row("aligned", (cfg.vectors,), "int32"))
-
-
-def heard(models: Any, batch: Any) -> tuple[jax.Array, jax.Array]:
-    """What the adapter makes of an utterance. The encoder has no dropout: it is frozen."""
-    return models["adapter"](*models["encoder"].features(batch["frames"], batch["real"]))
-
-
-def behaves(models: Any, batch: Any, key: Any) -> tuple[jax.Array, Metrics]:
-    """-log p(answer | prompt with the utterance's vectors), by token."""
-    logits = Listener(models["llm"], MASK)(batch["tokens"], heard(models, batch)[0])
-    return weighted(logits, batch["targets"], batch["weights"])
-
-
-def near(models: Any, batch: Any, key: Any) -> tuple[jax.Array, Metrics]:
-    """Squared error to the embedding of the word that is said, by the variance of all embeddings."""
-    vectors_BSE, real_BS = heard(models, batch)
-    table = jax.lax.stop_gradient(models["llm"].tokens.table[...])
-    errors_BS = jnp.square(vectors_BSE - table[batch["aligned"]]).mean(-1) / jnp.var(table)
-    total, count = jnp.sum(errors_BS * real_BS), real_BS.sum().astype(errors_BS.dtype)
-    return total / count, {"loss": (total, count)}
 
 
 @dataclass(frozen=True)
@@ -369,42 +339,17 @@ def searched(run: Any, cfg: Config, arm: str, rows: Any, frozen: Any) -> Rate:
 
 
 def answers_of(run: Any, cfg: Config, name: str, result: Any) -> Any:
-    batch = {
-        **Speech(source=cfg.heard["test"], batch=1).spec(),
-        "tokens": jax.ShapeDtypeStruct((1, cfg.prompt), "int32"),
-    }
-    batch["lengths"] = jax.ShapeDtypeStruct((1,), "int32")
-    configs = cfg.encoder, cfg.llm, cfg.adapter
-    price = flops_together(answer_speech, configs, batch, cfg.prompt + cfg.limit, cfg.limit, while_trips=cfg.limit)
-    return run.make(name, listened, cfg, result, flops=float(price) * len(INSTRUCTIONS) * cfg.tested)
-
-
-def answer_speech(models: Any, batch: Any, length: int, limit: int) -> Any:
-    """The likeliest answers to prompts in which utterances stand."""
-    encoder, llm, adapter = models
-    vectors, _ = heard({"encoder": encoder, "adapter": adapter}, batch)
-    net = Listener(llm, MASK).hears(batch["tokens"], vectors)
-    prompts = Prompts(batch["tokens"], batch["lengths"])
-    return sample(net, prompts, jax.random.key(0), length=length, limit=limit, stops=((SEP,),), temperature=0.0)
+    configs, speech = (cfg.encoder, cfg.llm, cfg.adapter), Speech(source=cfg.heard["test"], batch=1)
+    price = answering_flops(configs, speech, cfg.sizes)
+    return run.make(name, listened, cfg, result, flops=price * len(INSTRUCTIONS) * cfg.tested)
 
 
 def listened(cfg: Config, result: Any) -> Said:
     """The answers to every instruction about every utterance of unseen speakers."""
-    nets = [Frozen.of(result.member(name)) for name in ("encoder", "llm", "adapter")]
-    source = cfg.heard["test"]
-    speech, slots = Speech(source=source, batch=1), [cfg.slots(len(source[i]["frames"])) for i in range(cfg.tested)]
-    cases, texts = [(name, i) for name in INSTRUCTIONS for i in range(cfg.tested)], []
-    for start in range(0, len(cases), cfg.at_once):
-        part = cases[start : start + cfg.at_once]
-        full = part + part[:1] * (cfg.at_once - len(part))
-        prompts = [spoken_prompt(name, slots[i]) for name, i in full]
-        batch = speech.take_records(np.array([i for _, i in full]))
-        batch["tokens"] = np.stack([np.pad(own, (0, cfg.prompt - len(own))) for own in prompts])
-        batch["lengths"] = np.array([len(own) for own in prompts], np.int32)
-        drawn = ask_together(answer_speech, nets, batch, cfg.prompt + cfg.limit, cfg.limit)
-        ends = zip(drawn.tokens_BNS[:, 0], drawn.starts_BN[:, 0], drawn.ends_BN[:, 0], strict=True)
-        texts += [CODE.decode(tokens[begin:end]) for tokens, begin, end in ends][: len(part)]
-    return by_instruction(cfg, texts)
+    nets, counts = [Frozen.of(result.member(name)) for name in ("encoder", "llm", "adapter")], slots(cfg, "test")
+    prompts = [spoken_prompt(name, count) for name in INSTRUCTIONS for count in counts]
+    about, speech = [*range(cfg.tested)] * len(INSTRUCTIONS), Speech(source=cfg.heard["test"], batch=1)
+    return by_instruction(cfg, list(map(CODE.decode, answers_to(prompts, about, speech, nets, cfg.sizes, cfg.at_once))))
 
 
 def by_instruction(cfg: Config, texts: list[str]) -> Said:
@@ -415,15 +360,9 @@ def read(cfg: Config, llm: Any, encoder: Any) -> Said:
     """The answers to every instruction about the true transcripts, or about those that the encoder recognises."""
     words = transcripts(cfg, "test")
     if encoder is not None:
-        batch = Speech(source=cfg.heard["test"], batch=1).take_records(np.arange(cfg.tested))
-        paths = ask_together(recognised, [Frozen.of(encoder)], batch)
-        words = [(path[path > 0] - 1).tolist()[: cfg.vectors] for path in paths]
+        words = recognised_words(Speech(source=cfg.heard["test"], batch=cfg.at_once), Frozen.of(encoder))
+    words = [own[: cfg.vectors] for own in words]
     return by_instruction(cfg, told(cfg, llm, [asked(name, spelled(own)) for name in INSTRUCTIONS for own in words]))
-
-
-def recognised(models: Any, batch: Any) -> jax.Array:
-    """The words of the likeliest path of CTC."""
-    return collapsed(*models[0](batch["frames"], batch["real"]))
 
 
 # --- report ---
@@ -434,29 +373,14 @@ def informed(cfg: Config, labels: Any) -> dict[str, list[float]]:
     numbers, said = transcripts(cfg, "adapter"), labels.value["said"]
     drawn = [text for _, text in lessons(GRAMMAR, numbers, said)]
     full = [i for i, own in enumerate(numbers) if len(own) == cfg.words[1]]
-    words, order = np.array([numbers[i] for i in full]), np.random.default_rng(0).permutation(len(full))
-    found = {}
+    words, found = np.array([numbers[i] for i in full]), {}
     for name, texts in (("own", said), ("grammar", drawn)):
-        ids = [CODE.encode([texts[i]])[0][: cfg.limit] for i in full]
-        ids = np.stack([np.pad(own, (0, cfg.limit - len(own))) for own in ids])
-        pairs = [ids[:, :1] * CODE.vocab + ids[:, j : j + 1] for j in range(1, cfg.limit)]
-        told = [[nats(w, p[:, 0]) - nats(w[order], p[:, 0]) for p in pairs] for w in words.T]
+        ids = [CODE.encode([texts[i]])[0][: cfg.sizes[1]] for i in full]
+        ids = np.stack([np.pad(own, (0, cfg.sizes[1] - len(own))) for own in ids])
+        pairs = [ids[:, :1] * CODE.vocab + ids[:, j : j + 1] for j in range(1, cfg.sizes[1])]
+        told = [[beyond_chance(w, p[:, 0]) for p in pairs] for w in words.T]
         found[name] = [max(own) for own in told]
     return found
-
-
-def nats(a: np.ndarray, b: np.ndarray) -> float:
-    """The mutual information of two lists of numbers, by their counts.
-
-    >>> round(nats(np.array([0, 1, 0, 1]), np.array([5, 7, 5, 7])), 3)
-    0.693
-    """
-    _, one = np.unique(a, return_inverse=True)
-    _, other = np.unique(b, return_inverse=True)
-    joint = np.zeros((one.max() + 1, other.max() + 1))
-    np.add.at(joint, (one, other), 1 / len(a))
-    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    return float((joint[joint > 0] * np.log(joint[joint > 0] / apart[joint > 0])).sum())
 
 
 def scores(cfg: Config, said: Said | None, text: Said | None) -> dict[str, float]:
@@ -502,8 +426,8 @@ def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Rate], known: Any
     means = {"repeat": "repeat", "7 held out": "held", "5 unused": "unused", "same as text": "same",
              "same, continue": "same, continue", "transcribed instead": "transcribed"}  # fmt: skip
     note = (
-        f"In %, {cfg.tested} utterances of speakers {cfg.unseen}: mean ± standard deviation over seeds; without ±: one. "
-        "Word accuracy is 1 - word errors, at least 0. Held out: from BLSP and from transcripts; unused: by any arm. "
+        f"In %, {cfg.tested} utterances of speakers {cfg.unseen}: mean ± standard deviation over seeds; "
+        "without ±: one seed. Word accuracy is 1 - word errors, at least 0. Held out: from BLSP and from transcripts; unused: by any arm. "
         "Same: the very answer that the model gives to the transcript, of held-out instructions and of continuations. "
         "Transcribed: what the arm repeats, given as the answer to a held-out instruction."
     )

@@ -11,15 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Int32
 
+from stagejax.data.answers import answer_row
 from stagejax.data.order import random_words
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
+from stagejax.data.tokenizers import CLS, MASK, SEP
 from stagejax.data.words import Words
 
-ENGLISH = tuple("zero one two three four five six seven eight nine".split())
-GERMAN = tuple("null eins zwei drei vier fünf sechs sieben acht neun".split())
-FRENCH = tuple("zéro un deux trois quatre cinq six sept huit neuf".split())
+ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+FRENCH = ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf")
 WAYS = ("then", "before", "back")
 LIKELY = 0.6  # probability of a list's own way to be continued
 Numbers = Sequence[int]
@@ -200,3 +203,47 @@ def _sentence(below: Callable[[int], int]) -> str:
         lambda: f"{ENGLISH[max(first, second)]} or more than {ENGLISH[min(first, second)]} .",
         lambda: f"{spelled(numbers)} means {spelled(numbers, (GERMAN, FRENCH)[below(2)])} .",
     )[kind]()
+
+
+def spoken_prompt(instruction: str, slots: int) -> Int32[np.ndarray, " P"]:
+    """The tokens of a prompt in which so many marks (MASK) stand in the place of the list.
+
+    >>> spoken_prompt("repeat", 2).tolist()
+    [1, 4, 43, 3, 3, 5]
+    """
+    before, behind = vocabulary().encode(asked(instruction, "|").split(" | "))
+    return np.concatenate([[CLS], before, [MASK] * slots, behind]).astype(np.int32)
+
+
+def spoken_rows(
+    lessons: Sequence[tuple[str, str]],
+    lists: Sequence[Numbers],
+    slots: Sequence[int],
+    most: int,
+    sizes: tuple[int, int],
+) -> dict[str, np.ndarray]:
+    """Rows to learn answers from, about lists that are heard: one for each utterance.
+
+    Args:
+      lessons: instruction and answer.
+      lists: the numbers that are said.
+      slots: vectors of each utterance, and `most` of any.
+      sizes: tokens of a prompt and of an answer, at most.
+
+    Returns:
+      "tokens", "targets" (n, T) and "weights" as in `data.answers`; and "aligned" (n, most): of each vector the word
+      that is said meanwhile, were all words equally long.
+
+    >>> rows = spoken_rows([("repeat", "six one")], [[6, 1]], [3], 4, (8, 4))
+    >>> rows["tokens"][0].tolist(), rows["aligned"].tolist()
+    ([1, 4, 43, 3, 3, 3, 5, 12, 7, 2, 0, 0], [[12, 12, 7, 0]])
+    """
+    code, rows = vocabulary(), []
+    said = code.encode([spelled(numbers) for numbers in lists])
+    for (instruction, answer), words, count in zip(lessons, said, slots, strict=True):
+        target = np.concatenate([code.encode([answer])[0], np.int32([SEP])])
+        tokens, weights = answer_row(spoken_prompt(instruction, count), target, sum(sizes))
+        aligned = np.zeros(most, np.int32)
+        aligned[:count] = words[np.arange(count) * len(words) // count]
+        rows.append({"tokens": tokens[:-1], "targets": tokens[1:], "weights": weights, "aligned": aligned})
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
