@@ -36,7 +36,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data.answers import Answers
 from stagejax.data.audio import LogMel
-from stagejax.data.joined import Joined, Row, join
+from stagejax.data.joined import Joined, Row, join, join_more
 from stagejax.data.number_words import (
     INSTRUCTIONS,
     NumberTasks,
@@ -54,7 +54,15 @@ from stagejax.data.utterances import Speech, Utterances
 from stagejax.decode.edits import word_accuracy
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
-from stagejax.inference.hearing import answering_flops, answers_to, behaves, near, recognised_words
+from stagejax.inference.hearing import (
+    answering_flops,
+    answers_to,
+    behaves,
+    keeping_flops,
+    kept_states,
+    near,
+    recognised_words,
+)  # fmt: skip
 from stagejax.models import Transformer, llama
 from stagejax.models.recognizer import Recognizer
 from stagejax.models.speech_adapter import SpeechAdapter
@@ -88,8 +96,9 @@ class Config:
     words: tuple[int, int] = (2, 5)  # least and most of an utterance
     longest: int = 4800  # samples of a clip
     mel: LogMel = field(default_factory=lambda: Utterances(Fsdd()).mel)
-    speed: float = 0.15  # perturbation, for the encoder
-    encoder: Recognizer = field(default_factory=lambda: Recognizer(init_std=0.1, dropout=0.1))
+    speed: float = 0.25  # perturbation, for the encoder
+    hidden: int = 8  # bands that are hidden from it, at most, twice
+    encoder: Recognizer = field(default_factory=lambda: Recognizer(init_std=0.1, dropout=0.15))
     llm: Transformer = field(
         default_factory=lambda: llama(vocab=CODE.vocab, embed=64, layers=2, heads=4, mlp=176, init_std=0.1)
     )
@@ -104,6 +113,7 @@ class Config:
     row: int = 32  # tokens in a row of text
     steps: int = 600  # of the adapter
     batch: int = 32
+    kept: bool = True  # states of the encoder are computed once, not in every step
     peaks: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     pilot: int = 150  # steps with each of them
     held: tuple[int, int] = (4, 64)  # batches and rows that choose it
@@ -143,7 +153,7 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            clips=Tones(limit=120), speakers=(0, 1), unseen=(2,), words=(2, 3), longest=2560,
+            clips=Tones(limit=120), speakers=(0, 1), unseen=(2,), words=(2, 3), longest=2560, hidden=4,
             encoder=Recognizer(embed=16, layers=1, heads=2, mlp=32),
             llm=llama(vocab=CODE.vocab, embed=16, layers=1, heads=2, mlp=32),
             adapter=SpeechAdapter(16, 16, convolutions=2, inner=16), utterances=48, encoder_utterances=64,
@@ -159,15 +169,15 @@ def preset(name: str) -> Config:
             llm=llama(vocab=32_000, scan=True, remat="full", **sizes), utterances=3_000_000,
             encoder_utterances=3_000_000, hearing=(20_000, 256, 1e-3), tasks=52_000, reading=(5000, 512, 3e-4),
             tuning=(1200, 128, 2e-5), row=256, steps=3900, batch=768, peaks=(5e-5,), pilot=100, held=(4, 256),
-            tested=2048, at_once=256, precision=Precision(compute="bfloat16"), seeds=(0,),
+            tested=2048, at_once=256, kept=False, precision=Precision(compute="bfloat16"), seeds=(0,),
         )  # fmt: skip
     return Config()
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Ears and language first; labels; every arm at its rate; and what each says about unseen speakers."""
-    encoder, llm = run.train(encoder_stage(cfg)), taught(run, cfg)
-    frozen, sources = {"encoder": encoder, "llm": llm}, cfg.heard
+    encoder, (base, llm) = run.train(encoder_stage(cfg)), taught(run, cfg)
+    sources = cfg.heard
     price = continuing_flops(cfg.llm, *cfg.sizes)
     own = {
         (names, part): run.make(
@@ -176,20 +186,25 @@ def pipeline(run: Any, cfg: Config) -> Report:
         )
         for names in (("continue",), FOUR) for part in ("adapter", "held")
     }  # fmt: skip
+    kept = {part: states_of(run, cfg, encoder, part) for part in ("adapter", "held")} if cfg.kept else {}
+    frozen = {"llm": llm} | ({} if cfg.kept else {"encoder": encoder})
     rates, arms, said = {}, {}, {}
     for arm in ARMS:
         names = FOUR if arm == SEVERAL else ("continue",)
         labels = {part: own[names, part] for part in ("adapter", "held")}
         rows = {part: run.make(f"rows/{part}/{slug(arm)}", rows_of, cfg, arm, part, labels[part]) for part in labels}
-        rates[arm] = searched(run, cfg, arm, rows, frozen)
+        data = {part: heard_rows(cfg, part, rows[part], kept.get(part)) for part in rows}
+        rates[arm] = searched(run, cfg, arm, data, frozen)
         drawn = () if arm in (ASR, NEAR, GRAMMAR) else tuple(labels.values())
         for seed in cfg.seeds if arm in CLAIMED else cfg.seeds[:1]:
-            stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, rows, rates[arm].peak, seed)
+            stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, data, rates[arm].peak, seed)
             result = run.train(stage, frozen)
-            arms.setdefault(arm, {})[seed] = Arm("", (result,), (encoder, llm, *drawn, *rates[arm].spent))
-            said[arm, seed] = answers_of(run, cfg, f"{seed}/{slug(arm)}/answers", result)
+            arms.setdefault(arm, {})[seed] = Arm(
+                "", (result,), (encoder, base, llm, *kept.values(), *drawn, *rates[arm].spent)
+            )
+            said[arm, seed] = answers_of(run, cfg, f"{seed}/{slug(arm)}/answers", encoder, result)
     first = replace(stage, name="untrained", steps=1, optimizer=stage.optimizer | {"adapter": adamw(1e-9)})
-    said[DEAF, cfg.seeds[0]] = answers_of(run, cfg, "untrained/answers", run.train(first, frozen))
+    said[DEAF, cfg.seeds[0]] = answers_of(run, cfg, "untrained/answers", encoder, run.train(first, frozen))
     asking = price * len(INSTRUCTIONS) * cfg.tested
     for label, other in ((TEXT, None), (CASCADE, encoder)):
         said[label, cfg.seeds[0]] = run.make(f"{slug(label)}/answers", read, cfg, llm, other, flops=asking)
@@ -206,7 +221,7 @@ def encoder_stage(cfg: Config) -> Stage:
     return Stage(
         name="encoder",
         model=cfg.encoder,
-        objective=ctc,
+        objective=partial(ctc, hidden=cfg.hidden),
         optimizer=adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05),
         data=Speech(source=cfg.heard["encoder"], batch=batch),
         steps=steps,
@@ -215,12 +230,12 @@ def encoder_stage(cfg: Config) -> Stage:
     )
 
 
-def taught(run: Any, cfg: Config) -> Any:
+def taught(run: Any, cfg: Config) -> list[Any]:
     """The language model: on texts, then on instructions."""
     how: dict[str, Any] = {"tokenizer": CODE, "length": cfg.row}
     texts = Answers(source=NumberTexts(size=cfg.texts), fields=("title", "text"), prompts=True, batch=1, **how)
     tasks = Answers(source=NumberTasks(size=cfg.tasks), batch=1, **how)
-    result = None
+    results: list[Any] = []
     for name, data, (steps, batch, peak) in (("base", texts, cfg.reading), ("instructed", tasks, cfg.tuning)):
         data = replace(data, batch=batch)
         stage = Stage(
@@ -233,8 +248,8 @@ def taught(run: Any, cfg: Config) -> Any:
             evaluate=Evaluation(data.held_out(2), 2, max(1, steps // 4)),
             precision=cfg.precision,
         )
-        result = run.train(stage, result)
-    return result
+        results.append(run.train(stage, *results))
+    return results
 
 
 # --- stage 2: labels, and rows of them ---
@@ -291,28 +306,39 @@ def slots(cfg: Config, part: str) -> list[int]:
 # --- stage 3: the adapter ---
 
 
-def hearing(cfg: Config, name: str, arm: str, rows: Any, peak: float, seed: int) -> Stage:
+def states_of(run: Any, cfg: Config, encoder: Any, part: str) -> Any:
+    speech = Speech(source=cfg.heard[part], batch=cfg.held[1])
+    return run.make(f"states/{part}", kept_states, encoder, speech, flops=keeping_flops(cfg.encoder, speech))
+
+
+def heard_rows(cfg: Config, part: str, made: Any, kept: Any) -> Joined:
+    """Utterances with an arm's rows, and with the encoder's states where they are kept."""
+    length, frames = (sum(cfg.sizes),), cfg.heard[part].most_frames
+    rows = [Row("tokens", length, "int32"), Row("targets", length, "int32"), Row("weights", length)]
+    data = join(Speech(source=cfg.heard[part], batch=cfg.batch), made, *rows, Row("aligned", (cfg.vectors,), "int32"))
+    states = Row("states", ((frames - 1) // 2 + 1, cfg.encoder.embed), "float16")
+    return data if kept is None else join_more(data, kept, states)
+
+
+def hearing(cfg: Config, name: str, arm: str, data: Mapping[str, Joined], peak: float, seed: int) -> Stage:
     """An arm: the adapter alone is trained, between the frozen encoder and the frozen language model."""
-    held = Speech(source=cfg.heard["held"], batch=cfg.held[1], count=cfg.held[0])
-    objective = near if arm == NEAR else behaves
+    objective, own = near if arm == NEAR else behaves, data["adapter"]
+    count, batch = cfg.held
+    held = replace(data["held"], data=replace(data["held"].data, batch=batch, count=count))
+    nets = {"llm": cfg.llm, "adapter": cfg.adapter} | ({} if cfg.kept else {"encoder": cfg.encoder})
+    rate = adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05)
     return Stage(
         name=name,
-        model={"encoder": cfg.encoder, "llm": cfg.llm, "adapter": cfg.adapter},
+        model=nets,
         objective=objective,
-        optimizer={"encoder": None, "llm": None, "adapter": adamw(peak, warmup=0.1, clip=1.0, weight_decay=0.05)},
-        data=joined(cfg, Speech(source=cfg.heard["adapter"], batch=cfg.batch, seed=seed), rows["adapter"]),
+        optimizer=dict.fromkeys(nets) | {"adapter": rate},
+        data=replace(own, data=replace(own.data, seed=seed)),
         steps=cfg.steps,
         step=joint_step,
-        evaluate=Evaluation(joined(cfg, held, rows["held"]), cfg.held[0], objective=objective),
+        evaluate=Evaluation(held, count, objective=objective),
         precision=cfg.precision,
         seed=seed,
     )
-
-
-def joined(cfg: Config, data: Speech, made: Any) -> Joined:
-    length = (sum(cfg.sizes),)
-    rows = Row("tokens", length, "int32"), Row("targets", length, "int32"), Row("weights", length)
-    return join(data, made, *rows, Row("aligned", (cfg.vectors,), "int32"))
 
 
 @dataclass(frozen=True)
@@ -324,10 +350,10 @@ class Rate:
     spent: tuple[Any, ...]
 
 
-def searched(run: Any, cfg: Config, arm: str, rows: Any, frozen: Any) -> Rate:
+def searched(run: Any, cfg: Config, arm: str, data: Any, frozen: Any) -> Rate:
     """The peak with the lowest loss of the arm's own on held-out clips of training speakers."""
     pilots = [
-        replace(hearing(cfg, f"pilot/{slug(arm)}/{peak:g}", arm, rows, peak, cfg.seeds[0]), steps=cfg.pilot)
+        replace(hearing(cfg, f"pilot/{slug(arm)}/{peak:g}", arm, data, peak, cfg.seeds[0]), steps=cfg.pilot)
         for peak in cfg.peaks
     ]
     spent = [run.train(pilot, frozen, may_diverge=True) for pilot in pilots]
@@ -338,15 +364,16 @@ def searched(run: Any, cfg: Config, arm: str, rows: Any, frozen: Any) -> Rate:
 # --- answers ---
 
 
-def answers_of(run: Any, cfg: Config, name: str, result: Any) -> Any:
+def answers_of(run: Any, cfg: Config, name: str, encoder: Any, result: Any) -> Any:
     configs, speech = (cfg.encoder, cfg.llm, cfg.adapter), Speech(source=cfg.heard["test"], batch=1)
     price = answering_flops(configs, speech, cfg.sizes)
-    return run.make(name, listened, cfg, result, flops=price * len(INSTRUCTIONS) * cfg.tested)
+    return run.make(name, listened, cfg, encoder, result, flops=price * len(INSTRUCTIONS) * cfg.tested)
 
 
-def listened(cfg: Config, result: Any) -> Said:
+def listened(cfg: Config, encoder: Any, result: Any) -> Said:
     """The answers to every instruction about every utterance of unseen speakers."""
-    nets, counts = [Frozen.of(result.member(name)) for name in ("encoder", "llm", "adapter")], slots(cfg, "test")
+    nets = [Frozen.of(each) for each in (encoder, result.member("llm"), result.member("adapter"))]
+    counts = slots(cfg, "test")
     prompts = [spoken_prompt(name, count) for name in INSTRUCTIONS for count in counts]
     about, speech = [*range(cfg.tested)] * len(INSTRUCTIONS), Speech(source=cfg.heard["test"], batch=1)
     return by_instruction(cfg, list(map(CODE.decode, answers_to(prompts, about, speech, nets, cfg.sizes, cfg.at_once))))
@@ -427,7 +454,8 @@ def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Rate], known: Any
              "same, continue": "same, continue", "transcribed instead": "transcribed"}  # fmt: skip
     note = (
         f"In %, {cfg.tested} utterances of speakers {cfg.unseen}: mean ± standard deviation over seeds; "
-        "without ±: one seed. Word accuracy is 1 - word errors, at least 0. Held out: from BLSP and from transcripts; unused: by any arm. "
+        "without ±: one seed. Word accuracy is 1 - word errors, at least 0. Held out: from BLSP and from transcripts; "
+        "unused: by any arm. "
         "Same: the very answer that the model gives to the transcript, of held-out instructions and of continuations. "
         "Transcribed: what the arm repeats, given as the answer to a held-out instruction."
     )

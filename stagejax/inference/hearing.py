@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax.data import MASK, SEP
+from stagejax.data.joined import for_every_record
 from stagejax.data.utterances import Speech
 from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
 from stagejax.inference import Frozen
@@ -25,14 +26,40 @@ from stagejax.inference.several import ask_together, flops_together
 from stagejax.models.speech_adapter import Listener
 from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.recognition import collapsed
+from stagejax.result import Result
 
 Models = Mapping[str, Any]
 Batch = Mapping[str, Any]
 
 
 def heard(models: Models, batch: Batch) -> tuple[Float[Array, "B S E"], Bool[Array, "B S"]]:
-    """What the adapter makes of utterances, and which of the vectors are of them. The encoder draws no dropout."""
+    """What the adapter makes of utterances, and which of the vectors are of them.
+
+    Of the encoder's states, which are those of the batch, "states" (B, t, F), where it has them: a frozen encoder says
+    the same again and again. It draws no dropout.
+    """
+    if "states" in batch:
+        return models["adapter"](batch["states"], batch["real"][:, ::2])
     return models["adapter"](*models["encoder"].features(batch["frames"], batch["real"]))
+
+
+def encoded(models: tuple[Any], batch: Batch) -> Float[Array, "B t F"]:
+    """The encoder's states."""
+    return models[0].features(batch["frames"], batch["real"])[0]
+
+
+def kept_states(encoder: Result, speech: Speech) -> dict[str, np.ndarray]:
+    """The states of all utterances of a source in half precision, for `run.make` and `data.joined`.
+
+    >>> # states = run.make("states", kept_states, encoder, Speech(source=utterances, batch=64))
+    """
+    net = Frozen.of(encoder)
+    return for_every_record(lambda batch: {"states": ask_together(encoded, [net], batch).astype(np.float16)}, speech)
+
+
+def keeping_flops(encoder: Any, speech: Speech) -> float:
+    """FLOPs of `kept_states`."""
+    return speech.size() * float(flops_together(encoded, [encoder], replace(speech, batch=1).spec()))
 
 
 def behaves(models: Models, batch: Batch, key: Any) -> tuple[Float[Array, ""], Metrics]:

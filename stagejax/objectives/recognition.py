@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
@@ -15,13 +16,16 @@ from jaxtyping import Array, Bool, Float, Int
 from stagejax.objectives.loss import Metrics
 
 
-def ctc(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+def ctc(
+    model: Any, batch: Mapping[str, Any], key: Array | None, *, hidden: int = 0
+) -> tuple[Float[Array, ""], Metrics]:
     """-log p(words | frames), summed over all alignments; the mean of utterances, in nats.
 
     Args:
       model: `model(frames, real, key)` gives logits (B, t, K) and which time steps are real.
       batch: "frames" (B, T, M), "real" (B, T), and "words" (B, W), 0 behind the last.
-      key: draws dropout; None in evaluation.
+      key: draws dropout and hidden bands; None in evaluation.
+      hidden: so many bands at most are hidden in each of two runs (see `without_bands`).
 
     Returns:
       The loss, and the pairs `loss` and `exact`: utterances whose likeliest path says just the words.
@@ -34,8 +38,11 @@ def ctc(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[
     >>> bool(loss < 1e-4), float(metrics["exact"][0])
     (True, 1.0)
     """
-    words_BW = batch["words"]
-    logits_BtK, real_Bt = model(batch["frames"], batch["real"], key)
+    words_BW, frames = batch["words"], batch["frames"]
+    if key is not None and hidden:
+        for own in jax.random.split(jax.random.fold_in(key, 1)):
+            frames = without_bands(frames, own, hidden)
+    logits_BtK, real_Bt = model(frames, batch["real"], key)
     logits_BtK = logits_BtK.astype(jnp.promote_types(logits_BtK.dtype, jnp.float32))
     paddings = (~real_Bt).astype(logits_BtK.dtype), (words_BW == 0).astype(logits_BtK.dtype)
     losses_B = optax.ctc_loss(logits_BtK, paddings[0], words_BW, paddings[1])
@@ -59,3 +66,21 @@ def collapsed(logits_BtK: Float[Array, "B t K"], real_Bt: Bool[Array, "B t"]) ->
     B, t = path_Bt.shape
     at_Bt = jnp.where(kept_Bt, kept_Bt.cumsum(1) - 1, t)
     return jnp.zeros((B, t), path_Bt.dtype).at[jnp.arange(B)[:, None], at_Bt].set(path_Bt, mode="drop")
+
+
+def without_bands(frames_BTM: Float[Array, "B T M"], key: Array, most: int) -> Float[Array, "B T M"]:
+    """Frames in which a run of 0 to `most` mel bands is zero: another run for each utterance.
+
+    Reference: the frequency masks of SpecAugment, Park et al. 2019, https://arxiv.org/abs/1904.08779.
+
+    >>> frames = without_bands(jnp.ones((50, 2, 8)), jax.random.key(0), 3)
+    >>> sorted(set((frames == 0).all(1).sum(1).tolist()))
+    [0, 1, 2, 3]
+    """
+    B, _, M = frames_BTM.shape
+    sizes, places = jax.random.split(key)
+    width_B = jax.random.randint(sizes, (B,), 0, most + 1)
+    first_B = jax.random.randint(places, (B,), 0, M - width_B + 1)
+    at_M = jnp.arange(M)
+    gone_BM = (at_M >= first_B[:, None]) & (at_M < (first_B + width_B)[:, None])
+    return jnp.where(gone_BM[:, None], 0.0, frames_BTM)

@@ -1,4 +1,4 @@
-"""Number words: answers are right, every word of a list is in each continuation, and rows put marks where a list was."""
+"""Number words: answers are right, each continuation has every word of its list, rows put marks where a list was."""
 
 import numpy as np
 from hypothesis import given

@@ -62,7 +62,7 @@ def test_arms_differ_in_their_labels_alone(finished: Any) -> None:
     for arm in report.arms:
         names = [each.name for each in arm.charged]
         pilots = [f"pilot/{slug(arm.name)}/{peak:g}" for peak in SMOKE.peaks]
-        assert names[:2] == ["encoder", "llm/instructed"]
+        assert names[:3] == ["encoder", "llm/base", "llm/instructed"]
         assert names[-len(pilots) :] == pilots
         own = [name for name in names if name.startswith("labels/")]
         assert len(own) == (0 if arm.name in (ASR, GRAMMAR, NEAR) else 2)
