@@ -31,7 +31,7 @@ from experiments.multimodal.blsp import (
 from stagejax import Plan
 from stagejax.data import MASK, SEP
 from stagejax.data.number_words import ENGLISH, INSTRUCTIONS, answered, asked, spelled
-from stagejax.data.utterances import _drawn
+from stagejax.data.utterances import Speech, _drawn
 from stagejax.inference.hearing import behaves, near
 from stagejax.names import slug
 
@@ -42,14 +42,24 @@ finished = smoke_run(EXPERIMENT, SMOKE)
 @pytest.mark.slow
 def test_only_the_adapter_is_trained(finished: Any) -> None:
     results, report, _ = finished
-    before = {name: flat(results[name]) for name in ("encoder", "llm/instructed")}
+    before = flat(results["llm/instructed"])
     for arm in ARMS:
         (result,) = next(own for own in report.arms if own.name == arm).results
-        for name, start in (("encoder", "encoder"), ("llm", "llm/instructed")):
-            own = flat(result.member(name))
-            assert all(np.array_equal(own[path], leaf) for path, leaf in before[start].items())
+        own = flat(result.member("llm"))
+        assert all(np.array_equal(own[path], leaf) for path, leaf in before.items())
+        assert set(result.model) == {"llm", "adapter"}  # of the encoder there are states
         moved, untrained = flat(result.member("adapter")), flat(results["untrained"].member("adapter"))
         assert any(not np.array_equal(moved[path], leaf) for path, leaf in untrained.items())
+
+
+@pytest.mark.slow
+def test_states_are_those_of_the_frozen_encoder(finished: Any) -> None:
+    results, _, _ = finished
+    kept, source = results["states/adapter"].value["states"], SMOKE.heard["adapter"]
+    batch = Speech(source=source, batch=1).take_records(np.arange(4))
+    states, real = results["encoder"].module().features(batch["frames"], batch["real"])
+    np.testing.assert_allclose(np.where(real[..., None], states - kept[:4], 0), 0, atol=5e-3)
+    assert len(kept) == len(source)
 
 
 @pytest.mark.slow
@@ -62,7 +72,7 @@ def test_arms_differ_in_their_labels_alone(finished: Any) -> None:
     for arm in report.arms:
         names = [each.name for each in arm.charged]
         pilots = [f"pilot/{slug(arm.name)}/{peak:g}" for peak in SMOKE.peaks]
-        assert names[:3] == ["encoder", "llm/base", "llm/instructed"]
+        assert names[:5] == ["encoder", "llm/base", "llm/instructed", "states/adapter", "states/held"]
         assert names[-len(pilots) :] == pilots
         own = [name for name in names if name.startswith("labels/")]
         assert len(own) == (0 if arm.name in (ASR, GRAMMAR, NEAR) else 2)
