@@ -72,6 +72,7 @@ from stagejax.objectives.recognition import ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.information import beyond_chance
+from stagejax.search.peak import Peak, best_peak
 from stagejax.steps.joint import joint_step
 
 BLSP, ASR, BOTH, GRAMMAR = "BLSP", "transcripts", "BLSP and transcripts", "grammar's continuations"
@@ -194,7 +195,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
         labels = {part: own[names, part] for part in ("adapter", "held")}
         rows = {part: run.make(f"rows/{part}/{slug(arm)}", rows_of, cfg, arm, part, labels[part]) for part in labels}
         data = {part: heard_rows(cfg, part, rows[part], kept.get(part)) for part in rows}
-        rates[arm] = searched(run, cfg, arm, data, frozen)
+        pilot = replace(hearing(cfg, f"pilot/{slug(arm)}", arm, data, 1.0, cfg.seeds[0]), steps=cfg.pilot)
+        rates[arm] = best_peak(run, pilot, cfg.peaks, start=frozen)
         drawn = () if arm in (ASR, NEAR, GRAMMAR) else tuple(labels.values())
         for seed in cfg.seeds if arm in CLAIMED else cfg.seeds[:1]:
             stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, data, rates[arm].peak, seed)
@@ -341,26 +343,6 @@ def hearing(cfg: Config, name: str, arm: str, data: Mapping[str, Joined], peak: 
     )
 
 
-@dataclass(frozen=True)
-class Rate:
-    """The best peak of an arm, and what it took to find it."""
-
-    peak: float
-    losses: tuple[float, ...]
-    spent: tuple[Any, ...]
-
-
-def searched(run: Any, cfg: Config, arm: str, data: Any, frozen: Any) -> Rate:
-    """The peak with the lowest loss of the arm's own on held-out clips of training speakers."""
-    pilots = [
-        replace(hearing(cfg, f"pilot/{slug(arm)}/{peak:g}", arm, data, peak, cfg.seeds[0]), steps=cfg.pilot)
-        for peak in cfg.peaks
-    ]
-    spent = [run.train(pilot, frozen, may_diverge=True) for pilot in pilots]
-    losses = [float("inf") if each.diverged else each.history.last("loss") for each in spent]
-    return Rate(cfg.peaks[0 if np.isnan(losses).any() else int(np.argmin(losses))], tuple(losses), tuple(spent))
-
-
 # --- answers ---
 
 
@@ -427,7 +409,7 @@ def scores(cfg: Config, said: Said | None, text: Said | None) -> dict[str, float
     return found
 
 
-def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Rate], known: Any, encoder: Any) -> Report:
+def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Peak], known: Any, encoder: Any) -> Report:
     """Accuracy of each instruction, behaviour, what labels tell, and the verdicts."""
     text = said[TEXT, cfg.seeds[0]]
     scored = {key: scores(cfg, own, text) for key, own in said.items()}
@@ -464,9 +446,9 @@ def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Rate], known: Any
         table_of_means("Word accuracy by instruction", rows, list(INSTRUCTIONS), over,
                        note="Of continue: against the model's continuation of the transcript."),
         told_by_labels(known),
-        Table("Peak rates", ("arm", "tried", "losses", "taken"), tuple(
-            (arm, ", ".join(f"{p:g}" for p in cfg.peaks), ", ".join(f"{x:.3f}" for x in own.losses), own.peak)
-            for arm, own in rates.items()), ("", "", "", "g"), f"Pilots of {cfg.pilot} steps with the first seed."),
+        Table("Peak rates", ("arm", "tried", "losses", "taken", "at an end"),
+              tuple((arm, *own.cells) for arm, own in rates.items()), ("", "", "", "g", ""),
+              f"Pilots of {cfg.pilot} steps with the first seed, by their own loss on held-out clips."),
     )  # fmt: skip
     exact = encoder.history.last("exact")
     heard = () if np.isnan(exact) else (f"CTC has {exact:.1%} of the unseen speakers' utterances without an error.",)
