@@ -106,20 +106,20 @@ class Config:
     adapter: SpeechAdapter = field(default_factory=lambda: SpeechAdapter(convolutions=2, inner=64))
     utterances: int = 2400  # that the adapter is trained on
     encoder_utterances: int = 4000
-    hearing: tuple[int, int, float] = (800, 32, 2e-3)  # steps, rows and peak rate of the encoder
+    hearing: tuple[int, int, float] = (400, 32, 2e-3)  # steps, rows and peak rate of the encoder
     texts: int = 4000  # of number words
     tasks: int = 20_000  # instructions with answers
-    reading: tuple[int, int, float] = (400, 64, 4e-3)  # of the language model on texts
-    tuning: tuple[int, int, float] = (2000, 64, 4e-3)  # and on instructions
+    reading: tuple[int, int, float] = (300, 64, 3e-3)  # of the language model on texts
+    tuning: tuple[int, int, float] = (1800, 64, 3e-3)  # and on instructions
     row: int = 32  # tokens in a row of text
-    steps: int = 600  # of the adapter
+    steps: int = 400  # of the adapter
     batch: int = 32
     kept: bool = True  # states of the encoder are computed once, not in every step
     peaks: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
-    pilot: int = 150  # steps with each of them
-    held: tuple[int, int] = (4, 64)  # batches and rows that choose it
-    tested: int = 200  # utterances of unseen speakers
-    at_once: int = 100  # answers
+    pilot: int = 60  # steps with each of them
+    held: tuple[int, int] = (2, 64)  # batches and rows that choose it
+    tested: int = 150  # utterances of unseen speakers
+    at_once: int = 75  # answers
     precision: Precision = field(default_factory=Precision)
     seeds: tuple[int, ...] = (0, 1, 2)
 
