@@ -50,7 +50,7 @@ from stagejax.data.number_words import (
 )  # fmt: skip
 from stagejax.data.order import random_words
 from stagejax.data.speech import Fsdd, Spoken, Tones
-from stagejax.data.utterances import Speech, Utterances
+from stagejax.data.utterances import FIFTY, Speech, Utterances
 from stagejax.decode.edits import word_accuracy
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
@@ -96,7 +96,7 @@ class Config:
     unseen: tuple[int, ...] = (4, 5)
     words: tuple[int, int] = (2, 5)  # least and most of an utterance
     longest: int = 4800  # samples of a clip
-    mel: LogMel = field(default_factory=lambda: Utterances(Fsdd()).mel)
+    mel: LogMel = FIFTY
     speed: float = 0.25  # perturbation, for the encoder
     hidden: int = 8  # bands that are hidden from it, at most, twice
     encoder: Recognizer = field(default_factory=lambda: Recognizer(init_std=0.1, dropout=0.15))
