@@ -236,7 +236,8 @@ def taught(run: Any, cfg: Config) -> list[Any]:
     """The language model: on texts, then on instructions."""
     how: dict[str, Any] = {"tokenizer": CODE, "length": cfg.row}
     texts = Answers(source=NumberTexts(size=cfg.texts), fields=("title", "text"), prompts=True, batch=1, **how)
-    tasks = Answers(source=NumberTasks(size=cfg.tasks), batch=1, **how)
+    lists = NumberTasks(size=cfg.tasks, words=cfg.words, longest=max(12, cfg.words[1]))
+    tasks = Answers(source=lists, batch=1, **how)
     results: list[Any] = []
     for name, data, (steps, batch, peak) in (("base", texts, cfg.reading), ("instructed", tasks, cfg.tuning)):
         data = replace(data, batch=batch)
