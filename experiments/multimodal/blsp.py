@@ -48,7 +48,7 @@ from stagejax.data.number_words import (
     spoken_prompt,
     spoken_rows,
     vocabulary,
-)  # fmt: skip
+)
 from stagejax.data.order import random_words
 from stagejax.data.speech import Fsdd, Spoken, Tones
 from stagejax.data.utterances import FIFTY, Speech, Utterances
@@ -63,7 +63,7 @@ from stagejax.inference.hearing import (
     kept_states,
     near,
     recognised_words,
-)  # fmt: skip
+)
 from stagejax.models import Transformer, llama
 from stagejax.models.recognizer import Recognizer
 from stagejax.models.speech_adapter import SpeechAdapter
