@@ -472,7 +472,7 @@ def told_by_labels(known: Mapping[str, list[float]] | None) -> Table:
 
 
 NOTES = (
-    "One encoder and one language model for all seeds. The encoder's states are kept in half precision, so an adapter's "
+    "One encoder and one language model for all seeds. The encoder's states are kept in half precision: an adapter's "
     "steps do not pay for them; what they cost is charged.",
     "The encoder was tried with one of the training speakers left out, whose words it had 42 % right after 400 steps: "
     "then the range of speeds was widened, bands were hidden and dropout raised. Nothing else was tried before.",
