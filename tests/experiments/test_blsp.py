@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from smoke import flat, smoke_run
@@ -57,7 +58,7 @@ def test_states_are_those_of_the_frozen_encoder(finished: Any) -> None:
     results, _, _ = finished
     kept, source = results["states/adapter"].value["states"], SMOKE.heard["adapter"]
     batch = Speech(source=source, batch=1).take_records(np.arange(4))
-    states, real = results["encoder"].module().features(batch["frames"], batch["real"])
+    states, real = results["encoder"].module().features(*map(jnp.asarray, (batch["frames"], batch["real"])))
     np.testing.assert_allclose(np.where(real[..., None], states - kept[:4], 0), 0, atol=5e-3)
     assert len(kept) == len(source)
 

@@ -22,8 +22,12 @@ SPEECH = Speech(source=Utterances(Tones(limit=40), words=(1, 2), longest=2560, s
 MODELS = {"encoder": EAR.build(nnx.Rngs(0)), "adapter": ADAPTER.build(nnx.Rngs(1)), "llm": NET.build(nnx.Rngs(2))}
 
 
+def spoken(count: int) -> dict[str, jax.Array]:
+    return jax.tree.map(jnp.asarray, SPEECH.take_records(np.arange(count)))
+
+
 def test_kept_states_are_heard_as_the_encoders_are() -> None:
-    batch = SPEECH.take_records(np.arange(2))
+    batch = spoken(2)
     states = encoded((MODELS["encoder"],), batch)
     one, other = heard(MODELS, batch), heard({"adapter": MODELS["adapter"]}, batch | {"states": states})
     np.testing.assert_allclose(one[0], other[0], atol=1e-5)
@@ -54,7 +58,7 @@ def test_answers_do_not_depend_on_their_batch() -> None:
 
 
 def test_gradients_reach_the_adapter_through_the_model() -> None:
-    batch = SPEECH.take_records(np.arange(2)) | {
+    batch = spoken(2) | {
         "tokens": jnp.array([[1, MASK, MASK, 7]] * 2),
         "targets": jnp.array([[0, 0, 0, 8]] * 2),
         "weights": jnp.array([[0.0, 0, 0, 1]] * 2),
