@@ -64,5 +64,9 @@ def test_gradients_reach_the_adapter_through_the_model() -> None:
         "weights": jnp.array([[0.0, 0, 0, 1]] * 2),
     }
     graphdef, params = nnx.split(MODELS["adapter"])
-    grads = jax.grad(lambda own: behaves(MODELS | {"adapter": nnx.merge(graphdef, own)}, batch, None)[0])(params)
+
+    def loss(own: nnx.State) -> jax.Array:
+        return behaves(MODELS | {"adapter": nnx.merge(graphdef, own)}, batch, None)[0]
+
+    grads = jax.jit(jax.grad(loss))(params)
     assert all(float(jnp.abs(leaf).max()) > 0 for leaf in jax.tree.leaves(grads))

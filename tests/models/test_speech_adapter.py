@@ -70,6 +70,17 @@ def test_a_listener_with_the_tokens_own_embeddings_is_the_model() -> None:
     text = jnp.array([[4, 5, 6, 7, 10], [4, 8, 9, 10, 0]])
     listener, vectors = Listener(net, MASK), net.tokens(said)
     np.testing.assert_allclose(listener(rows, vectors), net(text), atol=1e-5)
+    grads = jax.grad(lambda v: listener(rows, v)[0, 4].sum())(vectors)
+    assert float(jnp.abs(grads[0]).min()) > 0
+    assert float(jnp.abs(grads[1]).max()) == 0  # of another row
+
+
+@pytest.mark.slow
+def test_a_listener_answers_as_the_model_does() -> None:
+    net = NET.build(nnx.Rngs(0))
+    rows = jnp.array([[4, MASK, MASK, MASK, 10], [4, MASK, MASK, 10, 0]])
+    text = jnp.array([[4, 5, 6, 7, 10], [4, 8, 9, 10, 0]])
+    listener, vectors = Listener(net, MASK), net.tokens(jnp.array([[5, 6, 7], [8, 9, 0]]))
 
     def answers(model: object, prompts: jax.Array) -> jax.Array:
         given = padded_prompts([prompts[0].tolist(), prompts[1, :4].tolist()], 5)
@@ -78,9 +89,6 @@ def test_a_listener_with_the_tokens_own_embeddings_is_the_model() -> None:
 
     heard, read = answers(listener.hears(rows, vectors), rows), answers(net, text)
     np.testing.assert_array_equal(heard[:, 5:], read[:, 5:])
-    grads = jax.grad(lambda v: listener(rows, v)[0, 4].sum())(vectors)
-    assert float(jnp.abs(grads[0]).min()) > 0
-    assert float(jnp.abs(grads[1]).max()) == 0  # of another row
 
 
 def test_the_kth_mark_has_the_kth_vector() -> None:
