@@ -22,7 +22,11 @@ Run      stagejax run blsp                                laptop: about 5 minute
 Holds if on two speakers whom no stage has heard, mean of three seeds, BLSP is 10 points or more above the adapter of
          transcripts in word accuracy, mean of the seven instructions that neither adapter was trained by; and the
          cascade repeats at least as well as BLSP.
-Ours     Not run yet.
+Ours     The first does not hold at this scale, the second does. Of the seven instructions BLSP has 18.2 ± 1.6 % of
+         words right, transcripts 10.1 ± 1.7 %: 8.1 ± 1.5 points, 10 were asked (3 seeds); of the five that no arm
+         learned 15.3 ± 1.8 and 5.4 ± 1.7 %. Of the answers to the seven, 14.7 ± 4.3 % of transcripts' arm are what it
+         repeats, 2.2 ± 1.0 % of BLSP's. Repeating: cascade 60.5 %, BLSP 24.6 ± 4.9 %. The seven, one seed: text
+         80.2 %, cascade 50.2, both 10.2, grammar's 5.7, four instructions 15.3 (two are learned), squared error 6.7.
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ from stagejax.data.number_words import (
 from stagejax.data.order import random_words
 from stagejax.data.speech import Fsdd, Spoken, Tones
 from stagejax.data.utterances import FIFTY, Speech, Utterances
-from stagejax.decode.edits import word_accuracy
+from stagejax.decode.edits import same, word_accuracies
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
 from stagejax.inference.hearing import (
@@ -72,7 +76,7 @@ from stagejax.objectives import causal_lm
 from stagejax.objectives.recognition import ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.report.information import beyond_chance
+from stagejax.report.information import told_by_pairs
 from stagejax.search.peak import Peak, best_peak
 from stagejax.steps.joint import joint_step
 
@@ -379,15 +383,11 @@ def read(cfg: Config, llm: Any, encoder: Any) -> Said:
 def informed(cfg: Config, labels: Any) -> dict[str, list[float]]:
     """Nats that the continuation of a longest list tells about the word at each place, beyond what chance does."""
     numbers, said = transcripts(cfg, "adapter"), labels.value["said"]
-    drawn = [text for _, text in lessons(GRAMMAR, numbers, said)]
     full = [i for i, own in enumerate(numbers) if len(own) == cfg.words[1]]
     words, found = np.array([numbers[i] for i in full]), {}
-    for name, texts in (("own", said), ("grammar", drawn)):
-        ids = [CODE.encode([texts[i]])[0][: cfg.sizes[1]] for i in full]
-        ids = np.stack([np.pad(own, (0, cfg.sizes[1] - len(own))) for own in ids])
-        pairs = [ids[:, :1] * CODE.vocab + ids[:, j : j + 1] for j in range(1, cfg.sizes[1])]
-        told = [[beyond_chance(w, p[:, 0]) for p in pairs] for w in words.T]
-        found[name] = [max(own) for own in told]
+    for name, texts in (("own", said), ("grammar", [text for _, text in lessons(GRAMMAR, numbers, said)])):
+        ids = [own[: cfg.sizes[1]] for own in CODE.encode([texts[i] for i in full])]
+        found[name] = told_by_pairs(words, np.stack([np.pad(own, (0, cfg.sizes[1] - len(own))) for own in ids]))
     return found
 
 
@@ -399,13 +399,11 @@ def scores(cfg: Config, said: Said | None, text: Said | None) -> dict[str, float
     numbers, found = transcripts(cfg, "test"), {}
     for name in INSTRUCTIONS:
         true = text[name] if name == "continue" else [answered(name, own, 0.0) for own in numbers]
-        found[name] = mean([word_accuracy(*pair) for pair in zip(said[name], true, strict=True)])
+        found[name] = mean(word_accuracies(said[name], true))
     found |= {"held": mean([found[name] for name in HELD]), "unused": mean([found[name] for name in UNUSED])}
-    found["same"] = mean([a == b for name in HELD for a, b in zip(said[name], text[name], strict=True)])
-    found["same, continue"] = mean([a == b for a, b in zip(said["continue"], text["continue"], strict=True)])
-    heard = said["repeat"]
-    found["transcribed"] = mean([a == b for name in HELD for a, b in zip(said[name], heard, strict=True)])
-    return found
+    found |= {"same": mean([same(said[name], text[name]) for name in HELD])}
+    found |= {"same, continue": same(said["continue"], text["continue"])}
+    return found | {"transcribed": mean([same(said[name], said["repeat"]) for name in HELD])}
 
 
 def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Peak], known: Any, encoder: Any) -> Report:
@@ -444,7 +442,9 @@ def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Peak], known: Any
         table_of_means("Unseen speakers", rows, list(means), lambda row, name: over(row, means[name]), note=note),
         table_of_means("Word accuracy by instruction", rows, list(INSTRUCTIONS), over,
                        note="Of continue: against the model's continuation of the transcript."),
-        told_by_labels(known),
+        Table("What continuations tell of lists", ("continuations", *(f"word {i + 1}" for i in range(cfg.words[1]))),
+              tuple((name, *own) for name, own in (known or {}).items()), ("", *(".2f",) * cfg.words[1]),
+              "Nats that the first word and the best other one tell about a word of the list; at most 2.30."),
         Table("Peak rates", ("arm", "tried", "losses", "taken", "at an end"),
               tuple((arm, *own.cells) for arm, own in rates.items()), ("", "", "", "g", ""),
               f"Pilots of {cfg.pilot} steps with the first seed, by their own loss on held-out clips."),
@@ -461,20 +461,11 @@ def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Peak], known: Any
 
 def recognition(cfg: Config, encoder: Any, heard: list[str]) -> str:
     """What CTC itself has right."""
-    exact, wanted = encoder.history.last("exact"), map(spelled, transcripts(cfg, "test"))
-    right = mean([word_accuracy(*pair) for pair in zip(heard, wanted, strict=True)])
+    right = mean(word_accuracies(heard, [spelled(own) for own in transcripts(cfg, "test")]))
     return (
-        f"CTC has {exact:.1%} of utterances of held-out clips of the training speakers without an error; its word "
-        f"accuracy with the speakers whom no stage has heard is {right:.1%}."
+        f"CTC has {encoder.history.last('exact'):.1%} of utterances of held-out clips of the training speakers without "
+        f"an error; its word accuracy with the speakers whom no stage has heard is {right:.1%}."
     )
-
-
-def told_by_labels(known: Mapping[str, list[float]] | None) -> Table:
-    rows = tuple((name, *own) for name, own in (known or {}).items())
-    places = len(rows[0]) - 1 if rows else 0
-    columns = ("continuations", *(f"word {i}" for i in range(1, places + 1)))
-    note = "Mutual information in nats with a word of the list, of the first word and the best other one; at most 2.30."
-    return Table("What continuations tell about a list", columns, rows, ("", *(".2f",) * places), note)
 
 
 NOTES = (
@@ -483,7 +474,9 @@ NOTES = (
     "The encoder was tried with one of the training speakers left out, whose words it had 42 % right after 400 steps: "
     "then the range of speeds was widened, bands were hidden and dropout raised. With 500 steps at 2e-3 it had 30 % of "
     "the utterances of held-out clips of training speakers without an error, and was trained anew, longer and faster, "
-    "before anything was built on it. Steps and tested utterances had been made fewer, for all, for the time of a run.",
+    "before anything was built on it. Steps and tested utterances had been made fewer, for all, for the time of a run: "
+    "an adapter has 300 steps, half of what was meant.",
+    "Sums and parity are among the seven, though the language model itself is at chance in both, given the true text.",
     "Layer norms give vectors of another size than the embeddings of words, as in the paper. The bottleneck's last map "
     "starts small. Filters on the length of prompts have nothing to drop.",
     "The pod preset has the paper's sizes of models, adapter and batch, and the laptop's recordings and language; its "

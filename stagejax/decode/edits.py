@@ -28,3 +28,21 @@ def word_accuracy(said: str, wanted: str) -> float:
     (0.5, 0.0)
     """
     return max(0.0, 1 - edit_distance(said.split(), wanted.split()) / max(1, len(wanted.split())))
+
+
+def same(said: Sequence[str], wanted: Sequence[str]) -> float:
+    """The share of answers that are the very ones.
+
+    >>> same(["one two", "one"], ["one three", "one"])
+    0.5
+    """
+    return sum(one == other for one, other in zip(said, wanted, strict=True)) / len(said)
+
+
+def word_accuracies(said: Sequence[str], wanted: Sequence[str]) -> list[float]:
+    """Of each answer.
+
+    >>> word_accuracies(["one two", "one"], ["one three", "one"])
+    [0.5, 1.0]
+    """
+    return [word_accuracy(*pair) for pair in zip(said, wanted, strict=True)]
