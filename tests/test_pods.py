@@ -15,6 +15,7 @@ from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
 from stagejax.data.compositions import Compositions
 from stagejax.data.dialogues import Dialogues
+from stagejax.data.number_words import NumberTasks
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
@@ -233,6 +234,7 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
     for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
         monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
+    monkeypatch.setattr(NumberTasks, "__len__", lambda self: 128)
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]

@@ -173,7 +173,7 @@ class Filled:
     ((1, 3, 512), [3])
     """
 
-    model: SlotReaderModel
+    model: Any  # a reader, or another model whose `vectors` say what its slots are
     states_BPF: Any
 
     def init_cache(self, batch: int, length: int) -> FilledCache:

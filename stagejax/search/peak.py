@@ -55,11 +55,18 @@ def best_peak(
     told = score or functools.partial(_lowest, metric=metric)
     spent, losses = [], []
     for peak in peaks:
-        pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=replace(stage.optimizer, peak=peak))
+        pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=_at(stage.optimizer, peak))
         spent.append(run.train(pilot, start, may_diverge=True))
         losses.append(float("inf") if spent[-1].diverged else told(spent[-1]))
     best = peaks[0] if np.isnan(losses).any() else peaks[int(np.argmin(losses))]
     return Peak(best, tuple(peaks), tuple(losses), tuple(spent))
+
+
+def _at(optimizer: Any, peak: float) -> Any:
+    """An optimizer, or those of several models of which some stay as they are, at another peak."""
+    if isinstance(optimizer, dict):
+        return {name: own and _at(own, peak) for name, own in optimizer.items()}
+    return replace(optimizer, peak=peak)
 
 
 def _lowest(pilot: Any, metric: str) -> float:

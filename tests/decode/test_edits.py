@@ -1,0 +1,23 @@
+"""The edit distance is a distance."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stagejax.decode.edits import edit_distance, word_accuracy
+
+TEXTS = st.lists(st.sampled_from("abc"), max_size=6)
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_it_is_a_metric(a: list[str], b: list[str], c: list[str]) -> None:
+    assert (edit_distance(a, b) == 0) == (a == b)
+    assert edit_distance(a, b) == edit_distance(b, a)
+    assert edit_distance(a, c) <= edit_distance(a, b) + edit_distance(b, c)
+    assert abs(len(a) - len(b)) <= edit_distance(a, b) <= max(len(a), len(b))
+
+
+@given(TEXTS, TEXTS)
+def test_an_accuracy_is_a_share(a: list[str], b: list[str]) -> None:
+    found = word_accuracy(" ".join(a), " ".join(b))
+    assert 0 <= found <= 1
+    assert (found == 1) == (a == b)
