@@ -35,7 +35,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -65,10 +64,9 @@ from stagejax.report.groups import draw_groups
 
 CODE, MATH, GENERAL = ABILITIES = ("code", "math", "general")
 BASE, MULTI, SEQUENTIAL, MIXED = "pre-trained", "multi-task", "sequential", "mixed sequential"
-#: What a stage is tuned on: abilities with the share of their examples. A course is stages in order.
-Phase = tuple[tuple[str, Fraction], ...]
+#: What a stage is tuned on: abilities, and of each one of how many of its examples. A course is stages in order.
+Phase = tuple[tuple[str, int], ...]
 Course = tuple[Phase, ...]
-ONE = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,13 @@ class Ability:
     train: Source
     dev: Source
     test: Source
-    size: int  # examples at share 1, the first of `train` in an order of its own
+    size: int  # all examples, the first of `train` in an order of its own
     tests: tuple[int, int]  # questions for development, and of the test
 
-    def part(self, share: Fraction, seed: int) -> Source:
-        """round(share x size) examples, drawn once without replacement; all of them are the same with every seed."""
+    def part(self, n: int, seed: int) -> Source:
+        """round(size / n) examples, drawn once without replacement; all of them are the same with every seed."""
         every = Portion(self.train, stop=self.size)
-        return every if share == 1 else Portion(every, stop=round(share * self.size), seed=100 + seed)
+        return every if n == 1 else Portion(every, stop=round(self.size / n), seed=100 + seed)
 
 
 @dataclass(frozen=True)
@@ -97,14 +95,14 @@ class Config:
     read: tuple[tuple[Source, int], ...]  # texts of pre-training, with weights
     tokenizer: Tokenizer
     length: int = 64  # tokens in a row
-    limit: int = 26  # tokens of an answer
+    limit: int = 28  # tokens of an answer
     base_steps: int = 1000
     batch: int = 32
     epochs: int = 3  # of a stage
     base_peak: float = 3e-3
     peak: float = 2e-3  # learning rate of every stage of tuning
-    ks: tuple[Fraction, ...] = (Fraction(1, 256), Fraction(1, 64), Fraction(1, 16))
-    shares: tuple[Fraction, ...] = (Fraction(1, 16), Fraction(1, 4), ONE)
+    ks: tuple[int, ...] = (256, 64, 16)  # 1 / k of DMT
+    shares: tuple[int, ...] = (16, 4, 1)  # one of so many examples
     at_once: int = 100  # questions that are answered together
     drawn: int = 60  # questions of each ability whose hidden states are looked at
     seeds: tuple[int, ...] = (0, 1, 2)  # the first alone for arms with unequal shares, of which no claim speaks
@@ -156,11 +154,12 @@ def preset(name: str) -> Config:
         two = generated(64, 16, 16, largest=9)
         text = Together((*(FieldText(own.train, "question") for own in two), Stdlib(limit=100_000)))
         words = LearnedFrom(BPE(400), text)
-        tasks = dict(zip(("sst2", "msrp"), (synonym_tasks()[2], synonym_tasks()[3]), strict=True))
+        tasks = {"trec": synonym_tasks()[0], "msrp": synonym_tasks()[2]}
         abilities = (*two, general(tasks, 60, (32, 8, 8)))
-        net = decoder(400, 32, layers=1, heads=2, mlp=64, length=120)
-        return Config(net, abilities, ((text, 1), (Equations(9), 1)), words, length=119, base_steps=40, batch=16,
-                      epochs=2, base_peak=1e-2, peak=5e-3, at_once=16, drawn=8, seeds=(0,))  # fmt: skip
+        net = decoder(400, 32, layers=1, heads=2, mlp=64, length=128)
+        return Config(net, abilities, ((text, 1), (Equations(9), 1)), words, length=127, base_steps=40, batch=16,
+                      epochs=2, base_peak=1e-2, peak=5e-3, ks=(64, 16), shares=(16, 1), at_once=16, drawn=8,
+                      seeds=(0,))  # fmt: skip
     if name == "pod":
         tasks = {
             "agnews": TextTask("agnews", TFDS("ag_news_subset"), 4, "description"),
@@ -184,7 +183,7 @@ def preset(name: str) -> Config:
     read = Together((Articles(Dataset("wikitext2")), Stdlib(limit=600_000)))
     questions = Together(tuple(FieldText(own.train, "question") for own in two))
     words = LearnedFrom(BPE(1024, train_bytes=3_000_000), Together((questions, read)))
-    three = general(tasks, 90, (500, 25, 100))
+    three = general(tasks, 70, (500, 25, 100))
     known = ((read, 2), (Together((questions, FieldText(three.train, "question"))), 1), (Equations(largest), 1))
     return Config(decoder(1024, 64, layers=2, heads=4, mlp=176, length=72), (*two, three), known, words)
 
@@ -192,36 +191,36 @@ def preset(name: str) -> Config:
 # --- arms ---
 
 
-def dmt(k: Fraction) -> str:
-    return f"DMT, k = {k}"
+def dmt(n: int) -> str:
+    return f"DMT, k = 1/{n}"
 
 
-def alone(ability: str, share: Fraction) -> str:
-    return ability if share == 1 else f"{share} of {ability}"
+def alone(ability: str, n: int) -> str:
+    return ability if n == 1 else f"1/{n} of {ability}"
 
 
 def courses(cfg: Config) -> dict[str, Course]:
     """What every arm is tuned on, stage by stage; and which shares of each ability, alone and together."""
-    both, last = ((CODE, ONE), (MATH, ONE)), ((GENERAL, ONE),)
+    both, last = ((CODE, 1), (MATH, 1)), ((GENERAL, 1),)
     found: dict[str, Course] = {
         MULTI: ((*both, *last),),
-        SEQUENTIAL: (((CODE, ONE),), ((MATH, ONE),), last),
+        SEQUENTIAL: (((CODE, 1),), ((MATH, 1),), last),
         MIXED: (both, last),
     }
-    found |= {dmt(k): (both, (*last, (CODE, k), (MATH, k))) for k in cfg.ks}
-    for share in cfg.shares:
-        found |= {alone(own, share): (((own, share),),) for own in ABILITIES}
-        if share < 1:
-            found[f"{share} of all"] = (tuple((own, share) for own in ABILITIES),)
+    found |= {dmt(n): (both, (*last, (CODE, n), (MATH, n))) for n in cfg.ks}
+    for n in cfg.shares:
+        found |= {alone(own, n): (((own, n),),) for own in ABILITIES}
+        if n > 1:
+            found[alone("all", n)] = (tuple((own, n) for own in ABILITIES),)
     return found
 
 
 def unequal(cfg: Config) -> dict[str, Course]:
     """One side whole, the other less and less of it."""
     found: dict[str, Course] = {}
-    for share in (own for own in cfg.shares if own < 1):
-        found[f"general, {share} of both"] = (((GENERAL, ONE), (CODE, share), (MATH, share)),)
-        found[f"both, {share} of general"] = (((CODE, ONE), (MATH, ONE), (GENERAL, share)),)
+    for n in (own for own in cfg.shares if own > 1):
+        found[f"general, 1/{n} of both"] = (((GENERAL, 1), (CODE, n), (MATH, n)),)
+        found[f"both, 1/{n} of general"] = (((CODE, 1), (MATH, 1), (GENERAL, n)),)
     return found
 
 
@@ -244,13 +243,13 @@ def pretraining(cfg: Config) -> Stage:
 
 def examples(cfg: Config, phase: Phase, seed: int) -> Source:
     of = {own.name: own for own in cfg.abilities}
-    return Together(tuple(of[name].part(share, seed) for name, share in phase))
+    return Together(tuple(of[name].part(n, seed) for name, n in phase))
 
 
 def count(cfg: Config, phase: Phase) -> int:
     """Examples of a stage, each once."""
     of = {own.name: own.size for own in cfg.abilities}
-    return sum(round(share * of[name]) for name, share in phase)
+    return sum(round(of[name] / n) for name, n in phase)
 
 
 def tuning(cfg: Config, name: str, phase: Phase, seed: int) -> Stage:
@@ -370,26 +369,26 @@ class Found:
         """Mean accuracy of mathematics and code, over seeds."""
         return mean([mean(self.right(course, own, split)) for own in (CODE, MATH)])
 
-    def kept(self, k: Fraction, split: str) -> tuple[float, float]:
+    def kept(self, n: int, split: str) -> tuple[float, float]:
         """Which share of mixed sequential's loss DMT recovers, and its general accuracy less mixed sequential's."""
         every = courses(self.cfg)
-        ours, mixed = every[dmt(k)], every[MIXED]
+        ours, mixed = every[dmt(n)], every[MIXED]
         lost = self.special(mixed[:1], split) - self.special(mixed, split)
         gain = self.special(ours, split) - self.special(mixed, split)
         general = mean(self.right(ours, GENERAL, split)) - mean(self.right(mixed, GENERAL, split))
         return (gain / lost if lost else float("nan")), general
 
-    def chosen(self) -> Fraction:
-        """k by development questions, as the docstring says; where general suffers with all, that with least of it."""
-        said = {k: self.kept(k, "dev") for k in self.cfg.ks}
-        fine = [k for k, (_, general) in said.items() if general >= -POINTS]
-        return max(fine, key=lambda k: said[k][0]) if fine else max(said, key=lambda k: said[k][1])
+    def chosen(self) -> int:
+        """1 / k by development questions; where general suffers with all, that with which it does least."""
+        said = {n: self.kept(n, "dev") for n in self.cfg.ks}
+        fine = [n for n, (_, general) in said.items() if general >= -POINTS]
+        return max(fine, key=lambda n: said[n][0]) if fine else max(said, key=lambda n: said[n][1])
 
     def slope(self, ability: str) -> list[float]:
         """Accuracy an e-fold of the examples of an ability alone: least squares over the shares, for every seed."""
         every = courses(self.cfg)
-        values = [self.right(every[alone(ability, share)], ability) for share in self.cfg.shares]
-        x = np.log([float(share) for share in self.cfg.shares])
+        values = [self.right(every[alone(ability, n)], ability) for n in self.cfg.shares]
+        x = -np.log(self.cfg.shares)
         return [float(np.polyfit(x, own, 1)[0]) for own in zip(*values, strict=True)]
 
 
@@ -404,8 +403,8 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
     sequential, mixed = every[SEQUENTIAL], every[MIXED]
     before = mean([mean(found.right(sequential[:1], CODE)), mean(found.right(sequential[:2], MATH))])
     lost = [1 - found.special(sequential) / before, 1 - found.special(mixed) / found.special(mixed[:1])]
-    k = found.chosen()
-    share, general = found.kept(k, "test")
+    n = found.chosen()
+    share, general = found.kept(n, "test")
     slopes = {own: found.slope(own) for own in ABILITIES}
     steep = {own: mean(values) for own, values in slopes.items()}
     known = bool(slopes[GENERAL])
@@ -420,7 +419,7 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
         claim(
             "A few specialised examples in the general stage keep them",
             paper="GSM8K 32.60 -> 41.92, HumanEval 15.24 -> 17.68, MT-Bench 6.02 -> 6.08 (7B, k = 1/256)",
-            measured=f"k = {k}: {share:.0%} of the loss recovered, general {100 * general:+.1f} points"
+            measured=f"k = 1/{n}: {share:.0%} of the loss recovered, general {100 * general:+.1f} points"
             if known else None,
             margin="half of mixed sequential's loss or more, general not more than 2 points below it; k by development "
             "questions",
