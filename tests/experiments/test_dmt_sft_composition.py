@@ -24,6 +24,7 @@ from experiments.curriculum.dmt_sft_composition import (
     Course,
     Found,
     alone,
+    asked_of,
     claims_of,
     count,
     courses,
@@ -31,10 +32,10 @@ from experiments.curriculum.dmt_sft_composition import (
     examples,
     judged,
     matrix,
+    mixtures,
     name_of,
     preset,
     tuning,
-    unequal,
 )
 from stagejax import Plan
 
@@ -89,7 +90,7 @@ def test_arms_see_as_many_examples_in_as_many_steps() -> None:
 
 
 def test_shares_are_nested_in_nothing_but_the_whole() -> None:
-    found = courses(SMOKE) | unequal(SMOKE)
+    found = courses(SMOKE) | mixtures(SMOKE)
     assert found["1/16 of all"] == (tuple((own, K) for own in ABILITIES),)
     assert found[f"general, 1/{K} of both"] == (((GENERAL, 1), (CODE, K), (MATH, K)),)
     assert len({name_of(course) for course in found.values()}) == len(found)
@@ -97,6 +98,12 @@ def test_shares_are_nested_in_nothing_but_the_whole() -> None:
         few, whole = (questions(examples(SMOKE, ((own, n),), 0)) for n in (K, 1))
         assert len(few) == round(len(whole) / K)
         assert set(few) <= set(whole)
+
+
+def test_only_models_of_few_examples_are_asked_for_less() -> None:
+    few = {label for label, own in (courses(SMOKE) | mixtures(SMOKE)).items() if asked_of(own) != ABILITIES}
+    assert few == {alone(own, K) for own in ABILITIES}
+    assert asked_of(((("math", K),),)) == (MATH,)
 
 
 def test_tests_share_no_program_with_training() -> None:
@@ -182,7 +189,7 @@ def test_general_stages_begin_at_one_first_stage_with_fresh_moments(finished: An
     arms = {arm.name: arm for arm in report.arms}
     assert [own.name for own in arms[MIXED].results] == [first.name, f"0/{name_of(every[MIXED])}"]
     assert all(results["base"] in arm.charged for arm in report.arms)
-    assert set(arms) == {*every, *unequal(SMOKE)}
+    assert set(arms) == {*every, *mixtures(SMOKE)}
     changed = [flat(results["base"]), flat(first)]
     assert all((changed[0][path] != changed[1][path]).any() for path in changed[0])  # all weights are tuned
     losses = results[f"0/{name_of(every[MULTI])}"].history.train["loss"]
@@ -198,8 +205,10 @@ def test_every_model_answers_all_abilities_behind_every_stage(finished: Any) -> 
     trained = [result for result in results.values() if result.kind == "train"]
     for net in trained:
         made = results[f"test/{net.name}"]
-        assert set(made.value) == set(ABILITIES)
-        for own in SMOKE.abilities:
+        of = {name_of(own): own for own in (courses(SMOKE) | mixtures(SMOKE)).values()}
+        asked = asked_of(of.get(net.name.removeprefix("0/"), ()))
+        assert set(made.value) == set(asked)
+        for own in (ability for ability in SMOKE.abilities if ability.name in asked):
             right, texts = made.value[own.name]["right"], made.value[own.name]["texts"]
             assert len(right) == own.tests[1]
             for i, (question, text) in enumerate(texts):
