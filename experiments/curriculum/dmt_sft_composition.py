@@ -74,7 +74,7 @@ class Config:
     abilities: tuple[Ability, ...]  # code, mathematics, general
     read: tuple[tuple[Source, int], ...]  # texts of pre-training, with weights
     tokenizer: Tokenizer
-    length: int = 64  # tokens in a row
+    length: int = 71  # tokens in a row
     limit: int = 28  # tokens of an answer
     base_steps: int = 700
     batch: int = 32
