@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from stagejax import Experiment, Stage
+from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer
 from stagejax.data.abilities import ABILITIES, CODE, GENERAL, MATH, Ability, general, generated, judged
 from stagejax.data.answers import Answers
@@ -204,10 +204,14 @@ def count(cfg: Config, phase: Phase) -> int:
 
 
 def tuning(cfg: Config, name: str, phase: Phase, seed: int) -> Stage:
-    """Supervised fine-tuning: stages differ in their examples alone, and in steps as they have more or less of them."""
+    """Supervised fine-tuning: stages differ in their examples alone, and in steps as they have more or less of them.
+
+    Watched: the loss on development answers of all three abilities.
+    """
     data = Answers(
         source=examples(cfg, phase, seed), tokenizer=cfg.tokenizer, batch=cfg.batch, length=cfg.length, seed=seed
     )
+    new = replace(data, source=Together(tuple(own.dev for own in cfg.abilities)), seed=0)
     return Stage(
         name=name,
         model=cfg.net,
@@ -215,6 +219,7 @@ def tuning(cfg: Config, name: str, phase: Phase, seed: int) -> Stage:
         optimizer=adamw(cfg.peak, warmup=0.03, decay="cosine", clip=1.0),
         data=data,
         steps=max(1, round(cfg.epochs * count(cfg, phase) / cfg.batch)),
+        evaluate=Evaluation(new, sum(own.tests[0] for own in cfg.abilities) // cfg.batch),
         seed=seed,
     )
 
