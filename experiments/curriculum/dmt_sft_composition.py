@@ -27,7 +27,7 @@ Holds if in means over three seeds, on test questions: (a) the mean of mathemati
          half of mixed sequential's loss or more is recovered and general is not more than 2 points below it; (c) the
          slope of accuracy over the logarithm of the examples, at 1/16, 1/4 and 1 of them alone, is smaller for
          general than for mathematics and for code. What the ratio changes is reported.
-Ours     not yet measured.
+Ours     not measured yet: the run of the laptop preset is not finished.
 """
 
 from __future__ import annotations
