@@ -98,19 +98,19 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     largest = 20
     if name == "smoke":
-        two = generated(64, 16, 16, largest=9)
-        text = Together((*(FieldText(own.train, "question") for own in two), Stdlib(limit=100_000)))
-        words = LearnedFrom(BPE(400), text)
+        two = generated(32, 8, 8, largest=9)
+        text = Together((*(FieldText(own.train, "question") for own in two), Stdlib(limit=20_000)))
+        words = LearnedFrom(BPE(384), text)
         tasks = {"trec": synonym_tasks()[0], "msrp": synonym_tasks()[2]}
-        abilities = (*two, general(tasks, 60, (32, 8, 8)))
-        net = decoder(400, 32, layers=1, heads=2, mlp=64, length=128)
-        return Config(net, abilities, ((text, 1), (Equations(9), 1)), words, length=127, base_steps=40, batch=16,
-                      epochs=2, base_peak=1e-2, peak=5e-3, ks=(64, 16), shares=(16, 1), at_once=16, drawn=8,
+        abilities = (*two, general(tasks, 60, (16, 4, 4)))
+        net = decoder(384, 32, layers=1, heads=2, mlp=64, length=128)
+        return Config(net, abilities, ((text, 1), (Equations(9), 1)), words, length=127, base_steps=30, batch=8,
+                      epochs=2, base_peak=1e-2, peak=5e-3, ks=(8,), shares=(8, 1), at_once=8, drawn=8,
                       seeds=(0,))  # fmt: skip
     if name == "pod":
         tasks = {
             "agnews": TextTask("agnews", TFDS("ag_news_subset"), 4, "description"),
-            "trec": TextTask("trec", TFDS("trec"), 6, label="label-coarse"),
+            "trec, TFDS": TextTask("trec", TFDS("trec"), 6, label="label-coarse"),
             "sst2": TextTask("sst2", TFDS("glue/sst2", test="validation"), 2, "sentence"),
             "msrp": TextTask("msrp", TFDS("glue/mrpc", test="validation"), 2, "sentence1", "sentence2"),
         }
@@ -317,7 +317,7 @@ class Found:
         lost = self.special(mixed[:1], split) - self.special(mixed, split)
         gain = self.special(ours, split) - self.special(mixed, split)
         general = mean(self.right(ours, GENERAL, split)) - mean(self.right(mixed, GENERAL, split))
-        return (gain / lost if lost else float("nan")), general
+        return (gain / lost if lost > 0 else float("nan")), general
 
     def chosen(self) -> int:
         """1 / k by development questions; where general suffers with all, that with which it does least."""
@@ -338,12 +338,17 @@ class Found:
 POINTS = 0.02 + 1e-9
 
 
+def fallen(before: float, after: float) -> float:
+    """Which share of an accuracy is lost; not a number where there was none."""
+    return 1 - after / before if before else float("nan")
+
+
 def claims_of(found: Found) -> tuple[Claim, ...]:
     """The claims, by the rules of the docstring."""
     every = courses(found.cfg)
     sequential, mixed = every[SEQUENTIAL], every[MIXED]
     before = mean([mean(found.right(sequential[:1], CODE)), mean(found.right(sequential[:2], MATH))])
-    lost = [1 - found.special(sequential) / before, 1 - found.special(mixed) / found.special(mixed[:1])]
+    lost = [fallen(before, found.special(sequential)), fallen(found.special(mixed[:1]), found.special(mixed))]
     n = found.chosen()
     share, general = found.kept(n, "test")
     slopes = {own: found.slope(own) for own in ABILITIES}
@@ -355,7 +360,7 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
             paper="GSM8K, 7B: 47.53 multi-task, 31.39 sequential, 32.60 mixed sequential",
             measured=f"sequential loses {lost[0]:.1%}, mixed sequential {lost[1]:.1%}" if known else None,
             margin="the mean of both falls by 20 % or more of what it was before the general stage, with both",
-            holds=min(lost) >= 0.2,
+            holds=all(share >= 0.2 for share in lost),
         ),
         claim(
             "A few specialised examples in the general stage keep them",
@@ -450,10 +455,11 @@ NOTES = (
     "General ability is the accuracy over four text tasks asked for in one form; the paper's is MT-Bench, judged by a "
     "model. Code is a small language of lists and words; programs and problems of tests are in no example.",
     "No general question is about code or mathematics, so the paper's ablation without such queries has no place.",
-    "The rate of tuning is the first that was tried, the same for all arms and stages. Looked at before: the answers "
-    "of multi-task to development questions after training on 2000 examples of each ability (code 72 %, mathematics "
-    "39 %, general 51 %); then examples became 1000 and tests fewer, for the time that a run takes, so that 1/256 is 4 "
-    "of each. No other arm had been run, and no test question had been asked.",
+    "The rate of tuning, 2e-3, is the first that was tried, the same for all arms and stages; there was no grid. "
+    "Looked at before: the answers of multi-task to development questions after training on 2000 examples of each "
+    "ability (code 72 %, mathematics 39 %, general 51 %); then examples became 1000 and tests fewer, for the time that "
+    "a run takes, so that 1/256 is 4 of each. No other arm had answered, and no test question had been asked.",
+    "Mixtures and ratios, of which no claim speaks, have one seed, and so have the hidden states: t-SNE is drawn once.",
     "The order of the sequential arm is that of a note on the paper: code, mathematics, general.",
     "pod: GSM8K, the four text tasks at their published sizes and the same generated programs; the paper's code and "
     "chat sets are not among the datasets here. Its first stage, of one step, stands for published weights.",

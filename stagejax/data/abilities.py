@@ -37,10 +37,13 @@ class Ability:
         return every if n == 1 else Portion(every, stop=round(self.size / n), seed=100 + seed)
 
 
-#: How each text task is asked for, and the names of its classes.
+_KIND = "what does this ask for ?"
+#: How each text task is asked for, and the names of its classes in the order of its labels, of which TFDS has two of
+#: trec the other way round.
 ASKED = {
     "agnews": ("what is the topic of this ?", ("world", "sports", "business", "science")),
-    "trec": ("what does this ask for ?", ("description", "entity", "abbreviation", "person", "location", "number")),
+    "trec": (_KIND, ("description", "entity", "abbreviation", "person", "location", "number")),
+    "trec, TFDS": (_KIND, ("description", "entity", "abbreviation", "person", "number", "location")),
     "sst2": ("is this good or bad ?", ("bad", "good")),
     "msrp": ("do both say the same ?", ("no", "yes")),
 }
