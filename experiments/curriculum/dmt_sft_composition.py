@@ -458,7 +458,8 @@ NOTES = (
     "The rate of tuning, 2e-3, is the first that was tried, the same for all arms and stages; there was no grid. "
     "Looked at before: the answers of multi-task to development questions after training on 2000 examples of each "
     "ability (code 72 %, mathematics 39 %, general 51 %); then examples became 1000 and tests fewer, for the time that "
-    "a run takes, so that 1/256 is 4 of each. No other arm had answered, and no test question had been asked.",
+    "a run takes, so that 1/256 is 4 of each. No other arm had answered, and no test question had been asked; of test "
+    "examples the number of tokens was known, as rows hold the longest.",
     "Mixtures and ratios, of which no claim speaks, have one seed, and so have the hidden states: t-SNE is drawn once.",
     "The order of the sequential arm is that of a note on the paper: code, mathematics, general.",
     "pod: GSM8K, the four text tasks at their published sizes and the same generated programs; the paper's code and "
