@@ -119,7 +119,7 @@ def preset(name: str) -> Config:
         gsm8k = Marked(Worked(TFDS("gsm8k")))
         parts = Portion(gsm8k, stop=7000), Portion(gsm8k, 7000, 7256), Portion(gsm8k.of_split("test"), stop=1024)
         math = Ability(MATH, *parts, size=7000, tests=(256, 1024))
-        abilities = (generated(20_000, 200, 400)[0], math, general(tasks, 1000, (360, 20, 30)))
+        abilities = (generated(7000, 200, 400)[0], math, general(tasks, 1000, (360, 20, 30)))
         net = decoder(32_000, 4096, layers=32, heads=32, mlp=11_008, length=2048, tied=False, scan=True, remat="full")
         return Config(net, abilities, ((read, 1),), words, length=2047, limit=400, base_steps=1, batch=256,
                       base_peak=2e-5, peak=2e-5, at_once=256, seeds=(0,))  # fmt: skip
@@ -462,8 +462,8 @@ NOTES = (
     "examples the number of tokens was known, as rows hold the longest.",
     "Mixtures and ratios, of which no claim speaks, have one seed, and so have the hidden states: t-SNE is drawn once.",
     "The order of the sequential arm is that of a note on the paper: code, mathematics, general.",
-    "pod: GSM8K, the four text tasks at their published sizes and the same generated programs; the paper's code and "
-    "chat sets are not among the datasets here. Its first stage, of one step, stands for published weights.",
+    "pod: GSM8K, as many generated programs and 360 examples of each of the four text tasks; the paper's code and chat "
+    "sets are not among the datasets here. Its first stage, of one step, stands for published weights.",
 )
 
 EXPERIMENT = Experiment(

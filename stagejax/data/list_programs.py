@@ -168,26 +168,32 @@ class ListPrograms(Source):
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
-        for attempt in range(_ATTEMPTS):
-            draw = np.random.default_rng(random_words(self.seed, np.array([index * _ATTEMPTS + attempt]), 2)[0])
-            verbs = _drawn(draw, self.steps[draw.integers(len(self.steps))])
-            program = " ; ".join(verb if n is None else f"{verb} {n}" for verb, n in verbs)
-            inputs = [_input(draw, VERBS[verbs[0][0]].takes) for _ in range(3)]
-            cases = tuple((given, run(program, given)) for given in inputs)
-            if held_out(program) == (self.split == "test") and _needed(verbs, cases):
-                return {
-                    "question": _asked(draw, verbs),
-                    "solution": program,
-                    "kind": kind_of(inputs[0]),
-                    "cases": cases,
-                }
-        raise ValueError(f"{self}: no program found for record {index}. Give it other `steps`.")
+        return dict(_record(self, index))
 
     def digest(self) -> str:
         return joint_digest(str(self), *sorted(VERBS))
 
 
 Statements = list[tuple[str, int | None]]
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _record(source: ListPrograms, index: int) -> Record:
+    """A record, drawn until its program is of the split and has no statement to spare."""
+    for attempt in range(_ATTEMPTS):
+        draw = np.random.default_rng(random_words(source.seed, np.array([index * _ATTEMPTS + attempt]), 2)[0])
+        verbs = _drawn(draw, source.steps[draw.integers(len(source.steps))])
+        program = " ; ".join(verb if n is None else f"{verb} {n}" for verb, n in verbs)
+        inputs = [_input(draw, VERBS[verbs[0][0]].takes) for _ in range(3)]
+        cases = tuple((given, run(program, given)) for given in inputs)
+        if held_out(program) == (source.split == "test") and _needed(verbs, cases):
+            return {
+                "question": _asked(draw, verbs),
+                "solution": program,
+                "kind": kind_of(inputs[0]),
+                "cases": cases,
+            }
+    raise ValueError(f"{source}: no program found for record {index}. Give it other `steps`.")
 
 
 def _drawn(draw: np.random.Generator, steps: int) -> Statements:

@@ -116,3 +116,10 @@ def test_splits_share_no_program_and_seeds_differ() -> None:
         ListPrograms("dev")
     with pytest.raises(IndexError):
         ListPrograms(size=3)[3]
+
+
+def test_a_record_is_the_readers_own() -> None:
+    source = ListPrograms(size=2)
+    changed = source[0]
+    changed["solution"] = "sort"
+    assert source[0] == ListPrograms(size=9)[0] != changed
