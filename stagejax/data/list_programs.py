@@ -148,7 +148,7 @@ class ListPrograms(Source):
 
     >>> record = ListPrograms()[3]
     >>> record["question"]
-    'take a list : turn it around , then find the maximum'
+    'take a list : reverse the list , then keep each number once'
     """
 
     split: str = "train"

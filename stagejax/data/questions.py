@@ -28,7 +28,7 @@ class TaskQuestions(TaskText):
 
     >>> from stagejax.data.text_tasks import synonym_tasks
     >>> TaskQuestions(synonym_tasks()[0], "where ?", ("a", "b", "c", "d", "e"), 13)[7]
-    {'question': 'where ? the doctor', 'solution': 'e', 'task': 'first'}
+    {'question': 'where ? the doctor', 'solution': 'e', 'task': 'who'}
     """
 
     asked: str
@@ -59,7 +59,7 @@ class Marked(Derived):
     """The same records, with " =>" behind their questions: where an answer begins.
 
     >>> from stagejax.data.problems import Problems
-    >>> Marked(Problems(steps=(2,)))[0]["question"][-13:]
+    >>> Marked(Problems(steps=(2,)))[0]["question"][-14:]
     'finn have ? =>'
     """
 
