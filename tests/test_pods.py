@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
+from stagejax.data.abilities import Ability
 from stagejax.data.compositions import Compositions
 from stagejax.data.dialogues import Dialogues
 from stagejax.data.number_words import NumberTasks
@@ -235,6 +237,8 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
         monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
     monkeypatch.setattr(NumberTasks, "__len__", lambda self: 128)
+    part = Ability.part  # thousands of examples, that every arm reads
+    monkeypatch.setattr(Ability, "part", lambda self, n, s: part(replace(self, size=min(self.size, 256)), n, s))
     experiment, plan = find(name), Plan.on("data=1", price=False)
     experiment.pipeline(plan, experiment.config("pod"))
     stages = [result.stage for result in plan.results if result.kind == "train"]
