@@ -23,7 +23,11 @@ from stagejax.data.sources import Record, Source
 #: What garments can be coloured.
 PAINTS: Mapping[str, tuple[float, float, float]] = {**COLORS, "teal": (0.1, 0.8, 0.8)}
 PAINT_NAMES = tuple(PAINTS)
-UPPER, LOWER, SHOES = ("t-shirt", "pullover", "coat", "shirt", "dress"), ("trousers", "skirt"), ("sneaker", "boot", "sandal")
+UPPER, LOWER, SHOES = (
+    ("t-shirt", "pullover", "coat", "shirt", "dress"),
+    ("trousers", "skirt"),
+    ("sneaker", "boot", "sandal"),
+)
 #: What a single garment can be: a skirt is the lower half of a dress.
 SINGLE = (*CLOTHES, "skirt")
 #: The columns of `attributes`, and how many values each has; a bag is 0, no bag -1.
@@ -242,7 +246,7 @@ def _figure(source: People, view: int) -> np.ndarray:
     row = attributes(_draws(source, identity, 1))[0]
     which = _draws(source, identity, 2)[0]
     moved = _draws(source, np.array([view]), 3)[0]
-    unit = wardrobe.height / 40
+    unit, middle = min(wardrobe.height / 40, wardrobe.width / 20), wardrobe.height / 2
     scale = unit * (0.9 + 0.2 * moved[0])
     down, right = unit * (4 * moved[1] - 2), unit * (4 * moved[2] - 2)
     canvas = wardrobe.background(split, moved[3])
@@ -250,12 +254,12 @@ def _figure(source: People, view: int) -> np.ndarray:
     def wear(kind: str, colour: int, draw: float, top: float, left: float, size: float) -> None:
         pool, side = wardrobe.garments(kind, split), max(1, round(scale * size))
         picture = resized(pool[int(draw * len(pool))], side, side)
-        at = round(scale * (top - 20) + 20 * unit + down), round(scale * (left - 10) + wardrobe.width / 2 + right)
+        at = round(scale * (top - 20) + middle + down), round(scale * (left - 10) + wardrobe.width / 2 + right)
         lay(canvas, picture, PAINTS[PAINT_NAMES[colour]], *at)
 
     disc = np.hypot(*np.mgrid[-2.5:3.5, -2.5:3.5]) < 3
     side = max(1, round(scale * 6))
-    at = round(scale * -19 + 20 * unit + down), round(scale * -3 + wardrobe.width / 2 + right)
+    at = round(scale * -19 + middle + down), round(scale * -3 + wardrobe.width / 2 + right)
     lay(canvas, resized(disc.astype(np.float32), side, side), _SKIN, *at)
     for left in (3, 10):
         wear(SHOES[row[4]], row[5], which[0], 32, left, 7)
@@ -279,7 +283,7 @@ def _garment(source: Garments, index: int) -> np.ndarray:
     kind, colour = source.rows()[index]
     moved, wardrobe = _draws(source, np.array([index]), 5)[0], source.wardrobe
     pool = wardrobe.garments(SINGLE[kind], source.split)
-    side = round(wardrobe.height / 40 * (7 + 12 * moved[0]))
+    side = round(min(wardrobe.height / 40, wardrobe.width / 20) * (7 + 12 * moved[0]))
     canvas = wardrobe.background(source.split, moved[1])
     top, left = (round(moved[n] * (free - side)) for n, free in ((2, wardrobe.height), (3, wardrobe.width)))
     lay(canvas, resized(pool[int(moved[4] * len(pool))], side, side), PAINTS[PAINT_NAMES[colour]], top, left)
