@@ -4,10 +4,10 @@ Paper    Shao et al., Unified Pre-training with Pseudo Texts for Text-To-Image P
          2309.01420 (dossier 100); the prototypes are those of LGUR, arXiv 2207.07802.
 Claim    Pre-training on 1.3 M people with pseudo texts gains +1.5 points of Rank-1 over ImageNet and BERT (DeiT-S on
          CUHK-PEDES, 66.8 against 65.3), of which masked words give 1.1.
-Method   A frozen CLIP that never saw a person is asked for each attribute of unlabelled people: the likeliest phrase, an
-         optional one if its probability exceeds 0.9; templates and synonyms make a sentence of the phrases. Image and
-         text towers learn L_con + L_mlm on these pairs, then identities, ranking and prototypes on few labelled people,
-         whose captions come from other templates and synonyms. People wear real garments (Fashion-MNIST) before real
+Method   A frozen CLIP that never saw a person is asked for each attribute of unlabelled people: the likeliest phrase,
+         an optional one if its probability exceeds 0.9; templates and synonyms make a sentence of the phrases. Image
+         and text towers learn L_con + L_mlm on these pairs, then identities, ranking and prototypes on few labelled
+         people, whose captions come from other templates and synonyms. People wear real garments (Fashion-MNIST) before real
          photographs (CIFAR-10). Arms of as many steps of both stages: separate (kinds of garments; masked words of web
          captions); UniPT; with tau = 0.1; without masked words; with true attributes; and by `arms`: texts of other
          people, a quarter of the templates, two views of people without texts, CLIP itself.
@@ -34,20 +34,19 @@ from stagejax.axes import is_axes, path_name
 from stagejax.data import Images
 from stagejax.data.composites import CLOTHES, Objects
 from stagejax.data.grammar import Grammar
-from stagejax.data.joined import Row, join
+from stagejax.data.joined import Joined, Row, join
 from stagejax.data.masked_too import Flipped, MaskedToo, OtherView
 from stagejax.data.named import TFDS
-from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe, phrase, phrases
-from stagejax.data.people_texts import ANNOTATORS, ASKED, MACHINE, WEB, WORDS, row_of, written
+from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe
+from stagejax.data.people_texts import ASKED, MACHINE, WORDS, of_annotators, of_garments, of_machine, row_of, written
 from stagejax.data.pipeline import Data
 from stagejax.data.sources import Digits, Source
-from stagejax.inference.attributes import conquer
-from stagejax.inference.frozen import Frozen, apply, flops_of_one
+from stagejax.inference.attributes import attributes_of, image_flops
+from stagejax.inference.frozen import Frozen
 from stagejax.models.dual_encoder import Tower
-from stagejax.models.person_search import PersonSearch, whole
+from stagejax.models.person_search import PersonSearch
 from stagejax.names import slug
 from stagejax.objectives.person_search import Aligned, Both, Identified, TextToImage, TwoViews, kinds, masked_words
-from stagejax.objectives.similarity import unit
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.report.paired import interval, paired
@@ -65,12 +64,13 @@ Rates = tuple[float, float]  # of the image's side and all that is new; a factor
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    wardrobe: Wardrobe = Wardrobe()
+    wardrobe: Wardrobe = field(default_factory=Wardrobe)
     net: PersonSearch = field(default_factory=lambda: PersonSearch(length=30))
     generic: int = 6000  # pictures of single garments, and unlabelled people
     identities: tuple[int, int, int] = (150, 100, 200)  # to train on, of validation, of the test
     views: int = 4  # of an identity
     captions: int = 2  # of a view that is trained on
+    said: int = 20  # tokens of a text of pre-training
     labeller: tuple[int, float] = (600, 0.07)  # steps of CLIP, its temperature
     least: float = 0.9  # probability of an optional phrase that is said
     steps: tuple[int, int] = (400, 250)  # of pre-training, of fine-tuning
@@ -134,8 +134,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """CLIP, its labels and their texts; of every arm a search of rates with the first seed, then all seeds."""
     texts = {SEPARATE: run.make("texts/web", web, cfg)}
     clip = run.train(labeller(cfg, texts[SEPARATE]))
-    price = flops_of_one(image_vectors, net(cfg), jax.ShapeDtypeStruct(shape(cfg), "float32"))
-    labels = run.make("labels", labelled, clip, cfg, flops=price * cfg.generic)
+    labels = run.make("labels", labelled, clip, cfg, flops=image_flops(net(cfg), shape(cfg)) * cfg.generic)
     texts |= {label: run.make(f"texts/{slug(label)}", *how) for label, how in writing(cfg, labels).items()}
     captions = {part: run.make(f"captions/{part}", annotated, people(cfg, part), cfg) for part in IDENTITIES}
     arms, searches = {}, {}
@@ -199,46 +198,23 @@ def people(cfg: Config, part: str) -> People:
 
 def web(cfg: Config) -> dict[str, np.ndarray]:
     """Captions of single garments."""
-    rows = garments(cfg).rows().tolist()
-    plain = [phrase(kind, colour).replace(f"{tuple(PAINTS)[colour]} ", "") for kind, colour in rows]
-    said = [{"item": phrase(*row), "plain": short} for row, short in zip(rows, plain, strict=True)]
-    return written(WEB(said, seed=10), cfg.net.length)
+    return of_garments(garments(cfg), cfg.said)
 
 
 def annotated(source: People, cfg: Config) -> dict[str, np.ndarray]:
-    """Captions of labelled people by annotators, half of whom look at the colours of shoes and bags."""
-    rows = source.rows().tolist()
-    told = np.random.RandomState(IDENTITIES.index(source.split)).rand(len(rows)) < 0.5
-    said = [phrases(row, told=bool(own)) for row, own in zip(rows, told, strict=True)]
-    return written(ANNOTATORS(said, seed=20 + IDENTITIES.index(source.split)), cfg.net.length)
-
-
-def image_vectors(model: Any, images: Any) -> Any:
-    return unit(whole(*model.image_tokens(images)))
-
-
-def text_vectors(model: Any, tokens: Any) -> Any:
-    return unit(whole(*model.text_tokens(tokens)))
+    """Captions of labelled people; other draws in each part."""
+    return of_annotators(source, cfg.net.length, seed=20 + IDENTITIES.index(source.split))
 
 
 def labelled(clip: Any, cfg: Config) -> dict[str, np.ndarray]:
     """What CLIP says of each unlabelled person: "rows" of `ATTRIBUTES`."""
-    frozen, source = Frozen.of(clip), unlabelled(cfg)
-    images = np.stack([source[i]["image"] for i in range(len(source))])
-    size = min(256, len(images))
-    blocks = [images[at : at + size].astype(np.float32) / np.float32(255) for at in range(0, len(images), size)]
-    vectors = np.concatenate([apply(image_vectors, frozen, block, size) for block in blocks])
-    asked = {}
-    for attribute in ASKED:
-        prompts = [prompt for row in attribute.phrases for prompt in row]
-        found = apply(text_vectors, frozen, written(prompts, cfg.net.length)["tokens"], 64)
-        asked[attribute.name] = found.reshape(len(attribute.phrases), len(attribute.phrases[0]), -1)
-    return {"rows": row_of(conquer(vectors, ASKED, asked, 1 / cfg.labeller[1], cfg.least))}
+    encode, scale = lambda prompts: written(prompts, cfg.said)["tokens"], 1 / cfg.labeller[1]
+    return {"rows": row_of(attributes_of(Frozen.of(clip), unlabelled(cfg), ASKED, encode, scale, cfg.least))}
 
 
 def pseudo(labels: Any, grammar: Grammar, cfg: Config) -> dict[str, np.ndarray]:
     """One sentence for each unlabelled person, of what CLIP says."""
-    return written(grammar([phrases(row) for row in labels.value["rows"].tolist()], seed=30), cfg.net.length)
+    return of_machine(labels.value["rows"], cfg.said, grammar)
 
 
 def mixed_up(labels: Any, grammar: Grammar, cfg: Config) -> dict[str, np.ndarray]:
@@ -251,7 +227,7 @@ def truth(grammar: Grammar, cfg: Config) -> dict[str, np.ndarray]:
     """One sentence for each unlabelled person, of what is true and CLIP is asked for."""
     rows = unlabelled(cfg).rows()
     rows[:, [5, 7]] = -1
-    return written(grammar([phrases(row) for row in rows.tolist()], seed=30), cfg.net.length)
+    return of_machine(rows, cfg.said, grammar)
 
 
 def writing(cfg: Config, labels: Any) -> dict[str, tuple[Any, ...]]:
@@ -273,21 +249,17 @@ def net(cfg: Config) -> PersonSearch:
     return replace(cfg.net, vocab=WORDS.vocab, kinds=len(SINGLE) * len(PAINTS), identities=cfg.identities[0])
 
 
-def with_texts(cfg: Config, source: Source, made: Any, batch: int, seed: int) -> Data:
+def with_texts(cfg: Config, source: Source, made: Any, batch: int, seed: int = 0, length: int | None = None) -> Joined:
     """The images of a source with the texts that were made for its records."""
-    return join(
-        Images(source=source, batch=batch, shape=shape(cfg), seed=seed), made, Row("tokens", (cfg.net.length,), "int32")
-    )
+    images = Images(source=source, batch=batch, shape=shape(cfg), seed=seed)
+    return join(images, made, Row("tokens", (length or cfg.said,), "int32"))
 
 
-def tests(cfg: Config, part: str, captions: Mapping[str, Any], globally: bool = False) -> Evaluation:
+def search_test(cfg: Config, part: str, captions: Mapping[str, Any], globally: bool = False) -> Evaluation:
     """All images and captions of a part at once."""
     source = people(cfg, part)
-    data = join(
-        Images(source=source, batch=len(source), shape=shape(cfg), count=1), captions[part],
-        Row("tokens", (cfg.net.length,), "int32"),
-    )  # fmt: skip
-    return Evaluation(data, 1, objective=TextToImage(globally))
+    data = with_texts(cfg, source, captions[part], len(source), length=cfg.net.length)
+    return Evaluation(replace(data, data=replace(data.data, count=1)), 1, objective=TextToImage(globally))
 
 
 def labeller(cfg: Config, texts: Any) -> Stage:
@@ -325,14 +297,14 @@ def pretraining(cfg: Config, label: str, seed: int, texts: Mapping[str, Any], ca
         objective=objective,
         data=OtherView(data=data, seed=seed) if label == VIEWS else data,
         steps=cfg.steps[0],
-        evaluate=tests(cfg, "valid", captions, globally=True),
+        evaluate=search_test(cfg, "valid", captions, globally=True),
         seed=seed,
     )
 
 
 def finetuning(cfg: Config, name: str, seed: int, rates: Rates, captions: Mapping[str, Any], judged: str) -> Stage:
     """Identities, ranking and prototypes on labelled people; towers are carried, heads are new."""
-    data = with_texts(cfg, people(cfg, "train"), captions["train"], cfg.batch[1], 200 + seed)
+    data = with_texts(cfg, people(cfg, "train"), captions["train"], cfg.batch[1], 200 + seed, cfg.net.length)
     return Stage(
         name=name,
         model=net(cfg),
@@ -342,7 +314,7 @@ def finetuning(cfg: Config, name: str, seed: int, rates: Rates, captions: Mappin
         steps=cfg.steps[1],
         trainable=parts("image", "text", "identity", "prototypes", "part_identity"),
         handover=Handover(params=kept("image", "text")),
-        evaluate=tests(cfg, judged, captions),
+        evaluate=search_test(cfg, judged, captions),
         precision=cfg.precision,
         seed=seed,
     )
@@ -382,8 +354,8 @@ def report(
         ),
     )  # fmt: skip
     note = (
-        f"In %: mean ± standard deviation over seeds. {cfg.identities[2]} test identities of {cfg.views} views, a caption "
-        "for each. Before: Rank-1 by global features on validation people, behind pre-training alone."
+        f"In %: mean ± standard deviation over seeds. {cfg.identities[2]} test identities of {cfg.views} views, a "
+        "caption for each. Before: Rank-1 by global features on validation people, behind pre-training alone."
     )
     columns = (*METRICS, BEFORE)
     return EXPERIMENT.report(
@@ -413,17 +385,19 @@ def said(cfg: Config, labels: Any) -> Table:
         bag, has = labels.value["rows"][:, 6] >= 0, true[:, 6] >= 0
         rows.append(("a bag is said", float(bag.mean()), float(has.mean())))
         rows.append(("a bag that is said is there", float(has[bag].mean()) if bag.any() else None, float(has.mean())))
-    note = f"Of {cfg.generic} unlabelled people; colours count as right beside a wrong garment. Bag: by always guessing so."
+    note = f"Of {cfg.generic} unlabelled people; colours count as right beside a wrong garment."
     return Table("Pseudo labels of CLIP", ("attribute", "right", "by chance"), tuple(rows), ("", ".1%", ".1%"), note)
 
 
 def tried(cfg: Config, searches: Mapping[str, Mapping[Rates, Any]]) -> Table:
     """The rates of fine-tuning that were tried for every arm."""
     columns = ("arm", *(f"{image:g}, text x {text:g}" for image, text in cfg.rates), "chosen")
-    rows = tuple(
-        (label, *(None if t.diverged else t.history.last("mAP") for t in own.values()), f"{chosen(own)[0]:g}, x {chosen(own)[1]:g}")
-        for label, own in searches.items()
-    )  # fmt: skip
+
+    def row(label: str, own: Mapping[Rates, Any]) -> tuple[Any, ...]:
+        found, (image, text) = (None if t.diverged else t.history.last("mAP") for t in own.values()), chosen(own)
+        return (label, *found, f"{image:g}, x {text:g}")
+
+    rows = tuple(row(*item) for item in searches.items())
     note = "mAP on validation people, first seed. The rate of pre-training is the same for all, and was not searched."
     return Table("Rates of fine-tuning", columns, rows, ("", *[".1%"] * len(cfg.rates), ""), note)
 
@@ -431,8 +405,8 @@ def tried(cfg: Config, searches: Mapping[str, Mapping[Rates, Any]]) -> Table:
 NOTES = (
     "People are drawn of real garments; captions of annotators are generated, by templates and synonyms of their own, "
     "half of which words the machine does not know. One CLIP and one set of pseudo texts serve all seeds.",
-    "The separate arm classifies garments and their colours, and reads captions of all synonyms. CLIP, of the same size, "
-    "is charged to the arms that use it.",
+    "The separate arm classifies garments and their colours, and reads captions of all synonyms. CLIP, of the same "
+    "size, is charged to the arms that use it.",
     "Phrases, templates, the number of prototypes and of fine-tuning steps are ours: the paper's are not in its text.",
 )
 

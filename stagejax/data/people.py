@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,9 +53,11 @@ class Wardrobe:
       height, width: of the canvas in pixels; a figure is drawn for 40 x 20 and scaled.
     """
 
-    clothes: Objects = Objects(Dataset("fashion_mnist"), CLOTHES, limit=12_000, image="x", label="y")
+    clothes: Objects = field(
+        default_factory=lambda: Objects(Dataset("fashion_mnist"), CLOTHES, limit=12_000, image="x", label="y")
+    )
     side: int = 28
-    backgrounds: Source | None = Dataset("cifar10")
+    backgrounds: Source | None = field(default_factory=lambda: Dataset("cifar10"))
     photographs: int = 2000
     photograph: str = "x"
     height: int = 40
@@ -97,7 +99,7 @@ class People(Source):
     ((40, 20, 3), 2, 6, (6, 8))
     """
 
-    wardrobe: Wardrobe = Wardrobe()
+    wardrobe: Wardrobe = field(default_factory=Wardrobe)
     identities: int = 150
     views: int = 4
     captions: int = 1
@@ -138,7 +140,7 @@ class Garments(Source):
     ((40, 20, 3), (5, 2))
     """
 
-    wardrobe: Wardrobe = Wardrobe()
+    wardrobe: Wardrobe = field(default_factory=Wardrobe)
     count: int = 6000
     seed: int = 0
     split: str = "train"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int, Int32
+from jaxtyping import Int, Int32, Int64
 
 from stagejax.data.captions import padded
 from stagejax.data.grammar import Grammar, Synonyms, product
-from stagejax.data.people import LOWER, PAINT_NAMES, SHOES, UPPER
+from stagejax.data.people import LOWER, PAINT_NAMES, SHOES, UPPER, Garments, People, phrase, phrases
 from stagejax.data.words import Words
 from stagejax.inference.attributes import Attribute
 
@@ -112,6 +112,29 @@ def written(texts: Sequence[str], length: int) -> dict[str, Int32[np.ndarray, "N
     (1, 8)
     """
     return {"tokens": padded(WORDS, list(texts), length)}
+
+
+def of_garments(source: Garments, length: int, seed: int = 10) -> dict[str, Int32[np.ndarray, "N length"]]:
+    """Captions of single garments from the web: of each its name, often with the colour."""
+    rows = source.rows().tolist()
+    plain = [phrase(kind, colour).replace(f"{PAINT_NAMES[colour]} ", "") for kind, colour in rows]
+    said = [{"item": phrase(*row), "plain": short} for row, short in zip(rows, plain, strict=True)]
+    return written(WEB(said, seed=seed), length)
+
+
+def of_annotators(source: People, length: int, seed: int = 20) -> dict[str, Int32[np.ndarray, "N length"]]:
+    """Captions of people by annotators, half of whom look at the colours of shoes and bags."""
+    rows = source.rows().tolist()
+    told = np.random.RandomState(seed).rand(len(rows)) < 0.5
+    said = [phrases(row, told=bool(own)) for row, own in zip(rows, told, strict=True)]
+    return written(ANNOTATORS(said, seed=seed), length)
+
+
+def of_machine(
+    rows: Int64[np.ndarray, "N 8"], length: int, grammar: Grammar = MACHINE, seed: int = 30
+) -> dict[str, Int32[np.ndarray, "N length"]]:
+    """Pseudo texts of rows of `ATTRIBUTES`: what is -1 is not said."""
+    return written(grammar([phrases(row) for row in rows.tolist()], seed=seed), length)
 
 
 def row_of(found: dict[str, Int[np.ndarray, " N"]]) -> Int[np.ndarray, "N 8"]:

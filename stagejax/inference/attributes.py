@@ -5,11 +5,16 @@ Letters: N images, P phrases, R rows of phrases, J joint space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int64
+
+from stagejax.data.sources import Source
+from stagejax.inference.frozen import Frozen, apply, flops_of_one
 
 
 @dataclass(frozen=True)
@@ -79,3 +84,46 @@ def conquer(
             value_N = np.where((likely_NP.max(1) > least) & (value_N < attribute.values), value_N, -1)
         found[attribute.name] = value_N
     return found
+
+
+def attributes_of(
+    net: Frozen,
+    source: Source,
+    attributes: Sequence[Attribute],
+    encode: Callable[[list[str]], np.ndarray],
+    scale: float,
+    least: float = 0.9,
+    batch: int = 256,
+) -> dict[str, Int64[np.ndarray, " N"]]:
+    """`conquer` of every image of a source, by a frozen dual encoder.
+
+    Args:
+      net: of a model with `image_vectors(images)` and `text_vectors(tokens)`, unit vectors.
+      source: records with an "image" of 8 bits.
+      encode: the token ids of prompts.
+
+    >>> # found = attributes_of(Frozen.of(clip), people, ASKED, encode, scale=1 / 0.07)
+    """
+    images = [source[i]["image"] for i in range(len(source))]
+    parts = [np.stack(images[at : at + batch]) for at in range(0, len(images), batch)]
+    vectors: dict[str, np.ndarray] = {}
+    for attribute in attributes:
+        rows = attribute.phrases
+        said = apply(_text_vectors, net, encode([prompt for row in rows for prompt in row]), 64)
+        vectors[attribute.name] = said.reshape(len(rows), len(rows[0]), -1)
+    pixels = (part.astype(np.float32) / np.float32(255) for part in parts)
+    seen = np.concatenate([apply(_image_vectors, net, part, batch) for part in pixels])
+    return conquer(seen, attributes, vectors, scale, least)
+
+
+def image_flops(config: Any, shape: tuple[int, int, int]) -> int:
+    """The matmul FLOPs of one image's vector."""
+    return flops_of_one(_image_vectors, config, jax.ShapeDtypeStruct(shape, "float32"))
+
+
+def _image_vectors(model: Any, images: Any) -> Any:
+    return model.image_vectors(images)
+
+
+def _text_vectors(model: Any, tokens: Any) -> Any:
+    return model.text_vectors(tokens)

@@ -209,8 +209,15 @@ class PersonSearchModel(nnx.Module):
         self, images_BYXP: Float[Array, "B Y X P"], tokens_NT: Int[Array, "N T"], key: Any = None
     ) -> Float[Array, "B N"]:
         """The cosine of the global features of every image and every text."""
-        images, texts = self.image_tokens(images_BYXP), self.text_tokens(tokens_NT)
-        return unit(whole(*images)) @ unit(whole(*texts)).T
+        return self.image_vectors(images_BYXP) @ self.text_vectors(tokens_NT).T
+
+    def image_vectors(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B J"]:
+        """The global features of images, as unit vectors."""
+        return unit(whole(*self.image_tokens(images_BYXP)))
+
+    def text_vectors(self, tokens_BT: Int[Array, "B T"]) -> Float[Array, "B J"]:
+        """The global features of texts, as unit vectors."""
+        return unit(whole(*self.text_tokens(tokens_BT)))
 
     def image_tokens(self, images_BYXP: Float[Array, "B Y X P"]) -> tuple[Tokens, Seen]:
         """The patches in the joint space; all of them are there."""

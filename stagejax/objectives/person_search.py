@@ -48,7 +48,7 @@ class TwoViews:
 
     def __call__(self, model: Any, batch: Batch, key: Array | None) -> Loss:
         both = jnp.concatenate([batch["image"], batch["other"]])
-        one_NJ, other_NJ = jnp.split(unit(whole(*model.image_tokens(both))), 2)
+        one_NJ, other_NJ = jnp.split(model.image_vectors(both), 2)
         return info_nce(one_NJ @ other_NJ.T / self.tau)
 
 
@@ -148,13 +148,13 @@ class Identified:
 
 
 def embedded(tokens_and_mask: Any, prototypes: Any) -> Float[Array, "N D"]:
-    """Unit vectors of global features and of what prototypes find, side by side: products are the sum of both cosines."""
+    """Unit vectors of global features and of what prototypes find, side by side: products are the sum of cosines."""
     x_NQF = prototypes(*tokens_and_mask)
     return jnp.concatenate([unit(whole(*tokens_and_mask)), unit(x_NQF.reshape(len(x_NQF), -1))], 1)
 
 
 def search_metrics(scores_QG: Float[Array, "Q G"], right_QG: Bool[Array, "Q G"]) -> dict[str, Float[Array, ""]]:
-    """Rank-1, rank-5 (one that is right among the five best) and mAP of rankings; equal scores rank before what is right.
+    """Rank-1, rank-5 (one that is right among the best five) and mAP of rankings; ranks count equal scores as better.
 
     >>> scores, right = jnp.array([[3.0, 2.0, 1.0]]), jnp.array([[False, True, False]])
     >>> {name: float(value) for name, value in search_metrics(scores, right).items()}
@@ -177,11 +177,11 @@ class TextToImage:
     globally: bool = False
 
     def __call__(self, model: Any, batch: Batch, key: Array | None) -> Loss:
-        sides = model.image_tokens(batch["image"]), model.text_tokens(batch["tokens"])
         if self.globally:
-            images, texts = (unit(whole(*side)) for side in sides)
+            images, texts = model.image_vectors(batch["image"]), model.text_vectors(batch["tokens"])
         else:
-            images, texts = (embedded(side, model.prototypes) for side in sides)
+            images = embedded(model.image_tokens(batch["image"]), model.prototypes)
+            texts = embedded(model.text_tokens(batch["tokens"]), model.prototypes)
         labels_N, count = batch["label"], jnp.asarray(len(batch["label"]), jnp.float32)
         found = search_metrics(texts @ images.T, labels_N[:, None] == labels_N)
         return 1 - found["mAP"], {name: (value * count, count) for name, value in found.items()}
