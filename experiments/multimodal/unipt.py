@@ -25,12 +25,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
-import optax
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
-from stagejax.axes import is_axes, path_name
 from stagejax.data import Images
 from stagejax.data.composites import CLOTHES, Objects
 from stagejax.data.grammar import Grammar
@@ -47,7 +44,7 @@ from stagejax.models.dual_encoder import Tower
 from stagejax.models.person_search import PersonSearch
 from stagejax.names import slug
 from stagejax.objectives.person_search import Aligned, Both, Identified, TextToImage, TwoViews, kinds, masked_words
-from stagejax.optimizer import adam, adamw
+from stagejax.optimizer import adamw, unequal
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.report.paired import interval, paired
 from stagejax.transforms.parts import kept, parts
@@ -111,26 +108,6 @@ def preset(name: str) -> Config:
     return Config()
 
 
-@dataclass(frozen=True)
-class unequal(adam):
-    """Adam in which some parts of the model have a learning rate of their own: `peak` times a factor.
-
-    >>> unequal(1e-4, factors=(("text", 0.1),)).factors
-    (('text', 0.1),)
-    """
-
-    factors: tuple[tuple[str, float], ...] = ()
-
-    def parts(self, axes: Any, known: Any) -> list[optax.GradientTransformation]:
-        """Adam, and the factors."""
-        own = dict(self.factors)
-        factors = jax.tree_util.tree_map_with_path(
-            lambda path, _: own.get(path_name(path).partition("/")[0], 1.0), axes, is_leaf=is_axes
-        )
-        scaled = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
-        return [*super().parts(axes, known), scaled]
-
-
 def pipeline(run: Any, cfg: Config) -> Report:
     """CLIP, its labels and their texts; of every arm a search of rates with the first seed, then all seeds."""
     texts = {SEPARATE: run.make("texts/web", web, cfg)}
@@ -141,7 +118,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     arms, searches = {}, {}
     for label in cfg.arms:
         seeds = cfg.seeds if label in (SEPARATE, UNIPT, NO_MLM) else cfg.control_seeds
-        starts = {seed: clip for seed in seeds}
+        starts = dict.fromkeys(seeds, clip)
         if label != CLIP:
             starts = {seed: run.train(pretraining(cfg, label, seed, texts, captions)) for seed in seeds}
         searches[label] = search(run, cfg, label, starts[seeds[0]], captions)

@@ -24,7 +24,6 @@ from experiments.multimodal.unipt import (
     preset,
     pretraining,
     truth,
-    unequal,
     unlabelled,
     web,
 )
@@ -34,6 +33,7 @@ from stagejax.data.masked_too import OtherView
 from stagejax.data.people import Garments, People
 from stagejax.data.people_texts import ANNOTATORS, MACHINE, WORDS
 from stagejax.objectives.person_search import Aligned, Both, TwoViews, kinds, masked_words
+from stagejax.optimizer import unequal
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
