@@ -388,14 +388,14 @@ NOTES = (
     "half of which words the machine does not know. One CLIP and one set of pseudo texts serve all seeds.",
     "The separate arm classifies garments and their colours, and reads captions of all synonyms. CLIP, of the same "
     "size, is charged to the arms that use it; the search of rates of the first seed is charged to each.",
-    "Phrases, templates, the number of prototypes and of fine-tuning steps are ours: the paper's are not in its text. A "
+    "Phrases, templates, the number of prototypes and of fine-tuning steps are ours: the paper does not say them. A "
     "skirt (the lower half of a dress) stands beside trousers. Test identities are 200, seeds three.",
     "Looked at before: a try of another seed with 400 and 250 steps and the rate 1e-3, judged on the validation people "
     "(Rank-1 separate 10.5 %, UniPT 25.3 %), and CLIP's loss on held-out garments at two rates. Steps were then cut to "
     "250 and 200 for time; all arms are still learning. The test people were looked at once, in this run.",
-    "The rate of pre-training was not searched. That of fine-tuning lies at an end of the tried peaks for every arm: at "
+    "The rate of pre-training was not searched. That of fine-tuning lies at an end of the peaks for every arm: at "
     "1e-3 for the separate one, at 3e-3 for the others. The interval is over seeds, not over test people.",
-    "No optional phrase reached its probability, so no pseudo text says a bag, and UniPT's texts are of colours mostly.",
+    "No optional phrase reached its probability, so no pseudo text says a bag; right are mostly colours.",
 )
 
 
