@@ -11,7 +11,7 @@ Method   A frozen CLIP that never saw a person is asked for each attribute of un
          real photographs (CIFAR-10). Arms of as many steps of both stages: separate (kinds of garments; masked words of
          web captions); UniPT; without masked words; with tau = 0.1; with true attributes; and by `arms`: texts of
          other people, a quarter of the templates, two views of people without texts, CLIP itself.
-Run      stagejax run unipt                          laptop: about five minutes on two cores
+Run      stagejax run unipt                          laptop: 13 minutes on two busy cores
          stagejax run unipt --preset smoke           seconds
          stagejax plan unipt --preset pod --mesh data=16,fsdp=4
 Holds if on test identities the Rank-1 of UniPT is 1.5 points or more above that of the separate arm in the mean over
