@@ -63,7 +63,7 @@ class Wardrobe:
     height: int = 40
     width: int = 20
 
-    def garments(self, kind: str, split: str) -> Float32[np.ndarray, "n s s"]:
+    def garments(self, kind: str, split: str) -> Float32[np.ndarray, "n y x"]:
         """The pictures of a kind, values from 0 to 1."""
         found = pools((self.clothes,), split, self.side)
         return found["dress"][:, self.side // 2 :] if kind == "skirt" else found[kind]
@@ -245,7 +245,7 @@ def _figure(source: People, view: int) -> np.ndarray:
     """One view of a person."""
     wardrobe, split = source.wardrobe, source.split
     identity = np.array([view // source.views])
-    row = attributes(_draws(source, identity, 1))[0]
+    row = attributes(_draws(source, identity, 1))[0].tolist()
     which = _draws(source, identity, 2)[0]
     moved = _draws(source, np.array([view]), 3)[0]
     unit, middle = min(wardrobe.height / 40, wardrobe.width / 20), wardrobe.height / 2
@@ -263,12 +263,12 @@ def _figure(source: People, view: int) -> np.ndarray:
     side = max(1, round(scale * 6))
     at = round(scale * -19 + middle + down), round(scale * -3 + wardrobe.width / 2 + right)
     lay(canvas, resized(disc.astype(np.float32), side, side), _SKIN, *at)
-    for left in (3, 10):
-        wear(SHOES[row[4]], row[5], which[0], 32, left, 7)
-    wear(LOWER[row[2]], row[3], which[1], 19, 3, 14)
-    wear(UPPER[row[0]], row[1], which[2], 6, 3, 14)
+    for left in (3.0, 10.0):
+        wear(SHOES[row[4]], row[5], which[0], 32.0, left, 7.0)
+    wear(LOWER[row[2]], row[3], which[1], 19.0, 3.0, 14.0)
+    wear(UPPER[row[0]], row[1], which[2], 6.0, 3.0, 14.0)
     if row[6] >= 0:
-        wear("bag", row[7], which[3], 17, 11, 9)
+        wear("bag", row[7], which[3], 17.0, 11.0, 9.0)
     canvas *= 0.7 + 0.5 * moved[4]
     if moved[5] < 0.3:  # something in front
         width, place = max(1, round(3 * unit)), moved[6]
@@ -282,7 +282,7 @@ def _figure(source: People, view: int) -> np.ndarray:
 @functools.lru_cache(maxsize=1 << 14)
 def _garment(source: Garments, index: int) -> np.ndarray:
     """One garment of any size somewhere."""
-    kind, colour = source.rows()[index]
+    kind, colour = source.rows()[index].tolist()
     moved, wardrobe = _draws(source, np.array([index]), 5)[0], source.wardrobe
     pool = wardrobe.garments(SINGLE[kind], source.split)
     side = round(min(wardrobe.height / 40, wardrobe.width / 20) * (7 + 12 * moved[0]))
