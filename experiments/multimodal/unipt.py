@@ -93,7 +93,7 @@ def preset(name: str) -> Config:
         return Config(
             Wardrobe(Objects(Digits(), CLOTHES), 8, None), net, generic=64, identities=(8, 8, 8), views=2,
             labeller=(6, 0.07), steps=(6, 6), batch=(16, 8), rates=((1e-3, 0.1),), seeds=(0,),
-            arms=(SEPARATE, UNIPT, NO_MLM, ORACLE, SHUFFLED, FEW, CLIP),
+            arms=(SEPARATE, UNIPT, NO_MLM),
         )  # fmt: skip
     if name == "pod":
         clothes = Objects(TFDS("fashion_mnist"), CLOTHES, limit=60_000)
@@ -115,7 +115,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """CLIP, its labels and their texts; of every arm a search of rates with the first seed, then all seeds."""
     texts = {SEPARATE: run.make("texts/web", web, cfg)}
     clip = run.train(labeller(cfg, texts[SEPARATE]))
-    labels = run.make("labels", labelled, clip, cfg, flops=image_flops(net(cfg), shape(cfg)) * cfg.generic)
+    flops = float(image_flops(net(cfg), shape(cfg)) * cfg.generic)
+    labels = run.make("labels", labelled, clip, cfg, flops=flops)
     texts |= {label: run.make(f"texts/{slug(label)}", *how) for label, how in writing(cfg, labels).items()}
     captions = {part: run.make(f"captions/{part}", annotated, people(cfg, part), cfg) for part in IDENTITIES}
     arms, searches = {}, {}
