@@ -26,6 +26,7 @@ MESHES = {
     "pcp-pod": "data=4,fsdp=2",  # fine-tuned on 8 texts a batch
     "distilling_step_by_step-pod": "data=8,fsdp=8",  # 64 a batch
     "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
+    "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
 }
 
 

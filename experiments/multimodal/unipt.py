@@ -394,8 +394,9 @@ NOTES = (
     "Looked at before: a try of another seed with 400 and 250 steps and the rate 1e-3, judged on the validation people "
     "(Rank-1 separate 10.5 %, UniPT 25.3 %), and CLIP's loss on held-out garments at two rates. Steps were then cut to "
     "250 and 200 for time; all arms are still learning. The test people were looked at once, in this run.",
-    "The rate of pre-training was not searched. That of fine-tuning lies at an end of the peaks for every arm: at "
-    "1e-3 for the separate one, at 3e-3 for the others. The interval is over seeds, not over test people.",
+    "The rate of pre-training was not searched. That of fine-tuning lies at an end of the grid for every arm: at "
+    "1e-3 for the separate one, at 3e-3 for the others, the text's factor at 1 for all. The interval is over seeds, "
+    "not over test people.",
     "No optional phrase reached its probability, so no pseudo text says a bag; right are mostly colours.",
 )
 
