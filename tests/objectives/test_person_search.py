@@ -64,25 +64,38 @@ def test_rows_without_a_semi_hard_negative_do_not_count_and_have_finite_gradient
     assert float(value) == 0
     assert (gradient == 0).all()
     x = jnp.ones((3, 4))
-    assert jnp.isfinite(jax.grad(lambda x: ranked(x, x, jnp.arange(3), 0.2, None))(x)).all()
+    assert jnp.isfinite(jax.jit(jax.grad(lambda x: ranked(x, x, jnp.arange(3), 0.2, None)))(x)).all()
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(model: Any) -> None:
     short = jnp.array([[5, 6, 7]])
     long = jnp.array([[5, 6, 7, 0, 0, 0]])
-    for features in (lambda t: whole(*model.text_tokens(t)), lambda t: model.prototypes(*model.text_tokens(t))):
-        np.testing.assert_allclose(features(short), features(long), atol=1e-5)
+
+    @nnx.jit
+    def features(model: Any, texts: Any) -> Any:
+        side = model.text_tokens(texts)
+        return whole(*side), model.prototypes(*side)
+
+    for one, other in zip(features(model, short), features(model, long), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
     with pytest.raises(ValueError, match="length=6"):
         model.text_tokens(jnp.ones((1, 7), int))
 
 
 def test_prototypes_are_shared_and_each_has_its_own_map(model: Any) -> None:
     images = jax.random.uniform(jax.random.key(0), (2, 8, 4, 3))
-    tokens, _ = model.image_tokens(images)
-    found = model.prototypes(tokens)
+
+    @nnx.jit
+    def three(model: Any, images: Any) -> Any:
+        tokens, _ = model.image_tokens(images)
+        seen = jnp.ones(tokens.shape[:2], bool)
+        return model.prototypes(tokens), model.prototypes(tokens, seen), model.prototypes(tokens[:, ::-1])
+
+    found, masked, turned = three(model, images)
     assert found.shape == (2, 2, 3)
-    np.testing.assert_allclose(found, model.prototypes(tokens, jnp.ones(tokens.shape[:2], bool)), atol=1e-5)
-    np.testing.assert_allclose(found, model.prototypes(tokens[:, ::-1]), atol=1e-5)  # a set of tokens
+    np.testing.assert_allclose(found, masked, atol=1e-5)
+    np.testing.assert_allclose(found, turned, atol=1e-5)  # a set of tokens
     assert not np.allclose(found[:, 0], found[:, 1])
 
 
@@ -91,9 +104,14 @@ def test_temperature_divides_cosines(model: Any) -> None:
         "image": jax.random.uniform(jax.random.key(1), (4, 8, 4, 3)),
         "tokens": jnp.arange(4, 28).reshape(4, 6) % 12,
     }
-    cosines = model(batch["image"], batch["tokens"])
+
+    @nnx.jit
+    def found(model: Any, batch: Any) -> Any:
+        return model(batch["image"], batch["tokens"]), [Aligned(tau)(model, batch, None)[0] for tau in (1.0, 0.1)]
+
+    cosines, losses = found(model, batch)
     assert (jnp.abs(cosines) <= 1 + 1e-5).all()
-    plain, sharp = (float(Aligned(tau)(model, batch, None)[0]) for tau in (1.0, 0.1))
+    plain, sharp = map(float, losses)
     expected = [
         -float((jax.nn.log_softmax(c, 1).diagonal().mean() + jax.nn.log_softmax(c, 0).diagonal().mean()) / 2)
         for c in (cosines, cosines / 0.1)
@@ -101,23 +119,28 @@ def test_temperature_divides_cosines(model: Any) -> None:
     assert [plain, sharp] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_identities_are_of_one_classifier_and_gamma_adds_the_prototypes(model: Any) -> None:
     batch = {
         "image": jax.random.uniform(jax.random.key(2), (3, 8, 4, 3)),
         "tokens": jnp.arange(4, 22).reshape(3, 6) % 12,
         "label": jnp.array([0, 1, 1]),
     }
-    sides = model.image_tokens(batch["image"]), model.text_tokens(batch["tokens"])
-    losses = [
-        -float(jax.nn.log_softmax(model.identity(whole(*side)))[jnp.arange(3), batch["label"]].mean()) for side in sides
-    ]
-    none, metrics = Identified(gamma=0.0)(model, batch, None)
-    ranking = ranked(whole(*sides[0]), whole(*sides[1]), batch["label"], 0.2, None)
-    assert float(none) == pytest.approx(np.mean(losses) + float(ranking), rel=1e-4)
-    once, twice = (float(Identified(gamma=gamma)(model, batch, None)[0]) for gamma in (1.0, 2.0))
-    assert twice - once == pytest.approx(once - float(none), rel=1e-3)
-    assert float(metrics["loss"][1]) == 6
-    vectors = embedded(sides[0], model.prototypes)
+
+    @nnx.jit
+    def found(model: Any, batch: Any) -> Any:
+        sides = model.image_tokens(batch["image"]), model.text_tokens(batch["tokens"])
+        vectors = [whole(*side) for side in sides]
+        logits = [model.identity(own) for own in vectors]
+        three = [Identified(gamma=gamma)(model, batch, None) for gamma in (0.0, 1.0, 2.0)]
+        return logits, ranked(*vectors, batch["label"], 0.2, None), three, embedded(sides[0], model.prototypes)
+
+    logits, ranking, three, vectors = found(model, batch)
+    losses = [-float(jax.nn.log_softmax(own)[jnp.arange(3), batch["label"]].mean()) for own in logits]
+    none, once, twice = (float(loss) for loss, _ in three)
+    assert none == pytest.approx(np.mean(losses) + float(ranking), rel=1e-4)
+    assert twice - once == pytest.approx(once - none, rel=1e-3)
+    assert float(three[0][1]["loss"][1]) == 6
     np.testing.assert_allclose((vectors * vectors).sum(1), 2, rtol=1e-4)
 
 
@@ -137,14 +160,18 @@ def test_search_is_by_both_features_or_globally(model: Any) -> None:
         "tokens": jnp.arange(4, 28).reshape(4, 6) % 12,
         "label": jnp.array([0, 0, 1, 1]),
     }
-    loss, metrics = TextToImage(globally=True)(model, batch, None)
-    texts, images = (
-        unit(whole(*side)) for side in (model.text_tokens(batch["tokens"]), model.image_tokens(batch["image"]))
-    )
-    expected = search_metrics(texts @ images.T, batch["label"][:, None] == batch["label"])
+
+    @nnx.jit
+    def found(model: Any, batch: Any) -> Any:
+        sides = model.text_tokens(batch["tokens"]), model.image_tokens(batch["image"])
+        texts, images = (unit(whole(*side)) for side in sides)
+        expected = search_metrics(texts @ images.T, batch["label"][:, None] == batch["label"])
+        return expected, [TextToImage(globally)(model, batch, None) for globally in (True, False)]
+
+    expected, ((loss, metrics), (_, both)) = found(model, batch)
     assert float(metrics["rank-1"][0]) == pytest.approx(4 * float(expected["rank-1"]))
     assert float(loss) == pytest.approx(1 - float(expected["mAP"]))
-    assert float(TextToImage()(model, batch, None)[1]["mAP"][1]) == 4
+    assert float(both["mAP"][1]) == 4
 
 
 def test_sizes_are_checked() -> None:
