@@ -38,11 +38,12 @@ from stagejax.data.joined import Joined, Row, join
 from stagejax.data.masked_too import Flipped, MaskedToo, OtherView
 from stagejax.data.named import TFDS
 from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe
-from stagejax.data.people_texts import ASKED, MACHINE, WORDS, of_annotators, of_garments, of_machine, row_of, written
+from stagejax.data.people_texts import MACHINE, WORDS, of_annotators, of_garments, of_machine, row_of, written
 from stagejax.data.pipeline import Data
 from stagejax.data.sources import Digits, Source
 from stagejax.inference.attributes import attributes_of, image_flops
 from stagejax.inference.frozen import Frozen
+from stagejax.inference.people import ASKED
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.person_search import PersonSearch
 from stagejax.names import slug

@@ -13,9 +13,8 @@ from jaxtyping import Int, Int32, Int64
 
 from stagejax.data.captions import padded
 from stagejax.data.grammar import Grammar, Synonyms, product
-from stagejax.data.people import LOWER, PAINT_NAMES, SHOES, UPPER, Garments, People, phrase, phrases
+from stagejax.data.people import PAINT_NAMES, Garments, People, phrase, phrases
 from stagejax.data.words import Words
-from stagejax.inference.attributes import Attribute
 
 #: Each thing: the word for it, another of the machine's, and another of the annotators'.
 _NAMES = (
@@ -81,28 +80,6 @@ WEB = Grammar(
 
 #: Every word of the three, and those of the phrases that fill them.
 WORDS = Words(tuple(dict.fromkeys(("a", *MACHINE.words, *ANNOTATORS.words, *WEB.words))))
-
-_OF_A_PERSON = "a photo of a person"
-#: What a frozen encoder is asked: prompts for every attribute, colours for the garment that was found before.
-ASKED = (
-    Attribute("upper", (tuple(f"{_OF_A_PERSON} in a {kind}" for kind in UPPER),)),
-    Attribute(
-        "upper colour",
-        tuple(tuple(f"{_OF_A_PERSON} in a {colour} {kind}" for colour in PAINT_NAMES) for kind in UPPER),
-        given="upper",
-    ),
-    Attribute("lower", ((f"{_OF_A_PERSON} in trousers", f"{_OF_A_PERSON} in a skirt"),)),
-    Attribute(
-        "lower colour",
-        tuple(
-            tuple(f"{_OF_A_PERSON} in {'a ' if kind == 'skirt' else ''}{colour} {kind}" for colour in PAINT_NAMES)
-            for kind in LOWER
-        ),
-        given="lower",
-    ),
-    Attribute("shoes", (tuple(f"{_OF_A_PERSON} in {kind}s" for kind in SHOES),)),
-    Attribute("bag", ((f"{_OF_A_PERSON} with a bag", _OF_A_PERSON),), optional=True),
-)
 
 
 def written(texts: Sequence[str], length: int) -> dict[str, Int32[np.ndarray, "N length"]]:

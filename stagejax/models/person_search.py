@@ -27,7 +27,6 @@ from stagejax.models.norm import Norm
 from stagejax.models.patches import patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 from stagejax.models.transformer import Transformer, bert
-from stagejax.objectives.similarity import unit
 
 Tokens = Float[Array, "B T J"]
 Seen = Bool[Array, "B T"] | None
@@ -213,11 +212,11 @@ class PersonSearchModel(nnx.Module):
 
     def image_vectors(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B J"]:
         """The global features of images, as unit vectors."""
-        return unit(whole(*self.image_tokens(images_BYXP)))
+        return _unit(whole(*self.image_tokens(images_BYXP)))
 
     def text_vectors(self, tokens_BT: Int[Array, "B T"]) -> Float[Array, "B J"]:
         """The global features of texts, as unit vectors."""
-        return unit(whole(*self.text_tokens(tokens_BT)))
+        return _unit(whole(*self.text_tokens(tokens_BT)))
 
     def image_tokens(self, images_BYXP: Float[Array, "B Y X P"]) -> tuple[Tokens, Seen]:
         """The patches in the joint space; all of them are there."""
@@ -239,6 +238,10 @@ class PersonSearchModel(nnx.Module):
         """Logits of the word at every place, of the text tower alone."""
         return self.words(self.text(tokens_BT, tokens_BT != self.config.pad), self.text.enter)
 
+    def whole(self, tokens_BTJ: Tokens, mask: Seen = None) -> Float[Array, "B J"]:
+        """The global feature of tokens in the joint space; see `whole`."""
+        return whole(tokens_BTJ, mask)
+
     def part_logits(self, features_BQF: Float[Array, "B Q F"]) -> Float[Array, "B Q C"]:
         """Logits of the identities, by what each prototype finds."""
         return jnp.einsum("bqf,qfc->bqc", features_BQF, self.part_identity[...])
@@ -253,3 +256,7 @@ def whole(tokens_BTJ: Tokens, mask: Seen = None) -> Float[Array, "B J"]:
     if mask is None:
         return tokens_BTJ.max(1)
     return jnp.where(mask[..., None], tokens_BTJ, jnp.finfo(tokens_BTJ.dtype).min).max(1)
+
+
+def _unit(x_BJ: Float[Array, "B J"]) -> Float[Array, "B J"]:
+    return x_BJ * jax.lax.rsqrt(jnp.sum(x_BJ * x_BJ, -1, keepdims=True) + 1e-12)

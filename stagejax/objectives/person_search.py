@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from stagejax.models.person_search import whole
 from stagejax.objectives.contrastive import info_nce
 from stagejax.objectives.identification import mean_average_precision
 from stagejax.objectives.loss import Metrics, weighted
@@ -54,7 +53,7 @@ class TwoViews:
 
 def kinds(model: Any, batch: Batch, key: Array | None) -> Loss:
     """Cross entropy of the kind of a picture, `label`, by its global feature."""
-    return weighted(model.kind(whole(*model.image_tokens(batch["image"]))), batch["label"])
+    return weighted(model.kind(model.whole(*model.image_tokens(batch["image"]))), batch["label"])
 
 
 def masked_words(model: Any, batch: Batch, key: Array | None) -> Loss:
@@ -131,7 +130,7 @@ class Identified:
     def __call__(self, model: Any, batch: Batch, key: Array | None) -> Loss:
         labels_N = batch["label"]
         sides = model.image_tokens(batch["image"]), model.text_tokens(batch["tokens"])
-        one_NJ, other_NJ = (whole(*side) for side in sides)
+        one_NJ, other_NJ = (model.whole(*side) for side in sides)
         keys = (None, None) if key is None else jax.random.split(key)
         both = jnp.concatenate([labels_N, labels_N])
         identity, metrics = weighted(model.identity(jnp.concatenate([one_NJ, other_NJ])), both)
@@ -147,10 +146,14 @@ class Identified:
         return loss, metrics | {"parts": parts, "ranking": ranking + parts_ranking}
 
 
-def embedded(tokens_and_mask: Any, prototypes: Any) -> Float[Array, "N D"]:
-    """Unit vectors of global features and of what prototypes find, side by side: products are the sum of cosines."""
-    x_NQF = prototypes(*tokens_and_mask)
-    return jnp.concatenate([unit(whole(*tokens_and_mask)), unit(x_NQF.reshape(len(x_NQF), -1))], 1)
+def embedded(model: Any, side: Any) -> Float[Array, "N D"]:
+    """Unit vectors of global features and of what prototypes find, side by side: products are the sum of cosines.
+
+    Args:
+      side: the tokens of images or texts, and which are there.
+    """
+    x_NQF = model.prototypes(*side)
+    return jnp.concatenate([unit(model.whole(*side)), unit(x_NQF.reshape(len(x_NQF), -1))], 1)
 
 
 def search_metrics(scores_QG: Float[Array, "Q G"], right_QG: Bool[Array, "Q G"]) -> dict[str, Float[Array, ""]]:
@@ -180,8 +183,8 @@ class TextToImage:
         if self.globally:
             images, texts = model.image_vectors(batch["image"]), model.text_vectors(batch["tokens"])
         else:
-            images = embedded(model.image_tokens(batch["image"]), model.prototypes)
-            texts = embedded(model.text_tokens(batch["tokens"]), model.prototypes)
+            images = embedded(model, model.image_tokens(batch["image"]))
+            texts = embedded(model, model.text_tokens(batch["tokens"]))
         labels_N, count = batch["label"], jnp.asarray(len(batch["label"]), jnp.float32)
         found = search_metrics(texts @ images.T, labels_N[:, None] == labels_N)
         return 1 - found["mAP"], {name: (value * count, count) for name, value in found.items()}

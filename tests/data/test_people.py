@@ -11,8 +11,9 @@ from stagejax.data.grammar import Grammar, product
 from stagejax.data.joined import Row, join
 from stagejax.data.masked_too import Flipped, MaskedToo, OtherView
 from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe, lay, phrase, phrases
-from stagejax.data.people_texts import ANNOTATORS, ASKED, MACHINE, WORDS, written
+from stagejax.data.people_texts import ANNOTATORS, MACHINE, WORDS, written
 from stagejax.data.tokenizers import MASK, PAD
+from stagejax.inference.people import ASKED
 
 WARDROBE = Wardrobe(Objects(Digits(), CLOTHES), 8, None)
 PEOPLE = People(WARDROBE, identities=60, views=3, captions=2)

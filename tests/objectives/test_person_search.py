@@ -133,7 +133,7 @@ def test_identities_are_of_one_classifier_and_gamma_adds_the_prototypes(model: A
         vectors = [whole(*side) for side in sides]
         logits = [model.identity(own) for own in vectors]
         three = [Identified(gamma=gamma)(model, batch, None) for gamma in (0.0, 1.0, 2.0)]
-        return logits, ranked(*vectors, batch["label"], 0.2, None), three, embedded(sides[0], model.prototypes)
+        return logits, ranked(*vectors, batch["label"], 0.2, None), three, embedded(model, sides[0])
 
     logits, ranking, three, vectors = found(model, batch)
     losses = [-float(jax.nn.log_softmax(own)[jnp.arange(3), batch["label"]].mean()) for own in logits]
