@@ -160,6 +160,26 @@ class adam(adamw):
 
 
 @dataclass(frozen=True)
+class unequal(adam):
+    """Adam in which some parts of the model have a learning rate of their own: `peak` times a factor.
+
+    >>> unequal(1e-4, factors=(("text", 0.1),)).factors
+    (('text', 0.1),)
+    """
+
+    factors: tuple[tuple[str, float], ...] = ()
+
+    def parts(self, axes: Any, known: Any) -> list[optax.GradientTransformation]:
+        """Adam, and the factors."""
+        own = dict(self.factors)
+        factors = jax.tree_util.tree_map_with_path(
+            lambda path, _: own.get(path_name(path).partition("/")[0], 1.0), axes, is_leaf=is_axes
+        )
+        scaled = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
+        return [*super().parts(axes, known), scaled]
+
+
+@dataclass(frozen=True)
 class lion(Optimizer):
     """Lion: the sign of a moving average, with decoupled weight decay. Chen et al. 2023 (arXiv 2302.06675)."""
 
