@@ -78,7 +78,7 @@ class Signed(Derived):
     def lexicon(self) -> dict[str, int]:
         """The letter of every word that is signed."""
         words = [word for word in self.source.vocabulary if word not in FUNCTION]
-        count = len(_hands(self.letters, self.side)[0])
+        count = len(_hands(self.letters, self.side))
         if len(words) > count:
             raise ValueError(f"{len(words)} words are signed, but there are {count} letters: lower `words`")
         order = shuffled(self.seed, np.arange(len(words)), count)
