@@ -22,7 +22,7 @@ from stagejax.models.block import Key, dropout
 from stagejax.models.build import built
 from stagejax.models.conv import BatchNorm
 from stagejax.models.convnet import ConvBlock
-from stagejax.models.coupled import CoupledModel, CrossAttention, qualified
+from stagejax.models.coupled import CoupledModel, CrossAttention, Reading, qualified
 from stagejax.models.dual_encoder import MOST_SCALE
 from stagejax.models.language_model import LanguageModel, block_of
 from stagejax.models.linear import Dense, Table
@@ -260,6 +260,22 @@ class SignTranslatorModel(TextDecoderModel):
         self.sign = SignEncoderModel(config.sign, rngs)
         self.embedding = Dense({"embed": E}, {"embed_out": E}, std=E**-0.5, bias=True, rngs=rngs)
         self.embedding_norm = BatchNorm("embed_out", E, eps=c.norm_eps, momentum=c.momentum)
+
+    def __call__(
+        self,
+        inputs_BFYXP: Float[Array, "B F Y X P"],
+        tokens_BT: Int[Array, "B T"],
+        *,
+        mask: Bool[Array, "B S"],
+        key: Key | None = None,
+    ) -> Float[Array, "B T V"]:
+        """Logits of every token behind `tokens_BT`; `mask` is of the features."""
+        keys = (None, None) if key is None else jax.random.split(key)
+        return self.say(tokens_BT, self.encode(inputs_BFYXP, mask=mask, key=keys[0]), mask=mask, key=keys[1])
+
+    def reading(self, inputs_BFYXP: Float[Array, "B F Y X P"], mask_BS: Bool[Array, "B S"]) -> Reading:
+        """This model as a `CausalModel` of what it says of some videos."""
+        return Reading(self, inputs_BFYXP, mask_BS)
 
     def encode(
         self, inputs_BFYXP: Float[Array, "B F Y X P"], *, mask: Bool[Array, "B S"], key: Key | None = None

@@ -128,6 +128,10 @@ def test_phrases_and_drawers_of_the_test_are_in_no_stage() -> None:
     assert set(batch) == {"inputs", "mask", "text", "masked", "text_mask", "tokens", "targets", "weights"}
 
 
+def first_batch() -> dict[str, Any]:
+    return {name: jnp.asarray(leaf) for name, leaf in clips(SMOKE, 4, 0).take(np.arange(4)).items()}
+
+
 @pytest.fixture(scope="module")
 def models() -> dict[str, Any]:
     return {
@@ -137,7 +141,7 @@ def models() -> dict[str, Any]:
 
 
 def test_restoration_moves_the_decoder_alone(models: dict[str, Any]) -> None:
-    batch = clips(SMOKE, 4, 0).take(np.arange(4))
+    batch = first_batch()
 
     def loss(pair: Any) -> Any:
         return restoration(models["decoder"], batch, None, {"pair": pair}, smoothing=0.2)[0]
@@ -145,20 +149,20 @@ def test_restoration_moves_the_decoder_alone(models: dict[str, Any]) -> None:
     grads = jax.tree.leaves(nnx.to_pure_dict(nnx.grad(loss)(models["pair"])))
     assert all(not np.asarray(leaf).any() for leaf in grads)
     assert (batch["masked"] == MASK).any(1).all()  # at least one word, and the last ones
-    for row, there in zip(batch["masked"], batch["text_mask"], strict=True):
+    for row, there in zip(*(np.asarray(batch[name]) for name in ("masked", "text_mask")), strict=True):
         words = row[there][:-1]
         count = int((words == MASK).sum())
         assert (words[len(words) - count :] == MASK).all()
 
 
 def test_alignment_reads_the_end_token_and_the_summary(models: dict[str, Any]) -> None:
-    batch = clips(SMOKE, 4, 0).take(np.arange(4))
-    loss, metrics = alignment(models["pair"], batch, None)
+    batch = first_batch()
+    loss, _ = alignment(models["pair"], batch, None)
     assert np.isfinite(loss)
-    longer = {name: np.pad(batch[name], ((0, 0), (0, 1))) for name in ("text", "text_mask")}
+    longer = {name: jnp.pad(batch[name], ((0, 0), (0, 1))) for name in ("text", "text_mask")}
     again, _ = alignment(models["pair"], batch | longer, None)
     np.testing.assert_allclose(loss, again, rtol=1e-5)  # padding is nothing
-    other = batch | {"inputs": batch["inputs"] * np.linspace(0, 1, SMOKE.frames)[None, :, None, None, None]}
+    other = batch | {"inputs": batch["inputs"] * jnp.linspace(0, 1, SMOKE.frames)[None, :, None, None, None]}
     assert abs(float(alignment(models["pair"], other, None)[0]) - float(loss)) > 1e-6
     _, every = partial(both, smoothing=0.2)(models, batch, None)
     assert {"rows", "columns", "restored_loss", "restored_accuracy"} <= set(every)

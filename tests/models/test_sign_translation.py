@@ -16,8 +16,8 @@ from stagejax.transforms.transplant import Transplant
 NET = Transformer(vocab=12, embed=8, layers=1, heads=2, mlp=16, causal=False, length=6)
 IMAGE = CNN((8, 8, 1), (ConvLayer(4, stride=2),), (6,), heads=(("label", (1,)),), norm=True)
 SIGN = SignEncoder(IMAGE, ("hidden.1", 6), (3, 3), NET)
-VIDEO = np.random.default_rng(0).random((2, 18, 8, 8, 1), np.float32)
-MASK = np.array([[True, True, True], [True, True, False]])
+VIDEO = jnp.asarray(np.random.default_rng(0).random((2, 18, 8, 8, 1), np.float32))
+MASK = jnp.array([[True, True, True], [True, True, False]])
 
 
 @pytest.mark.parametrize("config", [SignText(SIGN, NET), SignTranslator(SIGN, NET)])
@@ -35,16 +35,14 @@ def test_features_are_convolutions_with_pooling_along_time() -> None:
     sign = SignTranslator(SIGN, NET).build(nnx.Rngs(0)).sign
     found = sign.features(VIDEO)
     assert found.shape == (2, 3, 8)
-    other = VIDEO.copy()
-    other[:, -4:] = 0  # frames 14 to 17 are in the field of the last feature alone
+    other = VIDEO.at[:, -4:].set(0)  # frames 14 to 17 are in the field of the last feature alone
     np.testing.assert_array_equal(sign.features(other)[:, :2], found[:, :2])
     assert np.abs(sign.features(other)[:, 2] - found[:, 2]).max() > 1e-4
 
 
 def test_what_is_masked_is_not_seen() -> None:
     pair, translator = (config.build(nnx.Rngs(0)) for config in (SignText(SIGN, NET), SignTranslator(SIGN, NET)))
-    other = VIDEO.copy()
-    other[1, -4:] = 0.5
+    other = VIDEO.at[1, -4:].set(0.5)
     np.testing.assert_allclose(pair.encode_video(VIDEO, MASK)[1], pair.encode_video(other, MASK)[1], atol=1e-6)
     tokens = jnp.array([[SEP, 5, 6], [SEP, 7, 8]])
     np.testing.assert_allclose(
