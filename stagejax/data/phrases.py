@@ -28,7 +28,7 @@ FUNCTION = word_set(
 
 @dataclass(frozen=True)
 class Phrases(Derived):
-    """Of every text the longest run of words of a small vocabulary, each phrase once: records {"text"}.
+    """Of every text the longest run of words of a small vocabulary that no stop parts, each once: records {"text"}.
 
     The vocabulary are the `words` most frequent words of the training split, in small letters. A run is cut to `most`
     words and ends in no function word; it has `least` words or more, and `content` of them are no function words.
@@ -67,11 +67,13 @@ class Phrases(Derived):
     def phrase(self, text: str) -> str | None:
         """The phrase of a text, if it has one."""
         known, runs = set(self.vocabulary), [[]]
-        for word in words_of(text):
-            if word in known:
-                runs[-1].append(word)
-            else:
-                runs.append([])
+        for piece in re.split(r"[.,;:!?]", text):
+            runs.append([])
+            for word in words_of(piece):
+                if word in known:
+                    runs[-1].append(word)
+                else:
+                    runs.append([])
         run = max(runs, key=len)[: self.most]
         while run and run[-1] in FUNCTION:
             run.pop()
