@@ -407,8 +407,8 @@ def report(
 NOTES = (
     "No sign corpus is small enough: the videos are made from real handwriting by a program. Stage 0 stands for mBART; "
     "it reads all phrases of the training captions, the videos show 1500 of them.",
-    "Each arm chooses its rate of stage 2 by the validation's loss with the first seed, out of the same ones, with all its "
-    "steps; what was not chosen is charged. Rates of stages 0 and 1 were not searched.",
+    "Each arm chooses its rate of stage 2 by the validation's loss with the first seed, out of the same ones, with all "
+    "its steps; what was not chosen is charged. Rates of stages 0 and 1 were not searched.",
     "Networks begin at random and train for minutes, so AdamW takes the place of SGD everywhere, with warm-up; the "
     "paper's convolutions come from ImageNet. pod: SGD as in the paper.",
     "What the decoder does in stage 1 does not touch the encoders, so v1 takes those of v2, and is charged for the "
