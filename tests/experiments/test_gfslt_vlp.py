@@ -96,13 +96,16 @@ def test_what_arms_cost(finished: Any) -> None:
     arms = arms_of(report)
     assert set(arms) == set(LABELS)
     assert {arm.charged[0].name for arm in arms.values()} == {"text"}
-    assert {len(arm.charged) for arm in arms.values()} == {2}
+    searched = {label: len(arm.charged) - 1 for label, arm in arms.items()}
+    assert searched == {SHORT: 0, EQUAL: 1, V1: 1, V2: 1, RANDOM: 0}
     equal = arms[EQUAL].results[0]
     step = float(equal.cost.flops) / equal.steps
     assert abs(flops(*arms[EQUAL].results) - flops(*arms[V2].results)) <= step
     assert len({arms[label].results[-1].steps for label in (SHORT, V1, V2, RANDOM)}) == 1
-    for arm in arms.values():
-        tried = arm.results[-1], arm.charged[1]
+    peaks = {label: arms[label].results[-1].stage.optimizer.peak for label in LABELS}
+    assert (peaks[SHORT], peaks[RANDOM]) == (peaks[EQUAL], peaks[V2])
+    for label in (EQUAL, V1, V2):
+        tried = arms[label].results[-1], arms[label].charged[1]
         assert {result.stage.optimizer.peak for result in tried} == set(SMOKE.peaks)
         assert tried[0].history.last("loss") <= tried[1].history.last("loss")
         assert tried[0].stage.evaluate.data.source.split == "val"
