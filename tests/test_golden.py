@@ -25,6 +25,7 @@ MESHES = {
     "pod": "data=16,fsdp=16",
     "pcp-pod": "data=4,fsdp=2",  # fine-tuned on 8 texts a batch
     "distilling_step_by_step-pod": "data=8,fsdp=8",  # 64 a batch
+    "gfslt_vlp-pod": "data=16,sequence=16",  # 16 videos a batch
     "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
 }
 
