@@ -399,16 +399,14 @@ NOTES = (
     "SLT without VLP at equal FLOPs, v1 and v2 choose their rate of stage 2 by the validation's loss with the first "
     "seed, out of the same ones, with all steps; what was not chosen is charged. SLT for fewer steps takes the rate of "
     "the one, random masks that of v2. Rates of stages 0 and 1 were not searched.",
-    "A first run had initial kernels of 0.02, dropout, and 350 and 600 steps of VLP and SLT: VLP found the own text among "
-    "32 of the validation in 13 %, SLT said no phrase right, so these were changed. No test was looked at.",
+    "A first run, with kernels of 0.02 at first, dropout, and 350 and 600 steps of VLP and SLT, was changed as VLP found "
+    "the own text among 32 of the validation in 13 %, and SLT said no phrase right. No test was looked at.",
     "Networks begin at random and train for minutes, so AdamW takes the place of SGD everywhere, with warm-up; the "
     "paper's convolutions come from ImageNet. pod: SGD as in the paper.",
-    "What the decoder does in stage 1 does not touch the encoders, so v1 takes those of v2, and is charged for the "
-    "decoder's steps, which it did not need.",
+    "The decoder's steps do not touch the encoders, so v1 takes those of v2, and is charged for these steps too.",
     "No gloss is seen. A video has one drawer: 1 to 14 in training, 15 and 16 in the validation, 17 to 20 in the test. "
     "Phrases of validation and test are in no stage, not even as text.",
-    "Five signs at most, 28 frames with those repeated at both ends, kernels of 3 along time; beams are four.",
-    "The paper's numbers are from memory. Its embeddings are not scaled here by the root of their width.",
+    "Five signs at most, 28 frames with those repeated at both ends, kernels of 3 along time; no embedding is scaled.",
 )
 
 EXPERIMENT = Experiment(
