@@ -274,9 +274,8 @@ def compared(run: Any, cfg: Config, seed: int, base: Any, peaks: Mapping[str, fl
         label: str, parts: tuple[Any, ...], *starts: Any, budget: float = 0.0, like: str | None = None
     ) -> list[Any]:
         start = begun(f"{slug(label)}/begun", cfg.translator, parts, *starts)
-        among = (peaks[label],) if label in peaks else cfg.peaks
-        among = (best(found[like][1]).stage.optimizer.peak,) if like else among
-        stages = [slt(cfg, seed, slug(label), peak) for peak in among]
+        among = (best(found[like][1]).stage.optimizer.peak,) if like else cfg.peaks
+        stages = [slt(cfg, seed, slug(label), peak) for peak in ((peaks[label],) if label in peaks else among)]
         return [run.train(within(stage, budget) if budget else stage, start) for stage in stages]
 
     first = pretrained("vlp", cfg.masking)
@@ -373,14 +372,13 @@ def report(
         if seed == cfg.seeds[0] and own.value
         for pair in own.value["texts"][:4]
     )
-    means = partial(table_of_means, scale=1.0)
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2307.14768",
         arms=by_seed(arms, EQUAL),
         tables=(
-            means("Translations of the test", LABELS, list(columns),
-                  lambda row, name: over(row, columns[name]), note=note),
+            table_of_means("Translations of the test", LABELS, list(columns),
+                           lambda row, name: over(row, columns[name]), scale=1.0, note=note),
             table_of_means("The nearest one behind stage 1 (R@1)", [V2], list(nearest),
                            lambda row, name: [own.value[nearest[name]] for own in aligned.values() if own.value],
                            note=f"In %, among {cfg.tests} of the test."),
