@@ -239,7 +239,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
             scores[label, seed] = scored(run, cfg, f"{seed}/{slug(label)}/said", chosen)
             if label == V2:
                 row = {name: clips(cfg, 1, 0).sample_spec()[name] for name in PAIR}
-                cost = cfg.tests * flops_of_one(scores_of, cfg.pair, row)
+                cost = float(cfg.tests * flops_of_one(scores_of, cfg.pair, row))
                 aligned[seed] = run.make(f"{seed}/retrieved", retrieval, cfg, before[0].member("pair"), flops=cost)
     return report(cfg, arms, scores, aligned, peaks)
 
@@ -302,7 +302,7 @@ def videos_of(cfg: Config) -> Mapping[str, np.ndarray]:
 def scored(run: Any, cfg: Config, name: str, result: Any) -> Any:
     row, length = {name: clips(cfg, 1, 0).sample_spec()[name] for name in PAIR[:2]}, cfg.length + 1
     cost = flops_of_one(said_of, cfg.translator, row, True, cfg.beams, length, while_trips=length)
-    return run.make(name, translated, cfg, result, flops=cfg.tests * cost)
+    return run.make(name, translated, cfg, result, flops=float(cfg.tests * cost))
 
 
 def translated(cfg: Config, result: Any) -> dict[str, Any]:
@@ -391,8 +391,7 @@ def report(
 
 
 NOTES = (
-    "Two seeds, not three, as time was short.",
-    "No sign corpus is small enough: the videos are made from real handwriting by a program. Stage 0 stands for mBART; "
+    "Two seeds, as time was short. No sign corpus is small enough: the videos are made from real handwriting by a program. Stage 0 stands for mBART; "
     "it reads all phrases of the training captions, the videos show 1500 of them.",
     "SLT without VLP at equal FLOPs, v1 and v2 choose their rate of stage 2 by the validation's loss with the first "
     "seed, out of the same ones, with all steps; what was not chosen is charged. SLT for fewer steps takes the rate of "
