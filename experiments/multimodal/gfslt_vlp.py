@@ -20,8 +20,8 @@ Run      stagejax run gfslt_vlp                         laptop: minutes on two c
          stagejax plan gfslt_vlp --preset pod --mesh data=16,sequence=16
 Holds if on unseen phrases by unseen drawers, in means over three seeds, (1) v2 has 2 BLEU-4 or more above SLT without
          VLP at equal FLOPs, and (2) v2 has at least as much as v1.
-Ours     Not finished: one seed of three, no report yet. BLEU-4 of the test: SLT without VLP 22.6 at equal FLOPs, 12.7 at
-         the steps of stage 2; v1 18.0, v2 14.9, with random masks 18.9; put to other videos, 1.9 to 3.4.
+Ours     Not finished: one seed of three, no report yet. BLEU-4 of the test: SLT without VLP at equal FLOPs 22.6, at the
+         steps of stage 2 12.7; v1 18.0, v2 14.9, random masks 18.9; put to other videos 1.9 to 3.4.
 """
 
 from __future__ import annotations
