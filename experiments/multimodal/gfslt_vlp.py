@@ -348,7 +348,6 @@ def report(
     """What all arms say, and the claims."""
 
     def over(label: str, what: str) -> list[float]:
-        """By seed."""
         return [own.value[what] for (name, _), own in scores.items() if name == label and own.value]
 
     def ahead(label: str, least: float, statement: str, paper: str) -> Any:
