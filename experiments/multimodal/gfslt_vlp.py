@@ -20,8 +20,12 @@ Run      stagejax run gfslt_vlp                         laptop: minutes on two c
          stagejax plan gfslt_vlp --preset pod --mesh data=16,sequence=16
 Holds if on unseen phrases by unseen drawers, in means over three seeds, (1) v2 has 2 BLEU-4 or more above SLT without
          VLP at equal FLOPs, and (2) v2 has at least as much as v1.
-Ours     Not finished: one seed of three, no report yet. BLEU-4 of the test: SLT without VLP at equal FLOPs 22.6, at the
-         steps of stage 2 12.7; v1 18.0, v2 14.9, random masks 18.9; put to other videos 1.9 to 3.4.
+Ours     180 phrases of the test, mean ± standard deviation of seeds 0 to 2, BLEU-4. (1) does not hold: v2 -3.84 ± 3.91
+         against SLT without VLP at equal FLOPs (18.8 ± 3.5 and 22.6 ± 2.9), behind with two seeds and level with one.
+         (2) holds by the means alone, and is not apart from 0: +0.04 ± 2.85 over v1 (18.7 ± 1.9). With the first seed
+         v2 has 14.9, SLT for the steps of stage 2 12.7, random masks 18.9. Put to other videos all have 3.4 at most, so
+         the video is read. Behind VLP the own text is the nearest of 180 in 15.2 ± 3.3 %. Few phrases are right as a
+         whole, 3.5 ± 0.8 % at most. All rates of stage 2 are at the upper edge of the grid.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.budget import flops, within
-from stagejax.data import BPE, TFDS, Data, Dataset, Source, Tokenizer
+from stagejax.data import BPE, TFDS, Batch, Data, Dataset, Source, Tokenizer
 from stagejax.data.common_words import CommonWords
 from stagejax.data.field_text import FieldText
 from stagejax.data.omniglot import Omniglot
@@ -145,7 +149,7 @@ def preset(name: str) -> Config:
         return Config(
             drawn, Signed(replace(drawn, limit=64), DrawnLetters(24), size=12, side=9), CommonWords(20),
             pixels=12, image=strided(12, (4, 8), 16), width=("hidden.1", 16), net=net, batches=(16, 8, 8),
-            steps=(20, 12, 8), tests=8, beams=2, seeds=(0,),
+            steps=(20, 12, 8), tests=8, beams=2, seeds=(0,), beside=(),
         )  # fmt: skip
     if name == "pod":
         resnet = ResNet(224, 3, (64, 128, 256, 512), (2, 2, 2, 2), 1000, stem=64, stem_size=7, stem_pool=True)
@@ -364,7 +368,11 @@ def report(
         ahead(V1, 0, "With masked restoration VLP is at least as good as without", "v2 above v1"),
     )
     columns = {"BLEU-4": "bleu", "BLEU-1": "bleu1", "F1 of words": "f1", "exact": "exact", "BLEU-4, blind": "blind"}
-    note = f"{cfg.tests} unseen phrases by unseen drawers. Blind: the same answers put to other videos."
+    by = "; ".join(f"{label}: {', '.join(f'{x:.1f}' for x in over(label, 'bleu'))}" for label in arms if arms[label])
+    note = (
+        f"{cfg.tests} unseen phrases by unseen drawers; mean ± standard deviation over seeds, one seed where there is "
+    )
+    note += f"no ±. Blind: the same answers put to other videos. BLEU-4 by seed: {by}."
     nearest = {"its text": "text", "its video": "video"}
     texts = tuple(
         (label, *pair)
@@ -386,7 +394,7 @@ def report(
                   note=f"Of {', '.join(f'{peak:g}' for peak in cfg.peaks)}, by the loss of the validation."),
             Table("Said and wanted", ("arm", "said", "wanted"), texts, note="First seed."),
         ),
-        baseline=EQUAL, metric="loss", seeds=cfg.seeds, notes=NOTES,
+        baseline=EQUAL, metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
 
@@ -395,9 +403,14 @@ NOTES = (
     "it reads all phrases of the training captions, the videos show 1500 of them.",
     "SLT without VLP at equal FLOPs, v1 and v2 choose their rate of stage 2 by the validation's loss with the first "
     "seed, out of the same ones, with all steps; what was not chosen is charged. SLT for fewer steps takes the rate of "
-    "the one, random masks that of v2. Rates of stages 0 and 1 were not searched.",
-    "A first run (initial kernels of 0.02, dropout, 350 and 600 steps of VLP and SLT) was given up: VLP found the own "
-    "text among 32 of the validation in 13 %, SLT said no phrase right. No test was looked at.",
+    "the one, random masks that of v2. All took 0.003, the upper edge. Rates of stages 0 and 1 were not searched.",
+    "A first run (initial kernels of 0.02, dropout, 350 and 600 steps of VLP and SLT) was given up by its figures of "
+    "training and validation: VLP found the own text among 32 in 13 %, SLT said no phrase right. These settings were "
+    "changed then; the old run went on for some minutes and translated the test with two seeds (BLEU-4: SLT at equal "
+    "FLOPs 16.3 and 16.2, v1 8.5 and 6.3, v2 10.8 and 7.6). Nothing was changed by that.",
+    "Scores of the test with the first seed were seen before the other seeds ran; nothing was changed after that but "
+    "the report: costs are compared by the accuracy of words (teacher forced, validation), not by the loss, which for "
+    "VLP is that of the alignment.",
     "Networks begin at random, not from ImageNet, so AdamW with warm-up takes the place of SGD (pod: SGD).",
     "The decoder's steps do not touch the encoders, so v1 takes those of v2, and is charged for these steps too.",
     "No gloss is seen. A video has one drawer: 1 to 14 in training, 15 and 16 in the validation, 17 to 20 in the test. "
