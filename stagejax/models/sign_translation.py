@@ -16,8 +16,6 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
-from stagejax.data.tokenizers import SEP
-from stagejax.mesh import BATCH_AXES
 from stagejax.models.block import Key, dropout
 from stagejax.models.build import built
 from stagejax.models.conv import BatchNorm
@@ -30,6 +28,9 @@ from stagejax.models.norm import Norm
 from stagejax.models.sequence import along_sequence
 from stagejax.models.stack import run_stack, stack
 from stagejax.models.transformer import Transformer
+
+#: Mesh axes over which the videos of a batch lie.
+BATCH_AXES = ("data", "fsdp")
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,8 @@ class SignTextModel(nnx.Module):
     def encode_text(
         self, tokens_NT: Int[Array, "N T"], mask_NT: Bool[Array, "N T"], key: Key | None = None
     ) -> Float[Array, "N E"]:
-        """Unit vectors of texts: at the end token of each."""
-        ends_N = (tokens_NT == SEP).argmax(1)
+        """Unit vectors of texts: at the last token of each that counts, which is the end token."""
+        ends_N = mask_NT.sum(1) - 1
         return _unit(self.text.hidden(tokens_NT, mask=mask_NT, key=key)[jnp.arange(len(tokens_NT)), ends_N])
 
 
