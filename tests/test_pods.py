@@ -128,6 +128,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400},
         lambda i: {"id": f"P{i}".encode(), "sequence": b"MKVLAAGHRD" * 30, "family": f"family {i % 5}".encode()},
     ),
+    "phoenix14t": (  # prepared by its user
+        {"train": 7096, "validation": 519, "test": 642},
+        lambda i: {"video": RANDOM.integers(0, 256, (i % 40 + 9, 260, 210, 3), np.uint8), "text": text(12)},
+    ),
     "esc50": (  # prepared by its user
         {"train": 2000},
         lambda i: {"audio": RANDOM.integers(-9000, 9000, 220_500, np.int16), "label": i % 50, "fold": i // 50 % 5 + 1},

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sacrebleu import corpus_bleu, corpus_chrf
+from sacrebleu import corpus_chrf
+from sacrebleu.metrics import BLEU
 
 
-def bleu(said: Sequence[str], wanted: Sequence[str]) -> float:
+def bleu(said: Sequence[str], wanted: Sequence[str], order: int = 4) -> float:
     """BLEU of a corpus, `nrefs:1|case:mixed|tok:13a|smooth:exp`, from 0 to 100:
 
-        100 · min(1, exp(1 - r / c)) · (p_1 p_2 p_3 p_4)^(1/4)
+        100 · min(1, exp(1 - r / c)) · (p_1 p_2 ... p_order)^(1/order)        order = 4 unless said otherwise
 
     p_n: the share of the n-grams said that the wanted text of the same line has as well, none more often than it is
     there, counted over all lines. c and r: words said and wanted. Where no n-gram of a length is matched, p_n is
     1 / (2^k N) with N the n-grams said and k = 1, 2, ... for the first, second, ... such length. 0 where no word is
-    matched, or nothing said has four words.
+    matched, or nothing said has `order` words.
 
     Raises:
       ValueError: no texts, or not as many of the one as of the other.
@@ -30,7 +31,8 @@ def bleu(said: Sequence[str], wanted: Sequence[str]) -> float:
     53.73
     """
     _paired(said, wanted)
-    return float(corpus_bleu(said, [wanted], force=True).score)  # force: no word on texts that look tokenized
+    judge = BLEU(max_ngram_order=order, force=True)  # force: no word on texts that look tokenized
+    return float(judge.corpus_score(said, [wanted]).score)
 
 
 def chrf(said: Sequence[str], wanted: Sequence[str]) -> float:

@@ -64,8 +64,12 @@ def apply(function: Callable[[Any, Any], Any], net: Frozen, rows: Any, batch: in
     return np.concatenate(found)
 
 
-def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: Any) -> int:
+def flops_of_one(
+    function: Callable[..., Any], config: Any, row: Any, *options: Any, while_trips: int | None = None
+) -> int:
     """The matmul FLOPs of `apply` for one row: what its inputs look like, an abstract array or a tree of them.
+
+    Options follow the rows in a call of the function; `while_trips` is as in `count_flops`.
 
     >>> from stagejax.models import ViT
     >>> flops_of_one(lambda model, images: model(images), ViT(), jax.ShapeDtypeStruct((28, 28, 1), "float32")) > 10**6
@@ -73,7 +77,7 @@ def flops_of_one(function: Callable[[Any, Any], Any], config: Any, row: Any) -> 
     """
     _, _, params, rest = take_apart(config)
     one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), row)
-    return count_flops(compiled(function, config), params, rest, one)
+    return count_flops(compiled(function, config, *options), params, rest, one, while_trips=while_trips)
 
 
 def logits_of(model: Any, inputs: jax.Array) -> jax.Array:

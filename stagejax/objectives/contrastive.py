@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -38,6 +39,33 @@ def info_nce(
     both = {name: ((rows[name][0] + columns[name][0]) / 2, rows[name][1]) for name in ("loss", "accuracy")}
     loss, count = both["loss"]
     return loss / count, both | {"rows": rows["accuracy"], "columns": columns["accuracy"]}
+
+
+def soft_target_kl(logits_NN: Float[Array, "N N"], sharpness: float = 10.0) -> tuple[Float[Array, ""], Metrics]:
+    """`1/2 [mean over rows of KL(q || p) + mean over columns]`, in nats: targets are nearly one-hot.
+
+    p is the softmax of a row (of a column), q = softmax(sharpness · I): the partner has most of it, and all else has
+    e^-sharpness of what the partner has. For one-hot q this is InfoNCE.
+
+    Returns:
+      The loss, and the pairs (sum, number of pairs) `loss`, `rows` and `columns` as in `info_nce`.
+
+    Reference: Zhou et al. 2023 (GFSLT-VLP), https://arxiv.org/abs/2307.14768, and the loss of its code.
+
+    >>> loss, _ = soft_target_kl(10.0 * jnp.eye(4))
+    >>> bool(jnp.abs(loss) < 1e-6)
+    True
+    """
+    N = logits_NN.shape[0]
+    _, metrics = info_nce(logits_NN)
+    wide_NN = logits_NN.astype(jnp.promote_types(logits_NN.dtype, jnp.float32))
+    log_q_NN = jax.nn.log_softmax(sharpness * jnp.eye(N, dtype=wide_NN.dtype), axis=1)
+
+    def divergence(wide_NN: Array) -> Array:
+        return (jnp.exp(log_q_NN) * (log_q_NN - jax.nn.log_softmax(wide_NN, axis=1))).sum()
+
+    total = (divergence(wide_NN) + divergence(wide_NN.T)) / 2
+    return total / N, {"loss": (total, jnp.float32(N)), "rows": metrics["rows"], "columns": metrics["columns"]}
 
 
 def image_text(

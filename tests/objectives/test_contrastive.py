@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax
 
-from stagejax.objectives.contrastive import image_text, info_nce
+from stagejax.objectives.contrastive import image_text, info_nce, soft_target_kl
 from stagejax.objectives.retrieval import ranks, recall_at, reciprocal_rank_at, zero_shot
 
 RNG = np.random.RandomState(0)
@@ -54,3 +54,14 @@ def test_zero_shot_averages_the_captions_of_a_class() -> None:
     images = jnp.asarray([[0.6, 0.8], [-0.6, -0.8], [0.6, 0.8]])
     hits, count = zero_shot(images, captions, jnp.array([0, 1, 1]))
     assert (float(hits), float(count)) == (2, 3)
+
+
+def test_soft_target_kl_is_the_mean_divergence_of_both_directions() -> None:
+    logits = RNG.normal(size=(4, 4)).astype(np.float32)
+    log_q = log_softmax(10 * np.eye(4), 1)
+    expected = np.mean([(np.exp(log_q) * (log_q - log_softmax(x, 1))).sum(1) for x in (logits, logits.T)])
+    loss, metrics = soft_target_kl(jnp.asarray(logits))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss"][0] / metrics["loss"][1], expected, rtol=1e-5)
+    sharp, _ = soft_target_kl(jnp.asarray(logits), sharpness=60.0)
+    np.testing.assert_allclose(sharp, info_nce(jnp.asarray(logits))[0], rtol=1e-5)
