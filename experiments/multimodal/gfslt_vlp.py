@@ -408,9 +408,9 @@ NOTES = (
     "training and validation: VLP found the own text among 32 in 13 %, SLT said no phrase right. These settings were "
     "changed then; the old run went on for some minutes and translated the test with two seeds (BLEU-4: SLT at equal "
     "FLOPs 16.3 and 16.2, v1 8.5 and 6.3, v2 10.8 and 7.6). Nothing was changed by that.",
-    "Scores of the test with the first seed were seen before the other seeds ran; nothing was changed after that but "
-    "the report: costs are compared by the accuracy of words (teacher forced, validation), not by the loss, which for "
-    "VLP is that of the alignment.",
+    "Scores of the test with the first seed were seen before the other seeds ran, and nothing was changed by them. The "
+    "report was changed after all seeds: costs are compared by the accuracy of words (teacher forced, validation), not "
+    "by the loss, which for VLP is that of the alignment.",
     "Networks begin at random, not from ImageNet, so AdamW with warm-up takes the place of SGD (pod: SGD).",
     "The decoder's steps do not touch the encoders, so v1 takes those of v2, and is charged for these steps too.",
     "No gloss is seen. A video has one drawer: 1 to 14 in training, 15 and 16 in the validation, 17 to 20 in the test. "
