@@ -28,8 +28,9 @@ def spoken(count: int) -> dict[str, jax.Array]:
 
 def test_kept_states_are_heard_as_the_encoders_are() -> None:
     batch = spoken(2)
-    states = encoded((MODELS["encoder"],), batch)
-    one, other = heard(MODELS, batch), heard({"adapter": MODELS["adapter"]}, batch | {"states": states})
+    states = jax.jit(lambda: encoded((MODELS["encoder"],), batch))()
+    one = jax.jit(lambda: heard(MODELS, batch))()
+    other = heard({"adapter": MODELS["adapter"]}, batch | {"states": states})
     np.testing.assert_allclose(one[0], other[0], atol=1e-5)
     np.testing.assert_array_equal(one[1], other[1])
 
