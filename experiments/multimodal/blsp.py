@@ -16,7 +16,7 @@ Method   0  A speech encoder (Whisper's shape) learns words by CTC on half of th
          the grammar in place of the model's own; the model's own answers to four instructions; and vectors drawn to the
          transcript's embeddings, spread evenly over time, by squared error. The peak rate of each is the best of three
          by its own loss on held-out clips of training speakers. Bounds: recognised text (a cascade) and true text.
-Run      stagejax run blsp                                laptop: about 5 minutes on two cores
+Run      stagejax run blsp                                laptop: the committed run took 14 minutes on two cores
          stagejax run blsp --preset smoke                 generated tones, seconds
          stagejax plan blsp --preset pod --mesh data=8,fsdp=16
 Holds if on two speakers whom no stage has heard, mean of three seeds, BLSP is 10 points or more above the adapter of

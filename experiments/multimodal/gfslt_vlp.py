@@ -13,8 +13,9 @@ Method   0  text       an encoder-decoder restores masked phrases: the stand-in 
          Videos: a drawer of omniglot draws a letter for each word that carries meaning; function words are not signed,
          places come first and deeds last. Sentences: runs of the 100 most frequent words of multi30k's English
          captions. Drawers and phrases of the test are in no stage. Arms: SLT without VLP for the steps of stage 2, and
-         for the FLOPs of stages 1 and 2; v1; v2; v2 with masks at random places. In every arm tables of words and
-         positions of the decoder are those of stage 0. What VLP does to the encoders is the same in v1 and v2.
+         for the FLOPs of stages 1 and 2; v1; v2; v2 with masks at random places. Every decoder begins with the tables
+         of words and positions of stage 0: those of v2 in stage 1, which trains them, all others in stage 2. What VLP
+         does to the encoders is the same in v1 and v2.
 Run      stagejax run gfslt_vlp                         laptop: minutes on two cores
          stagejax run gfslt_vlp --preset smoke          made-up letters and captions, seconds
          stagejax plan gfslt_vlp --preset pod --mesh data=16,sequence=16

@@ -10,7 +10,7 @@ Method   A frozen CLIP that never saw a person is asked for each attribute of un
          people, whose captions come from other templates and synonyms. People wear real garments (Fashion-MNIST) before
          real photographs (CIFAR-10). Arms of as many steps of both stages: separate (kinds of garments; masked words of
          web captions); UniPT; without masked words; with tau = 0.1; with true attributes; and by `arms`: texts of
-         other people, a quarter of the templates, two views of people without texts, CLIP itself.
+         other people, a quarter of the templates, two views of people without texts, CLIP itself (of its own steps).
 Run      stagejax run unipt                          laptop: 13 minutes on two busy cores
          stagejax run unipt --preset smoke           seconds
          stagejax plan unipt --preset pod --mesh data=16,fsdp=4

@@ -117,7 +117,7 @@ _DEEDS, _PLACES = ("standing", "jumping", "playing", "walking"), ("street", "wat
 
 @dataclass(frozen=True)
 class DrawnCaptions(Source):
-    """Made-up captions, for tests: records {"text"}, such as "A red dog jumping in the street, again."."""
+    """Made-up captions such as "A red dog jumping in the street.", for tests: records {"text"}."""
 
     count: int
     seed: int = 0

@@ -6,7 +6,7 @@ Letters: B batch, T frames, M mel bands, W words, S samples.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -153,7 +153,7 @@ class Speech(Data):
 
     source: Utterances
     batch: int
-    seed: int = field(default=0)
+    seed: int = 0
     count: int | None = None
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:

@@ -1,4 +1,4 @@
-"""A language model that hears: losses and answers of an encoder of speech, an adapter and a model between which it is.
+"""A language model that hears: losses and answers of it behind an encoder of speech and an adapter.
 
 The three models are {"encoder", "adapter", "llm"}: encoder and adapter as in `models.recognizer` and
 `models.speech_adapter`, in the model's rows of tokens MASK marks where an utterance's vectors stand. A batch has

@@ -204,9 +204,7 @@ class PersonSearchModel(nnx.Module):
         kernel = jax.random.normal(rngs.params(), (c.queries, c.features, c.identities)) * c.features**-0.5
         self.part_identity = axes.param(kernel, reads=("query", "feature"), writes=("classes.identity",))
 
-    def __call__(
-        self, images_BYXP: Float[Array, "B Y X P"], tokens_NT: Int[Array, "N T"], key: Any = None
-    ) -> Float[Array, "B N"]:
+    def __call__(self, images_BYXP: Float[Array, "B Y X P"], tokens_NT: Int[Array, "N T"]) -> Float[Array, "B N"]:
         """The cosine of the global features of every image and every text."""
         return self.image_vectors(images_BYXP) @ self.text_vectors(tokens_NT).T
 
@@ -234,7 +232,7 @@ class PersonSearchModel(nnx.Module):
         real_BT = tokens_BT != self.config.pad
         return self.text.projection(self.text(tokens_BT, real_BT)), real_BT
 
-    def masked_words(self, tokens_BT: Int[Array, "B T"], key: Any = None) -> Float[Array, "B T V"]:
+    def masked_words(self, tokens_BT: Int[Array, "B T"]) -> Float[Array, "B T V"]:
         """Logits of the word at every place, of the text tower alone."""
         return self.words(self.text(tokens_BT, tokens_BT != self.config.pad), self.text.enter)
 

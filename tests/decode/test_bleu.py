@@ -22,6 +22,9 @@ def test_bleu_by_hand() -> None:
     assert bleu(["a b c x"], ["a b c y"]) == pytest.approx(smoothed)
     # No triple and no four matched: 1 / (2 · 2) and 1 / (4 · 1).
     assert bleu(["a b x y"], ["a b z w"]) == pytest.approx(100 * (2 / 4 * 1 / 3 * 1 / 4 * 1 / 4) ** 0.25)
+    # Words alone, and words and pairs.
+    assert bleu(["the cat sat on a mat"], ["the cat sat on the mat"], 1) == pytest.approx(100 * 5 / 6)
+    assert bleu(["the cat sat on a mat"], ["the cat sat on the mat"], 2) == pytest.approx(100 * (5 / 6 * 3 / 5) ** 0.5)
 
 
 def test_counts_are_of_the_corpus_and_not_means_over_lines() -> None:

@@ -15,6 +15,7 @@ from stagejax.objectives.person_search import (
     Aligned,
     Identified,
     TextToImage,
+    TwoViews,
     embedded,
     ranked,
     search_metrics,
@@ -117,6 +118,20 @@ def test_temperature_divides_cosines(model: Any) -> None:
         for c in (cosines, cosines / 0.1)
     ]
     assert [plain, sharp] == pytest.approx(expected, rel=1e-4)
+
+
+def test_two_views_are_told_apart_without_texts(model: Any) -> None:
+    image, other = jax.random.uniform(jax.random.key(4), (2, 4, 8, 4, 3))
+
+    @nnx.jit
+    def found(model: Any, image: Any, other: Any) -> Any:
+        cosines = model.image_vectors(image) @ model.image_vectors(other).T
+        return cosines, TwoViews(0.5)(model, {"image": image, "other": other}, None)[0]
+
+    cosines, loss = found(model, image, other)
+    logits = cosines / 0.5
+    both = [jax.nn.log_softmax(logits, axis).diagonal().mean() for axis in (0, 1)]
+    assert float(loss) == pytest.approx(-float(sum(both)) / 2, rel=1e-4)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.search.peak import best_peak
+from stagejax.steps.joint import joint_step
 
 DATA = CausalText(source=Stdlib(), tokenizer=Bytes(), batch=2, length=8)
 PILOT = Stage("pilot", gpt(), causal_lm, adamw(1.0, warmup=0.1, clip=2.0), DATA, 7)
@@ -26,8 +28,9 @@ class Told:
         assert may_diverge
         self.stages.append(stage)
         self.starts.append(start)
-        evals = [{"step": k, "loss": loss} for k, loss in enumerate(self.losses.get(stage.optimizer.peak, []))]
-        said = "loss" if stage.optimizer.peak in self.diverged else None
+        own = stage.optimizer["moved"] if isinstance(stage.optimizer, dict) else stage.optimizer
+        evals = [{"step": k, "loss": loss} for k, loss in enumerate(self.losses.get(own.peak, []))]
+        said = "loss" if own.peak in self.diverged else None
         return SimpleNamespace(name=stage.name, history=SimpleNamespace(evals=evals), diverged=said)
 
 
@@ -51,3 +54,11 @@ def test_a_score_decides_in_place_of_evaluations_and_is_not_asked_of_what_diverg
     found = best_peak(run, PILOT, (0.2, 0.1, 0.4), start="base", score=lambda pilot: scores[pilot.name])
     assert (found.peak, found.losses) == (0.1, (-0.25, -0.5, float("inf")))
     assert run.starts == ["base"] * 3
+
+
+def test_of_several_models_those_that_stand_still_have_no_rate() -> None:
+    nets, rates = {"moved": gpt(), "still": gpt()}, {"moved": adamw(1.0), "still": None}
+    stage = replace(PILOT, model=nets, optimizer=rates, step=joint_step)
+    run = Told({0.1: [3.0], 0.2: [2.0]})
+    assert best_peak(run, stage, (0.1, 0.2)).peak == 0.2
+    assert [own.optimizer for own in run.stages] == [{"moved": adamw(peak), "still": None} for peak in (0.1, 0.2)]
