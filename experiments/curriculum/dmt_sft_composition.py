@@ -15,9 +15,9 @@ Method   A small decoder, pre-trained once for all arms on articles, program tex
          sequential, code with mathematics, then general; DMT(k), the same with round(k n) examples of either in the
          last stage, drawn once without replacement. Also each ability alone and all in a mixture, at 1, 1/4 and 1/16 of
          the examples; and with all of the general ones few of the others, and the reverse. Every model answers the
-         tests of all three abilities, greedily, after every stage. All arms but DMT see as many examples in as many
-         steps; DMT k more in its last stage.
-Run      stagejax run dmt_sft_composition                   laptop: about 8 minutes on two cores
+         tests of all three abilities, greedily, after every stage; one of a few examples of one ability alone, those
+         of that one. The orders see as many examples in as many steps, but for rounding; DMT k more in its last stage.
+Run      stagejax run dmt_sft_composition                   laptop: 26 minutes on two busy cores
          stagejax run dmt_sft_composition --preset smoke    seconds
          stagejax plan dmt_sft_composition --preset pod --mesh data=16,fsdp=16
 Holds if in means over three seeds, on test questions: (a) the mean of mathematics and code falls by 20 % or more of

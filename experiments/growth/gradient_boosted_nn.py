@@ -9,7 +9,7 @@ Method   Every boosting stage is one step of a durable stage that writes its blo
          which is a plain one at any time: nothing is left to merge. Joint solvers (Adam, SGD, L-BFGS) train the same
          network for as many gradient evaluations of units x examples, boosted trees are scikit-learn's. Every arm
          chooses among its candidates on validation data; all candidates are charged. Then: fine-tuning as a whole.
-Run      stagejax run gradient_boosted_nn                      laptop: a minute on two cores
+Run      stagejax run gradient_boosted_nn                      laptop: a minute on two idle cores
          stagejax run gradient_boosted_nn --preset smoke       seconds
          stagejax plan gradient_boosted_nn --preset pod --mesh data=16,fsdp=16
 Holds if GBNN is within one point of the best joint solver (accuracy; R² of regression), on average over the tables;
@@ -240,7 +240,7 @@ def scores(cfg: Config, task: Task, repeat: int, *nets: Any) -> dict[str, Any]:
         return task.loss.score((on / (1 + np.exp(-np.clip(x @ w + b, -50, 50)))) @ v + c, y)
 
     def blocks(share: float) -> float:
-        """F_t, the sum of the first blocks with the constants of these."""
+        """F_t, the sum of the first blocks with the constants of these; t is the whole number nearest to the share."""
         t = max(1, round(share * cfg.units / nets[0].stage.step.units))
         known = nets[0].history.train
         constants = np.array([known[f"constant/{k}"][t - 1] for k in range(task.outputs)])

@@ -12,7 +12,7 @@ Method   Recipes: a house, 3 of ten operations in any order, two digits; the ord
              rationales (SUM), largest s (MAX), mean (AVG). The problem's own answer is not looked at.
          M2  on problems of other recipes the same scores; 0.5 [right] + 0.5 s orders rationales, the best before the
              worst, the second before the second worst, where they differ by more than 0.3; DPO, beta 0.1. Beside it
-             DPO on pairs by right answers alone, as many steps, each with the rate that is best on development ones.
+             DPO on pairs by right answers alone, as many steps, each at the rate best on development ones, first seed.
          Beside M1: greedy, majority vote, and that with as many FLOPs as draws and exams took; the likeliest rationale;
          the teacher as its own student; one student with as many answers as two; any right (what a verifier reaches).
 Run      stagejax run learning_by_teaching          laptop: about 5 minutes on two cores

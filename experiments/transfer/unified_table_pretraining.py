@@ -250,7 +250,7 @@ def begun(run: Any, cfg: Config, study: Study) -> tuple[Any, ...]:
 
 
 def continued(cfg: Config, study: Study, arm: str, at: str) -> Stage:
-    """Stage 1: text goes on at rows that stage 0 has not reached."""
+    """Stage 1: text is read on in another order and with other spans; rows that stage 0 has read are among it."""
     data = replace(text_rows(cfg), seed=1) if arm == TEXT else table_rows(cfg, arm)
     return denoising(cfg, study, f"{at}/continued", data, cfg.steps[1])
 

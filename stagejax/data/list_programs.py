@@ -64,7 +64,6 @@ VERBS: dict[str, Verb] = {
     "length": Verb(WORD, INT, len, ("give its length", "count the letters")),
     "vowels": Verb(WORD, INT, lambda x: sum(c.lower() in VOWELS for c in x), ("count the vowels",)),
 }
-_LARGEST = 12  # letters of a program's words and numbers of its lists, times what "twice" makes of them
 _ATTEMPTS = 1000
 
 

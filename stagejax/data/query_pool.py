@@ -93,7 +93,7 @@ def generated(facts: FactGraph, taught: int, asked: int, held: int) -> Pool:
 def with_texts(pool: Pool) -> Pool:
     """The pool with sentiments of sst2 and question types of trec; their few words are those of worked examples."""
     films, kinds = Dataset("sst2"), Dataset("trec")
-    # records of: worked examples, the student, dev; a test split is whole
+    # where the records of worked examples, of the student and of dev end; of test splits 150 are asked
     shares = ((films, FEELINGS, (3000, 3900, 3950), ("{}", "review {}", "{} how is it")),
               (kinds, QUESTION_TYPES, (3000, 3450, 3500), ("{}", "type of {}", "{} what is asked for")))  # fmt: skip
     added: dict[str, tuple[Family, ...]] = dict.fromkeys(("taught", "asked", "dev", "test"), ())

@@ -125,7 +125,7 @@ def _queries(source: TableTask, record: Record, random: np.random.Generator) -> 
 
 
 def drawn_query(grid: Grid, random: np.random.Generator) -> Query | None:
-    """A query whose result is not empty and no blank: each aggregate as often, where the table allows it.
+    """A query whose result is not empty, no blank and not 0: each aggregate as often, where the table allows it.
 
     >>> grid = Grid(("club", "goals"), (("ajax", "3"), ("ajax", "10"), ("celtic", "2")))
     >>> query = drawn_query(grid, np.random.default_rng(0))

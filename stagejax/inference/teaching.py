@@ -173,7 +173,9 @@ class Way(NamedTuple):
 
 
 def following(right: Source, wrong: Source, how: Teaching, *nets: Result) -> list[list[float]]:
-    """How often each network is right in exams after a right example, a wrong one, and none; for `run.make`.
+    """How often each network is right in exams after a right example and a wrong one, and without any; for `run.make`.
+
+    Exams are answered as `how` samples; without an example the problems themselves are, greedily.
 
     Args:
       right, wrong: the same problems with right and other solutions; those whose answers are equal are left out.

@@ -31,7 +31,7 @@ from experiments.self_training.learning_by_teaching import (
     ways,
 )
 from stagejax import Plan
-from stagejax.data.recipes import Recipes
+from stagejax.data.recipes import Recipes, recipes_of
 from stagejax.data.sources import Derived, Record
 from stagejax.inference.teaching import exam, scored_pairs, share
 
@@ -129,7 +129,9 @@ def test_no_text_has_a_recipe_that_is_asked_for() -> None:
         return {(words[0], *sorted(words[1:-2])) for words in told}
 
     asked = {split: recipes(problems(config, split)) for split in ("dev", "practice", "test")}
-    read = [recipes(Recipes(size=387, seed=i, ordered=i == 0)) for i in range(3)]
+    every = len(recipes_of("train", config.recipes.operations, config.recipes.houses))
+    read = [recipes(replace(config.recipes, size=every, seed=i, ordered=i == 0)) for i in range(3)]
+    assert {len(own) for own in read} == {every}
     for i, own in enumerate(asked.values()):
         assert not any(own & seen for seen in read)
         assert not any(own & other for other in list(asked.values())[i + 1 :])

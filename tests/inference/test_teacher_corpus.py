@@ -71,6 +71,13 @@ def test_an_unended_reply_is_not_right(said: list[str]) -> None:
     assert found["length"] == [QUERIES[i]["length"] for i in range(6)]
 
 
+def test_a_teacher_whose_replies_never_end_gives_no_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = [Completion(own, False, 0.0, len(own)) for own in CODE.encode([QUERIES[i]["full"] for i in range(6)])]
+    monkeypatch.setattr(module, "replies", lambda *how: never)
+    with pytest.raises(ValueError, match="none of 6 replies ended"):
+        teacher_corpus(NET, WORDS, QUERIES, QUERIES, GREEDY, 20, 30, 0)
+
+
 def test_replies_are_those_of_each_query_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a batch do not see each other, and the last batch is filled up without a trace."""
     config = llama(vocab=WORDS.vocab, embed=16, layers=1, heads=2, mlp=16, length=32)

@@ -96,6 +96,11 @@ def test_examined_answers_are_drawn_and_written_solutions_are_lessons(net: Resul
     assert set(teaching.solved(net, SOURCE, HOW).tolist()) <= {0.0, 1.0}
 
 
+def test_examples_whose_answers_are_all_right_are_no_wrong_ones(net: Result) -> None:
+    with pytest.raises(ValueError, match="give more problems"):
+        teaching.following(SOURCE, SOURCE, HOW, net)
+
+
 def test_a_way_sums_the_scores_of_its_exams() -> None:
     said = np.array([[3, 3, 4, 4], [5, -1, 6, 6]])
     right = {0: [[0, 0, 1, 0], [0, 1, 0, 0]], 1: [[1, 0, 1, 1], [1, 1, 0, 0]]}
