@@ -413,6 +413,8 @@ NOTES = (
     "report was changed after all seeds: costs are compared by the accuracy of words (teacher forced, validation), not "
     "by the loss, which for VLP is that of the alignment.",
     "Networks begin at random, not from ImageNet, so AdamW with warm-up takes the place of SGD (pod: SGD).",
+    "v2 and random masks begin stage 2 with the decoder's tables as VLP trained them, v1 and SLT only with those of "
+    "stage 0. Phrases are short: nearly always one word is hidden, with v2 the last one.",
     "The decoder's steps do not touch the encoders, so v1 takes those of v2, and is charged for these steps too.",
     "No gloss is seen. A video has one drawer: 1 to 14 in training, 15 and 16 in the validation, 17 to 20 in the test. "
     "Phrases of validation and test are in no stage, not even as text.",

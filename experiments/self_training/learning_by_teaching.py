@@ -28,8 +28,8 @@ Ours     A teacher of 256k parameters (61 % of development problems), 256 test p
          M1  SUM 58.2 ± 1.8, majority 47.5 ± 0.5, with as many FLOPs 50.8 ± 1.0, greedy 50.0, MAX 58.5 ± 1.5,
              AVG 55.7 ± 2.4, any right 70.7: 10.7 ± 1.4 points over the majority (7.9 to 13.7 over problems); AUC of s
              0.835 ± 0.007: both hold. One student 58.1 and 58.3, the teacher as its own 57.8: two are no better.
-         M2  greedy, 50.0 before: correctness-DPO 50.3 ± 0.6, LbT-DPO 48.2 ± 1.0: 2.1 ± 0.5 below, does not hold; rates
-             above 1e-5 make either far worse. 319 s of stages, beside other runs; 198 s of a run with fewer rates.
+         M2  greedy, 50.0 before: correctness-DPO 50.3 ± 0.6, LbT-DPO 48.2 ± 1.0: 2.1 ± 0.5 below, does not hold.
+         319 s of stages, beside other runs; 198 s of a run with fewer rates.
 """
 
 from __future__ import annotations
