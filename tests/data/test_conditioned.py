@@ -105,6 +105,7 @@ def test_no_word_is_a_target_unless_it_is_to_be_learned() -> None:
             assert any(f"URL: {name}\n\n".startswith(told) for name in ("a.org", "b.com"))
 
 
+@pytest.mark.slow
 def test_the_loss_does_not_depend_on_targets_among_the_words() -> None:
     model = llama(vocab=260, embed=8, layers=1, heads=1, mlp=8).build(nnx.Rngs(0))
     batch = {name: jnp.asarray(leaf) for name, leaf in HOSTS.take(np.arange(2)).items()}

@@ -75,6 +75,7 @@ def emulated(key: jax.Array, **options: float) -> object:
 
 
 @pytest.mark.parametrize("limit", [S, 5])
+@pytest.mark.slow
 def test_at_temperature_0_they_are_the_greedy_tokens(limit: int) -> None:
     model = Steered(LARGE, SMALL, (TUNED,))
     wanted = sample(model, PROMPTS, jax.random.key(0), length=S, temperature=0.0, stops=STOPS, limit=limit)

@@ -158,6 +158,7 @@ def test_mslt_trains_only_new_layers_and_the_head(finished: Any) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.slow
 def test_a_sub_model_step_trains_only_its_top_layers(depth: int) -> None:
     stage = replace(sub_model_stage(SMOKE, "sub", 4, 0), step=SubModelStep((depth,), 1, 0), evaluate=None)
     program = build(stage, make_mesh("data=1"))

@@ -26,6 +26,7 @@ def net(model: nnx.Module) -> Frozen:
     return Frozen(CONFIG, nnx.to_pure_dict(nnx.state(model, nnx.Param)), {})
 
 
+@pytest.mark.slow
 def test_the_loss_of_an_ending_is_that_of_its_tokens_alone(model: nnx.Module, net: Frozen) -> None:
     prompts = [RNG.integers(1, 40, size) for size in (1, 4, 7)]
     endings = [RNG.integers(1, 40, size) for size in (5, 2, 3)]

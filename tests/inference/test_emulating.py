@@ -74,6 +74,7 @@ def test_three_models_cost_what_each_of_them_costs() -> None:
     assert WAY.flops([LARGE, SMALL, SMALL], 4) == each[0] + 2 * each[1]
 
 
+@pytest.mark.slow
 def test_both_samplers_have_one_distribution() -> None:
     prompt = {name: rows[:1] for name, rows in PROMPTS.items()}
     made = compare_samplers(NETS, replace(WAY, limit=2), 2, prompt, calls=2, rows=4000)

@@ -132,6 +132,7 @@ def test_fusion_is_attention_over_adapters() -> None:
 
 
 @pytest.mark.parametrize("combine", COMBINERS, ids=repr)
+@pytest.mark.slow
 def test_what_a_target_does_not_see_does_not_matter(combine: Any) -> None:
     model = trained_bank(replace(CONFIG, combine=replace(combine, sees=((0, 1), (1, 2), (0, 1, 2)))))
     before = model.answers(TOKENS, TASKS)
@@ -141,6 +142,7 @@ def test_what_a_target_does_not_see_does_not_matter(combine: Any) -> None:
 
 
 @pytest.mark.parametrize("combine", [Own(), *COMBINERS], ids=repr)
+@pytest.mark.slow
 def test_tasks_in_one_batch_are_trained_as_if_apart(combine: Any) -> None:
     """The gradient of one task's rows alone is, in all that is this task's, that of the whole batch."""
     graphdef, params, rest = nnx.split(trained_bank(replace(CONFIG, combine=combine)), nnx.Param, ...)

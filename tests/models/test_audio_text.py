@@ -15,6 +15,7 @@ NET = AudioText(frames=32, bands=16, channels=(8, 16), audio=TOWER, text=TOWER, 
 RNG = np.random.RandomState(0)
 
 
+@pytest.mark.slow
 def test_similarities_are_scaled_cosines() -> None:
     model = NET.build(nnx.Rngs(0))
     frames, tokens = jnp.asarray(RNG.normal(size=(3, 32, 16)), jnp.float32), jnp.asarray(RNG.randint(4, 20, (4, 6)))

@@ -60,6 +60,7 @@ def test_the_closed_form_is_the_recursion(values: list[float], momentum: float) 
     np.testing.assert_allclose(found, [expected], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_the_mean_over_ghosts() -> None:
     base = CNN((4, 4, 1), (ConvLayer(3),), (5,), (("label", (2,)),), norm=True)
     x = jnp.asarray(np.random.RandomState(1).randn(12, 4, 4, 1), jnp.float32)

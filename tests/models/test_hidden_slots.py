@@ -26,6 +26,7 @@ def pair(request):
     return writer, SlotReader(net, MARKER, 16).build(nnx.Rngs(1))
 
 
+@pytest.mark.slow
 def test_answers_with_a_cache_are_those_of_whole_rows(pair) -> None:
     writer, reader = pair
     states = writer.hidden(jnp.array(PROMPTS))

@@ -20,6 +20,7 @@ N, C = 6, 3
 
 
 @pytest.mark.parametrize("body", BODIES, ids=NAMES)
+@pytest.mark.slow
 def test_a_prediction_depends_on_inputs_so_far_and_on_labels_before(body: Any) -> None:
     graphdef, params = nnx.split(InContext(features=4, classes=C, embed=8, body=body).build(nnx.Rngs(0)))
     params = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)

@@ -36,6 +36,7 @@ def test_looping_over_layers_changes_nothing() -> None:
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_what_lies_beyond_a_small_image_is_not_seen() -> None:
     """Tokens that are masked may hold anything."""
     model, images = PYRAMID.build(nnx.Rngs(0)), jnp.ones((2, 12, 12, 1))

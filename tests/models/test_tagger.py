@@ -18,6 +18,7 @@ TOKENS = jnp.array([[1, 9, 8, 7, 2], [1, 30, 2, 0, 0]])
 
 
 @pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.slow
 def test_states_are_those_of_every_depth(scan: bool) -> None:
     model = replace(SMALL, scan=scan).build(nnx.Rngs(0))
     seen = TOKENS != 0

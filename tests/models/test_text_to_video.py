@@ -24,6 +24,7 @@ def velocity():
     return lambda tokens, drop=False: np.asarray(run(model, jnp.array([tokens]), jnp.array([drop])))
 
 
+@pytest.mark.slow
 def test_words_and_their_order_count_and_padding_does_not(velocity) -> None:
     first = velocity([4, 5, 6, 0])
     assert np.abs(velocity([4, 5, 7, 0]) - first).max() > 1e-4

@@ -31,6 +31,7 @@ def test_the_layer_is_the_identity_and_turns_the_gradient_by_a_traced_strength()
     assert jax.grad(lambda s: reverse_gradient(x, s).sum())(1.0) == 0
 
 
+@pytest.mark.slow
 def test_updates_are_those_of_the_saddle_point() -> None:
     """Features: dL_y - strength dL_d; label head: dL_y; domain head: dL_d, with weight 1."""
     strength = 0.7

@@ -78,6 +78,7 @@ def test_only_what_was_wrong_is_corrupted_again() -> None:
     np.testing.assert_array_equal(again.tokens_BT[~wrong], CLEAN[~wrong])
 
 
+@pytest.mark.slow
 def test_samples_have_the_model_s_probabilities_and_pass_no_gradient() -> None:
     p = jnp.array([0.1, 0.2, 0.7])
     drawn = sampled(jax.random.key(0), jnp.broadcast_to(jnp.log(p), (50, 400, 3)))

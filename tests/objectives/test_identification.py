@@ -59,6 +59,7 @@ def test_mean_average_precision_is_that_of_scikit_learn():
     assert float(first) == pytest.approx(np.mean(right[np.arange(20), scores.argmax(1)]))
 
 
+@pytest.mark.slow
 def test_the_objectives_of_training_and_of_the_test():
     x = np.zeros((8, 4), np.float32)
     x[[0, 1, 2, 3], 0], x[[4, 5, 6, 7], 1] = 1, 1

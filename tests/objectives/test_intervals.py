@@ -26,6 +26,7 @@ def net(norm: bool = True, **fields: Any) -> CNN:
 
 @pytest.mark.parametrize("convolution", ["conv", "patches"])
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.slow
 def test_no_input_of_the_box_leaves_the_bounds_of_a_model(convolution: Any, activation: Any) -> None:
     model = net(convolution=convolution, activation=activation).build(nnx.Rngs(1))
     model(jnp.asarray(RNG.rand(8, 6, 6, 1), jnp.float32), jax.random.key(0))  # running statistics of some data

@@ -68,6 +68,7 @@ def kl(p: np.ndarray, q: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.slow
 def test_a_cup_is_the_smaller_encoder_and_reads_a_prefix(scan: bool) -> None:
     model = Matryoshka(replace(BASE, scan=scan)).build(nnx.Rngs(0))
     tokens = jnp.array([[1, 5, 6, 7, 0, 0], [1, 8, 9, 4, 3, 2]])

@@ -135,6 +135,7 @@ def chained(seed: int, stages: int = 5, rows: int = 2, columns: int = 4, states:
     return whole._replace(A=Chain(jnp.asarray(own, jnp.float32), jnp.asarray(before, jnp.float32))), whole
 
 
+@pytest.mark.slow
 def test_a_chain_of_stages_has_the_solution_of_its_whole_matrix_and_the_same_gradients() -> None:
     chains, wholes = (jax.tree.map(lambda *x: jnp.stack(x), *own) for own in zip(*map(chained, range(4)), strict=True))
     own, other = solve_all(chains), solve_all(wholes)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 from scipy.special import log_softmax
 
@@ -49,6 +50,7 @@ def test_the_loss_is_that_of_the_thought_and_of_the_pairs() -> None:
         np.testing.assert_allclose(metrics["loss"][0] / metrics["loss"][1], said, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_without_contrast_the_summary_has_no_gradient() -> None:
     rows = batch()
 

@@ -27,6 +27,7 @@ def test_a_spike_does_not_bend_it() -> None:
     assert fit_power_law(X, losses)(20_000) == pytest.approx(law(20_000), rel=0.01)
 
 
+@pytest.mark.slow
 def test_the_range_of_an_extrapolation_covers_the_truth() -> None:
     law = PowerLaw(1.0, 5.0, 0.5)
     losses = law(X) * np.exp(0.003 * np.random.RandomState(0).normal(size=len(X)))

@@ -47,6 +47,7 @@ def batches() -> list[Any]:
         return [{name: jnp.asarray(value) for name, value in batch.items()} for batch in found]
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_its_subnets(net: Frozen) -> None:
     """Three by labels and the sharpened teacher; the last to the mean of the three, which it does not move."""
     batch = batches()[0] | {"logits": jax.random.normal(jax.random.key(0), (32, 10))}

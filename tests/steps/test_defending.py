@@ -31,6 +31,7 @@ def model() -> Any:
     return NET.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_the_perturbation_raises_the_loss_by_its_length_times_the_slope(model: Any) -> None:
     @functools.partial(jax.jit, static_argnums=0)
     def vaccine(reach: float) -> jax.Array:

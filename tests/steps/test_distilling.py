@@ -84,6 +84,7 @@ def test_only_the_student_learns_and_the_oracle_is_not_read() -> None:
     jax.tree.map(np.testing.assert_array_equal, after["student"].params, again["student"].params)
 
 
+@pytest.mark.slow
 def test_responses_are_drawn_from_the_named_model_anew_in_each_step() -> None:
     program, states, key = began(STAGE)
     models = {who: module(program, states, who) for who in ("student", "teacher")}

@@ -147,6 +147,7 @@ def test_stacked_clients_are_the_single_ones(selective: Any) -> None:
 
 
 @pytest.mark.parametrize("teacher", ["local", "global"])
+@pytest.mark.slow
 def test_silent_clients_send_what_they_were_sent(teacher: Any) -> None:
     """With no reliable box a round is the server's own training, whoever teaches."""
     own = stage(False, high=1.0, teacher=teacher)

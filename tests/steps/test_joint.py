@@ -48,6 +48,7 @@ def stepped(stage: Stage) -> tuple[Any, Any, Any, Any]:
     return (program, batch), before, after, metrics
 
 
+@pytest.mark.slow
 def test_the_step_is_descent_on_the_common_loss() -> None:
     (program, batch), before, after, metrics = stepped(STAGE)
 

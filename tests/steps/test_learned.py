@@ -64,6 +64,7 @@ def test_the_network_is_the_factorised_map_and_gradients_reach_every_map() -> No
             assert np.abs(gradient).max(1).all(), path
 
 
+@pytest.mark.slow
 def test_maps_are_learned_and_applied(tmp_path: Path) -> None:
     with running(tmp_path, "ligo", mesh="data=1") as run:
         small, learned, start = pipeline(run)

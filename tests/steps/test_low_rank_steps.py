@@ -115,6 +115,7 @@ def test_memory_is_counted_from_the_arrays() -> None:
     assert galore["bytes"] < full["bytes"]
 
 
+@pytest.mark.slow
 def test_only_what_reads_or_writes_directions_counts_as_a_factor() -> None:
     _, metrics = states(stage(LoRA(rank=2), factor_step, adapters), 2)
     assert 0 < metrics[1]["first_factor"] < metrics[1]["grad_norm"]

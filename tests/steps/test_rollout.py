@@ -72,6 +72,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(  # the first placed batch is of the first stage: between two epochs on answers
     "at", [3, pytest.param(6, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_killed_in_the_middle_of_a_round_it_ends_with_the_same_bits(
     tmp_path: Any, monkeypatch: Any, whole: Any, at: int
 ) -> None:

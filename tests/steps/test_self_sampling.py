@@ -150,6 +150,7 @@ def test_places_hold_full_programs_first() -> None:
     assert full[0].tolist() == [True, False, False]
 
 
+@pytest.mark.slow
 def test_a_killed_stage_goes_on_with_the_same_programs(tmp_path: Any, monkeypatch: Any, whole: Any) -> None:
     cut_short(tmp_path, monkeypatch, pipeline, 64)
     found, wanted = (outcome(path, results[:1]) for path, results in ((tmp_path, go(tmp_path, pipeline)), whole))

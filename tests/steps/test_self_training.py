@@ -152,6 +152,7 @@ def test_the_wide_teacher_absorbs_the_mean_of_its_branches_and_then_the_student(
 # --- a network ---
 
 
+@pytest.mark.slow
 def test_virtual_steps_are_steps_of_the_student_at_the_rate_of_today() -> None:
     deep = walk(DEEP)
     state, batch = deep.begun, deep.batches[1]
@@ -199,6 +200,7 @@ def test_the_passes_are_charged() -> None:
     assert flops[1] == flops[2] == 4 * flops[0] > 0
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted_with_its_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = stage(lookahead_teacher(taught_step, 1), steps=4, save_every=2)
     whole = go(tmp_path / "whole", lambda run: (run.train(own),))

@@ -37,6 +37,7 @@ def same(one: object, other: object, **tolerance: float) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), **tolerance), one, other)
 
 
+@pytest.mark.slow
 def test_runs_side_by_side_end_as_they_would_alone(tmp_path: Path) -> None:
     datas = [replace(STAGE.data, counts=counts) for counts in ((24, 0), (12, 12))]
     with running(tmp_path, "toy", mesh="data=1") as run:
@@ -54,6 +55,7 @@ def test_runs_side_by_side_end_as_they_would_alone(tmp_path: Path) -> None:
         side_by_side(STAGE, [STAGE.data, replace(STAGE.data, batch=8)])
 
 
+@pytest.mark.slow
 def test_segments_with_a_horizon_are_one_run(tmp_path: Path) -> None:
     carry = Handover(moments="carry", schedule="carry", data="carry")
     part = replace(STAGE, steps=3, optimizer=replace(STAGE.optimizer, horizon=6))

@@ -77,6 +77,7 @@ def pipeline(run: Any) -> dict[str, Any]:
     return {result.name: result for result in run.results}
 
 
+@pytest.mark.slow
 def test_adapters_pass_between_stages(tmp_path: Path) -> None:
     """The function passes unchanged, adapters trained apart add up, frozen kernels have no moments and stay."""
     with running(tmp_path, "adapters", mesh="data=1") as run:

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax import Stage, running
@@ -54,6 +55,7 @@ def pruning_step(part, state, batch, key):
     return replace(state, params=params, rest=rest), metrics
 
 
+@pytest.mark.slow
 def test_zeros_grow_with_the_progress_and_stay_zero_in_a_stage_without_pruning(tmp_path: Path) -> None:
     data = CausalText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=4, length=8)
     stage = Stage("pruned", MODEL, causal_lm, adamw(1e-2), data, steps=4, step=pruning_step)
