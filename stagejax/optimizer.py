@@ -163,6 +163,9 @@ class adam(adamw):
 class unequal(adam):
     """Adam in which some parts of the model have a learning rate of their own: `peak` times a factor.
 
+    Raises:
+      ValueError: on use, where the model has no part of such a name.
+
     >>> unequal(1e-4, factors=(("text", 0.1),)).factors
     (('text', 0.1),)
     """
@@ -172,11 +175,12 @@ class unequal(adam):
     def parts(self, axes: Any, known: Any) -> list[optax.GradientTransformation]:
         """Adam, and the factors."""
         own = dict(self.factors)
-        factors = jax.tree_util.tree_map_with_path(
-            lambda path, _: own.get(path_name(path).partition("/")[0], 1.0), axes, is_leaf=is_axes
+        names = jax.tree_util.tree_map_with_path(
+            lambda path, _: path_name(path).partition("/")[0], axes, is_leaf=is_axes
         )
-        scaled = optax.stateless(lambda updates, _: jax.tree.map(lambda u, f: u * f, updates, factors))
-        return [*super().parts(axes, known), scaled]
+        if missing := sorted(set(own) - set(jax.tree.leaves(names))):
+            raise ValueError(f"factors of {missing}: the parts of this model are {sorted(set(jax.tree.leaves(names)))}")
+        return [*super().parts(axes, known), _scaled(optax.identity(), jax.tree.map(lambda x: own.get(x, 1.0), names))]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Int64, UInt8, UInt64
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.photos import readers
 from stagejax.data.pipeline import Around, Batch, Data
 
@@ -78,7 +78,7 @@ class RandAugment:
 
         grey = image.shape[2] == 1
         shown: Any = Image.fromarray(image[..., 0] if grey else image)
-        draws = (words.reshape(self.operations, self._DRAWS) >> np.uint64(11)).astype(np.float64) / 2.0**53
+        draws = uniforms(words.reshape(self.operations, self._DRAWS))
         for which, applied, radius, angle, sign, smooth in draws.tolist():
             if applied < self.probability:
                 normal = float(np.sqrt(-2 * np.log(1 - radius)) * np.cos(2 * np.pi * angle))

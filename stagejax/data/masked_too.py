@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Around, Batch, Data
 from stagejax.data.text import corrupt
 
@@ -63,7 +63,7 @@ class Flipped(Around):
         return self.data.sample_spec()
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        batch, turned = self.data.take(numbers), _uniform(self.seed, numbers, 1)[:, 0] < 0.5
+        batch, turned = self.data.take(numbers), uniforms(random_words(self.seed + _STREAM, numbers, 1))[:, 0] < 0.5
         image = batch["image"]
         return batch | {"image": np.where(turned[:, None, None, None], image[:, :, ::-1], image)}
 
@@ -88,7 +88,7 @@ class OtherView(Around):
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         batch = self.data.take(numbers)
-        draws = _uniform(self.seed, numbers, 20).reshape(len(numbers), 2, 10)
+        draws = uniforms(random_words(self.seed + _STREAM, numbers, 20)).reshape(len(numbers), 2, 10)
         views = [np.stack([distorted(*own) for own in zip(batch["image"], draws[:, k], strict=True)]) for k in (0, 1)]
         return batch | {"image": views[0], "other": views[1]}
 
@@ -104,7 +104,3 @@ def distorted(image: Float32[np.ndarray, "Y X P"], draws: np.ndarray) -> Float32
     top, left = int(draws[7] * Y), int(draws[8] * X)
     view[top : top + Y // 2, left : left + X // 2] = 0
     return np.clip(view, 0, 1)
-
-
-def _uniform(seed: int, numbers: np.ndarray, count: int) -> np.ndarray:
-    return (random_words(seed + _STREAM, numbers, count) >> np.uint64(11)).astype(np.float64) / 2.0**53

@@ -13,7 +13,7 @@ from jaxtyping import Float64, Int32, Int64
 
 from stagejax.data.articles import sentences
 from stagejax.data.corpus import Corpus, read_corpus
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.sources import EmptySource, Source
 from stagejax.data.text import corrupt
@@ -261,7 +261,7 @@ def _file(data: NextSentences, file: int) -> Batch:
     """All instances of a file."""
     tokens, starts, documents = _read(data, file)
     words = random_words(data.seed, file * _STRIDE + np.arange(len(starts)), _DRAWS)
-    draws = (words >> np.uint64(11)).astype(np.float64) / 2**53
+    draws = uniforms(words)
     made = drafts(starts, documents, data.length - 3, draws)
     spans = np.array([(*one.first, *one.second) for one in made])
     cut, front = np.array([one.cut for one in made]), np.array([one.front for one in made])

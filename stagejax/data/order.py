@@ -8,7 +8,7 @@ indices (a Feistel network with cycle walking) that needs no table, whatever the
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Float64, Int64, UInt64
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _ROUNDS = 4
@@ -38,6 +38,15 @@ def random_words(seed: int, numbers: Int64[np.ndarray, " n"], count: int) -> UIn
     key = _mix(np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64) + _GAMMA)
     start_N1 = _mix(key ^ numbers.astype(np.uint64))[:, None]
     return _mix(start_N1 + _GAMMA * np.arange(1, count + 1, dtype=np.uint64))
+
+
+def uniforms(words: UInt64[np.ndarray, " ..."]) -> Float64[np.ndarray, " ..."]:
+    """Random words as numbers in [0, 1): the highest 53 bits of each.
+
+    >>> uniforms(np.array([0, 1 << 63, (1 << 64) - 1], np.uint64)).tolist()
+    [0.0, 0.5, 0.9999999999999999]
+    """
+    return (words >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
 def shuffled(seed: int, numbers: Int64[np.ndarray, " n"], size: int) -> Int64[np.ndarray, " n"]:

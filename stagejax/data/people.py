@@ -16,7 +16,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from stagejax.data.composites import CLOTHES, COLORS, SPLITS, Objects, as_bytes, pools
 from stagejax.data.named import Dataset
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
@@ -237,7 +237,7 @@ def _check(split: str) -> None:
 def _draws(source: Any, numbers: np.ndarray, stream: int) -> Float64[np.ndarray, "n d"]:
     """Numbers in [0, 1): a stream of identities, one of their garments, one of views."""
     seed = (source.seed * len(SPLITS) + list(SPLITS).index(source.split)) * 8 + stream
-    return (random_words(seed, np.asarray(numbers), _DRAWS) >> np.uint64(11)).astype(np.float64) / 2.0**53
+    return uniforms(random_words(seed, np.asarray(numbers), _DRAWS))
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stagejax.data.audio import LogMel
-from stagejax.data.order import random_words, shuffled
-from stagejax.data.pipeline import Batch, Data, joint_digest
+from stagejax.data.order import random_words
+from stagejax.data.pipeline import Batch, joint_digest
+from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
 from stagejax.data.speech import Spoken
 
@@ -140,7 +141,7 @@ def played(signal: Float32[np.ndarray, " S"], faster: float) -> np.ndarray:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speech(Data):
+class Speech(OfRecords):
     """Batches of utterances: {"frames": float32 (B, T, M), "real": bool (B, T), "words": int32 (B, W)}.
 
     `real` are frames of the utterance, the others are silence; `words` are 1 + the number of each word, then 0.
@@ -166,12 +167,6 @@ class Speech(Data):
 
     def size(self) -> int:
         return len(self.source)
-
-    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return shuffled(self.seed, numbers, self.size())
-
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return self.take_records(self.records(numbers))
 
     def take_records(self, rows: Int64[np.ndarray, " n"]) -> Batch:
         """The utterances with these numbers."""

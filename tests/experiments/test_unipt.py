@@ -179,6 +179,8 @@ def test_rates_by_part_and_the_choice_among_them() -> None:
     updates, _ = tx.update(ones, tx.init(ones), ones)
     np.testing.assert_allclose(updates["image"]["a"], -1, rtol=1e-5)
     np.testing.assert_allclose(updates["text"]["a"], -0.1, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"factors of \['txt'\]: the parts of this model are \['image', 'text'\]"):
+        unequal(1.0, factors=(("txt", 0.1),))(steps=4, axes=axes)
 
     class Trial:
         def __init__(self, found: float, diverged: bool = False) -> None:
