@@ -98,7 +98,7 @@ def _manual(source: ManualSegments) -> list[Segment]:
     return [
         Segment(talk, own.begin, own.end, own.words, own.target)
         for talk in range(len(source.talks))
-        for own in source.talks.talk(talk).sentences
+        for own in source.talks.sentences_of(talk)
     ]
 
 
@@ -107,7 +107,7 @@ def _random(source: RandomSegments) -> list[Segment]:
     found: list[Segment] = []
     rate = source.talks.rate
     for talk in range(len(source.talks)):
-        sentences = source.talks.talk(talk).sentences
+        sentences = source.talks.sentences_of(talk)
         draws = uniforms(random_words(source.seed, np.array([talk]), len(sentences) * source.tries))[0]
         splits = [split_word(own, draws[k :: len(sentences)]) for k, own in enumerate(sentences)]
         found += [own._replace(talk=talk) for own in resegmented(sentences, splits, source.least * rate)]

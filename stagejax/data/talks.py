@@ -61,6 +61,10 @@ class Talks(Source):
         """A talk by its number."""
         raise NotImplementedError
 
+    def sentences_of(self, index: int) -> tuple[Sentence, ...]:
+        """The sentences of a talk, which may be known without its sound."""
+        return self.talk(index).sentences
+
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < len(self):
             raise IndexError(f"talk {index} of {len(self)}")
@@ -198,6 +202,9 @@ class NumberTalks(Talks):
     def talk(self, index: int) -> Talk:
         return _talk(self, index)
 
+    def sentences_of(self, index: int) -> tuple[Sentence, ...]:
+        return _planned(self, index).sentences
+
     def digest(self) -> str:
         return joint_digest(self.clips.digest())
 
@@ -226,49 +233,61 @@ def _by_speaker(source: NumberTalks) -> dict[int, list[np.ndarray]]:
     return found
 
 
-@functools.lru_cache(maxsize=512)
-def _talk(source: NumberTalks, index: int) -> Talk:
+class _Plan(NamedTuple):
+    """A talk without its sound: recordings (-1: silence) with their samples, and the sentences."""
+
+    parts: list[tuple[int, int]]
+    sentences: tuple[Sentence, ...]
+    speaker: int
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _planned(source: NumberTalks, index: int) -> _Plan:
     speakers, (least, most) = _by_speaker(source), source.numbers
     speaker = list(speakers)[index % len(speakers)]
     draws = iter(uniforms(random_words(source.seed, np.array([index]), source.sentences * (2 + 4 * most)))[0])
     recordings = _recorded(source.clips)[0]
-    parts: list[np.ndarray] = []
+    parts: list[tuple[int, int]] = []
     sentences: list[Sentence] = []
-    now = 0
 
-    def silent(seconds: float) -> None:
-        add(np.zeros(round(seconds * source.rate), np.float32))
+    def now() -> int:
+        return sum(samples for _, samples in parts)
 
-    def add(signal: np.ndarray) -> None:
-        nonlocal now
-        parts.append(signal)
-        now += len(signal)
+    def silent(bounds: tuple[float, float]) -> None:
+        parts.append((-1, round((bounds[0] + (bounds[1] - bounds[0]) * float(next(draws))) * source.rate)))
 
-    def drawn(bounds: tuple[float, float]) -> float:
-        return bounds[0] + (bounds[1] - bounds[0]) * float(next(draws))
-
-    silent(drawn(source.pause))
+    silent(source.pause)
     for _ in range(source.sentences):
         numbers = [10 + int(90 * next(draws)) for _ in range(least + int(next(draws) * (most - least + 1)))]
         words, target, links = spoken_numbers(numbers)
-        begin, starts = now, []
+        begin, starts = now(), []
         for k, word in enumerate(words):
-            if k:
-                silent(source.within if k % 2 else drawn(source.between))
-            starts.append(now)
+            if k % 2:
+                parts.append((-1, round(source.within * source.rate)))
+            elif k:
+                silent(source.between)
+            starts.append(now())
             clips = speakers[speaker][ENGLISH.index(word)]
-            add(recordings[clips[int(next(draws) * len(clips))]][: source.longest])
-        sentences.append(Sentence(begin, now, words, tuple(starts), target, links))
-        silent(drawn(source.pause))
-    signal = np.concatenate(parts)
-    signal = signal * (source.level / max(1e-6, _size(signal[signal != 0])))
+            clip = int(clips[int(next(draws) * len(clips))])
+            parts.append((clip, min(len(recordings[clip]), source.longest)))
+        sentences.append(Sentence(begin, now(), words, tuple(starts), target, links))
+        silent(source.pause)
+    return _Plan(parts, tuple(sentences), speaker)
+
+
+@functools.lru_cache(maxsize=512)
+def _talk(source: NumberTalks, index: int) -> Talk:
+    plan, recordings = _planned(source, index), _recorded(source.clips)[0]
+    clips = [recordings[clip][:samples] if clip >= 0 else np.zeros(samples) for clip, samples in plan.parts]
+    signal = np.concatenate(clips)
+    spoken = np.concatenate([own for own, (clip, _) in zip(clips, plan.parts, strict=True) if clip >= 0])
     noise = uniforms(random_words(source.seed + _STREAM, np.array([index]), len(signal)))[0]
-    signal = signal + source.noise * _standard(noise)
-    return Talk(signal.astype(np.float32), tuple(sentences), speaker)
+    signal = signal * (source.level / max(1e-6, _size(spoken))) + source.noise * _standard(noise)
+    return Talk(signal.astype(np.float32), plan.sentences, plan.speaker)
 
 
 def _size(signal: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(signal)))) if len(signal) else 0.0
+    return float(np.sqrt(np.mean(np.square(signal))))
 
 
 def _standard(draws: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from stagejax.data.audio import LogMel
@@ -18,14 +19,14 @@ from stagejax.data.segmenters import Activity, Segmenter, in_samples
 from stagejax.data.seq2seq import TextToText
 from stagejax.data.spoken_segments import even_frames, framed
 from stagejax.data.talks import Talk, Talks
-from stagejax.data.tokenizers import CLS, SEP
+from stagejax.data.tokenizers import CLS, SEP, codec
 from stagejax.data.words import Words
 from stagejax.decode.bleu import bleu
 from stagejax.decode.edits import edit_distance
 from stagejax.decode.realign import realigned
 from stagejax.inference.answering import ask
-from stagejax.inference.frozen import Frozen
-from stagejax.inference.translating import Decoding, generated
+from stagejax.inference.frozen import Frozen, flops_of_one
+from stagejax.inference.translating import Decoding, generated, said_of
 from stagejax.objectives.speech_translation import top_k
 from stagejax.result import Result
 from stagejax.stage import Batch
@@ -62,30 +63,52 @@ def taught_rows(
 
     >>> # taught = run.make("taught", taught_rows, teacher, segments, texts, Decoding(True, 4, 12), 50, 8)
     """
-    net, data, code = Frozen.of(teacher), texts_of(source, like), like.tokenizer
-    assert isinstance(code, Words)
-    size, parts = data.size(), []
-    talks = np.array([own.talk for own in source.segments()])
-    for start in range(0, size, at_once):
-        rows = np.minimum(np.arange(start, start + at_once), size - 1)
-        batch = data.take_records(rows)
-        if (talks[rows] >= written).any():
-            texts, _ = generated(net, {name: batch[name] for name in ("inputs", "mask")}, code, how)
-            for row in np.flatnonzero(talks[rows] >= written).tolist():
-                target = np.append(code.encode([texts[row][0]])[0][: like.outputs - 1], SEP)
-                for name in ("tokens", "targets", "weights"):
-                    batch[name][row] = 0
-                batch["targets"][row, : len(target)], batch["weights"][row, : len(target)] = target, 1
-                batch["tokens"][row, : len(target)] = [CLS, *target[:-1]]
-        top, logits = ask(likeliest, net, batch, k)
-        own = {name: batch[name] for name in ("tokens", "targets", "weights")}
-        parts.append(own | {"top": top.astype(np.int32), "top_logits": logits.astype(np.float16)})
-    return {name: np.concatenate([part[name] for part in parts])[:size] for name in parts[0]}
+    net, data, code = Frozen.of(teacher), texts_of(source, like), codec(like.tokenizer, like.learned_from)
+    made = data.take_records(np.arange(data.size()))
+    alone = np.flatnonzero([own.talk >= written for own in source.segments()])
+    for row, text in zip(alone, said_texts(net, data, alone, how, at_once), strict=True):
+        target = np.append(code.encode([text])[0][: like.outputs - 1], SEP)
+        for name in ("tokens", "targets", "weights"):
+            made[name][row] = 0
+        made["targets"][row, : len(target)], made["weights"][row, : len(target)] = target, 1
+        made["tokens"][row, : len(target)] = [CLS, *target[:-1]]
+    kept = []
+    for rows in _filled(np.arange(data.size()), at_once):
+        top, logits = ask(likeliest, net, {name: leaf[rows] for name, leaf in made.items()}, k)
+        kept.append({"top": top.astype(np.int32), "top_logits": logits.astype(np.float16)})
+    found = {name: np.concatenate([part[name] for part in kept])[: data.size()] for name in kept[0]}
+    return {name: made[name] for name in ("tokens", "targets", "weights")} | found
+
+
+def said_texts(net: Frozen, data: TextToText, rows: np.ndarray, how: Decoding, at_once: int = 256) -> list[str]:
+    """What a text translator says of these records."""
+    found: list[str] = []
+    code = codec(data.tokenizer, data.learned_from)
+    for own in _filled(rows, at_once):
+        batch = data.take_records(own)
+        texts, _ = generated(net, {name: batch[name] for name in ("inputs", "mask")}, code, how)
+        found += [first for first, *_ in texts]
+    return found[: len(rows)]
+
+
+def _filled(rows: np.ndarray, size: int) -> list[np.ndarray]:
+    """Rows in parts of one size, the last one filled up by its first row."""
+    parts = [rows[at : at + size] for at in range(0, len(rows), size)]
+    return [np.concatenate([own, np.repeat(own[:1], size - len(own))]) for own in parts]
 
 
 def likeliest(model: Any, batch: Batch, k: int) -> tuple[Any, Any]:
     """The k likeliest tokens at each place of the given translations, and their logits."""
     return top_k(model(batch["inputs"], batch["tokens"], mask=batch["mask"]), k)
+
+
+def teaching_flops(teacher: Any, like: TextToText, how: Decoding, written: int, unwritten: int, k: int) -> float:
+    """FLOPs of `taught_rows` for so many segments that have a translation, and so many that have none."""
+    spec = like.sample_spec()
+    read = {name: spec[name] for name in ("inputs", "mask")}
+    once = flops_of_one(likeliest, teacher, read | {"tokens": spec["tokens"]}, k)
+    said = flops_of_one(said_of, teacher, read, how.beam, how.each, how.length, while_trips=how.length)
+    return float((written + unwritten) * once + unwritten * said)
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,12 @@ class Listening:
         """Frames of a segment."""
         return self.mel.frames(round(self.longest * self.mel.rate)) // 2 * 2
 
+    def flops(self, translator: Any) -> float:
+        """FLOPs of translating one segment, if it and its translation are as long as they may be."""
+        like, how = jax.ShapeDtypeStruct, self.decoding
+        spec = {"inputs": like((self.most, self.mel.bands), "float32"), "mask": like((self.most // 2,), "bool")}
+        return float(flops_of_one(said_of, translator, spec, how.beam, how.each, how.length, while_trips=how.length))
+
     def cut(self, talk: Talk, segmenter: Segmenter | None) -> list[tuple[int, int]]:
         """The segments of a talk in samples; without a segmenter its sentences. No segmenter sees these."""
         if segmenter is None:
@@ -131,17 +160,13 @@ def translated(net: Frozen, talks: Talks, segmenter: Segmenter | None, how: List
         for a, b in how.cut(talk, segmenter):
             frames.append(even_frames(talk.signal[a:b], how.mel, how.most))
             owners.append(index)
-    order = np.argsort([len(own) for own in frames], kind="stable")
-    texts: dict[int, str] = {}
-    for start in range(0, len(order), how.at_once):
-        rows = order[start : start + how.at_once].tolist()
-        filled = rows + rows[:1] * (how.at_once - len(rows))
-        most = how.most if len(frames[rows[-1]]) > how.most // 2 else how.most // 4 * 2
-        said, _ = generated(net, framed([frames[row] for row in filled], most, how.mel), how.code, how.decoding)
-        texts |= {row: said[at][0] for at, row in enumerate(rows)}
+    texts: list[str] = []
+    for rows in _filled(np.arange(len(frames)), how.at_once):
+        batch = framed([frames[row] for row in rows], how.most, how.mel)
+        texts += [first for first, *_ in generated(net, batch, how.code, how.decoding)[0]]
     found: list[list[str]] = [[] for _ in range(len(talks))]
-    for row, owner in enumerate(owners):
-        found[owner] += texts[row].split()
+    for owner, text in zip(owners, texts, strict=False):  # behind them are those that fill up the last batch
+        found[owner] += text.split()
     return found
 
 
@@ -177,11 +202,10 @@ def translations(
 
 def read_talks(teacher: Result, talks: Talks, like: TextToText, how: Decoding) -> dict[str, float]:
     """Scores of a text translator that reads the true transcript of every sentence; for `run.make`."""
-    data, code = texts_of(ManualSegments(talks), like), like.tokenizer
-    assert isinstance(code, Words)
-    batch = data.take_records(np.arange(data.size()))
-    texts, _ = generated(Frozen.of(teacher), {name: batch[name] for name in ("inputs", "mask")}, code, how)
+    source = ManualSegments(talks)
+    data = texts_of(source, like)
+    texts = said_texts(Frozen.of(teacher), data, np.arange(data.size()), how)
     said: list[list[str]] = [[] for _ in range(len(talks))]
-    for own, (text, *_) in zip(data.source.source.segments(), texts, strict=True):
+    for own, text in zip(source.segments(), texts, strict=True):
         said[own.talk] += text.split()
     return scored(said, talks)

@@ -19,7 +19,7 @@ from stagejax.models.build import built
 from stagejax.models.coupled import Reading, qualified
 from stagejax.models.language_model import block_of
 from stagejax.models.norm import Norm
-from stagejax.models.recognizer import Recognizer
+from stagejax.models.recognizer import Recognizer, sinusoids
 from stagejax.models.sign_translation import TextDecoderModel, sided
 from stagejax.models.stack import run_stack, stack
 from stagejax.models.transformer import Transformer
@@ -29,7 +29,8 @@ from stagejax.models.transformer import Transformer
 class SpeechTranslator:
     """What a speech translator is: a recognizer, blocks above it, and a text decoder.
 
-    The recognizer's head for CTC sits so on an inner layer of the encoder. The blocks above see its features.
+    The recognizer's head for CTC sits so on an inner layer of the encoder. The blocks above see its features. A table
+    of the decoder's positions begins as sinusoids, so that those which no training reaches are like the others.
 
     Args:
       upper: whose blocks and final norm are above the recognizer; an encoder.
@@ -75,7 +76,9 @@ class SpeechTranslatorModel(TextDecoderModel):
 
     def __init__(self, config: SpeechTranslator, rngs: nnx.Rngs) -> None:
         super().__init__(config, rngs)
-        u = config.upper
+        u, d = config.upper, config.decoder
+        if d.positions == "learned":
+            self.decoder.positions.table[...] = jnp.asarray(sinusoids(d.length, d.embed)) * (d.init_std * 2**0.5)
         self.speech = config.speech.build(rngs)
         names = {name: qualified(name, "upper") for name in u.sizes()}
         self.upper = axes.renamed(stack(lambda own: block_of(u, own), u.layers, rngs), names)
