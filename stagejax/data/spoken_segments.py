@@ -35,7 +35,7 @@ def even_frames(signal: Float[np.ndarray, " S"], mel: LogMel, most: int) -> Floa
     return np.pad(frames, ((0, len(frames) % 2), (0, 0)), mode="edge").astype(np.float32)
 
 
-def framed(signals: Sequence[Float32[np.ndarray, "T M"]], most: int, mel: LogMel) -> Batch:
+def framed(signals: Sequence[Float32[np.ndarray, "_ M"]], most: int, mel: LogMel) -> Batch:
     """Frames of several segments as {"inputs": float32 (B, T, M), "mask": bool (B, t)}, silence behind them.
 
     >>> {name: leaf.shape for name, leaf in framed([np.zeros((4, 32), np.float32)], 6, FIFTY).items()}
