@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from stagejax.data.order import random_words, uniforms
-from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.talks import Sentence, Talks
 
@@ -50,7 +49,7 @@ class Segments(Source):
         return {"signal": signal, "text": " ".join(own.words), "label": " ".join(own.target)}
 
     def digest(self) -> str:
-        return joint_digest(self.talks.digest())
+        return self.talks.digest()
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def split_word(sentence: Sentence, draws: np.ndarray) -> int | None:
     return next((at for at in places if sentence.starts[at] >= 0), None)
 
 
-def resegmented(sentences: Sequence[Sentence], splits: Sequence[int | None], least: float = 0) -> list[Segment]:
+def resegmented(sentences: Sequence[Sentence], splits: Sequence[int | None], least: float = 0.0) -> list[Segment]:
     """Pieces from the split word of each sentence to that of the next one, and what is before the first and behind the
     last of them. A sentence without one is left out, and no piece reaches over it.
 

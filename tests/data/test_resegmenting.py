@@ -76,7 +76,7 @@ def test_pieces_run_from_split_to_split_with_their_text() -> None:
     a, b = sentence(0, "a b c", "A B C", STRAIGHT), sentence(50, "d e f", "D E F", STRAIGHT)
     found = [(own.begin, own.end, " ".join(own.words), " ".join(own.target)) for own in resegmented([a, b], [1, 2])]
     assert found == [(0, 10, "a", "A"), (10, 70, "b c d e", "B C D E"), (70, 80, "f", "F")]
-    assert len(resegmented([a, b], [1, 2], least=11)) == 1
+    assert len(resegmented([a, b], [1, 2], least=11.0)) == 1
 
 
 def test_no_piece_reaches_over_a_sentence_that_is_not_aligned() -> None:
