@@ -60,7 +60,7 @@ class ManualSegments(Segments):
     >>> from stagejax.data.talks import NumberTalks
     >>> source = ManualSegments(NumberTalks(Tones(limit=200), sentences=2, size=3))
     >>> len(source), source[0]["text"].split()[:2], source[0]["label"].split()[-1]
-    (6, ['one', 'seven'], 'siebzig')
+    (6, ['three', 'four'], 'fünfzig')
     """
 
     talks: Talks
@@ -79,7 +79,7 @@ class RandomSegments(Segments):
     >>> from stagejax.data.talks import NumberTalks
     >>> source = RandomSegments(NumberTalks(Tones(limit=200), sentences=3, size=3))
     >>> [own.words for own in source.segments() if own.talk == 0][1]
-    ('five', 'seven', 'one', 'four', 'two', 'one')
+    ('four', 'five', 'three', 'nine')
     """
 
     talks: Talks
@@ -176,9 +176,9 @@ def head_and_tail(sentence: Sentence, at: int, reach: int = 5) -> tuple[tuple[st
     is linked to a word behind it. A place more than `reach` from the next one is taken for an error of the aligner. Of
     a sentence of one or two words the tail begins where the head ends.
 
-    >>> own = Sentence(0, 9, ("a", "b", "c"), (0, 3, 6), tuple("tuvwxyz"), ((0, 0), (1, 1), (0, 6), (2, 3)))
+    >>> own = Sentence(0, 9, ("a", "b", "c"), (0, 3, 6), tuple("stuvwxyz"), ((0, 0), (1, 1), (0, 7), (2, 3)))
     >>> head_and_tail(own, 2)  # the link of the first word to the last place is isolated
-    (('t', 'u'), ('w', 'x', 'y', 'z'))
+    (('s', 't'), ('v', 'w', 'x', 'y', 'z'))
     """
     before = sorted({j for i, j in sentence.links if i < at})
     behind = sorted({j for i, j in sentence.links if i >= at})
@@ -200,7 +200,7 @@ class Transcripts(Derived):
     >>> from stagejax.data.speech import Tones
     >>> from stagejax.data.talks import NumberTalks
     >>> Transcripts(ManualSegments(NumberTalks(Tones(limit=200), sentences=2, size=3)))[1]["text"].split()[0]
-    'three'
+    'nine'
     """
 
     source: Segments

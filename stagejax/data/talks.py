@@ -96,7 +96,7 @@ def number_code() -> Words:
     """The tokens of English digits and of German numbers.
 
     >>> number_code().vocab
-    38
+    37
     """
     german = (word for number in range(10, 100) for word in german_number(number)[0])
     return Words((*ENGLISH, *dict.fromkeys(german)))
@@ -122,7 +122,7 @@ class NumberTexts(Source):
     """Sentences of two-digit numbers without sound: records {"text": digits in English, "label": in German}.
 
     >>> NumberTexts(size=9)[3]
-    {'text': 'nine eight eight zero', 'label': 'acht und neunzig achtzig'}
+    {'text': 'nine three one zero eight one', 'label': 'drei und neunzig zehn ein und achtzig'}
     """
 
     split: str = "train"
@@ -172,7 +172,7 @@ class NumberTalks(Talks):
     >>> from stagejax.data.speech import Tones
     >>> talk = NumberTalks(Tones(limit=200), sentences=2, size=3).talk(0)
     >>> len(talk.sentences), len(talk.sentences[0].words), talk.sentences[1].begin > talk.sentences[0].end
-    (2, 6, True)
+    (2, 4, True)
     """
 
     clips: Spoken
