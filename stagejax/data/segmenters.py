@@ -135,7 +135,7 @@ class Hybrid:
     Reference: Papi et al. 2021, https://arxiv.org/abs/2106.12607; Gaido et al. 2021 (beyond voice activity detection),
     https://arxiv.org/abs/2104.11710.
 
-    >>> Hybrid(least=2, most=6, pause=1)(np.array([0, 1, 1, 0, 1, 0, 0, 1, 1], bool))
+    >>> Hybrid(least=2, most=7, pause=1)(np.array([0, 1, 1, 0, 1, 0, 0, 1, 1], bool))
     [(0, 5), (7, 9)]
     """
 
