@@ -165,3 +165,12 @@ class Hybrid:
 def in_samples(pieces: Sequence[tuple[int, int]], activity: Activity) -> list[tuple[int, int]]:
     """Pieces in samples instead of frames."""
     return [(a * activity.samples, b * activity.samples) for a, b in pieces]
+
+
+def cut_at(pieces: Pieces, pauses: Pieces) -> list[bool]:
+    """Whether a talk is cut in each of some pauses: no piece has something from before and from behind it.
+
+    >>> cut_at([(0, 4), (5, 9)], [(3, 6), (7, 8)])
+    [True, False]
+    """
+    return [not any(a < begin and end < b for a, b in pieces) for begin, end in pauses]

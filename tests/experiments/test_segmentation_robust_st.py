@@ -111,6 +111,11 @@ def test_the_teacher_writes_what_has_no_translation(finished: Any) -> None:
 def test_the_report_judges_by_what_is_realigned(finished: Any) -> None:
     results, report, _ = finished
     assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
+    cuts = {row[0]: row[1:] for row in report.tables[-1].rows}
+    assert cuts[MANUAL][0] == SMOKE.talks[3] * SMOKE.sentences
+    assert cuts[MANUAL][-1] == 1
+    assert 0 <= cuts[VAD][-1] <= 1
+    assert [row[0] for row in report.tables[2].rows] == [FULL, NO_FT2]
     for name in ("full", "no-ft2"):
         value = results[f"0/{name}/said"].value
         assert list(value) == list(CUTS)

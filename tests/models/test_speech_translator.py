@@ -19,6 +19,7 @@ def model() -> nnx.Module:
     return CONFIG.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing(model: nnx.Module) -> None:
     frames = jax.random.normal(jax.random.key(0), (1, 8, 8))
     tokens, mask = jnp.array([[1, 4, 5]]), jnp.ones((1, 4), bool)
@@ -27,6 +28,7 @@ def test_padding_changes_nothing(model: nnx.Module) -> None:
     np.testing.assert_allclose(short, model(longer, tokens, mask=jnp.pad(mask, ((0, 0), (0, 2)))), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_steps_are_the_whole(model: nnx.Module) -> None:
     frames, mask = jax.random.normal(jax.random.key(1), (2, 8, 8)), jnp.ones((2, 4), bool)
     tokens = jnp.array([[1, 4, 5], [1, 6, 7]])
