@@ -18,6 +18,7 @@ from stagejax.data.abilities import Ability
 from stagejax.data.compositions import Compositions
 from stagejax.data.dialogues import Dialogues
 from stagejax.data.number_words import NumberTasks
+from stagejax.data.talks import NumberTalks, NumberTexts
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
@@ -240,7 +241,8 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
     for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
         monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
-    monkeypatch.setattr(NumberTasks, "__len__", lambda self: 128)
+    for cls, size in ((NumberTasks, 128), (NumberTexts, 128), (NumberTalks, 3)):
+        monkeypatch.setattr(cls, "__len__", lambda self, size=size: size)
     part = Ability.part  # thousands of examples, that every arm reads
     monkeypatch.setattr(Ability, "part", lambda self, n, s: part(replace(self, size=min(self.size, 256)), n, s))
     experiment, plan = find(name), Plan.on("data=1", price=False)

@@ -16,12 +16,13 @@ from jaxtyping import Int64
 
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Around, Batch, Data, joint_digest
+from stagejax.data.records import OfRecords
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextToText(Data):
+class TextToText(OfRecords):
     """Any task as text: the input is [first, a text], cut at its length, the target [its answer, SEP].
 
     Args:
@@ -70,10 +71,11 @@ class TextToText(Data):
         every = np.array([[len(x) + 1, len(y) + 1] for x, y in zip(texts, answers, strict=True)], np.int64)
         return np.minimum(every, (self.inputs, self.outputs))[shuffled(self.seed, numbers, self.size())]
 
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+    def take_records(self, rows: Int64[np.ndarray, " n"]) -> Batch:
+        """The samples of these records of the source."""
         texts, answers = _encoded(self.source, self.tokenizer, self.learned_from, self.fields, self.words)
-        made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
-        for at, record in enumerate(shuffled(self.seed, numbers, self.size())):
+        made = {name: np.zeros((len(rows), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
+        for at, record in enumerate(rows.tolist()):
             text = np.array([self.first, *texts[record][: self.inputs - 1]])
             answer = np.array([*answers[record][: self.outputs - 1], SEP])
             fill(made, at, text, answer)
