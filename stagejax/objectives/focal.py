@@ -79,3 +79,16 @@ def rates(logits_B: Float[Array, " B"], labels_B: Int[Array, " B"]) -> dict[str,
         "g_mean": jnp.sqrt(recall * specificity),
         "auc": roc_auc(logits_B, labels_B),
     }
+
+
+def detection_with_rates(
+    model: Callable[..., Array], batch: Mapping[str, Any], key: Array | None, **options: float
+) -> tuple[Float[Array, ""], Metrics]:
+    """`detection`, and `rates` of the batch: for evaluation on one batch that holds all examples.
+
+    >>> batch = {"label": jnp.array([0, 1, 1])}
+    >>> _, metrics = detection_with_rates(lambda batch, key=None: jnp.array([-1.0, 1.0, -1.0]), batch, None)
+    >>> round(float(metrics["g_mean"]), 3)
+    0.707
+    """
+    return detection(model, batch, key, **options)[0], rates(model(batch, key=key), batch["label"])
