@@ -76,7 +76,8 @@ class PairSet:
     task: TextTask
     positive: tuple[float, float] = (1.0, np.inf)  # the least and the largest label
     length: int = 40  # tokens of a sentence
-    alphas: tuple[float, ...] = (0.5,)  # of the focal loss, to choose from
+    peaks: tuple[float, ...] = (3e-3,)  # learning rates to choose from
+    alphas: tuple[float, ...] = (0.5,)  # of the focal loss, as well
     rare: int | None = None  # negatives of a positive in training; None: as they are
     arms: tuple[tuple[str, str], ...] = tuple((init, FOCAL) for init in INITS)
 
@@ -91,9 +92,9 @@ def msrp_and_stsb() -> tuple[PairSet, ...]:
     stsb = TextTask("stsb", Dataset("stsb", part="en"), 1, "s1", "s2", label="score")
     rare = ((RANDOM, FOCAL), (RANDOM, ENTROPY), (RANDOM, WEIGHTED), (CLUSTERS, FOCAL), (CLUSTERS, ENTROPY))
     return (
-        PairSet(msrp),
+        PairSet(msrp, peaks=(1e-2,)),
         PairSet(stsb, (4.0, np.inf), length=20),
-        PairSet(msrp, alphas=(0.25, 0.5, 0.75), rare=5, arms=rare),
+        PairSet(msrp, peaks=(1e-2,), alphas=(0.25, 0.5, 0.75), rare=5, arms=rare),
     )
 
 
@@ -119,7 +120,6 @@ class Config:
     sample: int = 128  # pairs of the fitness
     batch: int = 32
     steps: int = 600  # of BP
-    peaks: tuple[float, ...] = (3e-3,)  # learning rates
     gamma: float = 2.0
     scored: int = 4  # how often on the way
     seeds: int = 3  # replicas, side by side
@@ -148,10 +148,11 @@ def preset(name: str) -> Config:
     if name == "pod":
         base = bert(vocab=30_522, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True)
         snli = TextTask("snli", TFDS("snli"), 3, "premise", "hypothesis")
+        entailed = PairSet(snli, (0.0, 0.0), 32, (3e-4, 1e-3, 3e-3))
         return Config(
-            (PairSet(snli, (0.0, 0.0), 32),), WIKIPEDIA, base, (125_000, 2048, 7e-4), validation=0.02, validated=8192,
+            (entailed,), WIKIPEDIA, base, (125_000, 2048, 7e-4), validation=0.02, validated=8192,
             net=PairMatcher(768, 256, 256, 256), members=96, candidates=24, evaluations=24_000, sample=2048,
-            batch=256, steps=20_000, peaks=(3e-4, 1e-3, 3e-3), scored=20, seeds=5,
+            batch=256, steps=20_000, scored=20, seeds=5,
         )  # fmt: skip
     return Config()
 
@@ -264,10 +265,10 @@ def choices(run: Any, cfg: Config, own: PairSet, made: dict[str, Any]) -> dict[s
         if not any(loss == other for _, other in own.arms):
             continue
         tries = {}
-        for peak, alpha in itertools.product(cfg.peaks, alphas):
+        for peak, alpha in itertools.product(own.peaks, alphas):
             one = Chosen(partial(detection, gamma=gamma, alpha=alpha), peak)
             stage = tuned(cfg, own, made, f"{slug(own.name)}/{slug(loss)}/rates/{peak:g}-{alpha:g}", one)
-            if len(cfg.peaks) * len(alphas) == 1:
+            if len(own.peaks) * len(alphas) == 1:
                 found[loss] = one
                 break
             tries[peak, alpha] = one, run.train(replace(stage, seeds=None, seed=1000))

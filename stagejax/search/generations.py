@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,7 @@ Evaluate = Callable[[Array], Array]
 Draw = Callable[[Array], Array]
 
 
+@runtime_checkable
 class Method(Protocol):
     """A search. A first generation, whose fitness is unknown, costs as much as any other: it is evaluated as it is."""
 
