@@ -75,7 +75,7 @@ class PairSet:
 
     task: TextTask
     positive: tuple[float, float] = (1.0, np.inf)  # the least and the largest label
-    length: int = 32  # tokens of a sentence
+    length: int = 40  # tokens of a sentence
     peaks: tuple[float, ...] = (3e-3,)  # learning rates to choose from
     alphas: tuple[float, ...] = (0.5,)  # of the focal loss, as well
     rare: int | None = None  # negatives of a positive in training; None: as they are
@@ -93,7 +93,7 @@ def msrp_and_stsb() -> tuple[PairSet, ...]:
     rare = ((RANDOM, FOCAL), (RANDOM, ENTROPY), (RANDOM, WEIGHTED), (CLUSTERS, FOCAL), (CLUSTERS, ENTROPY))
     return (
         PairSet(msrp, peaks=(1e-2,)),
-        PairSet(stsb, (4.0, np.inf), length=16),
+        PairSet(stsb, (4.0, np.inf)),
         PairSet(msrp, peaks=(1e-2,), alphas=(0.25, 0.5, 0.75), rare=5, arms=rare),
     )
 
@@ -119,7 +119,7 @@ class Config:
     evaluations: int = 360  # of every search
     sample: int = 96  # pairs of the fitness
     batch: int = 32
-    steps: int = 400  # of BP
+    steps: int = 450  # of BP
     gamma: float = 2.0
     scored: int = 4  # how often on the way
     seeds: int = 3  # replicas, side by side
@@ -453,8 +453,13 @@ NOTES = (
     "small and stays frozen in both stages; vectors are stored in half precision.",
     "Every search has as many evaluations, so clustering DE has fewer generations; its k-means is charged as well. "
     "Draws are the best of as many initial values by the same fitness, not the best of several full trainings.",
-    "Rates and alpha are those of plain initial values. Seeds are replicas in one program: their initial values and "
-    "draws differ, their batches do not.",
+    "Rates and alpha are those of plain initial values. Learning rates were chosen before, of 0.001, 0.003, 0.01 and "
+    "(MSRP) 0.03, with one seed that no arm has, by the AUC on validation pairs: 0.01 on MSRP and 0.003 on STS-B. On "
+    "MSRP 1:5 cross entropy has the highest AUC with 0.01, the focal loss (alpha 0.5) with 0.001; both have the "
+    "highest G-mean with 0.01, which is taken. Vocabulary, length, text and steps were chosen by the same baseline: a "
+    "vocabulary of running text and 28 tokens gave an AUC of 62 in place of 67 % on MSRP. No test pair was looked at.",
+    "Seeds are replicas in one program: their initial values and draws differ, their batches do not. Both sets, as well "
+    "as seeds, are cases of the paired comparison, so its interval is that of six differences.",
     "MSRP 1:5 has fewer positives in training only, so its accuracy, precision and F1 are those of another share than "
     "it was trained on; G-mean and AUC do not depend on shares. Weighted cross entropy, with the focal loss's alpha "
     "and gamma = 0, tells how much of the focal loss is its weights.",

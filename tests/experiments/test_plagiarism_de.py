@@ -92,8 +92,8 @@ def test_back_propagation_starts_at_what_was_found(finished: Any) -> None:
     for init in SMOKE.methods():
         found, trained = (results[named(init, what)] for what in ("search", "tuned"))
         for measure in ("auc", "g_mean"):
-            pair = (trained.history.evals[0], found.history.evals[-1])
-                np.testing.assert_allclose(pair[0][measure], pair[1][measure], atol=1e-5)
+            pair = trained.history.evals[0][measure], found.history.evals[-1][measure]
+            np.testing.assert_allclose(*pair, atol=1e-5)
     alike = {str(results[named(init, "tuned")].history.evals[0]["auc"]) for init in SMOKE.methods()}
     assert len(alike) > 1
 
