@@ -457,9 +457,9 @@ NOTES = (
     "(MSRP) 0.03, with one seed that no arm has, by the AUC on validation pairs: 0.01 on MSRP and 0.003 on STS-B. On "
     "MSRP 1:5 cross entropy has the highest AUC with 0.01, the focal loss (alpha 0.5) with 0.001; both have the "
     "highest G-mean with 0.01, which is taken. Vocabulary, length, text and steps were chosen by it too: a "
-    "vocabulary of running text and 28 tokens gave an AUC of 62 in place of 67 % on MSRP. Test pairs were not seen.",
-    "Seeds are replicas in one program: their initial values and draws differ, their batches do not. Both sets, as well "
-    "as seeds, are cases of the paired comparison, so its interval is that of six differences.",
+    "vocabulary of running text and 28 tokens gave an AUC of 62 in place of 67 % on MSRP. No test pair was seen.",
+    "Seeds are replicas in one program: their initial values and draws differ, their batches do not. Sets and seeds "
+    "are cases of the paired comparison, so its interval is that of six differences.",
     "MSRP 1:5 has fewer positives in training only, so its accuracy, precision and F1 are those of another share than "
     "it was trained on; G-mean and AUC do not depend on shares. Weighted cross entropy, with the focal loss's alpha "
     "and gamma = 0, tells how much of the focal loss is its weights.",
