@@ -23,7 +23,7 @@ class Population:
     >>> from stagejax.models.pair_matcher import PairMatcher
     >>> model = Population(PairMatcher(8, 4, 4, 4), 6, memory=("velocity",)).build(nnx.Rngs(0))
     >>> model.members.score.kernel.shape, model.fitness.shape, model.memory["velocity"].shape
-    ((6, 4, 1), (6,), (6, 493))
+    ((6, 4, 1), (6,), (6, 593))
     """
 
     net: Any
