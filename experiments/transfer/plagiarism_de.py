@@ -74,6 +74,7 @@ class PairSet:
     """Sentence pairs, what makes one positive, and which arms are trained on them: (initial values, loss)."""
 
     task: TextTask
+    size: int  # of its training pairs, some of which are held out
     positive: tuple[float, float] = (1.0, np.inf)  # the least and the largest label
     length: int = 40  # tokens of a sentence
     peaks: tuple[float, ...] = (3e-3,)  # learning rates to choose from
@@ -92,9 +93,9 @@ def msrp_and_stsb() -> tuple[PairSet, ...]:
     stsb = TextTask("stsb", Dataset("stsb", part="en"), 1, "s1", "s2", label="score")
     rare = ((RANDOM, FOCAL), (RANDOM, ENTROPY), (RANDOM, WEIGHTED), (CLUSTERS, FOCAL), (CLUSTERS, ENTROPY))
     return (
-        PairSet(msrp, peaks=(1e-2,)),
-        PairSet(stsb, (4.0, np.inf)),
-        PairSet(msrp, peaks=(1e-2,), alphas=(0.25, 0.5, 0.75), rare=5, arms=rare),
+        PairSet(msrp, 4076, peaks=(1e-2,)),
+        PairSet(stsb, 5749, (4.0, np.inf)),
+        PairSet(msrp, 4076, peaks=(1e-2,), alphas=(0.25, 0.5, 0.75), rare=5, arms=rare),
     )
 
 
@@ -141,14 +142,14 @@ def preset(name: str) -> Config:
         rare = ((RANDOM, FOCAL), (CLUSTERS, FOCAL), (CLUSTERS, ENTROPY))
         tiny = bert(vocab=300, layers=1, embed=8, heads=2, mlp=16, length=16)
         return Config(
-            (PairSet(same, length=16), PairSet(same, length=16, alphas=(0.5, 0.75), rare=5, arms=rare)),
+            (PairSet(same, 240, length=16), PairSet(same, 240, length=16, alphas=(0.5, 0.75), rare=5, arms=rare)),
             Stdlib(limit=100_000), tiny, (10, 8, 3e-3), validated=24, net=PairMatcher(8, 4, 4, 4), members=6,
             candidates=2, evaluations=24, sample=16, batch=8, steps=12, scored=2, seeds=2,
         )  # fmt: skip
     if name == "pod":
         base = bert(vocab=30_522, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True)
         snli = TextTask("snli", TFDS("snli"), 3, "premise", "hypothesis")
-        entailed = PairSet(snli, (0.0, 0.0), 32, (3e-4, 1e-3, 3e-3))
+        entailed = PairSet(snli, 550_152, (0.0, 0.0), 32, (3e-4, 1e-3, 3e-3))
         return Config(
             (entailed,), WIKIPEDIA, base, (125_000, 2048, 7e-4), validation=0.02, validated=8192,
             net=PairMatcher(768, 256, 256, 256), members=96, candidates=24, evaluations=24_000, sample=2048,
@@ -202,9 +203,10 @@ def pretraining(cfg: Config) -> Stage:
 
 
 def stored(run: Any, cfg: Config, own: PairSet, name: str, encoder: Any) -> Any:
-    """The token vectors of a part of the pairs: the encoder is frozen, so this changes nothing."""
+    """The token vectors of a part of the pairs: the encoder is frozen, so this changes nothing. Training pairs' cost
+    is charged; that of the others is evaluation."""
     task = part(cfg, own.task, name)
-    cost = float(pair_flops(cfg.encoder, own.length)) * len(task.source)
+    cost = (name == "train") * pair_flops(cfg.encoder, own.length) * own.size * (1 - cfg.validation)
     how = (own.positive, words(cfg), own.length)
     return run.make(f"{slug(own.task.name)}/{name}", pair_vectors, encoder, task, *how, flops=cost)
 
