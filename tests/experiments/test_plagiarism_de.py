@@ -154,3 +154,7 @@ def test_arms_of_a_set_differ_by_where_they_start_alone() -> None:
     found = search(SMOKE, SET, made, CLUSTERS, FOCAL, chosen[FOCAL])
     assert found.objective is stage.objective
     assert found.optimizer is None
+
+
+def test_sizes_are_those_of_the_sources() -> None:
+    assert all(own.size == len(own.task.source) for own in SMOKE.sets)
