@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.flatten_util import ravel_pytree
 
+from stagejax.models.population import Population
 from stagejax.search.generations import Generation, Method
-from stagejax.stage import Batch, Metrics, Part
+from stagejax.stage import Batch, Metrics, Part, Stage
 from stagejax.state import TrainState
 
 
@@ -27,8 +28,8 @@ class Evolving:
     Raises:
       ValueError: the stage's population has another memory than the method.
 
-    >>> # models = {"net": net, "population": Population(net, 24, method.memory)}
-    >>> # found = run.train(Stage("search", models, objective, None, sample, steps=30, step=Evolving(method)))
+    >>> # search = population_search("search", net, method, objective, sample, members=24, evaluations=720)
+    >>> # found = run.train(search)
     >>> # run.train(Stage("tuned", net, objective, adam(1e-3), data, steps=500), found.member("net"))
     """
 
@@ -69,6 +70,30 @@ class Evolving:
         gap = new.members - new.members.mean(0)
         spread = jnp.sqrt(jnp.mean(jnp.sum(gap * gap, -1)))
         return after, {"loss": new.fitness.min(), "mean_fitness": new.fitness.mean(), "spread": spread}
+
+
+def population_search(
+    name: str, net: Any, method: Method, objective: Any, data: Any, *, members: int, evaluations: int, **fields: Any
+) -> Stage:
+    """A stage of `Evolving`, of about as many evaluations of networks, those of the first members among them.
+
+    Args:
+      net: the config of the networks.
+      data: batches that are always the same.
+      fields: others of the stage, such as `evaluate`; that has an objective of both models.
+
+    >>> from stagejax.data.answers import MadeRows
+    >>> from stagejax.inference.pair_vectors import pair_rows
+    >>> from stagejax.models.pair_matcher import PairMatcher
+    >>> from stagejax.objectives.focal import detection
+    >>> from stagejax.search.generations import ClusteringEvolution
+    >>> net, data = PairMatcher(8, 4, 4, 4), MadeRows(rows=pair_rows(5, 8), of="", arrays=None, batch=96)
+    >>> population_search("search", net, ClusteringEvolution(6), detection, data, members=24, evaluations=360).steps
+    12
+    """
+    models = {"net": net, "population": Population(net, members, method.memory)}
+    steps = round(evaluations / method.evaluated(members))
+    return Stage(name, models, objective, None, data, steps=steps, step=Evolving(method), **fields)
 
 
 def flat(members: Any) -> tuple[jax.Array, Any]:

@@ -16,7 +16,6 @@ from experiments.transfer.plagiarism_de import (
     LONGER,
     WEIGHTED,
     choices,
-    part,
     preset,
     pretraining,
     rows,
@@ -48,16 +47,16 @@ def test_pairs_that_are_trained_on_chosen_by_and_tested_are_different() -> None:
     texts = {
         name: [task.source.digest(), len(task.source)]
         for name in ("train", "valid", "test")
-        for task in [part(SMOKE, SET.task, name)]
+        for task in [SET.task.part(name, SMOKE.validation)]
     }
     assert len({digest for digest, _ in texts.values()}) == 3
     assert texts["train"][1] + texts["valid"][1] == len(SET.task.source)
-    kept, held = (part(SMOKE, SET.task, name).source for name in ("train", "valid"))
+    kept, held = (SET.task.part(name, SMOKE.validation).source for name in ("train", "valid"))
     whole = sorted(str(SET.task.source[i]) for i in range(len(SET.task.source)))
     assert sorted(str(source[i]) for source in (kept, held) for i in range(len(source))) == whole
     code = words(SMOKE)  # and the vocabulary is that of the training pairs alone
     read = [code.source[i]["text"] for i in range(len(code.source))]
-    assert read == ["\n".join(part(SMOKE, SET.task, "train").texts(i)) for i in range(len(kept))]
+    assert read == ["\n".join(SET.task.part("train", SMOKE.validation).texts(i)) for i in range(len(kept))]
     assert pretraining(SMOKE).data.tokenizer == code
     assert codec(code, code.source).digest() == codec(pretraining(SMOKE).data.tokenizer, SET.task.source).digest()
 
