@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.models.pair_matcher import PairMatcher, read
@@ -19,6 +20,7 @@ def test_recurrence_is_that_of_the_cell() -> None:
     assert jnp.allclose(read(MODEL.forward, X), jax.vmap(MODEL.forward)(X), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_backward_states_begin_at_the_last_real_token() -> None:
     states = MODEL.states(X, LENGTHS)
     for row, length in enumerate(LENGTHS.tolist()):
@@ -33,6 +35,7 @@ def test_padding_is_not_seen() -> None:
     assert not jnp.allclose(MODEL.features(X, LENGTHS), MODEL.features(X, jnp.array([6, 6])))
 
 
+@pytest.mark.slow
 def test_features_are_the_attended_states_and_the_logit_is_of_their_comparison() -> None:
     h = np.asarray(MODEL.states(X, LENGTHS))[1, :4]
     e = np.tanh(h @ MODEL.attend.kernel[...] + MODEL.attend.bias[...]) @ MODEL.weigh.kernel[...]

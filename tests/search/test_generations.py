@@ -45,6 +45,7 @@ def draw(key: Any) -> Any:
     return jax.random.normal(key, (N, D))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
 def test_the_first_generation_is_evaluated_as_it_is_and_the_best_is_never_lost(method: Method) -> None:
     old, sizes, best = population(method), [], np.inf
@@ -71,6 +72,7 @@ def test_others_are_different_and_never_the_member_itself() -> None:
         assert r.max() < 5
 
 
+@pytest.mark.slow
 def test_mutation_and_crossover_are_rand_1_bin() -> None:
     x, key = draw(jax.random.key(1)), jax.random.key(2)
     r = np.asarray(distinct_others(jax.random.split(key, 3)[0], N))
@@ -86,6 +88,7 @@ def test_a_trial_that_is_as_fit_takes_the_place() -> None:
     assert old.selected(jnp.ones((2, 1)), jnp.array([1.0, 2.0])).members.tolist() == [[1.0], [0.0]]
 
 
+@pytest.mark.slow
 def test_candidates_are_around_the_best_of_the_best_cluster_and_not_around_the_best() -> None:
     """Two clusters far apart: the one whose mean is better does not hold the member that is best of all."""
     members = jnp.concatenate([draw(jax.random.key(3))[:4] * 0.01, 100 + draw(jax.random.key(4))[:4] * 0.01])
@@ -132,6 +135,7 @@ def test_particles_follow_the_formula() -> None:
     assert jnp.allclose(second.memory["position"], first.members + second.memory["velocity"])
 
 
+@pytest.mark.slow
 def test_with_clusters_evolution_comes_near_to_a_minimum() -> None:
     members = 2 + jax.random.normal(jax.random.key(0), (24, D))
     start = Generation(members, jnp.full(24, jnp.inf), {})
