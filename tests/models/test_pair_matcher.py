@@ -29,6 +29,7 @@ def test_the_backward_states_begin_at_the_last_real_token() -> None:
         assert jnp.allclose(states[row, :length, :3], MODEL.forward(X[row, :length]), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_padding_is_not_seen() -> None:
     other = X.at[1, 4:].set(100.0)
     assert jnp.array_equal(MODEL.features(X, LENGTHS), MODEL.features(other, LENGTHS))

@@ -33,6 +33,7 @@ def batch() -> dict[str, Any]:
     return {"x": jnp.asarray(LOGITS), "label": jnp.asarray(LABELS)}
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_where_the_answer_is_sure() -> None:
     sure = jnp.array([200.0, -200.0, 200.0])
     for gamma in (0.0, 0.5, 2.0):

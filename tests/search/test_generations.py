@@ -101,6 +101,7 @@ def test_candidates_are_around_the_best_of_the_best_cluster_and_not_around_the_b
     assert all(jnp.abs(every - one).max(1).min() < 1e-4 for one in made)
 
 
+@pytest.mark.slow
 def test_the_best_of_some_members_and_the_candidates_stay() -> None:
     own, method = population(METHODS[1], known=True), ClusteringEvolution(candidates=3)
     candidates = jnp.array([[0.0] * D, [50.0] * D, [0.1] * D])
@@ -122,6 +123,7 @@ def test_too_few_members_are_refused() -> None:
             ClusteringEvolution(candidates)(jax.random.key(0), own, sphere, draw)
 
 
+@pytest.mark.slow
 def test_particles_follow_the_formula() -> None:
     method = ParticleSwarm()
     first = method(jax.random.key(0), population(method), sphere, draw)

@@ -86,6 +86,7 @@ def test_fitness_is_the_objective_of_each_member_and_the_net_is_the_best() -> No
     assert int(state["net"].step) == int(state["population"].step) == 3
 
 
+@pytest.mark.slow
 def test_members_begin_as_networks_usually_do() -> None:
     """They are draws of their own, not points of a box about one of them."""
     program = build(stage(ParticleSwarm()), None)
