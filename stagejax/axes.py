@@ -33,6 +33,7 @@ DEFAULT_RULES: Rules = {
     "mlp": "tensor",
     "kv_heads": "tensor",
     "experts": "expert",
+    "population": "data",  # members of a search, each whole on its devices
 }
 
 

@@ -79,6 +79,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 549_367, "validation": 9842, "test": 9824},
         lambda i: {"premise": text(14), "hypothesis": text(8), "label": i % 3, "explanation_1": text(13)},
     ),
+    "snli": (
+        {"train": 1000, "validation": 100, "test": 100},
+        lambda i: {"premise": text(14), "hypothesis": text(8), "label": i % 3},
+    ),
     "mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "fashion_mnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),
     "kmnist": ({"train": 60_000, "test": 10_000}, lambda i: {"image": image(28, 28, 1), "label": i // 10 % 10}),

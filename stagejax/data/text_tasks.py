@@ -47,6 +47,14 @@ class TextTask:
         """The same task with few training rows, others for every seed."""
         return replace(self, source=Portion(self.source, stop=rows, seed=seed))
 
+    def part(self, name: str, validation: float) -> TextTask:
+        """The same task on the split "test", or on its own records: the last of them, a share of `validation`, are
+        "valid", those before "train"."""
+        if name == "test":
+            return self.of_split("test")
+        start, stop = {"train": (0, 1 - validation), "valid": (1 - validation, None)}[name]
+        return replace(self, source=Portion(self.source, start, stop))
+
     def texts(self, index: int) -> tuple[str, ...]:
         """The one or two texts of a record."""
         record = self.source[index]
