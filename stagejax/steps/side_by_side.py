@@ -13,12 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.handover import cross
+from stagejax.identity import program_of
+from stagejax.mesh import abstract_mesh
 from stagejax.program import Program, build, init_keys, step_keys
 from stagejax.result import Result
 from stagejax.stage import Batch, Data, Stage, ratios
 
+_PROGRAMS: dict[str, Program] = {}  # compiled once in a process for all stages that run the same
 
-def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = None) -> tuple[Any, dict[str, np.ndarray]]:
+
+def side_by_side(
+    stage: Stage, datas: Sequence[Data], start: Result | None = None, tests: Sequence[Data] | None = None
+) -> tuple[Any, dict[str, np.ndarray]]:
     """The last states of runs of `stage`, each on data of its own, stacked; and their evaluations, one value a run.
 
     Use it in `run.make(name, ..., flops=side_by_side_flops(stage, len(datas)))`: it is not saved on its way.
@@ -27,25 +33,32 @@ def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = Non
       stage: what is common; its own `data` is not read.
       datas: with equal specifications, one for each run.
       start: where all of them begin; None: fresh parameters, the same for all.
+      tests: what each run is evaluated on, like the stage's own evaluation data; None: all on that.
 
     Raises:
-      ValueError: the data differ in their specification, or the stage has replicas.
+      ValueError: the data or the tests differ in their specification, or the stage has replicas, or there is not one
+        test for each run.
       HandoverError: the state of `start` does not fit.
     """
     specs = [data.spec() for data in datas]
     if stage.seeds is not None or any(spec != specs[0] for spec in specs):
         raise ValueError(f"stage {stage.name!r}: side by side needs data of one specification, and no `seeds`")
-    program, generation = build(stage, None), 0 if start is None else start.generation + 1
+    if tests is not None and (len(tests) != len(datas) or any(test.spec() != tests[0].spec() for test in tests)):
+        raise ValueError(f"stage {stage.name!r}: {len(tests)} tests of {len(datas)} runs: give one each, all alike")
+    program = program_of(_PROGRAMS, stage, abstract_mesh("data=1"), {})
+    generation = 0 if start is None else start.generation + 1
     first = program.init(init_keys(stage, generation))
     if start is not None:
         first = cross(stage, program.parts, first, start.state())[0]
     states = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(datas), *x.shape)), first)
     numbers = jax.tree.map(jnp.float32, program.schedule)
-    step = jax.jit(jax.vmap(program.step, in_axes=(0, 0, None, None)), donate_argnums=0)
+    step = program.once(
+        "side by side", lambda: jax.jit(jax.vmap(program.step, in_axes=(0, 0, None, None)), donate_argnums=0)
+    )
     key = step_keys(stage, generation)
     for batch in _together(datas, stage.steps):
         states, _ = step(states, batch, key, numbers)
-    return states, _scores(program, states)
+    return states, _scores(program, states, tests)
 
 
 def side_by_side_flops(stage: Stage, runs: int) -> float:
@@ -67,15 +80,18 @@ def _together(datas: Sequence[Data], steps: int) -> Iterator[Batch]:
             reader.close()
 
 
-def _scores(program: Program, states: Any) -> dict[str, np.ndarray]:
+def _scores(program: Program, states: Any, tests: Sequence[Data] | None) -> dict[str, np.ndarray]:
     evaluation = program.stage.evaluate
     if evaluation is None or program.score is None:
         return {}
-    score, found = jax.jit(jax.vmap(program.score, in_axes=(0, None))), []
-    batches = evaluation.data.batches(None)
-    for _ in range(evaluation.batches):
-        found.append(jax.device_get(score(states, next(batches))))
-    batches.close()
+    name, axis = ("score side by side", None) if tests is None else ("own score side by side", 0)
+    score = program.scores.setdefault(name, jax.jit(jax.vmap(program.score, in_axes=(0, axis))))
+    if tests is not None:
+        found = [jax.device_get(score(states, batch)) for batch in _together(tests, evaluation.batches)]
+    else:
+        batches = evaluation.data.batches(None)
+        found = [jax.device_get(score(states, next(batches))) for _ in range(evaluation.batches)]
+        batches.close()
     over = {name: np.sum if isinstance(value, tuple) else np.mean for name, value in found[0].items()}
     summed = {
         name: jax.tree.map(lambda *x, how=how: how(np.stack(x).astype(np.float64), 0), *[m[name] for m in found])
