@@ -11,8 +11,8 @@ Method   5 modalities (plain, inverted, edges, low-pass with noise, radial lines
          scenes of one to four real objects. A question has one of six wordings, which name neither modality nor area,
          and four options in random order; the answer is a letter, and its loss is what is learned. 12 targets, fixed
          by rotation: each modality but plain, area and task is in three. A ViT and a decoder are trained first on the
-         12 triplets that share no two elements with any target, also with open questions. From there, for every
-         target, equal steps on
+         12 triplets that share no two elements with any target, also with open questions and with captions in front
+         of questions. From there, for every target, equal steps on
          related      two sets that together have its three elements, one of them two: all three ways in turn, and for
                       the kind, whose answers are an area's own, the set with area and task
          two elements the set with two of them, and an unrelated one in place of the other
@@ -40,10 +40,10 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data import Dataset, Digits, Mixture
+from stagejax.data import Mixture
 from stagejax.data.acquisition import ACQUISITIONS
 from stagejax.data.choices import Choices, words_of
-from stagejax.data.object_scenes import KIND, TASKS, Area, Subset
+from stagejax.data.object_scenes import KIND, TASKS, Area, Subset, digit_areas, real_areas
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.triplets import NOTHING, Grid, Shared, Triplet, covered, drawn
@@ -52,7 +52,7 @@ from stagejax.inference.frozen import flops_of_one
 from stagejax.models import ViT, llama
 from stagejax.models.vision_language import VisionLanguage
 from stagejax.names import slug
-from stagejax.objectives.loss import Metrics, weighted
+from stagejax.objectives.multimodal import choices
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.side_by_side import in_turn, side_by_side_flops
@@ -75,10 +75,10 @@ SHIFTS = ((0, 0), (1, 1), (0, 1))
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    areas: tuple[Area, ...] = field(default_factory=lambda: real_areas())
+    areas: tuple[Area, ...] = field(default_factory=real_areas)
     net: VisionLanguage = field(default_factory=lambda: small(embed=64, layers=(2, 3)))
     base: tuple[int, int, float] = (2000, 48, 2.5e-3)  # steps, batch and learning rate of the first stage
-    open: float = 0.4  # share of its open questions
+    shares: tuple[float, float] = (0.3, 0.3)  # of its questions: open ones, and ones with a caption
     steps: int = 60  # of every arm
     batch: int = 16
     peaks: tuple[float, ...] = (5e-4, 1e-3, 2e-3)  # learning rates, one of which is taken for all arms
@@ -107,36 +107,18 @@ def small(embed: int, layers: tuple[int, int], patch: int = 8) -> VisionLanguage
     return VisionLanguage(vision, llama(vocab=80, length=64, layers=layers[1], tied=True, **own), marker=SPECIAL)
 
 
-def real_areas(image: str = "x", label: str = "y") -> tuple[Area, ...]:
-    """Digits, clothes, digits of letters, and photographs, in four kinds each."""
-    how = {"image": image, "label": label}
-    return (
-        Area("digits", Dataset("mnist"), (("zero", (0,)), ("one", (1,)), ("four", (4,)), ("seven", (7,))), **how),
-        Area("clothes", Dataset("fashion_mnist"),
-             (("trousers", (1,)), ("upper", (0, 2, 4, 6)), ("shoe", (5, 7, 9)), ("bag", (8,))), **how),
-        Area("codes", Dataset("usps"), (("two", (2,)), ("three", (3,)), ("five", (5,)), ("six", (6,))), **how),
-        Area("photographs", Dataset("cifar10"),
-             (("plane", (0,)), ("car", (1, 9)), ("ship", (8,)), ("animal", (2, 3, 4, 5, 6, 7))), **how),
-    )  # fmt: skip
-
-
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        kinds = (("zero", 0), ("one", 1), ("two", 2), ("three", 3), ("four", 4), ("five", 5), ("six", 6), ("seven", 7))
-        areas = tuple(
-            Area(f"area {i}", Digits(), tuple((f"{word} {i}".replace(" ", "-"), (k,)) for word, k in kinds[i : i + 4]))
-            for i in range(4)
-        )
         return Config(
-            areas, small(16, (1, 1), patch=16), base=(12, 16, 1e-2), steps=4, batch=8, peaks=(1e-3, 3e-3),
+            digit_areas(), small(16, (1, 1), patch=16), base=(12, 16, 1e-2), steps=4, batch=8, peaks=(1e-3, 3e-3),
             scenes=(24, 24, 8), tested=(16, 1), shifts=((0, 0),), seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         clip = ViT(image=336, patch=14, embed=1024, layers=24, heads=16, mlp=4096, classes=1, scan=True, remat="full")
         vicuna = llama(vocab=32_000, length=2048, layers=32, embed=4096, heads=32, mlp=11_008, scan=True, remat="full")
         return Config(
-            real_areas("image", "label"), VisionLanguage(clip, vicuna, SPECIAL), base=(5000, 256, 2e-5), steps=120,
+            real_areas(), VisionLanguage(clip, vicuna, SPECIAL), base=(5000, 256, 2e-5), steps=120,
             batch=256, peaks=(5e-6,), scenes=(3000, 3000, 50), tested=(256, 4), alone=True,
             precision=Precision(compute="bfloat16"), seeds=(0,),
         )  # fmt: skip
@@ -202,9 +184,11 @@ def scenes_of(cfg: Config, triplet: Triplet, count: int, split: str = "train") -
     return Subset(triplet, area, count, side=cfg.net.vision.image, split=split)
 
 
-def questions(cfg: Config, subset: Subset, batch: int, seed: int = 0, free: float = 0.0) -> Choices:
+def questions(cfg: Config, subset: Subset, batch: int, seed: int = 0, free: float = 0.0, told: float = 0.0) -> Choices:
     patches = (cfg.net.vision.image // cfg.net.vision.patch) ** 2
-    return Choices(source=subset, words=words_of(cfg.areas), batch=batch, patches=patches, open=free, seed=seed)
+    return Choices(
+        source=subset, words=words_of(cfg.areas), batch=batch, patches=patches, open=free, told=told, seed=seed
+    )
 
 
 def evenly(parts: list[Data], weights: tuple[int, ...] = (), count: int | None = None) -> Mixture:
@@ -242,27 +226,21 @@ def validation_of(cfg: Config, triplets: tuple[Triplet, ...], free: float = 0.0)
 # --- stages ---
 
 
-def answering(model: Any, batch: Any, key: Any) -> tuple[jax.Array, Metrics]:
-    """The cross entropy of the answer's token; the accuracy of letters, and of words where no options are given."""
-    logits = model.answers(batch["tokens"], batch["image"], batch["at"])
-    loss, metrics = weighted(logits, batch["label"])
-    free = batch["open"].astype(loss.dtype)
-    parts = {"chosen": 1 - free, "named": free}
-    return loss, metrics | {name: weighted(logits, batch["label"], own)[1]["accuracy"] for name, own in parts.items()}
-
-
 def first_stage(cfg: Config) -> Stage:
     """What stands for the generic model: it knows the form of questions, and each element by itself."""
     (steps, batch, peak), size = cfg.base, cfg.scenes[0]
-    parts: list[Data] = [questions(cfg, scenes_of(cfg, own, size), batch, 0, cfg.open) for own in known(cfg)]
+    parts: list[Data] = [questions(cfg, scenes_of(cfg, own, size), batch, 0, *cfg.shares) for own in known(cfg)]
+    held = validation_of(cfg, tuple(known(cfg)), cfg.shares[0])
     return Stage(
         name="base",
         model=cfg.net,
-        objective=answering,
+        objective=choices,
         optimizer=adamw(peak, warmup=0.05, decay="cosine", clip=1.0, weight_decay=0.05),
         data=evenly(parts),
         steps=steps,
-        evaluate=Evaluation(validation_of(cfg, tuple(known(cfg)), cfg.open), cfg.tested[1], every=max(1, steps // 8)),
+        evaluate=Evaluation(
+            validation_of(cfg, tuple(known(cfg)), cfg.shares[0]), cfg.tested[1], every=max(1, steps // 8)
+        ),
         precision=cfg.precision,
     )
 
@@ -272,7 +250,7 @@ def tuning(cfg: Config, name: str, label: str, place: int, seed: int, peak: floa
     return Stage(
         name=name,
         model=cfg.net,
-        objective=answering,
+        objective=choices,
         optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
         data=rows_of(cfg, label, place, seed),
         steps=cfg.steps,
@@ -393,7 +371,7 @@ def report(cfg: Config, start: Any, arms: Any, losses: Mapping[float, float], ba
             for place, own in enumerate(cfg.targets)), ("", "", *(".0%",) * len(rows)),
             "Mean over seeds; the pair is that of the first seed."),
         Table("Rates", ("rate", "loss"), tuple(losses.items()), ("g", ".4f"),
-              "Of twelve unrelated sets of the first four targets, with the first seed, on validation scenes of these sets."),
+              "Of the first targets' twelve unrelated sets, with the first seed, on validation scenes of these sets."),
     ]  # fmt: skip
     if ran:
         names = (*ELEMENTS, "and all three")

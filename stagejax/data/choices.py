@@ -56,7 +56,8 @@ class Choices(OfRecords):
 
         CLS, IMAGE x patches, question, A option, B option, C option, D option, ANSWER, 0 ...
 
-    and its answer is a letter. An open question has no options; its answer is the word. The question is one of six;
+    and its answer is a letter. An open question has no options; its answer is the word. Others have that word told, in
+    front of the question, as a caption. The question is one of six;
     the other options are drawn among the other answers of the subset, and all stand in random order: each drawn once
     for every scene.
 
@@ -66,6 +67,7 @@ class Choices(OfRecords):
       batch: rows.
       patches: how many vectors an image has in a row.
       open: share of open questions.
+      told: share of those with a caption.
       seed: of the order of scenes.
 
     Reference: the conversion of Med-MAT, arXiv 2412.20070, section 3.
@@ -76,6 +78,7 @@ class Choices(OfRecords):
     batch: int
     patches: int = 16
     open: float = 0.0
+    told: float = 0.0
     seed: int = 0
     count: int | None = None
 
@@ -83,7 +86,7 @@ class Choices(OfRecords):
     def length(self) -> int:
         """Tokens of a row."""
         longest = max(len(text.split()) for texts in TEMPLATES.values() for text in texts)
-        return 1 + self.patches + longest + 2 * len(LETTERS) + 1
+        return 1 + self.patches + (self.told > 0) + longest + 2 * len(LETTERS) + 1
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         number = jax.ShapeDtypeStruct((), np.int32)
@@ -99,7 +102,7 @@ class Choices(OfRecords):
         return len(self.source)
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        asked = _asked(self.source, self.words, self.patches, self.length, self.open)
+        asked = _asked(self.source, self.words, self.patches, self.length, self.open, self.told)
         return {"image": self.source.images(numbers), **{name: own[numbers] for name, own in asked.items()}}
 
     def digest(self) -> str:
@@ -107,19 +110,21 @@ class Choices(OfRecords):
 
 
 @functools.lru_cache(maxsize=512)
-def _asked(source: Subset, words: Words, patches: int, length: int, free: float) -> dict[str, np.ndarray]:
+def _asked(source: Subset, words: Words, patches: int, length: int, free: float, told: float) -> dict[str, np.ndarray]:
     """The questions about all scenes of a subset, without the images."""
     task, size = source.triplet.task, len(source)
     ids, answers = {word: place + SPECIAL for place, word in enumerate(words.words)}, source.answers
     rng, most = np.random.default_rng(int(source.digest()[:15], 16)), len(LETTERS)
-    ways, opened = rng.integers(len(TEMPLATES[task]), size=size), rng.random(size) < free
+    ways, kinds = rng.integers(len(TEMPLATES[task]), size=size), rng.random(size)
+    opened, captioned = kinds < free, kinds > 1 - told
     others = rng.permuted(np.tile(np.arange(1, len(answers)), (size, 1)), axis=1)[:, : most - 1]
     order = rng.permuted(np.tile(np.arange(others.shape[1] + 1), (size, 1)), axis=1)
     made = {"tokens": np.zeros((size, length), np.int32)}
     made |= {name: np.zeros(size, np.int32) for name in ("at", "label", "open")}
     for i in range(size):
         label = source.label(i)
-        row = [CLS, *[ids[IMAGE]] * patches, *(ids[word] for word in TEMPLATES[task][ways[i]].split())]
+        caption = [ids[answers[label]]] if captioned[i] else []
+        row = [CLS, *[ids[IMAGE]] * patches, *caption, *(ids[word] for word in TEMPLATES[task][ways[i]].split())]
         options = [label, *(label + others[i]) % len(answers)]
         if not opened[i]:
             for letter, place in zip(LETTERS, order[i], strict=False):

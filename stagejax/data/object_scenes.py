@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from stagejax.data.acquisition import ACQUISITIONS
+from stagejax.data.named import Dataset
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import EmptySource, Record, Source
-from stagejax.data.tasks import resized
+from stagejax.data.sources import Digits, EmptySource, Record, Source
+from stagejax.data.tasks import ImageTask, Part, resized
 from stagejax.data.triplets import Triplet
 
 KIND, COUNT, PLACE, LARGER = "kind", "count", "place", "larger"
@@ -40,15 +41,12 @@ class Area:
       source: its images, with the fields `image` and `label`.
       kinds: the word for each, and the labels that are of it.
       limit: how many of the first images are read.
-      image, label: the fields of a record.
     """
 
     name: str
     source: Source
     kinds: tuple[tuple[str, tuple[int, ...]], ...]
     limit: int = 4000
-    image: str = "image"
-    label: str = "label"
 
     def answers(self, task: str) -> tuple[str, ...]:
         """What may be answered to a task."""
@@ -213,8 +211,8 @@ def _objects(area: Area, split: str) -> tuple[_Sizes, ...]:
     if split != "test":
         rows = rows[(rows % 10 == 9) == (split == "valid")]
     records = [source[int(row)] for row in rows]
-    labels = np.array([int(record[area.label]) for record in records])
-    images = np.stack([np.asarray(record[area.image]) for record in records])
+    labels = np.array([int(record["label"]) for record in records])
+    images = np.stack([np.asarray(record["image"]) for record in records])
     images = images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
     images = images[..., None] if images.ndim == 3 else images.mean(-1, keepdims=True)
     found = tuple(_Sizes(images[np.isin(labels, own)]) for _, own in area.kinds)
@@ -224,6 +222,41 @@ def _objects(area: Area, split: str) -> tuple[_Sizes, ...]:
     return found
 
 
-def validation(subset: Subset, count: int) -> Subset:
-    """Scenes of the same triplet of objects that are for validation."""
-    return replace(subset, split="valid", count=count)
+#: Four kinds of the images of a dataset of so many pixels, by its area's name.
+_REAL = {
+    "digits": ("mnist", 28, (("zero", (0,)), ("one", (1,)), ("four", (4,)), ("seven", (7,)))),
+    "clothes": (
+        "fashion_mnist",
+        28,
+        (("trousers", (1,)), ("upper", (0, 2, 4, 6)), ("shoe", (5, 7, 9)), ("bag", (8,))),
+    ),
+    "codes": ("usps", 16, (("two", (2,)), ("three", (3,)), ("five", (5,)), ("six", (6,)))),
+    "photographs": (
+        "cifar10",
+        32,
+        (("plane", (0,)), ("car", (1, 9)), ("ship", (8,)), ("animal", (2, 3, 4, 5, 6, 7))),
+    ),
+}
+
+
+def real_areas() -> tuple[Area, ...]:
+    """Digits (MNIST), clothes (Fashion-MNIST), digits of postal codes (USPS), photographs (CIFAR-10, in grey).
+
+    >>> [area.name for area in real_areas()]
+    ['digits', 'clothes', 'codes', 'photographs']
+    """
+    return tuple(
+        Area(name, ImageTask((Part(Dataset(data)),), size), kinds) for name, (data, size, kinds) in _REAL.items()
+    )
+
+
+def digit_areas(count: int = 4) -> tuple[Area, ...]:
+    """As many areas of the embedded digits, each with other four of them, under names of its own.
+
+    >>> digit_areas()[1].answers("kind")
+    ('1-of-1', '2-of-1', '3-of-1', '4-of-1')
+    """
+    return tuple(
+        Area(f"area-{i}", Digits(), tuple((f"{(i + k) % 10}-of-{i}", ((i + k) % 10,)) for k in range(4)))
+        for i in range(count)
+    )

@@ -88,5 +88,5 @@ def test_runs_in_turn_end_as_side_by_side_and_have_tests_of_their_own() -> None:
     ("stage", "tests"), [(replace(STAGE, evaluate=None), [TESTED]), (STAGE, []), (STAGE, [replace(TESTED, batch=4)])]
 )
 def test_runs_in_turn_need_an_evaluation_and_a_test_each(stage: Stage, tests: list[Round]) -> None:
-    with pytest.raises(ValueError, match="scored|as many"):
+    with pytest.raises(ValueError, match=r"scored|as many"):
         in_turn(stage, [stage.data], tests)
