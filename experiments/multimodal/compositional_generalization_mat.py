@@ -65,7 +65,7 @@ ARMS = (RELATED, TWO, *ELEMENTS, UNRELATED, MULTI, BROKEN, TARGET, FEW, FEW_RELA
 ONE: dict[str, Shared] = dict(
     zip(ELEMENTS, ((True, False, False), (False, True, False), (False, False, True)), strict=True)
 )
-COMPARED = ARMS[:8]  # with all seeds; the others with the first
+COMPARED = (RELATED, ELEMENTS[2], UNRELATED, MULTI, BROKEN)  # by claims, with all seeds; the others with the first
 #: The two elements of one set, and that of the other.
 WAYS: tuple[tuple[Shared, Shared], ...] = tuple(((not own[0], not own[1], not own[2]), own) for own in ONE.values())
 SHIFTS = ((0, 0), (1, 1), (0, 1))
@@ -77,11 +77,11 @@ class Config:
 
     areas: tuple[Area, ...] = field(default_factory=real_areas)
     net: VisionLanguage = field(default_factory=lambda: small(embed=64, layers=(2, 3)))
-    base: tuple[int, int, float] = (2000, 48, 2.5e-3)  # steps, batch and learning rate of the first stage
+    base: tuple[int, int, float] = (2200, 48, 2.5e-3)  # steps, batch and learning rate of the first stage
     shares: tuple[float, float] = (0.3, 0.3)  # of its questions: open ones, and ones with a caption
     steps: int = 60  # of every arm
     batch: int = 16
-    peaks: tuple[float, ...] = (5e-4, 1e-3, 2e-3)  # learning rates, one of which is taken for all arms
+    peaks: tuple[float, ...] = (2.5e-4, 5e-4, 1e-3, 2e-3)  # learning rates, one of which is taken for all arms
     scenes: tuple[int, int, int] = (2000, 480, 50)  # of a set of the first stage, of a set behind it, of a few
     tested: tuple[int, int] = (128, 2)  # rows of a batch, batches
     shifts: tuple[tuple[int, int], ...] = SHIFTS  # of the targets
@@ -238,9 +238,7 @@ def first_stage(cfg: Config) -> Stage:
         optimizer=adamw(peak, warmup=0.05, decay="cosine", clip=1.0, weight_decay=0.05),
         data=evenly(parts),
         steps=steps,
-        evaluate=Evaluation(
-            validation_of(cfg, tuple(known(cfg)), cfg.shares[0]), cfg.tested[1], every=max(1, steps // 8)
-        ),
+        evaluate=Evaluation(held, cfg.tested[1], every=max(1, steps // 8)),
         precision=cfg.precision,
     )
 
@@ -395,6 +393,13 @@ NOTES = (
     "come back.",
     "A polar map of the image, which the plan of this experiment had as a modality, is left out: it moves the quarters "
     "that one task asks for.",
+    "Claims speak of five arms, which have both seeds; the others have the first. Test scenes are the same for all.",
+    "Looked at before: the first stage on validation scenes of its own 12 sets, and four times so. With two layers of the "
+    "decoder letters were above chance after 800 of 1200 steps, with three after 500 of 1400; the same with other scenes "
+    "and without captions stayed at chance in letters for 2000 steps, with words right in 66 %. So captions came in "
+    "front of 30 % of questions; after 1200 steps letters were then right in 47 %, and steps became 2200. Rates were "
+    "tried once by the search below, on validation scenes of unrelated sets, where 5e-4 and 1e-3 were alike and the "
+    "lower end of three; so a fourth was added. No test scene and no target was looked at.",
     "pod: LLaVA-1.5's sizes on the same scenes at 336 pixels in grey; batches of 32 are 256, for 256 devices.",
 )
 
