@@ -71,6 +71,7 @@ def test_segments_with_a_horizon_are_one_run(tmp_path: Path) -> None:
         part.optimizer.schedule(7)
 
 
+@pytest.mark.slow
 def test_runs_in_turn_end_as_side_by_side_and_have_tests_of_their_own() -> None:
     assert STAGE.evaluate is not None
     stage = replace(STAGE, steps=2, evaluate=replace(STAGE.evaluate, batches=1, every=None))
