@@ -46,7 +46,7 @@ from stagejax.data.choices import Choices, words_of
 from stagejax.data.object_scenes import KIND, TASKS, Area, Subset, digit_areas, real_areas
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.data.triplets import NOTHING, Grid, Shared, Triplet, covered, drawn
+from stagejax.data.triplets import ELEMENTS, NOTHING, ONE, WAYS, Grid, Shared, Triplet, covered, drawn, gain_by_element
 from stagejax.inference import Frozen, apply
 from stagejax.inference.frozen import flops_of_one
 from stagejax.models import ViT, llama
@@ -58,16 +58,10 @@ from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, tab
 from stagejax.steps.side_by_side import in_turn, side_by_side_flops
 
 NONE, RELATED, TWO, UNRELATED = "none", "related", "two elements", "unrelated"
-ELEMENTS = ("modality", "area", "task")
 TARGET, MULTI, BROKEN = "target", "multi-task", "multi-task, broken"
 FEW, FEW_RELATED, FEW_UNRELATED = "50 of the target", "50 and related", "50 and unrelated"
 ARMS = (RELATED, TWO, *ELEMENTS, UNRELATED, MULTI, BROKEN, TARGET, FEW, FEW_RELATED, FEW_UNRELATED)
-ONE: dict[str, Shared] = dict(
-    zip(ELEMENTS, ((True, False, False), (False, True, False), (False, False, True)), strict=True)
-)
 COMPARED = (RELATED, ELEMENTS[2], UNRELATED, MULTI, BROKEN)  # by claims, with all seeds; the others with the first
-#: The two elements of one set, and that of the other.
-WAYS: tuple[tuple[Shared, Shared], ...] = tuple(((not own[0], not own[1], not own[2]), own) for own in ONE.values())
 SHIFTS = ((0, 0), (1, 1), (0, 1))
 
 
@@ -313,18 +307,6 @@ def mean_loss(results: tuple[Any, ...]) -> float:
     return float("nan") if losses is None else float(losses.mean())
 
 
-def slopes(cfg: Config, found: Mapping[str, Mapping[int, np.ndarray]]) -> np.ndarray:
-    """Least squares of the gain over unrelated on the elements that a pair covers, and on covering all three."""
-    rows, gains = [], []
-    for label in (RELATED, TWO, *ELEMENTS):
-        for seed, own in found[label].items():
-            for place, target in enumerate(cfg.targets):
-                shares = covered(sets_of(cfg, label, place, seed), target)
-                rows.append([*shares, all(shares)])
-                gains.append(own[place] - found[UNRELATED][seed][place])
-    return np.linalg.lstsq(np.array(rows, float), np.array(gains), rcond=None)[0]
-
-
 def report(cfg: Config, start: Any, arms: Any, losses: Mapping[float, float], base: Any) -> Report:
     """Accuracy by arm, task and target, what each element gives, and the verdicts."""
     values = {label: {seed: measured(arm.results) for seed, arm in own.items()} for label, own in arms.items()}
@@ -344,9 +326,11 @@ def report(cfg: Config, start: Any, arms: Any, losses: Mapping[float, float], ba
         by = lead(one, other)
         above = float((by > 0).mean()) if ran else float("nan")
         more = f", above in {share:.0%} of cases or more" if share else ""
+        most = float(lead(TARGET, other).mean()) if ran else float("nan")
         return claim(
             statement, paper=paper,
-            measured=f"{shown(by.mean(1), '+.1f')} points; above in {above:.0%} of {by.size} cases" if ran else None,
+            measured=(f"{shown(by.mean(1), '+.1f')} points; above in {above:.0%} of {by.size} cases; "
+                      f"the target itself, an upper bound: {most:+.1f} with the first seed") if ran else None,
             margin=f"{least:g} points or more in the mean over targets and seeds{more}",
             holds=ran and bool(by.mean() >= least and above >= share),
         )  # fmt: skip
@@ -372,8 +356,11 @@ def report(cfg: Config, start: Any, arms: Any, losses: Mapping[float, float], ba
               "Of the first targets' twelve unrelated sets, with the first seed, on validation scenes of these sets."),
     ]  # fmt: skip
     if ran:
-        names = (*ELEMENTS, "and all three")
-        gains = tuple(zip(names, 100 * slopes(cfg, found), strict=True))
+        cases = [(covered(sets_of(cfg, label, place, seed), target), float(own[place] - found[UNRELATED][seed][place]))
+                 for label in (RELATED, TWO, *ELEMENTS) for seed, own in found[label].items()
+                 for place, target in enumerate(cfg.targets)]  # fmt: skip
+        points = 100 * gain_by_element(*zip(*cases, strict=True))
+        gains = tuple(zip((*ELEMENTS, "and all three"), points, strict=True))
         tables.append(Table("What an element gives", ("shared", "points"), gains, ("", "+.1f"),
                             "Least squares of the gain over unrelated, pairs of all targets and seeds."))  # fmt: skip
     return EXPERIMENT.report(
@@ -400,7 +387,8 @@ NOTES = (
     "steps, with words right in 66 %. So captions came in front of 30 % of questions; after 1200 steps letters "
     "were then right in 47 %, and steps became 2200. Rates were tried once by the search below, on validation "
     "scenes of unrelated sets, where 5e-4 and 1e-3 were alike and the lower one was the end of three; so a fourth "
-    "was added. No test scene and no target was looked at.",
+    "was added. There the sets that an arm was trained on were right in 27 to 57 %, where 25 is chance: steps "
+    "are few, and part of the sets is hardly learned. No test scene and no target was looked at.",
     "pod: LLaVA-1.5's sizes on the same scenes at 336 pixels in grey; batches of 32 are 256, for 256 devices.",
 )
 

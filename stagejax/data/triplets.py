@@ -1,11 +1,12 @@
-"""Data sets named by three elements (modality, area, task): which share what with a target, and mixtures of those."""
+"""Data sets named by three elements (modality, area, task): what they share, mixtures, and what sharing gives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 
 class Triplet(NamedTuple):
@@ -19,7 +20,16 @@ class Triplet(NamedTuple):
 #: Which of (modality, area, task) a data set has in common with a target.
 Shared = tuple[bool, bool, bool]
 
+ELEMENTS = Triplet._fields
 NOTHING: Shared = (False, False, False)
+
+#: One element and no other, by its name.
+ONE: Mapping[str, Shared] = dict(
+    zip(ELEMENTS, ((True, False, False), (False, True, False), (False, False, True)), strict=True)
+)
+
+#: How two data sets can have the three elements of a target: the two of one set, and that of the other.
+WAYS: tuple[tuple[Shared, Shared], ...] = tuple(((not own[0], not own[1], not own[2]), own) for own in ONE.values())
 
 
 def shared(one: Triplet, target: Triplet) -> Shared:
@@ -96,3 +106,18 @@ def drawn(among: Sequence[Triplet], target: Triplet, wanted: Sequence[Shared], s
             raise ValueError(f"no other triplet of these {len(among)} shares just {own} with {tuple(target)}")
         found.append(left[int(np.random.default_rng([seed, place]).integers(len(left)))])
     return tuple(found)
+
+
+def gain_by_element(covers: Sequence[Shared], gains: Sequence[float]) -> Float[np.ndarray, " 4"]:
+    """What each element gives by least squares, and what all three give on top: gain = Σ own · [covered] + top · [all].
+
+    Args:
+      covers: what mixtures cover of their targets.
+      gains: of these mixtures, over one that covers nothing.
+
+    >>> covers = [(True, False, False), (False, True, False), (False, False, True), (True, True, True)]
+    >>> gain_by_element(covers, [1.0, 0.5, 2.0, 7.0]).round(6).tolist()
+    [1.0, 0.5, 2.0, 3.5]
+    """
+    rows = np.array([[*own, all(own)] for own in covers], float)
+    return np.linalg.lstsq(rows, np.array(gains, float), rcond=None)[0]

@@ -12,7 +12,6 @@ from experiments.multimodal import compositional_generalization_mat
 from experiments.multimodal.compositional_generalization_mat import (
     ARMS,
     BROKEN,
-    ELEMENTS,
     EXPERIMENT,
     FEW,
     FEW_RELATED,
@@ -27,7 +26,7 @@ from experiments.multimodal.compositional_generalization_mat import (
     sets_of,
     way_of,
 )
-from stagejax.data.triplets import covered, shared
+from stagejax.data.triplets import ELEMENTS, covered, shared
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")
 finished = smoke_run(EXPERIMENT, SMOKE)

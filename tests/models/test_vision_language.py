@@ -18,6 +18,7 @@ TOKENS = jnp.array([[1, 4, 4, 4, 4, 9, 8, 0], [1, 4, 4, 4, 4, 7, 6, 5]])
 AT = jnp.array([6, 7])
 
 
+@pytest.mark.slow
 def test_answers_are_the_logits_at_the_last_token_and_come_from_the_image() -> None:
     model = NET.build(nnx.Rngs(0))
     images = jax.random.uniform(jax.random.key(0), (2, 8, 8, 1))
@@ -28,6 +29,7 @@ def test_answers_are_the_logits_at_the_last_token_and_come_from_the_image() -> N
     assert float(jnp.abs(answers[1] - other[1]).max()) > 1e-4
 
 
+@pytest.mark.slow
 def test_the_gradient_reaches_everything_but_the_head_of_the_vision_transformer() -> None:
     images = jax.random.uniform(jax.random.key(0), (2, 8, 8, 1))
     grads = nnx.grad(lambda model: (model.answers(TOKENS, images, AT) ** 2).sum())(NET.build(nnx.Rngs(0)))
