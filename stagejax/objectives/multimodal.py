@@ -1,4 +1,4 @@
-"""One language model, several modalities: the loss of each, told apart by the ids of what is predicted."""
+"""One language model, several modalities: the loss of each by the ids of what is predicted; answers about images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stagejax.objectives.language import CONTEXT
-from stagejax.objectives.loss import Metrics, cross_entropy
+from stagejax.objectives.loss import Metrics, cross_entropy, weighted
 
 #: Name, first id, and the id behind the last.
 Ranges = tuple[tuple[str, int, int], ...]
@@ -37,3 +37,23 @@ def causal_lm_by_range(
     metrics: Metrics = {"loss": (losses.sum(), weights.sum())}
     metrics |= {name: (totals_R[r], counts_R[r]) for r, (name, _, _) in enumerate(ranges)}
     return losses.sum() / jnp.maximum(weights.sum(), 1e-9), metrics
+
+
+def choices(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of the one token that answers each question about an image.
+
+    The batch is that of `stagejax.data.choices.Choices`. Metrics are the accuracy, `chosen` where options are given,
+    and `named` where they are not.
+
+    >>> from types import SimpleNamespace
+    >>> model = SimpleNamespace(answers=lambda tokens, images, at: jnp.eye(3)[at])
+    >>> batch = {"tokens": None, "image": None, "at": jnp.array([0, 1]), "label": jnp.array([0, 2])}
+    >>> choices(model, batch | {"open": jnp.array([0, 1])}, None)[1]["named"]
+    (Array(0., dtype=float32), Array(1., dtype=float32))
+    """
+    logits = model.answers(batch["tokens"], batch["image"], batch["at"])
+    loss, metrics = weighted(logits, batch["label"])
+    free = batch["open"].astype(loss.dtype)
+    for name, own in (("chosen", 1 - free), ("named", free)):
+        metrics[name] = weighted(logits, batch["label"], own)[1]["accuracy"]
+    return loss, metrics

@@ -1,6 +1,7 @@
 """Many small runs that differ in their data alone, side by side in one program: a scan of what to train on.
 
-The step is that of the stage, under `vmap`: each run ends as it would have ended alone.
+The step is that of the stage, under `vmap`: each run ends as it would have ended alone. Or one after the other, by one
+program: on a CPU that is faster where a step is large enough to keep it busy.
 """
 
 from __future__ import annotations
@@ -13,9 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.handover import cross
+from stagejax.identity import program_of
+from stagejax.mesh import make_mesh
 from stagejax.program import Program, build, init_keys, step_keys
 from stagejax.result import Result
 from stagejax.stage import Batch, Data, Stage, ratios
+
+_PROGRAMS: dict[str, Program] = {}  # compiled once in a process for all stages that run the same
 
 
 def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = None) -> tuple[Any, dict[str, np.ndarray]]:
@@ -48,8 +53,44 @@ def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = Non
     return states, _scores(program, states)
 
 
+def in_turn(
+    stage: Stage, datas: Sequence[Data], tests: Sequence[Data], start: Result | None = None
+) -> dict[str, np.ndarray]:
+    """The evaluations of the last states of runs of `stage`, each on data of its own and scored on a test of its own.
+
+    The runs are those of `side_by_side`, one after the other; nothing of them is kept.
+
+    Args:
+      stage: what is common; its evaluation says how many batches are scored, and by what.
+      datas, tests: one for each run; with the specifications of the stage's data and evaluation data.
+      start: where all of them begin; None: fresh parameters, the same for all.
+
+    Raises:
+      ValueError: the stage has no evaluation, or data have another specification than its own, or there is not one test
+        for each run.
+      HandoverError: the state of `start` does not fit.
+    """
+    evaluation = stage.evaluate
+    if evaluation is None:
+        raise ValueError(f"stage {stage.name!r}: nothing says how the runs are scored. Set `evaluate`.")
+    own = [data.spec() == stage.data.spec() for data in datas] + [t.spec() == evaluation.data.spec() for t in tests]
+    if len(tests) != len(datas) or not all(own):
+        raise ValueError(f"stage {stage.name!r}: {len(datas)} runs need as many data and tests, like the stage's own")
+    program = program_of(_PROGRAMS, stage, make_mesh("data=1"), {})
+    generation = 0 if start is None else start.generation + 1
+    step, score, key = program.compiled_step(), program.compiled_score(), step_keys(stage, generation)
+    old, found = None if start is None else start.state(), []
+    assert score is not None
+    for data, test in zip(datas, tests, strict=True):
+        state = program.begin(generation, old)[0]
+        for batch in _first(data, stage.steps):
+            state, _ = step(state, batch, key)
+        found.append(_averaged([jax.device_get(score(state, batch)) for batch in _first(test, evaluation.batches)]))
+    return {name: np.stack([scores[name] for scores in found]) for name in found[0]}
+
+
 def side_by_side_flops(stage: Stage, runs: int) -> float:
-    """The matmul FLOPs of `side_by_side`, evaluations included."""
+    """The matmul FLOPs of `side_by_side` or `in_turn`, evaluations included."""
     program, evaluation = build(stage, None), stage.evaluate
     scored = 0 if evaluation is None else evaluation.batches * program.score_flops()
     return runs * (float(program.every_step_flops().sum()) + scored)
@@ -76,6 +117,21 @@ def _scores(program: Program, states: Any) -> dict[str, np.ndarray]:
     for _ in range(evaluation.batches):
         found.append(jax.device_get(score(states, next(batches))))
     batches.close()
+    return _averaged(found)
+
+
+def _first(data: Data, count: int) -> Iterator[Batch]:
+    """The first batches."""
+    batches = data.batches(None)
+    try:
+        for _ in range(count):
+            yield next(batches)
+    finally:
+        batches.close()
+
+
+def _averaged(found: Sequence[Any]) -> dict[str, np.ndarray]:
+    """Metrics over batches."""
     over = {name: np.sum if isinstance(value, tuple) else np.mean for name, value in found[0].items()}
     summed = {
         name: jax.tree.map(lambda *x, how=how: how(np.stack(x).astype(np.float64), 0), *[m[name] for m in found])

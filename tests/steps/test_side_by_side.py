@@ -18,7 +18,7 @@ from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.objectives.skills import by_skill
 from stagejax.optimizer import adamw
-from stagejax.steps.side_by_side import side_by_side, side_by_side_flops
+from stagejax.steps.side_by_side import in_turn, side_by_side, side_by_side_flops
 
 PARTS = tuple(Lego(skill=i, clauses=2, batch=4, length=14) for i in range(2))
 TESTED = Round(parts=tuple(replace(part, split="test") for part in PARTS), counts=(8, 8), batch=8)
@@ -69,3 +69,25 @@ def test_segments_with_a_horizon_are_one_run(tmp_path: Path) -> None:
     same(whole.state().opt_state, second.state().opt_state, rtol=0, atol=0)
     with pytest.raises(ValueError, match="no segment of horizon=6"):
         part.optimizer.schedule(7)
+
+
+@pytest.mark.slow
+def test_runs_in_turn_end_as_side_by_side_and_have_tests_of_their_own() -> None:
+    assert STAGE.evaluate is not None
+    stage = replace(STAGE, steps=2, evaluate=replace(STAGE.evaluate, batches=1, every=None))
+    datas = [replace(stage.data, counts=own) for own in ((24, 0), (0, 24))]
+    other = replace(TESTED, seed=5)
+    one, two = in_turn(stage, datas, [TESTED, TESTED]), in_turn(stage, datas, [TESTED, other])
+    beside = side_by_side(stage, datas)[1]
+    for name, scores in one.items():
+        np.testing.assert_allclose(scores, beside[name], rtol=1e-4)
+        assert scores[0] == two[name][0]
+    assert one["loss"][1] != two["loss"][1]
+
+
+@pytest.mark.parametrize(
+    ("stage", "tests"), [(replace(STAGE, evaluate=None), [TESTED]), (STAGE, []), (STAGE, [replace(TESTED, batch=4)])]
+)
+def test_runs_in_turn_need_an_evaluation_and_a_test_each(stage: Stage, tests: list[Round]) -> None:
+    with pytest.raises(ValueError, match=r"scored|as many"):
+        in_turn(stage, [stage.data], tests)
