@@ -21,7 +21,8 @@ Run      stagejax run segmentation_robust_st                         laptop: abo
 Holds if in means over three seeds, (1) the BLEU that the arm without FT2 loses from manual segments to those of voice
          activity is above 0, and by 3 or more above what the full one loses from manual to hybrid segments; and (2)
          the full arm loses less than the one without FT2 by voice activity.
-Ours     Both hold by their letter, and the system does not help at this scale. Three seeds, BLEU of 12 talks:
+Ours     Not to be trusted before it is decoded anew: beams begin with SEP, where stages learned with CLS (see `NOTES`).
+         By their letter both hold, and by these figures the system does not help. Three seeds, BLEU of 12 talks:
                      by hand       fixed        voice activity  divide, conquer  hybrid
          full        28.6 ± 10.8   19.8 ± 5.0   20.1 ± 9.0      27.2 ± 11.9      24.1 ± 10.0
          no FT2      52.9 ± 11.6   23.4 ± 7.0   41.7 ± 9.6      48.4 ± 11.1      38.3 ± 12.0
@@ -31,6 +32,7 @@ Ours     Both hold by their letter, and the system does not help at this scale. 
          full 14.8 ± 14.6 % by the hybrid, but 31.6 ± 6.9 % by voice activity, where (2) is the other way round. By hand
          full says 69.6 ± 13.5 % of the words, no FT2 84.4 ± 9.8 %. The hybrid cuts in 42 % of the pauses between
          sentences, voice activity in 85 %, and for no FT2 its BLEU is 3.4 lower.
+         Behind CLS, of the validation's sentences, cut by hand, no FT2 has 64 % right as a whole, and full 30 %.
          The teacher is near to certain (0.004 nats), so KD is close to hard labels; the arm without KD was not run.
          Put to other talks, what full says by hand has 5.3 ± 1.0. 362 seconds of work, beside another run.
 """
@@ -381,7 +383,7 @@ def report(
               "Seconds; and the share of pauses between sentences over which no segment reaches."),
     )  # fmt: skip
     found = () if not there else (
-        f"The teacher has {teacher.history.last('exact'):.1%} of unseen sentences right as a whole, at a loss of "
+        f"The teacher has {teacher.history.last('exact'):.1%} of sentences drawn anew right, at a loss of "
         f"{teacher.history.last('loss'):.3f} nats a token: near to certain, so KD is close to hard labels. CTC has "
         f"{recognizer.history.last('exact'):.1%} of the validation's sentences right.",
     )  # fmt: skip
@@ -402,6 +404,10 @@ def pieces(cfg: Config, cut: str) -> tuple[str, int, float, float, float, float]
 
 
 NOTES = (
+    "An error of this run: beams begin with SEP, but every stage learned with CLS in that place, a token that stands "
+    "there alone. So all BLEU, word errors and words said, and both verdicts, are of a first token that no training "
+    'has seen: some translations begin with "und", as none that was learned does. Losses of stages are not touched, '
+    "and the teacher says what it should all the same.",
     "The claims judge what is lost from manual segments, as the paper does, and not what is reached: an arm that is "
     "worse by hand has less to lose. So read them beside the BLEU of every cut, the share of it that is lost, and how "
     "many words are said. These two tables, and the pauses between sentences, joined the report after the claims were "
@@ -427,7 +433,8 @@ NOTES = (
     "voice activity and 31.6 by the hybrid; divide and conquer was decoded too, its score not read. FT2 was not "
     "looked at.",
     "CTC is no loss of stages 2 to 4. A word whose translation is reordered over a split is in both pieces, as in the "
-    "released script: half of the splits fall inside a number, of which each piece hears one digit.",
+    "released script: half of the splits fall inside a number, of which each piece hears one digit. So 71 % of the "
+    "pieces of FT2 have to tell a digit that they do not hear, which alone costs 0.26 nats a token.",
     "The pod preset has the paper's sizes of models, and the laptop's recordings and language.",
 )
 

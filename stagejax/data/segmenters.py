@@ -128,9 +128,13 @@ class DivideAndConquer:
 class Hybrid:
     """Pauses and length together, in one pass: a buffer is filled up to `most` frames and cut at the longest pause.
 
-    The pause must begin behind `least` frames of the buffer and be longer than `pause` frames. Everything before it is
-    a piece, it is discarded, and what follows stays in the buffer. Without such a pause the whole buffer is a piece.
-    Pieces without speech are dropped; each gets `margin` frames more in front, as far as there are any.
+    Of a pause the part behind the first `least` frames of the buffer counts, and must be longer than `pause` frames.
+    Everything before it is a piece, it is discarded, and what follows stays in the buffer. Without such a pause the
+    whole buffer is a piece. Pieces without speech are dropped; each gets `margin` frames more in front, as far as there
+    are any.
+
+    Raises:
+      ValueError: `least` is not from 0 to below `most`.
 
     Reference: Papi et al. 2021, https://arxiv.org/abs/2106.12607; Gaido et al. 2021 (beyond voice activity detection),
     https://arxiv.org/abs/2104.11710.

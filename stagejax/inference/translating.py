@@ -21,7 +21,7 @@ from stagejax.stage import Batch
 
 @dataclass(frozen=True)
 class Decoding:
-    """How outputs are found.
+    """How outputs are found. They begin with SEP, so what a model's decoder read in training has to begin with it too.
 
     Args:
       beam: `each` beams, whose scores are mean log-probabilities up to a constant (penalty 1 of `beam_search`); else

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import EmptySource
+from stagejax.data.number_words import ENGLISH
 from stagejax.data.resegmenting import ManualSegments, RandomSegments, head_and_tail, resegmented, split_word
 from stagejax.data.segmenters import Activity, ByLength, ByPauses, DivideAndConquer, Hybrid, in_samples, runs
 from stagejax.data.speech import Tones
@@ -115,6 +116,22 @@ def test_random_segments_cover_what_is_said() -> None:
     assert cut.segments() != RandomSegments(TALKS, least=0.0, seed=1).segments()
     assert cut.digest() == TALKS.digest()
     assert cut.split == "train"
+
+
+def test_a_number_that_is_split_is_whole_in_both_translations() -> None:
+    cut = RandomSegments(TALKS, least=0.0)
+    seen = set()
+    for own in cut.segments():
+        place = {a: k for each in TALKS.sentences_of(own.talk) for k, a in enumerate(each.starts)}
+        halves = place.get(own.begin, 0) % 2, place.get(own.end, 0) % 2  # the second digit, the first digit of a number
+        digits = [ENGLISH.index(word) for word in own.words]
+        inner = digits[halves[0] : len(digits) - halves[1]]
+        whole = [10 * a + b for a, b in zip(inner[::2], inner[1::2], strict=True)]
+        before = [[10 * tens + digits[0]] for tens in range(1, 10)] if halves[0] else [[]]
+        behind = [[10 * digits[-1] + units] for units in range(10)] if halves[1] else [[]]
+        assert own.target in {spoken_numbers([*a, *whole, *b])[1] for a in before for b in behind}
+        seen.add(halves)
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_batches_hold_whole_pairs_of_frames() -> None:
