@@ -57,6 +57,7 @@ from stagejax.data.seq2seq import TextToText
 from stagejax.data.speech import MEL, Fsdd, Spoken, Tones
 from stagejax.data.spoken_segments import SpokenSegments
 from stagejax.data.talks import NumberTalks, NumberTexts, number_code
+from stagejax.data.tokenizers import CLS
 from stagejax.inference.translating import Decoding
 from stagejax.inference.translating_talks import (
     Listening,
@@ -184,7 +185,7 @@ class Config:
     @property
     def listening(self) -> Listening:
         seconds, tokens = self.read
-        return Listening(self.activity, self.mel, seconds, Decoding(True, self.beams, tokens), CODE)
+        return Listening(self.activity, self.mel, seconds, Decoding(True, self.beams, tokens, begin=CLS), CODE)
 
 
 def preset(name: str) -> Config:
@@ -279,7 +280,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """What all share; of every seed the arms; and what they say of the test's talks, by each way to cut these."""
     recognizer, teacher = run.train(recognizer_stage(cfg)), run.train(text_stage(cfg))
     manual, cut = ManualSegments(cfg.known), RandomSegments(cfg.translated, longest=cfg.longest)
-    saying = Decoding(True, cfg.beams, cfg.sizes[1])
+    saying = Decoding(True, cfg.beams, cfg.sizes[1], begin=CLS)
     how: Any = (cfg.texting, saying, cfg.talks[0], cfg.top)
     price = teaching_flops(teacher.model, *how[:2], *(count * cfg.sentences for count in cfg.talks[:2]), cfg.top)
     told = run.make("rows/taught", taught_rows, teacher, manual, *how, flops=price)

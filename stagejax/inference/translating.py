@@ -24,32 +24,34 @@ class Decoding:
     """How outputs are found. They begin with SEP, so what a model's decoder read in training has to begin with it too.
 
     Args:
-      beam: `each` beams, whose scores are mean log-probabilities up to a constant (penalty 1 of `beam_search`); else
+      beam: `each` beams, whose scores are log-probabilities over a length penalty of 1 (see `beam_search`); else
         `each` samples from the model's own distribution.
       each: outputs for an input.
-      length: most tokens of SEP, with which an output begins, of the output and of its end.
+      length: most tokens: of `begin`, of the output and of SEP behind it.
       seed: of the samples.
+      begin: the token with which training begins what the decoder reads: SEP, or CLS (`TextToText`).
     """
 
     beam: bool
     each: int
     length: int
     seed: int = 0
+    begin: int = SEP
 
 
-def said_of(model: Any, batch: Batch, beam: bool, each: int, length: int) -> tuple[Any, Any, Any]:
+def said_of(model: Any, batch: Batch, beam: bool, each: int, length: int, begin: int = SEP) -> tuple[Any, Any, Any]:
     """Rows (B, each, length), where what is said begins, and where it ends.
 
     Args:
       model: a model with `reading`, or, of a batch without inputs, an encoder that runs under a causal mask.
-      batch: `inputs` and `mask` (B, S), and `key`; what is said begins behind SEP.
+      batch: `inputs` and `mask` (B, S), and `key`; what is said begins behind `begin`.
     """
     if "inputs" in batch:
         reader, rows = model.reading(batch["inputs"], batch["mask"]), len(batch["inputs"])
     else:
         mask_1TT = jnp.tril(jnp.ones((1, length, length), bool))
         reader, rows = Recomputed(lambda tokens, _: model(tokens, mask=mask_1TT)), 1
-    prompts = Prompts(jnp.full((rows, 1), SEP), jnp.ones(rows, jnp.int32))
+    prompts = Prompts(jnp.full((rows, 1), begin), jnp.ones(rows, jnp.int32))
     ids = jnp.arange(model.config.vocab if "inputs" not in batch else model.config.decoder.vocab)
     how: dict[str, Any] = {"length": length, "stops": ((SEP,),), "allowed": (ids == SEP) | (ids >= SPECIAL)}
     if beam:
@@ -68,7 +70,7 @@ def generated(net: Frozen, inputs: Batch | None, code: Codec, how: Decoding) -> 
     >>> # said, tokens = generated(Frozen.of(result), data.read(sequences), code, Decoding(True, 20, 80))
     """
     batch = dict(inputs or {}) | {"key": jax.random.key(how.seed)}
-    rows, starts, ends = ask(said_of, net, batch, how.beam, how.each, how.length)
+    rows, starts, ends = ask(said_of, net, batch, how.beam, how.each, how.length, how.begin)
     texts = [
         [code.decode(row[start:end]) for row, start, end in zip(*own, strict=True)]
         for own in zip(rows, starts, ends, strict=True)

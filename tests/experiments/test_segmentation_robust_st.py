@@ -86,6 +86,11 @@ def test_the_arm_without_kd_differs_in_its_first_loss_alone() -> None:
     assert (other.data, other.optimizer, other.steps) == (full.data, full.optimizer, full.steps)
 
 
+def test_decoding_begins_as_training_does() -> None:
+    first = SMOKE.texting.take_records(np.arange(3))["tokens"][:, 0]
+    assert (first == SMOKE.listening.decoding.begin).all()
+
+
 @pytest.mark.slow
 def test_the_teacher_writes_what_has_no_translation(finished: Any) -> None:
     results, _, _ = finished
