@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Array, Float
 
+from stagejax.inference.drafting import AT_ONCE, Pairs, decoded
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.inference.self_generated import AT_ONCE, Gold, Pairs, decoded, mixed
+from stagejax.inference.self_generated import Gold, mixed
 from stagejax.objectives.loss import cross_entropy
 
 
@@ -35,7 +36,7 @@ def excess_losses(
 
     >>> # excess_losses(Frozen.of(result), pairs, keys(0, np.arange(256)), (2, 4, 8))
     """
-    own, _ = decoded(net, pairs, keys_N, temperature=temperature, limit_N=pairs.sizes_N - 1, special=())
+    own = decoded(net, pairs, keys_N, temperature=temperature, limit_N=pairs.sizes_N - 1, special=()).tokens_NL
     columns = np.arange(own.shape[1])
     gold_NT = apply(token_losses, net, _inputs(Gold()(net, pairs, keys_N)), AT_ONCE)
     found = []

@@ -10,64 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
 from stagejax.data.answers import Answers, MadeRows, answer_row
 from stagejax.data.joined import Row
-from stagejax.data.tokenizers import MASK, SEP, SPECIAL
-from stagejax.decode import Prompts, Samples, sample
-from stagejax.decode.forced import Forced
-from stagejax.inference.answering import ask
-from stagejax.inference.frozen import Frozen, flops_of_one
+from stagejax.data.tokenizers import SEP, SPECIAL
+from stagejax.inference.drafting import CORRECT, Ints, Pairs, decoded, keys
+from stagejax.inference.frozen import Frozen
 from stagejax.result import Result
-from stagejax.stage import Batch
 
-#: The token between a draft and its correction: no text has it.
-CORRECT = MASK
-#: Rows that are continued together.
-AT_ONCE = 256
-
-Ints = Int[np.ndarray, "N _"]
 Arrays = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Prompts and their reference answers, padded with 0."""
-
-    prompts_NP: Ints
-    lengths_N: Int[np.ndarray, " N"]
-    answers_NL: Ints  # with SEP at the end
-    sizes_N: Int[np.ndarray, " N"]
-
-    @classmethod
-    def of(cls, data: Answers, numbers: Int[np.ndarray, " N"], prompt: int, answer: int) -> Pairs:
-        """Samples of `data` as pairs, with so many tokens at most.
-
-        Raises:
-          ValueError: a prompt or an answer is longer.
-
-        >>> from stagejax.data.problems import Problems
-        >>> problems = Problems(size=8, steps=(2,))
-        >>> data = Answers(source=problems, tokenizer=problems.tokenizer(), batch=4, length=48)
-        >>> pairs = Pairs.of(data, np.arange(4), 40, 16)
-        >>> pairs.sizes_N.tolist(), pairs.answers_NL[0, 14]
-        ([15, 15, 15, 15], np.int32(2))
-        """
-        batch = data.take(numbers)
-        rows = np.concatenate([batch["tokens"][:, :1], batch["targets"]], axis=1)
-        first_N, sizes_N = batch["weights"].argmax(1) + 1, batch["weights"].sum(1).astype(np.int32)
-        if first_N.max() > prompt or sizes_N.max() > answer:
-            raise ValueError(
-                f"a prompt of {first_N.max()} tokens and an answer of {sizes_N.max()} do not fit into "
-                f"prompt={prompt} and answer={answer}: raise them"
-            )
-        prompts, answers = np.zeros((len(rows), prompt), np.int32), np.zeros((len(rows), answer), np.int32)
-        for row, (tokens, first, size) in enumerate(zip(rows, first_N, sizes_N, strict=True)):
-            prompts[row, :first], answers[row, :size] = tokens[:first], tokens[first : first + size]
-        return cls(prompts, first_N.astype(np.int32), answers, sizes_N)
 
 
 @runtime_checkable
@@ -75,85 +28,6 @@ class Way(Protocol):
     """A way to make rows: {"tokens", "targets", "weights" (N, T), "stepped" (N,)}, the last the tokens decoded."""
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays: ...
-
-
-# --- decoding ---
-
-
-def continued(model: Any, batch: Batch, length: int) -> Samples:
-    """One continuation of each prompt, in which given tokens are taken as they are; it ends with SEP or its limit."""
-    rule = Forced(batch["answers"], batch["given"], batch["may"])
-    how = {"limit": batch["limit"], "temperature": batch["temperature"], "stops": ((SEP,),)}
-    return sample(model, Prompts(batch["tokens"], batch["lengths"]), batch["keys"], length=length, allowed=rule, **how)
-
-
-def decoded(
-    net: Frozen,
-    pairs: Pairs,
-    keys_N: Any,
-    *,
-    temperature: float,
-    given_NL: Bool[np.ndarray, "N L"] | None = None,
-    limit_N: Int[np.ndarray, " N"] | None = None,
-    special: tuple[int, ...] = (SEP,),
-) -> tuple[Ints, Int[np.ndarray, " N"]]:
-    """What the model says behind each prompt, (N, L) padded with 0, and its sizes.
-
-    Args:
-      temperature: of the draws; 0: the likeliest tokens.
-      given_NL: where the token of the reference answer stands, as if it had been said. None: nowhere.
-      limit_N: most tokens; None: L.
-      special: what may be drawn beside tokens of text; (): no end.
-
-    >>> # said, sizes = decoded(Frozen.of(result), pairs, keys(0, np.arange(64)), temperature=0.0)
-    """
-    (N, L), P = pairs.answers_NL.shape, pairs.prompts_NP.shape[1]
-    ids = np.arange(net.config.vocab)
-    may_V = (ids >= SPECIAL) | np.isin(ids, special)
-    rows = {
-        "tokens": pairs.prompts_NP,
-        "lengths": pairs.lengths_N,
-        "answers": pairs.answers_NL,
-        "given": np.zeros((N, L), bool) if given_NL is None else given_NL,
-        "limit": np.full(N, L, np.int32) if limit_N is None else limit_N.astype(np.int32),
-        "keys": keys_N,
-    }
-    said, sizes = np.zeros((N, L), np.int32), np.zeros(N, np.int32)
-    for start in range(0, N, AT_ONCE):
-        places = np.minimum(np.arange(start, start + AT_ONCE), N - 1)  # one shape, so one program
-        part = {name: x[places] for name, x in rows.items()}
-        drawn = ask(continued, net, part | {"may": may_V, "temperature": np.float32(temperature)}, P + L)
-        kept = min(AT_ONCE, N - start)
-        for row in range(kept):
-            first, end = int(drawn.starts_BN[row, 0]), int(drawn.ends_BN[row, 0])
-            said[start + row, : end - first], sizes[start + row] = drawn.tokens_BNS[row, 0, first:end], end - first
-    return said, sizes
-
-
-def keys(seed: int, numbers: Int[np.ndarray, " N"]) -> jax.Array:
-    """A key for each pair, a function of the seed and its number alone."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), jnp.asarray(numbers))
-
-
-def decoding_flops(config: Any, prompt: int, answer: int) -> float:
-    """FLOPs of one continuation of `answer` tokens behind a prompt padded to `prompt`.
-
-    >>> from stagejax.models import gpt
-    >>> decoding_flops(gpt(layers=1), 8, 4) > 10**5
-    True
-    """
-    like = jax.ShapeDtypeStruct
-    row = {"tokens": like((prompt,), "int32"), "lengths": like((), "int32"), "answers": like((answer,), "int32")}
-    row |= {"given": like((answer,), "bool"), "limit": like((), "int32")}
-    row["keys"] = jax.eval_shape(lambda: jax.random.key(0))
-    return float(flops_of_one(_one, config, row, prompt + answer, while_trips=answer))
-
-
-def _one(model: Any, rows: Any, length: int) -> Samples:
-    return continued(model, rows | {"may": jnp.ones(model.config.vocab, bool), "temperature": jnp.float32(1)}, length)
-
-
-# --- ways to make rows ---
 
 
 @dataclass(frozen=True)
@@ -190,10 +64,9 @@ class OwnTokens:
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         """Rows, and `replaced` (N, L), where the context differs from the answer."""
         own_NL = drawn_places(self.eps, self.span, pairs, keys_N)
-        context, sizes = decoded(
-            net, pairs, keys_N, temperature=self.temperature, given_NL=~own_NL, limit_N=pairs.sizes_N - 1, special=()
-        )
-        return mixed(pairs, context, self.behind) | {"stepped": sizes}
+        how: dict[str, Any] = {"given_NL": ~own_NL, "limit_N": pairs.sizes_N - 1, "special": ()}
+        said = decoded(net, pairs, keys_N, temperature=self.temperature, **how)
+        return mixed(pairs, said.tokens_NL, self.behind) | {"stepped": said.sizes_N}
 
 
 @dataclass(frozen=True)
@@ -240,14 +113,13 @@ class Corrections:
     temperature: float = 1.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
-        said, sizes = decoded(net, pairs, keys_N, temperature=self.temperature)
-        chosen_N, made = evenly(self.share, len(sizes)), []
-        for row, chosen in enumerate(chosen_N):
+        drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
+        for row, draft in enumerate(drafts):
             prompt, answer = _gold(pairs, row)
-            draft = said[row, : sizes[row]]
-            both = np.concatenate([prompt, draft]), np.concatenate([np.int32([CORRECT]), answer])
-            made.append(both if chosen else (prompt, answer))
-        return stacked(made, room(pairs) + pairs.answers_NL.shape[1]) | {"stepped": np.where(chosen_N, sizes, 0)}
+            if draft is not None:
+                prompt, answer = np.concatenate([prompt, draft]), np.concatenate([np.int32([CORRECT]), answer])
+            made.append((prompt, answer))
+        return stacked(made, room(pairs) + pairs.answers_NL.shape[1]) | {"stepped": drawn_sizes(drafts)}
 
 
 @dataclass(frozen=True)
@@ -265,20 +137,47 @@ class InlineCorrections:
     temperature: float = 1.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
-        said, sizes = decoded(net, pairs, keys_N, temperature=self.temperature)
-        chosen_N, made = evenly(self.share, len(sizes)), []
+        drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
         at_N = np.asarray(jax.vmap(jax.random.uniform)(keys_N))
-        for row, chosen in enumerate(chosen_N):
+        for row, draft in enumerate(drafts):
             prompt, answer = _gold(pairs, row)
-            draft = said[row, : min(sizes[row], len(answer))]
-            wrong = np.flatnonzero(draft != answer[: len(draft)])
-            if not chosen or not len(wrong):
-                made.append((prompt, answer))
-                continue
-            end = min(len(draft) - (draft[-1] == SEP), len(answer) - 1)  # nothing stands behind an end
-            cut = min(wrong[0] + 1 + int(at_N[row] * (end - wrong[0])), end)
-            made.append((np.concatenate([prompt, draft[:cut]]), np.concatenate([np.int32([CORRECT]), answer[cut:]])))
-        return stacked(made, room(pairs)) | {"stepped": np.where(chosen_N, sizes, 0)}
+            if draft is not None:
+                prompt, answer = in_line(prompt, answer, draft, float(at_N[row]))
+            made.append((prompt, answer))
+        return stacked(made, room(pairs)) | {"stepped": drawn_sizes(drafts)}
+
+
+def in_line(prompt: Any, answer: Any, draft: Any, at: float) -> tuple[np.ndarray, np.ndarray]:
+    """[x, draft_<t] and [CORRECT, y_>=t]; or [x] and [y] of a draft without a mistake.
+
+    Args:
+      at: from 0 to 1, where t is between the first mistake and the end.
+
+    >>> [x.tolist() for x in in_line([1, 9], np.array([5, 6, 7, 2]), np.array([5, 8, 7, 2]), 0.0)]
+    [[1, 9, 5, 8], [3, 7, 2]]
+    """
+    draft = draft[: len(answer)]
+    wrong = np.flatnonzero(draft != answer[: len(draft)])
+    if not len(wrong):
+        return prompt, answer
+    end = min(len(draft) - (draft[-1] == SEP), len(answer) - 1)  # nothing stands behind an end
+    cut = min(wrong[0] + 1 + int(at * (end - wrong[0])), end)
+    return np.concatenate([prompt, draft[:cut]]), np.concatenate([np.int32([CORRECT]), answer[cut:]])
+
+
+def drafted(share: float, temperature: float, net: Frozen, pairs: Pairs, keys_N: Any) -> list[np.ndarray | None]:
+    """Own answers of a share of the pairs, every one of so many, with their ends; None for the others."""
+    rows = np.flatnonzero(evenly(share, len(pairs.sizes_N)))
+    said = decoded(net, pairs.take(rows), keys_N[rows], temperature=temperature)
+    found: list[np.ndarray | None] = [None] * len(pairs.sizes_N)
+    for place, row in enumerate(rows):
+        found[row] = said.tokens_NL[place, : said.sizes_N[place]]
+    return found
+
+
+def drawn_sizes(drafts: list[np.ndarray | None]) -> Int[np.ndarray, " N"]:
+    """Tokens of each draft."""
+    return np.array([0 if draft is None else len(draft) for draft in drafts], np.int32)
 
 
 # --- rows ---

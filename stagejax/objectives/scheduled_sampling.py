@@ -61,9 +61,7 @@ def scheduled_sampling(
     return loss, metrics | {"replaced": (changed, replaceable(batch).sum().astype(jnp.float32))}
 
 
-def drawn(
-    logits_BTV: Float[Array, "B T V"], key: Key[Array, ""], temperature: float, lowest: int
-) -> Int[Array, "B T"]:
+def drawn(logits_BTV: Float[Array, "B T V"], key: Key[Array, ""], temperature: float, lowest: int) -> Int[Array, "B T"]:
     """A token for each place, from the logits of the place before it; 0 for the first."""
     words_BTV = jnp.where(jnp.arange(logits_BTV.shape[-1]) >= lowest, logits_BTV / temperature, -jnp.inf)
     own_BT = jax.random.categorical(key, words_BTV)

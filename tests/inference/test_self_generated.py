@@ -10,21 +10,17 @@ from stagejax.apart import take_apart
 from stagejax.data.answers import Answers
 from stagejax.data.problems import Problems
 from stagejax.data.tokenizers import SEP, SPECIAL
+from stagejax.inference.drafting import CORRECT, Pairs, decoded, decoding_flops, keys
 from stagejax.inference.exposure import excess_losses, slope, token_losses
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.self_generated import (
-    CORRECT,
     Corrections,
     Gold,
     InlineCorrections,
     OwnTokens,
-    Pairs,
     RandomTokens,
     RandomWhereOthers,
-    decoded,
-    decoding_flops,
     drawn_places,
-    keys,
 )
 from stagejax.models import llama
 
@@ -117,7 +113,7 @@ def test_eps_spans_and_targets_behind_replacements(net: Frozen) -> None:
 
 def test_corrections_follow_the_models_own_draft_and_are_learned_alone(net: Frozen) -> None:
     made = Corrections(share=0.5)(net, PAIRS, KEYS)
-    said, sizes = decoded(net, PAIRS, KEYS, temperature=1.0)
+    said, sizes, _ = decoded(net, PAIRS, KEYS, temperature=1.0)
     for row in range(N):
         tokens, weights = made["tokens"][row], made["weights"][row]
         if row % 2 == 0:
@@ -134,7 +130,7 @@ def test_corrections_follow_the_models_own_draft_and_are_learned_alone(net: Froz
 
 def test_inline_corrections_go_on_at_their_place_behind_the_first_mistake(net: Frozen) -> None:
     made = InlineCorrections(share=1.0)(net, PAIRS, KEYS)
-    said, _ = decoded(net, PAIRS, KEYS, temperature=1.0)
+    said, _, _ = decoded(net, PAIRS, KEYS, temperature=1.0)
     cuts = []
     for row in range(N):
         first, size, answer = PAIRS.lengths_N[row], PAIRS.sizes_N[row], PAIRS.answers_NL[row]
@@ -148,7 +144,7 @@ def test_inline_corrections_go_on_at_their_place_behind_the_first_mistake(net: F
 
 def test_a_right_draft_is_repeated_or_just_ended(net: Frozen) -> None:
     """Pairs whose references are what the model says: the correction repeats it, and in line nothing is corrected."""
-    said, sizes = decoded(net, PAIRS, KEYS, temperature=1.0)
+    said, sizes, _ = decoded(net, PAIRS, KEYS, temperature=1.0)
     ended = said[np.arange(N), sizes - 1] == SEP
     assert ended.any()
     rows = np.flatnonzero(ended)
@@ -163,7 +159,7 @@ def test_a_right_draft_is_repeated_or_just_ended(net: Frozen) -> None:
 
 def test_excess_is_the_difference_of_losses_behind_own_and_gold_prefixes(net: Frozen) -> None:
     found = excess_losses(net, PAIRS, KEYS, (1, 4))
-    own, _ = decoded(net, PAIRS, KEYS, temperature=1.0, limit_N=PAIRS.sizes_N - 1, special=())
+    own, _, _ = decoded(net, PAIRS, KEYS, temperature=1.0, limit_N=PAIRS.sizes_N - 1, special=())
     model = nnx.merge(take_apart(CONFIG)[0], net.params, net.rest)
     gold = Gold()(net, PAIRS, KEYS)
     mixed, (row, column) = gold["tokens"].copy(), np.nonzero(np.arange(L)[None] < np.full((N, 1), 4))
