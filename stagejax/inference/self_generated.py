@@ -7,7 +7,7 @@ artifact for `run.make`. Letters: N pairs, P tokens of a prompt with CLS, L of a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -27,12 +27,19 @@ Arrays = dict[str, np.ndarray]
 class Way(Protocol):
     """A way to make rows: {"tokens", "targets", "weights" (N, T), "stepped" (N,)}, the last the tokens decoded."""
 
+    @property
+    def decodes(self) -> float:
+        """The share of the pairs for which the model is asked."""
+        ...
+
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays: ...
 
 
 @dataclass(frozen=True)
 class Gold:
     """The pairs as they are: supervised fine-tuning."""
+
+    decodes: ClassVar[float] = 0.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         return stacked([_gold(pairs, row) for row in range(len(pairs.sizes_N))], room(pairs))
@@ -60,6 +67,7 @@ class OwnTokens:
     temperature: float = 1.0
     span: int = 1
     behind: bool = True
+    decodes: ClassVar[float] = 1.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         """Rows, and `replaced` (N, L), where the context differs from the answer."""
@@ -78,6 +86,7 @@ class RandomTokens:
     """
 
     like: OwnTokens
+    decodes: ClassVar[float] = 0.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         places_NL = drawn_places(self.like.eps, self.like.span, pairs, keys_N)
@@ -89,6 +98,7 @@ class RandomWhereOthers:
     """The control with as many changed tokens: random ones where the model's own tokens differ from the answer."""
 
     like: OwnTokens
+    decodes: ClassVar[float] = 1.0
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         own = self.like(net, pairs, keys_N)
@@ -111,6 +121,10 @@ class Corrections:
 
     share: float = 0.5
     temperature: float = 1.0
+
+    @property
+    def decodes(self) -> float:
+        return self.share
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
@@ -135,6 +149,10 @@ class InlineCorrections:
 
     share: float = 0.5
     temperature: float = 1.0
+
+    @property
+    def decodes(self) -> float:
+        return self.share
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
         drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
