@@ -2,10 +2,10 @@
 
 Paper    Bridging the Training-Inference Gap in LLMs by Leveraging Self-Generated Tokens, TMLR 2025, arXiv 2410.14655
          (dossier 069; the abstract and its review page were read, the rest is their natural reading).
-Claim    Teacher forcing trains on gold prefixes, inference has prefixes of the model's own. Two remedies without reward,
-         teacher or another architecture improve summaries, general answers and mathematics (no figure could be read).
-Method   A model is fine-tuned on demonstrations (the base), then in J rounds. A round generates with the current weights,
-         once for all pairs (x, y) of its batches, and trains on them:
+Claim    Teacher forcing trains on gold prefixes, inference has prefixes of the model's own. Two remedies, without
+         reward, teacher or new architecture, improve summaries, general answers and mathematics (no figure was read).
+Method   A model is fine-tuned on demonstrations (the base), then in J rounds. A round generates with the current
+         weights, once for all pairs (x, y) of its batches, and trains on them:
          BASH   c_t = y_t, or with probability eps y'_t ~ pi(. | x, c_<t), drawn from left to right behind the mixed
                 context; L = -sum_t log pi(y_t | x, c_<t), targets gold
          RAC    y^ ~ pi(. | x), the whole answer; L = -log pi(<corr> y | x, y^) on half of the pairs, on the others
@@ -28,85 +28,52 @@ Holds if on test pairs, in means over three seeds, eps chosen by development pai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import BPE, SEP, TFDS, Dataset, Portion, Source, Tokenizer, codec
+from stagejax.data import BPE, SEP, TFDS, Dataset, Portion, Source, Tokenizer
 from stagejax.data.answers import Answers
 from stagejax.data.field_text import FieldText
 from stagejax.data.fitting import Fitting
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.parallel import DrawnTranslations, Instructed
-from stagejax.data.problems import Problems, answer_of
+from stagejax.data.problems import Problems
 from stagejax.data.published import C4
 from stagejax.data.questions import Worked
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.words import Words
-from stagejax.decode import chrf, majority_vote
-from stagejax.inference import Frozen
-from stagejax.inference.drafting import CORRECT, Pairs, Said, decoded, decoding_flops, keys
+from stagejax.inference import Frozen, self_generated
+from stagejax.inference.drafting import CORRECT, decoding_flops
 from stagejax.inference.exposure import excess_losses, slope
-from stagejax.inference.self_generated import (
-    Corrections,
-    Gold,
-    InlineCorrections,
-    OwnTokens,
-    RandomTokens,
-    RandomWhereOthers,
-    Way,
-    made_rows,
-    rows_of,
-    stepped,
+from stagejax.inference.second_answers import (
+    Asked,
+    Judge,
+    Likeness,
+    Verified,
+    first_answers,
+    guesses,
+    second_answers,
+    vote_of_two,
 )
+from stagejax.inference.self_generated import Gold, OwnTokens, Way, made_rows, rows_of, stepped
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.scheduled_sampling import scheduled_sampling
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.search.peak import best_peak
 
 SFT, BASH, RANDOM, RAC = "continued SFT", "BASH", "random tokens", "RAC"
 ONLINE, ANNEALED, CHANGED, INLINE = "online", "BASH, annealed", "random where own differ", "RAC, in line"
 ARMS = (SFT, BASH, RANDOM, RAC, ONLINE, ANNEALED, CHANGED, INLINE)
 CARRY = Handover(moments="carry", schedule="carry")
-
-
-@runtime_checkable
-class Judge(Protocol):
-    """What an answer's text says, and how good answers are, from 0 to 100."""
-
-    def answer(self, text: str) -> Hashable: ...
-
-    def score(self, answers: list[Any], records: list[Any]) -> float: ...
-
-
-@dataclass(frozen=True)
-class Verified:
-    """The share of problems whose last number is right."""
-
-    def answer(self, text: str) -> Hashable:
-        return answer_of(text)
-
-    def score(self, answers: list[Any], records: list[Any]) -> float:
-        return 100 * mean([own == record["answer"] for own, record in zip(answers, records, strict=True)])
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """chrF of the texts as a corpus."""
-
-    def answer(self, text: str) -> Hashable:
-        return text.strip()
-
-    def score(self, answers: list[Any], records: list[Any]) -> float:
-        return chrf(answers, [record["solution"] for record in records])
 
 
 @dataclass(frozen=True)
@@ -213,43 +180,39 @@ def demonstrations(task: Task, source: Source, batch: int, seed: int = 0) -> Ans
     return Answers(source=fitting, tokenizer=task.tokenizer, batch=batch, length=length, seed=seed)
 
 
-def asked(task: Task, source: Source, count: int) -> tuple[Pairs, list[Any]]:
-    """The first pairs of a source in the order of its shuffling, each once, and their records."""
-    data = demonstrations(task, source, 1)
-    numbers = np.arange(min(count, data.size()))
-    return Pairs.of(data, numbers, task.prompt, task.answer), [data.source[int(i)] for i in data.records(numbers)]
+def asked(task: Task, source: Source, count: int) -> Asked:
+    return Asked.of(task.judge, demonstrations(task, source, 1), count, task.prompt, task.answer)
 
 
 # --- stages ---
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
-    """For each task the base and the rates once; for each seed all arms, and what they answer."""
+    """For each task the base, rates and eps once; for each seed all arms, and what they answer."""
     arms: list[Arm] = []
     scores: dict[tuple[str, str, int], Any] = {}
     chosen: dict[str, Any] = {}
     for task in cfg.tasks:
         base, peak = based(run, cfg, task)
-        found: dict[str, dict[int, Arm]] = {arm: {} for arm in cfg.arms}
-        known = {eps: bash(run, cfg, task, base, peak.peak, eps, cfg.seeds[0]) for eps in cfg.eps}
-        dev = {eps: first_score(run, cfg, task, results[-1]) for eps, results in known.items()}
+        go_on = partial(trained, run, cfg, task, base, peak.peak)
+        known = {eps: go_on(BASH, eps, cfg.seeds[0], f"bash-{eps:g}") for eps in cfg.eps}
+        dev = {eps: run.make(f"{own[-1].name}/dev", developed, cfg, task, own[-1], flops=answering(cfg, task, 0.5))
+               for eps, own in known.items()}  # fmt: skip
         best = max(cfg.eps, key=lambda eps: dev[eps].value or 0.0)
         chosen[task.name] = peak, {eps: result.value for eps, result in dev.items()}, best
-        searched = [result for eps in cfg.eps if eps != best for result in (*known[eps], dev[eps])]
+        searched = [result for eps in cfg.eps for result in (*known[eps], dev[eps])]
+        found: dict[str, dict[int, Arm]] = {arm: {} for arm in cfg.arms}
         for seed in cfg.seeds:
             for arm in (arm for arm in cfg.arms if seed == cfg.seeds[0] or arm not in cfg.once):
-                if arm == BASH and seed == cfg.seeds[0]:
-                    results = known[best]
-                else:
-                    results = trained(run, cfg, task, base, peak.peak, arm, best, seed)
-                charged = (base, *peak.spent, *(searched if arm in (BASH, RANDOM, ONLINE, CHANGED) else ()))
+                first = arm == BASH and seed == cfg.seeds[0]
+                results = known[best] if first else go_on(arm, best, seed)
                 trains, made = ([r for r in results if (r.kind == "train") == own] for own in (True, False))
-                found[arm][seed] = Arm("", tuple(trains), (*charged, *made))
-                at = f"{results[-1].name}/examined"
-                flops = cfg.tests * (5 if arm == SFT else 4) * decoding_flops(task.net, task.prompt, task.answer)
+                others = searched if arm in (BASH, RANDOM, ONLINE, CHANGED) else []
+                charged = (base, *peak.spent, *made, *(r for r in others if r not in results))
+                found[arm][seed] = Arm("", tuple(trains), charged)
+                at, flops = f"{results[-1].name}/examined", answering(cfg, task, 5.0 if arm == SFT else 4.0)
                 scores[task.name, arm, seed] = run.make(at, examined, cfg, task, results[-1], arm, flops=flops)
-        named = {f"{task.name}: {arm}": own for arm, own in found.items()}
-        arms += by_seed(named, f"{task.name}: {SFT}")
+        arms += by_seed({f"{task.name}: {arm}": own for arm, own in found.items()}, f"{task.name}: {SFT}")
         scores[task.name, "", 0] = run.make(f"{slug(task.name)}/without-a-model", without_a_model, cfg, task)
     return report(cfg, tuple(arms), scores, chosen)
 
@@ -287,10 +250,10 @@ def ways(cfg: Config, arm: str, eps: float) -> Callable[[int], Way]:
     own = OwnTokens(eps, cfg.temperature)
     fixed: dict[str, Way] = {
         BASH: own,
-        RANDOM: RandomTokens(own),
-        CHANGED: RandomWhereOthers(own),
-        RAC: Corrections(cfg.share, cfg.temperature),
-        INLINE: InlineCorrections(cfg.share, cfg.temperature),
+        RANDOM: self_generated.RandomTokens(own),
+        CHANGED: self_generated.RandomWhereOthers(own),
+        RAC: self_generated.Corrections(cfg.share, cfg.temperature),
+        INLINE: self_generated.InlineCorrections(cfg.share, cfg.temperature),
     }
     if arm == ANNEALED:
         return lambda number: replace(own, eps=max(cfg.eps) * number / (cfg.rounds - 1))
@@ -317,76 +280,31 @@ def trained(
     return tuple(found)
 
 
-def bash(run: Any, cfg: Config, task: Task, base: Any, peak: float, eps: float, seed: int) -> tuple[Any, ...]:
-    return trained(run, cfg, task, base, peak, BASH, eps, seed, f"bash-{eps:g}")
-
-
 # --- measures ---
 
 
-def first_score(run: Any, cfg: Config, task: Task, result: Any) -> Any:
-    flops = cfg.tests // 2 * decoding_flops(task.net, task.prompt, task.answer)
-    return run.make(f"{result.name}/dev", developed, cfg, task, result, flops=flops)
+def answering(cfg: Config, task: Task, times: float) -> float:
+    """FLOPs of so many answers to as many pairs as are tested."""
+    return times * cfg.tests * decoding_flops(task.net, task.prompt, task.answer)
 
 
 def developed(cfg: Config, task: Task, result: Any) -> float:
     """The score of the likeliest answers to development pairs."""
-    pairs, records = asked(task, task.dev, cfg.tests // 2)
-    said = decoded(Frozen.of(result), pairs, keys(0, np.arange(len(records))), temperature=0.0)
-    return task.judge.score(answers_of(task, said), records)
-
-
-def answers_of(task: Task, said: Said) -> list[Any]:
-    code = codec(task.tokenizer, task.train, "question")
-    return [task.judge.answer(code.decode(row)) for row in said.tokens_NL]
+    return first_answers(Frozen.of(result), asked(task, task.dev, cfg.tests // 2))[1]["first"]
 
 
 def examined(cfg: Config, task: Task, result: Any, arm: str) -> dict[str, Any]:
-    """Scores of test pairs and tokens drawn for each: first answers, second ones of RAC, votes of continued SFT.
-
-    Beside them the excess losses at `cuts`; of answers that depart from the reference, how good they are; and of RAC,
-    how many answers are better and worse the second time, in %.
-    """
-    net, (pairs, records) = Frozen.of(result), asked(task, task.test, cfg.tests)
-    judge, own_keys = task.judge, keys(0, np.arange(len(records)))
-    first = decoded(net, pairs, own_keys, temperature=0.0, special=(SEP, CORRECT) if arm == INLINE else (SEP,))
-    answers = answers_of(task, first)
-    departs = np.flatnonzero((first.tokens_NL != pairs.answers_NL).any(1))
-    found: dict[str, Any] = {
-        "first": judge.score(answers, records),
-        "first tokens": float(first.sizes_N.mean()),
-        "departs": 100 * len(departs) / len(records),
-        "recovered": judge.score([answers[i] for i in departs], [records[i] for i in departs]) if len(departs) else 0.0,
-        "excess": excess_losses(net, pairs, own_keys, task.cuts, cfg.temperature).tolist(),
-    }
+    """First answers to test pairs, second ones of RAC, votes of continued SFT; and the excess losses at `cuts`."""
+    net, own = Frozen.of(result), asked(task, task.test, cfg.tests)
+    drafts, found = first_answers(net, own, (SEP, CORRECT) if arm == INLINE else (SEP,))
+    found["excess"] = excess_losses(net, own.pairs, own.keys(), task.cuts, cfg.temperature).tolist()
     if arm == RAC:
-        second = decoded(net, pairs.drafted(first), own_keys, temperature=0.0)
-        corrected = answers_of(task, second)
-        each = [[judge.score([own], [r]) for own, r in zip(x, records, strict=True)] for x in (answers, corrected)]
-        change = np.subtract(each[1], each[0])
-        found |= {"twice": judge.score(corrected, records), "better": 100 * float((change > 0).mean())}
-        found |= {"worse": 100 * float((change < 0).mean()), "changed": 100 * float(np.mean(change != 0))}
-        found["twice tokens"] = float((first.sizes_N + second.sizes_N).mean())
-    if arm == SFT:
-        drawn = [decoded(net, pairs, keys(k, np.arange(len(records))), temperature=cfg.cool) for k in (1, 2)]
-        told = list(zip(*(answers_of(task, own) for own in drawn), strict=True))
-        weights = np.exp([own.logprobs_N / own.sizes_N for own in drawn]).T.tolist()
-        votes = [majority_vote(own, weight).answer for own, weight in zip(told, weights, strict=True)]
-        found["twice"] = judge.score(votes, records)
-        found["twice tokens"] = float(sum(own.sizes_N for own in drawn).mean())
-    return found
+        found |= second_answers(net, own, drafts)
+    return found | (vote_of_two(net, own, cfg.cool) if arm == SFT else {})
 
 
 def without_a_model(cfg: Config, task: Task) -> dict[str, float]:
-    """Scores of the answer that training pairs have most often, and of every test pair's neighbour's answer."""
-    records = asked(task, task.test, cfg.tests)[1]
-    train = [task.judge.answer(r["solution"]) for r in asked(task, task.train, 2000)[1]]
-    own = [task.judge.answer(r["solution"]) for r in records]
-    most = max(sorted(set(train), key=str), key=train.count)
-    return {
-        "the most frequent answer": task.judge.score([most] * len(own), records),
-        "another pair's answer": task.judge.score(own[1:] + own[:1], records),
-    }
+    return guesses(asked(task, task.test, cfg.tests), asked(task, task.train, 2000))
 
 
 # --- report ---
@@ -397,131 +315,97 @@ def report(
 ) -> Report:
     """Claims on both tasks; scores, exposure bias, corrections, and what was chosen by development pairs."""
 
-    def over(task: Task, arm: str, what: str) -> np.ndarray:
-        """A measure for each seed; of NaN in a plan."""
+    def values(task: Task, arm: str) -> list[Any]:
         own = [scores[task.name, arm, seed].value for seed in cfg.seeds if (task.name, arm, seed) in scores]
-        return np.array([value[what] if value else np.nan for value in own if not value or what in value], float)
+        return own if all(own) else []
 
-    def slopes(task: Task, arm: str) -> np.ndarray:
-        own = (scores[task.name, arm, seed].value for seed in cfg.seeds)
-        return np.array([slope(task.cuts, value["excess"]) if value else np.nan for value in own])
+    def over(task: Task, arm: str, what: str) -> list[float]:
+        """A measure for each seed; none in a plan, nor where the arm has none."""
+        if what == "slope":
+            return [slope(task.cuts, own["excess"]) for own in values(task, arm)]
+        if what.isdigit():
+            return [own["excess"][task.cuts.index(int(what))] for own in values(task, arm)]
+        return [own[what] for own in values(task, arm) if what in own]
 
-    def gains(task: Task, *others: tuple[str, str], of: tuple[str, str]) -> np.ndarray:
-        """How far the one measure is above others, (seeds, others)."""
-        return np.stack([over(task, *of) - over(task, *other) for other in others], axis=1)
+    def above(task: Task, of: tuple[str, str], *others: tuple[str, str]) -> np.ndarray:
+        """How far one measure of an arm is above others, (seeds, others)."""
+        own = [np.subtract(over(task, *of), over(task, *other)) for other in others]
+        return np.stack(own, axis=1) if len(own[0]) else np.full((len(cfg.seeds), len(others)), np.nan)
 
     problems, texts = cfg.tasks
-    bash = [gains(task, (SFT, "first"), (RANDOM, "first"), of=(BASH, "first")) for task in cfg.tasks]
+    bash, bash_texts = (above(task, (BASH, "first"), (SFT, "first"), (RANDOM, "first")) for task in cfg.tasks)
+    flat = np.concatenate([above(task, (SFT, "slope"), (BASH, "slope")) for task in cfg.tasks], axis=1)
+    deviation = bash_texts.std(0, ddof=1) if len(cfg.seeds) > 1 else np.full(2, np.inf)
     rivals = (RAC, "first"), (SFT, "first"), (SFT, "twice")
-    rac = [gains(task, *rivals, of=(RAC, "twice")) for task in cfg.tasks]
-    flat = np.stack([slopes(task, SFT) - slopes(task, BASH) for task in cfg.tasks], axis=1)
-    deviation = bash[1].std(0, ddof=1) if len(cfg.seeds) > 1 else np.full(2, np.nan)
     # fmt: off
-    claims = (
+    claims = [
         claim(
             "On problems BASH is better than continued SFT, and than random tokens in its places",
-            paper="better on mathematics; no figure read", measured=shown(bash[0], "+.1f"), unit="points",
+            paper="better on mathematics; no figure read", measured=shown(bash, "+.1f"), unit="points",
             margin="2 points or more above continued SFT, and above random tokens",
-            holds=bash[0][:, 0].mean() >= 2 and bash[0][:, 1].mean() > 0,
+            holds=bash[:, 0].mean() >= 2 and bash[:, 1].mean() > 0,
         ),
         claim(
-            "On text as well",
-            paper="better on summaries; no figure read", measured=shown(bash[1], "+.2f"), unit="chrF",
+            "So it is on text",
+            paper="better on summaries; no figure read", measured=shown(bash_texts, "+.2f"), unit="chrF",
             margin="above both by more than the deviation of paired differences",
-            holds=bool((bash[1].mean(0) > deviation).all()),
+            holds=bool((bash_texts.mean(0) > deviation).all()),
         ),
         claim(
             "BASH's excess loss behind own prefixes rises more slowly with their length",
-            paper="the gap between training and inference is bridged",
-            measured=shown(1000 * flat, "+.1f"), unit="thousandths of a nat a token, problems and text",
-            margin="a smaller slope than that of continued SFT, on both tasks",
+            paper="the gap between training and inference is bridged", measured=shown(1000 * flat, "+.1f"),
+            unit="mnats a token less, problems and text", margin="a smaller slope than continued SFT's, on both tasks",
             holds=bool((flat.mean(0) > 0).all()),
         ),
-        *(
-            claim(
-                f"RAC's second answers are better than its drafts, continued SFT and its vote of two: {task.name}",
-                paper="better; no figure read", measured=shown(own, "+.2f"), unit="points",
-                margin="above all three, means over seeds",
-                holds=bool((own.mean(0) > 0).all()),
-            )
-            for task, own in zip(cfg.tasks, rac, strict=True)
-        ),
-    )
+    ]
+    for task in cfg.tasks:
+        rac = above(task, (RAC, "twice"), *rivals)
+        claims.append(claim(
+            f"RAC's second answers are better than its drafts, continued SFT and its vote of two: {task.name}",
+            paper="better; no figure read", measured=shown(rac, "+.2f"), unit="%" if task is problems else "chrF",
+            margin="above all three, means over seeds", holds=bool((rac.mean(0) > 0).all()),
+        ))
     # fmt: on
     tables = []
-    for task in cfg.tasks:
-        title = f"{task.name}: {'right answers, %' if task is problems else 'chrF'}"
-        columns = ("first", "first tokens", "twice", "twice tokens", "departs", "recovered")
-        note = "Means ± deviations over seeds. Twice: RAC's second answers, continued SFT's vote of two; tokens drawn "
-        note += "for an answer. Departs: first answers that are not the reference, %; recovered: the score of those."
-        tables.append(table_of_means(title, cfg.arms, columns, partial(over, task), scale=1, digits=2, note=note))
-        tables.append(excess_table(cfg, task, scores))
-    changes = table_of_means(
-        "Answers that RAC's second pass makes better and worse, %", [task.name for task in cfg.tasks],
-        ("better", "worse"), lambda name, what: over(next(t for t in cfg.tasks if t.name == name), RAC, what), scale=1,
-    )  # fmt: skip
-    return EXPERIMENT.report(
-        claims,
-        link="https://arxiv.org/abs/2410.14655",
-        arms=arms,
-        tables=(*tables, changes, trivial_table(cfg, scores), *chosen_tables(chosen)),
-        baseline=f"{problems.name}: {SFT}",
-        metric="loss",
-        seeds=cfg.seeds,
-        notes=NOTES,
-    )
-
-
-def excess_table(cfg: Config, task: Task, scores: dict[tuple[str, str, int], Any]) -> Table:
-    """The exposure-bias curve of each arm."""
-
-    def at(arm: str, column: str) -> list[float]:
-        own = (scores[task.name, arm, seed].value for seed in cfg.seeds if (task.name, arm, seed) in scores)
-        values = [value["excess"] for value in own if value]
-        if column == "slope":
-            return [slope(task.cuts, value) for value in values]
-        return [value[task.cuts.index(int(column))] for value in values]
-
-    note = "Nats a token of the gold rest, behind so many own tokens over behind gold ones; slope: for each token more."
-    columns = (*map(str, task.cuts), "slope")
-    return table_of_means(f"Exposure bias: {task.name}", cfg.arms, columns, at, scale=1, digits=3, note=note)
-
-
-def trivial_table(cfg: Config, scores: dict[tuple[str, str, int], Any]) -> Table:
-    found = [(task.name, scores[task.name, "", 0].value or {}) for task in cfg.tasks]
-    rows = tuple((name, what, score) for name, own in found for what, score in own.items())
-    return Table("Scores without a model", ("task", "answer", "score"), rows, ("", "", ".1f"))
-
-
-def chosen_tables(chosen: dict[str, Any]) -> tuple[Table, ...]:
-    """The rates and eps that were tried."""
+    for task, unit in ((problems, "right answers, %"), (texts, "chrF")):
+        columns = ("first", "first tokens", "twice", "twice tokens", "better", "worse", "departs", "recovered")
+        how: dict[str, Any] = {"scale": 1, "measure": partial(over, task)}
+        tables.append(table_of_means(f"{task.name}: {unit}", cfg.arms, columns, digits=2, note=SCORES, **how))
+        columns = (*map(str, task.cuts), "slope")
+        tables.append(table_of_means(f"{task.name}: exposure bias", cfg.arms, columns, digits=4, note=EXCESS, **how))
+    trivial = {task.name: scores[task.name, "", 0].value or {} for task in cfg.tasks}
+    rows = tuple((name, what, score) for name, own in trivial.items() for what, score in own.items())
     rates = tuple((name, *peak.cells) for name, (peak, _, _) in chosen.items())
     shares = tuple((name, eps, score, "chosen" * (eps == best)) for name, (_, own, best) in chosen.items()
                    for eps, score in own.items())  # fmt: skip
-    return (
-        Table(
-            "Rates: loss of continued SFT on development pairs",
-            ("task", "tried", "losses", "chosen", "at an end"),
-            rates,
-        ),
-        Table("eps: scores of BASH on development pairs, first seed", ("task", "eps", "score", ""), shares),
-    )
+    tables += [
+        Table("Scores without a model", ("task", "answer", "score"), rows, ("", "", ".1f")),
+        Table("Rates: continued SFT on development pairs", ("task", "tried", "losses", "chosen", "at an end"), rates),
+        Table("eps: BASH on development pairs, first seed", ("task", "eps", "score", ""), shares),
+    ]
+    how = {"link": "https://arxiv.org/abs/2410.14655", "baseline": f"{problems.name}: {SFT}", "metric": "loss"}
+    return EXPERIMENT.report(tuple(claims), arms=arms, tables=tuple(tables), seeds=cfg.seeds, notes=NOTES, **how)
 
 
+SCORES = (
+    "Means ± deviations over seeds, of the likeliest answers. Twice: RAC's second answers, continued SFT's vote of "
+    "two; tokens: drawn for an answer. Better, worse: second answers than drafts, %. Departs: first answers that are "
+    "not the reference, %; recovered: the score of those."
+)
+EXCESS = "Nats a token of the gold rest, behind so many own tokens over behind gold ones; slope: a token more of them."
 NOTES = (
-    "The paper was not read whole: mixing rule, format of corrections, rates, rounds and models are natural readings.",
-    "Own tokens are tokens of text, drawn at temperature 1; nothing is generated behind an end. At equal eps fewer tokens "
-    "change under BASH than under random tokens, as many own ones are the gold one; `random where own differ` has as "
-    "many changes, and pays for the same generation.",
-    "The gold target behind a replaced token may be wrong there, as behind another number; it is kept at its place. The "
-    "exposure-bias curve has the same alignment.",
-    "Rounds are segments of one schedule; each reads other pairs, so rows are made of exactly those that are trained "
-    "on. The rate is continued SFT's best, and all arms have it.",
-    "RAC's rows are half corrections and half plain pairs. <corr> follows the draft's end and is learned. In line the "
+    "The paper was not read whole: mixing rule, form of corrections, rates, rounds and models are natural readings.",
+    "Own tokens are tokens of text, drawn at temperature 1; none is drawn behind an end. At equal eps fewer tokens "
+    "change under BASH than under random tokens: many own ones are gold. `random where own differ` has as many.",
+    "The gold target behind a replaced token may be wrong there, as behind another number; it is kept at its place. "
+    "The exposure-bias curve has the same alignment.",
+    "Rounds are segments of one schedule; each reads other pairs, and rows are made of exactly those. The rate is "
+    "continued SFT's best, and all arms have it.",
+    "RAC's rows are half corrections, half plain pairs. <corr> follows the draft's end and is learned. In line the "
     "text is read without <corr>.",
-    "Sampled tokens in the costs are all those that the model was stepped over to make rows, the given ones among them.",
-    "pod: the first stage, of one step, stands for published weights; GSM8K has no development split, and its last 473 "
-    "training records are it.",
+    "Sampled tokens in the costs are all that the model was stepped over to make rows, given ones among them.",
+    "pod: the first stage, of one step, stands for published weights; GSM8K has no development split: the end of its "
+    "training records is it.",
 )
 
 EXPERIMENT = Experiment(
