@@ -24,7 +24,7 @@ from stagejax.stage import Batch
 #: The token between a draft and its correction: no text has it.
 CORRECT = MASK
 #: Rows that are continued together.
-AT_ONCE = 256
+AT_ONCE = 128
 
 Ints = Int[np.ndarray, "N _"]
 

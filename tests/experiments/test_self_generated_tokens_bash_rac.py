@@ -77,7 +77,7 @@ def test_all_arms_learn_the_same_pairs_and_gold_alone(finished: Any) -> None:
             assert changed == (arm != ONLINE and not (arm == ANNEALED and number == 0))
         own, noise, matched = (rows(results, arm, number)["replaced"] for arm in (BASH, RANDOM, CHANGED))
         assert noise.sum() > own.sum()
-        assert not (matched & ~own).any()
+        assert number or not (matched & ~own).any()  # later weights differ
         for arm in (RAC, INLINE):
             own, half = rows(results, arm, number), SMOKE.pairs // 2
             corrected = (own["tokens"] == CORRECT).any(1)
