@@ -18,7 +18,7 @@ Method   A model is fine-tuned on demonstrations (the base), then in J rounds. A
          verifier that reads them; captions from English to German (multi30k), chrF by sacreBLEU.
 Run      stagejax run self_generated_tokens_bash_rac                  laptop: about 6 minutes on two cores
          stagejax run self_generated_tokens_bash_rac --preset smoke   seconds
-         stagejax plan self_generated_tokens_bash_rac --preset pod --mesh data=16,fsdp=16
+         stagejax plan self_generated_tokens_bash_rac --preset pod --mesh data=8,fsdp=16
 Holds if on test pairs, in means over three seeds, eps chosen by development pairs: BASH answers 2 points or more of the
          problems above continued SFT, and more than random tokens at the same eps; its chrF is above both by more than
          the deviation of the paired differences over seeds (n - 1); the excess loss of gold continuations behind own
@@ -231,7 +231,7 @@ def based(run: Any, cfg: Config, task: Task) -> Any:
 
 def tuned(cfg: Config, task: Task, name: str, peak: float, seed: int) -> Stage:
     """Supervised fine-tuning: the recipe that all stages share. Rounds are segments of one schedule."""
-    dev = replace(demonstrations(task, task.dev, 64), count=None)
+    dev = replace(demonstrations(task, task.dev, max(64, cfg.batch)), count=None)
     how = {"warmup": 0.05, "decay": "linear", "weight_decay": 0.1, "clip": 1.0}
     return Stage(
         name=name,
@@ -405,7 +405,7 @@ NOTES = (
     "text is read without <corr>.",
     "Sampled tokens in the costs are all that the model was stepped over to make rows, given ones among them.",
     "Sizes and steps were chosen by the base's loss on held-out problems of another seed and on development captions, "
-    "before arms were run; then four arms ran once on problems, one seed, eps = 0.25, rate 3e-3, to see what they cost: "
+    "before arms were run; then four arms ran on problems, one seed, eps = 0.25, rate 3e-3, to see what they cost: "
     "their scores on development problems (27.3, BASH 29.3, RAC's drafts 23.4, online 28.1 %) were seen, and "
     "nothing was changed. No test score was seen.",
     "pod: the first stage, of one step, stands for published weights; GSM8K has no development split: the end of its "
