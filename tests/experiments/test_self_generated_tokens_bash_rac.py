@@ -131,6 +131,7 @@ def test_eps_is_annealed_and_controls_have_that_of_bash() -> None:
     assert ways(cfg, SFT, 0.1)(1) == ways(cfg, ONLINE, 0.1)(1)
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}

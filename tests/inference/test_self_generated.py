@@ -69,6 +69,7 @@ def test_contexts_are_mixed_and_targets_stay_gold(own) -> None:
     np.testing.assert_array_equal(own["stepped"], PAIRS.sizes_N - 1)
 
 
+@pytest.mark.slow  # for its eager models
 def test_own_tokens_are_drawn_behind_the_mixed_context_one_after_the_other(net: Frozen) -> None:
     """With the likeliest tokens, each own one is the likeliest behind the own ones before it, not behind gold ones."""
     made = OwnTokens(0.6, temperature=0.0)(net, PAIRS, KEYS)
@@ -157,6 +158,7 @@ def test_a_right_draft_is_repeated_or_just_ended(net: Frozen) -> None:
     np.testing.assert_array_equal(after["targets"][row, start - 1 : start - 1 + size], right.answers_NL[row, :size])
 
 
+@pytest.mark.slow
 def test_excess_is_the_difference_of_losses_behind_own_and_gold_prefixes(net: Frozen) -> None:
     found = excess_losses(net, PAIRS, KEYS, (1, 4))
     own, _, _ = decoded(net, PAIRS, KEYS, temperature=1.0, limit_N=PAIRS.sizes_N - 1, special=())
