@@ -26,6 +26,7 @@ MESHES = {
     "pcp-pod": "data=4,fsdp=2",  # fine-tuned on 8 texts a batch
     "distilling_step_by_step-pod": "data=8,fsdp=8",  # 64 a batch
     "blsp-pod": "data=8,fsdp=16",  # 128 instructions a batch
+    "self_generated_tokens_bash_rac-pod": "data=8,fsdp=16",  # 128 pairs a batch
     "gfslt_vlp-pod": "data=16,sequence=16",  # 16 videos a batch
     "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
     "learning_by_teaching-pod-8b": "data=16,fsdp=16",

@@ -103,6 +103,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"document": text(600), "summary": text(20)},
     ),
+    "cnn_dailymail": (
+        {"train": 400, "validation": 40, "test": 40},
+        lambda i: {"article": text(100), "highlights": text(20), "id": b"", "publisher": b""},
+    ),
     "scientific_papers/pubmed": (
         {"train": 400, "validation": 400, "test": 400},
         lambda i: {"article": text(600), "abstract": text(200), "section_names": text(9)},
