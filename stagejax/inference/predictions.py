@@ -109,3 +109,30 @@ def truth_of(field: str, data: Any, labelled: Any, said: Any) -> Made:
     weights = batch["weights"] if batch[field].ndim > 1 else np.ones(len(batch[field]))
     right = (batch[field] == said.value[field][rest]) * weights
     return {"accuracy": np.array([right.sum() / weights.sum()])}
+
+
+def most_frequent(field: str, data: Any, test: Any, labelled: Any) -> Made:
+    """`accuracy` (1,) on the batches of `test` of the label that is most frequent among those by hand.
+
+    Of tags: of the tag that is most frequent at the word's first token, and of any where that was never seen.
+    """
+    own, found = data.take_records(labelled.value["rows"]), np.zeros(2)
+    several = labelled.value[field].ndim > 1
+    counts: dict[int, Any] = {}
+    size = int(labelled.value[field].max()) + 1
+    everywhere = np.zeros(size)
+
+    def rows(batch: Made, targets: np.ndarray) -> Any:
+        keys = batch["tokens"] if several else np.zeros_like(targets)
+        weights = batch["weights"] if several else np.ones(len(targets))
+        kept = weights.ravel() > 0
+        return zip(keys.ravel()[kept].tolist(), targets.ravel()[kept].tolist(), strict=True)
+
+    for key, target in rows(own, labelled.value[field]):
+        counts.setdefault(key, np.zeros(size))[target] += 1
+        everywhere[target] += 1
+    with test.batches() as batches:
+        for batch in batches:
+            for key, target in rows(batch, batch[field]):
+                found += counts.get(key, everywhere).argmax() == target, 1
+    return {"accuracy": found[:1] / found[1]}
