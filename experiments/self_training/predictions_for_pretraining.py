@@ -98,7 +98,7 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     text: Source = field(default_factory=lambda: Dataset("wikitext2"))  # general
-    news: TextTask = TextTask("agnews", Dataset("agnews"), 4, "title", "text")
+    news: TextTask = field(default_factory=lambda: TextTask("agnews", Dataset("agnews"), 4, "title", "text"))
     news_pool: int = 5000  # training records without labels; those behind them are for validation
     news_length: int = 40
     news_sizes: tuple[Size, ...] = (Size(200, 150, (0, 1, 2)), Size(2000, 375, (0, 1), SHORT))
@@ -498,9 +498,9 @@ def report(cfg: Config, studies: list[Found]) -> Report:
     arms: dict[str, dict[int, Arm]] = {}
     news = studies[0]
     tables = [table for found in studies for table in (accuracies(found), teachers(found))]
-    rows = tuple((found.task.name, kind, *peak.cells) for found in studies for kind, peak in found.peaks.items())
-    tables.append(Table("Rates of fine-tuning, by where it begins", ("task", "start", "tried", "wrong", "chosen", "end"),
-                        rows, note="Share of validation records that are wrong, with the first labels."))  # fmt: skip
+    tried = tuple((found.task.name, kind, *peak.cells) for found in studies for kind, peak in found.peaks.items())
+    heads, note = ("task", "start", "tried", "wrong", "chosen", "end"), "Share of validation records, first labels."
+    tables.append(Table("Rates of fine-tuning, by where it begins", heads, tried, note=note))
     for found in studies:
         for labels, own in found.arms.items():
             first = found is news and labels == news.task.sizes[0].labels
@@ -556,8 +556,8 @@ NOTES = (
     "Sizes are smaller than planned: 5,000 unlabelled texts for 10,000, as the data have 6,000, and 2,000 labels at "
     "most for 4,000. The head reads the mean of the tokens, not [CLS], which nothing trains here before.",
     "How sure and how many pseudo labels of classic self-training are, and its steps, are not confirmed; no "
-    "temperature is mentioned of the logits. Students begin where their teachers began, and see as many rows of as many "
-    "steps as C, and D's steps besides.",
+    "temperature is mentioned of the logits. Students begin where their teachers began, and learn for as many "
+    "steps, of as many rows each, as C, and for D's steps besides.",
     "The rates of fine-tuning are searched for each start with the fewest labels of the first seed, and used for all "
     "labels, seeds and students; D's variants share that of C by logits.",
 )

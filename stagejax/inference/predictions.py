@@ -103,7 +103,7 @@ def human_and_pseudo(field: str, above: float, each: int, seed: int, labelled: A
 
 
 def truth_of(field: str, data: Any, labelled: Any, said: Any) -> Made:
-    """`accuracy` (1,) of predicted labels on the records that were not labelled by hand; of words where tags are said."""
+    """`accuracy` (1,) of predicted labels on what was not labelled by hand; of words where tags are said."""
     rest = ~np.isin(said.value["rows"], labelled.value["rows"])
     batch = data.take_records(said.value["rows"][rest])
     weights = batch["weights"] if batch[field].ndim > 1 else np.ones(len(batch[field]))

@@ -1,7 +1,7 @@
 """The linear-chain conditional random field: tags of a sentence that are said together.
 
-Letters: B sentences, T tokens, K tags. Only tokens of weight above 0 have a tag; others are passed over, so that the tag
-of a word follows that of the word before, however many tokens it has.
+Letters: B sentences, T tokens, K tags. Only tokens of weight above 0 have a tag; others are passed over, so that the
+tag of a word follows that of the word before, however many tokens it has.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def chain_tagging(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Ar
 
 
 def tags_by_logits(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:
-    """The mean over words of KL(softmax(l_T) || softmax(l_S)), in nats: l_T the batch's "logits" (B, T, K), by a teacher.
+    """The mean over words of KL(softmax(l_T) || softmax(l_S)), in nats, l_T a teacher's: "logits" (B, T, K).
 
     The batch's targets are looked at by the metric `accuracy` alone.
     """
