@@ -35,17 +35,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
-
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
-from stagejax.data import BPE, PAD, TFDS, Dataset, MaskedText, Portion, Source, Stdlib
+from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib
+from stagejax.data.apart import Apart
 from stagejax.data.field_text import FieldText
 from stagejax.data.joined import Row
 from stagejax.data.labelled_text import LabelledText
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.masked_too import MaskedToo
-from stagejax.data.predicted import Unlabelled, predict
+from stagejax.data.predicted import Hidden, predict
 from stagejax.data.published import WIKIPEDIA
 from stagejax.data.tagged import DrawnSentences
 from stagejax.data.tagged_rows import UPOS, TaggedRecords
@@ -66,8 +65,7 @@ from stagejax.models.tagger import ChainTagger
 from stagejax.models.text_classifier import TextClassifier
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
-from stagejax.objectives.classification import classification
-from stagejax.objectives.distillation import distillation
+from stagejax.objectives.on_texts import by_labels, by_logits, logits_and_masked, what_was_masked
 from stagejax.objectives.tagging import chain_tagging, tags_by_logits
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
@@ -93,35 +91,42 @@ class Size:
     arms: tuple[str, ...] = ARMS
 
 
+def unseen(name: str, field: str, part: str = "") -> Source:
+    """The training records of a dataset without those whose text is also in its test split."""
+    return Apart(Dataset(name, part=part), (Dataset(name, "test", part),), field)
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
     text: Source = field(default_factory=lambda: Dataset("wikitext2"))  # general
-    news: TextTask = field(default_factory=lambda: TextTask("agnews", Dataset("agnews"), 4, "title", "text"))
+    news: TextTask = field(default_factory=lambda: TextTask("agnews", unseen("agnews", "text"), 4, "title", "text"))
     news_pool: int = 5000  # training records without labels; those behind them are for validation
     news_length: int = 40
-    news_sizes: tuple[Size, ...] = (Size(200, 150, (0, 1, 2)), Size(2000, 375, (0, 1), SHORT))
+    news_sizes: tuple[Size, ...] = (Size(500, 200, (0, 1, 2)), Size(2000, 400, (0, 1), SHORT))
     tagged: tuple[Source, Source] | None = field(  # training sentences, and those for validation
-        default_factory=lambda: (Dataset("ud", part="en_ewt"), Dataset("ud", "dev", "en_ewt"))
+        default_factory=lambda: (unseen("ud", "form", "en_ewt"), Dataset("ud", "dev", "en_ewt"))
     )
     tags: tuple[str, ...] = UPOS
     tag_pool: int = 4000
     tag_length: int = 32
     tag_sizes: tuple[Size, ...] = (Size(100, 100, (0, 1), SHORT),)
     encoder: Transformer = field(
-        default_factory=lambda: bert(vocab=2048, layers=3, embed=64, heads=4, mlp=256, length=64, init_std=0.1)
+        default_factory=lambda: bert(
+            vocab=2048, layers=3, embed=64, heads=4, mlp=256, length=64, positions="rotary", init_std=0.1
+        )
     )
-    general: int = 1000  # steps of stage 0
-    steps: int = 400  # of stages 1 and 4 each
+    general: int = 500  # steps of stage 0
+    steps: int = 300  # of stages 1 and 4 each
     batch: int = 32  # rows of these, and of classic self-training
-    peak: float = 2e-3  # of all that is no fine-tuning
+    peak: float = 3e-3  # of all that is no fine-tuning
     rows: int = 16  # of fine-tuning
-    peaks: tuple[float, ...] = (5e-4, 1.5e-3, 4e-3)  # tried for fine-tuning
+    peaks: tuple[float, ...] = (1.5e-3, 4e-3, 1e-2)  # tried for fine-tuning
     dropout: float = 0.1  # before the head
     above: float = 0.9  # classic self-training: how sure a prediction has to be
     each: int = 250  # and how many of a class are taken at most; of tagged sentences, four times as many
-    tested: tuple[int, int, int] = (200, 5, 8)  # rows of a batch, batches of validation and of test
+    tested: tuple[int, int, int] = (200, 4, 8)  # rows of a batch, batches of validation and of test
 
     @property
     def pool(self) -> TextTask:
@@ -212,7 +217,8 @@ class Found:
 def studied(run: Any, cfg: Config, task: Task, start: Any) -> Found:
     """All arms of a task."""
     adapted = run.train(domain(cfg, task, cfg.steps), start)
-    longer = run.train(domain(cfg, task, 2 * cfg.steps), start)
+    more = any(LONGER in size.arms for size in task.sizes)
+    longer = run.train(domain(cfg, task, 2 * cfg.steps), start) if more else None
     found = Found(task, {size.labels: {} for size in task.sizes}, {}, {})
     for size in task.sizes:
         for seed in size.seeds:
@@ -256,7 +262,7 @@ def chain(
         data, steps = predict(task.pool, both, task.labels, seed=seed), cfg.steps + size.steps
         stage = tuning(cfg, task, at(f"{slug(label)}/student"), data, steps, seed, whole=kind == "C", rows=cfg.batch)
         stage = replace(stage, optimizer=replace(stage.optimizer, peak=peaks[kind].peak))
-        add(label, (*teacher, said, both, run.train(stage, begin)), kind)
+        add(label, (*teacher, said, both, run.train(stage, begin)), *(("A", "C") if kind == "C" else (kind,)))
 
     def add(label: str, results: tuple[Any, ...], *kinds: str) -> None:
         spent = [result for kind in kinds for result in peaks[kind].spent]
@@ -334,28 +340,6 @@ def tasks(cfg: Config) -> list[Task]:
     return [news, tags]
 
 
-def by_labels(model: Any, batch: Any, key: Any, inputs: str = "tokens") -> Any:
-    return classification(model.answers, batch, key, inputs=inputs)
-
-
-def by_logits(model: Any, batch: Any, key: Any, inputs: str = "tokens") -> Any:
-    """KL(softmax(l_B) || softmax(l_C)) at temperature 1."""
-    return distillation(model.answers, batch, key, inputs=inputs)
-
-
-def what_was_masked(model: Any, batch: Any, key: Any) -> Any:
-    """MLM on the texts of a pool."""
-    own = {"tokens": batch["masked"], "targets": batch["tokens"], "weights": batch["weights"]}
-    return masked_lm(model, own | {"mask": batch["tokens"] != PAD}, key)
-
-
-def logits_and_masked(model: Any, batch: Any, key: Any) -> Any:
-    """The sum of the loss of logits and of MLM, both on the masked text."""
-    keys = (None, None) if key is None else jax.random.split(key)
-    loss, metrics = by_logits(model, batch, keys[0], inputs="masked")
-    return loss + what_was_masked(model, batch, keys[1])[0], metrics
-
-
 # --- stages ---
 
 
@@ -381,8 +365,8 @@ def masked(cfg: Config, data: Any) -> MaskedToo:
 
 def domain(cfg: Config, task: Task, steps: int) -> Stage:
     """Stage 1: MLM on all texts of the pool, whose labels are not there."""
-    data = masked(cfg, Unlabelled(data=replace(task.pool, batch=cfg.batch), hidden=task.labels.name))
-    held = masked(cfg, Unlabelled(data=replace(task.validation.data, count=2), hidden=task.labels.name))
+    data = masked(cfg, Hidden(data=replace(task.pool, batch=cfg.batch), hidden=task.labels.name))
+    held = masked(cfg, Hidden(data=replace(task.validation.data, count=2), hidden=task.labels.name))
     return replace(
         general(cfg),
         name=f"{task.name}/model-a/{steps}",
@@ -551,10 +535,14 @@ def teachers(found: Found) -> Table:
 NOTES = (
     "Labels are drawn at random from the pool, whose texts are all read without labels by MLM and predicted by B; with "
     "2,000 labels of 5,000 texts little is left that is not labelled. Test texts are read in no training, not even by "
-    "the tokenizer. Each seed draws labels of its own and has its own teacher and Model-C; general text and Model-A "
-    "are trained once.",
-    "Sizes are smaller than planned: 5,000 unlabelled texts for 10,000, as the data have 6,000, and 2,000 labels at "
-    "most for 4,000. The head reads the mean of the tokens, not [CLS], which nothing trains here before.",
+    "the tokenizer: training texts that are in the test split too are left out (not at the paper's scale). "
+    "Each seed draws labels of its own and has its own teacher and Model-C; general text and Model-A are trained once.",
+    "Sizes are not those that were planned: 5,000 unlabelled texts for 10,000, as the data have 6,000, and 500 and "
+    "2,000 labels for 200 and 4,000: with 200 the plain encoder was right on 40 % of validation texts. These, initial "
+    "values, positions, steps and the rates of MLM and those tried were chosen after some looks at the losses of MLM "
+    "and at the accuracy on validation texts of the encoder fine-tuned, plainly and after MLM, with labels of another "
+    "draw, before any run of the other arms. MLM did not help there in up to 1,000 steps. Tags were looked at so too. "
+    "The head reads the mean of the tokens, not [CLS], which nothing trains here before.",
     "How sure and how many pseudo labels of classic self-training are, and its steps, are not confirmed; no "
     "temperature is mentioned of the logits. Students begin where their teachers began, and learn for as many "
     "steps, of as many rows each, as C, and for D's steps besides.",

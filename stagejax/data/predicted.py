@@ -17,11 +17,11 @@ from stagejax.data.subsets import given
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unlabelled(Around):
+class Hidden(Around):
     """The samples of `data` without the field `hidden`: nothing that reads them can learn from it.
 
     >>> from stagejax.data import Images
-    >>> data = Unlabelled(data=Images(batch=4))
+    >>> data = Hidden(data=Images(batch=4))
     >>> sorted(data.take(np.arange(2))), sorted(data.sample_spec())
     (['image'], ['image'])
     """

@@ -19,15 +19,13 @@ from experiments.self_training.predictions_for_pretraining import (
     ST_C,
     B,
     D,
-    by_logits,
-    logits_and_masked,
     preset,
     tasks,
-    what_was_masked,
 )
 from stagejax import Plan
-from stagejax.data.predicted import Unlabelled
+from stagejax.data.predicted import Hidden
 from stagejax.names import slug
+from stagejax.objectives.on_texts import by_logits, logits_and_masked, what_was_masked
 
 SMOKE = preset("smoke")
 NEWS = SMOKE.news_sizes[0]
@@ -38,14 +36,19 @@ def of(results: dict[str, Any], name: str) -> Any:
     return results[f"who/{NEWS.labels}/0/{name}"]
 
 
+def said(source: Any) -> list[str]:
+    return [" ".join(source[i]["form"]) for i in range(len(source))]
+
+
 def test_pools_validation_and_test_share_no_text() -> None:
     cfg = preset("laptop")
     news, tags = tasks(cfg)
-    own = {text["text"] for text in (cfg.pool.source[i] for i in range(cfg.news_pool))}
+    own = {cfg.pool.texts(i) for i in range(cfg.news_pool)}
     for held in (news.validation.data, news.test.data):
-        source = held.task.source
-        assert not own & {source[i]["text"] for i in range(len(source))}
-        assert held.count * held.batch <= len(source)
+        assert held.count * held.batch <= len(held.task.source)
+        assert not own & {held.task.texts(i) for i in range(len(held.task.source))}
+    assert not {text for _, text in own} & {news.test.data.task.texts(i)[1] for i in range(1600)}
+    assert not np.intersect1d(said(tags.pool.source), said(tags.test.data.source)).size
     assert tags.pool.size() == cfg.tag_pool
     words = cfg.words.source
     assert len(words) == len(cfg.text) + cfg.news_pool + cfg.tag_pool
@@ -87,7 +90,7 @@ def test_model_c_begins_at_stage_0_and_takes_as_many_steps_as_model_a(finished: 
 def test_no_label_is_read_by_model_a_and_pseudo_labels_alone_by_model_c(finished: Any) -> None:
     results, _, _ = finished
     model_a = results[f"who/model-a/{SMOKE.steps}"].stage.data
-    assert isinstance(model_a.data, Unlabelled)
+    assert isinstance(model_a.data, Hidden)
     assert "label" not in model_a.take(np.arange(2))
     said = of(results, f"{slug(B)}/predictions").value
     assert len(said["rows"]) == SMOKE.news_pool

@@ -8,7 +8,7 @@ import pytest
 
 from stagejax.data import Images
 from stagejax.data.joined import Row
-from stagejax.data.predicted import Predicted, Unlabelled, predict
+from stagejax.data.predicted import Hidden, Predicted, predict
 from stagejax.inference.predictions import evenly, human_and_pseudo, labelled_by_hand, truth_of
 
 DATA = Images(batch=8)
@@ -78,7 +78,7 @@ def test_what_is_missing_or_of_another_shape_is_said() -> None:
 
 
 def test_unlabelled_samples_hide_their_labels_alone() -> None:
-    data = Unlabelled(data=DATA)
+    data = Hidden(data=DATA)
     np.testing.assert_array_equal(data.take(np.arange(4))["image"], DATA.take(np.arange(4))["image"])
     assert list(data.spec()) == list(data.take(np.arange(4))) == ["image"]
     assert data.size() == DATA.size()
