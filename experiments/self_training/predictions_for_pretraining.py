@@ -149,6 +149,7 @@ class Task:
 
     name: str
     pool: Any  # data of all records
+    records: int  # of the pool
     validation: Evaluation
     test: Evaluation
     model: TextClassifier
@@ -236,7 +237,7 @@ def chain(
     """All arms of one draw of labels: stages 2 to 5, and what stands beside them."""
     at = partial("{}/{}/{}/{}".format, task.name, size.labels, seed)
     start, adapted, longer = before
-    flops = task.pool.size() * one_flops(task)
+    flops = task.records * one_flops(task)
     labelled = run.make(at("labels"), labelled_by_hand, task.labels.name, task.pool, size.labels, seed)
     by_hand = predict(task.pool, labelled, task.labels, seed=seed)
     arms, truths, taken = {}, {}, {}
@@ -317,7 +318,7 @@ def tasks(cfg: Config) -> list[Task]:
     behind = replace(cfg.news, source=Portion(cfg.news.source, start=cfg.news_pool))
     validation = replace(pool, task=behind, count=validated)
     news = Task(
-        cfg.news.name, pool, Evaluation(validation, validated, objective=by_labels),
+        cfg.news.name, pool, cfg.news_pool, Evaluation(validation, validated, objective=by_labels),
         Evaluation(pool.held_out(tested), tested, objective=by_labels),
         TextClassifier(cfg.encoder, cfg.news.classes, cfg.dropout), Row("label", dtype="int32"),
         Row("logits", (cfg.news.classes,)), by_labels, by_logits, says_class, cfg.news_sizes, cfg.each,
@@ -332,7 +333,7 @@ def tasks(cfg: Config) -> list[Task]:
     held = replace(sentences, sources=(develop,), once=True, count=validated)
     shape, count = (cfg.tag_length,), len(cfg.tags)
     tags = Task(
-        "tags", sentences, Evaluation(held, validated, objective=chain_tagging),
+        "tags", sentences, cfg.tag_pool, Evaluation(held, validated, objective=chain_tagging),
         Evaluation(sentences.held_out(tested), tested, objective=chain_tagging), ChainTagger(cfg.encoder, count),
         Row("targets", shape, "int32"), Row("logits", (*shape, count)), chain_tagging, tags_by_logits, says_tags,
         cfg.tag_sizes, 4 * cfg.each,
