@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stagejax.data.named import Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record, Source
 
@@ -44,6 +45,14 @@ class Apart(Derived):
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), *(other.digest() for other in self.others), self.field)
+
+
+def unseen(name: str, field: str, part: str = "") -> Source:
+    """The training records of a dataset without those whose `field` is also that of a test record.
+
+    >>> # texts = unseen("agnews", "text")
+    """
+    return Apart(Dataset(name, part=part), (Dataset(name, "test", part),), field)
 
 
 @functools.lru_cache(maxsize=16)

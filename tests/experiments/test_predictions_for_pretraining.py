@@ -12,11 +12,13 @@ from experiments.self_training.predictions_for_pretraining import (
     ARMS,
     CLASSIC,
     EXPERIMENT,
+    FREQUENT,
     HARD,
     INIT,
     LONGER,
     MASKED,
     ST_C,
+    WORDS,
     B,
     D,
     preset,
@@ -24,6 +26,7 @@ from experiments.self_training.predictions_for_pretraining import (
 )
 from stagejax import Plan
 from stagejax.data.predicted import Hidden
+from stagejax.inference.pool_tasks import of_words_alone
 from stagejax.names import slug
 from stagejax.objectives.on_texts import by_logits, logits_and_masked, what_was_masked
 
@@ -54,6 +57,7 @@ def test_pools_validation_and_test_share_no_text() -> None:
     assert len(words) == len(cfg.text) + cfg.news_pool + cfg.tag_pool
 
 
+@pytest.mark.slow
 def test_the_masked_variant_is_the_sum_of_both_losses_on_masked_text() -> None:
     task = tasks(SMOKE)[0]
     model, rng = task.model.build(nnx.Rngs(0)), np.random.default_rng(0)
@@ -137,6 +141,17 @@ def test_searches_and_teachers_are_charged(finished: Any) -> None:
         assert tried <= names[label]
     assert f"who/{NEWS.labels}/0/{slug(B)}/tuned" in names[D] & names[ST_C]
     assert f"who/{NEWS.labels}/0/{slug(B)}/predictions" in names[D]
+
+
+@pytest.mark.slow
+def test_no_network_stands_beside_the_arms_and_learns_from_the_same_labels(finished: Any) -> None:
+    results, report, _ = finished
+    rows = {row[0]: row[1] for row in report.tables[0].rows}
+    task = tasks(SMOKE)[0]
+    alone = of_words_alone(task.pool, task.test.data, of(results, "labels").value)
+    assert rows[WORDS] == f"{100 * alone:.1f}"
+    assert rows[FREQUENT] == f"{100 * of(results, 'simple').value['accuracy'][0]:.1f}"
+    assert WORDS not in [row[0] for row in report.tables[2].rows]  # of tags
 
 
 @pytest.mark.slow

@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data import Images
+from stagejax.data import Bytes, Images, Stdlib
 from stagejax.data.joined import Row
+from stagejax.data.labelled_text import LabelledText
 from stagejax.data.predicted import Hidden, Predicted, predict
+from stagejax.data.text_tasks import synonym_tasks
+from stagejax.inference.pool_tasks import of_words_alone
 from stagejax.inference.predictions import evenly, human_and_pseudo, labelled_by_hand, truth_of
 
 DATA = Images(batch=8)
@@ -82,3 +85,16 @@ def test_unlabelled_samples_hide_their_labels_alone() -> None:
     np.testing.assert_array_equal(data.take(np.arange(4))["image"], DATA.take(np.arange(4))["image"])
     assert list(data.spec()) == list(data.take(np.arange(4))) == ["image"]
     assert data.size() == DATA.size()
+
+
+def test_words_alone_are_tested_on_all_rows_of_the_test_and_learned_from_labelled_rows() -> None:
+    task = synonym_tasks(120)[0]
+    pool = LabelledText(task=task, tokenizer=Bytes(), learned_from=Stdlib(), batch=20, length=16)
+    own = pool.take_records(np.arange(60))["label"]
+    of_two = np.flatnonzero(np.isin(own, np.unique(own)[:2]))
+    labelled = {"rows": of_two, "label": own[of_two]}
+    test = pool.held_out(6)
+    share = np.isin(test.take(np.arange(120))["label"], np.unique(own)[:2]).mean()
+    assert 0.3 * share < of_words_alone(pool, test, labelled) <= share  # other classes are never said
+    with pytest.raises(ValueError, match="endless"):
+        of_words_alone(pool, pool, labelled)
