@@ -50,6 +50,7 @@ def test_the_likeliest_chain_is_the_best_of_all() -> None:
     assert said.shape == (B, T)
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_where_nothing_is_tagged() -> None:
     grads = jax.grad(lambda s, m: chain_loss(s, m, TAGS, WEIGHTS).sum(), argnums=(0, 1))(SCORES, MOVES)
     assert all(np.isfinite(leaf).all() for leaf in grads)
