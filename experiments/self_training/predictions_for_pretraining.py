@@ -25,7 +25,16 @@ Holds if with the fewest labels, mean of the seeds on test texts, D is above B, 
          D 2 points or more above the latter; D is above MLM for twice the steps; D is not below the best of the three
          kinds of classic self-training; logits are not below one-hot labels nor below masked input and MLM; and with
          the most labels D is not more than 0.2 points below B. For tags: D above B, B above the encoder of 0.
-Ours     Not measured yet.
+Ours     Five of the six hold. AG News, % of 1,600 test texts right, 500 labels of three seeds: fine-tuned alone
+         49.8 ± 2.0, B 52.9 ± 1.2, MLM for twice the steps 51.4 ± 1.8, D 55.0 ± 1.3, which is 2.1 ± .6 above B of the
+         same labels. Self-training 50.4 ± .1, upon A 54.6 ± .8, upon C 54.2 ± .8: D is above the best of them by
+         .4 ± 1.5, less than seeds spread. That logits are best does not hold: one-hot labels 55.1 ± .6, masked input
+         and MLM 55.8 ± .2. With 2,000 labels of two seeds 67.7 ± .8, B 68.0 ± 1.2, D 69.3 ± .8. Tags, 100 sentences,
+         two seeds: 62.9 ± .0, B 64.7 ± .2, D 65.5 ± .3, though the most frequent tag of each token is 63.2 ± .5.
+         B, the teacher, is right on 52.9 ± 1.5 % of the texts without labels. No such encoder is near logistic
+         regression on TF-IDF, which is at 77.0 ± 3.1 with 500 labels and 85.2 ± .1 with 2,000: this compares ways of
+         training, of which none is to be taken here. The lowest rate tried was chosen for the starts 0 and C of AG
+         News and for C of tags, so that a lower one may be better there.
 """
 
 from __future__ import annotations
