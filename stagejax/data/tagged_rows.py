@@ -107,6 +107,40 @@ class TaggedRows(Data):
         return joint_digest(*(source.digest() for source in self.sources), learned, f"{self.tags} {self.labels}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaggedRecords(TaggedRows):
+    """`TaggedRows` of one source, which are also given by record: what a tagger is asked about all of them.
+
+    Raises:
+      ValueError: there are several sources.
+
+    >>> from stagejax.data import Bytes
+    >>> from stagejax.data.tagged import DrawnSentences
+    >>> data = TaggedRecords(sources=(DrawnSentences(9),), tags=("T0",), tokenizer=Bytes(), batch=2, length=16)
+    >>> data.size(), data.source
+    (9, DrawnSentences(count=9, labels=8, vocabulary=300, seed=0, split='train'))
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.sources) != 1:
+            raise ValueError(f"{len(self.sources)} sources: records are those of one")
+
+    @property
+    def source(self) -> Source:
+        """Of the records."""
+        return self.sources[0]
+
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        return shuffled(self.seed, numbers, len(self.source))
+
+    def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        """The samples of these records of the source."""
+        found = _encoded(self.source, self.tokenizer, self.tags, self.length, self.forms, self.labels)
+        made = {name: leaf[numbers] for name, leaf in found._asdict().items()}
+        return {**made, "source": np.zeros(len(numbers), np.int32)}
+
+
 @functools.lru_cache(maxsize=16)
 def _encoded(
     source: Source, tokenizer: Tokenizer, tags: tuple[str, ...], length: int, forms: str, labels: str

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.distillation import soft_cross_entropy, soft_targets
+from stagejax.objectives.chain import chain_loss, likeliest_chain
+from stagejax.objectives.distillation import kl_divergence, soft_cross_entropy, soft_targets
 from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.matching import attention_mse, state_mse
 
@@ -24,6 +25,33 @@ Batch = Mapping[str, Any]
 def tagging(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:
     """The mean cross entropy of the words' tags, in nats, by `model.tags(tokens, key=key)`; `loss` and `accuracy`."""
     return weighted(model.tags(batch["tokens"], key=key), batch["targets"], batch["weights"])
+
+
+def chain_tagging(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """-log p(tags | sentence) under a linear chain, in nats a word; `accuracy` is that of the likeliest chain.
+
+    Args:
+      model: gives `tags(tokens, key=key)`, the scores of tags, and `moves[...]`, those of a tag after a tag.
+
+    Reference: Lafferty et al., Conditional random fields, ICML 2001.
+    """
+    scores_BTK, moves_KK = model.tags(batch["tokens"], key=key), model.moves[...]
+    total = chain_loss(scores_BTK, moves_KK, batch["targets"], batch["weights"]).sum()
+    said_BT, count = likeliest_chain(scores_BTK, moves_KK, batch["weights"]), batch["weights"].sum()
+    right = ((said_BT == batch["targets"]) * batch["weights"]).sum()
+    return total / jnp.maximum(count, 1), {"loss": (total, count), "accuracy": (right, count)}
+
+
+def tags_by_logits(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """The mean over words of KL(softmax(l_T) || softmax(l_S)), in nats, l_T a teacher's: "logits" (B, T, K).
+
+    The batch's targets are looked at by the metric `accuracy` alone.
+    """
+    own_BTK, weights_BT = model.tags(batch["tokens"], key=key), batch["weights"]
+    losses_BT = kl_divergence(own_BTK, soft_targets((batch["logits"],)))
+    total, count = (losses_BT * weights_BT).sum(), weights_BT.sum()
+    right = ((own_BTK.argmax(-1) == batch["targets"]) * weights_BT).sum()
+    return total / jnp.maximum(count, 1), {"loss": (total, count), "accuracy": (right, count)}
 
 
 def student_tagging(models: Mapping[str, Any], batch: Batch, key: Array | None) -> tuple[Float[Array, ""], Metrics]:

@@ -11,7 +11,7 @@ from stagejax.data import CLS, PAD, SEP, Bytes, MaskedText
 from stagejax.data.field_text import FieldText
 from stagejax.data.one_of import OneOf
 from stagejax.data.tagged import DrawnSentences
-from stagejax.data.tagged_rows import TaggedRows
+from stagejax.data.tagged_rows import TaggedRecords, TaggedRows
 
 TAGS = tuple(f"T{i}" for i in range(8))
 FIRST, SECOND = DrawnSentences(9), DrawnSentences(5, seed=1)
@@ -72,3 +72,12 @@ def test_a_batch_is_the_same_batch_of_one_part() -> None:
 def test_parts_give_the_same() -> None:
     with pytest.raises(ValueError, match="same specification"):
         OneOf(parts=(text(0), replace(text(1), length=17)))
+
+
+def test_records_are_the_samples_by_number() -> None:
+    data = TaggedRecords(sources=(FIRST,), tags=TAGS, tokenizer=Bytes(), batch=4, length=24, seed=3)
+    numbers = np.arange(12)
+    for name, leaf in data.take(numbers).items():
+        np.testing.assert_array_equal(leaf, data.take_records(data.records(numbers))[name])
+    with pytest.raises(ValueError, match="2 sources"):
+        replace(data, sources=(FIRST, SECOND))

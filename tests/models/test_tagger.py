@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax.models import bert, gpt
 from stagejax.models.observed import observed
-from stagejax.models.tagger import Tagger
+from stagejax.models.tagger import ChainTagger, Tagger
 
 SMALL = bert(vocab=50, layers=3, embed=16, heads=2, mlp=24, positions="rotary")
 TOKENS = jnp.array([[1, 9, 8, 7, 2], [1, 30, 2, 0, 0]])
@@ -66,3 +66,11 @@ def test_tags_are_the_heads_of_the_last_state_and_padding_changes_nothing() -> N
     np.testing.assert_allclose(model.tags(TOKENS[1:, :3]), tags[1:, :3], atol=2e-6)
     with pytest.raises(ValueError, match="causal"):
         Tagger(gpt(), classes=3)
+
+
+def test_a_chain_tagger_is_a_tagger_with_moves_that_begin_at_nothing() -> None:
+    plain, chain = (kind(SMALL, classes=3) for kind in (Tagger, ChainTagger))
+    model = chain.build(nnx.Rngs(0))
+    np.testing.assert_array_equal(model.tags(TOKENS), plain.build(nnx.Rngs(0)).tags(TOKENS))
+    assert not np.asarray(model.moves[...]).any()
+    assert chain.sizes() == plain.sizes() | {"previous": 3}

@@ -1,0 +1,14 @@
+"""Records that no other source has, and held-out ones as they are."""
+
+from stagejax.data.apart import Apart
+from stagejax.data.tagged import DrawnSentences
+from stagejax.data.together import Splits
+
+
+def test_what_others_have_is_left_out_of_the_training_split_alone() -> None:
+    known = DrawnSentences(4)
+    own = Apart(Splits(DrawnSentences(9), known), (known,), "form")
+    assert [own[i] for i in range(len(own))] == [DrawnSentences(9)[i] for i in range(4, 9)]
+    assert len(own.of_split("test")) == 4
+    assert own.of_split("train") is own
+    assert own.digest() != Apart(own.source, (DrawnSentences(3),), "form").digest()
