@@ -1,0 +1,326 @@
+"""Remarks on what is done and seen, in words, sound and moving pictures: real ones, put together by a program.
+
+Letters: n records, L tokens, T frames of sound, M mel bands, F pictures of a clip.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float32, Int32, Int64
+
+from stagejax.data.audio import LogMel
+from stagejax.data.common_words import CommonWords
+from stagejax.data.composites import Objects
+from stagejax.data.order import random_words, shuffled, uniforms
+from stagejax.data.pipeline import Batch, joint_digest
+from stagejax.data.records import OfRecords
+from stagejax.data.sounds import Sounds
+from stagejax.data.sources import EmptySource, Record, Source
+from stagejax.data.tasks import resized
+from stagejax.data.tokenizers import SPECIAL
+
+#: What is told of a remark, in the order of its labels.
+LABELS = ("anatomic", "technical", "procedural", "praise", "visual aid")
+SPLITS = ("train", "valid", "test")
+
+_QUIET, _LOUD = (-16.0, -8.0), (-8.0, 0.0)  # decibels; the border is at -8
+_DRAWS = 16  # random words of a record, beside those of its errors
+_LEVEL = 0.1  # root mean square of a recording, before its gain
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Short sentences of two kinds.
+
+    Args:
+      positive: labels of the kind that counts as 1.
+      longest: words of a sentence; longer ones are left out.
+    """
+
+    source: Source
+    positive: tuple[int, ...]
+    longest: int
+    text: str = "text"
+    label: str = "label"
+
+
+@dataclass(frozen=True)
+class Feedback(Source):
+    """Remarks, addressed by index: {"tokens", "frames", "video", "labels"}; a record is a function of its index.
+
+    The text is a sentence with a mood, "watch", the name of a group of things, and a sentence on a topic, as a
+    transcript gives it: a word is wrong with probability `errors` (of ten such words, six are replaced by any word,
+    two are left out, two have any word behind them). The sound is a recording, quiet or loud. The video is a thing
+    that moves left or right. Of the labels, each in half of the records unless it says otherwise,
+
+    - anatomic is the kind of the topic (text);
+    - technical is whether the recording's event is in the second half of the events (sound);
+    - procedural is whether the thing moves right (order of pictures);
+    - praise is a loud sound and a positive mood: a quarter (sound and text);
+    - visual aid is whether the thing seen is of the group that is named (pictures and text).
+
+    Of the train split, a share `flipped` of each label is wrong. Splits share no sentence, recording or image; the
+    test's are those of the sources' own test splits, where no speaker and no writer of the train split is.
+
+    Args:
+      sounds: their labels are events.
+      objects: a group of images each, whose `names` are one word, or empty for labels that are left out.
+      size, held: records of the train split, and of the two others.
+      side: of a thing in pixels; speeds: pixels a frame.
+      length: tokens of a text; vocabulary: its commonest words have ids of their own.
+
+    Raises:
+      ValueError: an unknown split; a thing would leave the picture; fewer than two groups of images.
+
+    >>> Feedback.names.fget(toy()), toy()[3]["labels"].shape, toy()[3]["video"].shape
+    (('little', 'much'), (5,), (4, 12, 12, 1))
+    """
+
+    topics: Sentences
+    moods: Sentences
+    sounds: Sounds
+    objects: tuple[Objects, ...]
+    size: int = 4000
+    held: int = 1000
+    errors: float = 0.35
+    flipped: float = 0.1
+    mel: LogMel = LogMel(rate=8000, window=400, hop=200, bands=32, low=60.0, floor=1e-4)
+    pictures: int = 4
+    pixels: int = 20
+    side: int = 14
+    speeds: tuple[int, ...] = (1, 2)
+    length: int = 32
+    vocabulary: int = 3000
+    split: str = "train"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"Feedback has the splits {', '.join(SPLITS)}, not split={self.split!r}")
+        if max(self.speeds) * (self.pictures - 1) > self.pixels - self.side:
+            raise ValueError(
+                f"at {max(self.speeds)} pixels a frame, {self.pictures} pictures need a way longer than "
+                f"pixels - side = {self.pixels - self.side}: lower `speeds` or `side`"
+            )
+        if len(self.objects) < 2:
+            raise ValueError("objects: what is named can only be something else with two groups or more")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The word for each group of images."""
+        return tuple(next(filter(None, own.names)) for own in self.objects)
+
+    @property
+    def words(self) -> CommonWords:
+        """The tokenizer, before it has seen the train split."""
+        return CommonWords(self.vocabulary, declared=("watch", *self.names))
+
+    @property
+    def sound_frames(self) -> int:
+        """T."""
+        return self.mel.frames(self.sounds.samples)
+
+    def __len__(self) -> int:
+        return self.size if self.split == "train" else self.held
+
+    def __getitem__(self, index: int) -> Record:
+        if not 0 <= index < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        return {name: rows[0] for name, rows in self.take(np.array([index])).items()}
+
+    def true_labels(self, records: Int64[np.ndarray, " n"]) -> Float32[np.ndarray, "n 5"]:
+        """The labels before any is flipped."""
+        drawn = self._drawn(records)
+        praise = drawn["mood"] & drawn["loud"]
+        return np.stack([drawn["topic"], drawn["event"], drawn["right"], praise, drawn["agrees"]], 1).astype(np.float32)
+
+    def take(self, records: Int64[np.ndarray, " n"]) -> Batch:
+        """Records, stacked."""
+        drawn, labels = self._drawn(records), self.true_labels(records)
+        if self.split == "train":
+            labels = np.where(drawn["flips"] < self.flipped, 1 - labels, labels).astype(np.float32)
+        return {
+            "tokens": np.stack([_text(self, int(record)) for record in records]),
+            "frames": self._sound(drawn),
+            "video": self._video(drawn),
+            "labels": labels,
+        }
+
+    def digest(self) -> str:
+        """The sha256 of what remarks are made of."""
+        own = (self.topics.source, self.moods.source, self.sounds, *(each.source for each in self.objects))
+        return joint_digest(*(source.digest() for source in own))
+
+    def _drawn(self, records: Int64[np.ndarray, " n"]) -> dict[str, Any]:
+        """What a record is, from its random numbers."""
+        u = uniforms(random_words(self.seed * len(SPLITS) + SPLITS.index(self.split), records, _DRAWS))
+        groups = len(self.objects)
+        seen, agrees = (u[:, 0] * groups).astype(int), u[:, 1] < 0.5
+        other = (seen + 1 + (u[:, 2] * (groups - 1)).astype(int)) % groups
+        found = {"topic": u[:, 3] < 0.5, "mood": u[:, 4] < 0.5, "event": u[:, 5] < 0.5, "loud": u[:, 6] < 0.5}
+        found |= {"right": u[:, 7] < 0.5, "agrees": agrees, "seen": seen, "named": np.where(agrees, seen, other)}
+        places = {"topic": 8, "mood": 9, "event": 10, "level": 11, "image": 12, "speed": 13, "start": 14, "row": 15}
+        more = random_words(-1 - self.seed * len(SPLITS) - SPLITS.index(self.split), records, len(LABELS))
+        return found | {f"u_{name}": u[:, k] for name, k in places.items()} | {"flips": uniforms(more)}
+
+    def _sound(self, drawn: Mapping[str, Any]) -> Float32[np.ndarray, "n T M"]:
+        """Log-mels at the level that is drawn, near -1 to 1."""
+        energies, events = _energies(self)
+        second = events >= len(self.sounds.names) / 2
+        rows = _picked(np.flatnonzero(second), np.flatnonzero(~second), drawn["event"], drawn["u_event"])
+        low = np.where(drawn["loud"], _LOUD[0], _QUIET[0])
+        gain = 10 ** ((low + 8 * drawn["u_level"]) / 10)
+        return ((np.log(self.mel.floor + gain[:, None, None] * energies[rows]) + 4) / 4).astype(np.float32)
+
+    def _video(self, drawn: Mapping[str, Any]) -> Float32[np.ndarray, "n F y x 1"]:
+        """A thing on its way across dark pictures."""
+        n, free, side = len(drawn["seen"]), self.pixels - self.side, self.side
+        pools = _things(self)
+        things = np.stack([pools[g][int(u * len(pools[g]))] for g, u in zip(drawn["seen"], drawn["u_image"], strict=True)])
+        speed = np.array(self.speeds)[(drawn["u_speed"] * len(self.speeds)).astype(int)]
+        start = (drawn["u_start"] * (free - speed * (self.pictures - 1) + 1)).astype(int)
+        x = start[:, None] + speed[:, None] * np.arange(self.pictures)
+        x, y = np.where(drawn["right"][:, None], x, free - x), (drawn["u_row"] * (free + 1)).astype(int)
+        video = np.zeros((n, self.pictures, self.pixels, self.pixels), np.float32)
+        rows = (y[:, None] + np.arange(side))[:, None, :, None]
+        columns = (x[..., None] + np.arange(side))[:, :, None, :]
+        at = np.arange(n)[:, None, None, None], np.arange(self.pictures)[None, :, None, None]
+        video[(*at, rows, columns)] = things[:, None]
+        return video[..., None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remarks(OfRecords):
+    """Batches of remarks: {"tokens": int32 (batch, L), "frames": float32 (batch, T, M), "video": float32 (batch, F,
+    pixels, pixels, 1), "labels": float32 (batch, 5)}."""
+
+    source: Feedback
+    batch: int
+    seed: int = 0
+    count: int | None = None
+
+    def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
+        own, real = self.source, np.dtype("float32")
+        return {
+            "tokens": jax.ShapeDtypeStruct((own.length,), np.dtype("int32")),
+            "frames": jax.ShapeDtypeStruct((own.sound_frames, own.mel.bands), real),
+            "video": jax.ShapeDtypeStruct((own.pictures, own.pixels, own.pixels, 1), real),
+            "labels": jax.ShapeDtypeStruct((len(LABELS),), real),
+        }
+
+    def size(self) -> int:
+        return len(self.source)
+
+    def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        return self.source.take(numbers)
+
+    def digest(self) -> str:
+        return self.source.digest()
+
+
+def _picked(ones: np.ndarray, zeros: np.ndarray, kind: np.ndarray, u: np.ndarray) -> Int64[np.ndarray, " n"]:
+    """A row of the kind that each record has."""
+    return np.where(kind, ones[(u * len(ones)).astype(int)], zeros[(u * len(zeros)).astype(int)])
+
+
+def _mine(split: str, size: int) -> Int64[np.ndarray, " _"]:
+    """Which rows of a source's train split are the train's (nine of ten) or for validation; all of a test split."""
+    tenth = shuffled(5, np.arange(size), size) % 10 == 9
+    return np.flatnonzero({"train": ~tenth, "valid": tenth}.get(split, np.ones(size, bool)))
+
+
+@functools.lru_cache(maxsize=16)
+def _sentences(own: Sentences, split: str) -> tuple[list[str], list[str]]:
+    """Those that are not positive, and those that are."""
+    source = own.source.of_split("test" if split == "test" else "train")
+    records = [source[int(i)] for i in _mine(split, len(source))]
+    short = [r for r in records if len(r[own.text].split()) <= own.longest]
+    kinds = [[r[own.text] for r in short if (r[own.label] in own.positive) == kind] for kind in (False, True)]
+    if not all(kinds):
+        raise EmptySource(f"the {split} split of {source} has no sentence of a kind: change `positive` or `longest`")
+    return kinds[0], kinds[1]
+
+
+@functools.lru_cache(maxsize=8)
+def _codec(words: CommonWords, topics: Sentences, moods: Sentences) -> Any:
+    return words.train(text for own in (topics, moods) for kind in _sentences(own, "train") for text in kind)
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _text(source: Feedback, record: int) -> Int32[np.ndarray, " L"]:
+    """The tokens of a record's transcript, with its errors."""
+    drawn, code = source._drawn(np.array([record])), _codec(source.words, source.topics, source.moods)
+    said = {}
+    for name in ("topic", "mood"):
+        pool = _sentences(source.topics if name == "topic" else source.moods, source.split)[int(drawn[name][0])]
+        said[name] = pool[int(drawn[f"u_{name}"][0] * len(pool))]
+    text = f"{said['mood']} watch {source.names[int(drawn['named'][0])]} {said['topic']}"
+    true = code.encode([text])[0]
+    u = uniforms(random_words(source.seed + 97 + SPLITS.index(source.split), np.array([record]), 2 * len(true)))[0]
+    heard: list[int] = []
+    for token, chance, which in zip(true, u[::2], u[1::2], strict=True):
+        kind, any_word = chance / max(source.errors, 1e-9), SPECIAL + int(which * (source.words.vocab - SPECIAL))
+        if kind < 0.6:
+            heard.append(any_word)
+        elif kind >= 0.8:
+            heard.extend([int(token)] if kind >= 1 else [int(token), any_word])
+    cut = heard[: source.length]
+    return np.array(cut + [0] * (source.length - len(cut)), np.int32)
+
+
+def _energies(source: Feedback) -> tuple[Float32[np.ndarray, "r T M"], Int64[np.ndarray, " r"]]:
+    """Energies in mel bands of a split's recordings, at one root mean square, and their events."""
+    return _mel_energies(source.sounds.of_split("test" if source.split == "test" else "train"), source.split, source.mel)
+
+
+@functools.lru_cache(maxsize=8)
+def _mel_energies(sounds: Any, split: str, mel: LogMel) -> tuple[np.ndarray, np.ndarray]:
+    recordings = sounds.recordings()
+    own = [recordings[i] for i in _mine(split, len(recordings))]
+    if not own:
+        raise EmptySource(f"the {split} split of {sounds} holds no recording")
+    signals = np.zeros((len(own), sounds.samples), np.float32)
+    for row, (signal, _, _) in zip(signals, own, strict=True):
+        cut = signal[: len(row)]
+        row[: len(cut)] = cut * (_LEVEL / max(float(np.sqrt(np.mean(np.square(cut)))), 1e-6))
+    frames = np.concatenate([mel(part) for part in np.array_split(signals, -(-len(signals) // 256))])
+    return np.maximum(np.exp(frames) - mel.floor, 0).astype(np.float32), np.array([label for _, label, _ in own])
+
+
+def _things(source: Feedback) -> list[Float32[np.ndarray, "k s s"]]:
+    """The images of each group."""
+    return [_images(own, source.split, source.side) for own in source.objects]
+
+
+@functools.lru_cache(maxsize=32)
+def _images(own: Objects, split: str, side: int) -> Float32[np.ndarray, "k s s"]:
+    source = own.source.of_split("test" if split == "test" else "train")
+    records = [source[int(i)] for i in _mine(split, min(own.limit, len(source)))]
+    kept = [np.asarray(record[own.image]) for record in records if own.names[int(record[own.label])]]
+    if not kept:
+        raise EmptySource(f"the {split} images of {source} show none of {own.names}: raise `limit`")
+    images = np.stack(kept)
+    whole = images.reshape(images.shape[:3]).astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
+    return np.ascontiguousarray(resized(whole.transpose(1, 2, 0), side).transpose(2, 0, 1))
+
+
+def toy(split: str = "train", size: int = 64, errors: float = 0.35) -> Feedback:
+    """Remarks of generated sentences and sounds and of scikit-learn's digits, for tests."""
+    from stagejax.data.sounds import Whistles
+    from stagejax.data.sources import Digits
+    from stagejax.data.text_tasks import SynonymRows
+
+    rows = SynonymRows(size=200)
+    digits = (Objects(Digits(), ("little",) * 5 + ("",) * 5), Objects(Digits(), ("",) * 5 + ("much",) * 5))
+    return Feedback(
+        Sentences(rows, (0, 1), 8, "s1", "who"), Sentences(rows, (0, 1), 8, "s1", "does"),
+        Whistles(events=4, seconds=0.15), digits, size=size, held=size, errors=errors, split=split,
+        mel=LogMel(rate=8000, window=256, hop=200, bands=16, low=60.0, floor=1e-4),
+        pixels=12, side=8, speeds=(1,), length=16, vocabulary=60,
+    )  # fmt: skip
