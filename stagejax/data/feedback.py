@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ LABELS = ("anatomic", "technical", "procedural", "praise", "visual aid")
 SPLITS = ("train", "valid", "test")
 
 _QUIET, _LOUD = (-16.0, -8.0), (-8.0, 0.0)  # decibels; the border is at -8
-_DRAWS = 16  # random words of a record, beside those of its errors
+_DRAWS = 15  # random words of a record, beside those of its errors
 _LEVEL = 0.1  # root mean square of a recording, before its gain
 
 
@@ -63,7 +63,8 @@ class Feedback(Source):
     - technical is whether the recording's event is in the second half of the events (sound);
     - procedural is whether the thing moves right (order of pictures);
     - praise is a loud sound and a positive mood: a quarter (sound and text);
-    - visual aid is whether the thing seen is of the group that is named (pictures and text).
+    - visual aid is whether the thing seen is of the group that is named (pictures and text); each is drawn by itself
+      with the probabilities `shares`, so that they are one in the sum of their squares.
 
     Of the train split, a share `flipped` of each label is wrong. Splits share no sentence, recording or image; the
     test's are those of the sources' own test splits, where no speaker and no writer of the train split is.
@@ -76,7 +77,7 @@ class Feedback(Source):
       length: tokens of a text; vocabulary: its commonest words have ids of their own.
 
     Raises:
-      ValueError: an unknown split; a thing would leave the picture; fewer than two groups of images.
+      ValueError: an unknown split; a thing would leave the picture; shares that do not fit the groups.
 
     >>> Feedback.names.fget(toy()), toy()[3]["labels"].shape, toy()[3]["video"].shape
     (('little', 'much'), (5,), (4, 12, 12, 1))
@@ -86,14 +87,15 @@ class Feedback(Source):
     moods: Sentences
     sounds: Sounds
     objects: tuple[Objects, ...]
-    size: int = 4000
+    shares: tuple[float, ...] = (0.5, 0.3, 0.2)
+    size: int = 8000
     held: int = 1000
     errors: float = 0.35
     flipped: float = 0.1
-    mel: LogMel = LogMel(rate=8000, window=400, hop=200, bands=32, low=60.0, floor=1e-4)
+    mel: LogMel = field(default_factory=lambda: LogMel(window=400, hop=200, bands=32, low=60.0, floor=1e-4))
     pictures: int = 4
     pixels: int = 20
-    side: int = 14
+    side: int = 10
     speeds: tuple[int, ...] = (1, 2)
     length: int = 32
     vocabulary: int = 3000
@@ -108,8 +110,13 @@ class Feedback(Source):
                 f"at {max(self.speeds)} pixels a frame, {self.pictures} pictures need a way longer than "
                 f"pixels - side = {self.pixels - self.side}: lower `speeds` or `side`"
             )
-        if len(self.objects) < 2:
-            raise ValueError("objects: what is named can only be something else with two groups or more")
+        if len(self.shares) != len(self.objects) or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares={self.shares}: give one for each of {len(self.objects)} groups, 1 together")
+
+    @property
+    def frequencies(self) -> tuple[float, ...]:
+        """How often each label is there, before any is flipped."""
+        return (0.5, 0.5, 0.5, 0.25, sum(share**2 for share in self.shares))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,7 +145,9 @@ class Feedback(Source):
         """The labels before any is flipped."""
         drawn = self._drawn(records)
         praise = drawn["mood"] & drawn["loud"]
-        return np.stack([drawn["topic"], drawn["event"], drawn["right"], praise, drawn["agrees"]], 1).astype(np.float32)
+        return np.stack(
+            [drawn["topic"], drawn["event"], drawn["right"], praise, drawn["seen"] == drawn["named"]], 1
+        ).astype(np.float32)
 
     def take(self, records: Int64[np.ndarray, " n"]) -> Batch:
         """Records, stacked."""
@@ -160,12 +169,11 @@ class Feedback(Source):
     def _drawn(self, records: Int64[np.ndarray, " n"]) -> dict[str, Any]:
         """What a record is, from its random numbers."""
         u = uniforms(random_words(self.seed * len(SPLITS) + SPLITS.index(self.split), records, _DRAWS))
-        groups = len(self.objects)
-        seen, agrees = (u[:, 0] * groups).astype(int), u[:, 1] < 0.5
-        other = (seen + 1 + (u[:, 2] * (groups - 1)).astype(int)) % groups
-        found = {"topic": u[:, 3] < 0.5, "mood": u[:, 4] < 0.5, "event": u[:, 5] < 0.5, "loud": u[:, 6] < 0.5}
-        found |= {"right": u[:, 7] < 0.5, "agrees": agrees, "seen": seen, "named": np.where(agrees, seen, other)}
-        places = {"topic": 8, "mood": 9, "event": 10, "level": 11, "image": 12, "speed": 13, "start": 14, "row": 15}
+        until = np.cumsum(self.shares)[:-1]
+        seen, named = np.searchsorted(until, u[:, 0], side="right"), np.searchsorted(until, u[:, 1], side="right")
+        found = {"topic": u[:, 2] < 0.5, "mood": u[:, 3] < 0.5, "event": u[:, 4] < 0.5, "loud": u[:, 5] < 0.5}
+        found |= {"right": u[:, 6] < 0.5, "seen": seen, "named": named}
+        places = {"topic": 7, "mood": 8, "event": 9, "level": 10, "image": 11, "speed": 12, "start": 13, "row": 14}
         more = random_words(-1 - self.seed * len(SPLITS) - SPLITS.index(self.split), records, len(LABELS))
         return found | {f"u_{name}": u[:, k] for name, k in places.items()} | {"flips": uniforms(more)}
 
@@ -182,7 +190,9 @@ class Feedback(Source):
         """A thing on its way across dark pictures."""
         n, free, side = len(drawn["seen"]), self.pixels - self.side, self.side
         pools = _things(self)
-        things = np.stack([pools[g][int(u * len(pools[g]))] for g, u in zip(drawn["seen"], drawn["u_image"], strict=True)])
+        things = np.stack(
+            [pools[g][int(u * len(pools[g]))] for g, u in zip(drawn["seen"], drawn["u_image"], strict=True)]
+        )
         speed = np.array(self.speeds)[(drawn["u_speed"] * len(self.speeds)).astype(int)]
         start = (drawn["u_start"] * (free - speed * (self.pictures - 1) + 1)).astype(int)
         x = start[:, None] + speed[:, None] * np.arange(self.pictures)
@@ -276,7 +286,9 @@ def _text(source: Feedback, record: int) -> Int32[np.ndarray, " L"]:
 
 def _energies(source: Feedback) -> tuple[Float32[np.ndarray, "r T M"], Int64[np.ndarray, " r"]]:
     """Energies in mel bands of a split's recordings, at one root mean square, and their events."""
-    return _mel_energies(source.sounds.of_split("test" if source.split == "test" else "train"), source.split, source.mel)
+    return _mel_energies(
+        source.sounds.of_split("test" if source.split == "test" else "train"), source.split, source.mel
+    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -320,7 +332,7 @@ def toy(split: str = "train", size: int = 64, errors: float = 0.35) -> Feedback:
     digits = (Objects(Digits(), ("little",) * 5 + ("",) * 5), Objects(Digits(), ("",) * 5 + ("much",) * 5))
     return Feedback(
         Sentences(rows, (0, 1), 8, "s1", "who"), Sentences(rows, (0, 1), 8, "s1", "does"),
-        Whistles(events=4, seconds=0.15), digits, size=size, held=size, errors=errors, split=split,
-        mel=LogMel(rate=8000, window=256, hop=200, bands=16, low=60.0, floor=1e-4),
+        Whistles(events=4, seconds=0.15), digits, (0.6, 0.4), size=size, held=size, errors=errors, split=split,
+        mel=LogMel(window=256, hop=200, bands=16, low=60.0, floor=1e-4),
         pixels=12, side=8, speeds=(1,), length=16, vocabulary=60,
     )  # fmt: skip

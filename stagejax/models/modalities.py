@@ -186,7 +186,7 @@ class Encoder:
     entry: WordEntry | SoundEntry | VideoEntry
     tower: Tower = field(default_factory=lambda: Tower(2, 64, 128))
     head_dim: int = 16
-    dropout: float = 0.1
+    dropout: float = 0.2
     init_std: float = 0.1
     scan: bool = False
     remat: Remat | None = None
