@@ -34,8 +34,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
@@ -44,18 +42,13 @@ from stagejax.data.composites import Objects
 from stagejax.data.feedback import LABELS, Feedback, Remarks, Sentences, toy
 from stagejax.data.named import Dataset
 from stagejax.data.sounds import SpokenDigits
-from stagejax.inference.frozen import Frozen, apply
+from stagejax.inference.frozen import Frozen
+from stagejax.inference.modalities import fused_areas
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, Fusion, GatedSum, MeanLogits
 from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
 from stagejax.names import slug
-from stagejax.objectives.several_labels import (
-    areas,
-    positive_weights,
-    ridge_probe,
-    several_labels,
-    several_labels_with_confidence,
-)
+from stagejax.objectives.several_labels import positive_weights, several_labels, several_labels_with_confidence
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, best_peak
@@ -292,32 +285,11 @@ def second_stage(
 # --- what is measured ---
 
 
-def outputs(model: Any, rows: Mapping[str, jax.Array]) -> jax.Array:
-    """Logits with all modalities, then with each of them absent, then the features: (rows, all side by side)."""
-    features = model.features(rows)
-    if len(features) == 1:
-        return jnp.concatenate([model(rows), *features.values()], axis=1)
-    names = jnp.arange(len(features))
-    without = [model.fused(features, (names != i)[None]) for i in names]
-    return jnp.concatenate([model.fused(features, names[None] >= 0), *without, *features.values()], axis=1)
-
-
 def judged(cfg: Config, errors: float, result: Any) -> dict[str, np.ndarray]:
     """AUROC of every label on test records: as it is, with each modality absent, and of linear probes of encoders."""
-    frozen, found, labels = Frozen.of(result), {}, {}
-    for split, size in (("train", cfg.probed), ("test", cfg.data.held)):
-        rows = remarks(cfg, errors, split=split).source.take(np.arange(size))
-        labels[split] = rows.pop("labels")
-        found[split] = apply(outputs, frozen, rows, min(250, size))
-    C, E = len(LABELS), cfg.tower.embed
-    count = (found["test"].shape[1] - C) // E if isinstance(result.model, OneModality) else len(result.model.names)
-    logits = 1 if count == 1 else 1 + count
-    said = [areas(found["test"][:, i * C : (i + 1) * C], labels["test"]) for i in range(logits)]
-    probes = []
-    for i in range(count):
-        fit, test = (found[split][:, logits * C + i * E : logits * C + (i + 1) * E] for split in ("train", "test"))
-        probes.append(areas(ridge_probe(fit, labels["train"], test), labels["test"]))
-    return {"areas": said[0], "absent": np.array(said[1:]).reshape(-1, C), "probes": np.array(probes)}
+    sizes = {"train": cfg.probed, "test": cfg.data.held}
+    rows = {split: remarks(cfg, errors, split=split).source.take(np.arange(size)) for split, size in sizes.items()}
+    return fused_areas(Frozen.of(result), rows["train"], rows["test"])
 
 
 def measured(cfg: Config, value: Any) -> dict[str, float]:
@@ -391,8 +363,8 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
         table_of_means(
             "Linear probes", whole, [*KNOWN, "mean"],
             lambda row, name: over(row, "probes" if name == "mean" else f"probe {name}"),
-            note=f"AUROC in % of least squares on each frozen encoder's features ({cfg.probed} training records), mean "
-            f"over the labels that a modality alone can know of ({known}).",
+            note=f"AUROC in % of least squares on each frozen encoder's features ({cfg.probed} training records), "
+            f"mean over the labels that a modality alone can know of ({known}).",
         ),
         table_of_means(
             "Without a modality", whole, [f"no {name}" for name in KNOWN], over,

@@ -168,7 +168,7 @@ class Fused:
     """Encoders of several modalities and a fusion of what they give.
 
     A modality that is absent is a learned vector, zero at first, in the place of its features. In training, each
-    modality of each example is left out with probability `absent`, but never all of them.
+    modality of each example is left out with probability `absent`; where that is all of them, none is.
 
     Raises:
       ValueError: one name twice, or `absent` is no probability below 1.
