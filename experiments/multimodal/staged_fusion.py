@@ -80,7 +80,7 @@ class Config:
             ),
             length=30,
             vocabulary=2000,
-        )
+        )  # fmt: skip
     )
     errors: tuple[float, float] = (0.35, 0.05)  # share of wrong words: automatic, manual transcripts
     tower: Tower = field(default_factory=lambda: Tower(2, 64, 128))  # of each encoder
@@ -369,7 +369,7 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
         ),
         Table("Peak rates", ("stage", "tried", "1 - AUROC", "taken", "at an end"),
               tuple((label, *own.cells) for label, own in rates.items()), ("", "", "", "g", ""),
-              f"Pilots of {cfg.pilot} steps with the first seed, by macro AUROC on {cfg.validation} validation records."),
+              f"Pilots of {cfg.pilot} steps with the first seed, on {cfg.validation} validation records."),
     )  # fmt: skip
     return EXPERIMENT.report(
         claims, link="https://arxiv.org/abs/2312.03231", arms=by_seed(arms, JOINT), tables=tables,
@@ -380,7 +380,7 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
 NOTES = (
     "No clinical data: remarks are composed. The paper's encoders, fusion, rates and epochs could not be read; "
     "encoders start from fresh values here, not from public ones.",
-    "Equal passes: each encoder sees N batches in joint and in staged, whose FLOPs differ by the fusion's alone. With "
+    "Equal passes: each encoder sees N batches in joint and in staged, whose FLOPs differ by the fusion's. With "
     "frozen encoders, and for a single modality, training is cheaper. An encoder in turn is charged the whole gradient. "
     "OGM scales updates, as Adam would undo a scale of gradients; its strength is not searched.",
     "Rates are searched with automatic transcripts and the concatenated fusion; what has manual transcripts or another "
