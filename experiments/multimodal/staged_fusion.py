@@ -80,7 +80,7 @@ class Config:
             ),
             length=30,
             vocabulary=2000,
-        )  # fmt: skip
+        )
     )
     errors: tuple[float, float] = (0.35, 0.05)  # share of wrong words: automatic, manual transcripts
     tower: Tower = field(default_factory=lambda: Tower(2, 64, 128))  # of each encoder
@@ -228,13 +228,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
             for label in second:
                 search(label, net(cfg), start)
                 spent[label] = [*single, *rates[label].spent]
-        for label in first:
-            own = at(stage(cfg, f"{seed}/{slug(label)}", net(cfg), cfg.steps, seed, automatic), rates[label])
-            keep(label, seed, automatic, (run.train(together(cfg, label, own)),), spent[label])
-        for label in second:
-            own = at(stage(cfg, f"{seed}/{slug(label)}", net(cfg), cfg.steps // 2, seed, automatic), rates[label])
-            result = run.train(together(cfg, label, own), start)
-            keep(label, seed, automatic, (*branches.values(), result), spent[label])
+        for label in cfg.regimes:
+            steps, before = (cfg.steps // 2, start) if label in TWO_STAGES else (cfg.steps, None)
+            own = at(stage(cfg, f"{seed}/{slug(label)}", net(cfg), steps, seed, automatic), rates[label])
+            result = run.train(together(cfg, label, own), before)
+            keep(label, seed, automatic, (*(branches.values() if before else ()), result), spent[label])
         for encoder in encoders(cfg):
             own = stage(cfg, f"{seed}/{encoder.name}", branches[encoder.name].model, cfg.steps, seed, automatic)
             result = run.train(at(own, rates[encoder.name]))
@@ -380,8 +378,8 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
 NOTES = (
     "No clinical data: remarks are composed. The paper's encoders, fusion, rates and epochs could not be read; "
     "encoders start from fresh values here, not from public ones.",
-    "Equal passes: each encoder sees N batches in joint and in staged, whose FLOPs differ by the fusion's. With "
-    "frozen encoders, and for a single modality, training is cheaper. An encoder in turn is charged the whole gradient. "
+    "Equal passes: each encoder sees N batches in joint and in staged, whose FLOPs differ by the fusion. With "
+    "frozen encoders, and for one modality, training is cheaper. An encoder in turn is charged the whole gradient. "
     "OGM scales updates, as Adam would undo a scale of gradients; its strength is not searched.",
     "Rates are searched with automatic transcripts and the concatenated fusion; what has manual transcripts or another "
     "fusion takes them over, joint and staged alike.",
