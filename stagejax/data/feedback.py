@@ -17,12 +17,12 @@ from jaxtyping import Float32, Int32, Int64
 from stagejax.data.audio import LogMel
 from stagejax.data.common_words import CommonWords
 from stagejax.data.composites import Objects
-from stagejax.data.order import random_words, shuffled, uniforms
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, joint_digest
+from stagejax.data.pools import images_of, mel_energies, sentences_of
 from stagejax.data.records import OfRecords
 from stagejax.data.sounds import Sounds
-from stagejax.data.sources import EmptySource, Record, Source
-from stagejax.data.tasks import resized
+from stagejax.data.sources import Record, Source
 from stagejax.data.tokenizers import SPECIAL
 
 #: What is told of a remark, in the order of its labels.
@@ -31,7 +31,6 @@ SPLITS = ("train", "valid", "test")
 
 _QUIET, _LOUD = (-16.0, -8.0), (-8.0, 0.0)  # decibels; the border is at -8
 _DRAWS = 15  # random words of a record, beside those of its errors
-_LEVEL = 0.1  # root mean square of a recording, before its gain
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,10 @@ class Sentences:
     longest: int
     text: str = "text"
     label: str = "label"
+
+    def kinds(self, split: str) -> tuple[list[str], list[str]]:
+        """Those of a split that are not of the positive kind, and those that are."""
+        return sentences_of(self.source, split, self.positive, self.longest, self.text, self.label)
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class Feedback(Source):
 
     def _sound(self, drawn: Mapping[str, Any]) -> Float32[np.ndarray, "n T M"]:
         """Log-mels at the level that is drawn, near -1 to 1."""
-        energies, events = _energies(self)
+        energies, events = mel_energies(self.sounds, self.split, self.mel)
         second = events >= len(self.sounds.names) / 2
         rows = _picked(np.flatnonzero(second), np.flatnonzero(~second), drawn["event"], drawn["u_event"])
         low = np.where(drawn["loud"], _LOUD[0], _QUIET[0])
@@ -189,7 +192,7 @@ class Feedback(Source):
     def _video(self, drawn: Mapping[str, Any]) -> Float32[np.ndarray, "n F y x 1"]:
         """A thing on its way across dark pictures."""
         n, free, side = len(drawn["seen"]), self.pixels - self.side, self.side
-        pools = _things(self)
+        pools = [images_of(own, self.split, self.side) for own in self.objects]
         things = np.stack(
             [pools[g][int(u * len(pools[g]))] for g, u in zip(drawn["seen"], drawn["u_image"], strict=True)]
         )
@@ -239,27 +242,9 @@ def _picked(ones: np.ndarray, zeros: np.ndarray, kind: np.ndarray, u: np.ndarray
     return np.where(kind, ones[(u * len(ones)).astype(int)], zeros[(u * len(zeros)).astype(int)])
 
 
-def _mine(split: str, size: int) -> Int64[np.ndarray, " _"]:
-    """Which rows of a source's train split are the train's (nine of ten) or for validation; all of a test split."""
-    tenth = shuffled(5, np.arange(size), size) % 10 == 9
-    return np.flatnonzero({"train": ~tenth, "valid": tenth}.get(split, np.ones(size, bool)))
-
-
-@functools.lru_cache(maxsize=16)
-def _sentences(own: Sentences, split: str) -> tuple[list[str], list[str]]:
-    """Those that are not positive, and those that are."""
-    source = own.source.of_split("test" if split == "test" else "train")
-    records = [source[int(i)] for i in _mine(split, len(source))]
-    short = [r for r in records if len(r[own.text].split()) <= own.longest]
-    kinds = [[r[own.text] for r in short if (r[own.label] in own.positive) == kind] for kind in (False, True)]
-    if not all(kinds):
-        raise EmptySource(f"the {split} split of {source} has no sentence of a kind: change `positive` or `longest`")
-    return kinds[0], kinds[1]
-
-
 @functools.lru_cache(maxsize=8)
 def _codec(words: CommonWords, topics: Sentences, moods: Sentences) -> Any:
-    return words.train(text for own in (topics, moods) for kind in _sentences(own, "train") for text in kind)
+    return words.train(text for own in (topics, moods) for kind in own.kinds("train") for text in kind)
 
 
 @functools.lru_cache(maxsize=1 << 15)
@@ -268,7 +253,8 @@ def _text(source: Feedback, record: int) -> Int32[np.ndarray, " L"]:
     drawn, code = source._drawn(np.array([record])), _codec(source.words, source.topics, source.moods)
     said = {}
     for name in ("topic", "mood"):
-        pool = _sentences(source.topics if name == "topic" else source.moods, source.split)[int(drawn[name][0])]
+        own = source.topics if name == "topic" else source.moods
+        pool = own.kinds(source.split)[int(drawn[name][0])]
         said[name] = pool[int(drawn[f"u_{name}"][0] * len(pool))]
     text = f"{said['mood']} watch {source.names[int(drawn['named'][0])]} {said['topic']}"
     true = code.encode([text])[0]
@@ -282,44 +268,6 @@ def _text(source: Feedback, record: int) -> Int32[np.ndarray, " L"]:
             heard.extend([int(token)] if kind >= 1 else [int(token), any_word])
     cut = heard[: source.length]
     return np.array(cut + [0] * (source.length - len(cut)), np.int32)
-
-
-def _energies(source: Feedback) -> tuple[Float32[np.ndarray, "r T M"], Int64[np.ndarray, " r"]]:
-    """Energies in mel bands of a split's recordings, at one root mean square, and their events."""
-    return _mel_energies(
-        source.sounds.of_split("test" if source.split == "test" else "train"), source.split, source.mel
-    )
-
-
-@functools.lru_cache(maxsize=8)
-def _mel_energies(sounds: Any, split: str, mel: LogMel) -> tuple[np.ndarray, np.ndarray]:
-    recordings = sounds.recordings()
-    own = [recordings[i] for i in _mine(split, len(recordings))]
-    if not own:
-        raise EmptySource(f"the {split} split of {sounds} holds no recording")
-    signals = np.zeros((len(own), sounds.samples), np.float32)
-    for row, (signal, _, _) in zip(signals, own, strict=True):
-        cut = signal[: len(row)]
-        row[: len(cut)] = cut * (_LEVEL / max(float(np.sqrt(np.mean(np.square(cut)))), 1e-6))
-    frames = np.concatenate([mel(part) for part in np.array_split(signals, -(-len(signals) // 256))])
-    return np.maximum(np.exp(frames) - mel.floor, 0).astype(np.float32), np.array([label for _, label, _ in own])
-
-
-def _things(source: Feedback) -> list[Float32[np.ndarray, "k s s"]]:
-    """The images of each group."""
-    return [_images(own, source.split, source.side) for own in source.objects]
-
-
-@functools.lru_cache(maxsize=32)
-def _images(own: Objects, split: str, side: int) -> Float32[np.ndarray, "k s s"]:
-    source = own.source.of_split("test" if split == "test" else "train")
-    records = [source[int(i)] for i in _mine(split, min(own.limit, len(source)))]
-    kept = [np.asarray(record[own.image]) for record in records if own.names[int(record[own.label])]]
-    if not kept:
-        raise EmptySource(f"the {split} images of {source} show none of {own.names}: raise `limit`")
-    images = np.stack(kept)
-    whole = images.reshape(images.shape[:3]).astype(np.float32) / (255 if images.dtype == np.uint8 else 1)
-    return np.ascontiguousarray(resized(whole.transpose(1, 2, 0), side).transpose(2, 0, 1))
 
 
 def toy(split: str = "train", size: int = 64, errors: float = 0.35) -> Feedback:

@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.feedback import Remarks, _images, _mine, _sentences, toy
+from stagejax.data.feedback import Remarks, toy
+from stagejax.data.pools import images_of, mel_energies, own_rows, sentences_of
+from stagejax.data.sounds import Recording, Whistles
+from stagejax.data.sources import EmptySource
 
 ROWS = np.arange(60)
 
@@ -55,10 +58,35 @@ def test_word_errors_have_their_rate() -> None:
 
 
 def test_splits_share_no_sentence_and_no_row() -> None:
-    assert not set(_mine("train", 500)) & set(_mine("valid", 500))
-    assert [len(_mine(split, 500)) for split in ("train", "valid", "test")] == [450, 50, 500]
-    assert len(_images(toy().objects[0], "valid", 8)) < len(_images(toy().objects[0], "train", 8))
-    assert all(_sentences(toy().topics, split) for split in ("train", "valid", "test"))
+    assert not set(own_rows("train", 500)) & set(own_rows("valid", 500))
+    assert [len(own_rows(split, 500)) for split in ("train", "valid", "test")] == [450, 50, 500]
+    source = toy()
+    assert len(images_of(source.objects[0], "valid", 8)) < len(images_of(source.objects[0], "train", 8))
+    assert all(all(source.topics.kinds(split)) for split in ("train", "valid", "test"))
+
+
+class Louder(Whistles):
+    def recordings(self) -> list[Recording]:
+        return [own._replace(signal=3 * own.signal) for own in super().recordings()]
+
+
+def test_recordings_have_one_level() -> None:
+    source = toy()
+    energies, events = mel_energies(source.sounds, "train", source.mel)
+    assert set(events.tolist()) == {0, 1, 2, 3}
+    assert energies.shape[1:] == (source.sound_frames, source.mel.bands)
+    louder = mel_energies(Louder(events=4, seconds=0.15), "train", source.mel)
+    np.testing.assert_allclose(louder[0], energies, rtol=1e-3, atol=1e-5)
+
+
+def test_pools_of_nothing_are_refused() -> None:
+    source = toy()
+    with pytest.raises(EmptySource, match="no sentence of a kind"):
+        sentences_of(source.topics.source, "train", (9,), 8, "s1", "who")
+    with pytest.raises(EmptySource, match="raise `limit`"):
+        images_of(replace(source.objects[0], names=("",) * 10), "train", 8)
+    with pytest.raises(EmptySource, match="holds no recording"):
+        mel_energies(replace(source.sounds, count=0), "train", source.mel)
 
 
 def test_what_does_not_fit_is_refused() -> None:
