@@ -102,7 +102,7 @@ def ridge_probe(
     Coordinates are standardised on the first set; `decay` is that share of their variance added to the normal matrix.
 
     >>> x = np.array([[0.0], [1.0], [2.0]])
-    >>> ridge_probe(x, np.array([[0.0], [0.0], [1.0]]), x).argmax()
+    >>> int(ridge_probe(x, np.array([[0.0], [0.0], [1.0]]), x).argmax())
     2
     """
     middle, scale = features_ND.mean(0), features_ND.std(0) + 1e-6
