@@ -44,7 +44,7 @@ from stagejax.data.named import TFDS, Dataset
 from stagejax.data.sounds import SpokenDigits
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.modalities import fused_areas
+from stagejax.inference.modalities import area_columns, fused_areas
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, Fusion, GatedSum, MeanLogits
 from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
@@ -155,9 +155,8 @@ def net(cfg: Config, fusion: Fusion | None = None) -> Fused:
 
 def remarks(cfg: Config, errors: float, seed: int = 0, split: str = "train") -> Remarks:
     """Records with transcripts of a quality."""
-    batch = cfg.batch if split == "train" else cfg.validation
-    source = replace(cfg.data, errors=errors, split=split)
-    return Remarks(source=source, batch=batch, seed=seed, count=None if split == "train" else 1)
+    batch, count = (cfg.batch, None) if split == "train" else (cfg.validation, 1)
+    return Remarks(source=replace(cfg.data, errors=errors, split=split), batch=batch, seed=seed, count=count)
 
 
 def weights(cfg: Config) -> tuple[float, ...]:
@@ -220,7 +219,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     def keep(label: str, seed: int, errors: float, results: tuple[Any, ...], charged: list[Any]) -> None:
         arms.setdefault(label, {})[seed] = Arm("", results, tuple(charged))
         made = run.make(f"{seed}/{slug(label)}/areas", judged, cfg, errors, results[-1])
-        said.setdefault(label, {})[seed] = measured(cfg, made.value)
+        said.setdefault(label, {})[seed] = area_columns(made.value, LABELS, KNOWN)
 
     for seed in cfg.seeds:
         branches = separate(run, cfg, rates, seed, automatic, f"{seed}/branch")
@@ -234,13 +233,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
             own = at(stage(cfg, f"{seed}/{slug(label)}", net(cfg), steps, seed, automatic), rates[label])
             result = run.train(together(cfg, label, own), before)
             keep(label, seed, automatic, (*(branches.values() if before else ()), result), spent[label])
-        for encoder in encoders(cfg):
-            own = stage(cfg, f"{seed}/{encoder.name}", branches[encoder.name].model, cfg.steps, seed, automatic)
-            result = run.train(at(own, rates[encoder.name]))
-            keep(SINGLE[encoder.name], seed, automatic, (result,), [*rates[encoder.name].spent])
+        for name, branch in branches.items():
+            own = at(stage(cfg, f"{seed}/{name}", branch.model, cfg.steps, seed, automatic), rates[name])
+            keep(SINGLE[name], seed, automatic, (run.train(own),), [*rates[name].spent])
         typed = separate(run, cfg, rates, seed, manual, f"{seed}/manual/branch")
-        keep(MANUAL, seed, manual, second_stage(run, cfg, rates, seed, manual, f"{seed}/manual", cfg.fusion, typed),
-             spent[STAGED])  # fmt: skip
+        results = second_stage(run, cfg, rates, seed, manual, f"{seed}/manual", cfg.fusion, typed)
+        keep(MANUAL, seed, manual, results, spent[STAGED])
         for fusion in cfg.others if seed in cfg.fusion_seeds else ():
             name = type(fusion).__name__
             own = at(stage(cfg, f"{seed}/{name}/joint", net(cfg, fusion), cfg.steps, seed, automatic), rates[JOINT])
@@ -259,8 +257,7 @@ def separate(run: Any, cfg: Config, rates: Mapping[str, Peak], seed: int, errors
     """Stage 1: every modality alone. The branches do not depend on each other."""
     found = {}
     for encoder in encoders(cfg):
-        model = OneModality(encoder, len(LABELS))
-        own = stage(cfg, f"{name}/{encoder.name}", model, cfg.steps // 2, seed, errors)
+        own = stage(cfg, f"{name}/{encoder.name}", OneModality(encoder, len(LABELS)), cfg.steps // 2, seed, errors)
         found[encoder.name] = run.train(at(own, rates[encoder.name]))
     return found
 
@@ -290,21 +287,6 @@ def judged(cfg: Config, errors: float, result: Any) -> dict[str, np.ndarray]:
     return fused_areas(Frozen.of(result), rows["train"], rows["test"])
 
 
-def measured(cfg: Config, value: Any) -> dict[str, float]:
-    """Columns of the tables; NaN in a plan, and of what an arm does not have."""
-    probes = tuple(f"probe {name}" for name in KNOWN)
-    empty = dict.fromkeys((*LABELS, "macro", *probes, "probes", *(f"no {name}" for name in KNOWN)), float("nan"))
-    if value is None:
-        return empty
-    found = dict(zip(LABELS, value["areas"].tolist(), strict=True)) | {"macro": float(value["areas"].mean())}
-    if len(value["probes"]) == len(KNOWN):
-        known = enumerate(KNOWN.items())
-        own = {f"probe {name}": float(value["probes"][i, list(at)].mean()) for i, (name, at) in known}
-        found |= own | {"probes": mean(list(own.values()))}
-        found |= {f"no {name}": float(value["absent"][i].mean()) for i, name in enumerate(KNOWN)}
-    return empty | found
-
-
 # --- report ---
 
 
@@ -321,15 +303,14 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
         return mean([float(np.mean(arm.results[-1].history.last("auc"))) for arm in arms[label].values()])
 
     best = max(SINGLE.values(), key=validated)
-    errors = [float(np.std(over(label, "macro"), ddof=min(1, len(cfg.seeds) - 1))) / len(cfg.seeds) ** 0.5
-              for label in (STAGED, JOINT)]  # fmt: skip
-    gap = lead(STAGED, JOINT)
-    probes, worth, typed = lead(STAGED, JOINT, "probes"), lead(STAGED, best), lead(MANUAL, STAGED)
-    n = len(gap)
+    n = len(cfg.seeds)
+    errors = [float(np.std(over(label, "macro"), ddof=min(1, n - 1))) / n**0.5 for label in (STAGED, JOINT)]
+    gap, probes = lead(STAGED, JOINT), lead(STAGED, JOINT, "probes")
+    worth, typed = lead(STAGED, best), lead(MANUAL, STAGED)
     claims = (
         claim(
-            "Staged training beats joint training from the start, at equal passes over the examples",
-            paper="better (abstract); not said to be compute-matched", measured=shown(gap, "+.1f"), unit="points",
+            "Staged training beats joint training from the start, at equal passes over the examples", unit="points",
+            paper="better (abstract); not said to be compute-matched", measured=shown(gap, "+.1f"),
             margin=f"1.0 point of macro AUROC or more, ± 1 standard error apart, {n} seeds",
             holds=mean(gap) >= 1.0 and mean(gap) > 100 * sum(errors),
         ),
@@ -343,14 +324,13 @@ def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates:
         ),
         claim(
             "The encoders know more after staged training: linear probes on the labels of their modality",
-            paper="not reported", measured=shown(probes, "+.1f"), unit="points",
-            margin=f"above 0, mean of three encoders and {n} seeds", holds=mean(probes) > 0,
+            paper="not reported", measured=shown(probes, "+.1f"), unit="points", holds=mean(probes) > 0,
+            margin=f"above 0, mean of three encoders and {n} seeds",
         ),
     )  # fmt: skip
     note = (
         f"AUROC in %: mean ± standard deviation over seeds, {cfg.data.held} test records with true labels. A constant "
-        "answer has 50. Standard errors: "
-        + ", ".join(f"{label} {100 * e:.2f}" for label, e in zip((STAGED, JOINT), errors, strict=True)) + "."
+        f"answer has 50. Standard errors: {STAGED} {100 * errors[0]:.2f}, {JOINT} {100 * errors[1]:.2f}."
     )  # fmt: skip
     whole = tuple(label for label in said if label not in SINGLE.values())
     known = ", ".join(f"{name}: {' and '.join(LABELS[i] for i in at)}" for name, at in KNOWN.items())

@@ -58,3 +58,31 @@ def fused_areas(
         probes.append(areas(scores, truth["test"]))
         begin = end
     return {"areas": said[0], "absent": np.array(said[1:]).reshape(-1, C), "probes": np.array(probes)}
+
+
+def area_columns(
+    found: Mapping[str, np.ndarray] | None, labels: tuple[str, ...], known: Mapping[str, tuple[int, ...]]
+) -> dict[str, float]:
+    """Columns of tables from `fused_areas`: each label and their mean `macro`, `no <name>` without a modality, and
+    `probe <name>`, the mean of its encoder's probe over the labels that it can know of, with their mean `probes`.
+
+    NaN in a plan, where nothing is found, and of what a classifier of one modality does not have.
+
+    Args:
+      known: the numbers of the labels that each modality alone can know of.
+
+    >>> found = {"areas": np.array([0.6, 0.8]), "absent": np.full((2, 2), 0.5), "probes": np.eye(2)}
+    >>> area_columns(found, ("a", "b"), {"text": (0,), "audio": (0, 1)})["probes"]
+    0.75
+    """
+    probes, without = [f"probe {name}" for name in known], [f"no {name}" for name in known]
+    empty = dict.fromkeys((*labels, "macro", *probes, "probes", *without), float("nan"))
+    if found is None:
+        return empty
+    said = dict(zip(labels, found["areas"].tolist(), strict=True)) | {"macro": float(found["areas"].mean())}
+    if len(found["probes"]) == len(known):
+        parts = zip(probes, found["probes"], known.values(), strict=True)
+        own = {name: float(areas[list(at)].mean()) for name, areas, at in parts}
+        said |= own | {"probes": float(np.mean(list(own.values())))}
+        said |= dict(zip(without, found["absent"].mean(1).tolist(), strict=True))
+    return empty | said

@@ -14,7 +14,7 @@ from flax import nnx
 
 from stagejax.axes import param
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.modalities import fused_areas
+from stagejax.inference.modalities import area_columns, fused_areas
 from stagejax.models.dual_encoder import Tower
 from stagejax.objectives.several_labels import areas, ridge_probe
 
@@ -84,3 +84,7 @@ def test_nothing_is_absent_from_one_modality() -> None:
     assert found["absent"].shape == (0, 2)
     assert found["areas"] == pytest.approx(areas(TEST["audio"], TEST["labels"]))
     assert found["probes"].shape == (1, 2)
+    columns = area_columns(found, ("a", "b"), {"text": (0,), "audio": (0, 1)})
+    assert columns["macro"] == pytest.approx(found["areas"].mean())
+    assert np.isnan([columns[name] for name in ("probes", "probe audio", "no text")]).all()
+    assert np.isnan(list(area_columns(None, ("a", "b"), {"text": (0,)}).values())).all()
