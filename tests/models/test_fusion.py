@@ -50,6 +50,7 @@ def test_mean_of_logits_is_additive_and_cross_attention_is_not() -> None:
     assert interaction(CrossAttention(8, 2).module(WIDTHS, 3, nnx.Rngs(0))) > 1e-3
 
 
+@pytest.mark.slow
 def test_an_absent_modality_is_not_looked_at_and_never_all_are_absent() -> None:
     model = Fused(BOTH, 3, ConcatMLP(6), absent=0.5).build(nnx.Rngs(0))
     other, both, text = (
@@ -66,6 +67,7 @@ def test_an_absent_modality_is_not_looked_at_and_never_all_are_absent() -> None:
     assert np.asarray(model.present(9, jax.random.key(0))).all()
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing_and_heads_read_one_modality() -> None:
     model = OneModality(BOTH[0], 3).build(nnx.Rngs(0))
     table = model.encoder.entry.table[...]
