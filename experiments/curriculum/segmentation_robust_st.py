@@ -21,12 +21,12 @@ Run      stagejax run segmentation_robust_st                         laptop: abo
 Holds if in means over three seeds, (1) the BLEU that the arm without FT2 loses from manual segments to those of voice
          activity is above 0, and by 3 or more above what the full one loses from manual to hybrid segments; and (2)
          the full arm loses less than the one without FT2 by voice activity.
-Ours     Both hold, (1) within the spread of seeds, and the system ends below its baseline. Three seeds, BLEU of 12 talks:
+Ours     Both hold, (1) within the spread of seeds, but the system ends below its baseline. 3 seeds, BLEU of 12 talks:
                      by hand      fixed        voice activity  divide, conquer  hybrid
          full        63.8 ± 7.3   32.6 ± 0.3   55.5 ± 5.1      59.8 ± 4.2       47.0 ± 4.5
          no FT2      77.9 ± 0.4   29.7 ± 0.6   57.2 ± 2.2      69.1 ± 0.7       57.1 ± 1.5
          (1) No FT2 loses 20.7 ± 2.6 by voice activity, full 16.8 ± 4.0 by the hybrid, a difference of 3.86 ± 3.98; (2)
-         full loses 8.3 ± 2.5 by voice activity, 12.35 ± 4.55 less. In shares of the BLEU by hand: 26.5 ± 3.3, 26.2 ± 4.1
+         full loses 8.3 ± 2.5 by voice activity, 12.35 ± 4.55 less. In shares of BLEU by hand: 26.5 ± 3.3, 26.2 ± 4.1
          and 12.9 ± 2.6 %. FT2 does make cuts matter less, but costs 14 BLEU by hand, and full is below no FT2 by every
          cut but the fixed lengths. The hybrid cuts in 42 % of the pauses between sentences, voice activity in 85 %, so
          it is no better than it for no FT2 and worse for full; divide and conquer is the best for both.
