@@ -64,7 +64,8 @@ def token_vectors(model: Any, tokens_NT: jax.Array) -> jax.Array:
 
 
 def thinned(made: Result, rare: int) -> dict[str, np.ndarray]:
-    """Of such pairs all negatives, and the first positives: one of these for `rare` of them."""
+    """Of such pairs all negatives, and the first positives: one of these for `rare` of them. Their order stays, so that
+    positives are rare only in the whole, not among the first rows."""
     label = made.value["label"]
     negative, positive = np.flatnonzero(label == 0), np.flatnonzero(label == 1)
     kept = np.sort(np.concatenate([negative, positive[: len(negative) // rare]]))

@@ -39,13 +39,15 @@ def ends(searches: Mapping[str, Any], metric: str, note: str = "") -> Table:
 
 
 def over_evaluations(title: str, searches: Mapping[str, Any], ylabel: str = "best fitness") -> tuple[Figure, ...]:
-    """The fitness of the best over how many networks were evaluated, the mean over replicas; nothing in a plan."""
-    series, at = {}, np.arange(0)
+    """The fitness of the best over how many networks were evaluated, the mean over replicas, from the first generation
+    to where the shortest search ends; nothing in a plan."""
+    sizes = {name: search.stage.model["population"].size for name, search in searches.items()}
+    each = {name: search.stage.step.method.evaluated(sizes[name]) for name, search in searches.items()}
+    ends_at = min(each[name] * search.steps for name, search in searches.items())
+    at, series = np.arange(max(sizes.values()), ends_at + 1), {}
     for name, search in searches.items():
-        size = search.stage.model["population"].size
-        each, best = search.stage.step.method.evaluated(size), course(search, "loss")
-        at = np.arange(size, each * search.steps + 1)
-        series[name] = np.interp(at, each * np.arange(1, len(best) + 1), best)
+        best = course(search, "loss")
+        series[name] = np.interp(at, each[name] * np.arange(1, len(best) + 1), best)
     if any(np.isnan(values).any() for values in series.values()):
         return ()
     caption = "Means over seeds."

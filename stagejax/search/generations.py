@@ -64,6 +64,9 @@ class DifferentialEvolution:
 
     Reference: Storn and Price 1997, Journal of Global Optimization 11, 341-359.
 
+    Raises:
+      ValueError: there are fewer than 4 members; when it is called.
+
     >>> sphere = lambda x: (x**2).sum(-1)
     >>> start = Generation(jax.random.normal(jax.random.key(0), (16, 3)), jnp.full(16, jnp.inf), {})
     >>> bool(after(DifferentialEvolution(), start, sphere, generations=40).fitness.min() < 1e-3)
@@ -92,7 +95,13 @@ class DifferentialEvolution:
 
 
 def distinct_others(key: Array, size: int) -> Int[Array, "N 3"]:
-    """Three different members for each member, none of which it is."""
+    """Three different members for each member, none of which it is.
+
+    Raises:
+      ValueError: there are fewer than 4 members.
+    """
+    if size < 4:
+        raise ValueError(f"{size} members: it takes 4, each of which is mutated by three others")
     drawn = jax.vmap(lambda key: jax.random.permutation(key, size - 1)[:3])(jax.random.split(key, size))
     return drawn + (drawn >= jnp.arange(size)[:, None])
 

@@ -142,17 +142,24 @@ def test_weighted_cross_entropy_has_the_alpha_of_the_focal_loss() -> None:
 class Nothing:
     """An artifact of a plan."""
 
-    value, fingerprint = None, ""
+    value = None
+
+    def __init__(self, fingerprint: str = "") -> None:
+        self.fingerprint = fingerprint
 
 
-def test_arms_of_a_set_differ_by_where_they_start_alone() -> None:
-    made = {name: Nothing() for name in ("train", "valid")}
+def test_search_and_back_propagation_have_one_loss_and_training_pairs_and_are_evaluated_on_validation_pairs() -> None:
+    made = {name: Nothing(name) for name in ("train", "valid", "test")}
     chosen = choices(None, SMOKE, SET, made)
     stage = tuned(SMOKE, SET, made, "any", chosen[FOCAL])
     assert stage.data == rows(SMOKE, SET, made["train"], SMOKE.batch)
-    found = search(SMOKE, SET, made, CLUSTERS, FOCAL, chosen[FOCAL])
-    assert found.objective is stage.objective
-    assert found.optimizer is None
+    for init in SMOKE.methods():
+        found = search(SMOKE, SET, made, init, FOCAL, chosen[FOCAL])
+        assert found.objective is stage.objective
+        assert found.optimizer is None
+        assert (found.data.of, found.data.batch) == (f"train, {SMOKE.sample}", SMOKE.sample)
+        assert found.evaluate.data == stage.evaluate.data
+    assert stage.evaluate.data.of == "valid"
 
 
 def test_sizes_are_those_of_the_sources() -> None:

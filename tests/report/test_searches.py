@@ -29,6 +29,12 @@ def test_ends_are_means_over_replicas() -> None:
     ]
 
 
+def test_searches_that_end_elsewhere_are_drawn_as_far_as_the_shortest() -> None:
+    uneven = {"five": search(5, [[3.0, 1.0], [0.5, 0.0]]), **FOUND}  # ends at 10 evaluations, the others at 12
+    (figure,) = over_evaluations("a", uneven)
+    assert all(name in figure.svg for name in uneven)
+
+
 def test_nothing_is_drawn_in_a_plan() -> None:
     assert over_evaluations("a", {"plain": search(4, [])}) == ()
     assert len(over_evaluations("a", FOUND)) == 1

@@ -117,6 +117,8 @@ def test_the_best_of_some_members_and_the_candidates_stay() -> None:
 
 
 def test_too_few_members_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 members: it takes 4"):
+        DifferentialEvolution().trials(jax.random.key(0), jnp.zeros((3, D)))
     for size, candidates in ((3, 2), (6, 7)):
         own = Generation(jnp.zeros((size, D)), jnp.zeros(size), {})
         with pytest.raises(ValueError, match="as many as candidates"):
