@@ -64,9 +64,16 @@ def token_vectors(model: Any, tokens_NT: jax.Array) -> jax.Array:
 
 
 def thinned(made: Result, rare: int) -> dict[str, np.ndarray]:
-    """Of such pairs all negatives, and the first positives: one of these for `rare` of them. Their order stays, so that
-    positives are rare only in the whole, not among the first rows."""
+    """Of such pairs all negatives, and one positive for `rare` of them, taken at even distances. Their order stays, so
+    that positives are as rare among the first rows as in the whole.
+
+    Raises:
+      ValueError: there are fewer positives than that.
+    """
     label = made.value["label"]
     negative, positive = np.flatnonzero(label == 0), np.flatnonzero(label == 1)
-    kept = np.sort(np.concatenate([negative, positive[: len(negative) // rare]]))
+    count = len(negative) // rare
+    if count > len(positive):
+        raise ValueError(f"1 positive for {rare} negatives are {count}, and there are {len(positive)}: raise `rare`")
+    kept = np.sort(np.concatenate([negative, positive[np.arange(count) * len(positive) // max(count, 1)]]))
     return {name: array[kept] for name, array in made.value.items()}

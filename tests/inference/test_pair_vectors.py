@@ -39,13 +39,15 @@ def trained(config: Any, params: Any, stage: Stage | None = None) -> Result:
     return Result("net", "train", "net", 1, config, stage=stage, load=lambda: state)
 
 
-def test_thinning_keeps_all_negatives_and_the_first_positives() -> None:
+def test_thinning_keeps_all_negatives_and_positives_at_even_distances() -> None:
     label = np.array([1, 0, 1, 0, 1, 1, 0, 0, 1, 0], np.int32)
-    for rare, kept in ((2, [0, 1, 2, 3, 6, 7, 9]), (5, [0, 1, 3, 6, 7, 9])):
+    for rare, kept in ((2, [0, 1, 3, 4, 6, 7, 9]), (5, [0, 1, 3, 6, 7, 9])):
         found = thinned(made(label=label, length=np.arange(10)), rare)
         assert found["length"].tolist() == kept
         assert found["label"].sum() == 5 // rare
     assert len(thinned(made(label=label), 1)["label"]) == 10
+    with pytest.raises(ValueError, match="are 2, and there are 1: raise `rare`"):
+        thinned(made(label=np.array([1, 0, 0])), 1)
 
 
 @pytest.mark.slow
