@@ -29,14 +29,16 @@ Holds if over 12 targets x 2 seeds (1) related is above unrelated in 75 % of cas
          is above the pair with the target's task by 2 points or more in the mean.
 Ours     The second holds at this scale, the first and the third do not (2 seeds, 24 cases; ± over seeds). Related is
          5.4 ± 6.1 points above unrelated, 53.8 ± 2.9 and 48.5 ± 3.2 %, but only in 67 % of cases where 75 were asked,
-         and most of the lead is of the second seed. Multi-task is 8.2 ± 6.8 points above broken (53.6 ± 3.8, 45.4 ±
-         3.1 %). Over the task alone (53.9 ± 0.9 %) related gains nothing: -0.1 ± 3.8 points; by least squares a shared
-         task gives 4.5 points, modality and area -2.5 and -2.3, all three 5.6 on top. The target itself has 63.8 %
-         (one seed): 13.1 points over unrelated, 16.3 over broken, 9.3 over the task. Every arm without scenes of the
-         target is below the first stage, 59.7 %: they forget, and what shares elements forgets less, where the paper's
-         pairs gain. 50 scenes of the target have 60.0 %, with related 60.6, with unrelated 59.4 (one seed). Kinds are
-         at chance in all arms, 26.0 % with the target itself, so three of 12 targets tell nothing, nor does the number
-         of inverted digits (23.0 %); places are at 98.8 % before any arm. The rate, 2e-3, is an end of the grid.
+         and most of the lead is of the second seed, nearly half of it of one case (60 points). Multi-task is 8.2 ± 6.8
+         points above broken (53.6 ± 3.8, 45.4 ± 3.1 %). Over the task alone (53.9 ± 0.9 %) related gains nothing: -0.1
+         ± 3.8 points; by least squares a shared task gives 4.5 points, modality and area -2.5 and -2.3, all three 5.6
+         on top. The target itself has 63.8 % (one seed): 13.1 points over unrelated, 16.3 over broken, 9.3 over the
+         task. Every arm without scenes of the target is below the first stage, 59.7 %: they forget, and what shares
+         elements forgets less, where the paper's pairs gain. 50 scenes of the target have 60.0 %, with related 60.6,
+         with unrelated 59.4 (one seed). Kinds are at chance in all arms, 26.0 % with the target itself, so three of 12
+         targets tell nothing, nor does the number of inverted digits (23.0 %): the first stage was shown kinds and one
+         inverted set, but has hardly learned them. Places are at 98.8 % before any arm. The rate, 2e-3, is an end of
+         the grid; by accuracy it is the other end.
 """
 
 from __future__ import annotations
@@ -230,7 +232,7 @@ def validation_of(cfg: Config, triplets: tuple[Triplet, ...], free: float = 0.0)
 
 
 def first_stage(cfg: Config) -> Stage:
-    """What stands for the generic model: it knows the form of questions, and each element by itself."""
+    """What stands for the generic model: it was shown the form of questions, and each element by itself."""
     (steps, batch, peak), size = cfg.base, cfg.scenes[0]
     parts: list[Data] = [questions(cfg, scenes_of(cfg, own, size), batch, 0, *cfg.shares) for own in known(cfg)]
     held = validation_of(cfg, tuple(known(cfg)), cfg.shares[0])
@@ -383,7 +385,7 @@ def report(cfg: Config, start: Any, arms: Any, losses: Mapping[float, float], ba
 
 NOTES = (
     "Scenes are composed by a program of real images; splits share no image. The kinds are four groups of classes of "
-    "each area; a kind's name is that of one area alone.",
+    "each area; a kind's name is that of one area alone, but one to four, kinds of digits or codes, are also numbers.",
     "One first stage for all seeds; a seed has its own draw of sets, and of the order of rows.",
     "Arms have equal steps and rows. Pairs and mixtures show every scene at most once; the target and 50 scenes of it "
     "come back.",
@@ -399,10 +401,19 @@ NOTES = (
     "was added. There the sets that an arm was trained on were right in 27 to 57 %, where 25 is chance: steps "
     "are few, and part of the sets is hardly learned. No test scene and no target was looked at.",
     "The search took 2e-3, the upper end of its grid; losses from 5e-4 on differ by 0.01. It asks how well an arm's "
-    "own sets are learned, not what is kept of the first stage.",
+    "own sets are learned, not what is kept of the first stage. By accuracy on the same scenes it would have taken "
+    "2.5e-4, the lower end: 56.7, 56.3, 54.0 and 54.1 % from the lowest rate up.",
     "Seen by this run: kinds are at chance in every arm, the target's own included, so a quarter of the cases cannot "
     "speak for or against a claim; and without the target every arm is below the first stage, so leads are of what is "
     "kept. Criteria, targets and steps are as before it.",
+    "Why some targets are at chance, looked at after the run: on 128 validation scenes of each of its own sets the "
+    "first stage has kinds right in 49 % (plain clothes), 34 and 31 % (plain codes and edges of codes), its one "
+    "inverted set in 29 %, the other eight in 59 to 100 %. So it was shown kinds and inverted images but has hardly "
+    "learned them: to 127 of 128 inverted scenes that ask for the number of digits it answers four, to all that ask "
+    "for their place northwest, as if white were objects. Kinds of digits and photographs are in none of its sets, and "
+    "960 rows of the target do not teach them. The scenes show what is asked: from the target's 480 scenes the nearest "
+    "neighbour in pixels is right on 70 % of test scenes of inverted digits' kinds; on photographs, in grey and 19 "
+    "pixels large, it is on 28 and 33 %.",
     "pod: LLaVA-1.5's sizes on the same scenes at 336 pixels in grey; batches of 32 are 256, for 256 devices.",
 )
 

@@ -56,10 +56,9 @@ class Choices(OfRecords):
 
         CLS, IMAGE x patches, question, A option, B option, C option, D option, ANSWER, 0 ...
 
-    and its answer is a letter. An open question has no options; its answer is the word. Others have that word told, in
-    front of the question, as a caption. The question is one of six;
-    the other options are drawn among the other answers of the subset, and all stand in random order: each drawn once
-    for every scene.
+    and its answer is a letter. An open question has no options; its answer is the word. Some of the others are told
+    that word, in front of the question, as a caption. The question is one of six, the other options are among the other
+    answers of the subset, and all stand in random order: each drawn once for every scene.
 
     Args:
       source: the subset.
@@ -67,10 +66,10 @@ class Choices(OfRecords):
       batch: rows.
       patches: how many vectors an image has in a row.
       open: share of open questions.
-      told: share of those with a caption.
+      told: share of questions that have options and a caption; with `open` at most 1.
       seed: of the order of scenes.
 
-    Reference: the conversion of Med-MAT, arXiv 2412.20070, section 3.
+    Reference: the conversion of Med-MAT, https://arxiv.org/abs/2412.20070.
     """
 
     source: Subset

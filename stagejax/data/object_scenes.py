@@ -40,7 +40,7 @@ class Area:
       name: of the area.
       source: its images, with the fields `image` and `label`.
       kinds: the word for each, and the labels that are of it.
-      limit: how many of the first images are read.
+      limit: how many of the first images of a split are read.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Subset(Source):
     - kind: one object, 0.6 of the side in size
     - count: one to four, each somewhere in a quarter of its own
     - place: one in a quarter
-    - larger: two, one of them about half as large, side by side or one above the other
+    - larger: two, one of them 0.5 to 0.8 of the other in size, side by side or one above the other
 
     Args:
       triplet: modality (of `ACQUISITIONS`), the area's name, and the task.

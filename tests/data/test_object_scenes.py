@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from stagejax.data import Digits
 from stagejax.data.acquisition import ACQUISITIONS, edges, noisy, spokes
-from stagejax.data.object_scenes import COUNT, LARGER, PLACE, Area, Subset, _objects, digit_areas
+from stagejax.data.object_scenes import COUNT, KIND, LARGER, PLACE, Area, Subset, _objects, digit_areas, resized_all
 from stagejax.data.sources import EmptySource
 from stagejax.data.triplets import NOTHING, Grid, Triplet, covered, drawn, shared
 
@@ -28,6 +28,17 @@ def test_as_many_quarters_are_lit_as_there_are_objects_and_the_named_one_alone()
         assert sum(own > 0 for own in quarters(image)) == i % 4 + 1
     for i, image in enumerate(scenes(PLACE)):
         assert [own > 0 for own in quarters(image)] == [place == i % 4 for place in range(4)]
+
+
+def test_the_kind_is_that_of_the_object_in_the_source() -> None:
+    records, size = [AREA.source[row] for row in range(len(AREA.source))], 19
+    seen: list[np.ndarray] = []  # of each kind, the brightness of all pixels of a picture in order
+    for _, labels in AREA.kinds:
+        pictures = np.stack([np.asarray(own["image"])[..., 0] for own in records if own["label"] in labels])
+        seen.append(np.sort(resized_all(pictures, size).reshape(len(pictures), -1)))
+    for i, image in enumerate(scenes(KIND)):
+        shown = np.sort(image.ravel())[-(size**2) :]
+        assert [np.abs(own - shown).max(1).min() < 1e-6 for own in seen] == [kind == i % 4 for kind in range(4)]
 
 
 def test_the_larger_one_is_on_the_named_side() -> None:
