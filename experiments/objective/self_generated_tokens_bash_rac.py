@@ -433,8 +433,8 @@ NOTES = (
     "A task has one base for all seeds: deviations are those of the rounds alone. RAC's rows are longer: at equal "
     "steps and rows it trains with more FLOPs than the other arms. Half of its rows are plain pairs.",
     "laptop, looked at afterwards in the stored stages of seed 0: RAC's second pass is not learned yet from 960 "
-    "corrections in 120 steps. In the last round's own corrections a token of the answer costs 0.63 nats (0.31 in plain "
-    "rows; captions 1.93 and 1.59). With the reference itself as the draft 12.7 % of the problems are answered "
+    "corrections in 120 steps. In the last round's own corrections a token of the answer costs 0.63 nats (0.31 in "
+    "plain rows; captions 1.93 and 1.59). With the reference itself as the draft 12.7 % of the problems are answered "
     "(captions: chrF 33.5). Second answers rise from round to round (7.2, 10.2, 11.3 %; chrF 30.6, 34.2, 34.8): the "
     "claims on RAC are tested at this budget alone.",
     "laptop, likewise: RAC in line says <corr> in none of its likeliest answers, on neither task. Its row measures "
