@@ -15,7 +15,8 @@ class Fitting(Derived):
     """The records of a source of which each field has at most so many tokens. None is cut.
 
     Args:
-      tokenizer: of all fields; trained on the first one, unless it is `LearnedFrom` another source.
+      tokenizer: of all fields; trained on the first one of all records, unless it is `LearnedFrom` another source. Of
+        one to be trained a reader of the kept records alone makes another: give both the same `LearnedFrom`.
       fields, most: names of texts, and the most tokens of each.
 
     >>> from stagejax.data.problems import Problems

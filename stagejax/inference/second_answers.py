@@ -27,7 +27,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Verified:
-    """The share of answers whose last number is that of the record, in %.
+    """The share of answers whose number behind the last "ans" is that of the record, in %.
 
     >>> Verified().score([Verified().answer("7 + 5 = 12 ; ans 12"), None], [{"answer": 12}, {"answer": 3}])
     50.0

@@ -25,7 +25,7 @@ Arrays = dict[str, np.ndarray]
 
 @runtime_checkable
 class Way(Protocol):
-    """A way to make rows: {"tokens", "targets", "weights" (N, T), "stepped" (N,)}, the last the tokens decoded."""
+    """A way to make rows: {"tokens", "targets", "weights" (N, T), "stepped" (N,)}, the last of tokens stepped over."""
 
     @property
     def decodes(self) -> float:
@@ -57,7 +57,7 @@ class OwnTokens:
     Args:
       eps: share of places with an own token.
       temperature: of the draws; 0: the likeliest token.
-      span: own tokens come in runs of so many at least; the share stays eps.
+      span: own tokens come in runs of so many at least, but for those cut at an answer's ends; the share stays eps.
       behind: learn the targets right behind an own token that differs from gold; else they have no weight.
 
     Reference: arXiv 2410.14655 (BASH).
@@ -95,7 +95,7 @@ class RandomTokens:
 
 @dataclass(frozen=True)
 class RandomWhereOthers:
-    """The control with as many changed tokens: random ones where the model's own tokens differ from the answer."""
+    """The control with about as many changed tokens: random ones where the model's own differ from the answer."""
 
     like: OwnTokens
     decodes: ClassVar[float] = 1.0
@@ -140,8 +140,9 @@ class Corrections:
 class InlineCorrections:
     """RAC in line: [x, draft_<t, CORRECT, y_>=t], with t drawn behind the first token of the draft that is not y's.
 
-    The reference's remaining part is aligned by position. CORRECT and what follows is learned. Where the draft is the
-    reference, the row is [x, y]: the end is learned, and no correction.
+    The reference's remaining part is aligned by position. CORRECT and what follows is learned. A draft that ends too
+    soon is cut before its end, and one that goes on behind a whole y where y ends. Where the draft is the reference,
+    the row is [x, y]: the end is learned, and no correction.
 
     Args:
       share, temperature: as of `Corrections`.

@@ -21,6 +21,7 @@ from stagejax.inference.self_generated import (
     RandomTokens,
     RandomWhereOthers,
     drawn_places,
+    in_line,
 )
 from stagejax.models import llama
 
@@ -127,6 +128,36 @@ def test_corrections_follow_the_models_own_draft_and_are_learned_alone(net: Froz
         np.testing.assert_array_equal(learned, [CORRECT, *PAIRS.answers_NL[row, : PAIRS.sizes_N[row]]])
         assert made["stepped"][row] == size
     assert made["stepped"][::2].sum() == 0
+
+
+def test_second_answers_are_asked_as_corrections_are_learned(net: Frozen) -> None:
+    """What is answered the second time is, token by token, what stands before the learned answer in training."""
+    made, said = Corrections(share=1.0)(net, PAIRS, KEYS), decoded(net, PAIRS, KEYS, temperature=1.0)
+    asked = PAIRS.drafted(said)
+    assert (said.sizes_N < L).any()  # drafts with an end, and with none
+    assert (said.sizes_N == L).any()
+    for row, size in enumerate(asked.lengths_N):
+        np.testing.assert_array_equal(asked.prompts_NP[row, :size], made["tokens"][row, :size])
+        assert made["targets"][row, size - 1] == PAIRS.answers_NL[row, 0]
+        assert made["weights"][row, size - 2 : size].tolist() == [1, 1]  # CORRECT and the answer's first token
+        assert made["weights"][row].sum() == PAIRS.sizes_N[row] + 1
+
+
+@pytest.mark.parametrize("at", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize(
+    ("draft", "kept"),
+    [
+        ([5, SEP], [5]),  # it ends too soon
+        ([SEP], []),
+        ([5, 6, 7, 8, 9], [5, 6, 7]),  # it goes on behind the answer
+        ([5, 6, 9, SEP], [5, 6, 9]),  # its mistake is the last token of text
+    ],
+)
+def test_a_draft_is_cut_at_an_end_at_the_latest(draft: list[int], kept: list[int], at: float) -> None:
+    answer = [5, 6, 7, SEP]
+    prompt, learned = in_line(np.array([1, 9]), np.array(answer), np.array(draft), at)
+    assert prompt.tolist() == [1, 9, *kept]
+    assert learned.tolist() == [CORRECT, *answer[len(kept) :]]
 
 
 def test_inline_corrections_go_on_at_their_place_behind_the_first_mistake(net: Frozen) -> None:
