@@ -36,7 +36,7 @@ def says_class(model: Any, rows: dict[str, jax.Array]) -> dict[str, jax.Array]:
 
 
 def says_tags(model: Any, rows: dict[str, jax.Array]) -> dict[str, jax.Array]:
-    """Logits of each token, the likeliest chain of tags, and the mean over words of the largest probability."""
+    """Logits of each token, the likeliest chain of tags, and the mean over words of the largest softmax of logits."""
     logits_NTC, weights_NT = model.tags(rows["tokens"]), rows["weights"]
     sure_N = (jax.nn.softmax(logits_NTC).max(-1) * weights_NT).sum(-1) / jnp.maximum(weights_NT.sum(-1), 1)
     said_NT = likeliest_chain(logits_NTC, model.moves[...], weights_NT)

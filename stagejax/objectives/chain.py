@@ -54,7 +54,9 @@ def chain_loss(
 def likeliest_chain(
     scores_BTK: Float[Array, "B T K"], moves_KK: Float[Array, "K K"], weights_BT: Float[Array, "B T"]
 ) -> Int[Array, "B T"]:
-    """argmax over y of Σ_t scores[t, y_t] + Σ_{t > 1} moves[y_(t-1), y_t]; a token of weight 0 has the tag before it.
+    """argmax over y of Σ_t scores[t, y_t] + Σ_{t > 1} moves[y_(t-1), y_t].
+
+    A token of weight 0 has the tag of the word before it, and ahead of the first word that of the first.
 
     Reference: Viterbi 1967.
 

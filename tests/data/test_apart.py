@@ -2,6 +2,7 @@
 
 from stagejax.data.apart import Apart
 from stagejax.data.tagged import DrawnSentences
+from stagejax.data.text_tasks import SynonymRows
 from stagejax.data.together import Splits
 
 
@@ -12,3 +13,11 @@ def test_what_others_have_is_left_out_of_the_training_split_alone() -> None:
     assert len(own.of_split("test")) == 4
     assert own.of_split("train") is own
     assert own.digest() != Apart(own.source, (DrawnSentences(3),), "form").digest()
+
+
+def test_texts_are_told_apart_by_one_field() -> None:
+    whole, known = SynonymRows(size=60), SynonymRows(size=20)
+    texts, seen = ({rows[i]["s1"] for i in range(len(rows))} for rows in (whole, known))
+    own = Apart(whole, (known,), "s1")
+    assert texts & seen
+    assert {own[i]["s1"] for i in range(len(own))} == texts - seen

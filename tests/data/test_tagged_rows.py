@@ -50,6 +50,8 @@ def test_once_counts_every_record_once() -> None:
 def test_a_source_is_needed() -> None:
     with pytest.raises(ValueError, match="0 sources"):
         replace(ROWS, sources=())
+    with pytest.raises(ValueError, match="2 sources: records are those of one"):
+        TaggedRecords(sources=(FIRST, SECOND), tags=TAGS, tokenizer=Bytes(), batch=4, length=24)
 
 
 def text(seed: int) -> MaskedText:
