@@ -37,8 +37,8 @@ class ByLabels:
     Order(told='plain 37.5, ours 62.5', rises=True, far=25.0)
     >>> found.table("Taken", ["by ours"], lambda row, labels, made: [own["taken"] for own in made], "Texts.").rows
     (('by ours', '8.0 ± 1.4'),)
-    >>> list(found.named("news")), list(found.named("news", plain=50))
-    (['plain, news 50', 'ours, news 50'], ['plain', 'ours'])
+    >>> [list(own) for own in found.named("news")], [list(own) for own in found.named("news", plain=50)]
+    ([['plain, news 50', 'ours, news 50']], [['plain', 'ours']])
     """
 
     arms: dict[int, dict[str, dict[int, Any]]] = field(default_factory=dict)
@@ -66,10 +66,10 @@ class ByLabels:
         told = ", ".join(f"{arm} {value:.1f}" for arm, value in zip(arms, means, strict=True)) if known else None
         return Order(told, all(a < b for a, b in itertools.pairwise(means)), means[-1] - means[0])
 
-    def named(self, task: str, plain: int | None = None) -> dict[str, dict[int, Any]]:
-        """All arms by name and seed for a report; those of one number of labels by their name alone."""
+    def named(self, task: str, plain: int | None = None) -> list[dict[str, dict[int, Any]]]:
+        """For each number of labels all arms by name and seed, for a report; of one number by their name alone."""
         mark = {labels: "" if labels == plain else f", {task} {labels}" for labels in self.arms}
-        return {name + mark[labels]: by for labels, own in self.arms.items() for name, by in own.items()}
+        return [{name + mark[labels]: by for name, by in own.items()} for labels, own in self.arms.items()]
 
     def table(self, title: str, rows: Iterable[str], measure: Callable[..., list[float]], note: str) -> Table:
         """What `measure(row, number of labels, what was made for each seed)` gives, means over seeds."""
