@@ -69,8 +69,9 @@ class Feedback(Source):
     - visual aid is whether the thing seen is of the group that is named (pictures and text); each is drawn by itself
       with the probabilities `shares`, so that they are one in the sum of their squares.
 
-    Of the train split, a share `flipped` of each label is wrong. Splits share no sentence, recording or image; the
-    test's are those of the sources' own test splits, where no speaker and no writer of the train split is.
+    Of the train split, a share `flipped` of each label is wrong. Splits share no row of a source (a sentence that is in
+    two rows may be in two splits); the test's are those of the sources' own test splits, where with `SpokenDigits` no
+    speaker and with MNIST no writer of the train split is.
 
     Args:
       sounds: their labels are events.

@@ -19,7 +19,7 @@ class Modulation:
     """On-the-fly gradient modulation: the encoder of a modality that is ahead of the others learns more slowly.
 
     With s_m the confidence of a modality alone and `r_m = s_m / mean of the others' s`, its scale is
-    `1 - tanh(alpha r_m)` where r_m > 1, and 1 elsewhere.
+    `1 - tanh(alpha r_m)` where r_m > 1, and 1 elsewhere. The reference has two modalities, of which the others are one.
 
     Reference: Peng et al. 2022 (OGM-GE), https://arxiv.org/abs/2203.15332, equations 8 to 10, without the noise of GE.
 

@@ -1,11 +1,12 @@
 """Remarks: labels follow what is written, heard and shown; errors and flips have their rates; splits share nothing."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stagejax.data.feedback import Remarks, toy
+from stagejax.data.feedback import SPLITS, Remarks, toy
 from stagejax.data.pools import images_of, mel_energies, own_rows, sentences_of
 from stagejax.data.sounds import Recording, Whistles
 from stagejax.data.sources import EmptySource
@@ -57,12 +58,26 @@ def test_word_errors_have_their_rate() -> None:
     assert (few == true).all(1).mean() > (heard == true).all(1).mean()
 
 
-def test_splits_share_no_sentence_and_no_row() -> None:
+def test_splits_share_no_row_and_the_test_has_recordings_of_its_own() -> None:
     assert not set(own_rows("train", 500)) & set(own_rows("valid", 500))
     assert [len(own_rows(split, 500)) for split in ("train", "valid", "test")] == [450, 50, 500]
     source = toy()
     assert len(images_of(source.objects[0], "valid", 8)) < len(images_of(source.objects[0], "train", 8))
     assert all(all(source.topics.kinds(split)) for split in ("train", "valid", "test"))
+    heard = {s: {row.tobytes() for row in mel_energies(source.sounds, s, source.mel)[0]} for s in SPLITS}
+    assert all(heard.values())
+    assert not any(heard[a] & heard[b] for a, b in itertools.combinations(SPLITS, 2))
+
+
+def test_only_training_labels_are_flipped_and_each_label_by_itself() -> None:
+    numbers, wrong = np.arange(600), {}
+    for split in SPLITS:
+        source = toy(split, size=600)
+        wrong[split] = source.take(numbers)["labels"] != source.true_labels(numbers)
+    np.testing.assert_allclose(wrong["train"].mean(0), 0.1, atol=0.04)
+    assert not wrong["valid"].any()
+    assert not wrong["test"].any()
+    assert abs(np.corrcoef(wrong["train"].T) - np.eye(5)).max() < 0.2
 
 
 class Louder(Whistles):

@@ -20,6 +20,7 @@ from experiments.multimodal.staged_fusion import (
     remarks,
     weights,
 )
+from stagejax.data.feedback import SPLITS
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
@@ -37,13 +38,21 @@ def test_positives_count_as_much_as_negatives() -> None:
     assert positive[3] > 2  # praise is rare
 
 
-def test_validation_and_test_records_have_true_labels_and_their_own_sources() -> None:
-    for split in ("valid", "test"):
-        source = remarks(SMOKE, 0.35, split=split).source
-        np.testing.assert_array_equal(source.take(np.arange(40))["labels"], source.true_labels(np.arange(40)))
-    train = remarks(SMOKE, 0.35).source
-    flipped = train.take(np.arange(100))["labels"] != train.true_labels(np.arange(100))
-    assert flipped.mean() == pytest.approx(0.1, abs=0.05)
+def test_speakers_and_sources_of_the_test_are_those_of_no_stage() -> None:
+    sounds = preset("laptop").data.sounds
+    assert not set(sounds.of_split("train").speakers) & set(sounds.of_split("test").speakers)
+    assert [remarks(SMOKE, 0.35, split=split).source.split for split in ("train", "valid", "test")] == [*SPLITS]
+
+
+@pytest.mark.slow
+def test_stages_read_train_records_and_are_evaluated_on_validation_records_of_one_kind(finished: Any) -> None:
+    _, report, _ = finished
+    for arm in report.arms:
+        for result in (*arm.results, *arm.charged):
+            own, seen = result.stage.data, result.stage.evaluate.data
+            errors = own.source.errors
+            assert own == remarks(SMOKE, errors, own.seed)
+            assert seen == remarks(SMOKE, errors, split="valid")
 
 
 @pytest.mark.slow
@@ -66,12 +75,13 @@ def test_branches_are_trained_apart_and_merged_without_their_heads(finished: Any
     start = flat(results["0/merged"])
     for encoder in encoders(SMOKE):
         branch = flat(results[f"0/branch/{encoder.name}"])
-        own = [path for path in branch if path.startswith("encoder/")]
-        for path in own:
-            there = f"encoders/{encoder.name}/{path.removeprefix('encoder/')}"
-            np.testing.assert_array_equal(branch[path], start[there])
-        assert any(path.startswith("head/") for path in branch)
-    assert not any(path.startswith("head") for path in start)
+        there = {path: f"encoders/{encoder.name}/{path.removeprefix('encoder/')}" for path in branch}
+        there = {path: here for path, here in there.items() if path.startswith("encoder/")}
+        for path, here in there.items():
+            np.testing.assert_array_equal(branch[path], start[here])
+        assert {*there.values()} == {path for path in start if path.startswith(f"encoders/{encoder.name}/")}
+        assert {path.partition("/")[0] for path in branch} == {"encoder", "head"}
+    assert {path.partition("/")[0] for path in start} == {"encoders", "absent", "fusion"}
     assert arms_of(report)[STAGED].results[-1].model == net(SMOKE)
 
 

@@ -8,7 +8,7 @@ from flax import nnx
 
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, GatedSum, MeanLogits
-from stagejax.models.modalities import Encoder, OneModality, SoundEntry, WordEntry
+from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
 
 TINY = Tower(1, 8, 16)
 BOTH = (
@@ -77,6 +77,15 @@ def test_padding_changes_nothing_and_heads_read_one_modality() -> None:
     np.testing.assert_array_equal(model(batch()), model(batch() | {"frames": jnp.zeros((2, 6, 8))}))
 
 
+@pytest.mark.slow
+def test_the_video_encoder_hears_of_the_order_of_pictures() -> None:
+    model = Encoder("video", VideoEntry(3, 8, (4,)), TINY, head_dim=4).build(nnx.Rngs(0))
+    video = jax.random.uniform(jax.random.key(1), (2, 3, 8, 8, 1))
+    assert float(jnp.abs(model(video) - model(video[:, ::-1])).max()) > 1e-3
+    model.positions.table[...] = jnp.zeros_like(model.positions.table[...])
+    np.testing.assert_allclose(model(video), model(video[:, ::-1]), atol=1e-5)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="names of their own"):
         Fused((BOTH[0], BOTH[0]), 3)
@@ -84,3 +93,5 @@ def test_what_does_not_fit_is_refused() -> None:
         Fused(BOTH, 3, absent=1.0)
     with pytest.raises(ValueError, match="head_dim=5"):
         Encoder("text", WordEntry(20, 5), TINY, head_dim=5)
+    with pytest.raises(ValueError, match="with a layer"):
+        Encoder("text", WordEntry(20, 5), Tower(0, 8, 16), head_dim=4)
