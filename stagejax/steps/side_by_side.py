@@ -66,13 +66,13 @@ def in_turn(
       start: where all of them begin; None: fresh parameters, the same for all.
 
     Raises:
-      ValueError: the stage has no evaluation, or data have another specification than its own, or there is not one test
-        for each run.
+      ValueError: the stage has no evaluation or has replicas, or data have another specification than its own, or there
+        is not one test for each run.
       HandoverError: the state of `start` does not fit.
     """
     evaluation = stage.evaluate
-    if evaluation is None:
-        raise ValueError(f"stage {stage.name!r}: nothing says how the runs are scored. Set `evaluate`.")
+    if evaluation is None or stage.seeds is not None:
+        raise ValueError(f"stage {stage.name!r}: runs in turn need an evaluation (set `evaluate`), and no `seeds`")
     own = [data.spec() == stage.data.spec() for data in datas] + [t.spec() == evaluation.data.spec() for t in tests]
     if len(tests) != len(datas) or not all(own):
         raise ValueError(f"stage {stage.name!r}: {len(datas)} runs need as many data and tests, like the stage's own")

@@ -86,8 +86,14 @@ def test_runs_in_turn_end_as_side_by_side_and_have_tests_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "tests"), [(replace(STAGE, evaluate=None), [TESTED]), (STAGE, []), (STAGE, [replace(TESTED, batch=4)])]
+    ("stage", "tests"),
+    [
+        (replace(STAGE, evaluate=None), [TESTED]),
+        (replace(STAGE, seeds=2), [TESTED]),
+        (STAGE, []),
+        (STAGE, [replace(TESTED, batch=4)]),
+    ],
 )
 def test_runs_in_turn_need_an_evaluation_and_a_test_each(stage: Stage, tests: list[Round]) -> None:
-    with pytest.raises(ValueError, match=r"scored|as many"):
+    with pytest.raises(ValueError, match=r"no `seeds`|as many"):
         in_turn(stage, [stage.data], tests)
