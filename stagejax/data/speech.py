@@ -125,6 +125,21 @@ class Tones(Spoken):
 
 
 @functools.lru_cache(maxsize=8)
+def recorded(source: Spoken) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """`source.clips()`, read once."""
+    return source.clips()
+
+
+def speakers_of(source: Spoken, chosen: tuple[int, ...] | None) -> list[int]:
+    """The chosen speakers, or all there are.
+
+    >>> speakers_of(Tones(limit=40), None), speakers_of(Tones(limit=40), (2,))
+    ([0, 1, 2], [2])
+    """
+    return sorted(set(recorded(source)[2].tolist())) if chosen is None else list(chosen)
+
+
+@functools.lru_cache(maxsize=8)
 def _framed(source: Spoken) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Frames (n, T, M), lengths, words and speakers of all clips."""
     signals, words, speakers = source.clips()

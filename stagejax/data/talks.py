@@ -17,7 +17,7 @@ from stagejax.data.number_words import ENGLISH
 from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import EmptySource, Record, Source
-from stagejax.data.speech import Spoken
+from stagejax.data.speech import Spoken, recorded, speakers_of
 from stagejax.data.words import Words
 
 _UNITS = ("", "ein", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
@@ -209,18 +209,13 @@ class NumberTalks(Talks):
         return joint_digest(self.clips.digest())
 
 
-@functools.lru_cache(maxsize=8)
-def _recorded(clips: Spoken) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    return clips.clips()
-
-
 @functools.lru_cache(maxsize=32)
 def _by_speaker(source: NumberTalks) -> dict[int, list[np.ndarray]]:
     """The recordings of each digit that a talk of each speaker may use."""
-    _, words, owners = _recorded(source.clips)
+    _, words, owners = recorded(source.clips)
     first, last, n = source.part
     found: dict[int, list[np.ndarray]] = {}
-    for speaker in sorted(set(owners.tolist())) if source.speakers is None else source.speakers:
+    for speaker in speakers_of(source.clips, source.speakers):
         own = [np.flatnonzero((owners == speaker) & (words == digit)) for digit in range(10)]
         found[speaker] = [
             clips[(np.arange(len(clips)) % n >= first) & (np.arange(len(clips)) % n < last)] for clips in own
@@ -246,7 +241,7 @@ def _planned(source: NumberTalks, index: int) -> _Plan:
     speakers, (least, most) = _by_speaker(source), source.numbers
     speaker = list(speakers)[index % len(speakers)]
     draws = iter(uniforms(random_words(source.seed, np.array([index]), source.sentences * (2 + 4 * most)))[0])
-    recordings = _recorded(source.clips)[0]
+    recordings = recorded(source.clips)[0]
     parts: list[tuple[int, int]] = []
     sentences: list[Sentence] = []
 
@@ -277,7 +272,7 @@ def _planned(source: NumberTalks, index: int) -> _Plan:
 
 @functools.lru_cache(maxsize=512)
 def _talk(source: NumberTalks, index: int) -> Talk:
-    plan, recordings = _planned(source, index), _recorded(source.clips)[0]
+    plan, recordings = _planned(source, index), recorded(source.clips)[0]
     clips = [recordings[clip][:samples] if clip >= 0 else np.zeros(samples) for clip, samples in plan.parts]
     signal = np.concatenate(clips)
     spoken = np.concatenate([own for own, (clip, _) in zip(clips, plan.parts, strict=True) if clip >= 0])

@@ -17,7 +17,7 @@ from stagejax.data.order import random_words
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
-from stagejax.data.speech import Spoken
+from stagejax.data.speech import Spoken, recorded, speakers_of
 
 #: 50 frames a second at 8 kHz.
 FIFTY = LogMel(rate=8000, window=320, hop=160, bands=32, low=60.0, floor=1e-4)
@@ -89,17 +89,12 @@ class Utterances(Source):
         return joint_digest(self.clips.digest())
 
 
-@functools.lru_cache(maxsize=8)
-def _recorded(clips: Spoken) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    return clips.clips()
-
-
 @functools.lru_cache(maxsize=32)
 def _by_speaker(source: Utterances) -> list[np.ndarray]:
     """The clips of each speaker that the source may use."""
-    _, _, owners = _recorded(source.clips)
+    _, _, owners = recorded(source.clips)
     (first, step), found = source.part, []
-    for speaker in sorted(set(owners.tolist())) if source.speakers is None else source.speakers:
+    for speaker in speakers_of(source.clips, source.speakers):
         found.append(np.flatnonzero(owners == speaker)[first::step])
         if not len(found[-1]):
             raise EmptySource(f"{source.clips} has no clip of speaker {speaker} in part {source.part}")
@@ -113,14 +108,14 @@ def _drawn(source: Utterances, index: int) -> tuple[np.ndarray, np.ndarray, int,
     own = clips[int(draws[0] * len(clips))]
     count = least + int(draws[1] * (most - least + 1))
     chosen = own[(draws[3 : 3 + count] * len(own)).astype(np.int64)]
-    _, words, owners = _recorded(source.clips)
+    _, words, owners = recorded(source.clips)
     return chosen, words[chosen], int(owners[chosen[0]]), np.concatenate([draws[2:3], draws[3 + most :]])
 
 
 @functools.lru_cache(maxsize=1 << 13)
 def _utterance(source: Utterances, index: int) -> tuple[np.ndarray, np.ndarray, int]:
     chosen, words, speaker, draws = _drawn(source, index)
-    signals, parts = _recorded(source.clips)[0], []
+    signals, parts = recorded(source.clips)[0], []
     faster = 1 + source.speed * (2 * draws[0] - 1)
     for k, clip in enumerate(chosen):
         parts += [np.zeros(int(draws[1 + k] * source.gap))] if k else []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 
 def edit_distance(said: Sequence[str], wanted: Sequence[str]) -> int:
     """The least number of insertions, deletions and substitutions from one sequence to the other.
@@ -13,12 +15,23 @@ def edit_distance(said: Sequence[str], wanted: Sequence[str]) -> int:
     >>> edit_distance("one two two".split(), "one three two".split()), edit_distance([], ["one"])
     (1, 1)
     """
-    row = list(range(len(wanted) + 1))
+    return int(edit_table(said, wanted)[-1, -1])
+
+
+def edit_table(said: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
+    """Edit distances between all beginnings, (len(said) + 1, len(wanted) + 1).
+
+    >>> edit_table(["a"], ["b", "a"]).tolist()
+    [[0, 1, 2], [1, 1, 1]]
+    """
+    every, other = np.arange(len(wanted) + 1), np.array(wanted, object)
+    table = np.zeros((len(said) + 1, len(wanted) + 1), np.int64)
+    table[0] = every
     for i, word in enumerate(said, 1):
-        before, row[0] = row[0], i
-        for j, other in enumerate(wanted, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
-    return row[-1]
+        row = table[i - 1] + 1
+        row[1:] = np.minimum(row[1:], table[i - 1, :-1] + (other != word))
+        table[i] = np.minimum.accumulate(row - every) + every
+    return table
 
 
 def word_accuracy(said: str, wanted: str) -> float:

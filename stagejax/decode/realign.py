@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stagejax.decode.edits import edit_table
+
 
 def realigned(said: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[list[str]]:
     """The words said, one part for each wanted sentence: the parts whose edit distances add up to the least.
@@ -39,20 +41,3 @@ def realigned(said: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[list
         bounds.append(at)
     bounds = [0, *reversed(bounds)]
     return [list(said[a:b]) for a, b in itertools.pairwise(bounds)]
-
-
-def edit_table(said: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Edit distances between all beginnings, (len(said) + 1, len(wanted) + 1).
-
-    >>> edit_table(["a"], ["b", "a"]).tolist()
-    [[0, 1, 2], [1, 1, 1]]
-    """
-    every = np.arange(len(wanted) + 1)
-    table = np.zeros((len(said) + 1, len(wanted) + 1), np.int64)
-    table[0] = every
-    other = np.array(wanted, object)
-    for i, word in enumerate(said, 1):
-        row = table[i - 1] + 1
-        row[1:] = np.minimum(row[1:], table[i - 1, :-1] + (other != word))
-        table[i] = np.minimum.accumulate(row - every) + every
-    return table

@@ -127,17 +127,26 @@ class Corrections:
         return self.share
 
     def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
-        drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
-        for row, draft in enumerate(drafts):
-            prompt, answer = _gold(pairs, row)
-            if draft is not None:
-                prompt, answer = np.concatenate([prompt, draft]), np.concatenate([np.int32([CORRECT]), answer])
-            made.append((prompt, answer))
-        return stacked(made, room(pairs) + pairs.answers_NL.shape[1]) | {"stepped": drawn_sizes(drafts)}
+        drafts = drafted(self.share, self.temperature, net, pairs, keys_N)
+        at_N = np.asarray(jax.vmap(jax.random.uniform)(keys_N)).tolist()
+        rows = [_gold(pairs, row) for row in range(len(drafts))]
+        made = [
+            gold if draft is None else self.corrected(*gold, draft, at)
+            for gold, draft, at in zip(rows, drafts, at_N, strict=True)
+        ]
+        return stacked(made, self.length(pairs)) | {"stepped": drawn_sizes(drafts)}
+
+    def corrected(self, prompt: Any, answer: Any, draft: Any, at: float) -> tuple[np.ndarray, np.ndarray]:
+        """What is read and what is learned, of one pair; `at` is drawn from 0 to 1."""
+        return np.concatenate([prompt, draft]), np.concatenate([np.int32([CORRECT]), answer])
+
+    def length(self, pairs: Pairs) -> int:
+        """Inputs of a row."""
+        return room(pairs) + pairs.answers_NL.shape[1]
 
 
 @dataclass(frozen=True)
-class InlineCorrections:
+class InlineCorrections(Corrections):
     """RAC in line: [x, draft_<t, CORRECT, y_>=t], with t drawn behind the first token of the draft that is not y's.
 
     The reference's remaining part is aligned by position. CORRECT and what follows is learned. A draft that ends too
@@ -148,22 +157,11 @@ class InlineCorrections:
       share, temperature: as of `Corrections`.
     """
 
-    share: float = 0.5
-    temperature: float = 1.0
+    def corrected(self, prompt: Any, answer: Any, draft: Any, at: float) -> tuple[np.ndarray, np.ndarray]:
+        return in_line(prompt, answer, draft, at)
 
-    @property
-    def decodes(self) -> float:
-        return self.share
-
-    def __call__(self, net: Frozen, pairs: Pairs, keys_N: Any) -> Arrays:
-        drafts, made = drafted(self.share, self.temperature, net, pairs, keys_N), []
-        at_N = np.asarray(jax.vmap(jax.random.uniform)(keys_N))
-        for row, draft in enumerate(drafts):
-            prompt, answer = _gold(pairs, row)
-            if draft is not None:
-                prompt, answer = in_line(prompt, answer, draft, float(at_N[row]))
-            made.append((prompt, answer))
-        return stacked(made, room(pairs)) | {"stepped": drawn_sizes(drafts)}
+    def length(self, pairs: Pairs) -> int:
+        return room(pairs)
 
 
 def in_line(prompt: Any, answer: Any, draft: Any, at: float) -> tuple[np.ndarray, np.ndarray]:

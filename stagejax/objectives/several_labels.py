@@ -105,7 +105,9 @@ def ridge_probe(
     >>> int(ridge_probe(x, np.array([[0.0], [0.0], [1.0]]), x).argmax())
     2
     """
-    middle, scale = features_ND.mean(0), features_ND.std(0) + 1e-6
-    x_ND, t_nD = (((part - middle) / scale).astype(np.float64) for part in (features_ND, test_nD))
-    normal_DD = x_ND.T @ x_ND / len(x_ND) + decay * np.eye(x_ND.shape[1])
-    return t_nD @ np.linalg.solve(normal_DD, x_ND.T @ (labels_NC - labels_NC.mean(0)) / len(x_ND))
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), Ridge(alpha=decay * len(features_ND)))
+    return probe.fit(features_ND.astype(np.float64), labels_NC).predict(test_nD.astype(np.float64))

@@ -1,11 +1,10 @@
 """Words cut to sentences by the least edits."""
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.decode.edits import edit_distance
-from stagejax.decode.realign import edit_table, realigned
+from stagejax.decode.realign import realigned
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=7)
 
@@ -18,14 +17,6 @@ def test_no_other_cut_has_fewer_edits(said: list[str], wanted: list[list[str]]) 
     assert len(parts) == len(wanted)
     whole = edit_distance(said, [word for own in wanted for word in own])
     assert sum(edit_distance(a, b) for a, b in zip(parts, wanted, strict=True)) == whole
-
-
-@settings(deadline=None, max_examples=40)
-@given(WORDS, WORDS)
-def test_the_table_ends_with_the_edit_distance(said: list[str], wanted: list[str]) -> None:
-    table = edit_table(said, wanted)
-    assert table[-1, -1] == edit_distance(said, wanted)
-    np.testing.assert_array_equal(table[:, 0], np.arange(len(said) + 1))
 
 
 def test_other_cuts_of_the_same_words_score_the_same() -> None:

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
 
 from stagejax.objectives.several_labels import (
@@ -83,9 +82,9 @@ def test_confidence_is_the_mean_probability_of_the_truth_from_one_modality_alone
     assert "auc" in several_labels_with_confidence(Sum(), BATCH, None)[1]
 
 
-def test_ridge_probes_are_those_of_scikit_learn() -> None:
+def test_ridge_probes_solve_the_normal_equations_of_standardised_features() -> None:
     x, t = (RNG.normal(2.0, 3.0, size=(n, 4)) for n in (12, 5))
-    middle, scale = x.mean(0), x.std(0)
-    ridge = Ridge(alpha=1e-2 * len(x)).fit((x - middle) / scale, LABELS)
-    expected = ridge.predict((t - middle) / scale) - ridge.intercept_
-    np.testing.assert_allclose(ridge_probe(x, LABELS, t), expected, rtol=1e-4, atol=1e-6)
+    (x0, t0), middle = ((own - x.mean(0)) / x.std(0) for own in (x, t)), LABELS.mean(0)
+    normal = x0.T @ x0 / len(x) + 1e-2 * np.eye(4)
+    expected = middle + t0 @ np.linalg.solve(normal, x0.T @ (LABELS - middle) / len(x))
+    np.testing.assert_allclose(ridge_probe(x, LABELS, t), expected, rtol=1e-6)
