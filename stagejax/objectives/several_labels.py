@@ -110,4 +110,5 @@ def ridge_probe(
     from sklearn.preprocessing import StandardScaler
 
     probe = make_pipeline(StandardScaler(), Ridge(alpha=decay * len(features_ND)))
-    return probe.fit(features_ND.astype(np.float64), labels_NC).predict(test_nD.astype(np.float64))
+    scores = probe.fit(features_ND.astype(np.float64), labels_NC).predict(test_nD.astype(np.float64))
+    return scores.reshape(len(test_nD), -1)  # scikit-learn drops the axis of a single label
