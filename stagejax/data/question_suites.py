@@ -1,0 +1,139 @@
+"""Suites of tasks that are asked as questions: small ones of `$STAGEJAX_DATA`, published and generated ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stagejax.data.few_shot import Binarised
+from stagejax.data.named import TFDS, Dataset
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.portion import Portion
+from stagejax.data.question_tasks import Asked, AskedOfTables, Operations
+from stagejax.data.sources import Derived, Record, Source
+from stagejax.data.table_tasks import TableTask
+from stagejax.data.table_text import Window
+from stagejax.data.text_tasks import TextTask, synonym_tasks
+from stagejax.data.web_tables import DrawnTables, WebTables
+
+_TREC = ("description", "entity", "abbreviation", "human", "location", "number")
+_NEWS = ("world", "sports", "business", "science")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Questions of several tasks.
+
+    Args:
+      targets: tasks of which each is held out in its turn.
+      others: tasks that never are.
+    """
+
+    targets: tuple[Asked, ...]
+    others: tuple[Source, ...]
+
+    def without(self, target: Asked) -> tuple[Source, ...]:
+        """All tasks but that one, each split as the target is.
+
+        >>> suite = drawn_questions(40)
+        >>> suite.targets[0] in suite.without(suite.targets[0]), len(suite.without(suite.targets[0]))
+        (False, 3)
+        """
+        return (*(own for own in self.targets if own != target), *self.others)
+
+
+def small_questions(most: int) -> Suite:
+    """Kinds of questions and topics, held out in turn; sentiment, paraphrases, answers, operations, similarity, tables.
+
+    Of a task `most` training records are there, of questions for a cell those that are short.
+
+    >>> [task.question for task in small_questions(2000).targets]
+    ['what kind?', 'what topic?']
+    """
+
+    def task(name: str, question: str, names: tuple[str, ...], *texts: str, source: Source | None = None) -> Asked:
+        own = Portion(source or Dataset(name), stop=most)
+        return Asked(TextTask(name, own, len(names), *texts), question, names)
+
+    pair, stsb = ("s1", "s2"), Binarised(Dataset("stsb", part="en"), "score", 4.0, 1.0)
+    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(3, 3, 16), each=1)
+    return Suite(
+        (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS)),
+        (
+            task("sst2", "what sentiment?", ("negative", "positive")),
+            task("msrp", "a paraphrase?", ("no", "yes"), *pair),
+            task("qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
+            task("svamp", "what operation?", ("add", "subtract", "multiply", "divide"), source=operations),
+            task("stsb", "alike?", ("no", "yes"), *pair, source=stsb),
+            AskedOfTables(tables, longest=60),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class AskedOfTexts(Derived):
+    """SQuAD in the fields of TFDS: questions whose answer is a span of the context.
+
+    Reference: Rajpurkar et al. 2016, https://arxiv.org/abs/1606.05250.
+    """
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.source[index]
+        (answer, *_) = (_text(own) for own in record["answers"]["text"])
+        return {name: _text(record[name]) for name in ("question", "context")} | {"answer": answer}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), "as questions")
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def published_questions() -> Suite:
+    """Targets of Mueller et al. 2023 that TFDS has: TREC, QNLI and MRPC; and a million records of other tasks.
+
+    Reference: https://arxiv.org/abs/2307.00119. The paper's own mixture is that of UnifiedQA and CrossFit.
+
+    >>> [task.task.name for task in published_questions().targets]
+    ['trec', 'glue/qnli', 'glue/mrpc']
+    """
+
+    def task(name: str, question: str, names: tuple[str, ...], *texts: str, **fields: Any) -> Asked:
+        test = fields.pop("test", "validation" if name.startswith("glue/") else "test")
+        own = TextTask(name, TFDS(name, test=test), len(names), *texts, **fields)
+        return Asked(own, question, names, longest=1200)
+
+    pair = ("sentence1", "sentence2")
+    return Suite(
+        (
+            task("trec", "what kind?", _TREC, label="label-coarse"),
+            task("glue/qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
+            task("glue/mrpc", "a paraphrase?", ("no", "yes"), *pair),
+        ),
+        (
+            AskedOfTexts(TFDS("squad", test="validation")),
+            task("snli", "does it follow?", ("yes", "maybe", "no"), "premise", "hypothesis"),
+            task("glue/sst2", "what sentiment?", ("negative", "positive"), "sentence"),
+            task("imdb_reviews", "what sentiment?", ("negative", "positive")),
+            task("ag_news_subset", "what topic?", _NEWS, "description"),
+            task("scicite", "what is it cited for?", ("method", "background", "result"), "string"),
+        ),
+    )
+
+
+def drawn_questions(size: int) -> Suite:
+    """Generated sentences: who does what, held out in turn; whether two say the same, and questions for cells."""
+    who, does, same, _ = synonym_tasks(size)
+    people, verbs = ("boy", "woman", "dog", "robber", "doctor"), ("see", "take", "paint", "sell", "lift")
+    tables = AskedOfTables(TableTask(DrawnTables(size), "answer", Window(3, 3), each=1))
+    return Suite(
+        (Asked(who, "who?", people), Asked(does, "does what?", verbs)), (Asked(same, "alike?", ("no", "yes")), tables)
+    )
+
+
+def part_of(task: Source, start: float, stop: float | None = None) -> Source:
+    """A part of a task's records in an order drawn once; a task with options is one still."""
+    if isinstance(task, Asked):
+        return replace(task, task=replace(task.task, source=Portion(task.task.source, start, stop)))
+    return Portion(task, start, stop)

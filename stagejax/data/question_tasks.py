@@ -1,0 +1,129 @@
+"""Tasks of all kinds as questions about a context: {"question", "context", "answer"}, each a line of text."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, replace
+
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.questions import first_words
+from stagejax.data.sources import Derived, Record, Source
+from stagejax.data.text_tasks import TextTask
+
+
+@dataclass(frozen=True)
+class Asked(Source):
+    """A text task as a question that the name of a class answers; the names, as options, and its texts are the context.
+
+    Args:
+      task: where texts and labels are.
+      question: what is asked.
+      names: of the classes, each another one.
+      longest: most characters of the texts; a pair has half of them for each.
+
+    Raises:
+      ValueError: another number of names than of classes, or a name comes twice.
+
+    Reference: Khashabi et al. 2020 (UnifiedQA), https://arxiv.org/abs/2005.00700, for tasks as questions with options.
+
+    >>> from stagejax.data.text_tasks import synonym_tasks
+    >>> Asked(synonym_tasks()[2], "alike?", ("no", "yes"), 30)[7]
+    {'question': 'alike?', 'context': 'no, yes; the doctor / the lady lifts', 'answer': 'yes'}
+    """
+
+    task: TextTask
+    question: str
+    names: tuple[str, ...]
+    longest: int = 100
+
+    def __post_init__(self) -> None:
+        if len(self.names) != self.task.classes or len({*self.names}) != len(self.names):
+            raise ValueError(f"names={self.names}: {self.task.name} has {self.task.classes} classes, a name for each")
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.task.source.split
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, task=self.task.of_split(split))
+
+    def __len__(self) -> int:
+        return len(self.task.source)
+
+    def __getitem__(self, index: int) -> Record:
+        texts, label = self.task.texts(index), int(self.task.source[index][self.task.label])
+        kept = " / ".join(first_words(text.lower(), self.longest // len(texts)) for text in texts)
+        context = f"{', '.join(self.names)}; {kept}"
+        return {"question": self.question, "context": context, "answer": self.names[label]}
+
+    def digest(self) -> str:
+        fields = self.task.first, self.task.second, self.task.label, self.question, self.names, self.longest
+        return joint_digest(self.task.source.digest(), repr(fields))
+
+
+@dataclass(frozen=True)
+class AskedOfTables(Derived):
+    """Questions for a cell of a table (`TableTask`), whose rows are the context: the answer is a span of it.
+
+    The row with the answer comes first, so that it is not what is cut off.
+
+    Args:
+      longest: most characters of a question and its answer; longer ones are left out.
+
+    >>> from stagejax.data.table_tasks import TableTask
+    >>> from stagejax.data.web_tables import DrawnTables
+    >>> record = AskedOfTables(TableTask(DrawnTables(5), "answer"))[0]
+    >>> record["answer"] in record["context"]
+    True
+    """
+
+    longest: int = 100
+
+    def __len__(self) -> int:
+        return len(_short(self))
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.source[_short(self)[index]]
+        grid = record["grid"]
+        first = [grid.rows[row] for row in record["kept"]]
+        rows = [*first, *(row for row in grid.rows if row not in first)]
+        context = " ; ".join(" , ".join(row) for row in (grid.header, *rows))
+        return {"question": record["context"], "context": context, "answer": record["answer"]}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"as questions of {self.longest}")
+
+
+@functools.lru_cache(maxsize=8)
+def _short(own: AskedOfTables) -> list[int]:
+    records = (own.source[i] for i in range(len(own.source)))
+    return [i for i, record in enumerate(records) if len(record["context"] + record["answer"]) <= own.longest]
+
+
+@dataclass(frozen=True)
+class Operations(Derived):
+    """Word problems of one step (SVAMP) as records {"text", "label"}: 0 to 3 for which of + - * / solves them.
+
+    Problems of several steps are left out.
+
+    Reference: Patel et al. 2021, https://arxiv.org/abs/2103.07191.
+    """
+
+    def __len__(self) -> int:
+        return len(self._places())
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.source[self._places()[index]]
+        return {"text": record["question_masked"], "label": "+-*/".index(record["equation"].split()[0])}
+
+    def _places(self) -> list[int]:
+        return _one_step(self.source)
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), "operations")
+
+
+@functools.lru_cache(maxsize=8)
+def _one_step(source: Source) -> list[int]:
+    equations = (source[i]["equation"].split() for i in range(len(source)))
+    return [place for place, words in enumerate(equations) if sum(word in "+-*/" for word in words) == 1]
