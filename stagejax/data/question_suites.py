@@ -56,7 +56,7 @@ def small_questions(most: int) -> Suite:
         return Asked(TextTask(name, own, len(names), *texts), question, names)
 
     pair, stsb = ("s1", "s2"), Binarised(Dataset("stsb", part="en"), "score", 4.0, 1.0)
-    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(3, 3, 16), each=1)
+    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(2, 3, 12))
     return Suite(
         (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS)),
         (
@@ -65,7 +65,7 @@ def small_questions(most: int) -> Suite:
             task("qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
             task("svamp", "what operation?", ("add", "subtract", "multiply", "divide"), source=operations),
             task("stsb", "alike?", ("no", "yes"), *pair, source=stsb),
-            AskedOfTables(tables, longest=60),
+            AskedOfTables(tables, longest=36),
         ),
     )
 

@@ -34,7 +34,7 @@ class Asked(Source):
     task: TextTask
     question: str
     names: tuple[str, ...]
-    longest: int = 100
+    longest: int = 90
 
     def __post_init__(self) -> None:
         if len(self.names) != self.task.classes or len({*self.names}) != len(self.names):
