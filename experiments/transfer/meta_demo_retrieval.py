@@ -4,8 +4,8 @@ Paper    Mueller, Narang, Mathias, Wang and Firooz, Meta-training with Demonstra
          Learning, Findings of ACL 2023, arXiv 2307.00119 (dossier 043). Its abstract, and notes of others on template
          and likelihood, were at hand; K, rates, steps and sizes are ours.
 Claim    A generator that is trained on many tasks, each example behind demonstrations that a frozen retriever finds in
-         a bank of these tasks, and is then tuned on few examples of another task in the same way, beats few-shot methods
-         of its size: TREC 91.7, QNLI 84.4, MRPC 73.4 (as an aggregator lists them, shots unknown).
+         a bank of these tasks, and then tuned on few examples of another task likewise, beats few-shot methods of its
+         size: TREC 91.7, QNLI 84.4, MRPC 73.4 (as an aggregator lists them, shots unknown).
 Method   0  start       an encoder-decoder restores texts whose spans became one mask each (BART); no target's texts
             retriever   one encoder of texts to vectors, by InfoNCE of the two halves of a text; frozen from here on
          1  bank        labelled examples of all tasks but the target, `question: Q / answer: A / context: C`; a
@@ -153,7 +153,7 @@ class Config:
         )
     )  # its vocabulary is set by the tokenizer
     encoder: dict[str, Any] = field(default_factory=lambda: {"embed": 64, "layers": 1, "heads": 2, "mlp": 128})
-    lengths: tuple[int, int, int] = (56, 56, 28)  # of a demonstration, of what is asked, of what is said
+    lengths: tuple[int, int, int] = (56, 56, 32)  # of a demonstration, of what is asked, of what is said
     text_length: int = 16
     half_length: int = 24
     demonstrations: int = 2  # K

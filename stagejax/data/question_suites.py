@@ -65,7 +65,7 @@ def small_questions(most: int) -> Suite:
             task("qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
             task("svamp", "what operation?", ("add", "subtract", "multiply", "divide"), source=operations),
             task("stsb", "alike?", ("no", "yes"), *pair, source=stsb),
-            AskedOfTables(tables, longest=36),
+            AskedOfTables(tables, longest=42),
         ),
     )
 
