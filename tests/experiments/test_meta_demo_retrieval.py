@@ -1,0 +1,181 @@
+"""Meta-training behind demonstrations: held-out targets, frozen retriever, equal arms, and what each of them reads."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from smoke import flat, smoke_run
+
+from experiments.transfer.meta_demo_retrieval import (
+    EMPTY,
+    EXPERIMENT,
+    LATE,
+    MORE_WAYS,
+    NEITHER,
+    PLAIN,
+    QUARTER,
+    RANDOM,
+    RETRIEVED,
+    UNTRAINED,
+    WAYS,
+    WORDS,
+    Config,
+    copied,
+    of_target,
+    of_tasks,
+    preset,
+    right,
+)
+from stagejax import Plan
+from stagejax.data.demonstrations import inputs_of
+from stagejax.data.together import Together
+from stagejax.names import slug
+
+SMOKE = preset("smoke")
+TARGET = SMOKE.suite.targets[0]
+META = {RETRIEVED: "nearest-1", PLAIN: "none-1", RANDOM: "at_random-1", WORDS: "by_words-1", QUARTER: "nearest-0.25"}
+finished = smoke_run(EXPERIMENT, SMOKE)
+needs_data = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="no data")
+
+
+def meta(results: dict[str, Any], label: str) -> Any:
+    """The chosen network of an arm's meta-training."""
+    return next(results[f"who/meta/{META[label]}/{rate:g}"] for rate in SMOKE.meta_rates)
+
+
+def tuned(results: dict[str, Any], label: str) -> Any:
+    return results[f"who/{slug(label)}/rate/{SMOKE.rates[0]:g}"]
+
+
+@pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=(pytest.mark.slow, needs_data))])
+def test_no_target_is_in_its_meta_training_and_no_test_record_is_anywhere(name: str) -> None:
+    cfg = preset(name)
+    for target in cfg.suite.targets:
+        tasks = of_tasks(cfg, target, 0.0, None)
+        assert target not in tasks
+        assert TARGET.question not in {task[0]["question"] for task in tasks} or target != TARGET
+        assert len(tasks) == len(cfg.suite.targets) + len(cfg.suite.others) - 1
+        few, valid, test = (inputs_of(of_target(cfg, target, part, 0)) for part in ("few", "valid", "test"))
+        meta, held = (inputs_of(Together(of_tasks(cfg, target, *part))) for part in ((0.0, 0.9), (0.9, None)))
+        assert not {*test} & {*meta, *held}
+        if name == "laptop":  # generated sentences repeat each other
+            assert not {*few} & {*valid}
+            assert len({*few} & {*test}) <= 1  # TREC has a question in both splits
+        counts = np.bincount([target.names.index(own["answer"]) for own in of_target(cfg, target, "few", 0)])  # type: ignore
+        assert counts.max() == cfg.shots
+        assert counts.min() >= 0.9 * cfg.shots
+
+
+def test_the_start_reads_no_text_of_a_target() -> None:
+    texts = [SMOKE.texts[i]["text"] for i in range(len(SMOKE.texts))]
+    assert not any(own["context"].partition("; ")[2] == text for own in (TARGET[i] for i in range(9)) for text in texts)
+
+
+def test_arms_have_equal_steps_on_the_same_examples_and_equal_searches(finished: Any) -> None:
+    results, _, _ = finished
+    for rate in SMOKE.meta_rates:
+        stages = [results[f"who/meta/{kind}/{rate:g}"].stage for kind in META.values()]
+        assert {stage.steps for stage in stages} == {SMOKE.steps.meta}
+        assert {stage.optimizer.peak for stage in stages} == {rate}
+        said = [stage.data.take(np.arange(8))["targets"] for stage in stages]
+        assert all(np.array_equal(own, said[0]) for own in said)
+    stages = [tuned(results, label).stage for label in SMOKE.ways]
+    assert {stage.steps for stage in stages} == {SMOKE.steps.tuned}
+    said = [stage.data.take(np.arange(8))["targets"] for stage in stages]
+    assert all(np.array_equal(own, said[0]) for own in said)
+
+
+def test_each_arm_reads_the_demonstrations_that_it_is_named_for(finished: Any) -> None:
+    results, _, _ = finished
+    shape = {label: tuned(results, label).stage.data.sample_spec()["inputs"].shape for label in SMOKE.ways}
+    assert {label for label, (count, _) in shape.items() if count == 1} == {PLAIN, NEITHER}
+    for label, way in SMOKE.ways.items():
+        data = tuned(results, label).stage.data
+        parts = () if data.bank is None else data.bank.parts
+        assert (data.bank is None) == (way.tuned is None)
+        assert TARGET.task.name not in {part.task.name for part in parts[:-1] if hasattr(part, "task")}
+        if parts:  # the few examples join the bank; an empty one is only of these
+            assert len(parts[-1]) == len(data.source)
+            assert (len(parts) == 1) == (label == EMPTY)
+    nearest, random = (tuned(results, label).stage.data.found for label in (RETRIEVED, RANDOM))
+    assert not np.array_equal(nearest["places"], random["places"])
+    assert (random["scores"] == 0).all()
+    assert nearest["scores"].std() > 0
+    for label in (RETRIEVED, RANDOM, WORDS):  # in meta-training no example is shown to itself
+        data = meta(results, label).stage.data
+        assert not (inputs_of(data.bank)[data.found["places"]] == inputs_of(data.source)[:, None]).any()
+
+
+def test_a_smaller_bank_is_shown_to_as_many_examples(finished: Any) -> None:
+    results, _, _ = finished
+    whole, quarter = (meta(results, label).stage.data for label in (RETRIEVED, QUARTER))
+    assert whole.source == quarter.source
+    assert len(quarter.bank) == pytest.approx(len(whole.bank) / 4, abs=4)
+
+
+def test_networks_begin_where_they_should_and_the_retriever_stays_frozen(finished: Any) -> None:
+    results, _, _ = finished
+    models = {result.stage.model for name, result in results.items() if result.kind == "train" and name != "retriever"}
+    assert len(models) == 1  # no stage but its own has the retriever's parameters in it
+    for label, way in SMOKE.ways.items():
+        begins = "start" if not way.trained else f"who/meta/{META.get(label, META[PLAIN])}"
+        parents = (
+            [parent for parent in tuned(results, label).parents] if hasattr(tuned(results, label), "parents") else []
+        )
+        assert not parents or any(parent.startswith(begins) for parent in parents)
+    start, late, untrained = (flat(own) for own in (results["start"], tuned(results, LATE), tuned(results, UNTRAINED)))
+    moved = {path: np.abs(untrained[path] - leaf).max() for path, leaf in start.items()}
+    assert min(moved.values()) > 0
+    assert any(np.abs(late[path] - leaf).max() > 1.5 * moved[path] for path, leaf in start.items())
+
+
+def test_everything_is_charged_to_whom_it_serves(finished: Any) -> None:
+    _, report, _ = finished
+    arms = {arm.name: arm for arm in report.arms}
+    charged = {name: {result.name for result in arm.charged} for name, arm in arms.items()}
+    for name, own in charged.items():
+        assert ("retriever" in own) == (name in (RETRIEVED, LATE, UNTRAINED, EMPTY, QUARTER)), name
+        assert f"who/{slug(name)}/0/chosen" in own
+        names = [result.name for result in (*arms[name].results, *arms[name].charged)]
+        assert len(names) == len({*names})
+    assert {"who/bank/1", "who/held", "who/0/few", "who/0/test"} <= charged[RETRIEVED]
+    pilots = {f"who/meta/nearest-1/{rate:g}" for rate in SMOKE.meta_rates}
+    spent = {result.name for result in arms[RETRIEVED].results} | charged[RETRIEVED]
+    assert pilots <= spent
+    assert all(
+        result.cost.flops > 0
+        for arm in arms.values()
+        for result in arm.charged
+        if "found" not in result.name
+        and "/0/nearest" not in result.name
+        and "/0/at" not in result.name
+        and "/0/by" not in result.name
+        and "/meta/" not in result.name
+    )
+
+
+def test_what_is_chosen_is_compared_with_labels_and_with_what_was_shown(finished: Any) -> None:
+    results, report, _ = finished
+    made = results[f"who/{slug(RETRIEVED)}/0/chosen"].value
+    test, data = of_target(SMOKE, TARGET, "test", 0), results["who/0/nearest-1/test"].value
+    assert [TARGET.names[i] for i in made["wanted"]] == [test[i]["answer"] for i in range(SMOKE.tests)]
+    assert (made["chosen"] == made["logprobs"].argmax(1)).all()
+    assert (made["logprobs"] < 0).all()
+    assert data["places"].shape == (SMOKE.tests, 2)
+    assert right(made) == pytest.approx(100 * np.mean(made["chosen"] == made["wanted"]))
+    assert copied(results[f"who/{slug(PLAIN)}/0/chosen"].value) != copied(made)
+    accuracy, alone, *_ = report.tables
+    assert [row[0] for row in accuracy.rows] == [*SMOKE.ways]
+    assert len(report.claims) == 4
+    assert {*WAYS, *MORE_WAYS} == {*SMOKE.ways}
+    assert len(alone.rows) == 3
+
+
+def test_a_plan_reads_nothing_and_decides_nothing() -> None:
+    plan = Plan.on("data=1", price=False)
+    report = EXPERIMENT.pipeline(plan, SMOKE)
+    assert all(own.holds is None for own in report.claims)
+    assert isinstance(SMOKE, Config)
