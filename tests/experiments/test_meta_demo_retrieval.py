@@ -22,7 +22,6 @@ from experiments.transfer.meta_demo_retrieval import (
     UNTRAINED,
     WAYS,
     WORDS,
-    Config,
     copied,
     of_target,
     of_tasks,
@@ -56,7 +55,7 @@ def test_no_target_is_in_its_meta_training_and_no_test_record_is_anywhere(name: 
     for target in cfg.suite.targets:
         tasks = of_tasks(cfg, target, 0.0, None)
         assert target not in tasks
-        assert TARGET.question not in {task[0]["question"] for task in tasks} or target != TARGET
+        assert target.question not in {task[0]["question"] for task in tasks}
         assert len(tasks) == len(cfg.suite.targets) + len(cfg.suite.others) - 1
         few, valid, test = (inputs_of(of_target(cfg, target, part, 0)) for part in ("few", "valid", "test"))
         meta, held = (inputs_of(Together(of_tasks(cfg, target, *part))) for part in ((0.0, 0.9), (0.9, None)))
@@ -121,11 +120,7 @@ def test_networks_begin_where_they_should_and_the_retriever_stays_frozen(finishe
     models = {result.stage.model for name, result in results.items() if result.kind == "train" and name != "retriever"}
     assert len(models) == 1  # no stage but its own has the retriever's parameters in it
     for label, way in SMOKE.ways.items():
-        begins = "start" if not way.trained else f"who/meta/{META.get(label, META[PLAIN])}"
-        parents = (
-            [parent for parent in tuned(results, label).parents] if hasattr(tuned(results, label), "parents") else []
-        )
-        assert not parents or any(parent.startswith(begins) for parent in parents)
+        assert tuned(results, label).generation == (3 if way.trained else 2), label
     start, late, untrained = (flat(own) for own in (results["start"], tuned(results, LATE), tuned(results, UNTRAINED)))
     moved = {path: np.abs(untrained[path] - leaf).max() for path, leaf in start.items()}
     assert min(moved.values()) > 0
@@ -145,16 +140,8 @@ def test_everything_is_charged_to_whom_it_serves(finished: Any) -> None:
     pilots = {f"who/meta/nearest-1/{rate:g}" for rate in SMOKE.meta_rates}
     spent = {result.name for result in arms[RETRIEVED].results} | charged[RETRIEVED]
     assert pilots <= spent
-    assert all(
-        result.cost.flops > 0
-        for arm in arms.values()
-        for result in arm.charged
-        if "found" not in result.name
-        and "/0/nearest" not in result.name
-        and "/0/at" not in result.name
-        and "/0/by" not in result.name
-        and "/meta/" not in result.name
-    )
+    free = {result.name for arm in arms.values() for result in arm.charged if not result.cost.flops}
+    assert all(name.rpartition("/")[2] in ("found", "held", "few", "valid", "test") for name in free)
 
 
 def test_what_is_chosen_is_compared_with_labels_and_with_what_was_shown(finished: Any) -> None:
@@ -177,5 +164,4 @@ def test_what_is_chosen_is_compared_with_labels_and_with_what_was_shown(finished
 def test_a_plan_reads_nothing_and_decides_nothing() -> None:
     plan = Plan.on("data=1", price=False)
     report = EXPERIMENT.pipeline(plan, SMOKE)
-    assert all(own.holds is None for own in report.claims)
-    assert isinstance(SMOKE, Config)
+    assert {own.verdict for own in report.claims} == {"not tested"}
