@@ -17,10 +17,11 @@ Method   0  start       an encoder-decoder restores texts whose spans became one
             tested      by the likeliest of the label words under the same mixture
          Arms have equal steps on the same examples: meta-training and tuning behind retrieved demonstrations; behind
          none; behind random ones of the bank; retrieval at tuning only; no meta-training, with and without retrieval.
-         Each arm has the same search of its meta-training rate (loss of answers on held-out examples of the bank's
-         tasks, first target) and of its tuning rate (on 16 other examples a class of the target, first seed).
+         Each arm has the same search of its rates, with the first target: of meta-training, in shorter pilots, by the
+         loss of answers on held-out examples of the bank's tasks; of tuning, with the first seed, by that on 16 other
+         examples a class.
          Targets TREC and AG News in turn; the other one is then in the bank.
-Run      stagejax run meta_demo_retrieval                  laptop: about 8 minutes on two cores
+Run      stagejax run meta_demo_retrieval                  laptop
          stagejax run meta_demo_retrieval --preset full    also K = 4, BM25 for the retriever, and banks of 0 and 25 %
          stagejax run meta_demo_retrieval --preset smoke   seconds
          stagejax plan meta_demo_retrieval --preset pod --mesh data=16,fsdp=16
@@ -134,9 +135,10 @@ MORE_WAYS = {
 class Steps:
     """Of each stage."""
 
-    start: int = 900
+    start: int = 800
     retriever: int = 200
-    meta: int = 400
+    pilot: int = 100  # for the rate of meta-training
+    meta: int = 300
     tuned: int = 40
 
 
@@ -153,7 +155,7 @@ class Config:
         )
     )  # its vocabulary is set by the tokenizer
     encoder: dict[str, Any] = field(default_factory=lambda: {"embed": 64, "layers": 1, "heads": 2, "mlp": 128})
-    lengths: tuple[int, int, int] = (56, 56, 32)  # of a demonstration, of what is asked, of what is said
+    lengths: tuple[int, int, int] = (42, 42, 32)  # of a demonstration, of what is asked, of what is said
     text_length: int = 16
     half_length: int = 24
     demonstrations: int = 2  # K
@@ -161,13 +163,13 @@ class Config:
     ways: dict[str, Way] = field(default_factory=lambda: WAYS)
     shots: int = 16  # of each class
     steps: Steps = Steps()
-    batch: int = 16
+    batch: int = 8
     batches: tuple[int, int] = (32, 64)  # of restored texts and of halves
     peaks: tuple[float, float] = (4e-3, 2e-3)  # learning rates of start and retriever
     meta_rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
     rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)  # of tuning
-    chosen: int = 12  # batches of held-out examples of the bank's tasks
-    tests: int = 300  # test records
+    chosen: int = 24  # batches of held-out examples of the bank's tasks
+    tests: int = 250  # test records
     tested: int = 50  # chosen from at once
     seeds: tuple[int, ...] = (0, 1, 2)  # of the few examples
     rows: int = 14_000  # examples of the bank's tasks, about: of which FLOPs are charged
@@ -196,7 +198,7 @@ def preset(name: str) -> Config:
         return Config(
             suite, Docstrings(Stdlib(limit=100_000)), BPE(400), net,
             {"embed": 16, "layers": 1, "heads": 2, "mlp": 32}, (64, 64, 32), 24, 16, ways=WAYS | MORE_WAYS, shots=8,
-            steps=Steps(6, 6, 8, 4), batch=8, batches=(8, 16), meta_rates=(2e-3, 4e-3), rates=(2e-3,), chosen=2,
+            steps=Steps(6, 6, 6, 8, 4), batch=8, batches=(8, 16), meta_rates=(2e-3, 4e-3), rates=(2e-3,), chosen=2,
             tests=40, tested=20, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
@@ -206,7 +208,7 @@ def preset(name: str) -> Config:
         base = {"embed": 768, "layers": 12, "heads": 12, "mlp": 3072, "scan": True}
         return Config(
             published_questions(), Passages(C4, wikipedia, 2000), BPE(50_000), net, base, (256, 256, 64), 512, 128,
-            demonstrations=5, steps=Steps(500_000, 40_000, 30_000, 500), batch=512, batches=(2048, 512),
+            demonstrations=5, steps=Steps(500_000, 40_000, 10_000, 30_000, 500), batch=512, batches=(2048, 512),
             peaks=(4e-4, 2e-5), meta_rates=(1e-5, 3e-5, 1e-4), rates=(1e-5, 3e-5, 1e-4), tests=400, tested=64,
             precision=Precision(compute="bfloat16"), save_every=1000,
         )  # fmt: skip
@@ -413,15 +415,13 @@ def meta_trained(
         valid, more = found(run, cfg, f"{at}/meta/{kind}/held", questions(cfg, held, cfg.batch), finder, own, bank)
         stage = answering(cfg, f"{at}/meta/{kind}", rows, valid, cfg.chosen)
         owed = (*owed, *more, *((retriever,) if finder is nearest else ()))
-        if ("meta", (finder, share)) not in peaks:
+        peak = peaks.get(("meta", (finder, share)))
+        if peak is None:
+            pilot = replace(stage, name=f"{stage.name}/rate", steps=cfg.steps.pilot)
             peak = peaks["meta", (finder, share)] = best_peak(
-                run, stage, cfg.meta_rates, "answer_loss", start=begin.net
+                run, pilot, cfg.meta_rates, "answer_loss", start=begin.net
             )
-            net = peak.spent[peak.tried.index(peak.peak)]
-        else:
-            peak = peaks["meta", (finder, share)]
-            net = run.train(at_peak(stage, peak), begin.net)
-        owed += tuple(one for one in peak.spent if one is not net)
+        net, owed = run.train(at_peak(stage, peak), begin.net), (*owed, *peak.spent)
         nets[finder, share] = Trained(net, (*begin.stages, net), owed)
     return nets
 
@@ -429,22 +429,22 @@ def meta_trained(
 def tuned(
     run: Any, cfg: Config, target: Asked, label: str, begin: Trained, views: dict[int, View], peaks: Peaks
 ) -> dict[int, Tested]:
-    """Stage 3 of an arm and its tests, from every seed; the rate is chosen with the first one."""
+    """Stage 3 of an arm and its tests, from every seed; the rate is chosen with the first target and seed."""
     at, tests = f"{name_of(target)}/{slug(label)}", {}
     batches = cfg.shots * target.task.classes // cfg.batch - 1  # a class may have fewer than `shots`
     for seed, view in views.items():
         stage = replace(answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, seed), steps=cfg.steps.tuned)
-        if (name_of(target), label) not in peaks:
+        if ("tuning", label) not in peaks:
             peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", start=begin.net)
-            peaks[name_of(target), label], net = peak, peak.spent[peak.tried.index(peak.peak)]
+            peaks["tuning", label], net = peak, peak.spent[peak.tried.index(peak.peak)]
         else:
-            peak = peaks[name_of(target), label]
+            peak = peaks["tuning", label]
             net = run.train(at_peak(stage, peak), begin.net)
         pilots = tuple(one for one in peak.spent if one is not net)
         flops = cfg.tests * choosing_flops(view.test, net.model, len(target.names))
         made = run.make(f"{at}/{seed}/chosen", choose, net, view.test, target.names, flops=flops)
         before = None
-        if cfg.ways[label] in (WAYS[RETRIEVED], WAYS[PLAIN], WAYS[RANDOM]):
+        if label in (RETRIEVED, PLAIN, RANDOM) and seed == cfg.seeds[0]:
             before = run.make(f"{at}/{seed}/before", choose, begin.net, view.test, target.names, flops=flops).value
         arm = Arm("", (*begin.stages, net), once((*begin.owed, *view.owed, *pilots, made), ()))
         tests[seed] = Tested(arm, made.value, before)
@@ -521,7 +521,7 @@ def report(cfg: Config, tests: Tests, peaks: Peaks, extra: dict[str, dict[int, A
         return np.array([[of(t, s) for s in cfg.seeds] for t in targets if target in (t, "mean")]).mean(0).tolist()
 
     def before(arm: str, target: str) -> list[float]:
-        return over(arm, target, lambda one: right(one.before))
+        return over(arm, target, lambda one: right(one.before))[:1]
 
     def copies(arm: str, target: str) -> list[float]:
         return over(arm, target, lambda one: copied(one.made))
@@ -558,11 +558,8 @@ def most_frequent(made: Any) -> float:
 
 def rates_table(peaks: Peaks) -> Table:
     """What was tried for each arm, and chosen."""
-    rows = tuple(
-        (stage if stage != "meta" else "meta-training", kind_of(*of) if stage == "meta" else of, *peak.cells)
-        for (stage, of), peak in peaks.items()
-    )
-    heads = ("stage or target", "demonstrations or arm", "rates", "loss of held-out answers", "chosen", "at an end")
+    rows = tuple((stage, kind_of(*of) if stage == "meta" else of, *peak.cells) for (stage, of), peak in peaks.items())
+    heads = ("stage", "demonstrations or arm", "rates", "losses of held-out answers", "chosen", "at an end")
     return Table("Learning rates", heads, rows, ("", "", "", "", "g", ""))
 
 

@@ -34,15 +34,15 @@ class Pieces(NamedTuple):
 
     def asked(self) -> list[int]:
         """With a mask for the answer."""
-        return [*self.question, MASK, *self.context]
+        return [*self.question.tolist(), MASK, *self.context.tolist()]
 
     def shown(self) -> list[int]:
         """With the answer."""
-        return [*self.question, *self.answer, *self.context]
+        return [*self.question.tolist(), *self.answer.tolist(), *self.context.tolist()]
 
     def said(self) -> list[int]:
         """What a decoder is to say."""
-        return [*self.question, *self.answer, SEP]
+        return [*self.question.tolist(), *self.answer.tolist(), SEP]
 
 
 def pieces(code: Codec, records: Sequence[Record]) -> list[Pieces]:

@@ -24,7 +24,7 @@ class Infilling:
 
     Reference: Lewis et al. 2020 (BART), https://arxiv.org/abs/1910.13461, section 2.2.
 
-    >>> Infilling(rate=0.0)(np.arange(4, 9), np.random.default_rng(0)).tolist()
+    >>> Infilling(rate=0.0)(np.arange(4, 9, dtype=np.int32), np.random.default_rng(0)).tolist()
     [4, 5, 6, 7, 8]
     """
 
@@ -59,7 +59,7 @@ class InfilledText(OfRecords):
     Args:
       source: records with a text.
       tokenizer, learned_from: which tokens, trained on the texts of which source.
-      length: tokens of a text; inputs have one more, and as many as there can be masks without a token; targets one.
+      length: tokens of a text; inputs and targets have one more, at which an input with many masks is cut.
 
     >>> from stagejax.data import Bytes, Stdlib
     >>> source = Stdlib(limit=50_000)

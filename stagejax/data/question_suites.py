@@ -53,12 +53,12 @@ def small_questions(most: int) -> Suite:
 
     def task(name: str, question: str, names: tuple[str, ...], *texts: str, source: Source | None = None) -> Asked:
         own = Portion(source or Dataset(name), stop=most)
-        return Asked(TextTask(name, own, len(names), *texts), question, names)
+        return Asked(TextTask(name, own, len(names), *texts), question, names, longest=64)
 
     pair, stsb = ("s1", "s2"), Binarised(Dataset("stsb", part="en"), "score", 4.0, 1.0)
-    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(2, 3, 12))
+    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(2, 2, 12))
     return Suite(
-        (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS)),
+        (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS, "title")),
         (
             task("sst2", "what sentiment?", ("negative", "positive")),
             task("msrp", "a paraphrase?", ("no", "yes"), *pair),
@@ -132,7 +132,7 @@ def drawn_questions(size: int) -> Suite:
     )
 
 
-def part_of(task: Source, start: float, stop: float | None = None) -> Source:
+def part_of(task: Source, start: int | float, stop: int | float | None = None) -> Source:
     """A part of a task's records in an order drawn once; a task with options is one still."""
     if isinstance(task, Asked):
         return replace(task, task=replace(task.task, source=Portion(task.task.source, start, stop)))

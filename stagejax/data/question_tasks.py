@@ -65,7 +65,7 @@ class Asked(Source):
 class AskedOfTables(Derived):
     """Questions for a cell of a table (`TableTask`), whose rows are the context: the answer is a span of it.
 
-    The row with the answer comes first, so that it is not what is cut off.
+    Rows stand in the table's order: where the answer is tells nothing.
 
     Args:
       longest: most characters of a question and its answer; longer ones are left out.
@@ -85,9 +85,7 @@ class AskedOfTables(Derived):
     def __getitem__(self, index: int) -> Record:
         record = self.source[_short(self)[index]]
         grid = record["grid"]
-        first = [grid.rows[row] for row in record["kept"]]
-        rows = [*first, *(row for row in grid.rows if row not in first)]
-        context = " ; ".join(" , ".join(row) for row in (grid.header, *rows))
+        context = " ; ".join(" , ".join(row) for row in (grid.header, *grid.rows))
         return {"question": record["context"], "context": context, "answer": record["answer"]}
 
     def digest(self) -> str:

@@ -19,7 +19,6 @@ from jaxtyping import Array, Float, Int
 from stagejax.apart import take_apart
 from stagejax.data.bm25 import BM25
 from stagejax.data.demonstrations import Demonstrated, Pieces, inputs_of, pieces_of
-from stagejax.data.pipeline import Batch
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Prompts, sample
@@ -30,6 +29,7 @@ from stagejax.ledger import count_flops
 from stagejax.models.reading import Read
 from stagejax.objectives.marginal_seq2seq import mixed_logprobs
 from stagejax.result import Result
+from stagejax.stage import Batch
 
 Found = dict[str, np.ndarray]
 #: (questions, bank, K, scale of cosines, vectors of the questions, vectors of each part of the bank) -> what was found.
@@ -49,7 +49,7 @@ def text_vectors(
     """
     frozen, own = Frozen.of(net), pieces_of(source, tokenizer, learned_from)
     return {
-        "query": apply(_vectors, frozen, _rows([[CLS, *p.question, *p.context] for p in own], asked)),
+        "query": apply(_vectors, frozen, _rows([[CLS, *p.question.tolist(), *p.context.tolist()] for p in own], asked)),
         "passage": apply(_vectors, frozen, _rows([[CLS, *p.shown()] for p in own], shown)),
     }
 
@@ -71,7 +71,7 @@ def _rows(texts: list[list[int]], length: int) -> Int[np.ndarray, "N T"]:
     return made
 
 
-def nearest(asked: Source, bank: Source, count: int, scale: float, vectors: Result, *banked: Result) -> Found:
+def nearest(asked: Source, bank: Source, count: int, scale: float, vectors: Any, *banked: Any) -> Found:
     """The passages of the largest inner products with the query, whose scores are `scale` times these.
 
     >>> # found = run.make("found", nearest, questions, bank, 2, 20.0, own_vectors, bank_vectors)
@@ -128,7 +128,7 @@ def _products(queries_NE: Array, passages_DE: Array) -> Array:
     return queries_NE @ passages_DE.T
 
 
-def at_random(asked: Source, bank: Source, count: int, scale: float, *vectors: Result) -> Found:
+def at_random(asked: Source, bank: Source, count: int, scale: float, *vectors: Any) -> Found:
     """Any passages, of equal scores.
 
     >>> # found = run.make("found", at_random, questions, bank, 2, 20.0)
@@ -141,7 +141,7 @@ def at_random(asked: Source, bank: Source, count: int, scale: float, *vectors: R
     return {"places": places, "scores": np.zeros(places.shape, np.float32)}
 
 
-def by_words(asked: Source, bank: Source, count: int, scale: float, *vectors: Result) -> Found:
+def by_words(asked: Source, bank: Source, count: int, scale: float, *vectors: Any) -> Found:
     """The passages of the largest BM25, of question and context with question, answer and context.
 
     >>> # found = run.make("found", by_words, questions, bank, 2, 20.0)
