@@ -155,7 +155,7 @@ class Config:
         )
     )  # its vocabulary is set by the tokenizer
     encoder: dict[str, Any] = field(default_factory=lambda: {"embed": 64, "layers": 1, "heads": 2, "mlp": 128})
-    lengths: tuple[int, int, int] = (42, 42, 32)  # of a demonstration, of what is asked, of what is said
+    lengths: tuple[int, int, int] = (46, 46, 32)  # of a demonstration, of what is asked, of what is said
     text_length: int = 16
     half_length: int = 24
     demonstrations: int = 2  # K
