@@ -9,7 +9,7 @@ from stagejax.data.few_shot import Binarised
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.portion import Portion
-from stagejax.data.question_tasks import Asked, AskedOfTables, Operations
+from stagejax.data.question_tasks import CLASSES, Asked, AskedOfTables, BaseForms, Operations, WordsInText
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.table_tasks import TableTask
 from stagejax.data.table_text import Window
@@ -42,32 +42,41 @@ class Suite:
         return (*(own for own in self.targets if own != target), *self.others)
 
 
-def small_questions(most: int) -> Suite:
-    """Kinds of questions and topics, held out in turn; sentiment, paraphrases, answers, operations, similarity, tables.
+def small_questions(most: int, tables: bool = False) -> Suite:
+    """Kinds of questions and topics, held out in turn; beside them sentiment, operations, classes and lemmas of words,
+    and of pairs of sentences, half as often, paraphrases, answers and similarity.
 
-    Of a task `most` training records are there, of questions for a cell those that are short.
+    Args:
+      most: training records of a task.
+      tables: whether there are questions for a cell of a table as well, which are longer.
 
     >>> [task.question for task in small_questions(2000).targets]
     ['what kind?', 'what topic?']
     """
 
     def task(name: str, question: str, names: tuple[str, ...], *texts: str, source: Source | None = None) -> Asked:
-        own = Portion(source or Dataset(name), stop=most)
+        own = Portion(source or Dataset(name), stop=most // max(len(texts), 1))
         return Asked(TextTask(name, own, len(names), *texts), question, names, longest=64)
 
     pair, stsb = ("s1", "s2"), Binarised(Dataset("stsb", part="en"), "score", 4.0, 1.0)
-    operations, tables = Operations(Dataset("svamp")), TableTask(WebTables(), "answer", Window(2, 2, 12))
-    return Suite(
+    words, others = (WordsInText(Dataset("ud", part="en_ewt"), seed) for seed in (0, 1))
+    operations = ("add", "subtract", "multiply", "divide")
+    suite = Suite(
         (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS, "title")),
         (
             task("sst2", "what sentiment?", ("negative", "positive")),
+            task("svamp", "what operation?", operations, source=Operations(Dataset("svamp"))),
+            task("ud", "what class?", (*CLASSES.values(),), source=words),
             task("msrp", "a paraphrase?", ("no", "yes"), *pair),
             task("qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
-            task("svamp", "what operation?", ("add", "subtract", "multiply", "divide"), source=operations),
             task("stsb", "alike?", ("no", "yes"), *pair, source=stsb),
-            AskedOfTables(tables, longest=42),
+            Portion(BaseForms(others), stop=most),
         ),
     )
+    if not tables:
+        return suite
+    cells = AskedOfTables(TableTask(WebTables(), "answer", Window(2, 2, 12)), longest=42)
+    return replace(suite, others=(*suite.others, cells))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.questions import first_words
 from stagejax.data.sources import Derived, Record, Source
@@ -96,6 +98,70 @@ class AskedOfTables(Derived):
 def _short(own: AskedOfTables) -> list[int]:
     records = (own.source[i] for i in range(len(own.source)))
     return [i for i, record in enumerate(records) if len(record["context"] + record["answer"]) <= own.longest]
+
+
+#: Classes of words (UD's universal ones) that `WordsInText` tells apart, and what they are called.
+CLASSES = {"NOUN": "noun", "VERB": "verb", "ADJ": "adjective", "ADV": "adverb", "PRON": "pronoun", "ADP": "preposition"}
+
+LONGEST = 12
+
+
+@dataclass(frozen=True)
+class WordsInText(Derived):
+    """A word of each sentence of a treebank with two words on each side of it: {"text", "label", "lemma"}.
+
+    Words are of the six `CLASSES`, whose number is the label, in letters alone, and of at most `LONGEST` characters;
+    sentences without one are left out.
+
+    Args:
+      source: records {"form", "lemma", "upos"}, lists alike.
+      seed: of which word.
+
+    Reference: Nivre et al. 2020 (Universal Dependencies 2), https://arxiv.org/abs/2004.10643.
+    """
+
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(_words(self))
+
+    def __getitem__(self, index: int) -> Record:
+        sentence, at = _words(self)[index]
+        record = self.source[sentence]
+        near = " ".join(record["form"][max(at - 2, 0) : at + 3])
+        label = [*CLASSES].index(record["upos"][at])
+        return {"text": f"{record['form'][at]} in {near}", "label": label, "lemma": record["lemma"][at].lower()}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"words by {self.seed}")
+
+
+@functools.lru_cache(maxsize=8)
+def _words(own: WordsInText) -> list[tuple[int, int]]:
+    made, random = [], np.random.default_rng(own.seed)
+    for sentence in range(len(own.source)):
+        record, draw = own.source[sentence], random.random()
+        columns = zip(record["form"], record["lemma"], record["upos"], strict=True)
+        places = [
+            at
+            for at, (form, lemma, name) in enumerate(columns)
+            if name in CLASSES and form.isalpha() and max(len(form), len(lemma)) <= LONGEST
+        ]
+        if places:
+            made.append((sentence, places[int(draw * len(places))]))
+    return made
+
+
+@dataclass(frozen=True)
+class BaseForms(Derived):
+    """Words of `WordsInText`, asked for their lemma."""
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.source[index]
+        return {"question": "base form?", "context": record["text"].lower(), "answer": record["lemma"]}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), "base forms")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_an_artifact_has_the_demonstrations_of_every_record() -> None:
 
 def test_contexts_are_cut_and_answers_are_not() -> None:
     batch = replace(BOTH, shown=40, asked=40).take_records(ROWS)
-    assert text(batch["inputs"][1, 0]).startswith("[C]question: which?\nanswer: red\ncontext: [S]question")
+    assert text(batch["inputs"][1, 0]).startswith("[C]question: which?\nanswer: red\ncontext: a [S]question")
     assert batch["inputs"].shape == (4, 2, 82)
     assert replace(BOTH, shown=40, asked=40).inputs == 82
     assert (BOTH.tokens, PLAIN.tokens) == (2 * 2 * (104 + 34), 2 * (51 + 34))

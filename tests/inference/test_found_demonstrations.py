@@ -117,7 +117,7 @@ def test_free_answers_are_greedy_under_the_mixture() -> None:
     tokens, ends = jax.jit(lambda rows: likeliest(MODEL, rows, 8))(rows)
     assert tokens.shape == (3, 9)
     assert (tokens[:, 0] == CLS).all()
-    inputs, mask = (batch[name].reshape(6, -1) for name in ("inputs", "mask"))
+    inputs, mask = (jnp.asarray(batch[name]).reshape(6, -1) for name in ("inputs", "mask"))
     logits = MODEL(inputs, jnp.repeat(tokens[:, :-1], 2, axis=0), mask=mask)
     p = np.asarray(jax.nn.softmax(logits)).reshape(3, 2, 8, -1).mean(1)  # at random all scores are equal
     for row, end in enumerate(ends):

@@ -37,7 +37,8 @@ def loss_of(rows: Any) -> Any:
 def each() -> np.ndarray:
     """p(y_t | x, z_k, y_<t), one context at a time: (B, K, T)."""
     inputs = BATCH["inputs"].reshape(B * K, S)
-    p = np.asarray(jax.nn.softmax(MODEL(inputs, BATCH["tokens"].repeat(K, 0)))).reshape(B, K, T, V)
+    tokens = BATCH["tokens"].repeat(K, 0)
+    p = np.asarray(jax.nn.softmax(MODEL(jnp.asarray(inputs), jnp.asarray(tokens)))).reshape(B, K, T, V)
     return np.take_along_axis(p, BATCH["targets"][:, None, :, None].repeat(K, 1), -1)[..., 0]
 
 
