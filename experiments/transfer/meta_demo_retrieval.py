@@ -40,34 +40,23 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.axes import Axes
-from stagejax.data import BPE, Dataset, Source, Stdlib, Tokenizer, codec
-from stagejax.data.demonstrations import Demonstrated, InTemplate, behind
+from stagejax.data import BPE, Data, Dataset, Source, Stdlib, Tokenizer
+from stagejax.data.demonstrations import Demonstrated, InTemplate
 from stagejax.data.docstrings import Docstrings
-from stagejax.data.few_shot import FewShot
 from stagejax.data.halves import Halves
 from stagejax.data.infilling import InfilledText
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.lowered import Lowered
 from stagejax.data.passages import Passages, wikipedia
-from stagejax.data.portion import Portion
 from stagejax.data.published import C4
-from stagejax.data.question_suites import Suite, drawn_questions, part_of, published_questions, small_questions
+from stagejax.data.question_suites import Suite, drawn_questions, few_of, published_questions, small_questions
 from stagejax.data.question_tasks import Asked
 from stagejax.data.text_tasks import TaskText
-from stagejax.data.tfidf import tf_idf
 from stagejax.data.together import Together
-from stagejax.inference.demonstrations import (
-    Finder,
-    at_random,
-    by_words,
-    choose,
-    choosing_flops,
-    drawn_tokens,
-    nearest,
-    say,
-    text_vectors,
-    vector_flops,
-)
+from stagejax.inference import demonstrations as demos
+from stagejax.inference.bag_of_words import bag_of_words
+from stagejax.inference.demonstrations import Finder, at_random, by_words, nearest
+from stagejax.inference.retrieving import Bank, retrieved, vectors_of
 from stagejax.models import bert
 from stagejax.models.sentence_encoder import SentenceEncoder
 from stagejax.models.t5 import T5
@@ -94,8 +83,7 @@ class Way:
     """Where an arm's demonstrations are from.
 
     Args:
-      meta: finds them in meta-training; None: there are none.
-      tuned: finds them at tuning and in tests.
+      meta, tuned: find them in meta-training; at tuning and in tests. None: there are none.
       trained: whether there is meta-training.
       share: of each task's examples that the bank has.
     """
@@ -117,18 +105,11 @@ class Way:
 
 
 WAYS = {
-    RETRIEVED: Way(nearest, nearest),
-    PLAIN: Way(),
-    RANDOM: Way(at_random, at_random),
-    LATE: Way(tuned=nearest),
-    UNTRAINED: Way(tuned=nearest, trained=False),
-    NEITHER: Way(trained=False),
-}
-MORE_WAYS = {
-    WORDS: Way(by_words, by_words),
-    EMPTY: Way(tuned=nearest, share=0.0),
-    QUARTER: Way(nearest, nearest, share=0.25),
-}
+    RETRIEVED: Way(nearest, nearest), PLAIN: Way(), RANDOM: Way(at_random, at_random), LATE: Way(tuned=nearest),
+    UNTRAINED: Way(tuned=nearest, trained=False), NEITHER: Way(trained=False),
+}  # fmt: skip
+MORE_WAYS = {WORDS: Way(by_words, by_words), EMPTY: Way(tuned=nearest, share=0.0)}
+MORE_WAYS[QUARTER] = Way(nearest, nearest, share=0.25)
 
 
 @dataclass(frozen=True)
@@ -150,14 +131,11 @@ class Config:
     running: Source = field(default_factory=lambda: Passages(Dataset("wikitext2"), wikipedia, 160))
     words: Tokenizer = field(default_factory=lambda: BPE(1024, train_bytes=8_000_000))
     net: T5 = field(
-        default_factory=lambda: T5(
-            embed=64, heads=4, head_dim=16, mlp=192, encoder_layers=2, decoder_layers=2, activation="geglu"
-        )
+        default_factory=lambda: T5(embed=64, heads=4, encoder_layers=2, decoder_layers=2, mlp=192, activation="geglu")
     )  # its vocabulary is set by the tokenizer
     encoder: dict[str, Any] = field(default_factory=lambda: {"embed": 64, "layers": 1, "heads": 2, "mlp": 128})
     lengths: tuple[int, int, int] = (42, 42, 24)  # of a demonstration, of what is asked, of what is said
-    text_length: int = 16
-    half_length: int = 24
+    parts: tuple[int, int] = (16, 24)  # most tokens of a text that is restored, and of half a text
     demonstrations: int = 2  # K
     scale: float = 20.0  # of the cosines, in InfoNCE and in p(z | x)
     ways: dict[str, Way] = field(default_factory=lambda: WAYS)
@@ -193,24 +171,21 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
     if name == "smoke":
         net = T5(embed=16, heads=2, head_dim=8, mlp=32, encoder_layers=1, decoder_layers=1)
-        suite = drawn_questions(240)
-        suite = Suite(suite.targets[:1], (suite.targets[1], *suite.others))
+        first, second = (suite := drawn_questions(240)).targets
         return Config(
-            suite, Docstrings(Stdlib(limit=100_000)), BPE(400), net,
-            {"embed": 16, "layers": 1, "heads": 2, "mlp": 32}, (64, 64, 32), 24, 16, ways=WAYS | MORE_WAYS, shots=8,
-            steps=Steps(6, 6, 6, 8, 4), batch=8, batches=(8, 16), meta_rates=(2e-3, 4e-3), rates=(2e-3,), chosen=2,
+            Suite((first,), (second, *suite.others)), Docstrings(Stdlib(limit=100_000)), BPE(400), net,
+            {"embed": 16, "layers": 1, "heads": 2, "mlp": 32}, (64, 64, 32), (24, 16), ways=WAYS | MORE_WAYS, shots=8,
+            steps=Steps(6, 6, 6, 8, 4), batches=(8, 16), meta_rates=(2e-3, 4e-3), rates=(2e-3,), chosen=2,
             tests=40, tested=20, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
-        net = T5(
-            embed=1024, heads=16, head_dim=64, mlp=4096, encoder_layers=12, decoder_layers=12, scan=True, remat="full"
-        )
+        net = T5(embed=1024, heads=16, head_dim=64, mlp=4096, encoder_layers=12, decoder_layers=12)
         base = {"embed": 768, "layers": 12, "heads": 12, "mlp": 3072, "scan": True}
         return Config(
-            published_questions(), Passages(C4, wikipedia, 2000), BPE(50_000), net, base, (256, 256, 64), 512, 128,
-            demonstrations=5, steps=Steps(500_000, 40_000, 10_000, 30_000, 500), batch=512, batches=(2048, 512),
-            peaks=(4e-4, 2e-5), meta_rates=(1e-5, 3e-5, 1e-4), rates=(1e-5, 3e-5, 1e-4), tests=400, tested=64,
-            precision=Precision(compute="bfloat16"), save_every=1000,
+            published_questions(), Passages(C4, wikipedia, 2000), BPE(50_000), replace(net, scan=True, remat="full"),
+            base, (256, 256, 64), (512, 128), demonstrations=5, steps=Steps(500_000, 40_000, 10_000, 30_000, 500),
+            batch=256, batches=(2048, 512), peaks=(4e-4, 2e-5), meta_rates=(1e-5, 3e-5, 1e-4), rates=(1e-5, 3e-5, 1e-4),
+            tests=400, tested=256, rows=950_000, precision=Precision(compute="bfloat16"), save_every=1000,
         )  # fmt: skip
     if name == "full":
         return Config(
@@ -218,21 +193,6 @@ def preset(name: str) -> Config:
             meta_rates=(2e-3, 4e-3, 8e-3),
         )  # fmt: skip
     return Config()
-
-
-class Trained(NamedTuple):
-    """A network, the stages that led to it, and what is charged beside them."""
-
-    net: Any
-    stages: tuple[Any, ...]
-    owed: tuple[Any, ...] = ()
-
-
-class Bank(NamedTuple):
-    """Demonstrations, and the vectors of all of them, part by part."""
-
-    source: Source
-    vectors: tuple[Any, ...]
 
 
 class View(NamedTuple):
@@ -244,13 +204,12 @@ class View(NamedTuple):
     owed: tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Tested:
-    """An arm of one target and seed."""
+class Tested(NamedTuple):
+    """An arm of one target and seed, what `choose` made of the test records, and what it made of them before tuning."""
 
     arm: Arm
-    made: Any  # what `choose` made of the test records
-    before: Any = None  # the same before tuning
+    made: Any
+    before: Any = None
 
 
 Tests = dict[tuple[str, str], dict[int, Tested]]  # by target and arm, then by seed
@@ -260,20 +219,15 @@ Peaks = dict[tuple[str, Any], Peak]
 def pipeline(run: Any, cfg: Config) -> Report:
     """The two start networks; for each target its banks, meta-training, and every arm's rate, tuning and tests."""
     start, retriever = run.train(denoising(cfg)), run.train(halving(cfg))
-    begin = Trained(start, (start,))
-    tests: Tests = {}
-    peaks: Peaks = {}
-    extra: dict[str, dict[int, Any]] = {}
+    begin, tests, peaks, extra = Arm("", (start,)), Tests(), Peaks(), dict[str, dict[int, Any]]()
     for target in cfg.suite.targets:
         shares = dict.fromkeys(way.share for way in cfg.ways.values())
         banks = {share: banked(run, cfg, target, share, retriever) for share in shares}
         nets = meta_trained(run, cfg, target, banks, begin, retriever, peaks)
         views = {seed: viewed(run, cfg, target, banks, seed, retriever) for seed in cfg.seeds}
         for label, way in cfg.ways.items():
-            own = {seed: view[way.seen] for seed, view in views.items()}
-            tests[name_of(target), label] = tuned(
-                run, cfg, target, label, nets[way.read] if way.trained else begin, own, peaks
-            )
+            own, net = {seed: view[way.seen] for seed, view in views.items()}, nets[way.read] if way.trained else begin
+            tests[name_of(target), label] = tuned(run, cfg, target, label, net, own, peaks)
         extra[name_of(target)] = beside(run, cfg, target, tests, views)
     return report(cfg, tests, peaks, extra)
 
@@ -285,52 +239,24 @@ def name_of(target: Asked) -> str:
     return slug(target.task.name.replace("/", " "))
 
 
-def questions(cfg: Config, source: Source, batch: int, seed: int = 0) -> Demonstrated:
+def kind_of(finder: Finder | None, share: float) -> str:
+    """A name for demonstrations."""
+    return slug(f"{finder.__name__ if finder else 'none'} {share:g}")
+
+
+def questions(cfg: Config, source: Source, seed: int = 0) -> Demonstrated:
     """Without demonstrations."""
-    shown, asked, said = cfg.lengths
-    lengths = {"shown": shown, "asked": asked, "said": said}
-    return Demonstrated(
-        source=source, tokenizer=cfg.tokenizer, learned_from=cfg.running, batch=batch, seed=seed, **lengths
-    )
-
-
-def of_tasks(cfg: Config, target: Asked, start: float, stop: float | None) -> tuple[Source, ...]:
-    """Training examples of all tasks but the target."""
-    return tuple(part_of(task, start, stop) for task in cfg.suite.without(target))
-
-
-def of_target(cfg: Config, target: Asked, part: str, seed: int) -> Asked:
-    """Of the target: "few" examples of each class, as many others that are "valid", or "test" records."""
-    if part == "test":
-        return part_of(target.of_split("test"), 0, cfg.tests)  # type: ignore[arg-type, return-value]
-    pool = Portion(target.task.source, *((0, 0.5) if part == "few" else (0.5, None)))
-    return replace(target, task=replace(target.task, source=FewShot(pool, cfg.shots, seed, target.task.label)))
-
-
-def vectors(run: Any, cfg: Config, name: str, source: Source, rows: int, retriever: Any) -> Any:
-    """Of at most so many rows."""
-    sizes = cfg.lengths[:2]
-    flops = rows * vector_flops(retriever.model, *sizes)
-    return run.make(name, text_vectors, retriever, source, cfg.tokenizer, cfg.running, *sizes, flops=flops)
+    lengths = dict(zip(("shown", "asked", "said"), cfg.lengths, strict=True))
+    own = {"source": source, "tokenizer": cfg.tokenizer, "learned_from": cfg.running}
+    return Demonstrated(**own, batch=cfg.batch, seed=seed, **lengths)
 
 
 def banked(run: Any, cfg: Config, target: Asked, share: float, retriever: Any) -> Bank:
     """A share of nine tenths of the examples of all tasks but the target; the last tenth is for choices."""
     if not share:
-        return Bank(Together(()), ())
-    source, name = Together(of_tasks(cfg, target, 0.0, 0.9 * share)), f"{name_of(target)}/bank/{share:g}"
-    return Bank(source, (vectors(run, cfg, name, source, round(share * cfg.rows), retriever),))
-
-
-def found(
-    run: Any, cfg: Config, name: str, rows: Demonstrated, finder: Finder | None, own: Any, bank: Bank
-) -> tuple[Demonstrated, tuple[Any, ...]]:
-    """Questions behind what a finder finds for them in a bank, and what that is charged with."""
-    if finder is None:
-        return rows, ()
-    used = (own, *bank.vectors) if finder is nearest else ()
-    made = run.make(name, finder, rows.source, bank.source, cfg.demonstrations, cfg.scale, *used)
-    return behind(rows, bank.source, made, cfg.demonstrations), (made, *used)
+        return Bank()
+    source, name = cfg.suite.without(target, 0.0, 0.9 * share), f"{name_of(target)}/bank/{share:g}"
+    return Bank(source, (vectors_of(run, name, questions(cfg, source), retriever, round(share * cfg.rows)),))
 
 
 def viewed(
@@ -338,53 +264,44 @@ def viewed(
 ) -> dict[Read, View]:
     """The target's examples and test records behind demonstrations of all kinds; the few ones join each bank."""
     at, views = f"{name_of(target)}/{seed}", {}
-    parts = {part: of_target(cfg, target, part, seed) for part in ("few", "valid", "test")}
-    size = {part: cfg.tests if part == "test" else cfg.shots * target.task.classes for part in parts}
-    own = {part: vectors(run, cfg, f"{at}/{part}", source, size[part], retriever) for part, source in parts.items()}
+    size = {"few": (each := cfg.shots * target.task.classes), "valid": each, "test": cfg.tests}
+    parts = {part: questions(cfg, few_of(target, part, cfg.shots, cfg.tests, seed), seed) for part in size}
+    parts["test"] = replace(parts["test"], batch=cfg.tested)
+    own = {part: vectors_of(run, f"{at}/{part}", rows, retriever, size[part]) for part, rows in parts.items()}
     for finder, share in dict.fromkeys(way.seen for way in cfg.ways.values()):
-        base, kind, rows, owed = banks[share], f"{at}/{kind_of(finder, share)}", {}, ()
-        base = Bank(Together((*base.source.parts, parts["few"])), (*base.vectors, own["few"]))  # type: ignore
-        for part, source in parts.items():
-            plain = questions(cfg, source, cfg.tested if part == "test" else cfg.batch, seed)
-            rows[part], more = found(run, cfg, f"{kind}/{part}", plain, finder, own[part], base)
-            owed += more
-        views[finder, share] = View(**rows, owed=(*owed, *((retriever,) if finder is nearest else ())))
+        kind, bank, made = kind_of(finder, share), banks[share].joined(parts["few"].source, own["few"]), {}
+        for part, rows in parts.items():
+            how = finder, cfg.demonstrations, cfg.scale
+            made[part] = retrieved(run, f"{at}/{kind}/{part}", rows, own[part], bank, *how)
+        owed = sum((more for _, more in made.values()), (retriever,) if finder is nearest else ())
+        views[finder, share] = View(*(rows for rows, _ in made.values()), owed)
     return views
-
-
-def kind_of(finder: Finder | None, share: float) -> str:
-    """A name for demonstrations."""
-    return slug(f"{finder.__name__ if finder else 'none'} {share:g}")
 
 
 # --- stages ---
 
 
+def stage_of(cfg: Config, name: str, model: Any, objective: Any, data: Data, steps: int, peak: float) -> Stage:
+    """What all stages share."""
+    optimizer, how = adamw(peak, warmup=0.1, decay="linear", clip=1.0), {"precision": cfg.precision}
+    return Stage(name, model, objective, optimizer, data, steps, save_every=cfg.save_every, **how)
+
+
 def denoising(cfg: Config) -> Stage:
     """Stage 0 of the generator: whole texts from texts with masks."""
-    data = InfilledText(
-        source=cfg.texts, tokenizer=cfg.tokenizer, learned_from=cfg.running, batch=cfg.batches[0],
-        length=cfg.text_length,
-    )  # fmt: skip
-    net = replace(cfg.net, vocab=cfg.tokenizer.vocab)
-    return Stage(
-        "start", net, seq2seq, adamw(cfg.peaks[0], warmup=0.1, decay="linear", clip=1.0), data, cfg.steps.start,
-        precision=cfg.precision, save_every=cfg.save_every,
-    )  # fmt: skip
+    read = {"source": cfg.texts, "tokenizer": cfg.tokenizer, "learned_from": cfg.running}
+    data, net = InfilledText(**read, batch=cfg.batches[0], length=cfg.parts[0]), replace(cfg.net, vocab=cfg.words.vocab)
+    return stage_of(cfg, "start", net, seq2seq, data, cfg.steps.start, cfg.peaks[0])
 
 
 def halving(cfg: Config) -> Stage:
     """Stage 0 of the retriever: which halves are of one text."""
-    data = Halves(
-        source=cfg.texts, tokenizer=cfg.tokenizer, learned_from=cfg.running, batch=cfg.batches[1],
-        length=cfg.half_length,
-    )  # fmt: skip
-    encoder = bert(vocab=cfg.tokenizer.vocab, length=max(*cfg.lengths[:2], cfg.half_length), **cfg.encoder)
-    return Stage(
-        "retriever", SentenceEncoder(encoder, cfg.scale), in_batch,
-        adamw(cfg.peaks[1], warmup=0.1, decay="linear", clip=1.0), data, cfg.steps.retriever,
-        trainable=of_the_encoder, precision=cfg.precision, save_every=cfg.save_every,
-    )  # fmt: skip
+    read = {"source": cfg.texts, "tokenizer": cfg.tokenizer, "learned_from": cfg.running}
+    data = Halves(**read, batch=cfg.batches[1], length=cfg.parts[1])
+    encoder = bert(vocab=cfg.words.vocab, length=max(*cfg.lengths[:2], cfg.parts[1]), **cfg.encoder)
+    net, (_, peak) = SentenceEncoder(encoder, cfg.scale), cfg.peaks
+    stage = stage_of(cfg, "retriever", net, in_batch, data, cfg.steps.retriever, peak)
+    return replace(stage, trainable=of_the_encoder)
 
 
 def of_the_encoder(path: str, axes: Axes) -> bool:
@@ -392,65 +309,65 @@ def of_the_encoder(path: str, axes: Axes) -> bool:
     return not path.startswith("encoder/head")
 
 
-def answering(cfg: Config, name: str, rows: Demonstrated, held: Demonstrated, batches: int, seed: int = 0) -> Stage:
+def answering(cfg: Config, name: str, rows: Demonstrated, held: Demonstrated, batches: int, steps: int) -> Stage:
     """Stages 2 and 3: the marginal likelihood of what is said behind each of the demonstrations."""
-    model = replace(cfg.net, vocab=cfg.tokenizer.vocab)
-    return Stage(
-        name, model, marginal_seq2seq, adamw(cfg.rates[0], warmup=0.1, decay="linear", clip=1.0), rows,
-        cfg.steps.meta, evaluate=Evaluation(replace(held, count=batches), batches), seed=seed,
-        precision=cfg.precision, save_every=cfg.save_every,
-    )  # fmt: skip
+    net = replace(cfg.net, vocab=cfg.words.vocab)
+    stage = stage_of(cfg, name, net, marginal_seq2seq, rows, steps, cfg.rates[0])
+    return replace(stage, evaluate=Evaluation(replace(held, count=batches), batches), seed=rows.seed)
+
+
+def at_peak(stage: Stage, peak: float) -> Stage:
+    return replace(stage, optimizer=replace(stage.optimizer, peak=peak))
 
 
 def meta_trained(
-    run: Any, cfg: Config, target: Asked, banks: dict[float, Bank], begin: Trained, retriever: Any, peaks: Peaks
-) -> dict[Read, Trained]:
-    """Stage 2 of all arms. The rate of each is searched with the first target, and is that of the others."""
-    at, nets = name_of(target), {}
-    held = Together(of_tasks(cfg, target, 0.9, None))
-    own = vectors(run, cfg, f"{at}/held", held, cfg.rows // 9, retriever)
-    for finder, share in dict.fromkeys(way.read for way in cfg.ways.values() if way.trained):
-        kind, bank = kind_of(finder, share), banks[share]
-        whole = banks[1.0]  # the examples to learn from are the same, whatever share of them is shown
-        rows, owed = found(
-            run, cfg, f"{at}/meta/{kind}/found", questions(cfg, whole.source, cfg.batch), finder, whole.vectors[0], bank
-        )
-        valid, more = found(run, cfg, f"{at}/meta/{kind}/held", questions(cfg, held, cfg.batch), finder, own, bank)
-        stage = answering(cfg, f"{at}/meta/{kind}", rows, valid, cfg.chosen)
-        owed = (*owed, *more, *((retriever,) if finder is nearest else ()))
-        peak = peaks.get(("meta", (finder, share)))
-        if peak is None:
-            pilot = replace(stage, name=f"{stage.name}/rate", steps=cfg.steps.pilot)
-            peak = Peak(cfg.meta_rates[0], cfg.meta_rates, (float("nan"),), ())
+    run: Any, cfg: Config, target: Asked, banks: dict[float, Bank], begin: Arm, retriever: Any, peaks: Peaks
+) -> dict[Read, Arm]:
+    """Stage 2 of all arms, on the same examples, whatever share of them is shown.
+
+    The rate of each is searched with the first target if there are several, and is that of the others.
+    """
+    at, nets, whole, held = name_of(target), {}, banks[1.0], questions(cfg, cfg.suite.without(target, 0.9))
+    own = vectors_of(run, f"{at}/held", held, retriever, cfg.rows // 9)
+    for read in dict.fromkeys(way.read for way in cfg.ways.values() if way.trained):
+        name, (finder, share) = f"{at}/meta/{kind_of(*read)}", read
+        how = banks[share], finder, cfg.demonstrations, cfg.scale
+        rows, owed = retrieved(run, f"{name}/found", questions(cfg, whole.source), *whole.vectors, *how)
+        valid, more = retrieved(run, f"{name}/held", held, own, *how)
+        stage = answering(cfg, name, rows, valid, cfg.chosen, cfg.steps.meta)
+        if ("meta", read) not in peaks:
+            pilot, peak = (
+                replace(stage, name=f"{name}/rate", steps=cfg.steps.pilot),
+                Peak(*cfg.meta_rates[:1], (), (), ()),
+            )
             if len(cfg.meta_rates) > 1:
-                peak = best_peak(run, pilot, cfg.meta_rates, "answer_loss", start=begin.net)
-            peaks["meta", (finder, share)] = peak
-        net, owed = run.train(at_peak(stage, peak), begin.net), (*owed, *peak.spent)
-        nets[finder, share] = Trained(net, (*begin.stages, net), owed)
+                peak = best_peak(run, pilot, cfg.meta_rates, "answer_loss", start=begin.results[-1])
+            peaks["meta", read] = peak
+        net = run.train(at_peak(stage, peaks["meta", read].peak), begin.results[-1])
+        owed = (*owed, *more, *((retriever,) if finder is nearest else ()), *peaks["meta", read].spent)
+        nets[read] = Arm("", (*begin.results, net), owed)
     return nets
 
 
 def tuned(
-    run: Any, cfg: Config, target: Asked, label: str, begin: Trained, views: dict[int, View], peaks: Peaks
+    run: Any, cfg: Config, target: Asked, label: str, begin: Arm, views: dict[int, View], peaks: Peaks
 ) -> dict[int, Tested]:
     """Stage 3 of an arm and its tests, from every seed; the rate is chosen with the first target and seed."""
     at, tests = f"{name_of(target)}/{slug(label)}", {}
     batches = cfg.shots * target.task.classes // cfg.batch - 1  # a class may have fewer than `shots`
     for seed, view in views.items():
-        stage = replace(answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, seed), steps=cfg.steps.tuned)
+        stage, net = answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, cfg.steps.tuned), None
         if ("tuning", label) not in peaks:
-            peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", start=begin.net)
+            peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", start=begin.results[-1])
             peaks["tuning", label], net = peak, peak.spent[peak.tried.index(peak.peak)]
-        else:
-            peak = peaks["tuning", label]
-            net = run.train(at_peak(stage, peak), begin.net)
-        pilots = tuple(one for one in peak.spent if one is not net)
-        flops = cfg.tests * choosing_flops(view.test, net.model, len(target.names))
-        made = run.make(f"{at}/{seed}/chosen", choose, net, view.test, target.names, flops=flops)
-        before = None
+        peak = peaks["tuning", label]
+        net = net or run.train(at_peak(stage, peak.peak), begin.results[-1])
+        flops = cfg.tests * demos.choosing_flops(view.test, net.model, len(target.names))
+        made, before = run.make(f"{at}/{seed}/chosen", demos.choose, net, view.test, target.names, flops=flops), None
         if label in (RETRIEVED, PLAIN, RANDOM) and seed == cfg.seeds[0]:
-            before = run.make(f"{at}/{seed}/before", choose, begin.net, view.test, target.names, flops=flops).value
-        arm = Arm("", (*begin.stages, net), once((*begin.owed, *view.owed, *pilots, made), ()))
+            shown = view.test, target.names
+            before = run.make(f"{at}/{seed}/before", demos.choose, begin.results[-1], *shown, flops=flops).value
+        arm = Arm("", (*begin.results, net), once((*begin.charged, *view.owed, *peak.spent, made), (net,)))
         tests[seed] = Tested(arm, made.value, before)
     return tests
 
@@ -461,151 +378,103 @@ def once(results: tuple[Any, ...], but: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(result for name, result in named.items() if name not in {result.name for result in but})
 
 
-def at_peak(stage: Stage, peak: Peak) -> Stage:
-    return replace(stage, optimizer=replace(stage.optimizer, peak=peak.peak))
-
-
 def beside(run: Any, cfg: Config, target: Asked, tests: Tests, views: dict[int, dict[Read, View]]) -> dict[int, Any]:
     """For each seed what a classifier of words chooses; for the first also what the method's arm says freely."""
-    made: dict[int, Any] = {}
+    made, at = dict[int, Any](), name_of(target)
     for seed in cfg.seeds:
-        parts = (of_target(cfg, target, part, seed) for part in ("few", "test"))
-        at = f"{name_of(target)}/{seed}"
-        made[seed] = {"alone": run.make(f"{at}/words", words_alone, *parts, cfg.tokenizer, cfg.running).value}
-    seed = cfg.seeds[0]
-    net, test = tests[name_of(target), RETRIEVED][seed].arm.results[-1], views[seed][cfg.ways[RETRIEVED].seen].test
-    said = run.make(f"{name_of(target)}/{seed}/said", say, net, test, sampled_tokens=drawn_tokens)
-    made[seed]["said"] = said.value
-    return made
-
-
-def words_alone(few: Asked, test: Asked, tokenizer: Tokenizer, learned_from: Source) -> dict[str, np.ndarray]:
-    """Logistic regression on TF-IDF of the few examples: no network, no demonstration."""
-    from sklearn.linear_model import LogisticRegression
-
-    code, sources = codec(tokenizer, learned_from), (few, test)
-    texts = [code.encode([own[i]["context"] for i in range(len(own))]) for own in sources]
-    length = max(map(len, texts[0] + texts[1]))
-    few_NT, test_NT = (np.stack([np.pad(ids, (0, length - len(ids))) for ids in own]) for own in texts)
-    x, z = (tf_idf(rows, few_NT, tokenizer.vocab) for rows in (few_NT, test_NT))
-    labels, wanted = (np.array([own.names.index(own[i]["answer"]) for i in range(len(own))]) for own in sources)
-    return {"chosen": LogisticRegression(C=10.0, max_iter=500).fit(x, labels).predict(z), "wanted": wanted}
+        parts = (few_of(target, part, cfg.shots, cfg.tests, seed) for part in ("few", "test"))
+        made[seed] = {"alone": run.make(f"{at}/{seed}/bag", bag_of_words, *parts, cfg.tokenizer, cfg.running).value}
+    seed, *_ = cfg.seeds
+    net, test = tests[at, RETRIEVED][seed].arm.results[-1], views[seed][cfg.ways[RETRIEVED].seen].test
+    said = run.make(f"{at}/{seed}/free", demos.say, net, test, sampled_tokens=demos.drawn_tokens)
+    return made | {seed: {**made[seed], "said": said.value}}
 
 
 # --- report ---
 
 
-def right(made: Any, what: str = "chosen") -> float:
-    """In %, of the records whose `what` is the wanted name; NaN while planning."""
-    return 100 * float((made[what] == made["wanted"]).mean()) if made else float("nan")
-
-
-def copied(made: Any) -> float:
-    """In %, of the records for which the first demonstration's answer is chosen; NaN where there is none."""
-    return (
-        100 * float((made["chosen"] == made["shown"]).mean()) if made and (made["shown"] >= 0).any() else float("nan")
-    )
+def share(one: np.ndarray, other: np.ndarray) -> float:
+    """In %, of the records for which both are the same."""
+    return 100 * float((one == other).mean())
 
 
 def report(cfg: Config, tests: Tests, peaks: Peaks, extra: dict[str, dict[int, Any]]) -> Report:
     """Accuracies of all arms and of what needs no network, what is copied, the rates, and the verdicts."""
-    targets, arms = [name_of(target) for target in cfg.suite.targets], list(cfg.ways)
+    targets, first = [name_of(target) for target in cfg.suite.targets], cfg.seeds[0]
+    names = {name_of(target): target.names for target in cfg.suite.targets}
 
-    def over(arm: str, target: str, of: Any = lambda one: right(one.made)) -> list[float]:
+    def table(title: str, rows: dict[str, Any], seeds: Any = cfg.seeds) -> Table:
+        """Rows give a value, in %, of a target and a seed; NaN while planning."""
+        told = "In %: mean ± standard deviation over seeds of the few examples."
+        columns = [*targets, "mean"]
+        return table_of_means(title, [*rows], columns, lambda row, t: over(rows[row], t, seeds), scale=1.0, note=told)
+
+    def over(value: Any, target: str, seeds: Any = cfg.seeds) -> list[float]:
         """One a seed; of all targets the mean."""
-        every = [[of(one) for one in tests[name, arm].values()] for name in targets if target in (name, "mean")]
-        return np.array(every).mean(0).tolist()
+        chosen = [name for name in targets if target in (name, "mean")]
+        known = all(own[s].made for own in tests.values() for s in seeds)
+        return [mean([value(name, s) if known else float("nan") for name in chosen]) for s in seeds]
 
-    def alone(row: str, target: str) -> list[float]:
-        of = {
-            "a bag of words": lambda t, s: right(extra[t][s]["alone"]),
-            "the first demonstration's answer": lambda t, s: right(tests[t, RETRIEVED][s].made, "shown"),
-            "the most frequent class": lambda t, s: most_frequent(tests[t, RETRIEVED][s].made),
-        }[row]
-        return np.array([[of(t, s) for s in cfg.seeds] for t in targets if target in (t, "mean")]).mean(0).tolist()
+    def of(arm: str, one: str = "chosen", other: str = "wanted", made: str = "made") -> Any:
+        return lambda t, s: share(getattr(tests[t, arm][s], made)[one], getattr(tests[t, arm][s], made)[other])
 
-    def before(arm: str, target: str) -> list[float]:
-        return over(arm, target, lambda one: right(one.before))[:1]
+    def free(t: str, s: int) -> float:
+        return 100 * mean([text in names[t] for text in extra[t][s]["said"]["said"]])
 
-    def copies(arm: str, target: str) -> list[float]:
-        return over(arm, target, lambda one: copied(one.made))
+    def frequent(t: str, s: int) -> float:
+        return 100 * float(np.bincount(tests[t, PLAIN][s].made["wanted"]).max() / cfg.tests)
 
-    columns, retrieving = [*targets, "mean"], [arm for arm in arms if cfg.ways[arm].tuned]
-    note = "In %: mean ± standard deviation over seeds of the few examples."
-    means = {"scale": 1.0, "note": note}
-    rows = ["a bag of words", "the first demonstration's answer", "the most frequent class"]
+    alone = {
+        "a bag of words": lambda t, s: share(extra[t][s]["alone"]["chosen"], extra[t][s]["alone"]["wanted"]),
+        "the first demonstration's answer": of(RETRIEVED, "shown"), "the most frequent class": frequent,
+    }  # fmt: skip
+    said = {
+        "says one of the names": free,
+        "says the right one": lambda t, s: 100 * mean(extra[t][s]["said"]["right"]),
+    }
     tables = (
-        table_of_means("Accuracy on test records", arms, columns, over, **means),
-        table_of_means("Without a generator", rows, columns, alone, **means),
-        table_of_means("Accuracy before tuning, the few examples in the bank", arms[:3], columns, before, **means),
-        table_of_means("How often the first demonstration's answer is chosen", retrieving, columns, copies, **means),
-        rates_table(peaks),
-        said_table(cfg, targets, extra),
-    )
-    by = {arm: {s: with_both([tests[t, arm][s].arm for t in targets]) for s in cfg.seeds} for arm in arms}
+        table("Accuracy on test records", {arm: of(arm) for arm in cfg.ways}),
+        table("Without a generator", alone),
+        table("Accuracy before tuning, first seed", {arm: of(arm, made="before") for arm in [*cfg.ways][:3]}, [first]),
+        table("How often the first demonstration's answer is chosen",
+              {arm: of(arm, other="shown") for arm, way in cfg.ways.items() if way.tuned}),
+        table(f"Free answers, greedy under the mixture, first seed: {RETRIEVED}", said, [first]),
+        Table("Learning rates", ("stage", "of", "rates", "losses of held-out answers", "chosen", "at an end"), tuple(
+            (stage, kind_of(*own) if stage == "meta" else own, *peak.cells) for (stage, own), peak in peaks.items()
+        ), ("", "", "", "", "g", "")),
+    )  # fmt: skip
+    arms = {arm: {s: together([tests[t, arm][s].arm for t in targets]) for s in cfg.seeds} for arm in cfg.ways}
+    means = {arm: np.array(over(of(arm), "mean")) for arm in cfg.ways}
     return EXPERIMENT.report(
-        judged(cfg, over), link="https://arxiv.org/abs/2307.00119", arms=by_seed(by, PLAIN), tables=tables,
+        judged(means), link="https://arxiv.org/abs/2307.00119", arms=by_seed(arms, PLAIN), tables=tables,
         baseline=PLAIN, metric="answer_loss", seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
 
-def with_both(arms: list[Arm]) -> Arm:
+def together(arms: list[Arm]) -> Arm:
     """The curve of the first target's arm, the cost of all targets."""
-    first, *others = arms
-    more = [result for other in others for result in (*other.results, *other.charged)]
-    return Arm("", first.results, once((*first.charged, *more), first.results))
+    results = [result for arm in arms for result in (*arm.results, *arm.charged)]
+    return Arm("", arms[0].results, once(tuple(results), arms[0].results))
 
 
-def most_frequent(made: Any) -> float:
-    return 100 * float(np.bincount(made["wanted"]).max() / len(made["wanted"])) if made else float("nan")
-
-
-def rates_table(peaks: Peaks) -> Table:
-    """What was tried for each arm, and chosen."""
-    rows = tuple((stage, kind_of(*of) if stage == "meta" else of, *peak.cells) for (stage, of), peak in peaks.items())
-    heads = ("stage", "demonstrations or arm", "rates", "losses of held-out answers", "chosen", "at an end")
-    return Table("Learning rates", heads, rows, ("", "", "", "", "g", ""))
-
-
-def said_table(cfg: Config, targets: list[str], extra: dict[str, dict[int, Any]]) -> Table:
-    """Free answers of the method's arm, first seed."""
-    rows = []
-    for target, own in zip(targets, cfg.suite.targets, strict=True):
-        said, wanted = extra[target][cfg.seeds[0]]["said"], extra[target][cfg.seeds[0]]["alone"]
-        known = [100 * float(np.mean([text in own.names for text in said["said"]])) if said else float("nan")]
-        hits = [text == own.names[w] for text, w in zip(said["said"], wanted["wanted"], strict=True)] if said else []
-        rows.append((target, *known, 100 * mean(hits)))
-    heads = ("target", "says one of the names", "says the right one")
-    return Table(
-        f"Free answers, greedy under the mixture: {RETRIEVED}", heads, tuple(rows), ("", ".1f", ".1f"), "In %."
-    )
-
-
-def judged(cfg: Config, over: Any) -> tuple[Any, ...]:
-    """The claims, by the rules of the docstring."""
-    ours = np.array(over(RETRIEVED, "mean"))
-
-    def gain(other: str) -> tuple[float, str | None]:
-        apart = ours - np.array(over(other, "mean"))
-        return float(apart.mean()), spread_of(apart, "+.1f")
+def judged(means: dict[str, np.ndarray]) -> tuple[Any, ...]:
+    """The claims, by the rules of the docstring, from accuracies by seed."""
 
     def ahead(statement: str, other: str, paper: str) -> Any:
-        points, told = gain(other)
-        margin = "2 points or more, mean over seeds and targets"
-        return claim(statement, paper=paper, measured=told, unit="points", margin=margin, holds=points >= 2)
+        apart, margin = means[RETRIEVED] - means[other], "2 or more, mean over seeds and targets"
+        told = spread_of(apart, "+.1f")
+        return claim(statement, paper=paper, measured=told, unit="points", margin=margin, holds=apart.mean() >= 2)
 
     claims = (
         ahead("Demonstrations help: against the same without any", PLAIN, "beats few-shot methods without (abstract)"),
         ahead("It matters that they are retrieved: against random ones", RANDOM, "not reported"),
         ahead("Meta-training matters: against retrieval without it", UNTRAINED, "not reported"),
     )
-    if EMPTY in cfg.ways:
-        sizes = [mean(over(arm, "mean")) for arm in (EMPTY, QUARTER, RETRIEVED)]
+    if EMPTY in means:
+        sizes = [float(means[arm].mean()) for arm in (EMPTY, QUARTER, RETRIEVED)]
         told = None if np.isnan(sizes).any() else " / ".join(f"{size:.1f}" for size in sizes)
-        statement, margin = "A larger bank is better: 0, 25 and 100 %", "each above the one before; means, in %"
-        claims += (
-            claim(statement, paper="argued", measured=told, margin=margin, holds=sizes[0] < sizes[1] < sizes[2]),
-        )
+        how = {"margin": "each above the one before; means, in %", "holds": sizes[0] < sizes[1] < sizes[2]}
+        claims += (claim("A larger bank is better: 0, 25, 100 %", paper="argued", measured=told, **how),)
     return claims
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from stagejax.data.few_shot import Binarised
+from stagejax.data.few_shot import Binarised, FewShot
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.portion import Portion
@@ -14,6 +14,7 @@ from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.table_tasks import TableTask
 from stagejax.data.table_text import Window
 from stagejax.data.text_tasks import TextTask, synonym_tasks
+from stagejax.data.together import Together
 from stagejax.data.web_tables import DrawnTables, WebTables
 
 _TREC = ("description", "entity", "abbreviation", "human", "location", "number")
@@ -32,14 +33,28 @@ class Suite:
     targets: tuple[Asked, ...]
     others: tuple[Source, ...]
 
-    def without(self, target: Asked) -> tuple[Source, ...]:
-        """All tasks but that one, each split as the target is.
+    def without(self, target: Asked, start: float = 0.0, stop: float | None = None) -> Together:
+        """A part of the training records of each task but that one.
 
         >>> suite = drawn_questions(40)
-        >>> suite.targets[0] in suite.without(suite.targets[0]), len(suite.without(suite.targets[0]))
-        (False, 3)
+        >>> len(suite.without(suite.targets[0]).parts), len(suite.without(suite.targets[0], 0.0, 0.5).parts[0])
+        (3, 20)
         """
-        return (*(own for own in self.targets if own != target), *self.others)
+        own = tuple(own for own in self.targets if own != target)
+        return Together(tuple(part_of(task, start, stop) for task in (*own, *self.others)))
+
+
+def few_of(target: Asked, part: Literal["few", "valid", "test"], shots: int, tests: int, seed: int) -> Asked:
+    """Of a task "few" training records of each class, as many others that are "valid", or so many "test" records.
+
+    >>> [len(few_of(drawn_questions(200).targets[0], part, 4, 50, seed=0)) for part in ("few", "valid", "test")]
+    [20, 20, 50]
+    """
+    task = target.task if part != "test" else target.task.of_split("test")
+    if part == "test":
+        return replace(target, task=replace(task, source=Portion(task.source, 0, tests)))
+    pool = Portion(task.source, *((0, 0.5) if part == "few" else (0.5, None)))
+    return replace(target, task=replace(task, source=FewShot(pool, shots, seed, task.label)))
 
 
 def small_questions(most: int, tables: bool = False) -> Suite:
