@@ -24,7 +24,7 @@ Method   0  start       an encoder-decoder restores texts whose spans became one
 Run      stagejax run meta_demo_retrieval                  laptop
          stagejax run meta_demo_retrieval --preset full    also K = 4, BM25 for the retriever, and banks of 0 and 25 %
          stagejax run meta_demo_retrieval --preset smoke   seconds
-         stagejax plan meta_demo_retrieval --preset pod --mesh data=16,fsdp=16
+         stagejax plan meta_demo_retrieval --preset pod --mesh data=16,fsdp=2
 Holds if test accuracy, mean over seeds of the 16 examples and targets, is 2 points or more above that of (1) no
          demonstrations, (2) random ones; and (3), ours, of retrieval without meta-training. In `full`, (4): it rises
          from a bank of 0 % over 25 % to all of it.
@@ -182,10 +182,10 @@ def preset(name: str) -> Config:
         net = T5(embed=1024, heads=16, head_dim=64, mlp=4096, encoder_layers=12, decoder_layers=12)
         base = {"embed": 768, "layers": 12, "heads": 12, "mlp": 3072, "scan": True}
         return Config(
-            published_questions(), Passages(C4, wikipedia, 2000), BPE(50_000), replace(net, scan=True, remat="full"),
-            base, (256, 256, 64), (512, 128), demonstrations=5, steps=Steps(500_000, 40_000, 10_000, 30_000, 500),
-            batch=256, batches=(2048, 512), peaks=(4e-4, 2e-5), meta_rates=(1e-5, 3e-5, 1e-4), rates=(1e-5, 3e-5, 1e-4),
-            tests=400, tested=256, rows=950_000, precision=Precision(compute="bfloat16"), save_every=1000,
+            published_questions(), C4, BPE(50_000, train_bytes=2_000_000_000), replace(net, scan=True, remat="full"),
+            base, (256, 256, 64), (512, 128), demonstrations=5, steps=Steps(500_000, 40_000, 20_000, 100_000, 500),
+            batch=32, batches=(2048, 512), peaks=(4e-4, 2e-5), meta_rates=(1e-5, 3e-5, 1e-4), rates=(1e-5, 3e-5, 1e-4),
+            tests=400, tested=64, rows=950_000, precision=Precision(compute="bfloat16"), save_every=1000,
         )  # fmt: skip
     if name == "full":
         return Config(
@@ -354,7 +354,7 @@ def tuned(
 ) -> dict[int, Tested]:
     """Stage 3 of an arm and its tests, from every seed; the rate is chosen with the first target and seed."""
     at, tests = f"{name_of(target)}/{slug(label)}", {}
-    batches = cfg.shots * target.task.classes // cfg.batch - 1  # a class may have fewer than `shots`
+    batches = max(1, cfg.shots * target.task.classes // cfg.batch - 1)  # a class may have fewer than `shots`
     for seed, view in views.items():
         stage, net = answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, cfg.steps.tuned), None
         if ("tuning", label) not in peaks:

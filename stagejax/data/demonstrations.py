@@ -154,10 +154,10 @@ class Demonstrated(OfRecords):
 
     def take_records(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
-        own = pieces_of(self.source, self.tokenizer, self.learned_from)
         if self.bank is not None:
             places, made["scores"] = (array[numbers] for array in self._found(self.bank))
             bank = pieces_of(self.bank, self.tokenizer, self.learned_from)
+        own = pieces_of(self.source, self.tokenizer, self.learned_from)
         for at, record in enumerate(numbers.tolist()):
             asked, said = own[record].asked()[: self.asked], own[record].said()
             if len(said) > self.said or len(own[record].question) + 1 > self.asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -65,7 +66,7 @@ class Halves(OfRecords):
         texts = _encoded(self.source, self.tokenizer, self.learned_from, self.field)
         drawn = uniforms(random_words(self.seed + _STREAM, numbers, 2))
         for at, (record, (place, side)) in enumerate(zip(records.tolist(), drawn, strict=True)):
-            ids = texts[record]
+            ids = texts(record)
             cut = min(max(round((1 + place) / 3 * len(ids)), 1), len(ids) - 1)
             both = [np.append(CLS, part)[: self.length] for part in (ids[:cut], ids[cut:])]
             for row, part in zip(
@@ -81,6 +82,12 @@ class Halves(OfRecords):
 _STREAM = 1 << 42  # apart from what other data draws by the same seed
 
 
-@functools.lru_cache(maxsize=8)
-def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> list[np.ndarray]:
-    return codec(tokenizer, learned_from).encode([source[i][field] for i in range(len(source))])
+@functools.lru_cache(maxsize=16)
+def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> Callable[[int], np.ndarray]:
+    code = codec(tokenizer, learned_from)
+
+    @functools.lru_cache(maxsize=1 << 16)
+    def ids(record: int) -> np.ndarray:
+        return code.encode([source[record][field]])[0]
+
+    return ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -97,7 +98,7 @@ class InfilledText(OfRecords):
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
         texts = _encoded(self.source, self.tokenizer, self.learned_from, self.field)
         for at, (number, record) in enumerate(zip(numbers.tolist(), records.tolist(), strict=True)):
-            ids = texts[record][: self.length]
+            ids = texts(record)[: self.length]
             masked = self.infilling(ids, np.random.default_rng([self.seed, number]))
             fill(made, at, np.append(CLS, masked[: self.length]), np.append(ids, SEP))
         return made
@@ -106,6 +107,12 @@ class InfilledText(OfRecords):
         return joint_digest(self.source.digest(), codec(self.tokenizer, self.learned_from).digest())
 
 
-@functools.lru_cache(maxsize=8)
-def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> list[np.ndarray]:
-    return codec(tokenizer, learned_from).encode([source[i][field] for i in range(len(source))])
+@functools.lru_cache(maxsize=16)
+def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> Callable[[int], np.ndarray]:
+    code = codec(tokenizer, learned_from)
+
+    @functools.lru_cache(maxsize=1 << 16)
+    def ids(record: int) -> np.ndarray:
+        return code.encode([source[record][field]])[0]
+
+    return ids

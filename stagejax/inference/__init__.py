@@ -19,7 +19,8 @@ prompting     labels by prompts, for every text of a pool                tags   
 continuing    texts continued behind prompts                             likelihood    losses of texts, of mutants
 kmers         sequences as bags of pieces, a judge that is no network    souping       which models to average
 dense         what features of patches are worth, and what they tell    separating    features without their place
-slots         answers behind hidden thoughts, what their slots tell
+slots         answers behind hidden thoughts, what their slots tell    demonstrations found, and answers behind them
+retrieving    banks of demonstrations in a pipeline                     bag_of_words  what words alone tell of a task
 """
 
 from stagejax.inference.frozen import (
