@@ -133,10 +133,6 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},
     ),
-    "glue/qnli": (
-        {"train": 400, "validation": 40, "test": 40},
-        lambda i: {"question": text(9), "sentence": text(20), "label": i % 2},
-    ),
     "squad": (
         {"train": 400, "validation": 40},
         lambda i: {"question": text(9), "context": text(90), "answers": {"text": [text(2)], "answer_start": [0]}},
