@@ -46,6 +46,11 @@ class Asked(Source):
     def split(self) -> str:  # type: ignore[override]
         return self.task.source.split
 
+    @property
+    def name(self) -> str:
+        """The task's, as a part of the names of stages."""
+        return self.task.name.replace("/", "-")
+
     def of_split(self, split: str) -> Source:
         return replace(self, task=self.task.of_split(split))
 
