@@ -23,7 +23,7 @@ from experiments.transfer.meta_demo_retrieval import (
     WAYS,
     WORDS,
     preset,
-    share,
+    same,
 )
 from stagejax import Plan
 from stagejax.data.demonstrations import inputs_of
@@ -158,7 +158,7 @@ def test_what_is_chosen_is_compared_with_labels_and_with_what_was_shown(finished
         a if a in TARGET.names else None for a in answers
     ]
     assert (results[f"who/{slug(PLAIN)}/0/chosen"].value["shown"] == -1).all()
-    assert share(made["chosen"], made["wanted"]) == pytest.approx(100 * np.mean(made["chosen"] == made["wanted"]))
+    assert same(made["chosen"], made["wanted"]) == pytest.approx(100 * np.mean(made["chosen"] == made["wanted"]))
     accuracy, alone, *_ = report.tables
     assert [row[0] for row in accuracy.rows] == [*SMOKE.ways]
     assert len(report.claims) == 4
