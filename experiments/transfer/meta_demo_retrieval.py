@@ -385,7 +385,7 @@ def beside(run: Any, cfg: Config, target: Asked, tests: Tests, views: dict[int, 
         made[seed] = {"alone": run.make(f"{at}/{seed}/bag", bag_of_words, *parts, cfg.tokenizer, cfg.running).value}
     seed, *_ = cfg.seeds
     net, test = tests[at, RETRIEVED][seed].arm.results[-1], views[seed][cfg.ways[RETRIEVED].seen].test
-    said = run.make(f"{at}/{seed}/free", demos.say, net, test, sampled_tokens=demos.drawn_tokens)
+    said = run.make(f"{at}/{seed}/said", demos.say, net, test, sampled_tokens=demos.drawn_tokens)
     return made | {seed: {**made[seed], "said": said.value}}
 
 
@@ -416,6 +416,12 @@ def report(cfg: Config, tests: Tests, peaks: Peaks, extra: dict[str, dict[int, A
     def of(arm: str, one: str = "chosen", other: str = "wanted", made: str = "made") -> Any:
         return lambda t, s: same(getattr(tests[t, arm][s], made)[one], getattr(tests[t, arm][s], made)[other])
 
+    def free(t: str, s: int) -> float:
+        target, said = next(own for own in cfg.targets if own.name == t), extra[t][s]["said"]["said"]
+        return 100 * mean(
+            [text == target.names[w] for text, w in zip(said, extra[t][s]["alone"]["wanted"], strict=True)]
+        )
+
     alone = {
         "a bag of words": lambda t, s: same(extra[t][s]["alone"]["chosen"], extra[t][s]["alone"]["wanted"]),
         "the first demonstration's answer": of(RETRIEVED, "shown"),
@@ -427,8 +433,7 @@ def report(cfg: Config, tests: Tests, peaks: Peaks, extra: dict[str, dict[int, A
         table("Accuracy before tuning, first seed", {arm: of(arm, made="before") for arm in [*cfg.ways][:3]}, [first]),
         table("How often the first demonstration's answer is chosen",
               {arm: of(arm, other="shown") for arm, way in cfg.ways.items() if way.tuned}),
-        table("Right free answers, greedy under the mixture, first seed",
-              {RETRIEVED: lambda t, s: 100 * mean(extra[t][s]["said"]["right"])}, [first]),
+        table("Right free answers, greedy under the mixture, first seed", {RETRIEVED: free}, [first]),
         Table("Learning rates", ("stage", "of", "rates", "losses of held-out answers", "chosen", "at an end"), tuple(
             (stage, kind_of(*own) if stage == "meta" else own, *peak.cells) for (stage, own), peak in peaks.items()
         ), ("", "", "", "", "g", "")),

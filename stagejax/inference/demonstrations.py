@@ -247,8 +247,7 @@ def say(net: Result, data: Demonstrated) -> dict[str, Any]:
     """What is answered freely to every record of `data.source`, token by token the likeliest of the mixture.
 
     Returns:
-      `said`: the text behind "answer:", or "" where a model does not come to that; `right`: whether it is the record's
-      answer; `tokens`: how many were said in all.
+      `said`: the text behind "answer:", or "" where a model does not come to that; `tokens`: how many were said.
 
     >>> # made = run.make("said", say, tuned, test, sampled_tokens=drawn_tokens)
     """
@@ -258,8 +257,7 @@ def say(net: Result, data: Demonstrated) -> dict[str, Any]:
         for tokens, end in zip(found[: len(rows)], ends[: len(rows)], strict=True):
             told.append(code.decode(tokens[1:end]).partition("answer:")[2].strip())
             drawn += int(end) - 1
-    right = [text == data.source[i]["answer"] for i, text in enumerate(told)]
-    return {"said": told, "right": right, "tokens": drawn}
+    return {"said": told, "tokens": drawn}
 
 
 def drawn_tokens(made: Any) -> int:
