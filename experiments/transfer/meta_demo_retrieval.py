@@ -81,18 +81,12 @@ Read = tuple[Finder | None, float]
 
 @dataclass(frozen=True)
 class Way:
-    """Where an arm's demonstrations are from.
+    """Where an arm's demonstrations are from."""
 
-    Args:
-      meta, tuned: find them in meta-training; at tuning and in tests. None: there are none.
-      trained: whether there is meta-training.
-      share: of each task's examples that the bank has.
-    """
-
-    meta: Finder | None = None
-    tuned: Finder | None = None
-    trained: bool = True
-    share: float = 1.0
+    meta: Finder | None = None  # finds them in meta-training; None: there are none
+    tuned: Finder | None = None  # at tuning and in tests
+    trained: bool = True  # whether there is meta-training
+    share: float = 1.0  # of each task's examples that the bank has
 
     @property
     def read(self) -> Read:
@@ -288,7 +282,6 @@ def viewed(
 
 
 def stage_of(cfg: Config, name: str, model: Any, objective: Any, data: Data, steps: int, peak: float) -> Stage:
-    """What all stages share."""
     optimizer, how = adamw(peak, warmup=0.1, decay="linear", clip=1.0), {"precision": cfg.precision}
     return Stage(name, model, objective, optimizer, data, steps, save_every=cfg.save_every, **how)
 
@@ -476,8 +469,8 @@ NOTES = (
     "text; no test record is in it. Start and retriever read no text of a target.",
     "What asks the same as a question is never shown to it, in tests as well. Random demonstrations are any of the "
     "bank, so hardly ever of the target: retrieved ones differ from them in their task too, not only in likeness.",
-    "Tests score the label words, without what is said before them, which is the same for all. Half of the target's "
-    "training records are where the few are drawn from, the other half where those are drawn from that choose a rate.",
+    "Tests score the label words; what is said before them is the same for all. The few are drawn from one half of the "
+    "target's training records, those that choose a rate from the other.",
     "Before this run parts of stage 0 and of one arm's meta-training were tried, for sizes: on texts of 40 tokens 400 "
     "steps of the start did not teach it to copy; with tasks of whole sentences alone the answers to held-out examples "
     "were as good as their frequencies after 150 steps of 16. So texts are shorter, and classes and lemmas of words, "
