@@ -1,34 +1,43 @@
 """Meta-training with demonstration retrieval: a generator learns to read labelled examples that are found for it.
 
-Paper    Mueller, Narang, Mathias, Wang and Firooz, Meta-training with Demonstration Retrieval for Efficient Few-shot
-         Learning, Findings of ACL 2023, arXiv 2307.00119 (dossier 043). Its abstract, and notes of others on template
-         and likelihood, were at hand; K, rates, steps and sizes are ours.
-Claim    A generator that is trained on many tasks, each example behind demonstrations that a frozen retriever finds in
-         a bank of these tasks, and then tuned on few examples of another task likewise, beats few-shot methods of its
-         size: TREC 91.7, QNLI 84.4, MRPC 73.4 (as an aggregator lists them, shots unknown).
-Method   0  start       an encoder-decoder restores texts whose spans became one mask each (BART); no target's texts
-            retriever   one encoder of texts to vectors, by InfoNCE of the two halves of a text; frozen from here on
-         1  bank        labelled examples of all tasks but the target, `question: Q / answer: A / context: C`; a
-                        classification asks for one of its label words. Queries have no answer; what asks the same as
-                        the query is never found
+Paper    Mueller et al., Meta-training with Demonstration Retrieval for Efficient Few-shot Learning, Findings of ACL
+         2023, arXiv 2307.00119 (dossier 043). Only its abstract and notes of others on template and likelihood were at
+         hand; K, rates, steps, sizes and tasks are ours.
+Claim    A generator is trained on many tasks, each example behind demonstrations that a retriever finds in a bank of
+         these tasks, and tuned on few examples of another task likewise. It beats few-shot methods of its size: TREC
+         91.7, QNLI 84.4, MRPC 73.4 (as an aggregator lists them, shots unknown).
+Method   0  start       an encoder-decoder restores texts whose spans became one mask each (BART)
+            retriever   one encoder of texts to vectors, by InfoNCE of the halves of a text; frozen from here on
+         1  bank        labelled examples of all tasks but the target, `question: Q / answer: A / context: C`; queries
+                        have no answer, and what asks the same as a query is never found
          2  meta        on the bank's own examples, each behind K demonstrations, one at a time: the loss is
                         -sum_t log sum_k p(z_k | x) p(y_t | x, z_k, y_<t), p(z_k | x) the softmax of the K scores
-         3  tuned       on 16 examples a class of the target, which join the bank
-            tested      by the likeliest of the label words under the same mixture
+         3  tuned       on 16 examples a class of the target, which join the bank; tested by the likeliest of the label
+                        words under the same mixture
          Arms have equal steps on the same examples: meta-training and tuning behind retrieved demonstrations; behind
          none; behind random ones of the bank; retrieval at tuning only; no meta-training, with and without retrieval.
          Each arm has the same search of its rates, with the first target: of tuning, first seed, by the loss of answers
          on 16 other examples a class; of meta-training in `full`, in short pilots, by that on held-out examples of the
-         bank's tasks; on a laptop all arms have the start's rate.
-         Targets are TREC and AG News in turn; the other one is then in the bank.
-Run      stagejax run meta_demo_retrieval                  laptop
+         bank's tasks; on a laptop all arms have the start's rate. Targets are TREC and AG News in turn; the other one
+         is then in the bank.
+Run      stagejax run meta_demo_retrieval                  laptop: 35 minutes, on two cores that ten others shared
          stagejax run meta_demo_retrieval --preset full    also BM25, K = 4, banks of 0 and 25 %
-         stagejax run meta_demo_retrieval --preset smoke   seconds
+         stagejax run meta_demo_retrieval --preset smoke   a minute
          stagejax plan meta_demo_retrieval --preset pod --mesh data=16,fsdp=2
 Holds if test accuracy, mean over seeds of the 16 examples and targets, is 2 points or more above that of (1) no
          demonstrations, (2) random ones; and (3), ours, of retrieval without meta-training. In `full`, (4): it rises
          from a bank of 0 % over 25 % to all of it.
-Ours     -
+Ours     Three seeds of the 16 examples; test accuracy, %, on TREC, on AG News, and their mean:
+         meta-trained, retrieved       38.1 ± 6.0   25.1 ± 1.5   31.6 ± 3.0
+         meta-trained, none            30.9 ± 2.4   25.9 ± 0.8   28.4 ± 1.3
+         meta-trained, random          30.7 ± 6.9   24.0 ± 0.7   27.3 ± 3.3
+         no meta-training, retrieved   26.4 ± 6.1   25.5 ± 2.3   25.9 ± 2.0
+         most frequent class           27.6         29.6         28.6
+         a bag of words                47.5 ± 2.7   40.9 ± 1.7   44.2 ± 1.9
+         (1) to (3) hold by their rule, +3.2 ± 2.8, +4.3 ± 0.9 and +5.7 ± 4.3 points, and show little: all of it is on
+         TREC (there on each seed), on AG News no arm has learned anything, and none comes near a bag of words of the
+         same examples. The first demonstration is no reason for it: its answer is right as often as the most frequent
+         class, 28 % on TREC. All arms take the highest rate of tuning that was tried, 2e-3: they are tuned too little.
 """
 
 from __future__ import annotations
@@ -110,8 +119,6 @@ MORE_WAYS = {
 
 @dataclass(frozen=True)
 class Steps:
-    """Of each stage."""
-
     start: int = 800
     retriever: int = 200
     pilot: int = 100  # for the rate of meta-training
@@ -200,9 +207,7 @@ def preset(name: str) -> Config:
     return Config()
 
 
-class View(NamedTuple):
-    """The few examples of a target, as many others and the test records, each behind demonstrations."""
-
+class View(NamedTuple):  # a target's few examples, as many others and test records, each behind demonstrations
     few: Demonstrated
     valid: Demonstrated
     test: Demonstrated
@@ -241,7 +246,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 
 def kind_of(finder: Finder | None, share: float) -> str:
-    """A name for demonstrations."""
     return slug(f"{finder.__name__ if finder else 'none'} {share:g}")
 
 
@@ -461,20 +465,21 @@ def judged(means: dict[str, np.ndarray]) -> tuple[Any, ...]:
 
 
 NOTES = (
-    "The paper's body was not at hand: K, rates, steps, sizes and the suite of tasks are ours. Its retriever is the "
-    "public DPR, an encoder for queries and one for passages; here one encoder is trained for both. The generator is a "
-    "T5, and its denoising is BART's text infilling without permuted sentences.",
-    "The options of a classification begin the context and do not follow the question, so that they are not repeated.",
+    "The paper's retriever is DPR, an encoder for queries and one for passages; here one is trained for both. The "
+    "generator is a T5, denoising is BART's text infilling without permuted sentences. Options of a task begin the "
+    "context and do not follow the question, so that they are not repeated.",
     "The tokenizer is learned from the training records of all tasks, those of the target among them, and from running "
     "text; no test record is in it. Start and retriever read no text of a target.",
     "What asks the same as a question is never shown to it, in tests as well. Random demonstrations are any of the "
     "bank, so hardly ever of the target: retrieved ones differ from them in their task too, not only in likeness.",
-    "Tests score the label words; what is said before them is the same for all. The few are drawn from one half of the "
-    "target's training records, those that choose a rate from the other.",
-    "Before this run parts of stage 0 and of one arm's meta-training were tried, for sizes: on texts of 40 tokens 400 "
-    "steps of the start did not teach it to copy; with tasks of whole sentences alone the answers to held-out examples "
-    "were as good as their frequencies after 150 steps of 16. So texts are shorter, and classes and lemmas of words, "
-    "whose answers do lie in the bank, are among the tasks. Nothing was tried on a target.",
+    "Before this run parts of stage 0 and of one arm's meta-training were tried, for sizes: texts of 40 tokens did not "
+    "teach the start to copy, so they are shorter; answers were as good as their frequencies after 150 steps of 16, so "
+    "classes and lemmas of words, whose answers do lie in the bank, are among the tasks. No target was tried.",
+    "In this run the start copies less than in those trials: it says 45 % of tokens right in its last steps, where "
+    "70 % are there to be copied. Meta-training ends with 41 to 42 % of held-out answers right, whether it retrieves or "
+    "not, so what it has learned is mostly which answers there are. Longer stages 0 and 2 come first if time allows.",
+    "On TREC retrieval is above no demonstrations by 11.2, 2.8 and 7.6 points on the three seeds, of 250 records each, "
+    "so of a standard error of about 3 points each. The first seed also chose the rate of tuning.",
 )
 
 
