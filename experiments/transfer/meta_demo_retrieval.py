@@ -477,7 +477,8 @@ NOTES = (
     "classes and lemmas of words, whose answers do lie in the bank, are among the tasks. No target was tried.",
     "In this run the start copies less than in those trials: it says 45 % of tokens right in its last steps, where "
     "70 % are there to be copied. Meta-training ends with 41 to 42 % of held-out answers right, with retrieval or "
-    "without, so what it has learned is mostly which answers there are. Longer stages 0 and 2 come first if time allows.",
+    "without, so what it has learned is mostly which answers there are. Longer stages 0 and 2 come first if time "
+    "allows.",
     "On TREC retrieval is above no demonstrations by 11.2, 2.8 and 7.6 points on the three seeds, of 250 records each, "
     "so of a standard error of about 3 points each. The first seed also chose the rate of tuning.",
 )
