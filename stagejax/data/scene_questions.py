@@ -1,8 +1,8 @@
 """Questions with four choices about scenes of real digits and things, and the reasons for their answers, in words.
 
-A scene has up to four coloured objects in the nine cells of a square. An answer takes two or three steps: which objects
-are meant, where they are or what they show, and what follows. As in ScienceQA, some questions come with a picture, some
-with a text that says what would be in it, and some with neither.
+A scene has two to four coloured objects in the four cells of a square. An answer takes two or three steps: what is
+where, which objects are meant, and what follows. As in ScienceQA, some questions come with a picture, some with a text
+that says what would be in it, and some with neither.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from stagejax.data.composites import COLORS, SPLITS, Objects, pools
 from stagejax.data.pipeline import joint_digest
@@ -23,17 +23,21 @@ from stagejax.data.words import Words
 PICTURE, TEXT, NOTHING = CONTEXTS = ("picture", "text", "nothing")
 SUM, SIDE, LARGEST = SUBJECTS = ("sum", "side", "largest")
 
-NUMERALS = tuple(map(str, range(10)))
+NUMERALS = ("1", "2", "3", "4", "5")
 COLOURS = ("red", "green", "blue", "yellow")
-CELLS = ("northwest", "north", "northeast", "west", "centre", "east", "southwest", "south", "southeast")
-LETTERS = ("(A)", "(B)", "(C)", "(D)")
-#: Rows and columns from an object to what lies on that side of it.
-SIDES: Mapping[str, tuple[int, int]] = {"left": (0, -1), "right": (0, 1), "above": (-1, 0), "below": (1, 0)}
+CELLS = ("northwest", "northeast", "southwest", "southeast")
+#: What two of them may be together.
+SUMS = tuple(str(n) for n in range(1, 2 * int(NUMERALS[-1]) + 1))
+#: For each cell, which one lies on which side of it.
+SIDES: Mapping[str, Mapping[int, int]] = {
+    "west": {1: 0, 3: 2}, "east": {0: 1, 2: 3}, "north": {2: 0, 3: 1}, "south": {0: 2, 1: 3},
+}  # fmt: skip
+EMPTY = "no object"
 #: What ends a prompt, as in Multimodal-CoT: a rationale or an answer is to follow.
 SOLUTION, ANSWER = "solution:", "answer:"
+SO = "so"  # begins what follows from the facts
 _FIXED = (
-    "what is the sum of digits and which object lies colour has largest plus . , context: options: answer "
-    f"{PICTURE}: {SOLUTION} {ANSWER}"
+    f"sum of digits and side colour largest plus is context: options: the answer {PICTURE} {SOLUTION} {ANSWER} {SO}"
 )
 
 Thing = tuple[str, str]  # colour and name
@@ -47,9 +51,9 @@ class Question(NamedTuple):
     subject: str
     text: str
     scene: dict[int, Thing]  # by cell
-    facts: tuple[str, ...]  # of which the last one says the answer
+    conclusion: str
     options: tuple[str, ...]
-    label: int
+    label: int  # the right one's place
 
 
 @dataclass(frozen=True)
@@ -57,39 +61,41 @@ class SceneQuestions(Source):
     """Multiple-choice questions about scenes. Records are texts, and integers beside them:
 
     - `asked`: question, context, options, `solution:`; Multimodal-CoT's QCM
-    - `rationale`: the facts that answer it, each with a full stop; its LE. In the training split a share `noise` of
-      them have one wrong word: another digit, colour, cell or thing.
+    - `rationale`: what is in each cell, and what follows; its LE. In the training split a share `noise` of them have
+      one wrong word: another digit, colour, cell or thing.
     - `told`: the same with the rationale and `answer:`; its QCMG. `direct`: without a rationale.
-    - `answer`: "the answer is (B)"
-    - `context`, `subject`, `label`: places in `CONTEXTS`, `SUBJECTS`, `LETTERS`
+    - `answer`: "the answer is", and the text of an option, as UnifiedQA has it
+    - `context`, `subject`, `label`: places in `CONTEXTS`, `SUBJECTS`, and among the options
 
-    Record i is drawn by (seed, split, i). Splits share no image. Contexts take turns, and subjects with them; of those
-    with nothing beside the question all are sums.
+    Record i is drawn by (seed, split, i). Splits share no image. Contexts take turns, and subjects with them; questions
+    with nothing beside them are sums of two numbers.
 
-    - sum: two digits of one colour are to be found among others, and added
-    - side: an object is to be found, the cell on one side of it, and what is in there
+    - sum: two digits of one colour are to be found among other objects, and added
+    - side: an object is to be found, and what lies on one side of it
     - largest: three digits of different colours are to be compared, and the colour of one is to be said
 
     Args:
-      objects: images of the digits, under the names "0" to "9", and of things; the side of an image is `glyph`.
-      things: names of things among them.
+      objects: images of objects; the digits have the names "1" to "5". The side of an image becomes `glyph`.
+      things: names of objects that are no digits.
       count: of records.
       turns: the contexts, over and over.
       glyph: pixels of an object; a cell has two more in each direction, within which it is shifted.
 
     Raises:
-      ValueError: an unknown split or context, or names that no object has.
+      ValueError: an unknown split or context, or a name that no object has.
 
     Reference: the form of the records: Lu et al. 2022 (ScienceQA), https://arxiv.org/abs/2209.09513.
 
     >>> from stagejax.data import Digits
-    >>> questions = SceneQuestions((Objects(Digits(), NUMERALS),), count=20, glyph=8)
-    >>> print(questions[0]["asked"])
-    >>> print(questions[0]["rationale"])
+    >>> questions = SceneQuestions((Objects(Digits(), tuple("0123456789")),), ("0", "7"), count=20, glyph=8)
+    >>> record = questions[5]
+    >>> print(record["asked"])
+    >>> print(record["rationale"])
+    >>> print(record["answer"], "|", CONTEXTS[record["context"]], SUBJECTS[record["subject"]])
     """
 
     objects: tuple[Objects, ...]
-    things: tuple[str, ...] = ()
+    things: tuple[str, ...]
     count: int = 1000
     turns: tuple[str, ...] = (PICTURE, PICTURE, PICTURE, TEXT, NOTHING)
     noise: float = 0.1
@@ -126,15 +132,15 @@ class SceneQuestions(Source):
 
     def words(self) -> Words:
         """The vocabulary, which is the same for all splits and contexts."""
-        numbers = [str(n) for n in range(2 * int(NUMERALS[-1]) + 1)]
-        return Words(tuple(dict.fromkeys((*_FIXED.split(), *numbers, *COLOURS, *CELLS, *SIDES, *LETTERS, *self.things))))
+        words = (*_FIXED.split(), *SUMS, *COLOURS, *CELLS, *SIDES, *EMPTY.split(), *self.things)
+        return Words(tuple(dict.fromkeys(words)))
 
-    def cells(self, index: int) -> Float32[np.ndarray, "9 y x 3"]:
-        """The picture of a record, cut into its cells, row by row; black where it has none.
+    def cells(self, index: int) -> Float32[np.ndarray, "4 y x 3"]:
+        """The picture of a record, cut into its cells, row by row; black where there is no object.
 
         >>> from stagejax.data import Digits
-        >>> SceneQuestions((Objects(Digits(), NUMERALS),), count=5, glyph=8).cells(0).shape
-        (9, 10, 10, 3)
+        >>> SceneQuestions((Objects(Digits(), tuple("0123456789")),), ("0",), glyph=8).cells(0).shape
+        (4, 10, 10, 3)
         """
         own, rng = _questions(self)[index], np.random.default_rng([*self._drawn_by(index), 1])
         cells = np.zeros((len(CELLS), self.cell, self.cell, 3), np.float32)
@@ -146,7 +152,10 @@ class SceneQuestions(Source):
     def painted(self, thing: Thing, rng: np.random.Generator) -> Float32[np.ndarray, "y x 3"]:
         """Some image of an object of this split, in its colour, somewhere in a cell."""
         colour, name = thing
-        pool, canvas = pools(self.objects, self.split, self.glyph)[name], np.zeros((self.cell, self.cell, 3), np.float32)
+        pool, canvas = (
+            pools(self.objects, self.split, self.glyph)[name],
+            np.zeros((self.cell, self.cell, 3), np.float32),
+        )
         y, x = rng.integers(0, 3, 2)
         grey = pool[int(rng.integers(len(pool)))]
         canvas[y : y + self.glyph, x : x + self.glyph] = grey[..., None] * np.asarray(COLORS[colour], np.float32)
@@ -167,9 +176,10 @@ class SceneCells(Source):
     The label is a place in `scenes.kinds`, or behind them that of an empty cell. All come equally often.
 
     >>> from stagejax.data import Digits
-    >>> cells = SceneCells(SceneQuestions((Objects(Digits(), NUMERALS),), glyph=8), count=82)
-    >>> cells.classes, cells[40]["label"], float(cells[40]["image"].max()), cells[81]["image"].shape
-    (41, 40, 0.0, (10, 10, 3))
+    >>> questions = SceneQuestions((Objects(Digits(), tuple("0123456789")),), ("0",), glyph=8)
+    >>> cells = SceneCells(questions, count=75)
+    >>> cells.classes, cells[24]["label"], float(cells[24]["image"].max()), cells[74]["image"].shape
+    (25, 24, 0.0, (10, 10, 3))
     """
 
     scenes: SceneQuestions
@@ -214,38 +224,40 @@ def _records(source: SceneQuestions) -> tuple[Record, ...]:
 
 def _record(source: SceneQuestions, index: int, own: Question) -> Record:
     rng = np.random.default_rng([*source._drawn_by(index), 3])
-    options = " ".join(f"{letter} {option}" for letter, option in zip(LETTERS, own.options, strict=True))
-    said = "".join(f"{fact} . " for fact in own.facts).strip()
+    said = f"{_described(own)}{SO} {own.conclusion}"
     if source.split == "train" and rng.random() < source.noise:
         said = misremembered(said, source.things, rng)
-    about = f"{own.text} {_context(own)}options: {options}"
+    about = f"{own.text} {_context(own)}options: {' '.join(own.options)}"
     return {
         "asked": f"{about} {SOLUTION}",
         "rationale": said,
         "told": f"{about} {SOLUTION} {said} {ANSWER}",
         "direct": f"{about} {ANSWER}",
-        "answer": f"the answer is {LETTERS[own.label]}",
+        "answer": f"the answer is {own.options[own.label]}",
         "context": CONTEXTS.index(own.context),
         "subject": SUBJECTS.index(own.subject),
         "label": own.label,
     }
 
 
+def _described(own: Question) -> str:
+    if not own.scene:
+        return ""
+    return "".join(f"{cell} {' '.join(own.scene.get(at, (EMPTY,)))} " for at, cell in enumerate(CELLS))
+
+
 def _context(own: Question) -> str:
-    """A picture's is the names of its cells, where what is seen can be put; a text says what is in them."""
-    if own.context == PICTURE:
-        return f"context: {PICTURE}: {' '.join(CELLS)} "
-    said = " , ".join(f"{CELLS[at]} {colour} {name}" for at, (colour, name) in sorted(own.scene.items()))
-    return f"context: {said} " if own.context == TEXT else ""
+    """A text says what is in the cells; a picture's has a word in each place where what is seen can be put."""
+    shown = "".join(f"{cell} {PICTURE} {PICTURE} " for cell in CELLS)
+    return {PICTURE: f"context: {shown}", TEXT: f"context: {_described(own)}", NOTHING: ""}[own.context]
 
 
 def misremembered(said: str, things: Sequence[str], rng: np.random.Generator) -> str:
     """A rationale with one word exchanged for another of its sort.
 
-    >>> misremembered("red 3 is north .", (), np.random.default_rng(0))
+    >>> misremembered("northwest red bag", ("bag", "boot"), np.random.default_rng(0))
     """
-    words = said.split()
-    sorts = (NUMERALS, COLOURS, CELLS, tuple(things))
+    words, sorts = said.split(), (SUMS, COLOURS, CELLS, tuple(things))
     places = [(at, sort) for at, word in enumerate(words) for sort in sorts if word in sort and len(sort) > 1]
     at, sort = places[int(rng.integers(len(places)))]
     others = [word for word in sort if word != words[at]]
@@ -254,84 +266,73 @@ def misremembered(said: str, things: Sequence[str], rng: np.random.Generator) ->
 
 
 def facts_of(rationale: str) -> tuple[str, ...]:
-    """What a rationale says, one fact after the other.
+    """What a rationale says, one fact after the other: of each cell, and what follows.
 
-    >>> facts_of("red 3 is north . 3 plus 5 is 8 .")
-    ('red 3 is north', '3 plus 5 is 8')
+    >>> facts_of("northwest red 3 northeast no object so 3 plus 5 is 8")
+    ('northwest red 3', 'northeast no object', 'so 3 plus 5 is 8')
     """
-    return tuple(fact for fact in (part.strip() for part in rationale.split(" .")) if fact)
+    found: list[list[str]] = []
+    for word in rationale.split():
+        if not found or (found[-1][0] != SO and word in (*CELLS, SO)):
+            found.append([])
+        found[-1].append(word)
+    return tuple(" ".join(fact) for fact in found)
 
 
 # --- what is drawn ---
 
 
 def _drawn(source: SceneQuestions, index: int) -> Question:
-    rng, turn = np.random.default_rng(source._drawn_by(index)), index % len(source.turns)
-    context = source.turns[turn]
-    if context == NOTHING:
-        one, other = (int(n) for n in rng.integers(0, len(NUMERALS), 2))
-        fact, (options, label) = f"{one} plus {other} is {one + other}", _near(one + other, rng)
-        return Question(context, SUM, f"what is the sum of {one} and {other}", {}, (fact,), options, label)
-    # Subjects take turns within each place of the contexts' turn.
-    subject = SUBJECTS[index // len(source.turns) % len(SUBJECTS)]
-    return {SUM: _sum, SIDE: _side, LARGEST: _largest}[subject](source, context, rng)
+    rng, (round_, turn) = np.random.default_rng(source._drawn_by(index)), divmod(index, len(source.turns))
+    if source.turns[turn] == NOTHING:
+        one, other = (_one(NUMERALS, rng) for _ in range(2))
+        return _added(NOTHING, f"sum of {one} and {other}", {}, one, other, rng)
+    return (_sum, _side, _largest)[round_ % len(SUBJECTS)](source, source.turns[turn], rng)
 
 
 def _sum(source: SceneQuestions, context: str, rng: np.random.Generator) -> Question:
     colour, free = _one(COLOURS, rng), _cells(rng)
     scene = {free.pop(): (colour, _one(NUMERALS, rng)) for _ in range(2)}
+    meant = [scene[at][1] for at in sorted(scene)]
     others = [own for own in source.kinds if own[0] != colour or own[1] in source.things]
     scene |= {free.pop(): _one(others, rng) for _ in range(int(rng.integers(1, 3)))}
-    meant = [at for at in sorted(scene) if scene[at][0] == colour and scene[at][1] in NUMERALS]
-    one, other = (int(scene[at][1]) for at in meant)
-    facts = (*(f"{' '.join(scene[at])} is {CELLS[at]}" for at in meant), f"{one} plus {other} is {one + other}")
-    text = f"what is the sum of the {colour} digits"
-    return Question(context, SUM, text, scene, facts, *_near(one + other, rng))
+    return _added(context, f"sum of {colour} digits", scene, *meant, rng)
+
+
+def _added(
+    context: str, text: str, scene: dict[int, Thing], one: str, other: str, rng: np.random.Generator
+) -> Question:
+    """The options are sums at most four from the right one."""
+    right = int(one) + int(other)
+    near = [own for own in SUMS if 0 < abs(int(own) - right) <= 4]
+    options = (str(right), *(near[int(k)] for k in rng.permutation(len(near))[:3]))
+    return Question(context, SUM, text, scene, f"{one} plus {other} is {right}", *_shuffled(options, rng))
 
 
 def _side(source: SceneQuestions, context: str, rng: np.random.Generator) -> Question:
     side = _one(tuple(SIDES), rng)
-    down, right = SIDES[side]
-    places = [(at, at + 3 * down + right) for at in range(9) if 0 <= at // 3 + down < 3 and 0 <= at % 3 + right < 3]
-    at, beside = _one(places, rng)
+    at, beside = _one(tuple(SIDES[side].items()), rng)
     drawn = [source.kinds[int(k)] for k in rng.permutation(len(source.kinds))]
     meant, answer = drawn.pop(), drawn.pop()
     free = [cell for cell in _cells(rng) if cell not in (at, beside)]
-    scene = {at: meant, beside: answer} | {free.pop(): drawn.pop() for _ in range(int(rng.integers(1, 3)))}
-    of = f"{side} of" if side in ("left", "right") else side
-    facts = (
-        f"{' '.join(meant)} is {CELLS[at]}",
-        f"{of} {CELLS[at]} is {CELLS[beside]}",
-        f"{CELLS[beside]} is {' '.join(answer)}",
-    )
-    wrong = [own for own in scene.values() if own not in (meant, answer)]
-    wrong = [*wrong, *drawn][:3]
-    options = tuple(" ".join(own) for own in (answer, *wrong))
-    text = f"which object lies {of} {' '.join(meant)}"
-    return Question(context, SIDE, text, scene, facts, *_shuffled(options, rng))
+    others = {free.pop(): drawn.pop() for _ in range(int(rng.integers(0, 3)))}
+    options = tuple(" ".join(own) for own in (answer, *others.values(), *drawn)[:4])
+    said = f"{side} of {CELLS[at]} is {' '.join(answer)}"
+    text = f"{side} of {' '.join(meant)}"
+    return Question(context, SIDE, text, {at: meant, beside: answer, **others}, said, *_shuffled(options, rng))
 
 
 def _largest(source: SceneQuestions, context: str, rng: np.random.Generator) -> Question:
     colours = [COLOURS[int(k)] for k in rng.permutation(len(COLOURS))]
     numerals = [NUMERALS[int(k)] for k in rng.permutation(len(NUMERALS))[:3]]
     free = _cells(rng)
-    scene = {free.pop(): (colour, name) for colour, name in zip(colours, numerals, strict=False)}
-    digits = sorted(scene)
-    if source.things:
+    scene = {free.pop(): own for own in zip(colours, numerals, strict=False)}
+    colour, numeral = max(scene.values(), key=lambda own: int(own[1]))
+    if rng.random() < 0.5:
         scene[free.pop()] = (_one(COLOURS, rng), _one(source.things, rng))
-    answer = max((scene[at] for at in digits), key=lambda own: int(own[1]))
-    facts = (*(f"{' '.join(scene[at])} is {CELLS[at]}" for at in digits), f"largest is {' '.join(answer[::-1])}")
-    options = (answer[0], *(colour for colour in COLOURS if colour != answer[0]))
-    text = "which colour has the largest of the digits"
-    return Question(context, LARGEST, text, scene, facts, *_shuffled(options, rng))
-
-
-def _near(right: int, rng: np.random.Generator) -> tuple[tuple[str, ...], int]:
-    """A sum among three that are at most six from it."""
-    most = 2 * int(NUMERALS[-1])
-    others = [n for n in range(max(0, right - 6), min(most, right + 6) + 1) if n != right]
-    chosen = [str(others[int(k)]) for k in rng.permutation(len(others))[:3]]
-    return _shuffled((str(right), *chosen), rng)
+    options = (colour, *(own for own in COLOURS if own != colour))
+    text, said = "colour of largest of digits", f"largest is {numeral} {colour}"
+    return Question(context, LARGEST, text, scene, said, *_shuffled(options, rng))
 
 
 def _shuffled(options: tuple[str, ...], rng: np.random.Generator) -> tuple[tuple[str, ...], int]:

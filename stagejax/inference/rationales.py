@@ -6,7 +6,7 @@ Functions for `run.make`. Letters: R records, n rationales of each, L tokens of 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import numpy as np
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.pipeline import Data
-from stagejax.data.scene_questions import CELLS, SceneQuestions
+from stagejax.data.scene_questions import CELLS, CONTEXTS, PICTURE, SceneQuestions, facts_of
 from stagejax.data.seq2seq import encoder_decoder_spec
 from stagejax.data.tokenizers import SEP
-from stagejax.decode import Prompts, sample
+from stagejax.decode import Prompts, rouge, sample
+from stagejax.decode.bleu import bleu
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
@@ -39,7 +40,6 @@ class Form:
       asked, told: tokens of a prompt without a rationale and with one.
       rationale, answer: tokens of what is said, with SEP.
       ends: the id of the word behind a rationale.
-      letters: the ids of the answers.
     """
 
     asked: int
@@ -47,25 +47,30 @@ class Form:
     rationale: int
     answer: int
     ends: int
-    letters: tuple[int, ...]
 
 
 def seen(eyes: Result, source: SceneQuestions) -> Arrays:
-    """What a frozen classifier of cells has to tell of every record's picture: {"image": (R, 9, features + 9)}.
+    """What a frozen classifier of cells has to tell of every record's picture: {"image": (R, cells, features + cells)}.
 
-    Its features, and behind them which cell it is; zeros for a record without a picture, as in Multimodal-CoT.
+    Its features, brought to mean 0 and variance 1 in every cell as those behind a norm are, and a code of the cell's
+    place that is as long; zeros for a record without a picture, as in Multimodal-CoT.
     """
-    net, where, found = Frozen.of(eyes), np.eye(len(CELLS), dtype=np.float32), []
-    for index in range(len(source)):
-        cells = source.cells(index)
-        found.append(cells if cells.any() else np.full_like(cells, np.nan))
-    cells = np.stack(found)
-    features = apply(_features, net, np.nan_to_num(cells).reshape(-1, *cells.shape[2:]))
-    made = np.concatenate([features.reshape(*cells.shape[:2], -1), np.tile(where, (len(cells), 1, 1))], axis=-1)
-    return {"image": np.where(np.isnan(cells).any((1, 2, 3, 4))[:, None, None], np.float32(0), made)}
+    records = range(len(source))
+    cells = np.stack([source.cells(index) for index in records])
+    there = np.array([source[index]["context"] == CONTEXTS.index(PICTURE) for index in records])
+    found = apply(features_of_cells, Frozen.of(eyes), cells.reshape(-1, *cells.shape[2:]))
+    found = (found - found.mean(-1, keepdims=True)) / (found.std(-1, keepdims=True) + 1e-5)
+    place = np.sqrt(found.shape[-1]) * np.eye(len(CELLS), dtype=np.float32)
+    made = np.concatenate([found.reshape(*cells.shape[:2], -1), np.tile(place, (len(cells), 1, 1))], axis=-1)
+    return {"image": np.where(there[:, None, None], made, np.float32(0))}
 
 
-def _features(model: Any, images: jax.Array) -> jax.Array:
+def unseen(count: int, places: tuple[int, int]) -> Arrays:
+    """Nothing seen, for so many records."""
+    return {"image": np.zeros((count, *places), np.float32)}
+
+
+def features_of_cells(model: Any, images: jax.Array) -> jax.Array:
     return model.features(images)
 
 
@@ -90,18 +95,19 @@ def spoken(model: Any, batch: Batch, limit: int, n: int, temperature: float) -> 
     return found.tokens_BNS[..., 1:], found.ends_BN
 
 
-def with_rationales(data: Data, said: Mapping[str, np.ndarray], form: Form, wanted: Data) -> Arrays:
+def with_rationales(data: Data, said: Result, form: Form, wanted: Data) -> Arrays:
     """The rows of an answer model that reads rationales which were said: R n rows, the n of a record side by side.
 
     Args:
       data: prompts of the first model.
       wanted: rows of the second one with what it has to say; what they read is replaced.
     """
-    n, rows = said["said"].shape[1], []
+    made: np.ndarray = said.value["said"]
+    n, rows = made.shape[1], []
     for (records, batch), (_, right) in zip(every(data), every(wanted), strict=True):
         for at, record in enumerate(records):
             for k in range(n):
-                asked, reasons = batch["inputs"][at][batch["mask"][at]], said["said"][record, k]
+                asked, reasons = batch["inputs"][at][batch["mask"][at]], made[record, k]
                 own = np.concatenate([asked, reasons[reasons > 0], [form.ends]])[: form.told].astype(np.int32)
                 inputs = np.zeros(form.told, np.int32)
                 inputs[: len(own)] = own
@@ -118,43 +124,58 @@ def rows_with(made: Result, form: Form, places: tuple[int, int], batch: int) -> 
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch)
 
 
-def answers(net: Result, rows: Mapping[str, np.ndarray], form: Form, batch: int) -> Arrays:
-    """What a model answers to each of some rows: {"given": a place among the letters, or -1 without just one}."""
-    frozen, given = Frozen.of(net), []
-    size = len(rows["inputs"])
-    for start in range(0, size, batch):
-        at = np.minimum(np.arange(start, start + batch), size - 1)
-        inputs = {name: rows[name][at] for name in ("inputs", "mask", "image")} | {"key": jax.random.key(0)}
-        tokens, _ = ask(spoken, frozen, inputs, form.answer, 1, 0.0)
-        given += [letter_of(row, form.letters) for row in tokens[:, 0]]
-    return {"given": np.array(given[:size], np.int32)}
+def answers(net: Result, data: Data, form: Form) -> Arrays:
+    """What a model says to every record or row, {"said": (R, answer) ids without SEP}, and whether it is "right"."""
+    frozen = Frozen.of(net)
+    made = {"said": np.zeros((data.size(), form.answer), np.int32), "right": np.zeros(data.size(), bool)}
+    for records, batch in every(data):
+        inputs = {name: batch[name] for name in ("inputs", "mask", "image")} | {"key": jax.random.key(0)}
+        said, wanted = ask(spoken, frozen, inputs, form.answer, 1, 0.0)[0][:, 0], batch["targets"]
+        said, wanted = (np.where(rows == SEP, 0, rows)[: len(records)] for rows in (said, wanted))
+        made["said"][records], made["right"][records] = said, (said == wanted).all(1)
+    return made
 
 
-def letter_of(tokens: np.ndarray, letters: Sequence[int]) -> int:
-    """The place of the one letter that is said; -1 where there is none, or more than one.
+def elected_right(said: np.ndarray, right: np.ndarray, n: int) -> np.ndarray:
+    """Whether the answer is right that most of every n are, which follow each other; of equals the first.
 
-    >>> letter_of(np.array([7, 8, 5, 0]), (4, 5, 6)), letter_of(np.array([4, 5]), (4, 5, 6))
-    (1, -1)
+    >>> said = np.array([[1, 0], [2, 3], [2, 3]])
+    >>> elected_right(said, np.array([False, True, True]), 3).tolist()
+    [True]
     """
-    said = [letters.index(token) for token in tokens.tolist() if token in letters]
-    return said[0] if len(said) == 1 else -1
+    found = []
+    for each, own in zip(said.reshape(-1, n, said.shape[1]).tolist(), right.reshape(-1, n), strict=True):
+        answers = [tuple(row) for row in each]
+        found.append(bool(own[answers.index(majority_vote(answers).answer)]))
+    return np.array(found)
 
 
-def elected(given: np.ndarray, n: int) -> np.ndarray:
-    """The majority of every n answers, those without a letter left out; -1 where none has one.
+def nearness(said: np.ndarray, source: SceneQuestions) -> dict[str, float]:
+    """How near rationales (R, L) come to those of a source, in %.
 
-    >>> elected(np.array([1, 2, 2, -1, -1, 3]), 3).tolist()
-    [2, 3]
+    `exact`: all facts right and no other; `facts`, of which `cells` and `conclusions`: those wanted that are said in
+    their place; `rougeL` and `bleu`.
     """
-    votes = [majority_vote([int(own) if own >= 0 else None for own in row]).answer for row in given.reshape(-1, n)]
-    return np.array([-1 if vote is None else vote for vote in votes], np.int32)
+    code, wanted = source.words(), [source[index]["rationale"] for index in range(len(source))]
+    told = [code.decode(row) for row in said]
+    pairs = [(facts_of(own), facts_of(gold)) for own, gold in zip(told, wanted, strict=True)]
+    right = [[at < len(own) and own[at] == fact for at, fact in enumerate(gold)] for own, gold in pairs]
+    made = {
+        "exact": np.mean([own == gold for own, gold in pairs]),
+        "facts": np.mean([one for own in right for one in own]),
+        "cells": np.mean([one for own in right for one in own[:-1]]),
+        "conclusions": np.mean([own[-1] for own in right]),
+        "rougeL": rouge(told, wanted)["rougeL"],
+        "bleu": bleu(told, wanted) / 100,
+    }
+    return {name: 100 * float(value) for name, value in made.items()}
 
 
 def every(data: Data) -> Iterator[tuple[np.ndarray, Batch]]:
     """All records once: their numbers, and batches of one size, of which the last may have more rows than numbers."""
     for start in range(0, data.size(), data.batch):
         numbers = np.arange(start, start + data.batch)
-        records = data.records(numbers)  # type: ignore[attr-defined]
+        records = data.records(numbers)
         yield records[: data.size() - start], data.take(numbers)
 
 
