@@ -419,17 +419,13 @@ def report(found: Found) -> Report:
     reads = dict.fromkeys(found.said, ("", GOLD)) | {COT: ("", GOLD, DRAWN), NO: ("", BLIND)}
     read = {f"{label}, {what}" if what else label: (label, what) for label in arms for what in reads[label]}
     columns = {"all": {}} | {own: {"context": own} for own in CONTEXTS} | {own: {"subject": own} for own in SUBJECTS}
-    known = found.known
     near = {label: found.rationales(label) for label in found.said}
     measures = ("exact", "facts", "cells", "conclusions", "rougeL", "bleu")
 
     def last(label: str, what: str) -> list[float]:
-        """Of the last logged step of the rationale model."""
-        return (
-            [arm.results[0].history.train[-1].get(what, np.nan) for arm in found.arms[label].values()]
-            if known
-            else [np.nan]
-        )
+        """Of the last 20 steps of the rationale model."""
+        curves = [arm.results[0].history.train.get(what, []) for arm in found.arms[label].values()]
+        return [float(np.mean(own[-20:])) for own in curves if own] or [np.nan]
 
     rates = tuple((f"{label}, {part}", *(-loss for loss in own.losses)) for (label, part), own in found.rates.items())
     once = "Arms without a deviation have the first seed alone."
@@ -449,7 +445,7 @@ def report(found: Found) -> Report:
                 note=f"In %: all facts right; facts; facts of cells; what follows; ROUGE-L; BLEU. {once}",
             ),
             table_of_means(
-                "What passes differ by, last logged step", tuple(near), ("loss", "alone", "spread"), last, scale=1.0,
+                "What passes differ by, last 20 steps", tuple(near), ("loss", "alone", "spread"), last, scale=1.0,
                 digits=3, note="Rationale model. Nats of the vote, mean nats of the passes, and the standard deviation "
                 "over passes of targets' logits.",
             ),
