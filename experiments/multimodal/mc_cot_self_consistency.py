@@ -17,7 +17,7 @@ Method   Questions with four options about scenes of MNIST digits and Fashion-MN
          released); none (the mean). Arms: Multimodal-CoT (one pass) of as many steps; of as many FLOPs; mean of the
          five losses, which has MC-CoT's passes, FLOPs and steps; R-Drop (two passes and their KL); no rationale, with
          the FLOPs of both stages. Answers with gold rationales (an upper bound), of five sampled rationales by vote,
-         and without the picture. Every arm's rate for every stage is chosen from one grid by validation questions.
+         and without the picture. Every rationale model's rate is chosen from one grid by validation questions.
 Run      stagejax run mc_cot_self_consistency                 laptop: TIME
          stagejax run mc_cot_self_consistency --preset smoke  a minute, most of it compilation
          stagejax plan mc_cot_self_consistency --preset pod --mesh data=16,fsdp=16
@@ -38,7 +38,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, within
-from stagejax.data import Data, Dataset, Digits, Images, Joined, Mixture, Row, Source, join
+from stagejax.data import TFDS, Data, Dataset, Digits, Images, Joined, Mixture, Row, Source, join
 from stagejax.data.composites import CLOTHES, Objects
 from stagejax.data.scene_questions import ANSWER, CELLS, CONTEXTS, NOTHING, SUBJECTS, TEXT, SceneCells, SceneQuestions
 from stagejax.data.seq2seq import TextToText
@@ -60,6 +60,7 @@ from stagejax.stage import Objective
 COT, EQUAL, NO = "Multimodal-CoT", "Multimodal-CoT, equal FLOPs", "no rationale"
 OURS, MEAN, RELEASED = "MC-CoT", "MC-CoT, plain mean", "MC-CoT, weights as released"
 LOSSES, RDROP = "mean of losses", "R-Drop"
+EVERY = (COT, OURS, EQUAL, LOSSES, MEAN, RELEASED, RDROP)
 REASON, REPLY = "rationale", "answer"
 GOLD, DRAWN, BLIND = "gold rationales", "five sampled", "no picture"
 
@@ -78,7 +79,9 @@ class Config:
     steps: tuple[int, int] = (300, 80)  # of the rationale and of the answer model
     batch: int = 16
     test_batch: int = 128
-    rates: tuple[float, ...] = (3e-3, 6e-3, 1.2e-2)
+    rates: tuple[float, ...] = (3e-3, 6e-3, 1.2e-2)  # of which each arm's is chosen for its rationale model
+    rate: float = 6e-3  # of all answer models
+    arms: tuple[str, ...] = (COT, OURS, EQUAL, LOSSES)  # beside the one without a rationale
     passes: int = 5  # N
     alpha: float = 0.5
     drawn: tuple[int, float] = (5, 0.7)  # rationales of self-consistency at test time, and their temperature
@@ -108,20 +111,20 @@ class Way:
 
     objective: Objective
     like: str | None = None  # the arm whose FLOPs each of its stages has
-    repeated: bool = False  # with every seed
 
 
 def ways(cfg: Config) -> dict[str, Way]:
     """All arms with a rationale; one after those whose FLOPs it has."""
-    votes = {MEAN: mean_vote, RELEASED: released_vote}
-    return {
-        COT: Way(Voted(1), repeated=True),
-        OURS: Way(Voted(cfg.passes, cfg.alpha, passes_vote), repeated=True),
-        EQUAL: Way(Voted(1), like=OURS, repeated=True),
-        LOSSES: Way(Separate(cfg.passes), repeated=True),
-        **{label: Way(Voted(cfg.passes, cfg.alpha, vote)) for label, vote in votes.items()},
+    made = {
+        COT: Way(Voted(1)),
+        OURS: Way(Voted(cfg.passes, cfg.alpha, passes_vote)),
+        EQUAL: Way(Voted(1), like=OURS),
+        LOSSES: Way(Separate(cfg.passes)),
+        MEAN: Way(Voted(cfg.passes, cfg.alpha, mean_vote)),
+        RELEASED: Way(Voted(cfg.passes, cfg.alpha, released_vote)),
         RDROP: Way(Agreeing()),
     }
+    return {label: made[label] for label in cfg.arms}
 
 
 def eyes_of(scenes: SceneQuestions, channels: tuple[int, int], hidden: int) -> CNN:
@@ -129,42 +132,35 @@ def eyes_of(scenes: SceneQuestions, channels: tuple[int, int], hidden: int) -> C
     return CNN((scenes.cell, scenes.cell, 3), layers, (hidden,), (("label", (len(scenes.kinds) + 1,)),))
 
 
+def scenes_of(digits: Source, clothes: Source, count: int, **fields: str) -> SceneQuestions:
+    """Scenes of MNIST's digits and of some of Fashion-MNIST's things."""
+    objects = Objects(digits, tuple("0123456789"), **fields), Objects(clothes, CLOTHES, **fields)
+    return SceneQuestions(objects, ("bag", "boot"), count)
+
+
 def preset(name: str) -> Config:
-    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    """The laptop preset, with fewer arms than `full`; or the same experiment smaller, or at the paper's scale."""
     if name == "smoke":
         names = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
         scenes = SceneQuestions((Objects(Digits(), names),), ("ring", "hook"), count=60, glyph=8)
-        net = T5(vocab=scenes.words().vocab, embed=16, encoder_layers=1, decoder_layers=1, heads=2, head_dim=8, mlp=32,
-                 dropout=0.1)  # fmt: skip
-        few = {"seeing": (30, 25, 1e-2), "base": (30, 15, 1e-2), "texts": 60, "held": (30, 30), "steps": (10, 6)}
-        few |= {"batch": 15, "test_batch": 15, "rates": (5e-3, 1e-2), "passes": 3, "drawn": (2, 0.7)}
-        return Config(net, eyes_of(scenes, (4, 4), 8), scenes, seeds=(0,), **few)
-    own = {"image": "x", "label": "y"} if name == "laptop" else {}
-    digits, clothes = (
-        Objects(Dataset(source), names, **own)
-        for source, names in (("mnist", tuple("0123456789")), ("fashion_mnist", CLOTHES))
-    )
+        sizes = {"embed": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "head_dim": 8, "mlp": 32}
+        return Config(
+            T5(vocab=scenes.words().vocab, dropout=0.1, **sizes), eyes_of(scenes, (4, 4), 8), scenes,
+            seeing=(30, 25, 1e-2), base=(30, 15, 1e-2), texts=60, held=(30, 30), steps=(10, 6), batch=15,
+            test_batch=15, rates=(5e-3, 1e-2), passes=3, drawn=(2, 0.7), arms=EVERY, seeds=(0,),
+        )  # fmt: skip
     if name == "pod":
-        scenes = SceneQuestions((digits, clothes), ("bag", "boot"), count=12_726)  # as many as ScienceQA trains on
-        large = {"embed": 768, "encoder_layers": 12, "decoder_layers": 12, "heads": 12, "head_dim": 64, "mlp": 3072}
-        net = T5(vocab=32_128, dropout=0.1, scan=True, remat="full", **large)
-        sizes = {
-            "steps": (2486, 2486),
-            "batch": 256,
-            "test_batch": 256,
-            "held": (4352, 4352),
-            "lengths": (512, 512, 512, 64),
-        }
-        rates = {
-            "rates": (5e-5,),
-            "base": (1000, 256, 1e-4),
-            "precision": Precision(compute="bfloat16"),
-            "seeds": (42,),
-        }
-        return Config(net, eyes_of(scenes, (64, 128), 256 - len(CELLS)), scenes, (1000, 256, 1e-3), **sizes, **rates)
-    scenes = SceneQuestions((digits, clothes), ("bag", "boot"), count=2000)
-    net = T5(vocab=scenes.words().vocab, embed=64, mlp=192, dropout=0.1)
-    return Config(net, eyes_of(scenes, (12, 24), 32), scenes)
+        scenes = scenes_of(TFDS("mnist"), TFDS("fashion_mnist"), 12_726)  # as many as ScienceQA trains on
+        sizes = {"embed": 768, "encoder_layers": 12, "decoder_layers": 12, "heads": 12, "head_dim": 64, "mlp": 3072}
+        return Config(
+            T5(vocab=32_128, dropout=0.1, scan=True, remat="full", **sizes),
+            eyes_of(scenes, (64, 128), 256 - len(CELLS)), scenes, seeing=(1000, 256, 1e-3), base=(1000, 256, 1e-4),
+            held=(4352, 4352), steps=(2486, 2486), batch=256, test_batch=256, rates=(5e-5,), rate=5e-5,
+            lengths=(512, 512, 512, 64), precision=Precision(compute="bfloat16"), arms=EVERY, seeds=(42,),
+        )  # fmt: skip
+    scenes = scenes_of(Dataset("mnist"), Dataset("fashion_mnist"), 2000, image="x", label="y")
+    own = Config(T5(vocab=scenes.words().vocab, mlp=192, dropout=0.1), eyes_of(scenes, (12, 24), 32), scenes)
+    return replace(own, arms=EVERY) if name == "full" else own
 
 
 # --- data ---
@@ -216,8 +212,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     found = Found(cfg, Given(eyes, seen, run.train(pretraining(cfg))))
     for seed in cfg.seeds:
         for label, way in ways(cfg).items():
-            if way.repeated or seed == cfg.seeds[0]:
-                reasoned(run, found, label, way, seed)
+            reasoned(run, found, label, way, seed)
         straight(run, found, seed)
     return report(found)
 
@@ -271,12 +266,12 @@ def reasoned(run: Any, found: Found, label: str, way: Way, seed: int) -> None:
     prompts = {part: rows(cfg, given, part, asked) for part in ("valid", "test")}
     data = rows(cfg, given, "train", asked, seed)
     stage = learning(cfg, f"{at}/{REASON}", way, data, cfg.steps[0], prompts["valid"], seed)
-    reason, tried = tuned(run, found, label, REASON, like(found, stage, way, seed, 0))
+    reason, tried = tuned(run, found, label, like(found, stage, way, seed, 0))
     heard = {part: told(run, found, f"{at}/{part}", reason, own, part) for part, own in prompts.items()}
     data = rows(cfg, given, "train", ("told", REPLY), seed)
     stage = learning(cfg, f"{at}/{REPLY}", way, data, cfg.steps[1], heard["valid"][1], seed)
-    reply, more = tuned(run, found, label, REPLY, like(found, stage, way, seed, 1))
-    found.arms.setdefault(label, {})[seed] = Arm("", (reason, reply), (*given.spent, *tried, *more))
+    reply = run.train(at_rate(like(found, stage, way, seed, 1), cfg.rate), given.base)
+    found.arms.setdefault(label, {})[seed] = Arm("", (reason, reply), (*given.spent, *tried))
     found.said.setdefault(label, {})[seed] = heard["test"][0]
     found.asks(run, label, seed, "", reply, heard["test"][1])
     found.asks(run, label, seed, GOLD, reply, rows(cfg, given, "test", ("told", REPLY)))
@@ -291,7 +286,7 @@ def straight(run: Any, found: Found, seed: int) -> None:
     data, held, test = (rows(cfg, given, part, ("direct", REPLY), seed) for part in ("train", "valid", "test"))
     stage = learning(cfg, f"{seed}/{slug(NO)}", Way(Voted(1)), data, 1, held, seed)
     stage = within(stage, flops(*found.arms[COT][seed].results))
-    net, tried = tuned(run, found, NO, REPLY, stage)
+    net, tried = tuned(run, found, NO, stage)
     found.arms.setdefault(NO, {})[seed] = Arm("", (net,), (*given.spent, *tried))
     found.asks(run, NO, seed, "", net, test)
     found.asks(run, NO, seed, BLIND, net, rows(cfg, given, "test", ("direct", REPLY), seen=BLIND))
@@ -318,15 +313,17 @@ def like(found: Found, stage: Stage, way: Way, seed: int, place: int) -> Stage:
     return within(stage, flops(found.arms[way.like][seed].results[place]))
 
 
-def tuned(run: Any, found: Found, label: str, part: str, stage: Stage) -> tuple[Any, tuple[Any, ...]]:
-    """A stage at the rate at which most of an arm's validation rows are said right, with the first seed; all tries."""
-    if (label, part) in found.rates:
-        peak = found.rates[label, part]
-        return run.train(
-            replace(stage, optimizer=replace(stage.optimizer, peak=peak.peak)), found.given.base
-        ), peak.spent
-    start, score = found.given.base, lambda result: -result.history.last("exact")
-    peak = found.rates[label, part] = best_peak(run, stage, found.cfg.rates, start=start, score=score)
+def at_rate(stage: Stage, rate: float) -> Stage:
+    return replace(stage, optimizer=replace(stage.optimizer, peak=rate))
+
+
+def tuned(run: Any, found: Found, label: str, stage: Stage) -> tuple[Any, tuple[Any, ...]]:
+    """A stage at the rate at which most validation rows are said right, first seed; what else was tried."""
+    base, peak = found.given.base, found.rates.get(label)
+    if peak is not None:
+        return run.train(at_rate(stage, peak.peak), base), peak.spent
+    peak = best_peak(run, stage, found.cfg.rates, start=base, score=lambda result: -result.history.last("exact"))
+    found.rates[label] = peak
     best = peak.spent[peak.tried.index(peak.peak)]
     return best, tuple(own for own in peak.spent if own is not best)
 
@@ -340,7 +337,7 @@ class Found:
 
     cfg: Config
     given: Given
-    rates: dict[tuple[str, str], Peak] = field(default_factory=dict)  # by arm and stage
+    rates: dict[str, Peak] = field(default_factory=dict)  # by arm
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     said: dict[str, dict[int, Any]] = field(default_factory=dict)  # rationales of test questions
     answers: dict[tuple[str, str], dict[int, Any]] = field(default_factory=dict)  # by arm and what it reads
@@ -427,8 +424,7 @@ def report(found: Found) -> Report:
         curves = [arm.results[0].history.train.get(what, []) for arm in found.arms[label].values()]
         return [float(np.mean(own[-20:])) for own in curves if own] or [np.nan]
 
-    rates = tuple((f"{label}, {part}", *(-loss for loss in own.losses)) for (label, part), own in found.rates.items())
-    once = "Arms without a deviation have the first seed alone."
+    rates = tuple((label, *(-loss for loss in own.losses)) for label, own in found.rates.items())
     return EXPERIMENT.report(
         judged(found),
         link="https://arxiv.org/abs/2311.14109",
@@ -437,20 +433,20 @@ def report(found: Found) -> Report:
             table_of_means(
                 "Right answers to test questions", tuple(read), tuple(columns),
                 lambda row, column: found.accuracy(*read[row], **columns[column]) or [np.nan], scale=1.0,
-                note=f"In %: mean ± standard deviation over seeds. {once} An option at random: 25.",
+                note="In %: mean ± standard deviation over seeds. An option at random: 25.",
             ),
             table_of_means(
                 "Rationales of test questions", tuple(near), measures,
                 lambda label, what: [own[what] for own in near[label]] or [np.nan], scale=1.0,
-                note=f"In %: all facts right; facts; facts of cells; what follows; ROUGE-L; BLEU. {once}",
+                note="In %: all facts right; facts; facts of cells; what follows; ROUGE-L; BLEU.",
             ),
             table_of_means(
                 "What passes differ by, last 20 steps", tuple(near), ("loss", "alone", "spread"), last, scale=1.0,
                 digits=3, note="Rationale model. Nats of the vote, mean nats of the passes, and the standard deviation "
                 "over passes of targets' logits.",
             ),
-            Table("Rates: validation rows said right", ("stage", *(f"{rate:g}" for rate in cfg.rates)), rates,
-                  ("", *[".1%"] * len(cfg.rates)), "First seed; the highest is chosen, for each arm and stage."),
+            Table("Rates: validation rows said right", ("arm", *(f"{rate:g}" for rate in cfg.rates)), rates,
+                  ("", *[".1%"] * len(cfg.rates)), "Rationales, or answers without; first seed. The highest is chosen."),
         ),
         baseline=COT, metric="exact", rising=True, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
@@ -465,6 +461,7 @@ EXPERIMENT = Experiment(
     paper=8,
     pipeline=pipeline,
     preset=preset,
+    presets=("smoke", "laptop", "full", "pod"),
 )
 
 if __name__ == "__main__":
