@@ -62,7 +62,7 @@ def seen(eyes: Result, source: SceneQuestions) -> Arrays:
     found = (found - found.mean(-1, keepdims=True)) / (found.std(-1, keepdims=True) + 1e-5)
     place = np.sqrt(found.shape[-1]) * np.eye(len(CELLS), dtype=np.float32)
     made = np.concatenate([found.reshape(*cells.shape[:2], -1), np.tile(place, (len(cells), 1, 1))], axis=-1)
-    return {"image": np.where(there[:, None, None], made, np.float32(0))}
+    return {"image": np.where(there[:, None, None], made, 0).astype(np.float32)}
 
 
 def unseen(count: int, places: tuple[int, int]) -> Arrays:

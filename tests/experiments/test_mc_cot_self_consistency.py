@@ -82,23 +82,23 @@ def test_arms_differ_in_their_loss_alone() -> None:
 
 
 @slow
-def test_every_arm_has_the_same_steps_search_and_start(finished: Any) -> None:
+def test_every_arm_has_the_same_steps_rate_and_start(finished: Any) -> None:
     results, report, _ = finished
-    for label in ways(SMOKE):
-        for part, steps in zip((REASON, REPLY), SMOKE.steps, strict=True):
-            tried = stages_of(results, label, part)
-            rates = set(SMOKE.rates) if part == REASON else {SMOKE.rate}
-            assert {one.stage.optimizer.peak for one in tried} == rates
-            assert all(one.stage.data.batch == SMOKE.batch for one in tried)
-            if label != EQUAL:
-                assert {one.stage.steps for one in tried} == {steps}
-            scores = [one.history.last("exact") for one in tried]
-            chosen = next(arm for arm in report.arms if arm.name == label).results[part == REPLY]
-            assert chosen.history.last("exact") == max(scores)
+    tried = stages_of(results, COT, REASON)
+    assert [one.stage.optimizer.peak for one in tried] == list(SMOKE.rates)
+    best = max(tried, key=lambda one: one.history.last("exact")).stage.optimizer.peak
     for arm in report.arms:
-        names = {one.name for one in arm.charged}
-        assert {"eyes", "base", "seen/train"} <= names
-        assert len([one for one in arm.charged if one.kind == "train"]) == 2 + len(SMOKE.rates) - 1
+        parts = [REASON, REPLY] if arm.name != NO else [REPLY]
+        for own, part in zip(arm.results, parts, strict=True):
+            assert own.stage.optimizer.peak == (best if part == REASON else SMOKE.rate)
+            assert own.stage.data.batch == SMOKE.batch
+            if arm.name not in (EQUAL, NO):
+                assert own.stage.steps == SMOKE.steps[part == REPLY]
+        names = [one.name for one in arm.charged]
+        assert {"eyes", "base", "seen/train"} <= set(names)
+        assert sum(name.startswith(f"0/{slug(COT)}/{REASON}/") for name in names) == len(SMOKE.rates) * (
+            arm.name != NO
+        ) - (arm.name == COT)
 
 
 @slow
