@@ -87,11 +87,12 @@ class SceneQuestions(Source):
     Reference: the form of the records: Lu et al. 2022 (ScienceQA), https://arxiv.org/abs/2209.09513.
 
     >>> from stagejax.data import Digits
-    >>> questions = SceneQuestions((Objects(Digits(), tuple("0123456789")),), ("0", "7"), count=20, glyph=8)
-    >>> record = questions[5]
-    >>> print(record["asked"])
+    >>> names = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
+    >>> record = SceneQuestions((Objects(Digits(), names),), ("ring", "hook"), count=20, glyph=8)[3]
+    >>> print(record["asked"].split(" options: ")[1], "|", record["answer"])
+    8 7 5 4 solution: | the answer is 5
     >>> print(record["rationale"])
-    >>> print(record["answer"], "|", CONTEXTS[record["context"]], SUBJECTS[record["subject"]])
+    northwest red 2 northeast yellow hook southwest blue 3 southeast blue 2 so 3 plus 2 is 5
     """
 
     objects: tuple[Objects, ...]
@@ -256,6 +257,7 @@ def misremembered(said: str, things: Sequence[str], rng: np.random.Generator) ->
     """A rationale with one word exchanged for another of its sort.
 
     >>> misremembered("northwest red bag", ("bag", "boot"), np.random.default_rng(0))
+    'northwest red boot'
     """
     words, sorts = said.split(), (SUMS, COLOURS, CELLS, tuple(things))
     places = [(at, sort) for at, word in enumerate(words) for sort in sorts if word in sort and len(sort) > 1]

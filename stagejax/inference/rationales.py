@@ -101,10 +101,15 @@ def with_rationales(data: Data, said: Result, form: Form, wanted: Data) -> Array
     Args:
       data: prompts of the first model.
       wanted: rows of the second one with what it has to say; what they read is replaced.
+
+    Raises:
+      ValueError: the two are not the same records in the same order.
     """
     made: np.ndarray = said.value["said"]
     n, rows = made.shape[1], []
-    for (records, batch), (_, right) in zip(every(data), every(wanted), strict=True):
+    for (records, batch), (others, right) in zip(every(data), every(wanted), strict=True):
+        if records.tolist() != others.tolist():
+            raise ValueError("prompts and wanted answers come in another order: give both one seed and one batch")
         for at, record in enumerate(records):
             for k in range(n):
                 asked, reasons = batch["inputs"][at][batch["mask"][at]], made[record, k]
