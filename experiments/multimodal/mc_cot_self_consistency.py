@@ -453,8 +453,8 @@ NOTES = (
     "An answer is the text of an option, as UnifiedQA says it, not its letter: in a try-out a T5 of this size had not "
     "begun to match letters after 1000 steps. An answer that is no option is wrong.",
     "The data are generated: four cells and not nine, digits from 1 to 5, 2000 questions to train on, of whose "
-    "rationales one in ten has a wrong word. Features of a cell are those of a frozen ConvNet behind a norm, and a code "
-    "of its place. ScienceQA is neither here nor in TFDS; `pod` has the paper's sizes, on these scenes.",
+    "rationales one in ten has a wrong word. Features of a cell are those of a frozen ConvNet behind a norm, and a "
+    "code of its place. ScienceQA is neither here nor in TFDS; `pod` has the paper's sizes, on these scenes.",
     "Validation questions choose the rate by rationales that one pass without dropout says right; of one rate for all "
     "arms, the baseline has the choice. Answer models, and those without a rationale, have one rate that was not "
     "searched. Try-outs were on validation questions, of the checkpoint and of Multimodal-CoT alone: nine cells, nine "
