@@ -382,7 +382,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
 
     def against(other: str) -> tuple[str | None, list[float], list[float]]:
         points = found.lead(OURS, other, found.accuracy)
-        more = found.lead(OURS, other, lambda label: facts[label])
+        more = found.lead(OURS, other, lambda label: facts.get(label, []))
         told = f"answers {shown(points, '+.1f')}, rationales {shown(more, '+.1f')} points" if points else None
         return told, points, more
 
