@@ -473,6 +473,7 @@ NOTES = (
     "Seen by the run: answer models needed more steps than the 120 that they have, so that answers hang on rationales "
     "by 2 to 4 points alone, and what the claims say of answers is of weak models. Steps were not raised after that "
     "look; `--steps 600 400` would.",
+    "A sampled rationale that never ended, 11 of 5120, is cut in front of the word that asks for the answer. "
     "What is said to validation and test questions is charged to no arm. Five sampled rationales take five times the "
     "decoding of one, and five readings by the answer model.",
     "pod: a batch of 256, for 256 devices, where the released script has 48.",

@@ -113,7 +113,8 @@ def with_rationales(data: Data, said: Result, form: Form, wanted: Data) -> Array
         for at, record in enumerate(records):
             for k in range(n):
                 asked, reasons = batch["inputs"][at][batch["mask"][at]], made[record, k]
-                own = np.concatenate([asked, reasons[reasons > 0], [form.ends]])[: form.told].astype(np.int32)
+                whole = np.concatenate([asked, reasons[reasons > 0]])[: form.told - 1]  # one that never ended is cut
+                own = np.append(whole, form.ends).astype(np.int32)
                 inputs = np.zeros(form.told, np.int32)
                 inputs[: len(own)] = own
                 more = {name: right[name][at] for name in ("tokens", "targets", "weights", "image")}

@@ -38,7 +38,8 @@ def ce(logits: np.ndarray, batch: dict[str, Any]) -> np.ndarray:
     """-log p of targets, in double precision."""
     z = np.asarray(logits, np.float64)
     log_p = z - np.log(np.exp(z).sum(-1, keepdims=True))
-    return -np.take_along_axis(log_p, np.asarray(batch["targets"])[..., None], -1)[..., 0]
+    at = np.broadcast_to(np.asarray(batch["targets"])[..., None], (*z.shape[:-1], 1))
+    return -np.take_along_axis(log_p, at, -1)[..., 0]
 
 
 def test_votes_are_those_of_their_formulas() -> None:
@@ -94,7 +95,8 @@ def test_the_loss_is_of_the_logits_that_were_voted(model: Any, batch: Any, vote:
     assert float(loss) == pytest.approx((weights * wanted).sum() / weights.sum(), rel=1e-4)
     alone = (weights * ce(np.asarray(logits), batch).mean(0)).sum()
     assert float(metrics["alone"][0]) == pytest.approx(alone, rel=1e-4)
-    spread = np.take_along_axis(np.asarray(logits), np.asarray(batch["targets"])[None, ..., None], -1)[..., 0]
+    at = np.broadcast_to(np.asarray(batch["targets"])[None, ..., None], (*logits.shape[:-1], 1))
+    spread = np.take_along_axis(np.asarray(logits), at, -1)[..., 0]
     assert float(metrics["spread"][0]) == pytest.approx((weights * spread.std(0, ddof=1)).sum(), rel=1e-4)
 
 
