@@ -1,4 +1,4 @@
-"""A tokenizer of characters for scripts of thousands: declared ones, the most common of a training text, one id for the rest."""
+"""A tokenizer of characters for scripts of thousands: declared ones, the most common, and one id for all others."""
 
 from __future__ import annotations
 

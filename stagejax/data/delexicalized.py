@@ -6,7 +6,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record
@@ -80,6 +80,7 @@ def _by_first(terms: tuple[str, ...]) -> Mapping[str, list[tuple[int, set[str]]]
     return {first: sorted(own.items(), reverse=True) for first, own in found.items()}
 
 
+@runtime_checkable
 class Terms(Protocol):
     """Where terms come from: a frozen declaration that finds them when they are asked for."""
 

@@ -16,8 +16,8 @@ from stagejax.data.order import random_words
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Source
 
-_ASIDE = re.compile(r"（.*?）|\(.*?\)")  # what tells entities of one name apart
-_APART = re.compile(r"[、，,；;。！!？?]|\s-\s")  # what parts the values of a list
+_ASIDE = re.compile(r"（.*?）|\(.*?\)")  # noqa: RUF001 - what tells entities of one name apart
+_APART = re.compile(r"[、，,；;。！!？?]|\s-\s")  # noqa: RUF001 - what parts the values of a list
 _TRIES = 32  # strings drawn for one of `RandomTerms`
 
 

@@ -22,10 +22,11 @@ class Told:
     """A run whose losses are known before."""
 
     def __init__(self, losses: dict[float, list[float]], diverged: tuple[float, ...] = ()) -> None:
-        self.losses, self.diverged, self.stages, self.starts = losses, diverged, [], []
+        self.losses, self.diverged, self.stages, self.starts, self.untils = losses, diverged, [], [], []
 
-    def train(self, stage: Stage, start: Any, *, may_diverge: bool) -> Any:
+    def train(self, stage: Stage, start: Any, *, until: Any, may_diverge: bool) -> Any:
         assert may_diverge
+        self.untils.append(until)
         self.stages.append(stage)
         self.starts.append(start)
         own = stage.optimizer["moved"] if isinstance(stage.optimizer, dict) else stage.optimizer
