@@ -13,19 +13,20 @@ Method   0  dictionaries     of each domain: what its dialogues are annotated wi
          2  adaptation       the same on the target's few dialogues as they are, all weights, a fresh optimizer
          A response alone is learned. Arms of equal steps: the target's dialogues alone; all domains' at once as they
          are ("joint"); two stages whose first one reads the same pool as it is; AMD2G; and AMD2G whose dictionary is as
-         many other strings of the same texts, as long and as frequent. Each stage ends where the target's validation
-         dialogues, in the form that the stage reads, first have a loss that is not the lowest so far. The rate of every
-         stage of every arm is chosen by the lowest such loss, with the first target and seed. Each domain is the target
-         in turn; a seed draws its few dialogues.
+         many other strings of the same texts, as long and as frequent. The state of each stage is kept with which the
+         target's validation dialogues, in the form that the stage reads, have the lowest loss. So is the rate of every
+         stage of every arm chosen, with the first target and seed. Each domain is the target in turn; a seed draws its
+         few dialogues.
 Run      stagejax run amd2g_dialogue                   laptop: 5 minutes on two cores
          stagejax run amd2g_dialogue --preset smoke    seconds
          stagejax plan amd2g_dialogue --preset pod --mesh data=16,fsdp=16
 Holds if, in the loss of responses of the target's test dialogues, in nats a token, over three seeds: (0) every arm is
          below unigrams of the responses that it was trained on, for every target and seed; (1, 2) AMD2G's mean is below
-         target alone's (1), joint's (2), with two targets of three or more, and by more than a standard deviation of the
-         paired difference with one of those; (3) so it is below the same two stages on the pool as it is: that is what
-         de-domaining itself is worth; (4) so it is below random terms; (5) without terms domains are more alike: the
-         share of a domain's n-grams that another one has, mean over pairs, rises for n = 1 and 2, every target and seed.
+         target alone's (1), joint's (2), with two targets of three or more, and by more than a standard deviation of
+         the paired difference with one of those; (3) so it is below the same two stages on the pool as it is: that is
+         what de-domaining itself is worth; (4) so it is below random terms; (5) without terms domains are more alike:
+         the share of a domain's n-grams that another one has, mean over pairs, rises for n = 1 and 2, for every target
+         and seed.
          BLEU-4 by characters, distinct-2, and responses that still have a placeholder: report only.
 Ours     (to be filled in)
 """
@@ -58,7 +59,7 @@ from stagejax.data.together import Together
 from stagejax.decode import Prompts, beam_search, bleu
 from stagejax.decode.diversity import distinct
 from stagejax.decode.overlap import grams
-from stagejax.growth.timing import Turned
+from stagejax.growth.timing import AtStep, Turned
 from stagejax.inference import Frozen, apply
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import flops_of_one
@@ -66,7 +67,7 @@ from stagejax.inference.likelihood import row_losses
 from stagejax.models import Transformer, gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.optimizer import adamw
+from stagejax.optimizer import muon
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, spread, table_of_means
 from stagejax.search.peak import Peak, best_peak
 
@@ -74,7 +75,7 @@ TARGET, JOINT, POOL, AMD2G, OTHER = "target alone", "joint", "pool first", "AMD2
 ARMS = (TARGET, JOINT, POOL, AMD2G, OTHER)
 PLAIN, MASKED, RANDOM = "plain", "masked", "random"  # what a stage reads
 FORMS = {POOL: PLAIN, AMD2G: MASKED, OTHER: RANDOM}  # of the first of two stages
-ENDS = Turned()  # every stage ends at the first evaluation that is not better than the best one before
+TURNED = Turned(3)  # every stage ends at the third evaluation in a row that is not better than the best one
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,18 @@ class Config:
 
     domains: tuple[Domain, ...] = field(default_factory=lambda: tuple(map(kdconv, ("travel", "film", "music"))))
     share: float = 0.1  # of the target's dialogues that are trained on
-    net: Transformer = field(default_factory=lambda: gpt(vocab=2007, layers=2, embed=64, heads=4, mlp=256, length=96))
+    net: Transformer = field(default_factory=lambda: gpt(vocab=2007, layers=2, embed=64, heads=4, mlp=256, length=72))
     characters: int = 2000  # that have a token of their own
     generic: Source | None = None  # text of a stage of pre-training; None: arms begin with random weights
     turns: int = 2  # of a context
-    context: int = 56  # characters at most, with what ends it
-    response: int = 39
+    context: int = 40  # characters at most, with what ends it
+    response: int = 31
     least: int = 3  # times that a keyword is there
-    steps: int = 400  # of each arm, at most
-    every: int = 20  # steps between evaluations of validation dialogues
+    steps: int = 320  # of each arm, at most
+    every: tuple[int, int] = (20, 10)  # steps between evaluations: of all domains' dialogues, of the target's
     pretraining: int = 0  # steps
-    batch: int = 32
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    batch: int = 16
+    rates: tuple[float, ...] = (2e-3, 6e-3, 2e-2)
     warmup: int = 20  # steps of each stage; the rate stays what it then is
     weight_decay: float = 4e-4
     validated: int = 8  # batches
@@ -124,12 +125,12 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         drawn = tuple(
-            Domain(own, *(DrawnDialogues(own, 20, split) for split in ("train", "validation", "test")))
-            for own in ("park", "film", "song")
+            Domain(own, *(DrawnDialogues(own, 40, split) for split in ("train", "validation", "test")))
+            for own in ("park", "film")
         )
         return Config(
-            drawn, share=0.2, net=gpt(vocab=67, layers=1, embed=16, heads=2, mlp=32, length=56), characters=60,
-            generic=Stdlib(limit=60_000), context=32, response=23, least=6, steps=16, every=4, pretraining=4, batch=16,
+            drawn, share=0.1, net=gpt(vocab=67, layers=1, embed=16, heads=2, mlp=32, length=56), characters=60,
+            generic=Stdlib(limit=60_000), context=32, response=23, least=6, steps=16, every=(4, 2), pretraining=4, batch=16,
             rates=(3e-3, 1e-2), warmup=2, validated=2, scored=2, said=8, beams=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
@@ -141,7 +142,7 @@ def preset(name: str) -> Config:
         base = gpt(vocab=21_007, layers=12, embed=768, heads=12, mlp=3072, length=640)
         return Config(
             own, net=base, characters=21_000, generic=replace(C4_MULTILINGUAL, train="zh", test="zh-validation"),
-            turns=100, context=512, response=127, steps=40_000, every=1000, pretraining=100_000, batch=128,
+            turns=100, context=512, response=127, steps=40_000, every=(1000, 1000), pretraining=100_000, batch=128,
             rates=(5e-6, 2e-5, 1e-4), warmup=1000, validated=16, scored=32, said=1024, beams=6,
         )  # fmt: skip
     return Config()
@@ -216,7 +217,9 @@ def pipeline(run: Any, cfg: Config) -> Report:
         at = f"{place.target}/{place.seed}"
         price = examining_flops(cfg) if getattr(run, "price", True) else 0.0
         for arm in ARMS:
-            own.tests[arm] = run.make(f"{at}/{slug(arm)}/test", examined, cfg, place, own.arms[arm][-1], flops=price)
+            own.tests[arm] = run.make(
+                f"{at}/{slug(arm)}/test", examined, cfg, place, own.arms[arm][-1][-1], flops=price
+            )
         own.texts = run.make(f"{at}/texts", described, cfg, place)
     return report(cfg, found, rates, base)
 
@@ -229,7 +232,7 @@ Rates = dict[tuple[str, int], Peak]
 class Found:
     """Of one target and seed: the stages of every arm, and what was measured."""
 
-    arms: dict[str, tuple[Any, ...]]
+    arms: dict[str, tuple[tuple[Any, ...], ...]]
     tests: dict[str, Any] = field(default_factory=dict)
     texts: Any = None
 
@@ -237,42 +240,48 @@ class Found:
 def pretraining(cfg: Config) -> Stage:
     """What stands for the generic pre-trained model."""
     how = {"tokenizer": tokenizer(cfg, Place(cfg.domains[0].name, 0)), "batch": cfg.batch, "length": cfg.net.length}
-    optimizer = adamw(cfg.rates[-1], warmup=0.05, clip=1.0, weight_decay=cfg.weight_decay)
+    optimizer = muon(cfg.rates[-1], warmup=0.05, clip=1.0, weight_decay=cfg.weight_decay)
     return Stage("base", cfg.net, causal_lm, optimizer, CausalText(source=cfg.generic, **how), cfg.pretraining)
 
 
 def learning(cfg: Config, place: Place, name: str, source: Source, steps: int, form: str = PLAIN) -> Stage:
     """The recipe of all stages: next responses, evaluated on validation dialogues in the form that it reads."""
+    every = cfg.every[len(source) <= len(trained_on(cfg, place)[place.target])]
     held = rows(cfg, place, read_as(cfg, place, place.target, domain(cfg, place).validation, form))
     return Stage(
         name=f"{place.target}/{place.seed}/{name}",
         model=cfg.net,
         objective=causal_lm,
-        optimizer=adamw(cfg.rates[0], warmup=cfg.warmup, decay="constant", clip=1.0, weight_decay=cfg.weight_decay),
+        optimizer=muon(cfg.rates[0], warmup=cfg.warmup, decay="constant", clip=1.0, weight_decay=cfg.weight_decay),
         data=rows(cfg, place, source),
         steps=steps,
-        evaluate=Evaluation(replace(held, seed=0, count=cfg.validated), cfg.validated, cfg.every),
+        evaluate=Evaluation(replace(held, seed=0, count=cfg.validated), cfg.validated, every),
         seed=place.seed,
     )
 
 
-def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> dict[str, tuple[Any, ...]]:
-    """The stages of every arm; rates that are not known yet are chosen first."""
+def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> dict[str, tuple[tuple[Any, ...], ...]]:
+    """Every stage of every arm, its best state last; rates that are not known yet are chosen first."""
     few, half = trained_on(cfg, place)[place.target], cfg.steps // 2
 
-    def trained(arm: str, number: int, stage: Stage, start: Any) -> Any:
-        """A stage at the rate of this stage of this arm, until the loss of validation dialogues turns."""
+    def trained(arm: str, number: int, stage: Stage, start: Any) -> tuple[Any, ...]:
+        """A stage at the rate of this stage of this arm: to where validation dialogues turn, and to where it was best.
+
+        A stage keeps its last state, so where that is not the best one, it is trained once more up to there.
+        """
         if (arm, number) not in rates:
-            rates[arm, number] = best_peak(run, stage, cfg.rates, start=start, until=ENDS)
-        optimizer = replace(stage.optimizer, peak=rates[arm, number].peak)
-        return run.train(replace(stage, optimizer=optimizer), start, until=ENDS)
+            rates[arm, number] = best_peak(run, stage, cfg.rates, start=start, until=TURNED)
+        stage = replace(stage, optimizer=replace(stage.optimizer, peak=rates[arm, number].peak))
+        whole = run.train(replace(stage, name=f"{stage.name}/whole"), start, until=TURNED)
+        best = min(whole.history.evals[1:], key=lambda row: row["loss"], default={"step": whole.steps})["step"]
+        return (whole,) if best == whole.steps else (whole, run.train(stage, start, until=AtStep(best)))
 
     found = {TARGET: (trained(TARGET, 1, learning(cfg, place, "target", few, cfg.steps), base),)}
     found[JOINT] = (trained(JOINT, 1, learning(cfg, place, "joint", pool(cfg, place, PLAIN), cfg.steps), base),)
     for arm, form in FORMS.items():
         at = slug(arm)
         first = trained(arm, 1, learning(cfg, place, f"{at}/first", pool(cfg, place, form), half, form), base)
-        found[arm] = first, trained(arm, 2, learning(cfg, place, f"{at}/second", few, half), first)
+        found[arm] = first, trained(arm, 2, learning(cfg, place, f"{at}/second", few, half), first[-1])
     return found
 
 
@@ -459,11 +468,12 @@ def arms_of(cfg: Config, found: dict[Place, Found], rates: Rates, base: Any) -> 
         own: dict[str, dict[int, Arm]] = {}
         for arm in ARMS:
             for seed in cfg.seeds:
-                results = found[Place(target, seed)].arms[arm]
-                known = {result.digest for result in results}
+                stages = found[Place(target, seed)].arms[arm]
+                known = {stage[0].digest for stage in stages}
                 tried = [one for (name, _), peak in rates.items() if name == arm for one in peak.spent]
-                charged = [one for one in tried if one.digest not in known] + ([base] if base else [])
-                own.setdefault(f"{arm}, {target}", {})[seed] = Arm("", results, tuple(charged))
+                beside = [one for one in tried if one.digest not in known]  # the pilot of the chosen rate is the stage
+                beside += [stage[0] for stage in stages if stage[1:]] + ([base] if base else [])
+                own.setdefault(f"{arm}, {target}", {})[seed] = Arm("", tuple(s[-1] for s in stages), tuple(beside))
         made += by_seed(own, f"{TARGET}, {target}")
     return made
 
@@ -515,12 +525,12 @@ def tables(cfg: Config, found: dict[Place, Found], rates: Rates, over: Any, text
         (
             arm,
             number + 1,
-            *(", ".join(str(found[Place(own, s)].arms[arm][number].steps) for s in cfg.seeds) for own in targets),
+            *(", ".join(str(found[Place(own, s)].arms[arm][number][-1].steps) for s in cfg.seeds) for own in targets),
         )
         for arm in ARMS
         for number in range(len(first.arms[arm]))
     )
-    yield Table("Steps after which stages end, by target and seed", ("arm", "stage", *targets), ends)
+    yield Table("Steps after which stages are best, by target and seed", ("arm", "stage", *targets), ends)
     said = tuple(
         (target, arm, *text)
         for target in targets

@@ -1,4 +1,5 @@
-"""Dictionaries: log-odds by hand, words by their neighbours, entities and values, and a control as long and as frequent."""
+# ruff: noqa: RUF001 - Chinese punctuation
+"""Dictionaries: log-odds by hand, words by their neighbours, entities and values, a control as long and as frequent."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def test_words_have_many_neighbours_on_both_sides() -> None:
     texts = ["甲电影乙", "丙电影丁", "戊电影己"]
     assert words_by_variety(texts, longest=3, variety=3) == Counter({"电影": 3})
     # The same neighbour each time: part of a word. An end of a text, or a comma, is another one each time.
-    assert words_by_variety(["看电影的", "看电影院", "看电影票"], 2, 3) == Counter({"看电": 0}) - Counter()
+    assert words_by_variety(["看电影的", "看电影院", "看电影票"], 2, 3) == Counter()
     assert words_by_variety(["电影", "电影，", "，电影"], 2, 3) == Counter({"电影": 3})
     assert [text[a:b] for text in ("ab1c", "a b") for a, b in letter_strings(text, 3)] == ["ab"]
 
