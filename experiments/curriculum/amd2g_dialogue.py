@@ -2,10 +2,9 @@
 
 Paper    Liu et al., A Unified Data Augmentation Framework for Low-Resource Multi-Domain Dialogue Generation, ECML-PKDD
          2024, arXiv 2406.09881 (dossier 001).
-Claim    A corpus is a blend of expressions that domains share and of terms that they do not. Trained on dialogues of
-         all domains whose terms are placeholders, and then on the target's, a model answers better than one trained on
-         the target's alone, or on all domains' at once (five Chinese domains, four pre-trained models; BLEU, ROUGE,
-         distinct-n; the tables were not at hand).
+Claim    Trained on dialogues of all domains whose terms are placeholders, and then on the target's, a model answers
+         better than one trained on the target's alone, or on all domains' at once (five Chinese domains, four
+         pre-trained models; BLEU, ROUGE, distinct-n; the tables were not at hand).
 Method   0  dictionaries     of each domain: what its dialogues are annotated with (entities and values), and words
                              whose log-odds against the other domains stand out
          1  domain-agnostic  next response given the last turns, both with placeholders for terms: all dialogues of the
@@ -34,19 +33,15 @@ Ours     (to be filled in)
 from __future__ import annotations
 
 import functools
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import SEP, SPECIAL, TFDS, CausalText, Data, Dataset, Portion, Source, Stdlib, codec
-from stagejax.data.answers import Answers, token_rows
+from stagejax.data import TFDS, CausalText, Dataset, Portion, Source, Stdlib, codec
+from stagejax.data.answers import Answers
 from stagejax.data.common_characters import CommonCharacters
 from stagejax.data.delexicalized import PLACEHOLDER, Delexicalized
 from stagejax.data.domain_terms import DomainTerms, RandomTerms, turns_of
@@ -56,20 +51,22 @@ from stagejax.data.from_json import FromJson
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4_MULTILINGUAL
 from stagejax.data.together import Together
-from stagejax.decode import Prompts, beam_search, bleu
+from stagejax.data.unigrams import unigram_loss
+from stagejax.decode import bleu
 from stagejax.decode.diversity import distinct
-from stagejax.decode.overlap import grams
+from stagejax.decode.overlap import shared_grams
 from stagejax.growth.timing import AtStep, Turned
 from stagejax.inference import Frozen, apply
-from stagejax.inference.answering import ask
+from stagejax.inference.continuing import Searching, searched, searching_flops
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.likelihood import row_losses
 from stagejax.models import Transformer, gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.optimizer import muon
-from stagejax.report import Arm, Report, Table, by_seed, claim, mean, spread, table_of_means
+from stagejax.optimizer import Optimizer, adamw, muon
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, best_peak
+from stagejax.search.turning import at_its_best
 
 TARGET, JOINT, POOL, AMD2G, OTHER = "target alone", "joint", "pool first", "AMD2G", "random terms first"
 ARMS = (TARGET, JOINT, POOL, AMD2G, OTHER)
@@ -106,19 +103,25 @@ class Config:
     context: int = 40  # characters at most, with what ends it
     response: int = 31
     least: int = 3  # times that a keyword is there
-    steps: int = 320  # of each arm, at most
+    steps: int = 240  # of each arm, at most
     every: tuple[int, int] = (20, 10)  # steps between evaluations: of all domains' dialogues, of the target's
     pretraining: int = 0  # steps
     batch: int = 16
     rates: tuple[float, ...] = (2e-3, 6e-3, 2e-2)
-    warmup: int = 20  # steps of each stage; the rate stays what it then is
+    warmup: int = 10  # steps of each stage; the rate stays what it then is
     weight_decay: float = 4e-4
-    validated: int = 8  # batches
-    scored: int = 16  # batches of test exchanges
+    optimizer: type[Optimizer] = muon
+    validated: int = 6  # batches
+    scored: int = 32  # batches of test exchanges
     said: int = 100  # of them answered
     beams: int = 4
     penalty: float = 0.6
     seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def searching(self) -> Searching:
+        """Of responses."""
+        return Searching(self.context + 1, self.net.length, self.beams, self.penalty)
 
 
 def preset(name: str) -> Config:
@@ -130,8 +133,8 @@ def preset(name: str) -> Config:
         )
         return Config(
             drawn, share=0.1, net=gpt(vocab=67, layers=1, embed=16, heads=2, mlp=32, length=56), characters=60,
-            generic=Stdlib(limit=60_000), context=32, response=23, least=6, steps=16, every=(4, 2), pretraining=4, batch=16,
-            rates=(3e-3, 1e-2), warmup=2, validated=2, scored=2, said=8, beams=2, seeds=(0,),
+            generic=Stdlib(limit=60_000), context=32, response=23, least=6, steps=32, every=(4, 2), pretraining=4,
+            batch=16, rates=(3e-3, 1e-2), warmup=2, validated=2, scored=2, said=8, beams=2, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         names = ("travel", "film", "music", "medical", "ecommerce")
@@ -142,8 +145,8 @@ def preset(name: str) -> Config:
         base = gpt(vocab=21_007, layers=12, embed=768, heads=12, mlp=3072, length=640)
         return Config(
             own, net=base, characters=21_000, generic=replace(C4_MULTILINGUAL, train="zh", test="zh-validation"),
-            turns=100, context=512, response=127, steps=40_000, every=(1000, 1000), pretraining=100_000, batch=128,
-            rates=(5e-6, 2e-5, 1e-4), warmup=1000, validated=16, scored=32, said=1024, beams=6,
+            turns=100, context=512, response=127, steps=40_000, every=(1000, 1000), pretraining=100_000, batch=256,
+            rates=(5e-6, 2e-5, 1e-4), warmup=1000, optimizer=adamw, validated=16, scored=32, said=1024, beams=6,
         )  # fmt: skip
     return Config()
 
@@ -206,53 +209,77 @@ def domain(cfg: Config, place: Place) -> Domain:
 
 # --- stages 1 and 2 ---
 
-
-def pipeline(run: Any, cfg: Config) -> Report:
-    """The rates by the first target and seed, then every target and seed: all arms, and how they answer."""
-    base = None if cfg.generic is None else run.train(pretraining(cfg))
-    places = [Place(own.name, seed) for own in cfg.domains for seed in cfg.seeds]
-    rates: Rates = {}
-    found = {place: Found(compared(run, cfg, place, base, rates)) for place in places}
-    for place, own in found.items():
-        at = f"{place.target}/{place.seed}"
-        price = examining_flops(cfg) if getattr(run, "price", True) else 0.0
-        for arm in ARMS:
-            own.tests[arm] = run.make(
-                f"{at}/{slug(arm)}/test", examined, cfg, place, own.arms[arm][-1][-1], flops=price
-            )
-        own.texts = run.make(f"{at}/texts", described, cfg, place)
-    return report(cfg, found, rates, base)
-
-
 #: By arm and stage: what its rate was chosen from.
 Rates = dict[tuple[str, int], Peak]
 
 
-@dataclass
-class Found:
-    """Of one target and seed: the stages of every arm, and what was measured."""
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Rates by the first target and seed; every target and seed with all arms, and how they answer."""
+    base = None if cfg.generic is None else run.train(pretraining(cfg))
+    found = Found(cfg, base)
+    price = examining_flops(cfg) if getattr(run, "price", True) else 0.0
+    for place in (Place(own.name, seed) for own in cfg.domains for seed in cfg.seeds):
+        at = f"{place.target}/{place.seed}"
+        found.texts[place] = run.make(f"{at}/texts", described, cfg, place)
+        for arm, stages in compared(run, cfg, place, base, found.rates).items():
+            found.stages[place, arm] = stages
+            made = run.make(f"{at}/{slug(arm)}/test", examined, cfg, place, stages[-1][-1], flops=price)
+            found.tests[place, arm] = made
+    return report(found)
 
-    arms: dict[str, tuple[tuple[Any, ...], ...]]
-    tests: dict[str, Any] = field(default_factory=dict)
-    texts: Any = None
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and measured: the stages of every arm, each with its best state last; tests; texts."""
+
+    cfg: Config
+    base: Any
+    rates: Rates = field(default_factory=dict)
+    stages: dict[tuple[Place, str], tuple[tuple[Any, ...], ...]] = field(default_factory=dict)
+    tests: dict[tuple[Place, str], Any] = field(default_factory=dict)
+    texts: dict[Place, Any] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> list[str]:
+        return [own.name for own in self.cfg.domains]
+
+    def over(self, arm: str, target: str, what: str = "loss") -> list[float]:
+        """What was measured on the test, by seed; nothing in a plan."""
+        values = [self.tests[Place(target, seed), arm].value for seed in self.cfg.seeds]
+        return [value[what] for value in values if value]
+
+    def told(self, target: str, what: str, which: str) -> list[Any]:
+        """What texts are like, by seed."""
+        values = [self.texts[Place(target, seed)].value for seed in self.cfg.seeds]
+        return [value[what][which] for value in values if value]
+
+    def below(self, other: str) -> tuple[str | None, bool | None]:
+        """By how much AMD2G is below another arm with every target, and whether that is as the docstring asks."""
+        gaps = [np.subtract(self.over(AMD2G, own), self.over(other, own)) for own in self.targets]
+        said = ", ".join(f"{own} {shown(gap, '+.3f')}" for own, gap in zip(self.targets, gaps, strict=True) if len(gap))
+        if min(map(len, gaps)) < 2:  # a plan, or a single seed
+            return said or None, None
+        wins = [gap for gap in gaps if gap.mean() < 0]
+        return said, 3 * len(wins) >= 2 * len(gaps) and any(-gap.mean() > gap.std(ddof=1) for gap in wins)
 
 
 def pretraining(cfg: Config) -> Stage:
     """What stands for the generic pre-trained model."""
     how = {"tokenizer": tokenizer(cfg, Place(cfg.domains[0].name, 0)), "batch": cfg.batch, "length": cfg.net.length}
-    optimizer = muon(cfg.rates[-1], warmup=0.05, clip=1.0, weight_decay=cfg.weight_decay)
+    optimizer = cfg.optimizer(cfg.rates[-1], warmup=0.05, clip=1.0, weight_decay=cfg.weight_decay)
     return Stage("base", cfg.net, causal_lm, optimizer, CausalText(source=cfg.generic, **how), cfg.pretraining)
 
 
-def learning(cfg: Config, place: Place, name: str, source: Source, steps: int, form: str = PLAIN) -> Stage:
+def learning(cfg: Config, place: Place, name: str, source: Source, steps: int, every: int, form: str = PLAIN) -> Stage:
     """The recipe of all stages: next responses, evaluated on validation dialogues in the form that it reads."""
-    every = cfg.every[len(source) <= len(trained_on(cfg, place)[place.target])]
     held = rows(cfg, place, read_as(cfg, place, place.target, domain(cfg, place).validation, form))
     return Stage(
         name=f"{place.target}/{place.seed}/{name}",
         model=cfg.net,
         objective=causal_lm,
-        optimizer=muon(cfg.rates[0], warmup=cfg.warmup, decay="constant", clip=1.0, weight_decay=cfg.weight_decay),
+        optimizer=cfg.optimizer(
+            cfg.rates[0], warmup=cfg.warmup, decay="constant", clip=1.0, weight_decay=cfg.weight_decay
+        ),
         data=rows(cfg, place, source),
         steps=steps,
         evaluate=Evaluation(replace(held, seed=0, count=cfg.validated), cfg.validated, every),
@@ -265,23 +292,21 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
     few, half = trained_on(cfg, place)[place.target], cfg.steps // 2
 
     def trained(arm: str, number: int, stage: Stage, start: Any) -> tuple[Any, ...]:
-        """A stage at the rate of this stage of this arm: to where validation dialogues turn, and to where it was best.
-
-        A stage keeps its last state, so where that is not the best one, it is trained once more up to there.
-        """
+        """A stage at the rate of this stage of this arm, which is chosen first where it is not known."""
         if (arm, number) not in rates:
             rates[arm, number] = best_peak(run, stage, cfg.rates, start=start, until=TURNED)
-        stage = replace(stage, optimizer=replace(stage.optimizer, peak=rates[arm, number].peak))
-        whole = run.train(replace(stage, name=f"{stage.name}/whole"), start, until=TURNED)
-        best = min(whole.history.evals[1:], key=lambda row: row["loss"], default={"step": whole.steps})["step"]
-        return (whole,) if best == whole.steps else (whole, run.train(stage, start, until=AtStep(best)))
+        optimizer = replace(stage.optimizer, peak=rates[arm, number].peak)
+        return at_its_best(run, replace(stage, optimizer=optimizer), TURNED, AtStep, start)
 
-    found = {TARGET: (trained(TARGET, 1, learning(cfg, place, "target", few, cfg.steps), base),)}
-    found[JOINT] = (trained(JOINT, 1, learning(cfg, place, "joint", pool(cfg, place, PLAIN), cfg.steps), base),)
+    every, often = cfg.every
+    alone = learning(cfg, place, "target", few, cfg.steps, often)
+    joint = learning(cfg, place, "joint", pool(cfg, place, PLAIN), cfg.steps, every)
+    found = {TARGET: (trained(TARGET, 1, alone, base),), JOINT: (trained(JOINT, 1, joint, base),)}
     for arm, form in FORMS.items():
-        at = slug(arm)
-        first = trained(arm, 1, learning(cfg, place, f"{at}/first", pool(cfg, place, form), half, form), base)
-        found[arm] = first, trained(arm, 2, learning(cfg, place, f"{at}/second", few, half), first[-1])
+        first = learning(cfg, place, f"{slug(arm)}/first", pool(cfg, place, form), half, every, form)
+        agnostic = trained(arm, 1, first, base)
+        second = learning(cfg, place, f"{slug(arm)}/second", few, half, often)
+        found[arm] = agnostic, trained(arm, 2, second, agnostic[-1])
     return found
 
 
@@ -291,50 +316,30 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
 def examined(cfg: Config, place: Place, net: Any) -> dict[str, Any]:
     """On test exchanges of the target: loss in nats a token, and what is said, with its measures."""
     frozen, own = Frozen.of(net), domain(cfg, place)
-    data = replace(rows(cfg, place, own.test), seed=0)
+    data, pairs = replace(rows(cfg, place, own.test), seed=0), exchanges(cfg, own.test)
     taken = data.take(np.arange(min(cfg.scored * cfg.batch, data.size())))
     tokens = taken["weights"].sum(1)
-    loss = float((apply(row_losses, frozen, taken, cfg.batch) * tokens).sum() / tokens.sum())
-    pairs, code = exchanges(cfg, own.test), codec(data.tokenizer, own.test, "question")
-    asked = data.records(np.arange(min(cfg.said, data.size())))
-    prompts = token_rows(pairs, data.tokenizer, "question", cfg.context + 1, ())
-    wanted = [pairs[int(record)]["solution"] for record in asked]
-    found = ask(
-        answered, frozen, {name: prompts[name][asked] for name in ("tokens", "lengths")}, cfg.net.length, cfg.beams,
-        cfg.penalty,
-    )  # fmt: skip
-    said = [code.decode(row[start:end]) for row, start, end in zip(*found, strict=True)]
-    spaced, others = [" ".join(text) for text in said], [" ".join(text) for text in wanted]
+    loss = (apply(row_losses, frozen, taken, cfg.batch) * tokens).sum() / tokens.sum()
+    asked = [pairs[int(i)] for i in data.records(np.arange(min(cfg.said, data.size())))]
+    contexts, wanted = ([pair[name] for pair in asked] for name in ("question", "solution"))
+    code = codec(data.tokenizer, own.test, "question")
+    said = searched(frozen, code, contexts, cfg.searching, min(cfg.said, data.size()))
+    spaced, others = ([" ".join(text) for text in texts] for texts in (said, wanted))  # characters as words
     return {
-        "loss": loss,
+        "loss": float(loss),
         "bleu": bleu(spaced, others),
         "blind": bleu(spaced, [*others[1:], others[0]]),
         "distinct": distinct(said, 2),
         "masked": mean([PLACEHOLDER in text for text in said]),
-        "texts": [[pairs[int(record)]["question"].strip(), text, want] for record, text, want in
-                  zip(asked[:4], said, wanted, strict=False)],
-    }  # fmt: skip
-
-
-def answered(model: Any, batch: Mapping[str, Any], length: int, beams: int, penalty: float) -> tuple[Any, Any, Any]:
-    """The best responses found, where they begin in their rows and where they end."""
-    ids = jnp.arange(model.config.vocab)
-    found = beam_search(
-        model, Prompts(batch["tokens"], batch["lengths"]), length=length, beams=beams, penalty=penalty,
-        stops=((SEP,),), allowed=(ids == SEP) | (ids >= SPECIAL),
-    )  # fmt: skip
-    return found.tokens_BKS[:, 0], found.starts_BK[:, 0], (found.ends_BK - found.stop_sizes_BK)[:, 0]
+        "texts": [list(text) for text in zip(contexts, said, wanted, strict=True)][:2],
+    }
 
 
 def examining_flops(cfg: Config) -> float:
     """At most: responses of full length."""
-    ints = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype("int32"))
-    row = ints((cfg.net.length,))
-    scored = {"tokens": row, "targets": row, "weights": jax.ShapeDtypeStruct(row.shape, np.dtype("float32"))}
-    prompt = {"tokens": ints((cfg.context + 1,)), "lengths": ints(())}
-    how = (cfg.net.length, cfg.beams, cfg.penalty)
-    one = flops_of_one(answered, cfg.net, prompt, *how, while_trips=cfg.response)
-    return float(cfg.scored * cfg.batch * flops_of_one(row_losses, cfg.net, scored) + cfg.said * one)
+    first = cfg.domains[0]
+    scored = flops_of_one(row_losses, cfg.net, rows(cfg, Place(first.name, 0), first.test).sample_spec())
+    return float(cfg.scored * cfg.batch * scored + cfg.said * searching_flops(cfg.net, cfg.searching))
 
 
 def described(cfg: Config, place: Place) -> dict[str, Any]:
@@ -345,91 +350,62 @@ def described(cfg: Config, place: Place) -> dict[str, Any]:
                for name, own in every.items()}
         for form in (PLAIN, MASKED, RANDOM)
     }  # fmt: skip
-    kept = {
-        form: sum(len(t.replace(PLACEHOLDER, "")) for own in texts.values() for t in own)
-        for form, texts in forms.items()
-    }
-    data, few = rows(cfg, place, domain(cfg, place).test), every[place.target]
+    kept = {form: sum(len(t) - t.count(PLACEHOLDER) for own in texts.values() for t in own)
+            for form, texts in forms.items()}  # fmt: skip
+    test = replace(rows(cfg, place, domain(cfg, place).test), seed=0)
+    read = {TARGET: every[place.target], JOINT: pool(cfg, place, PLAIN)}
     return {
         "alike": {form: [alike(texts, n) for n in (1, 2, 3, 4)] for form, texts in forms.items()},
         "masked": {form: 1 - count / kept[PLAIN] for form, count in kept.items()},
         "terms": {name: len(dictionary(cfg, place, name).terms()) for name in every},
         "keywords": {name: list(dictionary(cfg, place, name).keywords())[:12] for name in every},
         "unigrams": {
-            TARGET: unigrams(cfg, rows(cfg, place, few), replace(data, seed=0)),
-            JOINT: unigrams(cfg, rows(cfg, place, pool(cfg, place, PLAIN)), replace(data, seed=0)),
+            arm: unigram_loss(rows(cfg, place, source), test, cfg.net.vocab, cfg.scored * cfg.batch)
+            for arm, source in read.items()
         },
     }
 
 
-def alike(texts: Mapping[str, Iterable[str]], n: int) -> float:
-    """|U_i and U_j| / |U_i|, mean over pairs of domains, with U their runs of n characters without placeholder."""
-    runs = {
-        name: {run for text in own for run in grams(text, n) if PLACEHOLDER not in run} for name, own in texts.items()
-    }
-    return mean([len(runs[i] & runs[j]) / max(1, len(runs[i])) for i in runs for j in runs if i != j])
-
-
-def unigrams(cfg: Config, seen: Data, test: Data) -> float:
-    """The loss of test responses by how often each token is in the responses of some data, one added to each."""
-
-    def counts(data: Data, size: int) -> Counter[int]:
-        taken = data.take(np.arange(size))
-        return Counter(taken["targets"][taken["weights"] > 0].tolist())
-
-    known, wanted = counts(seen, seen.size()), counts(test, min(cfg.scored * cfg.batch, test.size()))
-    total = known.total() + cfg.net.vocab
-    return -sum(n * math.log((known[token] + 1) / total) for token, n in wanted.items()) / wanted.total()
+def alike(texts: Mapping[str, Sequence[str]], n: int) -> float:
+    """Which share of a domain's runs of n characters another one has: the mean over pairs, without placeholders."""
+    return mean([shared_grams(texts[i], texts[j], n, PLACEHOLDER) for i in texts for j in texts if i != j])
 
 
 # --- report ---
 
+#: What is measured of responses: its column in a table, and its unit.
+MEASURES = {
+    "BLEU-4": ("bleu", 1.0), "blind": ("blind", 1.0), "distinct-2, %": ("distinct", 100.0),
+    "with a placeholder, %": ("masked", 100.0),
+}  # fmt: skip
+#: What AMD2G is measured against, and what that says.
+VERSUS = {
+    TARGET: ("AMD2G is better than the target's dialogues alone", "better with all models (abstract)"),
+    JOINT: ("AMD2G is better than all domains at once", "better with all models (abstract)"),
+    POOL: ("De-domaining helps: two stages whose first one reads the pool as it is are worse", "not compared"),
+    OTHER: ("It is the terms that have to go: with random strings in their place it is worse", "not compared"),
+}
 
-def report(cfg: Config, found: dict[Place, Found], rates: Rates, base: Any) -> Report:
+
+def report(found: Found) -> Report:
     """Losses of all arms and targets, and the claims."""
-    targets = [own.name for own in cfg.domains]
-    ran = all(own.texts.value for own in found.values())
-
-    def over(arm: str, target: str, what: str = "loss") -> list[float]:
-        """By seed; nothing in a plan."""
-        made = [found[Place(target, seed)].tests[arm].value for seed in cfg.seeds]
-        return [own[what] for own in made if own]
-
-    def texts(target: str, *path: str) -> list[Any]:
-        made = [found[Place(target, seed)].texts.value for seed in cfg.seeds]
-        return [functools.reduce(lambda value, key: value[key], path, own) for own in made if own]
-
-    def below(other: str) -> tuple[str | None, bool | None]:
-        """By how much AMD2G is below another arm with every target, and whether that is as the docstring asks."""
-        gaps = {own: spread(np.subtract(over(AMD2G, own), over(other, own))) for own in targets} if ran else {}
-        said = ", ".join(
-            f"{own} {gap:+.3f}" + (f" ± {sd:.3f}" if sd is not None else "") for own, (gap, sd) in gaps.items()
-        )
-        if not gaps or any(sd is None for _, sd in gaps.values()):
-            return said or None, None
-        wins = [(gap, sd) for gap, sd in gaps.values() if gap < 0]
-        return said, 3 * len(wins) >= 2 * len(targets) and any(-gap > sd for gap, sd in wins)
-
+    targets, told = found.targets, found.told
     floors = [
         floor - loss
         for own in targets
         for arm in ARMS
-        for loss, floor in zip(over(arm, own), texts(own, "unigrams", TARGET if arm == TARGET else JOINT), strict=True)
+        for loss, floor in zip(
+            found.over(arm, own), told(own, "unigrams", JOINT if arm != TARGET else TARGET), strict=True
+        )
     ]
     rises = [
         after[n] - before[n]
         for own in targets
-        for before, after in zip(texts(own, "alike", PLAIN), texts(own, "alike", MASKED), strict=True)
+        for before, after in zip(told(own, "alike", PLAIN), told(own, "alike", MASKED), strict=True)
         for n in (0, 1)
     ]
     margin = "mean test loss below it with two targets of three or more, by over a standard deviation with one of them"
-    versus = {
-        TARGET: ("AMD2G is better than the target's dialogues alone", "above it with all models (abstract)"),
-        JOINT: ("AMD2G is better than all domains at once", "above it with all models (abstract)"),
-        POOL: ("De-domaining helps: the same two stages are worse on the pool as it is", "not compared"),
-        OTHER: ("It is the terms that have to go: random strings in their place are worse", "not compared"),
-    }  # fmt: skip
-    gaps = {arm: below(arm) for arm in versus}
+    leads = {arm: found.below(arm) for arm in VERSUS}
     claims = (
         claim(
             "Every arm has learned to answer",
@@ -439,105 +415,90 @@ def report(cfg: Config, found: dict[Place, Found], rates: Rates, base: Any) -> R
             holds=min(floors) > 0 if floors else None,
         ),
         *(
-            claim(statement, paper=paper, measured=gaps[arm][0], unit="nats a token", margin=margin, holds=gaps[arm][1])
-            for arm, (statement, paper) in versus.items()
+            claim(said, paper=paper, measured=leads[arm][0], unit="nats a token", margin=margin, holds=leads[arm][1])
+            for arm, (said, paper) in VERSUS.items()
         ),
         claim(
             "Without their terms domains are more alike",
             paper="not read",
             measured=f"least rise {min(rises):+.3f}" if rises else None,
-            margin="shared n-grams, mean over pairs, rise for n = 1 and 2 with every target and seed",
+            margin="shared n-grams, mean over pairs, rise for n = 1 and 2, for every target and seed",
             holds=min(rises) > 0 if rises else None,
         ),
     )
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2406.09881",
-        arms=tuple(arms_of(cfg, found, rates, base)),
-        tables=tuple(tables(cfg, found, rates, over, texts)),
+        arms=tuple(arms_of(found)),
+        tables=tuple(tables(found)),
         baseline=f"{TARGET}, {targets[0]}",
-        seeds=cfg.seeds,
+        seeds=found.cfg.seeds,
         notes=NOTES,
     )
 
 
-def arms_of(cfg: Config, found: dict[Place, Found], rates: Rates, base: Any) -> list[Arm]:
-    """Every arm with every target and seed; the searches of rates are charged to all of them."""
+def arms_of(found: Found) -> list[Arm]:
+    """Every arm with every target and seed, charged with its searches and with what ran beyond its best states."""
     made: list[Arm] = []
-    for target in (own.name for own in cfg.domains):
-        own: dict[str, dict[int, Arm]] = {}
-        for arm in ARMS:
-            for seed in cfg.seeds:
-                stages = found[Place(target, seed)].arms[arm]
-                known = {stage[0].digest for stage in stages}
-                tried = [one for (name, _), peak in rates.items() if name == arm for one in peak.spent]
-                beside = [one for one in tried if one.digest not in known]  # the pilot of the chosen rate is the stage
-                beside += [stage[0] for stage in stages if stage[1:]] + ([base] if base else [])
-                own.setdefault(f"{arm}, {target}", {})[seed] = Arm("", tuple(s[-1] for s in stages), tuple(beside))
+    for target in found.targets:
+        own: dict[str, dict[int, Arm]] = {f"{arm}, {target}": {} for arm in ARMS}
+        for seed, arm in ((seed, arm) for arm in ARMS for seed in found.cfg.seeds):
+            stages = found.stages[Place(target, seed), arm]
+            beside = [stage[0] for stage in stages if stage[1:]] + ([found.base] if found.base else [])
+            known = {stage[0].digest for stage in stages}  # the pilot of the chosen rate is such a training
+            tried = [one for (name, _), peak in found.rates.items() if name == arm for one in peak.spent]
+            beside += [one for one in tried if one.digest not in known]
+            own[f"{arm}, {target}"][seed] = Arm("", tuple(stage[-1] for stage in stages), tuple(beside))
         made += by_seed(own, f"{TARGET}, {target}")
     return made
 
 
-def tables(cfg: Config, found: dict[Place, Found], rates: Rates, over: Any, texts: Any) -> Iterable[Table]:
+def tables(found: Found) -> Iterator[Table]:
     """What was measured on the test, the dictionaries, the rates, and what is said."""
-    targets = [own.name for own in cfg.domains]
-    means = functools.partial(table_of_means, scale=1.0)
+    cfg, targets, told = found.cfg, found.targets, found.told
+    first = Place(targets[0], cfg.seeds[0])
+    means, note = functools.partial(table_of_means, scale=1.0), "Mean ± standard deviation over seeds"
     floors = {"unigrams of the target": TARGET, "unigrams of all": JOINT}
 
     def losses(row: str, target: str) -> list[float]:
-        return texts(target, "unigrams", floors[row]) if row in floors else over(row, target)
+        return told(target, "unigrams", floors[row]) if row in floors else found.over(row, target)
 
-    yield means(
-        "Test loss", [*ARMS, *floors], targets, losses, digits=3, note="Nats a token: mean ± deviation over seeds."
-    )
-    for title, what, scale in (
-        ("BLEU-4 by characters", "bleu", 1.0),
-        ("BLEU-4 of the same responses against other contexts'", "blind", 1.0),
-        ("Distinct-2, in %", "distinct", 100.0),
-        ("Responses with a placeholder, in %", "masked", 100.0),
-    ):
-        note = f"{cfg.said} responses by {cfg.beams} beams: mean ± standard deviation over seeds."
-        yield means(
-            title, ARMS, targets, lambda arm, own, w=what, s=scale: [s * x for x in over(arm, own, w)], note=note
-        )
-    alike_rows = tuple(
-        (own, form, mean(texts(own, "masked", form)), *(np.mean(texts(own, "alike", form), axis=0).tolist()))
+    yield means("Test loss", [*ARMS, *floors], targets, losses, digits=3, note=f"{note}, in nats a token.")
+    for own in targets:
+
+        def measure(arm: str, column: str, own: str = own) -> list[float]:
+            what, unit = MEASURES[column]
+            return [unit * value for value in found.over(arm, own, what)]
+
+        of = f"{note}, of {cfg.said} responses. Blind: BLEU against the response to another context."
+        yield means(f"Responses, {own}", ARMS, list(MEASURES), measure, note=of)
+    forms = tuple(
+        (own, form, mean(told(own, "masked", form)), *np.mean(told(own, "alike", form), axis=0).tolist())
         for own in targets
         for form in (PLAIN, MASKED, RANDOM)
-        if texts(own, "masked", form)
+        if told(own, "masked", form)
     )
     yield Table(
-        "How alike domains are: shared n-grams, mean over pairs", ("target", "form", "masked", "1", "2", "3", "4"),
-        alike_rows, ("", "", *[".1%"] * 5), note="Masked: the share of characters that are terms. Means over seeds.",
+        "How alike domains are: n-grams of one that another has", ("target", "form", "masked", "1", "2", "3", "4"),
+        forms, ("", "", *[".1%"] * 5), note="Masked: the share of characters. Means over pairs and seeds.",
     )  # fmt: skip
-    first = found[Place(targets[0], cfg.seeds[0])]
-    known = first.texts.value or {"terms": {}, "keywords": {}}
-    yield Table(
-        f"Dictionaries, {targets[0]} as the target, first seed", ("domain", "terms", "keywords, best first"),
-        tuple((name, count, " ".join(known["keywords"][name])) for name, count in known["terms"].items()),
-    )  # fmt: skip
-    yield Table(
-        "Rates, by validation dialogues of the first target and seed",
-        ("arm", "stage", "tried", "lowest loss", "rate", "at an end"),
-        tuple((*key, *peak.cells) for key, peak in rates.items()), ("", "", "", "", "g", ""),
-    )  # fmt: skip
-    ends = tuple(
-        (
-            arm,
-            number + 1,
-            *(", ".join(str(found[Place(own, s)].arms[arm][number][-1].steps) for s in cfg.seeds) for own in targets),
-        )
-        for arm in ARMS
-        for number in range(len(first.arms[arm]))
-    )
-    yield Table("Steps after which stages are best, by target and seed", ("arm", "stage", *targets), ends)
-    said = tuple(
-        (target, arm, *text)
-        for target in targets
-        for arm in ARMS
-        for text in (found[Place(target, cfg.seeds[0])].tests[arm].value or {"texts": ()})["texts"][:2]
-    )
-    yield Table("Responses", ("target", "arm", "context", "said", "wanted"), said, note="First seed.")
+    known = found.texts[first].value or {"terms": {}, "keywords": {}}
+    words = tuple((name, count, " ".join(known["keywords"][name])) for name, count in known["terms"].items())
+    yield Table(f"Dictionaries, target {first.target}, first seed", ("domain", "terms", "best keywords"), words)
+    columns = ("arm", "stage", "tried", "lowest loss", "rate", "at an end")
+    tried = tuple((*key, *peak.cells) for key, peak in found.rates.items())
+    of = f"Rates, by validation dialogues of {first.target}, first seed"
+    yield Table(of, columns, tried, ("", "", "", "", "g", ""))
+
+    def best(arm: str, number: int, target: str) -> str:
+        return ", ".join(str(found.stages[Place(target, seed), arm][number][-1].steps) for seed in cfg.seeds)
+
+    numbered = [(arm, n) for arm in ARMS for n in range(len(found.stages[first, arm]))]
+    ends = tuple((arm, n + 1, *(best(arm, n, own) for own in targets)) for arm, n in numbered)
+    yield Table("Steps after which stages are best, by seed", ("arm", "stage", *targets), ends)
+    said = [(own, arm, found.over(arm, own, "texts")) for own in targets for arm in ARMS]
+    lines = tuple((own, arm, *text) for own, arm, by_seed_ in said for text in (by_seed_ or [()])[0])
+    yield Table("Some responses", ("target", "arm", "context", "said", "wanted"), lines, note="First seed.")
 
 
 NOTES = ("(to be filled in)",)

@@ -32,7 +32,6 @@ from experiments.curriculum.amd2g_dialogue import (
     rows,
     tokenizer,
     trained_on,
-    unigrams,
 )
 from stagejax import Plan
 from stagejax.data import SEP, codec
@@ -183,15 +182,9 @@ def test_responses_alone_are_learned_and_one_token_is_a_placeholder() -> None:
     assert codec(tokenizer(without, PARK), data.source).decode(code.encode(["x"])[0]) is not None
 
 
-def test_unigrams_and_likeness_by_hand() -> None:
+def test_likeness_by_hand() -> None:
     assert alike({"a": ["abc□"], "b": ["ab", "□d"]}, 1) == pytest.approx((2 / 3 + 2 / 3) / 2)
     assert alike({"a": ["abc□"], "b": ["ab", "□d"]}, 2) == pytest.approx((1 / 2 + 1) / 2)
-    data = rows(SMOKE, PARK, trained_on(SMOKE, PARK)["park"])
-    taken = data.take(np.arange(data.size()))
-    tokens = taken["targets"][taken["weights"] > 0]
-    counts = np.bincount(tokens, minlength=SMOKE.net.vocab) + 1
-    few = replace(SMOKE, scored=1000)
-    assert unigrams(few, data, data) == pytest.approx(-np.log(counts / counts.sum())[tokens].mean())
 
 
 def test_the_vocabulary_fits() -> None:
