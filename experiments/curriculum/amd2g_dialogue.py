@@ -43,14 +43,14 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, CausalText, Dataset, Portion, Source, Stdlib, codec
 from stagejax.data.answers import Answers
 from stagejax.data.common_characters import CommonCharacters
-from stagejax.data.delexicalized import PLACEHOLDER, Delexicalized
-from stagejax.data.domain_terms import DomainTerms, RandomTerms, turns_of
+from stagejax.data.delexicalized import PLACEHOLDER
+from stagejax.data.domain_pool import MASKED, PLAIN, RANDOM, Domain, DomainPool
+from stagejax.data.domain_terms import turns_of
 from stagejax.data.drawn_dialogues import DrawnDialogues
 from stagejax.data.exchanges import ANSWERS, Exchanges
 from stagejax.data.from_json import FromJson
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4_MULTILINGUAL
-from stagejax.data.together import Together
 from stagejax.data.unigrams import unigram_loss
 from stagejax.decode import bleu
 from stagejax.decode.diversity import distinct
@@ -70,19 +70,8 @@ from stagejax.search.turning import at_its_best
 
 TARGET, JOINT, POOL, AMD2G, OTHER = "target alone", "joint", "pool first", "AMD2G", "random terms first"
 ARMS = (TARGET, JOINT, POOL, AMD2G, OTHER)
-PLAIN, MASKED, RANDOM = "plain", "masked", "random"  # what a stage reads
 FORMS = {POOL: PLAIN, AMD2G: MASKED, OTHER: RANDOM}  # of the first of two stages
 TURNED = Turned(3)  # every stage ends at the third evaluation in a row that is not better than the best one
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Dialogues of one domain: records {"turns": [{"text", "facts"}, ...]}."""
-
-    name: str
-    train: Source
-    validation: Source
-    test: Source
 
 
 def kdconv(name: str) -> Domain:
@@ -158,32 +147,12 @@ class Place(NamedTuple):
     seed: int
 
 
-# --- stage 0: dictionaries and what is read without their terms ---
+# --- stage 0: dictionaries, and what is read ---
 
 
-def trained_on(cfg: Config, place: Place) -> dict[str, Source]:
-    """The dialogues of every domain: of the target a few."""
-    few = {place.target: functools.partial(Portion, stop=cfg.share, seed=place.seed)}
-    return {own.name: few.get(own.name, lambda source: source)(own.train) for own in cfg.domains}
-
-
-def dictionary(cfg: Config, place: Place, name: str) -> DomainTerms:
-    """Made of what is trained on, and of nothing else."""
-    every = trained_on(cfg, place)
-    return DomainTerms(every[name], tuple(own for other, own in every.items() if other != name), least=cfg.least)
-
-
-def read_as(cfg: Config, place: Place, name: str, source: Source, form: str) -> Source:
-    """Dialogues of a domain in one of the forms."""
-    terms = dictionary(cfg, place, name)
-    ways = {MASKED: terms, RANDOM: RandomTerms(terms, place.seed)}
-    return Delexicalized(source, ways[form]) if form in ways else source
-
-
-def pool(cfg: Config, place: Place, form: str) -> Source:
-    """All that is trained on, in one form."""
-    every = trained_on(cfg, place)
-    return Together(tuple(read_as(cfg, place, name, own, form) for name, own in every.items()))
+def pool(cfg: Config, place: Place) -> DomainPool:
+    """All that is trained on, with the dictionaries that it gives."""
+    return DomainPool(cfg.domains, place.target, cfg.share, cfg.least, place.seed)
 
 
 def exchanges(cfg: Config, source: Source) -> Exchanges:
@@ -195,16 +164,12 @@ def tokenizer(cfg: Config, place: Place) -> LearnedFrom:
     characters = CommonCharacters(cfg.characters, declared=PLACEHOLDER + ANSWERS)
     if cfg.generic is not None:
         return LearnedFrom(characters, cfg.generic)
-    return LearnedFrom(characters, Exchanges(pool(cfg, place, PLAIN), context=10_000), "question")
+    return LearnedFrom(characters, Exchanges(pool(cfg, place).together(PLAIN), context=10_000), "question")
 
 
 def rows(cfg: Config, place: Place, source: Source) -> Answers:
     how = {"tokenizer": tokenizer(cfg, place), "batch": cfg.batch, "length": cfg.net.length, "seed": place.seed}
     return Answers(source=exchanges(cfg, source), **how)
-
-
-def domain(cfg: Config, place: Place) -> Domain:
-    return next(own for own in cfg.domains if own.name == place.target)
 
 
 # --- stages 1 and 2 ---
@@ -272,7 +237,8 @@ def pretraining(cfg: Config) -> Stage:
 
 def learning(cfg: Config, place: Place, name: str, source: Source, steps: int, every: int, form: str = PLAIN) -> Stage:
     """The recipe of all stages: next responses, evaluated on validation dialogues in the form that it reads."""
-    held = rows(cfg, place, read_as(cfg, place, place.target, domain(cfg, place).validation, form))
+    own = pool(cfg, place)
+    held = rows(cfg, place, own.read(place.target, own.domain(place.target).validation, form))
     return Stage(
         name=f"{place.target}/{place.seed}/{name}",
         model=cfg.net,
@@ -289,7 +255,8 @@ def learning(cfg: Config, place: Place, name: str, source: Source, steps: int, e
 
 def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> dict[str, tuple[tuple[Any, ...], ...]]:
     """Every stage of every arm, its best state last; rates that are not known yet are chosen first."""
-    few, half = trained_on(cfg, place)[place.target], cfg.steps // 2
+    own, half = pool(cfg, place), cfg.steps // 2
+    few = own.dialogues(place.target)
 
     def trained(arm: str, number: int, stage: Stage, start: Any) -> tuple[Any, ...]:
         """A stage at the rate of this stage of this arm, which is chosen first where it is not known."""
@@ -300,10 +267,10 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
 
     every, often = cfg.every
     alone = learning(cfg, place, "target", few, cfg.steps, often)
-    joint = learning(cfg, place, "joint", pool(cfg, place, PLAIN), cfg.steps, every)
+    joint = learning(cfg, place, "joint", own.together(PLAIN), cfg.steps, every)
     found = {TARGET: (trained(TARGET, 1, alone, base),), JOINT: (trained(JOINT, 1, joint, base),)}
     for arm, form in FORMS.items():
-        first = learning(cfg, place, f"{slug(arm)}/first", pool(cfg, place, form), half, every, form)
+        first = learning(cfg, place, f"{slug(arm)}/first", own.together(form), half, every, form)
         agnostic = trained(arm, 1, first, base)
         second = learning(cfg, place, f"{slug(arm)}/second", few, half, often)
         found[arm] = agnostic, trained(arm, 2, second, agnostic[-1])
@@ -315,7 +282,7 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
 
 def examined(cfg: Config, place: Place, net: Any) -> dict[str, Any]:
     """On test exchanges of the target: loss in nats a token, and what is said, with its measures."""
-    frozen, own = Frozen.of(net), domain(cfg, place)
+    frozen, own = Frozen.of(net), pool(cfg, place).domain(place.target)
     data, pairs = replace(rows(cfg, place, own.test), seed=0), exchanges(cfg, own.test)
     taken = data.take(np.arange(min(cfg.scored * cfg.batch, data.size())))
     tokens = taken["weights"].sum(1)
@@ -344,21 +311,21 @@ def examining_flops(cfg: Config) -> float:
 
 def described(cfg: Config, place: Place) -> dict[str, Any]:
     """Dictionaries, how alike domains are with and without terms, and what unigrams would lose on the test."""
-    every = trained_on(cfg, place)
+    own = pool(cfg, place)
     forms = {
-        form: {name: [turn["text"] for turn in turns_of(read_as(cfg, place, name, own, form))]
-               for name, own in every.items()}
+        form: {name: [turn["text"] for turn in turns_of(own.read(name, own.dialogues(name), form))]
+               for name in own.names}
         for form in (PLAIN, MASKED, RANDOM)
     }  # fmt: skip
-    kept = {form: sum(len(t) - t.count(PLACEHOLDER) for own in texts.values() for t in own)
+    kept = {form: {name: sum(len(text) - text.count(PLACEHOLDER) for text in said) for name, said in texts.items()}
             for form, texts in forms.items()}  # fmt: skip
-    test = replace(rows(cfg, place, domain(cfg, place).test), seed=0)
-    read = {TARGET: every[place.target], JOINT: pool(cfg, place, PLAIN)}
+    test = replace(rows(cfg, place, own.domain(place.target).test), seed=0)
+    read = {TARGET: own.dialogues(place.target), JOINT: own.together(PLAIN)}
     return {
         "alike": {form: [alike(texts, n) for n in (1, 2, 3, 4)] for form, texts in forms.items()},
-        "masked": {form: 1 - count / kept[PLAIN] for form, count in kept.items()},
-        "terms": {name: len(dictionary(cfg, place, name).terms()) for name in every},
-        "keywords": {name: list(dictionary(cfg, place, name).keywords())[:12] for name in every},
+        "masked": {form: [1 - left[name] / kept[PLAIN][name] for name in own.names] for form, left in kept.items()},
+        "terms": {name: len(own.dictionary(name).terms()) for name in own.names},
+        "keywords": {name: list(own.dictionary(name).keywords())[:12] for name in own.names},
         "unigrams": {
             arm: unigram_loss(rows(cfg, place, source), test, cfg.net.vocab, cfg.scored * cfg.batch)
             for arm, source in read.items()
@@ -473,14 +440,15 @@ def tables(found: Found) -> Iterator[Table]:
         of = f"{note}, of {cfg.said} responses. Blind: BLEU against the response to another context."
         yield means(f"Responses, {own}", ARMS, list(MEASURES), measure, note=of)
     forms = tuple(
-        (own, form, mean(told(own, "masked", form)), *np.mean(told(own, "alike", form), axis=0).tolist())
+        (own, form, *np.mean(told(own, "alike", form), axis=0).tolist(), *np.mean(told(own, "masked", form), axis=0))
         for own in targets
         for form in (PLAIN, MASKED, RANDOM)
         if told(own, "masked", form)
     )
+    masked = (f"masked of {name}" for name in targets)
     yield Table(
-        "How alike domains are: n-grams of one that another has", ("target", "form", "masked", "1", "2", "3", "4"),
-        forms, ("", "", *[".1%"] * 5), note="Masked: the share of characters. Means over pairs and seeds.",
+        "How alike domains are: n-grams of one that another has", ("target", "form", "1", "2", "3", "4", *masked),
+        forms, ("", "", *[".1%"] * (4 + len(targets))), note="Means over pairs and seeds; masked: share of characters.",
     )  # fmt: skip
     known = found.texts[first].value or {"terms": {}, "keywords": {}}
     words = tuple((name, count, " ".join(known["keywords"][name])) for name, count in known["terms"].items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record
 
 
@@ -23,4 +24,4 @@ class FromJson(Derived):
         return json.loads(self.source[index][self.field])
 
     def digest(self) -> str:
-        return self.source.digest()
+        return joint_digest(self.source.digest(), self.field)
