@@ -14,18 +14,17 @@ Method   0  dictionaries     of each domain: what its dialogues are annotated wi
          are ("joint"); two stages whose first one reads the same pool as it is; AMD2G; and AMD2G whose dictionary is as
          many other strings of the same texts, as long and as frequent. The state of each stage is kept with which the
          target's validation dialogues, in the form that the stage reads, have the lowest loss. So is the rate of every
-         stage of every arm chosen, with the first target and seed. Each domain is the target in turn; a seed draws its
-         few dialogues.
+         stage on the target chosen for every arm, with the first target and seed. A seed draws the few dialogues.
 Run      stagejax run amd2g_dialogue                   laptop: 5 minutes on two cores
          stagejax run amd2g_dialogue --preset smoke    seconds
          stagejax plan amd2g_dialogue --preset pod --mesh data=16,fsdp=16
-Holds if, in the loss of responses of the target's test dialogues, in nats a token: (0) every arm is
-         below unigrams of the responses that it was trained on, for every target and seed; (1, 2) AMD2G's mean is below
-         target alone's (1), joint's (2), with two targets of three or more, and by more than a standard deviation of
-         the paired difference with one that has three seeds; (3) so it is below the same two stages on the pool as it
-         is: that is what de-domaining itself is worth; (4) it is below random terms with two targets of three or more,
-         first seed; (5) without terms domains are more alike: the share of a domain's n-grams that another one has,
-         mean over pairs, rises for n = 1 and 2, for every target and seed.
+Holds if, in the loss of responses of the target's test dialogues, in nats a token: (0) every arm is below unigrams of
+         the responses that it was trained on, for every target and seed; (1, 2) AMD2G's mean is below target alone's
+         (1), joint's (2), with two thirds of the targets or more, and by more than a standard deviation of the paired
+         difference with one that has three seeds; (3) so it is below the same two stages on the pool as it is: that is
+         what de-domaining itself is worth; (4) it is below random terms with two thirds of the targets or more, first
+         seed; (5) without terms domains are more alike: the share of a domain's n-grams that another one has, mean over
+         pairs, rises for n = 1 and 2, for every target and seed.
          BLEU-4 by characters, distinct-2, and responses that still have a placeholder: report only.
 Ours     (to be filled in)
 """
@@ -103,7 +102,7 @@ class Config:
     every: tuple[int, int] = (20, 10)  # steps between evaluations: of all domains' dialogues, of the target's
     pretraining: int = 0  # steps
     batch: int = 16
-    rates: tuple[tuple[float, ...], tuple[float, ...]] = ((1e-2, 2e-2), (1.5e-3, 3e-3, 6e-3))  # of the same
+    rates: tuple[tuple[float, ...], tuple[float, ...]] = ((1e-2,), (1.5e-3, 3e-3, 6e-3))  # of the same
     warmup: int = 10  # steps of each stage; the rate stays what it then is
     weight_decay: float = 4e-4
     optimizer: type[Optimizer] = muon
@@ -130,11 +129,13 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        drawn = tuple(Domain(own, *(DrawnDialogues(own, 40, split) for split in SPLITS)) for own in ("park", "film"))
+        drawn = tuple(
+            Domain(own, *(DrawnDialogues(own, 40, split) for split in SPLITS)) for own in ("park", "film", "song")
+        )
         return Config(
             drawn, share=0.1, net=gpt(vocab=67, layers=1, embed=16, heads=2, mlp=32, length=56), characters=60,
             generic=Stdlib(limit=60_000), context=32, response=23, least=6, steps=32, every=(4, 2), pretraining=4,
-            batch=16, rates=((1e-2,), (3e-3, 1e-2)), warmup=2, validated=2, scored=2, said=8, beams=2, seeds=(0,),
+            rates=((1e-2,), (3e-3, 1e-2)), warmup=2, validated=2, scored=2, said=8, beams=2, seeds=(0, 1), others=(),
         )  # fmt: skip
     if name == "pod":
         names = ("travel", "film", "music", "medical", "ecommerce")
@@ -207,7 +208,7 @@ class Found:
 
     @property
     def targets(self) -> list[str]:
-        return [own.name for own in self.cfg.domains]
+        return list(dict.fromkeys(place.target for place in self.cfg.places))
 
     def over(self, arm: str, target: str, what: str = "loss") -> list[float]:
         """What was measured on the test, by seed; nothing in a plan."""
@@ -377,7 +378,7 @@ def report(found: Found) -> Report:
         for before, after in zip(told(own, "alike", PLAIN), told(own, "alike", MASKED), strict=True)
         for n in (0, 1)
     ]
-    margin = "mean test loss below it with two targets of three or more"
+    margin = "mean test loss below it with two thirds of the targets"
     margins = {
         arm: margin + (", first seed" if arm == OTHER else "; by a deviation with three seeds") for arm in VERSUS
     }
