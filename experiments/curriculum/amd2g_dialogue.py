@@ -457,10 +457,10 @@ def tables(found: Found) -> Iterator[Table]:
         for form in (PLAIN, MASKED, RANDOM)
         if told(own, "masked", form)
     )
-    masked = (f"masked of {name}" for name in targets)
+    masked = [f"{own.name} masked" for own in cfg.domains]
     yield Table(
         "How alike domains are: n-grams of one that another has", ("target", "form", "1", "2", "3", "4", *masked),
-        forms, ("", "", *[".1%"] * (4 + len(targets))), note="Means over pairs and seeds; masked: share of characters.",
+        forms, ("", "", *[".1%"] * (4 + len(masked))), note="Means over pairs and seeds; masked: share of characters.",
     )  # fmt: skip
     known = found.texts[first].value or {"terms": {}, "keywords": {}}
     words = tuple((name, count, " ".join(known["keywords"][name])) for name, count in known["terms"].items())
