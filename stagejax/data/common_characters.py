@@ -24,6 +24,7 @@ class CommonCharacters(Tokenizer):
       characters: how many are learned; of equally frequent ones the first in the order of Unicode.
       declared: characters with an id whatever the training text has, such as a placeholder.
       rare: a single character.
+      train_characters: how much of the training text is counted, from its beginning (whole documents).
 
     Raises:
       ValueError: declared characters repeat, `rare` is one of them, or is not one character.
@@ -36,6 +37,7 @@ class CommonCharacters(Tokenizer):
     characters: int
     declared: str = ""
     rare: str = "\N{REPLACEMENT CHARACTER}"
+    train_characters: int = 5_000_000
 
     def __post_init__(self) -> None:
         if len(self.rare) != 1 or len({*self.declared, self.rare}) != len(self.declared) + 1:
@@ -49,7 +51,11 @@ class CommonCharacters(Tokenizer):
 
     def train(self, texts: Iterator[str]) -> Codec:
         fixed = (*self.declared, self.rare)
-        found = Counter(character for text in texts for character in text)
+        found: Counter[str] = Counter()
+        for text in texts:
+            if found.total() >= self.train_characters:
+                break
+            found.update(text)
         ranked = sorted(found.keys() - set(fixed), key=lambda character: (-found[character], character))
         return _CommonCharactersCodec("".join((*fixed, *ranked[: self.characters])), len(self.declared))
 

@@ -29,6 +29,8 @@ def test_ids_are_declared_then_rare_then_by_frequency() -> None:
     few = CommonCharacters(characters=9).train(iter(["ab"]))  # fewer characters than ids
     assert few.decode([SPECIAL + 1, SPECIAL + 2, SPECIAL + 8]) == "ab\N{REPLACEMENT CHARACTER}"
     assert CODE.digest() != few.digest()
+    begun = CommonCharacters(characters=9, train_characters=3).train(iter(["ab", "cd", "ee"]))
+    assert begun.decode(begun.encode(["abcde"])[0]) == "abcd\N{REPLACEMENT CHARACTER}"
 
 
 @pytest.mark.parametrize("fields", [{"declared": "aa"}, {"rare": "ab"}, {"declared": "x", "rare": "x"}, {"rare": ""}])
