@@ -52,10 +52,12 @@ class CommonCharacters(Tokenizer):
     def train(self, texts: Iterator[str]) -> Codec:
         fixed = (*self.declared, self.rare)
         found: Counter[str] = Counter()
+        left = self.train_characters
         for text in texts:
-            if found.total() >= self.train_characters:
-                break
             found.update(text)
+            left -= len(text)
+            if left <= 0:
+                break
         ranked = sorted(found.keys() - set(fixed), key=lambda character: (-found[character], character))
         return _CommonCharactersCodec("".join((*fixed, *ranked[: self.characters])), len(self.declared))
 
