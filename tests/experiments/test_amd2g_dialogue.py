@@ -162,7 +162,8 @@ def test_the_report_is_of_the_test(finished: Any) -> None:
     known = results["park/0/texts"].value
     assert known["alike"][MASKED][0] > known["alike"][PLAIN][0]
     assert known["alike"][MASKED][1] > known["alike"][RANDOM][1]
-    assert known["masked"][PLAIN] == 0 < known["masked"][RANDOM]
+    assert known["masked"][PLAIN] == [0, 0, 0]
+    assert min(known["masked"][MASKED]) > 0 < max(known["masked"][RANDOM])
     verdicts = [claim.verdict for claim in report.claims]
     assert verdicts[1:4] == ["not tested"] * 3  # one seed has no spread
     assert verdicts[5] == "holds"
