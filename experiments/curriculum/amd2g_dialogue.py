@@ -366,8 +366,8 @@ VERSUS = {
 def report(found: Found) -> Report:
     """Losses of all arms and targets, and the claims."""
     targets, told = found.targets, found.told
-    floors = [floor - loss for own in targets for arm in ARMS
-              for loss, floor in zip(found.over(arm, own), told(own, "unigrams", FLOORS[arm]), strict=False)]  # fmt: skip
+    pairs = [(found.over(arm, own), told(own, "unigrams", FLOORS[arm])) for own in targets for arm in ARMS]
+    floors = [floor - loss for pair in pairs for loss, floor in zip(*pair, strict=False)]
     likeness = [(told(own, "alike", PLAIN), told(own, "alike", MASKED)) for own in targets]
     rises = [after[n] - before[n] for pair in likeness for before, after in zip(*pair, strict=True) for n in (0, 1)]
     sure = "mean test loss below it with two thirds of the targets"
