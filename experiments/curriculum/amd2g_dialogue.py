@@ -29,8 +29,7 @@ Holds if, in the loss of responses of the target's test dialogues, in nats a tok
 Ours     Three seeds for travel, one for film and music. (1) holds: AMD2G (travel 4.323 ± 0.117) is below target alone
          (4.380 ± 0.115) by 0.06, 0.13 and 0.14. (2) does not: below joint for travel only. (3) does not: the pool as it
          is first is better by 0.11, 0.13 and 0.26: the pool helps, de-domaining costs. (4) does not: random terms are
-         better too. (5) does not: single characters are shared less without terms. BLEU-4 is 1 to 3, hardly above that
-         of other contexts' responses. Rates on the target are the lowest tried.
+         better too. (5) does not: single characters are shared less. Rates on the target are the lowest tried.
 """
 
 from __future__ import annotations
