@@ -158,7 +158,7 @@ def preset(name: str) -> Config:
         return Config(
             T5(vocab=scenes.words().vocab, dropout=0.1, **sizes), eyes_of(scenes, (4, 4), 8), scenes,
             seeing=(30, 25, 1e-2), base=(30, 15, 1e-2), texts=60, held=(30, 30), steps=(10, 6), batch=15,
-            test_batch=15, rates=(5e-3, 1e-2), passes=3, drawn=(2, 0.7),
+            test_batch=15, rates=(5e-3, 1e-2), passes=3, drawn=(2, 0.7), lengths=(48, 48, 20, 20),
         )  # fmt: skip
     if name == "pod":
         scenes = scenes_of(TFDS("mnist"), TFDS("fashion_mnist"), 12_726)  # as many as ScienceQA trains on
