@@ -62,22 +62,24 @@ def small_questions(most: int, tables: bool = False) -> Suite:
     and of pairs of sentences, half as often, paraphrases, answers and similarity.
 
     Args:
-      most: training records of a task.
+      most: training records of a task; of kinds of questions twice as many, as one of them is rare.
       tables: whether there are questions for a cell of a table as well, which are longer.
 
     >>> [task.question for task in small_questions(2000).targets]
     ['what kind?', 'what topic?']
     """
 
-    def task(name: str, question: str, names: tuple[str, ...], *texts: str, source: Source | None = None) -> Asked:
-        own = Portion(source or Dataset(name), stop=most // max(len(texts), 1))
-        return Asked(TextTask(name, own, len(names), *texts), question, names, longest=64)
+    def task(
+        name: str, question: str, names: tuple[str, ...], *texts: str, source: Source | None = None, times: int = 1
+    ) -> Asked:
+        own = Portion(source or Dataset(name), stop=times * most // max(len(texts), 1))
+        return Asked(TextTask(name, own, len(names), *texts), question, names, longest=120)
 
     pair, stsb = ("s1", "s2"), Binarised(Dataset("stsb", part="en"), "score", 4.0, 1.0)
     words, others = (WordsInText(Dataset("ud", part="en_ewt"), seed) for seed in (0, 1))
     operations = ("add", "subtract", "multiply", "divide")
     suite = Suite(
-        (task("trec", "what kind?", _TREC), task("agnews", "what topic?", _NEWS, "title")),
+        (task("trec", "what kind?", _TREC, times=2), task("agnews", "what topic?", _NEWS, "title")),
         (
             task("sst2", "what sentiment?", ("negative", "positive")),
             task("svamp", "what operation?", operations, source=Operations(Dataset("svamp"))),

@@ -200,11 +200,8 @@ def choose(net: Result, data: Demonstrated, names: tuple[str, ...]) -> dict[str,
     >>> # made = run.make("chosen", choose, tuned, test, ("no", "yes"))
     >>> # float((made.value["chosen"] == made.value["wanted"]).mean())
     """
-    code, frozen, numbers = (
-        codec(data.tokenizer, data.learned_from),
-        Frozen.of(net),
-        {n: i for i, n in enumerate(names)},
-    )
+    code, frozen = codec(data.tokenizer, data.learned_from), Frozen.of(net)
+    numbers = {name: number for number, name in enumerate(names)}
     question = pieces_of(data.source, data.tokenizer, data.learned_from)[0].question
     options, N = _options(question, code.encode([f" {name}" for name in names]), data.said), data.size()
     logprobs, shown = np.zeros((N, len(names)), np.float32), np.full(N, -1)
@@ -247,7 +244,8 @@ def say(net: Result, data: Demonstrated) -> dict[str, Any]:
     """What is answered freely to every record of `data.source`, token by token the likeliest of the mixture.
 
     Returns:
-      `said`: the text behind "answer:", or "" where a model does not come to that; `tokens`: how many were said.
+      `said`: the text behind "answer:", or "" where a model does not come to that; `wanted`: the right ones;
+      `tokens`: how many were said.
 
     >>> # made = run.make("said", say, tuned, test, sampled_tokens=drawn_tokens)
     """
@@ -257,7 +255,7 @@ def say(net: Result, data: Demonstrated) -> dict[str, Any]:
         for tokens, end in zip(found[: len(rows)], ends[: len(rows)], strict=True):
             told.append(code.decode(tokens[1:end]).partition("answer:")[2].strip())
             drawn += int(end) - 1
-    return {"said": told, "tokens": drawn}
+    return {"said": told, "wanted": [data.source[i]["answer"] for i in range(data.size())], "tokens": drawn}
 
 
 def drawn_tokens(made: Any) -> int:
