@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -62,6 +62,18 @@ def pieces_of(source: Source, tokenizer: Tokenizer, learned_from: Source) -> lis
 @functools.lru_cache(maxsize=128)
 def _pieces(source: Source, tokenizer: Tokenizer, learned_from: Source) -> list[Pieces]:
     return pieces(codec(tokenizer, learned_from), [source[i] for i in range(len(source))])
+
+
+@functools.lru_cache(maxsize=128)
+def reader(source: Source, tokenizer: Tokenizer, learned_from: Source) -> Callable[[int], Pieces]:
+    """`pieces` of one record, made when it is first read: a batch reads no others."""
+    code = codec(tokenizer, learned_from)
+
+    @functools.lru_cache(maxsize=1 << 16)
+    def read(record: int) -> Pieces:
+        return pieces(code, [source[record]])[0]
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -156,23 +168,24 @@ class Demonstrated(OfRecords):
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
         if self.bank is not None:
             places, made["scores"] = (array[numbers] for array in self._found(self.bank))
-            bank = pieces_of(self.bank, self.tokenizer, self.learned_from)
-        own = pieces_of(self.source, self.tokenizer, self.learned_from)
+            shown = reader(self.bank, self.tokenizer, self.learned_from)
+        own = reader(self.source, self.tokenizer, self.learned_from)
         for at, record in enumerate(numbers.tolist()):
-            asked, said = own[record].asked()[: self.asked], own[record].said()
-            if len(said) > self.said or len(own[record].question) + 1 > self.asked:
+            question, answer, _ = own(record)
+            asked, said = own(record).asked()[: self.asked], own(record).said()
+            if len(said) > self.said or len(question) + 1 > self.asked:
                 raise ValueError(
-                    f"record {record} of {self.source} asks in {len(own[record].question)} tokens and is answered in "
-                    f"{len(own[record].answer)}: raise `said`={self.said} or `asked`={self.asked}, or leave it out"
+                    f"record {record} of {self.source} asks in {len(question)} tokens and is answered in "
+                    f"{len(answer)}: raise `said`={self.said} or `asked`={self.asked}, or leave it out"
                 )
             for k in range(self.demonstrations):
                 row = [CLS, *asked]
                 if self.bank is not None:
-                    row = [CLS, *bank[places[at, k]].shown()[: self.shown], SEP, *asked]
+                    row = [CLS, *shown(int(places[at, k])).shown()[: self.shown], SEP, *asked]
                 made["inputs"][at, k, : len(row)], made["mask"][at, k, : len(row)] = row, True
             there = slice(0, len(said))
             made["targets"][at, there], made["tokens"][at, there] = said, [CLS, *said[:-1]]
-            made["weights"][at, there], made["answers"][at, len(own[record].question) : len(said)] = 1, 1
+            made["weights"][at, there], made["answers"][at, len(question) : len(said)] = 1, 1
         return made
 
     def _found(self, bank: Source) -> tuple[np.ndarray, np.ndarray]:

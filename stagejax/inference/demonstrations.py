@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int
 
 from stagejax.apart import take_apart
 from stagejax.data.bm25 import BM25
-from stagejax.data.demonstrations import Demonstrated, Pieces, inputs_of, pieces_of
+from stagejax.data.demonstrations import Demonstrated, Pieces, inputs_of, pieces_of, reader
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Prompts, sample
@@ -202,7 +202,7 @@ def choose(net: Result, data: Demonstrated, names: tuple[str, ...]) -> dict[str,
     """
     code, frozen = codec(data.tokenizer, data.learned_from), Frozen.of(net)
     numbers = {name: number for number, name in enumerate(names)}
-    question = pieces_of(data.source, data.tokenizer, data.learned_from)[0].question
+    question = reader(data.source, data.tokenizer, data.learned_from)(0).question
     options, N = _options(question, code.encode([f" {name}" for name in names]), data.said), data.size()
     logprobs, shown = np.zeros((N, len(names)), np.float32), np.full(N, -1)
     for rows, batch in _batches(data):
