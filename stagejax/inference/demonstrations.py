@@ -175,7 +175,7 @@ def option_logprobs(model: Any, batch: Batch, first: int) -> Float[Array, "B L"]
         `targets` (L, T), `weights` (L, T), 1 where it says the option.
       first: before this place no weight is 1.
     """
-    (B, K, S), (L, T) = batch["inputs"].shape, batch["said"].shape
+    (B, K, S), T = batch["inputs"].shape, batch["said"].shape[1]
     mask = batch["mask"].reshape(B * K, S)
     memory = model.encode(batch["inputs"].reshape(B * K, S), mask=mask)
 
@@ -187,7 +187,7 @@ def option_logprobs(model: Any, batch: Batch, first: int) -> Float[Array, "B L"]
         own_BT = jnp.take_along_axis(logp_BTV, jnp.broadcast_to(targets_T[first:], (B, T - first))[..., None], -1)
         return (own_BT[..., 0] * weights_T[first:]).sum(1)
 
-    return jnp.stack([one(tuple(batch[name][i] for name in ("said", "targets", "weights"))) for i in range(L)], axis=1)
+    return jax.lax.map(one, tuple(batch[name] for name in ("said", "targets", "weights"))).T
 
 
 def choose(net: Result, data: Demonstrated, names: tuple[str, ...]) -> dict[str, np.ndarray]:
