@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes, Source, Stdlib, codec
-from stagejax.data.demonstrations import Demonstrated, InTemplate, behind, inputs_of
+from stagejax.data.demonstrations import Demonstrated, InTemplate, behind, inputs_of, pieces_of, reader
 from stagejax.data.halves import Halves
 from stagejax.data.infilling import InfilledText, Infilling
 from stagejax.data.question_suites import drawn_questions, part_of
@@ -60,6 +60,18 @@ def test_a_question_has_a_mask_for_its_answer_and_each_demonstration_stands_alon
     assert (batch["mask"] == (batch["inputs"] > 0)).all()
     assert batch["scores"].tolist() == FOUND["scores"].tolist()
     assert text(PLAIN.take_records(ROWS)["inputs"][1, 0]) == f"[C]{asked}"
+
+
+def test_a_batch_encodes_its_own_records_only() -> None:
+    @dataclass(frozen=True)
+    class Long(Facts):
+        def __getitem__(self, index: int) -> Any:
+            return super().__getitem__(index if index < 2 else 1 // 0)  # later ones cannot be read
+
+    data = replace(PLAIN, source=Long())
+    assert np.array_equal(data.take_records(ROWS[:2])["inputs"], PLAIN.take_records(ROWS[:2])["inputs"])
+    whole, one = pieces_of(Facts(), Bytes(), Stdlib()), reader(Facts(), Bytes(), Stdlib())
+    assert [own.shown() for own in whole] == [one(row).shown() for row in ROWS]
 
 
 def test_the_decoder_repeats_the_question_and_fills_in_the_answer() -> None:
