@@ -37,10 +37,11 @@ Ours     Three seeds of the 16 examples; test accuracy, %, on TREC, on AG News, 
          most frequent class           27.6          29.6         28.6
          a bag of words                51.2 ± 5.2    40.4 ± 2.8   45.8 ± 3.5
          (1) and (2) do not hold, -2.9 ± 3.4 and -0.6 ± 2.6 points; (3) does by its rule, +2.1 ± 5.4, and shows nothing:
-         in the mean no arm is above the most frequent class. So small a network, so shortly trained, does not learn from
-         16 examples a class, as a bag of words does, so the worth of demonstrations is not tested by it. Meta-training
-         gets 43 % of the bank's held-out answers right behind retrieved ones, 44.5 % without, 38.5 % behind random ones.
-         Five of six arms take the highest rate of tuning. An earlier run had all three hold (notes): it says as little.
+         in the mean no arm is above the most frequent class. So small a network, so shortly trained, does not learn
+         from 16 examples a class, as a bag of words does; the worth of demonstrations is not tested by it. After
+         meta-training 43 % of held-out answers of the bank are right behind retrieved ones, 44.5 % without, 38.5 % with
+         random ones. Five of six arms take the highest rate of tuning. An earlier run, of cut texts, had all three hold
+         (notes), and says as little.
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ def small_questions(most: int, tables: bool = False) -> Suite:
 
     Args:
       most: training records of a task; of kinds of questions twice as many, as one of them is rare.
+        Texts have at most 120 characters, of a pair each half of them.
       tables: whether there are questions for a cell of a table as well, which are longer.
 
     >>> [task.question for task in small_questions(2000).targets]
