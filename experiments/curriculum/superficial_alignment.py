@@ -1,0 +1,555 @@
+"""Superficial alignment, revisited: what more and more fine-tuning examples change, form or reasoning.
+
+Paper    Raghavendra, Nath and Hendryx, Revisiting the Superficial Alignment Hypothesis, 2024, arXiv 2410.03717
+         (dossier 047).
+Claim    Post-training does not teach form alone. Accuracy of mathematics, multi-hop questions, code and instructions
+         grows as a power of the number D of fine-tuning examples, P = a D^(1/b); form is learned from the first hundred,
+         and it is mistakes of reasoning that go on to vanish. A model tuned for multi-hop reasoning puts facts to use
+         that are new to it, better than the base model does.
+Method   A small decoder, pre-trained once: articles; facts about the residents of a made-up town, in prose; sums in
+         words; stories with numbers, which nobody asks about; list programs and what their statements are called;
+         things and their kinds. No answer of a task is in it, nor its form. Then supervised fine-tuning of all weights on
+         the answers alone, from this base, one model for each task, D and seed: D examples, each set within the next
+         larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for GSM8K); questions in two
+         hops about residents, fact by fact (SubQA), asked in tests over facts that no example has; list programs, which
+         hidden cases judge (HumanEval+); lists under four constraints (IFEval). What programs check is exact here: an
+         answer is right, or has not the form of the task, or has it and reasons wrongly. Control: all D with the same
+         number of updates. New knowledge: 100 facts about newcomers are taught by questions in one hop, 10 epochs, to the
+         base and to the models of all D examples of two hops, of 100 of them, and of word problems, from the first stage
+         with seed s; asked are these, and two hops over a new fact and an old one that no example has, in either order.
+         Also, without teaching, with both facts in prose in front of the question. Rates are chosen by first seed: by
+         the loss on development answers for each task, D and protocol; by right answers to new facts and to two hops
+         over other old facts for each start.
+Run      stagejax run superficial_alignment                   laptop
+         stagejax run superficial_alignment --preset smoke    seconds
+         stagejax plan superficial_alignment --preset pod --mesh data=8,fsdp=16
+Holds if in means over three seeds, on test questions: (1) in 3 of 4 tasks accuracy never falls from one D to the next,
+         and the line of log accuracy over log D, from 30 examples on, has an R² of 0.9 or more (an accuracy of nothing
+         counts as half a question); (2) with 100 examples of word problems, and of two hops, 5 % of the answers or
+         fewer lack the form, while accuracy is below 60 % of what it is with the most examples; (3) once new facts are
+         taught, the model of two hops is right in two hops over them 10 points more often than the base, and than the
+         model of word problems.
+Ours     not run yet.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Stage
+from stagejax.data import TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer, enumerations, prose
+from stagejax.data.answers import Answers
+from stagejax.data.articles import Articles
+from stagejax.data.common_words import CommonWords
+from stagejax.data.enumerations import Enumerations, ThingProse
+from stagejax.data.learned import LearnedFrom
+from stagejax.data.list_programs import ListPrograms
+from stagejax.data.mistakes import CODE, HOPS, KINDS, LISTS, MATH, TASKS
+from stagejax.data.problems import Problems
+from stagejax.data.prose import CodeProse, Delimited, StoryProse, SumProse
+from stagejax.data.questions import Worked
+from stagejax.data.tokenizers import BPE
+from stagejax.data.town import Town, TownProse, TownQuestions
+from stagejax.data.written import BRIEF, words_of
+from stagejax.inference.continuing import continuing_flops
+from stagejax.inference.quizzes import Quiz, answered, nearest, preferred, share
+from stagejax.models import Transformer, llama
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.optimizer import adamw
+from stagejax.report import Arm, Claim, Figure, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.paired import lines
+from stagejax.report.rising import Rising, fit_rising
+from stagejax.search.peak import Peak, best_peak
+
+BASE, NEAREST, EPOCHS, UPDATES = "base", "nearest question", "3 epochs", "equal updates"
+NEW, CHAINED = "new fact", "two hops over it"  # what is asked once facts are taught
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is tuned on, and asked."""
+
+    name: str
+    train: Source
+    dev: Source
+    test: Quiz
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    town: Town
+    tasks: tuple[Task, ...]
+    read: tuple[tuple[Source, float], ...]  # texts of pre-training, with weights
+    tokenizer: Tokenizer
+    length: int = 63  # tokens in a row of pre-training
+    base_steps: int = 1500
+    base_batch: int = 32
+    base_peak: float = 3e-3
+    batch: int = 8  # of fine-tuning
+    epochs: int = 3
+    sizes: tuple[int, ...] = (10, 30, 100, 300, 1000, 3000)
+    early: int = 100  # by which form is learned
+    fitted: int = 30  # the fewest examples that a law is fitted to
+    updates: int = 375  # of the control
+    controlled: tuple[str, ...] = (MATH, HOPS)
+    injected: int = 10  # epochs of new facts
+    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
+    at_once: int = 100  # questions that are answered together
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+def tasks_of(town: Town, size: int, dev: int, test: int, largest: int, rows: tuple[int, ...]) -> tuple[Task, ...]:
+    """The four tasks, generated; all about `size` examples, `dev` and `test` questions, and tokens in `rows`."""
+
+    def three(source: Any) -> tuple[Source, Source, Source]:
+        unseen = replace(source, split="test", size=test, seed=2)
+        return replace(source, size=size), replace(source, size=dev, seed=1), unseen
+
+    hops = (
+        TownQuestions(town, ("told",)),
+        *(Portion(TownQuestions(town, (kind,)), stop=n) for kind, n in (("iid", dev), ("ood", test))),
+    )
+    sources = {
+        MATH: three(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)),
+        HOPS: hops,
+        CODE: tuple(map(Delimited, three(ListPrograms()))),
+        LISTS: three(Enumerations()),
+    }
+    limits = (32, 18, 18, 16)
+    return tuple(
+        Task(name, train, own, Quiz(name, asked, test, length, limit))
+        for (name, (train, own, asked)), length, limit in zip(sources.items(), rows, limits, strict=True)
+    )
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    largest = 20
+    problems = Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)
+    if name == "pod":
+        town = Town(residents=3000, newcomers=100)
+        gsm8k = Worked(TFDS("gsm8k"))
+        quiz = Quiz(MATH, Portion(gsm8k.of_split("test"), stop=1024), 1024, 1024, 400)
+        math = Task(MATH, Portion(gsm8k, stop=7000), Portion(gsm8k, 7000, 7256), quiz)
+        tasks = (math, *tasks_of(town, 7000, 256, 1024, largest, (1024,) * 4)[1:])
+        facts = TownProse(town, 40_000)
+        read = (
+            (TFDS("c4/en", test="validation"), 94.0),
+            (facts, 4.0),
+            (CodeProse(40_000), 1.0),
+            (ThingProse(4000), 1.0),
+        )
+        net = llama(vocab=32_000, embed=4096, layers=32, heads=32, kv_heads=8, mlp=14_336, length=2048,
+                    rotary_theta=5e5, scan=True, remat="full")  # fmt: skip
+        return Config(net, town, tasks, read, LearnedFrom(BPE(32_000), read[0][0]), length=2047, base_steps=20_000,
+                      base_batch=512, base_peak=3e-4, batch=128, sizes=(10, 30, 100, 300, 1000, 3000, 7000), updates=70,
+                      rates=(5e-6, 1e-5, 2e-5), at_once=256, seeds=(0,))  # fmt: skip
+    smoke = name == "smoke"
+    town = Town(60, 8, degree=5) if smoke else Town()
+    text = Stdlib(limit=20_000) if smoke else Articles(Dataset("wikitext2"))
+    scale = 10 if smoke else 1
+    read = (
+        (text, 1.0),
+        (TownProse(town, 4000 // scale), 4.0),
+        (SumProse(4000 // scale, largest=largest), 2.0),
+        (StoryProse(1000 // scale, problems=problems), 1.0),
+        (CodeProse(1500 // scale), 1.5),
+        (ThingProse(800 // scale), 0.5),
+    )
+    known = dict.fromkeys(
+        (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
+    )
+    words = LearnedFrom(CommonWords(60 if smoke else 800, tuple(known)), text)
+    rows = (54, 32, 46, 32)
+    if smoke:
+        net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
+        return Config(net, town, tasks_of(town, 80, 8, 16, largest, rows), read, words, base_steps=40, sizes=(10, 20, 40, 80),
+                      base_batch=8, early=20, fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
+    net = decoder(words.vocab, embed=96, layers=3, heads=4, mlp=256, length=96)
+    return Config(net, town, tasks_of(town, 3000, 60, 200, largest, rows), read, words)
+
+
+def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
+    """Llama with one table for inputs and outputs, whose initial values grow as its width shrinks: 0.02 at 768."""
+    return llama(vocab=vocab, embed=embed, tied=True, init_std=round(0.02 * (768 / embed) ** 0.5, 3), **fields)
+
+
+# --- stages ---
+
+
+def pretraining(cfg: Config) -> Stage:
+    """What stands for the published model: it knows words, facts, sums and programs, and of no task how it is answered."""
+    parts = tuple(
+        CausalText(source=source, tokenizer=cfg.tokenizer, batch=cfg.base_batch, length=cfg.length)
+        for source, _ in cfg.read
+    )
+    data = Mixture(parts=parts, weights=tuple(weight for _, weight in cfg.read))
+    return Stage(BASE, cfg.net, causal_lm, adamw(cfg.base_peak, warmup=0.05, clip=1.0), data, cfg.base_steps)
+
+
+class Tuned(NamedTuple):
+    """A model of the first part: which task, how many examples, in 3 epochs or in equally many updates, which seed."""
+
+    task: str
+    size: int
+    protocol: str
+    seed: int
+
+    @property
+    def stage(self) -> str:
+        return "/".join((slug(self.protocol), slug(self.task), str(self.size), str(self.seed)))
+
+
+def subset(task: Task, size: int, seed: int) -> Source:
+    """The first examples in an order of the seed's own: those of a smaller size are among them."""
+    return Portion(task.train, stop=size, seed=100 + seed)
+
+
+def tuning(cfg: Config, own: Tuned, peak: float) -> Stage:
+    """Supervised fine-tuning: models differ in their examples, and in updates as the protocol says, in nothing else."""
+    task = next(task for task in cfg.tasks if task.name == own.task)
+    steps = cfg.updates if own.protocol == UPDATES else max(1, round(cfg.epochs * own.size / cfg.batch))
+    return supervised(
+        cfg, own.stage, subset(task, own.size, own.seed), task.dev, task.test.length, steps, peak, own.seed
+    )
+
+
+def supervised(
+    cfg: Config, name: str, source: Source, dev: Source, length: int, steps: int, peak: float, seed: int
+) -> Stage:
+    """The recipe of all stages of tuning: loss on answers, each weight, moments and schedule anew."""
+    data = Answers(source=source, tokenizer=cfg.tokenizer, batch=cfg.batch, length=length, seed=seed)
+    held = replace(data, source=dev, seed=0)
+    return Stage(
+        name=name,
+        model=cfg.net,
+        objective=causal_lm,
+        optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
+        data=data,
+        steps=steps,
+        evaluate=Evaluation(held, batches=8),
+        seed=seed,
+    )
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Pre-training once; every task, size, protocol and seed; then new facts to some of these models."""
+    base = run.train(pretraining(cfg))
+    found = Found(cfg, base, {}, {}, {}, {}, {})
+    for task in cfg.tasks:
+        found.plain[task.name] = {
+            BASE: examined(run, cfg, task.test, base, "test"),
+            NEAREST: run.make(
+                f"nearest/{slug(task.name)}", nearest, cfg.tokenizer, subset(task, max(cfg.sizes), 0), task.test
+            ),
+        }
+        for protocol in (EPOCHS, UPDATES) if task.name in cfg.controlled else (EPOCHS,):
+            for size in cfg.sizes:
+                tuned(run, cfg, task, size, protocol, found)
+    for start in starts(cfg):
+        taught(run, cfg, start, found)
+    return report(found)
+
+
+def tuned(run: Any, cfg: Config, task: Task, size: int, protocol: str, found: Found) -> None:
+    """The models of all seeds, at the rate that development answers choose with the first one; and what they answer."""
+    own = Tuned(task.name, size, protocol, cfg.seeds[0])
+    stage = tuning(cfg, own, cfg.rates[0])
+    search = best_peak(run, stage, cfg.rates, start=found.base)
+    found.searches[task.name, size, protocol] = search
+    for seed in cfg.seeds:
+        own = own._replace(seed=seed)
+        net = run.train(tuning(cfg, own, search.peak), found.base)
+        found.nets[own] = net
+        found.said[own] = examined(run, cfg, task.test, net, "test")
+
+
+# --- new knowledge ---
+
+
+def starts(cfg: Config) -> dict[str, Tuned | None]:
+    """What new facts are taught to, but for the seed: the base, and models of the first part."""
+    most = max(cfg.sizes)
+    own = [Tuned(HOPS, most, EPOCHS, 0), Tuned(MATH, most, EPOCHS, 0), Tuned(HOPS, cfg.early, EPOCHS, 0)]
+    return {BASE: None} | {f"{each.size} of {each.task}": each for each in own}
+
+
+def quizzes(cfg: Config) -> dict[str, Quiz]:
+    """What is asked about newcomers: new facts, two hops over them; the latter with both facts in front; to choose by."""
+    own = next(task.test for task in cfg.tasks if task.name == HOPS)
+
+    def quiz(*kinds: str, context: bool = False, most: int | None = None) -> Quiz:
+        source = TownQuestions(cfg.town, kinds, context)
+        count = len(source) if most is None else min(most, len(source))
+        return replace(own, source=Portion(source, stop=count), questions=count, length=own.length + 22 * context)
+
+    return {
+        NEW: quiz("new"),
+        CHAINED: quiz("new-old", "old-new"),
+        "in front": quiz("new-old", "old-new", context=True),
+        "dev": quiz("familiar new-old", "familiar old-new", most=120),
+    }
+
+
+def teaching(cfg: Config, start: str, seed: int, peak: float) -> Stage:
+    """New facts, by questions in one hop: the same for every start."""
+    asked, own = quizzes(cfg), f"new-facts/{slug(start)}/{seed}"
+    steps = max(1, round(cfg.injected * asked[NEW].questions / cfg.batch))
+    return supervised(cfg, own, asked[NEW].source, asked["dev"].source, asked[NEW].length, steps, peak, seed)
+
+
+def taught(run: Any, cfg: Config, start: str, found: Found) -> None:
+    """One start with every seed: asked before and behind the teaching, at the rate that other questions choose."""
+    asked, own = quizzes(cfg), starts(cfg)[start]
+    nets = {seed: found.nets[own._replace(seed=seed)] if own else found.base for seed in cfg.seeds}
+    first = cfg.seeds[0]
+
+    def score(net: Any) -> float:
+        """Minus the share of right answers to new facts and to two hops over them and familiar facts."""
+        said = [examined(run, cfg, asked[which], net, which).value for which in (NEW, "dev")]
+        return -mean([float(np.mean(value["right"])) for value in said]) if all(said) else float("nan")
+
+    search = best_peak(run, teaching(cfg, start, first, cfg.rates[0]), cfg.rates, start=nets[first], score=score)
+    found.searches[start, asked[NEW].questions, "new facts"] = search
+    for seed in cfg.seeds:
+        net = run.train(teaching(cfg, start, seed, search.peak), nets[seed])
+        found.taught[start, seed] = {"net": net, "start": nets[seed]} | {
+            f"{when}{which}": examined(run, cfg, asked[which], own, which)
+            for when, own, those in (("", net, (NEW, CHAINED)), ("before: ", nets[seed], (NEW, CHAINED, "in front")))
+            for which in those
+        }
+
+
+# --- answers ---
+
+
+@functools.cache
+def answer_flops(net: Transformer, length: int, limit: int) -> float:
+    """FLOPs of one answer, as if it had all tokens that it may have."""
+    return continuing_flops(net, length, limit)
+
+
+def examined(run: Any, cfg: Config, quiz: Quiz, net: Any, label: str) -> Any:
+    """A model's answers, judged; durable, and paid for."""
+    flops = quiz.questions * answer_flops(cfg.net, quiz.length, quiz.limit)
+    name = f"{slug(label)}/{slug(quiz.task)}/{net.name}"
+    return run.make(name, answered, cfg.tokenizer, cfg.at_once, quiz, net, flops=flops)
+
+
+# --- what was found ---
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that was trained and answered."""
+
+    cfg: Config
+    base: Any
+    nets: dict[Tuned, Any]
+    said: dict[Tuned, Any]
+    searches: dict[tuple[str, int, str], Peak]
+    plain: dict[str, dict[str, Any]]  # of each task, what the base says, and the nearest example
+    taught: dict[tuple[str, int], dict[str, Any]]  # of each start and seed
+
+    def each(self, task: str, size: int, what: str, protocol: str = EPOCHS) -> list[float]:
+        """A share of the answers to a task's questions, one for every seed; none in a plan."""
+        made = [self.said[Tuned(task, size, protocol, seed)].value for seed in self.cfg.seeds]
+        return [share(value, what) for value in made if value]
+
+    def means(self, task: str, what: str, protocol: str = EPOCHS) -> list[float]:
+        """Over seeds, for every size."""
+        return [mean(self.each(task, size, what, protocol)) for size in self.cfg.sizes]
+
+    def law(self, task: str, protocol: str = EPOCHS) -> Rising | None:
+        """The laws of the mean accuracy, from the fewest fitted examples on; none in a plan."""
+        sizes = [size for size in self.cfg.sizes if size >= self.cfg.fitted]
+        values = [mean(self.each(task, size, "right", protocol)) for size in sizes]
+        questions = next(own.test.questions for own in self.cfg.tasks if own.name == task)
+        return None if np.isnan(values).any() else fit_rising(sizes, np.maximum(values, 0.5 / questions))
+
+    def over_new(self, start: str, which: str) -> list[float]:
+        """The share of right answers of a start to a quiz about newcomers, one for every seed."""
+        made = [self.taught[start, seed][which].value for seed in self.cfg.seeds]
+        return [share(value, "right") for value in made if value]
+
+
+def explained(a: Sequence[float], b: Sequence[float]) -> float:
+    """r² of two series; NaN of constant ones."""
+    return float(np.corrcoef(a, b)[0, 1] ** 2) if np.std(a) and np.std(b) else float("nan")
+
+
+# --- report ---
+
+
+def claims_of(found: Found) -> tuple[Claim, ...]:
+    """The claims, by the rules of the docstring."""
+    cfg, known = found.cfg, bool(found.taught and found.over_new(BASE, CHAINED))
+    laws = {own.name: found.law(own.name) for own in cfg.tasks}
+    rising = {task: bool(np.all(np.diff(found.means(task, "right")) >= -1e-9)) for task in laws}
+    lawful = [task for task, law in laws.items() if law and rising[task] and law.r2 >= 0.9 - 1e-9]
+    most, pair = max(cfg.sizes), (MATH, HOPS)
+    form = {task: mean(found.each(task, cfg.early, "form")) for task in pair}
+    part = {
+        task: mean(found.each(task, cfg.early, "right")) / max(mean(found.each(task, most, "right")), 1e-9)
+        for task in pair
+    }
+    names = [name for name in starts(cfg) if name != BASE]
+    ours, math = (found.over_new(name, CHAINED) for name in names[:2])
+    leads = {"base": np.subtract(ours, found.over_new(BASE, CHAINED)), names[1]: np.subtract(ours, math)}
+    said = [
+        f"{task}: 1/b {law.exponent:.2f}, R² {law.r2:.2f}{'' if rising[task] else ', falls somewhere'}"
+        for task, law in laws.items() if law
+    ]  # fmt: skip
+    return (
+        claim(
+            "Accuracy grows as a power of the number of examples",
+            paper="in mathematics, multi-hop questions, code and instructions (curves)",
+            measured="; ".join(said) if known else None,
+            margin=f"never falls over D, and R² of 0.9 or more from {cfg.fitted} examples on, in 3 of 4 tasks",
+            holds=len(lawful) >= 3,
+        ),
+        claim(
+            "Form is learned from the first hundred examples, reasoning is not",
+            paper="form and style saturate by about 100 examples (a note)",
+            measured="; ".join(f"{task}: {form[task]:.1%} without form, {part[task]:.0%} of the last accuracy"
+                               for task in pair) if known else None,
+            margin=f"with {cfg.early} examples 5 % or less without form and accuracy below 60 % of that with {most}, in both",
+            holds=all(form[task] <= 0.05 + 1e-9 and part[task] < 0.6 for task in pair),
+        ),
+        claim(
+            "A model tuned for two hops puts new facts to better use",
+            paper="65 % / 37 % direct / multi-hop of the base, 81 % / 55 % of the tuned model (a note)",
+            measured="; ".join(f"{shown(100 * lead, '+.1f')} points to {name}" for name, lead in leads.items())
+            if known else None,
+            margin="10 points or more in two hops over new facts, to the base and to the model of word problems",
+            holds=known and all(mean(lead) >= 0.1 - 1e-9 for lead in leads.values()),
+        ),
+    )  # fmt: skip
+
+
+def tables_of(found: Found) -> tuple[Table, ...]:
+    """Accuracy, form and mistakes over D; laws; what form would say; new facts; rates."""
+    cfg = found.cfg
+    columns = [str(size) for size in cfg.sizes]
+    rows = [(own.name, protocol) for own in cfg.tasks for protocol in (EPOCHS, UPDATES)
+            if protocol == EPOCHS or own.name in cfg.controlled]  # fmt: skip
+
+    def over_sizes(title: str, what: str, note: str) -> Table:
+        labels = {f"{task}, {protocol}": (task, protocol) for task, protocol in rows}
+        return table_of_means(
+            title, list(labels), columns, lambda row, size: found.each(labels[row][0], int(size), what, labels[row][1]),
+            note=f"{note} In %: mean ± standard deviation over seeds.",
+        )  # fmt: skip
+
+    def plain(task: str, which: str, what: str) -> list[float]:
+        value = found.plain[task][which].value
+        return [share(value, what)] if value else []
+
+    without = table_of_means(
+        "Without fine-tuning, and without reasoning", list(TASKS), [BASE, f"{BASE}, formed", NEAREST],
+        lambda task, which: plain(task, which.split(",")[0], "formed" if "formed" in which else "right"),
+        note="Right answers in %: of the base model, and of the example whose question is the likest of the most examples.",
+    )  # fmt: skip
+    laws = [(task, protocol, law) for task, protocol in rows if (law := found.law(task, protocol))]
+    totals = [(task, explained(*(found.means(task, what) for what in ("wrong", "reasoning"))),
+               explained(*(found.means(task, what) for what in ("wrong", "form")))) for task in TASKS]  # fmt: skip
+    kinds = tuple(
+        (own.name, kind, *(100 * value for value in found.means(own.name, kind))) for own in cfg.tasks for kind in KINDS
+    )
+    most, first = max(cfg.sizes), cfg.seeds[0]
+    style = tuple(
+        (own.name, size, preferred(*(found.said[Tuned(own.name, n, EPOCHS, first)].value for n in (size, most))),
+         mean(found.each(own.name, size, "right")) / max(mean(found.each(own.name, most, "right")), 1e-9))
+        for own in cfg.tasks for size in cfg.sizes[:-1] if found.each(own.name, size, "right")
+    )  # fmt: skip
+    asked = ["before: " + NEW, "before: " + CHAINED, "before: in front", NEW, CHAINED]
+    return (
+        over_sizes("Right answers over examples", "right", ""),
+        over_sizes("Answers without the form of the task", "form", ""),
+        over_sizes("Answers in form that reason wrongly", "reasoning", ""),
+        without,
+        Table(
+            "Laws of accuracy", ("task", "protocol", "a", "1/b", "R²", "P_inf", "beta", "saturating AIC less power's"),
+            tuple((task, protocol, law.scale, law.exponent, law.r2, law.limit, law.beta,
+                   law.saturating_aic - law.power_aic) for task, protocol, law in laws),
+            ("", "", ".3g", ".2f", ".3f", ".2f", ".2f", "+.1f"),
+            f"Of means over seeds, from {cfg.fitted} examples on. Below zero: what saturates describes them better.",
+        ),
+        Table("Mistakes by kind", ("task", "kind", *columns), kinds, ("", "", *[".1f"] * len(columns)),
+              "In % of all answers, means over seeds: no form; another plan; a false step; another end than the steps'."),
+        Table("What total mistakes go with", ("task", "r² with reasoning", "r² without form"), tuple(totals),
+              ("", ".3f", ".3f"), "Over the sizes, means over seeds."),
+        Table("What a judge of form alone would say", ("task", "examples", f"win rate to {most}", "accuracy, share"), style,
+              ("", "", ".1%", ".1%"), f"A tie is half a win; first seed. Accuracy as a share of that with {most}."),
+        table_of_means(
+            "New facts", list(starts(cfg)), asked, found.over_new,
+            note="Right answers in %: mean ± standard deviation over seeds. In front: both facts in prose before the "
+            "question, nothing taught.",
+        ),
+        Table("Rates", ("what", "examples", "protocol", "tried", "losses", "rate", "at an end"),
+              tuple((*key, *search.cells) for key, search in found.searches.items()),
+              note="By the loss on development answers, first seed; of new facts by minus the share of right answers."),
+        Table("Answers", ("task", "examples", "question", "answer"), tuple(
+            (own.name, size, *text) for own in cfg.tasks for size in (min(cfg.sizes), cfg.early, most)
+            for text in (found.said[Tuned(own.name, size, EPOCHS, first)].value or {"texts": []})["texts"])),
+    )  # fmt: skip
+
+
+def arms_of(found: Found) -> tuple[Arm, ...]:
+    """Each task with each number of examples, and each start behind new facts; the base and searches are charged."""
+    cfg, arms = found.cfg, {}
+    for own, net in found.nets.items():
+        if own.protocol == EPOCHS:
+            search = found.searches[own.task, own.size, EPOCHS]
+            arm = Arm("", (net,), charged=(found.base, *search.spent))
+            arms.setdefault(f"{own.task}, {own.size}", {})[own.seed] = arm
+    for (start, seed), own in found.taught.items():
+        spent = next(search.spent for key, search in found.searches.items() if key[0] == start)
+        before = () if own["start"] is found.base else (found.base,)
+        arms.setdefault(f"new facts to {start}", {})[seed] = Arm(
+            "", (own["start"], own["net"]), charged=(*before, *spent)
+        )
+    return by_seed(arms, f"new facts to {BASE}")
+
+
+def report(found: Found) -> Report:
+    """Everything that was measured, and the claims."""
+    cfg = found.cfg
+    x = np.log10(cfg.sizes)
+    drawn = {what: {own.name: np.array(found.means(own.name, what)) for own in cfg.tasks} for what in ("right", "form")}
+    figures: tuple[Figure, ...] = ()
+    if not any(np.isnan(own).any() for series in drawn.values() for own in series.values()):
+        figures = (
+            lines("Right answers", drawn["right"], xlabel="log10 of examples", ylabel="share of answers", at=x),
+            lines("No form", drawn["form"], xlabel="log10 of examples", ylabel="share of answers", at=x),
+        )
+    return EXPERIMENT.report(
+        claims_of(found), link="https://arxiv.org/abs/2410.03717", arms=arms_of(found), tables=tables_of(found),
+        figures=figures, baseline=f"new facts to {BASE}", seeds=cfg.seeds, notes=NOTES,
+    )  # fmt: skip
+
+
+NOTES = ("One pre-trained base for all seeds: a seed draws other examples in another order.",)
+
+EXPERIMENT = Experiment(
+    name="superficial_alignment",
+    title="Superficial alignment revisited: what more fine-tuning examples teach",
+    reference="Raghavendra, Nath and Hendryx, 2024, arXiv 2410.03717",
+    paper=47,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("superficial_alignment")

@@ -1,0 +1,103 @@
+"""Questions that a task's verifier judges: what a model says to them, what is right, and what is wrong with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stagejax.data.answers import token_rows
+from stagejax.data.mistakes import JUDGES, KINDS
+from stagejax.data.sources import Source
+from stagejax.data.tfidf import tf_idf
+from stagejax.data.tokenizers import Tokenizer, codec
+from stagejax.inference.continuing import GREEDY, continued
+from stagejax.inference.frozen import Frozen
+
+#: Of every answer whether it is "right" and "formed" (0 or 1), and its "mistake"; of the first ones the "texts".
+Marks = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Quiz:
+    """Questions of one of the tasks of `data.mistakes`.
+
+    Args:
+      questions: how many, so that a plan need not read the source.
+      length: most tokens of a question and its answer together.
+      limit: most tokens of an answer.
+    """
+
+    task: str
+    source: Source
+    questions: int
+    length: int
+    limit: int
+
+
+def answered(tokenizer: Tokenizer, at_once: int, quiz: Quiz, net: Any) -> Marks:
+    """Greedy answers of a result's model to all questions, `at_once` together, judged."""
+    asked = [quiz.source[i] for i in range(len(quiz.source))]
+    said = continued(
+        Frozen.of(net), codec(tokenizer, quiz.source, "question"), [record["question"] for record in asked], GREEDY,
+        length=quiz.length, limit=quiz.limit, batch=at_once, seed=0,
+    )  # fmt: skip
+    return marked(quiz.task, asked, said)
+
+
+def nearest(tokenizer: Tokenizer, examples: Source, quiz: Quiz) -> Marks:
+    """What one says who reasons about nothing: the answer of the example whose question is the likest, by TF-IDF.
+
+    >>> from stagejax.data.mistakes import MATH
+    >>> from stagejax.data.problems import Problems
+    >>> problems = Problems(size=8, steps=(1,))
+    >>> nearest(problems.tokenizer(), problems, Quiz(MATH, problems, 8, 48, 20))["right"]
+    [1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    asked = quiz.source
+    known, new = (token_rows(source, tokenizer, "question", quiz.length, ())["tokens"] for source in (examples, asked))
+    near = (tf_idf(new, known, tokenizer.vocab) @ tf_idf(known, known, tokenizer.vocab).T).argmax(1)
+    said = [examples[int(i)]["solution"] for i in near]
+    return marked(quiz.task, [asked[i] for i in range(len(asked))], said)
+
+
+def marked(task: str, asked: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Marks:
+    """Answers under their task's judge.
+
+    >>> from stagejax.data.mistakes import MATH
+    >>> asked = [{"question": "7 and 5 ?", "answer": 12, "program": "7 + 5"}] * 2
+    >>> marked(MATH, asked, ("7 + 5 = 12 ; ans 12", "7 - 5 = 2 ; ans 2"))["mistake"]
+    ['', 'plan']
+    """
+    judged = [JUDGES[task](record, text) for record, text in zip(asked, said, strict=True)]
+    return {
+        "right": [int(own.right) for own in judged],
+        "formed": [int(own.formed) for own in judged],
+        "mistake": [own.mistake or "" for own in judged],
+        "texts": [[record["question"], text] for record, text in zip(asked[:2], said, strict=False)],
+    }
+
+
+def share(marks: Marks, what: str) -> float:
+    """Of all answers those that are "right", "formed", "wrong", "reasoning" (wrong in a form that is right), or have a
+    mistake of a kind.
+
+    >>> marks = {"right": [1, 0, 0, 0], "formed": [1, 1, 1, 0], "mistake": ["", "plan", "step", "form"]}
+    >>> [share(marks, what) for what in ("right", "formed", "wrong", "reasoning", "form")]
+    [0.25, 0.75, 0.75, 0.5, 0.25]
+    """
+    if what in ("right", "formed"):
+        return float(np.mean(marks[what]))
+    wanted = {"wrong": KINDS, "reasoning": KINDS[1:]}.get(what, (what,))
+    return float(np.mean([own in wanted for own in marks["mistake"]]))
+
+
+def preferred(ours: Marks, theirs: Marks) -> float:
+    """How often who looks at form alone prefers our answer to theirs to the same question; half a time if both have it.
+
+    >>> preferred({"formed": [1, 1, 0, 0]}, {"formed": [1, 0, 1, 0]})
+    0.5
+    """
+    return float(np.mean((1 + np.array(ours["formed"]) - np.array(theirs["formed"])) / 2))
