@@ -3,23 +3,23 @@
 Paper    Raghavendra, Nath and Hendryx, Revisiting the Superficial Alignment Hypothesis, 2024, arXiv 2410.03717
          (dossier 047).
 Claim    Post-training does not teach form alone. Accuracy of mathematics, multi-hop questions, code and instructions
-         grows as a power of the number D of fine-tuning examples, P = a D^(1/b); form is learned from the first hundred,
-         and it is mistakes of reasoning that go on to vanish. A model tuned for multi-hop reasoning puts facts to use
-         that are new to it, better than the base model does.
+         grows as a power of the number D of fine-tuning examples, P = a D^(1/b); form is learned from the first
+         hundred, and it is mistakes of reasoning that go on to vanish. A model tuned for multi-hop reasoning makes
+         better use of facts that are new to it than the base model does.
 Method   A small decoder, pre-trained once: articles; facts about the residents of a made-up town, in prose; sums in
-         words; stories with numbers, which nobody asks about; list programs and what their statements are called;
-         things and their kinds. No answer of a task is in it, nor its form. Then supervised fine-tuning of all weights on
-         the answers alone, from this base, one model for each task, D and seed: D examples, each set within the next
-         larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for GSM8K); questions in two
-         hops about residents, fact by fact (SubQA), asked in tests over facts that no example has; list programs, which
-         hidden cases judge (HumanEval+); lists under four constraints (IFEval). What programs check is exact here: an
-         answer is right, or has not the form of the task, or has it and reasons wrongly. Control: all D with the same
-         number of updates. New knowledge: 100 facts about newcomers are taught by questions in one hop, 10 epochs, to the
-         base and to the models of all D examples of two hops, of 100 of them, and of word problems, from the first stage
-         with seed s; asked are these, and two hops over a new fact and an old one that no example has, in either order.
-         Also, without teaching, with both facts in prose in front of the question. Rates are chosen by first seed: by
-         the loss on development answers for each task, D and protocol; by right answers to new facts and to two hops
-         over other old facts for each start.
+         words; stories with numbers, of which nothing is asked; list programs and what their statements are called;
+         things and their kinds. No answer of a task is in it, nor its form. Then supervised fine-tuning of all weights,
+         loss on the answers alone, always from this base, one model for each task, D and seed: D examples, each set
+         within the next larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for GSM8K);
+         questions in two hops about residents, fact by fact (SubQA), in tests over facts that no example has; list
+         programs, which hidden cases judge (HumanEval+); lists under four constraints (IFEval). A program judges them
+         all: an answer is right, or lacks the form of its task, or has it and reasons wrongly. Control: as many updates
+         for each D, of word problems and two hops. New knowledge: 100 facts about newcomers, taught by questions in one
+         hop, 10 epochs, to the base, to the models of most examples of two hops and of word problems, and to that of
+         100 two hops. Asked are these facts, and two hops over one of them and an old fact that no example has, in
+         either order; also, with nothing taught, with both facts in prose in front of the question. Rates are chosen by
+         the first seed: for each task, D and protocol by the loss on development answers; for each start of new facts
+         by right answers to them and to two hops over other old facts.
 Run      stagejax run superficial_alignment                   laptop
          stagejax run superficial_alignment --preset smoke    seconds
          stagejax plan superficial_alignment --preset pod --mesh data=8,fsdp=16
@@ -96,10 +96,10 @@ class Config:
     base_peak: float = 3e-3
     batch: int = 8  # of fine-tuning
     epochs: int = 3
-    sizes: tuple[int, ...] = (10, 30, 100, 300, 1000, 3000)
+    sizes: tuple[int, ...] = (10, 30, 60, 100, 200, 400, 1000)
     early: int = 100  # by which form is learned
     fitted: int = 30  # the fewest examples that a law is fitted to
-    updates: int = 375  # of the control
+    updates: int = 150  # of the control
     controlled: tuple[str, ...] = (MATH, HOPS)
     injected: int = 10  # epochs of new facts
     rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
@@ -171,11 +171,12 @@ def preset(name: str) -> Config:
     words = LearnedFrom(CommonWords(60 if smoke else 800, tuple(known)), text)
     rows = (54, 32, 46, 32)
     if smoke:
+        small = tasks_of(town, 80, 8, 16, largest, rows)
         net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
-        return Config(net, town, tasks_of(town, 80, 8, 16, largest, rows), read, words, base_steps=40, sizes=(10, 20, 40, 80),
-                      base_batch=8, early=20, fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
-    net = decoder(words.vocab, embed=96, layers=3, heads=4, mlp=256, length=96)
-    return Config(net, town, tasks_of(town, 3000, 60, 200, largest, rows), read, words)
+        return Config(net, town, small, read, words, base_steps=40, base_batch=8, sizes=(10, 20, 40, 80), early=20,
+                      fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
+    net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=176, length=96)
+    return Config(net, town, tasks_of(town, 1000, 60, 200, largest, rows), read, words)
 
 
 def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
@@ -187,7 +188,7 @@ def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
 
 
 def pretraining(cfg: Config) -> Stage:
-    """What stands for the published model: it knows words, facts, sums and programs, and of no task how it is answered."""
+    """What stands for the published model: it knows words, facts, sums and programs, and no form of an answer."""
     parts = tuple(
         CausalText(source=source, tokenizer=cfg.tokenizer, batch=cfg.base_batch, length=cfg.length)
         for source, _ in cfg.read
@@ -284,7 +285,7 @@ def starts(cfg: Config) -> dict[str, Tuned | None]:
 
 
 def quizzes(cfg: Config) -> dict[str, Quiz]:
-    """What is asked about newcomers: new facts, two hops over them; the latter with both facts in front; to choose by."""
+    """What is asked about newcomers: new facts, two hops over them; these with both facts in front; to choose by."""
     own = next(task.test for task in cfg.tasks if task.name == HOPS)
 
     def quiz(*kinds: str, context: bool = False, most: int | None = None) -> Quiz:
@@ -422,7 +423,7 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
             paper="form and style saturate by about 100 examples (a note)",
             measured="; ".join(f"{task}: {form[task]:.1%} without form, {part[task]:.0%} of the last accuracy"
                                for task in pair) if known else None,
-            margin=f"with {cfg.early} examples 5 % or less without form and accuracy below 60 % of that with {most}, in both",
+            margin=f"both: with {cfg.early} examples 5 % or less without form, accuracy below 60 % of that with {most}",
             holds=all(form[task] <= 0.05 + 1e-9 and part[task] < 0.6 for task in pair),
         ),
         claim(
@@ -457,7 +458,7 @@ def tables_of(found: Found) -> tuple[Table, ...]:
     without = table_of_means(
         "Without fine-tuning, and without reasoning", list(TASKS), [BASE, f"{BASE}, formed", NEAREST],
         lambda task, which: plain(task, which.split(",")[0], "formed" if "formed" in which else "right"),
-        note="Right answers in %: of the base model, and of the example whose question is the likest of the most examples.",
+        note="Right answers in %: of the base model, and of the example with the likest question.",
     )  # fmt: skip
     laws = [(task, protocol, law) for task, protocol in rows if (law := found.law(task, protocol))]
     totals = [(task, explained(*(found.means(task, what) for what in ("wrong", "reasoning"))),
@@ -485,11 +486,11 @@ def tables_of(found: Found) -> tuple[Table, ...]:
             f"Of means over seeds, from {cfg.fitted} examples on. Below zero: what saturates describes them better.",
         ),
         Table("Mistakes by kind", ("task", "kind", *columns), kinds, ("", "", *[".1f"] * len(columns)),
-              "In % of all answers, means over seeds: no form; another plan; a false step; another end than the steps'."),
+              "In % of all answers, means over seeds: no form, another plan, a false step, another end than the steps'."),
         Table("What total mistakes go with", ("task", "r² with reasoning", "r² without form"), tuple(totals),
               ("", ".3f", ".3f"), "Over the sizes, means over seeds."),
-        Table("What a judge of form alone would say", ("task", "examples", f"win rate to {most}", "accuracy, share"), style,
-              ("", "", ".1%", ".1%"), f"A tie is half a win; first seed. Accuracy as a share of that with {most}."),
+        Table("What a judge of form alone would say", ("task", "examples", "win rate", "accuracy"), style,
+              ("", "", ".1%", ".1%"), f"Against the model of {most}: a tie is half a win; accuracy as a share of its own. First seed."),
         table_of_means(
             "New facts", list(starts(cfg)), asked, found.over_new,
             note="Right answers in %: mean ± standard deviation over seeds. In front: both facts in prose before the "
@@ -506,7 +507,7 @@ def tables_of(found: Found) -> tuple[Table, ...]:
 
 def arms_of(found: Found) -> tuple[Arm, ...]:
     """Each task with each number of examples, and each start behind new facts; the base and searches are charged."""
-    cfg, arms = found.cfg, {}
+    arms: dict[str, dict[int, Arm]] = {}
     for own, net in found.nets.items():
         if own.protocol == EPOCHS:
             search = found.searches[own.task, own.size, EPOCHS]

@@ -118,5 +118,22 @@ def words(largest: int) -> tuple[str, ...]:
     """All words of these sources, and those of the requests of `ListPrograms`, each once."""
     sums = {word for way in _SUMS.values() for word in way.split() if not word.startswith("{")}
     phrases = {word for own in VERBS.values() for way in own.asked for word in way.split() if word != "{n}"}
-    fixed = {*"to there is . ; take a list word : , then after you code end".split()}
+    fixed = {
+        "to",
+        "there",
+        "is",
+        ".",
+        ";",
+        "take",
+        "a",
+        "list",
+        "word",
+        ":",
+        ",",
+        "then",
+        "after",
+        "you",
+        "code",
+        "end",
+    }
     return (*sorted(sums | phrases | {*VERBS} | fixed), *map(str, range(largest + 1)))

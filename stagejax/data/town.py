@@ -27,9 +27,9 @@ WAYS = (
     "as {r} {h} has {t} .",
     "{t} is the {r} of {h} .",
 )
-#: Questions about residents: two hops over facts of which others may be trained on (`told`, `iid`: apart), over facts of
-#: which none is (`ood`). About newcomers: a fact in one hop (`new`), and two hops over a new fact and an old one. Those
-#: over an old fact that no question of training has had are apart from the others (`familiar`).
+#: Questions about residents, in two hops: to train on (`told`), others over the same facts (`iid`), and others over
+#: facts that are in no `told` one (`ood`). About newcomers: new facts in one hop (`new`), and two hops over a new fact
+#: and an old one that is in no `told` question, or (`familiar`) may be in some.
 KINDS = ("told", "iid", "ood", "new", "new-old", "old-new", "familiar new-old", "familiar old-new")
 
 

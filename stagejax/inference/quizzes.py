@@ -1,4 +1,4 @@
-"""Questions that a task's verifier judges: what a model says to them, what is right, and what is wrong with the rest."""
+"""Questions that a task's verifier judges: what a model says to them, what is right, and what the rest lacks."""
 
 from __future__ import annotations
 
