@@ -35,6 +35,7 @@ Ours     not run yet.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -46,18 +47,17 @@ from stagejax.data import TFDS, CausalText, Dataset, Mixture, Portion, Source, S
 from stagejax.data.answers import Answers
 from stagejax.data.articles import Articles
 from stagejax.data.common_words import CommonWords
-from stagejax.data.enumerations import Enumerations, ThingProse
+from stagejax.data.enumerations import ThingProse
 from stagejax.data.learned import LearnedFrom
-from stagejax.data.list_programs import ListPrograms
-from stagejax.data.mistakes import CODE, HOPS, KINDS, LISTS, MATH, TASKS
+from stagejax.data.mistakes import HOPS, KINDS, MATH, TASKS
 from stagejax.data.problems import Problems
-from stagejax.data.prose import CodeProse, Delimited, StoryProse, SumProse
+from stagejax.data.prose import CodeProse, StoryProse, SumProse
 from stagejax.data.questions import Worked
 from stagejax.data.tokenizers import BPE
 from stagejax.data.town import Town, TownProse, TownQuestions
 from stagejax.data.written import BRIEF, words_of
 from stagejax.inference.continuing import continuing_flops
-from stagejax.inference.quizzes import Quiz, answered, nearest, preferred, share
+from stagejax.inference.quizzes import Quiz, Task, answered, drawn_tasks, nearest, preferred, share
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
@@ -72,16 +72,6 @@ NEW, CHAINED = "new fact", "two hops over it"  # what is asked once facts are ta
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a model is tuned on, and asked."""
-
-    name: str
-    train: Source
-    dev: Source
-    test: Quiz
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
@@ -91,8 +81,8 @@ class Config:
     read: tuple[tuple[Source, float], ...]  # texts of pre-training, with weights
     tokenizer: Tokenizer
     length: int = 63  # tokens in a row of pre-training
-    base_steps: int = 1500
-    base_batch: int = 32
+    base_steps: int = 1200
+    base_batch: int = 16
     base_peak: float = 3e-3
     batch: int = 8  # of fine-tuning
     epochs: int = 3
@@ -107,30 +97,6 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
-def tasks_of(town: Town, size: int, dev: int, test: int, largest: int, rows: tuple[int, ...]) -> tuple[Task, ...]:
-    """The four tasks, generated; all about `size` examples, `dev` and `test` questions, and tokens in `rows`."""
-
-    def three(source: Any) -> tuple[Source, Source, Source]:
-        unseen = replace(source, split="test", size=test, seed=2)
-        return replace(source, size=size), replace(source, size=dev, seed=1), unseen
-
-    hops = (
-        TownQuestions(town, ("told",)),
-        *(Portion(TownQuestions(town, (kind,)), stop=n) for kind, n in (("iid", dev), ("ood", test))),
-    )
-    sources = {
-        MATH: three(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)),
-        HOPS: hops,
-        CODE: tuple(map(Delimited, three(ListPrograms()))),
-        LISTS: three(Enumerations()),
-    }
-    limits = (32, 18, 18, 16)
-    return tuple(
-        Task(name, train, own, Quiz(name, asked, test, length, limit))
-        for (name, (train, own, asked)), length, limit in zip(sources.items(), rows, limits, strict=True)
-    )
-
-
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     largest = 20
@@ -140,7 +106,7 @@ def preset(name: str) -> Config:
         gsm8k = Worked(TFDS("gsm8k"))
         quiz = Quiz(MATH, Portion(gsm8k.of_split("test"), stop=1024), 1024, 1024, 400)
         math = Task(MATH, Portion(gsm8k, stop=7000), Portion(gsm8k, 7000, 7256), quiz)
-        tasks = (math, *tasks_of(town, 7000, 256, 1024, largest, (1024,) * 4)[1:])
+        tasks = (math, *drawn_tasks(town, 7000, 256, 1024, largest, (1024,) * 4, (40,) * 4)[1:])
         facts = TownProse(town, 40_000)
         read = (
             (TFDS("c4/en", test="validation"), 94.0),
@@ -169,14 +135,15 @@ def preset(name: str) -> Config:
         (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
     )
     words = LearnedFrom(CommonWords(60 if smoke else 800, tuple(known)), text)
-    rows = (54, 32, 46, 32)
+    rows, limits = (54, 32, 46, 32), (32, 18, 18, 16)
     if smoke:
-        small = tasks_of(town, 80, 8, 16, largest, rows)
+        small = drawn_tasks(town, 80, 8, 16, largest, (54,) * 4, (32,) * 4)
         net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
         return Config(net, town, small, read, words, base_steps=40, base_batch=8, sizes=(10, 20, 40, 80), early=20,
+                      controlled=(HOPS,),
                       fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
     net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=176, length=96)
-    return Config(net, town, tasks_of(town, 1000, 60, 200, largest, rows), read, words)
+    return Config(net, town, drawn_tasks(town, 1000, 60, 200, largest, rows, limits), read, words)
 
 
 def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
@@ -253,12 +220,16 @@ def pipeline(run: Any, cfg: Config) -> Report:
                 f"nearest/{slug(task.name)}", nearest, cfg.tokenizer, subset(task, max(cfg.sizes), 0), task.test
             ),
         }
-        for protocol in (EPOCHS, UPDATES) if task.name in cfg.controlled else (EPOCHS,):
-            for size in cfg.sizes:
-                tuned(run, cfg, task, size, protocol, found)
+        for protocol, size in itertools.product(protocols(cfg, task.name), cfg.sizes):
+            tuned(run, cfg, task, size, protocol, found)
     for start in starts(cfg):
         taught(run, cfg, start, found)
     return report(found)
+
+
+def protocols(cfg: Config, task: str) -> tuple[str, ...]:
+    """The control is of some tasks, and of the first seed."""
+    return (EPOCHS, UPDATES) if task in cfg.controlled else (EPOCHS,)
 
 
 def tuned(run: Any, cfg: Config, task: Task, size: int, protocol: str, found: Found) -> None:
@@ -267,7 +238,7 @@ def tuned(run: Any, cfg: Config, task: Task, size: int, protocol: str, found: Fo
     stage = tuning(cfg, own, cfg.rates[0])
     search = best_peak(run, stage, cfg.rates, start=found.base)
     found.searches[task.name, size, protocol] = search
-    for seed in cfg.seeds:
+    for seed in cfg.seeds[: 1 if protocol == UPDATES else None]:
         own = own._replace(seed=seed)
         net = run.train(tuning(cfg, own, search.peak), found.base)
         found.nets[own] = net
@@ -280,7 +251,7 @@ def tuned(run: Any, cfg: Config, task: Task, size: int, protocol: str, found: Fo
 def starts(cfg: Config) -> dict[str, Tuned | None]:
     """What new facts are taught to, but for the seed: the base, and models of the first part."""
     most = max(cfg.sizes)
-    own = [Tuned(HOPS, most, EPOCHS, 0), Tuned(MATH, most, EPOCHS, 0), Tuned(HOPS, cfg.early, EPOCHS, 0)]
+    own = [Tuned(task, size, EPOCHS, 0) for task, size in ((HOPS, most), (MATH, most), (HOPS, cfg.early))]
     return {BASE: None} | {f"{each.size} of {each.task}": each for each in own}
 
 
@@ -363,8 +334,8 @@ class Found:
 
     def each(self, task: str, size: int, what: str, protocol: str = EPOCHS) -> list[float]:
         """A share of the answers to a task's questions, one for every seed; none in a plan."""
-        made = [self.said[Tuned(task, size, protocol, seed)].value for seed in self.cfg.seeds]
-        return [share(value, what) for value in made if value]
+        made = [self.said.get(Tuned(task, size, protocol, seed)) for seed in self.cfg.seeds]
+        return [share(own.value, what) for own in made if own and own.value]
 
     def means(self, task: str, what: str, protocol: str = EPOCHS) -> list[float]:
         """Over seeds, for every size."""
@@ -438,70 +409,77 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
 
 
 def tables_of(found: Found) -> tuple[Table, ...]:
-    """Accuracy, form and mistakes over D; laws; what form would say; new facts; rates."""
-    cfg = found.cfg
+    """Right answers, form and mistakes over D; laws; what form alone would say; new facts; rates."""
+    cfg, most, first = found.cfg, max(found.cfg.sizes), found.cfg.seeds[0]
     columns = [str(size) for size in cfg.sizes]
-    rows = [(own.name, protocol) for own in cfg.tasks for protocol in (EPOCHS, UPDATES)
-            if protocol == EPOCHS or own.name in cfg.controlled]  # fmt: skip
+    rows = {
+        f"{own.name}, {protocol}": (own.name, protocol) for own in cfg.tasks for protocol in protocols(cfg, own.name)
+    }
 
-    def over_sizes(title: str, what: str, note: str) -> Table:
-        labels = {f"{task}, {protocol}": (task, protocol) for task, protocol in rows}
+    def over_sizes(title: str, what: str) -> Table:
+        def measure(row: str, size: str) -> list[float]:
+            return found.each(rows[row][0], int(size), what, rows[row][1])
+
         return table_of_means(
-            title, list(labels), columns, lambda row, size: found.each(labels[row][0], int(size), what, labels[row][1]),
-            note=f"{note} In %: mean ± standard deviation over seeds.",
-        )  # fmt: skip
+            title, list(rows), columns, measure, note="Of all answers, in %; one seed of the control."
+        )
 
-    def plain(task: str, which: str, what: str) -> list[float]:
-        value = found.plain[task][which].value
-        return [share(value, what)] if value else []
+    def plain(task: str, which: str) -> list[float]:
+        value = found.plain[task][which.partition(",")[0]].value
+        return [share(value, "formed" if "," in which else "right")] if value else []
 
-    without = table_of_means(
-        "Without fine-tuning, and without reasoning", list(TASKS), [BASE, f"{BASE}, formed", NEAREST],
-        lambda task, which: plain(task, which.split(",")[0], "formed" if "formed" in which else "right"),
-        note="Right answers in %: of the base model, and of the example with the likest question.",
+    def ratio(task: str, size: int) -> float:
+        return mean(found.each(task, size, "right")) / max(mean(found.each(task, most, "right")), 1e-9)
+
+    def gone(task: str, protocol: str) -> tuple[float, ...]:
+        """r² of wrong answers with each half of them."""
+        wrong = found.means(task, "wrong", protocol)
+        return tuple(explained(wrong, found.means(task, half, protocol)) for half in ("reasoning", "form"))
+
+    laws = tuple(
+        (row, law.scale, law.exponent, law.r2, law.limit, law.beta, law.saturating_aic - law.power_aic, *gone(*own))
+        for row, own in rows.items() if (law := found.law(*own))
     )  # fmt: skip
-    laws = [(task, protocol, law) for task, protocol in rows if (law := found.law(task, protocol))]
-    totals = [(task, explained(*(found.means(task, what) for what in ("wrong", "reasoning"))),
-               explained(*(found.means(task, what) for what in ("wrong", "form")))) for task in TASKS]  # fmt: skip
-    kinds = tuple(
-        (own.name, kind, *(100 * value for value in found.means(own.name, kind))) for own in cfg.tasks for kind in KINDS
-    )
-    most, first = max(cfg.sizes), cfg.seeds[0]
+    texts = {(own.name, size): found.said[Tuned(own.name, size, EPOCHS, first)].value
+             for own in cfg.tasks for size in cfg.sizes}  # fmt: skip
     style = tuple(
-        (own.name, size, preferred(*(found.said[Tuned(own.name, n, EPOCHS, first)].value for n in (size, most))),
-         mean(found.each(own.name, size, "right")) / max(mean(found.each(own.name, most, "right")), 1e-9))
-        for own in cfg.tasks for size in cfg.sizes[:-1] if found.each(own.name, size, "right")
+        (task, size, preferred(value, texts[task, most]), ratio(task, size))
+        for (task, size), value in texts.items() if value and size < most
     )  # fmt: skip
-    asked = ["before: " + NEW, "before: " + CHAINED, "before: in front", NEW, CHAINED]
+    before = ["before: " + which for which in (NEW, CHAINED, "in front")]
     return (
-        over_sizes("Right answers over examples", "right", ""),
-        over_sizes("Answers without the form of the task", "form", ""),
-        over_sizes("Answers in form that reason wrongly", "reasoning", ""),
-        without,
-        Table(
-            "Laws of accuracy", ("task", "protocol", "a", "1/b", "R²", "P_inf", "beta", "saturating AIC less power's"),
-            tuple((task, protocol, law.scale, law.exponent, law.r2, law.limit, law.beta,
-                   law.saturating_aic - law.power_aic) for task, protocol, law in laws),
-            ("", "", ".3g", ".2f", ".3f", ".2f", ".2f", "+.1f"),
-            f"Of means over seeds, from {cfg.fitted} examples on. Below zero: what saturates describes them better.",
-        ),
-        Table("Mistakes by kind", ("task", "kind", *columns), kinds, ("", "", *[".1f"] * len(columns)),
-              "In % of all answers, means over seeds: no form, another plan, a false step, another end than the steps'."),
-        Table("What total mistakes go with", ("task", "r² with reasoning", "r² without form"), tuple(totals),
-              ("", ".3f", ".3f"), "Over the sizes, means over seeds."),
-        Table("What a judge of form alone would say", ("task", "examples", "win rate", "accuracy"), style,
-              ("", "", ".1%", ".1%"), f"Against the model of {most}: a tie is half a win; accuracy as a share of its own. First seed."),
+        over_sizes("Right answers", "right"),
+        over_sizes("Answers without the form of their task", "form"),
+        *(over_sizes(f"Answers in form with another {kind}", kind) for kind in KINDS[1:]),
         table_of_means(
-            "New facts", list(starts(cfg)), asked, found.over_new,
-            note="Right answers in %: mean ± standard deviation over seeds. In front: both facts in prose before the "
-            "question, nothing taught.",
+            "Without fine-tuning, and without reasoning", list(TASKS), [BASE, f"{BASE}, formed", NEAREST], plain,
+            note="Right answers in %: of the base model, and of the example with the likest question.",
         ),
-        Table("Rates", ("what", "examples", "protocol", "tried", "losses", "rate", "at an end"),
-              tuple((*key, *search.cells) for key, search in found.searches.items()),
-              note="By the loss on development answers, first seed; of new facts by minus the share of right answers."),
-        Table("Answers", ("task", "examples", "question", "answer"), tuple(
-            (own.name, size, *text) for own in cfg.tasks for size in (min(cfg.sizes), cfg.early, most)
-            for text in (found.said[Tuned(own.name, size, EPOCHS, first)].value or {"texts": []})["texts"])),
+        Table(
+            "Laws of right answers",
+            ("task", "a", "1/b", "R²", "P_inf", "beta", "AIC more", "r² with reasoning", "r² with form"), laws,
+            ("", ".3g", ".2f", ".3f", ".2f", ".2f", "+.1f", ".3f", ".3f"),
+            f"Of means over seeds from {cfg.fitted} examples on. AIC more: the saturating law's, over the power's. "
+            "r²: of all wrong answers with each half of them, over all sizes.",
+        ),
+        Table(
+            "What a judge of form alone would say", ("task", "examples", "win rate", "accuracy"), style,
+            ("", "", ".1%", ".1%"), f"Against the model of {most}, first seed: a tie is half a win. Accuracy: a share "
+            "of that model's, means.",
+        ),
+        table_of_means(
+            "New facts", list(starts(cfg)), [*before, NEW, CHAINED], found.over_new, note="Right answers in %: mean ± "
+            "standard deviation over seeds. In front: both facts in prose before the question, nothing taught.",
+        ),
+        Table(
+            "Rates", ("what", "examples", "protocol", "tried", "losses", "rate", "at an end"),
+            tuple((*key, *search.cells) for key, search in found.searches.items()),
+            note="By the loss on development answers, first seed; of new facts by minus the share of right answers.",
+        ),
+        Table(
+            "Answers", ("task", "examples", "question", "answer"),
+            tuple((*key, *text) for key, value in texts.items() if value for text in value["texts"][:1]),
+        ),
     )  # fmt: skip
 
 

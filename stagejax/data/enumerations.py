@@ -118,7 +118,7 @@ class Enumerations(Source):
 
     >>> record = Enumerations()[0]
     >>> record["question"], record["solution"]
-    ('parted by slashes , begin with here , in small letters , name 2 tools', 'here : spade / drill')
+    ('in capitals , begin with here , name 4 birds , parted by dashes', 'here : ROBIN - SWAN - OWL - HERON')
     """
 
     split: str = "train"
@@ -154,7 +154,7 @@ class ThingProse(Source):
     """Documents on what things are and how they are written in capitals, `group` sentences each: {"title": "", "text"}.
 
     >>> ThingProse(documents=3, group=2)[0]["text"]
-    'rasp is one of the tools . PINK is pink in capitals .'
+    'heron is one of the birds . PEAR is pear in capitals .'
     """
 
     documents: int

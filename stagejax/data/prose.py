@@ -47,7 +47,7 @@ class SumProse(_Drawn):
     """Sums, differences, products and parts in words, all numbers from 0 to `largest`: {"title": "", "text"}.
 
     >>> SumProse(documents=2, group=3)[0]["text"]
-    ''
+    '3 plus 1 makes 4 . 4 plus 2 makes 6 . 6 parted in 2 gives 3 .'
     """
 
     largest: int = 20
@@ -68,7 +68,7 @@ class StoryProse(_Drawn):
 
     >>> from stagejax.data.written import BRIEF
     >>> StoryProse(documents=1, group=1, problems=Problems(wording=BRIEF))[0]["text"]
-    ''
+    'dan has 4 . splits in 2 . times 2 .'
     """
 
     problems: Problems = field(default_factory=Problems)
@@ -83,7 +83,7 @@ class CodeProse(_Drawn):
     """Programs as they stand, and what their statements are called: {"title": "", "text"}.
 
     >>> CodeProse(documents=1, group=2)[0]["text"]
-    ''
+    'even ; skip 2 . first 2 ; count .'
     """
 
     programs: ListPrograms = field(default_factory=ListPrograms)

@@ -60,10 +60,10 @@ class Town:
 
     >>> town = Town(residents=40, newcomers=6, degree=3)
     >>> {kind: len(paths) for kind, paths in town.paths().items()}["new"], town.said(town.paths()["new"][0][0])
-    (12, 'boss of edwards : bailey')
+    (12, 'friend of caldwell : arnold')
     """
 
-    residents: int = 120
+    residents: int = 100
     newcomers: int = 50
     degree: int = 5
     apart: float = 0.25
@@ -157,7 +157,7 @@ class TownProse(Source):
     Records are {"title": "", "text"}.
 
     >>> TownProse(Town(residents=40, newcomers=6, degree=3), documents=9, group=2)[1]["text"]
-    'bond is the tailor of byrne . baldwin is the doctor of abbott .'
+    'the tailor of ball is burke . the tailor of burke is alexander .'
     """
 
     town: Town
@@ -199,7 +199,7 @@ class TownQuestions(Source):
 
     >>> asked = TownQuestions(Town(residents=40, newcomers=6, degree=3), ("told",))[0]
     >>> asked["question"], asked["solution"]
-    ('who is the rival of the boss of baker ?', 'boss of baker : burton ; rival of burton : bell ; ans bell')
+    ('who is the doctor of the rival of bates ?', 'rival of bates : baldwin ; doctor of baldwin : barnes ; ans barnes')
     """
 
     town: Town

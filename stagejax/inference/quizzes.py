@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from stagejax.data.answers import token_rows
-from stagejax.data.mistakes import JUDGES, KINDS
+from stagejax.data.enumerations import Enumerations
+from stagejax.data.list_programs import ListPrograms
+from stagejax.data.mistakes import CODE, HOPS, JUDGES, KINDS, LISTS, MATH
+from stagejax.data.portion import Portion
+from stagejax.data.problems import Problems
+from stagejax.data.prose import Delimited
 from stagejax.data.sources import Source
 from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import Tokenizer, codec
+from stagejax.data.town import Town, TownQuestions
+from stagejax.data.written import BRIEF
 from stagejax.inference.continuing import GREEDY, continued
 from stagejax.inference.frozen import Frozen
 
@@ -35,6 +42,53 @@ class Quiz:
     questions: int
     length: int
     limit: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model is tuned on and asked."""
+
+    name: str
+    train: Source
+    dev: Source
+    test: Quiz
+
+
+def drawn_tasks(
+    town: Town, size: int, dev: int, test: int, largest: int, rows: tuple[int, ...], limits: tuple[int, ...]
+) -> tuple[Task, ...]:
+    """The tasks of `data.mistakes`, generated: no question of a test, nor what answers it, is in an example.
+
+    Word problems and list programs are tested by programs of which no example has one, lists by other constraints
+    together, two hops over facts of a town that no example speaks of. Development questions share all that.
+
+    Args:
+      size, dev, test: examples, and questions of each task.
+      largest: number in word problems.
+      rows, limits: most tokens of question and answer, and of an answer, of each task.
+
+    >>> tasks = drawn_tasks(Town(60, 8), 40, 8, 8, 20, (54, 32, 46, 32), (32, 18, 18, 16))
+    >>> [(task.name, len(task.dev)) for task in tasks[:2]], tasks[3].test.source[0]["solution"]
+    ([('word problems', 8), ('two hops', 8)], 'note : milk / cider / cocoa / juice')
+    """
+
+    def three(source: Any) -> tuple[Source, Source, Source]:
+        unseen = replace(source, split="test", size=test, seed=2)
+        return replace(source, size=size), replace(source, size=dev, seed=1), unseen
+
+    def hops(kind: str, stop: int | None) -> Source:
+        return Portion(TownQuestions(town, (kind,)), stop=stop)
+
+    sources = {
+        MATH: three(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)),
+        HOPS: (hops("told", None), hops("iid", dev), hops("ood", test)),
+        CODE: tuple(map(Delimited, three(ListPrograms()))),
+        LISTS: three(Enumerations()),
+    }
+    return tuple(
+        Task(name, train, own, Quiz(name, asked, test, length, limit))
+        for (name, (train, own, asked)), length, limit in zip(sources.items(), rows, limits, strict=True)
+    )
 
 
 def answered(tokenizer: Tokenizer, at_once: int, quiz: Quiz, net: Any) -> Marks:
