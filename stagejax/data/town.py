@@ -25,7 +25,6 @@ WAYS = (
     "the {r} of {h} is {t} .",
     "{h} calls as {r} on {t} .",
     "as {r} {h} has {t} .",
-    "{t} is the {r} of {h} .",
 )
 #: Questions about residents, in two hops: to train on (`told`), others over the same facts (`iid`), and others over
 #: facts that are in no `told` one (`ood`). About newcomers: new facts in one hop (`new`), and two hops over a new fact
@@ -63,9 +62,9 @@ class Town:
     (12, 'friend of caldwell : arnold')
     """
 
-    residents: int = 100
+    residents: int = 50
     newcomers: int = 50
-    degree: int = 5
+    degree: int = 7
     apart: float = 0.25
     untold: float = 0.05
     seed: int = 0
@@ -157,7 +156,7 @@ class TownProse(Source):
     Records are {"title": "", "text"}.
 
     >>> TownProse(Town(residents=40, newcomers=6, degree=3), documents=9, group=2)[1]["text"]
-    'the tailor of ball is burke . the tailor of burke is alexander .'
+    'as tailor ball has burke . the tailor of burke is alexander .'
     """
 
     town: Town
@@ -174,7 +173,9 @@ class TownProse(Source):
         ways = (random_words(self.town.seed + 9, places, 1)[:, 0] % np.uint64(len(WAYS))).astype(np.int64)
         return {
             "title": "",
-            "text": " ".join(stated(self.town, facts[f], w) for f, w in zip(chosen, ways, strict=True)),
+            "text": " ".join(
+                stated(self.town, facts[f], w) for f, w in zip(chosen.tolist(), ways.tolist(), strict=True)
+            ),
         }
 
     def digest(self) -> str:
