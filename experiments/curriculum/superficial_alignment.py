@@ -81,9 +81,9 @@ class Config:
     read: tuple[tuple[Source, float], ...]  # texts of pre-training, with weights
     tokenizer: Tokenizer
     length: int = 63  # tokens in a row of pre-training
-    base_steps: int = 1000
-    base_batch: int = 16
-    base_peak: float = 3e-3
+    base_steps: int = 1200
+    base_batch: int = 32
+    base_peak: float = 4e-3
     batch: int = 8  # of fine-tuning
     epochs: int = 3
     sizes: tuple[int, ...] = (10, 30, 60, 100, 200, 400, 1000)
@@ -125,7 +125,7 @@ def preset(name: str) -> Config:
     scale = 10 if smoke else 1
     read = (
         (text, 1.0),
-        (TownProse(town, 4000 // scale), 5.0),
+        (TownProse(town, 4000 // scale), 8.0),
         (SumProse(4000 // scale, largest=largest), 2.0),
         (StoryProse(1000 // scale, problems=problems), 1.0),
         (CodeProse(1500 // scale), 1.5),
@@ -134,7 +134,7 @@ def preset(name: str) -> Config:
     known = dict.fromkeys(
         (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
     )
-    words = LearnedFrom(CommonWords(60 if smoke else 800, tuple(known)), text)
+    words = LearnedFrom(CommonWords(60 if smoke else 500, tuple(known)), text)
     rows, limits = (54, 32, 46, 32), (32, 18, 18, 16)
     if smoke:
         small = drawn_tasks(town, 80, 8, 16, largest, (54,) * 4, (32,) * 4)

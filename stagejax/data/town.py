@@ -24,7 +24,6 @@ RELATIONS = ("boss", "friend", "neighbour", "teacher", "doctor", "rival", "cousi
 WAYS = (
     "the {r} of {h} is {t} .",
     "{h} calls as {r} on {t} .",
-    "as {r} {h} has {t} .",
 )
 #: Questions about residents, in two hops: to train on (`told`), others over the same facts (`iid`), and others over
 #: facts that are in no `told` one (`ood`). About newcomers: new facts in one hop (`new`), and two hops over a new fact
@@ -62,8 +61,8 @@ class Town:
     (12, 'friend of caldwell : arnold')
     """
 
-    residents: int = 50
-    newcomers: int = 50
+    residents: int = 40
+    newcomers: int = 40
     degree: int = 7
     apart: float = 0.25
     untold: float = 0.05
@@ -171,12 +170,8 @@ class TownProse(Source):
         places, facts = range(len(self))[index] * self.group + np.arange(self.group), self.town.facts()
         chosen = shuffled(self.town.seed + 8, places, len(facts))
         ways = (random_words(self.town.seed + 9, places, 1)[:, 0] % np.uint64(len(WAYS))).astype(np.int64)
-        return {
-            "title": "",
-            "text": " ".join(
-                stated(self.town, facts[f], w) for f, w in zip(chosen.tolist(), ways.tolist(), strict=True)
-            ),
-        }
+        said = [stated(self.town, facts[fact], way) for fact, way in zip(chosen.tolist(), ways.tolist(), strict=True)]
+        return {"title": "", "text": " ".join(said)}
 
     def digest(self) -> str:
         return joint_digest(repr(self), *(self[i]["text"] for i in range(min(len(self), 50))))

@@ -1,8 +1,9 @@
-"""Superficial alignment: sets are nested, models differ in examples alone, nothing that is asked is taught, new facts are
-the same for all, and claims follow their rules."""
+"""Superficial alignment: sets are nested, models differ in examples alone, nothing that is asked is taught, new facts
+are the same for all, and claims follow their rules."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,7 @@ def test_sets_of_examples_are_nested_and_other_seeds_draw_others() -> None:
         for seed in (0, 1):
             sets = [questions(subset(task, size, seed)) for size in SMOKE.sizes]
             assert [len(own) for own in sets] == list(SMOKE.sizes)
-            assert all(few == more[: len(few)] for few, more in zip(sets, sets[1:], strict=False))
+            assert all(few == more[: len(few)] for few, more in itertools.pairwise(sets))
         assert questions(subset(task, 10, 0)) != questions(subset(task, 10, 1))
 
 
