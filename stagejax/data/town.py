@@ -65,7 +65,7 @@ class Town:
     newcomers: int = 40
     degree: int = 7
     apart: float = 0.25
-    untold: float = 0.05
+    untold: float = 0.08
     seed: int = 0
 
     def __post_init__(self) -> None:

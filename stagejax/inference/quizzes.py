@@ -63,7 +63,7 @@ def drawn_tasks(
     together, two hops over facts of a town that no example speaks of. Development questions share all that.
 
     Args:
-      size, dev, test: examples, and questions of each task.
+      size, dev, test: examples, and questions of each task; of two hops as many as there are, if those are fewer.
       largest: number in word problems.
       rows, limits: most tokens of question and answer, and of an answer, of each task.
 
@@ -76,17 +76,18 @@ def drawn_tasks(
         unseen = replace(source, split="test", size=test, seed=2)
         return replace(source, size=size), replace(source, size=dev, seed=1), unseen
 
-    def hops(kind: str, stop: int | None) -> Source:
-        return Portion(TownQuestions(town, (kind,)), stop=stop)
+    def hops(kind: str, most: int) -> Source:
+        source = TownQuestions(town, (kind,))
+        return Portion(source, stop=min(most, len(source)))
 
     sources = {
         MATH: three(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)),
-        HOPS: (hops("told", None), hops("iid", dev), hops("ood", test)),
+        HOPS: (TownQuestions(town, ("told",)), hops("iid", dev), hops("ood", test)),
         CODE: tuple(map(Delimited, three(ListPrograms()))),
         LISTS: three(Enumerations()),
     }
     return tuple(
-        Task(name, train, own, Quiz(name, asked, test, length, limit))
+        Task(name, train, own, Quiz(name, asked, len(asked), length, limit))
         for (name, (train, own, asked)), length, limit in zip(sources.items(), rows, limits, strict=True)
     )
 
