@@ -473,8 +473,8 @@ def tables_of(found: Found) -> tuple[Table, ...]:
         Table(
             "Rates", ("task, or start of new facts", "tried", "losses", "rate", "at an end"),
             tuple((name, *search.cells) for name, search in found.searches.items()),
-            note=f"By the loss on development answers with {cfg.early} examples, first seed; of new facts by minus the share of "
-            "right answers to them and to two hops over others.",
+            note=f"By the loss on development answers with {cfg.early} examples, first seed; of new facts by minus the "
+            "share of right answers to them and to two hops over others.",
         ),
         Table(
             "Answers", ("task", "examples", "question", "answer"),
