@@ -6,29 +6,34 @@ Claim    Post-training does not teach form alone. Accuracy of mathematics, multi
          grows as a power of the number D of fine-tuning examples, P = a D^(1/b); form is learned from the first
          hundred, and it is mistakes of reasoning that go on to vanish. A model tuned for multi-hop reasoning makes
          better use of facts that are new to it than the base model does.
-Method   A small decoder, pre-trained once: articles; facts about the residents of a made-up town, in prose; sums in
-         words; stories with numbers, of which nothing is asked; list programs and what their statements are called;
-         things and their kinds. No answer of a task is in it, nor its form. Then supervised fine-tuning of all weights,
-         loss on the answers alone, always from this base, one model for each task, D and seed: D examples, each set
-         within the next larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for GSM8K);
-         questions in two hops about residents, fact by fact (SubQA), in tests over facts that no example has; list
-         programs, which hidden cases judge (HumanEval+); lists under four constraints (IFEval). A program judges them
-         all: an answer is right, or lacks the form of its task, or has it and reasons wrongly. Control: as many updates
-         for each D, of word problems and two hops. New knowledge: 100 facts about newcomers, taught by questions in one
-         hop, 10 epochs, to the base, to the models of most examples of two hops and of word problems, and to that of
-         100 two hops. Asked are these facts, and two hops over one of them and an old fact that no example has, in
-         either order; also, with nothing taught, with both facts in prose in front of the question. Rates are chosen by
-         the first seed: of a task by the loss on development answers with 100 examples, for all D; of each start of new
-         facts by right answers to them and to two hops over them and other old facts.
+Method   A small decoder, pre-trained once: articles; portraits of the residents of a made-up town, one sentence for
+         each of their relations to others; sums in words; stories with numbers, of which nothing is asked; list
+         programs as they stand, none of a test, and what their statements are called; things and their kinds. No
+         question is answered in it, and no text has the form of an answer. Then supervised fine-tuning of all weights,
+         loss on the answers alone, always from this base, one model for each task, D and seed: D different examples,
+         each set within the next larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for
+         GSM8K); questions in two hops about residents, fact by fact (SubQA), in tests over facts that no example speaks
+         of; list programs, which hidden cases judge (HumanEval+); lists under four constraints (IFEval). A program
+         judges them all: an answer is right, or lacks the form of its task, or has it and reasons wrongly. Control: as
+         many updates for each D, of word problems and two hops. New knowledge: 100 facts about newcomers, taught by
+         questions in one hop, 10 epochs, to the base, to the models of most examples of two hops and of word problems,
+         and to that of 100 two hops. Asked are these facts, and two hops over one of them and an old fact that no
+         example has, in either order; also, with nothing taught, with both facts in prose in front of the question.
+         One-hop answers do not show the base the form of two hops; so the first three are also taught with 100 old two
+         hops beside the new facts. Rates are chosen by the first seed: of a task by the loss on development answers
+         with 100 examples, for all D; of each start of new facts by right answers to them and to two hops over them and
+         other old facts.
 Run      stagejax run superficial_alignment                   laptop
          stagejax run superficial_alignment --preset smoke    seconds
          stagejax plan superficial_alignment --preset pod --mesh data=8,fsdp=16
 Holds if in means over three seeds, on test questions: (1) in 3 of 4 tasks accuracy never falls from one D to the next,
-         and the line of log accuracy over log D, from 30 examples on, has an R² of 0.9 or more (an accuracy of nothing
-         counts as half a question); (2) with 100 examples of word problems, and of two hops, 5 % of the answers or
-         fewer lack the form, while accuracy is below 60 % of what it is with the most examples; (3) once new facts are
-         taught, the model of two hops is right in two hops over them 10 points more often than the base, and than the
-         model of word problems.
+         and the line of log accuracy over log D, from 30 examples on, has an R² of 0.9 or more; a task does not count
+         with an accuracy below 1 % there, or if with the most examples it is not 10 points above what needs no
+         reasoning: the commonest answer, and the answer of the likest question; (2) with 100 examples of word problems,
+         and of two hops, 5 % of the answers or fewer lack the form, while accuracy is below 60 % of what it is with the
+         most examples, and this counts as in (1); (3) once new facts are taught, the model of two hops is right in two
+         hops over them 10 points more often than the base, and than the model of word problems. How much of that lead
+         is form, the starts with it beside tell.
 Ours     not run yet.
 """
 
@@ -49,15 +54,19 @@ from stagejax.data.articles import Articles
 from stagejax.data.common_words import CommonWords
 from stagejax.data.enumerations import ThingProse
 from stagejax.data.learned import LearnedFrom
+from stagejax.data.list_programs import ListPrograms
 from stagejax.data.mistakes import HOPS, KINDS, MATH, TASKS
 from stagejax.data.problems import Problems
 from stagejax.data.prose import CodeProse, StoryProse, SumProse
+from stagejax.data.published import C4
 from stagejax.data.questions import Worked
-from stagejax.data.tokenizers import BPE
-from stagejax.data.town import Town, TownProse, TownQuestions
+from stagejax.data.together import Together
+from stagejax.data.tokenizers import BPE, codec
+from stagejax.data.town import WAYS, Town, TownProse, TownQuestions, stated
 from stagejax.data.written import BRIEF, words_of
-from stagejax.inference.continuing import continuing_flops
-from stagejax.inference.quizzes import Quiz, Task, answered, drawn_tasks, nearest, preferred, share
+from stagejax.inference import Frozen
+from stagejax.inference.continuing import GREEDY, continued, continuing_flops
+from stagejax.inference.quizzes import Quiz, Task, answered, commonest, drawn_tasks, nearest, preferred, share
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
@@ -67,7 +76,9 @@ from stagejax.report.paired import lines
 from stagejax.report.rising import Rising, fit_rising
 from stagejax.search.peak import Peak, best_peak
 
-BASE, NEAREST, EPOCHS, UPDATES = "base", "nearest question", "3 epochs", "equal updates"
+BASE, EPOCHS, UPDATES = "base", "3 epochs", "equal updates"
+NEAREST, COMMONEST = PLAIN = ("nearest question", "commonest answer")  # what needs no reasoning
+WHEN = ("before: ", "")  # new facts are taught, and behind it
 NEW, CHAINED, FRONT = "new fact", "two hops over it", "in front"  # what is asked about newcomers
 
 
@@ -81,8 +92,8 @@ class Config:
     read: tuple[tuple[Source, float], ...]  # texts of pre-training, with weights
     tokenizer: Tokenizer
     length: int = 63  # tokens in a row of pre-training
-    base_steps: int = 1200
-    base_batch: int = 32
+    base_steps: int = 1800
+    base_batch: int = 8
     base_peak: float = 4e-3
     batch: int = 8  # of fine-tuning
     epochs: int = 3
@@ -92,58 +103,43 @@ class Config:
     updates: int = 150  # of the control
     controlled: tuple[str, ...] = (MATH, HOPS)
     injected: int = 10  # epochs of new facts
-    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)
+    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3, 8e-3)
     at_once: int = 100  # questions that are answered together
     seeds: tuple[int, ...] = (0, 1, 2)
 
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
-    largest = 20
-    problems = Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)
     if name == "pod":
         town = Town(residents=3000, newcomers=100)
         gsm8k = Worked(TFDS("gsm8k"))
         quiz = Quiz(MATH, Portion(gsm8k.of_split("test"), stop=1024), 1024, 1024, 400)
         math = Task(MATH, Portion(gsm8k, stop=7000), Portion(gsm8k, 7000, 7256), quiz)
-        tasks = (math, *drawn_tasks(town, 7000, 256, 1024, largest, (1024,) * 4, (40,) * 4)[1:])
-        facts = TownProse(town, 40_000)
-        read = (
-            (TFDS("c4/en", test="validation"), 94.0),
-            (facts, 4.0),
-            (CodeProse(40_000), 1.0),
-            (ThingProse(4000), 1.0),
-        )
+        others = drawn_tasks(town, 7000, (64, 200), (1024,) * 4, (96,) * 4, statements=(3, 4))[1:]
+        read = ((C4, 94.0), (TownProse(town, 40_000), 4.0), (CodeProse(40_000), 1.0), (ThingProse(4000), 1.0))
         net = llama(vocab=32_000, embed=4096, layers=32, heads=32, kv_heads=8, mlp=14_336, length=2048,
                     rotary_theta=5e5, scan=True, remat="full")  # fmt: skip
-        return Config(net, town, tasks, read, LearnedFrom(BPE(32_000), read[0][0]), length=2047, base_steps=20_000,
+        return Config(net, town, (math, *others), read, LearnedFrom(BPE(32_000), C4), length=2047, base_steps=20_000,
                       base_batch=512, base_peak=3e-4, batch=128, sizes=(10, 30, 100, 300, 1000, 3000, 7000), updates=70,
-                      rates=(5e-6, 1e-5, 2e-5), at_once=256, seeds=(0,))  # fmt: skip
-    smoke = name == "smoke"
-    town = Town(40, 8, degree=4) if smoke else Town()
+                      rates=(3e-6, 1e-5, 3e-5), at_once=256, seeds=(0,))  # fmt: skip
+    smoke, largest = name == "smoke", 20
+    town = Town(40, 8) if smoke else Town()
     text = Stdlib(limit=20_000) if smoke else Articles(Dataset("wikitext2"))
-    scale = 10 if smoke else 1
-    read = (
-        (text, 1.0),
-        (TownProse(town, 4000 // scale), 8.0),
-        (SumProse(4000 // scale, largest=largest), 2.0),
-        (StoryProse(1000 // scale, problems=problems), 1.0),
-        (CodeProse(1500 // scale), 1.5),
-        (ThingProse(800 // scale), 0.5),
-    )
-    known = dict.fromkeys(
-        (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
-    )
-    words = LearnedFrom(CommonWords(60 if smoke else 500, tuple(known)), text)
-    rows, limits = (54, 32, 46, 32), (32, 18, 18, 16)
+    n = 100 if smoke else 1000  # documents
+    told = replace(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF), seed=5)
+    read = ((text, 1.0), (TownProse(town, 2 * n), 8.0), (SumProse(4 * n, largest=largest), 2.0),
+            (StoryProse(n, problems=told), 1.0), (CodeProse(n, programs=ListPrograms(seed=5)), 1.5),
+            (ThingProse(n), 0.5))  # fmt: skip
+    known = (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
+    words = LearnedFrom(CommonWords(60 if smoke else 500, tuple(dict.fromkeys(known))), text)
     if smoke:
-        small = drawn_tasks(town, 80, 8, 16, largest, (54,) * 4, (32,) * 4)
+        small = drawn_tasks(town, 80, (8, 16), (54,) * 4, (32,) * 4)
         net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
-        return Config(net, town, small, read, words, base_steps=40, base_batch=8, sizes=(10, 20, 40, 80), early=20,
-                      controlled=(HOPS,),
-                      fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
-    net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=176, length=96)
-    return Config(net, town, drawn_tasks(town, 1000, 60, 200, largest, rows, limits), read, words)
+        return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20,
+                      controlled=(HOPS,), fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
+    net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=192, length=96)
+    tasks = drawn_tasks(town, 1000, (60, 180), (54, 32, 46, 32), (32, 18, 18, 16))
+    return Config(net, town, tasks, read, words)
 
 
 def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
@@ -212,17 +208,17 @@ def supervised(
 def pipeline(run: Any, cfg: Config) -> Report:
     """Pre-training once; every task, size, protocol and seed; then new facts to some of these models."""
     base = run.train(pretraining(cfg))
-    found = Found(cfg, base, {}, {}, {}, {}, {}, {})
+    found = Found(cfg, base, run.make("recall", recalled, cfg.tokenizer, cfg.town, base), {}, {}, {}, {}, {}, {})
     for task in cfg.tasks:
+        most = subset(task, max(cfg.sizes), cfg.seeds[0])
         found.plain[task.name] = {
             BASE: examined(run, cfg, task.test, base, "test"),
-            NEAREST: run.make(
-                f"nearest/{slug(task.name)}", nearest, cfg.tokenizer, subset(task, max(cfg.sizes), 0), task.test
-            ),
+            NEAREST: run.make(f"nearest/{slug(task.name)}", nearest, cfg.tokenizer, most, task.test),
+            COMMONEST: run.make(f"commonest/{slug(task.name)}", commonest, most, task.test),
         }
         tuned(run, cfg, task, found)
-    for name in starts(cfg):
-        taught(run, cfg, name, found)
+    for start in starts(cfg):
+        taught(run, cfg, start, found)
     return report(found)
 
 
@@ -247,11 +243,24 @@ def tuned(run: Any, cfg: Config, task: Task, found: Found) -> None:
 # --- new knowledge ---
 
 
-def starts(cfg: Config) -> dict[str, Tuned | None]:
-    """What new facts are taught to, but for the seed: the base, and models of the first part."""
+class Start(NamedTuple):
+    """What new facts are taught to, but for the seed, and whether some old two hops stand beside them."""
+
+    net: Tuned | None = None  # None: the base
+    beside: bool = False
+
+    @property
+    def name(self) -> str:
+        own = f"{self.net.size} of {self.net.task}" if self.net else BASE
+        return own + (", form beside" if self.beside else "")
+
+
+def starts(cfg: Config) -> tuple[Start, ...]:
+    """The base, two hops, word problems: those of the claim; then few two hops, and the first three once more."""
     most = max(cfg.sizes)
-    own = [Tuned(task, size, EPOCHS, 0) for task, size in ((HOPS, most), (MATH, most), (HOPS, cfg.early))]
-    return {BASE: None} | {f"{each.size} of {each.task}": each for each in own}
+    nets = (None, Tuned(HOPS, most, EPOCHS, 0), Tuned(MATH, most, EPOCHS, 0))
+    few = Start(Tuned(HOPS, cfg.early, EPOCHS, 0))
+    return (*map(Start, nets), few, *(Start(net, beside=True) for net in nets))
 
 
 def quizzes(cfg: Config) -> dict[str, Quiz]:
@@ -271,18 +280,23 @@ def quizzes(cfg: Config) -> dict[str, Quiz]:
     }
 
 
-def teaching(cfg: Config, start: str, seed: int, peak: float) -> Stage:
-    """New facts, by questions in one hop: the same for every start."""
-    asked, own = quizzes(cfg), f"new-facts/{slug(start)}/{seed}"
-    steps = max(1, round(cfg.injected * asked[NEW].questions / cfg.batch))
-    return supervised(cfg, own, asked[NEW].source, asked["dev"].source, asked[NEW].length, steps, peak, seed)
+def teaching(cfg: Config, start: Start, seed: int, peak: float) -> Stage:
+    """New facts, by questions in one hop: the same for every start; beside them, or not, as many old two hops as have
+    shown a model their form."""
+    asked = quizzes(cfg)
+    source, count = asked[NEW].source, asked[NEW].questions
+    if start.beside:
+        hops = next(task for task in cfg.tasks if task.name == HOPS)
+        source, count = Together((source, subset(hops, cfg.early, seed))), count + cfg.early
+    steps = max(1, round(cfg.injected * count / cfg.batch))
+    name = f"new-facts/{slug(start.name)}/{seed}"
+    return supervised(cfg, name, source, asked["dev"].source, asked[NEW].length, steps, peak, seed)
 
 
-def taught(run: Any, cfg: Config, name: str, found: Found) -> None:
+def taught(run: Any, cfg: Config, start: Start, found: Found) -> None:
     """One start with every seed: asked before and behind the teaching, at the rate that other questions choose."""
-    asked, own = quizzes(cfg), starts(cfg)[name]
-    nets = {seed: found.nets[own._replace(seed=seed)] if own else found.base for seed in cfg.seeds}
-    first, paid = cfg.seeds[0], []
+    asked, first, paid = quizzes(cfg), cfg.seeds[0], []
+    nets = {seed: found.nets[start.net._replace(seed=seed)] if start.net else found.base for seed in cfg.seeds}
 
     def score(net: Any) -> float:
         """Minus the share of right answers to new facts and to two hops over them and familiar facts."""
@@ -290,16 +304,31 @@ def taught(run: Any, cfg: Config, name: str, found: Found) -> None:
         paid.extend(made)
         return -mean([share(own.value, "right") if own.value else float("nan") for own in made])
 
-    search = best_peak(run, teaching(cfg, name, first, cfg.rates[0]), cfg.rates, start=nets[first], score=score)
-    found.searches[name] = search._replace(spent=(*search.spent, *paid))
-    for seed, start in nets.items():
-        net = run.train(teaching(cfg, name, seed, search.peak), start)
+    search = best_peak(run, teaching(cfg, start, first, cfg.rates[0]), cfg.rates, start=nets[first], score=score)
+    found.searches[start.name] = search._replace(spent=(*search.spent, *paid))
+    for seed, before in nets.items():
+        net = run.train(teaching(cfg, start, seed, search.peak), before)
         made = {which: examined(run, cfg, asked[which], net, which) for which in (NEW, CHAINED)}
         for which in (NEW, CHAINED, FRONT):
-            if (which, start.name) not in found.before:  # the base is the same for every seed
-                found.before[which, start.name] = examined(run, cfg, asked[which], start, which)
-            made[f"before: {which}"] = found.before[which, start.name]
-        found.taught[name, seed] = {"net": net, "start": start} | made
+            if (which, before.name) not in found.before:  # several starts begin at one model
+                found.before[which, before.name] = examined(run, cfg, asked[which], before, which)
+            made[f"before: {which}"] = found.before[which, before.name]
+        found.taught[start.name, seed] = {"net": net, "start": before} | made
+
+
+# --- answers ---
+
+
+def recalled(tokenizer: Tokenizer, town: Town, net: Any) -> dict[str, list[int]]:
+    """Whether a model knows each fact that it has read, 0 or 1: the name that it puts behind each way to begin it."""
+    code, facts = codec(tokenizer, TownProse(town, 1), "text"), town.facts()
+    found = {}
+    for number, way in enumerate(WAYS):
+        prompts = [stated(town, fact, number).removesuffix(f" {town.name(fact.t)} .") for fact in facts]
+        said = continued(Frozen.of(net), code, prompts, GREEDY, length=32, limit=8, batch=100, seed=0)
+        said = [text.strip().split(" ")[0] for text in said]
+        found[way] = [int(name == town.name(fact.t)) for name, fact in zip(said, facts, strict=True)]
+    return found
 
 
 @functools.cache
@@ -324,6 +353,7 @@ class Found:
 
     cfg: Config
     base: Any
+    recall: Any  # of the facts that the base has read
     nets: dict[Tuned, Any]
     said: dict[Tuned, Any]
     searches: dict[str, Peak]  # by task, and by what new facts are taught to
@@ -340,17 +370,31 @@ class Found:
         """Over seeds, for every size."""
         return [mean(self.each(task, size, what, protocol)) for size in self.cfg.sizes]
 
+    def plainly(self, task: str, which: str, what: str = "right") -> list[float]:
+        """The share of answers of the base, or of who reasons about nothing; none in a plan."""
+        value = self.plain[task][which].value
+        return [share(value, what)] if value else []
+
+    def learned(self, task: str) -> bool:
+        """Whether right answers with the most examples are 10 points above what needs no reasoning."""
+        floor = max(mean(self.plainly(task, which)) for which in PLAIN)
+        return mean(self.each(task, max(self.cfg.sizes), "right")) >= floor + POINTS
+
     def law(self, task: str, protocol: str = EPOCHS) -> Rising | None:
-        """The laws of the mean accuracy, from the fewest fitted examples on; none in a plan."""
+        """The laws of the mean accuracy, from the fewest fitted examples on; none if one of them is below 1 %."""
         sizes = [size for size in self.cfg.sizes if size >= self.cfg.fitted]
         values = [mean(self.each(task, size, "right", protocol)) for size in sizes]
-        questions = next(own.test.questions for own in self.cfg.tasks if own.name == task)
-        return None if np.isnan(values).any() else fit_rising(sizes, np.maximum(values, 0.5 / questions))
+        return fit_rising(sizes, values) if all(value >= 0.01 - 1e-9 for value in values) else None
 
-    def over_new(self, start: str, which: str) -> list[float]:
-        """The share of right answers of a start to a quiz about newcomers, one for every seed."""
+    def ratio(self, task: str, size: int) -> float:
+        """Accuracy as a share of that with the most examples; not a number where that is nothing."""
+        last = mean(self.each(task, max(self.cfg.sizes), "right"))
+        return mean(self.each(task, size, "right")) / last if last else float("nan")
+
+    def over_new(self, start: str, which: str, what: str = "right") -> list[float]:
+        """A share of a start's answers to a quiz about newcomers, one for every seed."""
         made = [self.taught[start, seed][which].value for seed in self.cfg.seeds]
-        return [share(value, "right") for value in made if value]
+        return [share(value, what) for value in made if value]
 
 
 def explained(a: Sequence[float], b: Sequence[float]) -> float:
@@ -361,48 +405,55 @@ def explained(a: Sequence[float], b: Sequence[float]) -> float:
 # --- report ---
 
 
+POINTS = 0.1 - 1e-9
+
+
 def claims_of(found: Found) -> tuple[Claim, ...]:
     """The claims, by the rules of the docstring."""
-    cfg, known = found.cfg, bool(found.taught and found.over_new(BASE, CHAINED))
+    cfg, most = found.cfg, max(found.cfg.sizes)
     laws = {own.name: found.law(own.name) for own in cfg.tasks}
     rising = {task: bool(np.all(np.diff(found.means(task, "right")) >= -1e-9)) for task in laws}
-    lawful = [task for task, law in laws.items() if law and rising[task] and law.r2 >= 0.9 - 1e-9]
-    most, pair = max(cfg.sizes), (MATH, HOPS)
-    form = {task: mean(found.each(task, cfg.early, "form")) for task in pair}
-    part = {
-        task: mean(found.each(task, cfg.early, "right")) / max(mean(found.each(task, most, "right")), 1e-9)
-        for task in pair
-    }
-    names = [name for name in starts(cfg) if name != BASE]
-    ours, math = (found.over_new(name, CHAINED) for name in names[:2])
-    leads = {"base": np.subtract(ours, found.over_new(BASE, CHAINED)), names[1]: np.subtract(ours, math)}
-    said = [
-        f"{task}: 1/b {law.exponent:.2f}, R² {law.r2:.2f}{'' if rising[task] else ', falls somewhere'}"
-        for task, law in laws.items() if law
-    ]  # fmt: skip
+    lawful = [
+        task for task, law in laws.items() if law and rising[task] and law.r2 >= 0.9 - 1e-9 and found.learned(task)
+    ]
+    formless = {task: mean(found.each(task, cfg.early, "formless")) for task in (MATH, HOPS)}
+    part = {task: found.ratio(task, cfg.early) for task in formless}
+    names = [start.name for start in starts(cfg)]
+    chained = {name: np.array(found.over_new(name, CHAINED)) for name in names}
+    known, ours = bool(len(chained[BASE])), names[1]
+    leads = {name: chained[ours] - chained[name] for name in (BASE, *names[2:4])}
+    leads |= {f"base, both with {names[4].partition(', ')[2]}": chained[names[5]] - chained[names[4]]}
+
+    def said(task: str) -> str:
+        law, control = laws[task], found.law(task, UPDATES) if task in cfg.controlled else None
+        fit = f"1/b {law.exponent:.2f}, R² {law.r2:.2f}" if law else "no law"
+        return f"{task}: {fit}" + (f" ({control.exponent:.2f} with equal updates)" if control else "")
+
     return (
         claim(
             "Accuracy grows as a power of the number of examples",
             paper="in mathematics, multi-hop questions, code and instructions (curves)",
-            measured="; ".join(said) if known else None,
-            margin=f"never falls over D, and R² of 0.9 or more from {cfg.fitted} examples on, in 3 of 4 tasks",
+            measured="; ".join(said(task) for task in laws) if known else None,
+            margin=f"never falls over D, R² of 0.9 or more from {cfg.fitted} examples on, with the most 10 points above "
+            "what needs no reasoning, in 3 of 4 tasks",
             holds=len(lawful) >= 3,
         ),
         claim(
             "Form is learned from the first hundred examples, reasoning is not",
             paper="form and style saturate by about 100 examples (a note)",
-            measured="; ".join(f"{task}: {form[task]:.1%} without form, {part[task]:.0%} of the last accuracy"
-                               for task in pair) if known else None,
-            margin=f"both: with {cfg.early} examples 5 % or less without form, accuracy below 60 % of that with {most}",
-            holds=all(form[task] <= 0.05 + 1e-9 and part[task] < 0.6 for task in pair),
+            measured="; ".join(f"{task}: {formless[task]:.1%} without form, {part[task]:.0%} of the last accuracy"
+                               for task in part) if known else None,
+            margin=f"with {cfg.early} examples 5 % or less without form, accuracy below 60 % of that with {most}, which is "
+            "10 points above what needs no reasoning, in both",
+            holds=all(formless[task] <= 0.05 + 1e-9 and part[task] < 0.6 and found.learned(task) for task in part),
         ),
         claim(
             "A model tuned for two hops puts new facts to better use",
             paper="65 % / 37 % direct / multi-hop of the base, 81 % / 55 % of the tuned model (a note)",
             measured="; ".join(f"{shown(100 * lead, '+.1f')} points to {name}" for name, lead in leads.items())
             if known else None,
-            margin="10 points or more in two hops over new facts, to the base and to the model of word problems",
-            holds=known and all(mean(lead) >= 0.1 - 1e-9 for lead in leads.values()),
+            margin=f"10 points or more in two hops over new facts, to {BASE} and to {names[2]}",
+            holds=known and all(mean(leads[name]) >= POINTS for name in (BASE, names[2])),
         ),
     )  # fmt: skip
 
@@ -423,13 +474,6 @@ def tables_of(found: Found) -> tuple[Table, ...]:
             title, list(rows), columns, measure, note="Of all answers, in %; one seed of the control."
         )
 
-    def plain(task: str, which: str) -> list[float]:
-        value = found.plain[task][which.partition(",")[0]].value
-        return [share(value, "formed" if "," in which else "right")] if value else []
-
-    def ratio(task: str, size: int) -> float:
-        return mean(found.each(task, size, "right")) / max(mean(found.each(task, most, "right")), 1e-9)
-
     def gone(task: str, protocol: str) -> tuple[float, ...]:
         """r² of wrong answers with each half of them."""
         wrong = found.means(task, "wrong", protocol)
@@ -442,17 +486,18 @@ def tables_of(found: Found) -> tuple[Table, ...]:
     texts = {(own.name, size): found.said[Tuned(own.name, size, EPOCHS, first)].value
              for own in cfg.tasks for size in cfg.sizes}  # fmt: skip
     style = tuple(
-        (task, size, preferred(value, texts[task, most]), ratio(task, size))
+        (task, size, preferred(value, texts[task, most]), found.ratio(task, size))
         for (task, size), value in texts.items() if value and size < most
     )  # fmt: skip
-    before = ["before: " + which for which in (NEW, CHAINED, FRONT)]
+    before, names = ["before: " + which for which in (NEW, CHAINED, FRONT)], [start.name for start in starts(cfg)]
     return (
         over_sizes("Right answers", "right"),
-        over_sizes("Answers without the form of their task", "form"),
+        over_sizes("Answers without the form of their task", "formless"),
         *(over_sizes(f"Answers in form with another {kind}", kind) for kind in KINDS[1:]),
         table_of_means(
-            "Without fine-tuning, and without reasoning", list(TASKS), [BASE, f"{BASE}, formed", NEAREST], plain,
-            note="Right answers in %: of the base model, and of the example with the likest question.",
+            "Without fine-tuning, and without reasoning", list(TASKS), [BASE, *PLAIN], found.plainly,
+            note="Right answers in %: of the base model; of the example with the likest question; of the commonest "
+            "answer of all examples.",
         ),
         Table(
             "Laws of right answers",
@@ -467,8 +512,19 @@ def tables_of(found: Found) -> tuple[Table, ...]:
             "of that model's, means.",
         ),
         table_of_means(
-            "New facts", list(starts(cfg)), [*before, NEW, CHAINED], found.over_new, note="Right answers in %: mean ± "
-            "standard deviation over seeds. In front: both facts in prose before the question, nothing taught.",
+            "What the base remembers", ["facts about residents"], list(WAYS),
+            lambda row, way: [float(np.mean(found.recall.value[way]))] if found.recall.value else [],
+            note="In %, of all facts that it has read: the sentence is begun, and it names the last person.",
+        ),
+        table_of_means(
+            "New facts", names, [*before, NEW, CHAINED], found.over_new, note="Right answers in %: mean ± standard "
+            "deviation over seeds. In front: both facts in prose before the question, nothing taught. Form beside: "
+            "some old two hops are taught together with the new facts.",
+        ),
+        table_of_means(
+            "Two hops over new facts: what is wrong", names, [f"{when}{kind}" for when in WHEN for kind in KINDS],
+            lambda name, what: found.over_new(name, what.replace(what.split()[-1], CHAINED), what.split()[-1]),
+            note="In % of all answers, as above.",
         ),
         Table(
             "Rates", ("task, or start of new facts", "tried", "losses", "rate", "at an end"),
@@ -485,18 +541,20 @@ def tables_of(found: Found) -> tuple[Table, ...]:
 
 def arms_of(found: Found) -> tuple[Arm, ...]:
     """Each task with each number of examples, and each start behind new facts; the base and searches are charged."""
-    arms: dict[str, dict[int, Arm]] = {}
+    cfg, arms = found.cfg, {}
     for own, net in found.nets.items():
         if own.protocol == EPOCHS:
             search = found.searches[own.task]
             arm = Arm("", (net,), charged=(found.base, *search.spent))
             arms.setdefault(f"{own.task}, {own.size}", {})[own.seed] = arm
-    for (start, seed), own in found.taught.items():
-        spent = found.searches[start].spent
-        before = () if own["start"] is found.base else (found.base,)
-        arms.setdefault(f"new facts to {start}", {})[seed] = Arm(
-            "", (own["start"], own["net"]), charged=(*before, *spent)
-        )
+    for start in starts(cfg):
+        search = found.searches[start.name].spent
+        if start.net:  # what it was tuned by
+            search = (found.base, *found.searches[start.net.task].spent, *search)
+        for seed in cfg.seeds:
+            own = found.taught[start.name, seed]
+            arm = Arm("", (own["start"], own["net"]), charged=search)
+            arms.setdefault(f"new facts to {start.name}", {})[seed] = arm
     return by_seed(arms, f"new facts to {BASE}")
 
 
@@ -517,7 +575,12 @@ def report(found: Found) -> Report:
     )  # fmt: skip
 
 
-NOTES = ("One pre-trained base for all seeds: a seed draws other examples in another order.",)
+NOTES = (
+    "One pre-trained base, one town and one test for all seeds: a seed draws other examples in another order, but with the "
+    "most of two hops a third is the same.",
+    "Accuracy must be above what needs no reasoning to count in (1) and (2): a law can be fitted to models "
+    "that have learned to say the commonest number.",
+)
 
 EXPERIMENT = Experiment(
     name="superficial_alignment",

@@ -41,7 +41,8 @@ def _judged(right: bool, formed: bool, plan: bool = True, step: bool = True) -> 
 def judge_problem(record: Mapping[str, Any], text: str) -> Judged:
     """A word problem: right is the number behind the last "ans", as in GSM8K; the form is steps, each closed, and it.
 
-    Where the record has no "program", as those of GSM8K, the form is any text with " ; ans " and a number behind it.
+    Where the record has no "program", as those of GSM8K, the form is any text with " ; ans " and a number behind it,
+    and mistakes of reasoning are not told apart: all are `PLAN`.
 
     >>> record = {"answer": 12, "program": "7 + 5"}
     >>> [judge_problem(record, said).mistake for said in ("7 + 5 = 12 ; ans 12", "7 + 5 = 11 ; ans 11", "12")]
@@ -52,7 +53,7 @@ def judge_problem(record: Mapping[str, Any], text: str) -> Judged:
     answer, (*steps, end) = answer_of(text), text.split(" ; ")
     right = answer == record["answer"]
     if "program" not in record:
-        return _judged(right, answer is not None and bool(steps), step=all(checked_steps(";".join(steps))))
+        return _judged(right, answer is not None and bool(steps), plan=False)
     found = [_NUMBER.fullmatch(step) for step in steps]
     formed = bool(steps) and all(found) and re.fullmatch(r"ans \d+", end) is not None
     if not formed:

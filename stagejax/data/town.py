@@ -61,11 +61,11 @@ class Town:
     (12, 'friend of caldwell : arnold')
     """
 
-    residents: int = 40
-    newcomers: int = 40
+    residents: int = 80
+    newcomers: int = 50
     degree: int = 7
     apart: float = 0.25
-    untold: float = 0.08
+    untold: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -150,27 +150,27 @@ def _arrivals(town: Town, facts: tuple[Fact, ...]) -> list[Fact]:
 
 @dataclass(frozen=True)
 class TownProse(Source):
-    """Documents that state `group` facts about residents each; every epoch of facts states each once, in some way.
+    """Portraits of residents: all facts about one of them, in random order, each in some way; {"title": "", "text"}.
 
-    Records are {"title": "", "text"}.
+    Every epoch of residents portrays each once. So of the words of a portrait few but the facts are hard to foretell.
 
-    >>> TownProse(Town(residents=40, newcomers=6, degree=3), documents=9, group=2)[1]["text"]
-    'as tailor ball has burke . the tailor of burke is alexander .'
+    >>> TownProse(Town(residents=40, newcomers=6, degree=2), documents=9)[1]["text"]
+    'the neighbour of barrett is bond . barrett calls as tailor on bowman .'
     """
 
     town: Town
     documents: int
-    group: int = 4
     split: str = "train"
 
     def __len__(self) -> int:
         return self.documents
 
     def __getitem__(self, index: int) -> Record:
-        places, facts = range(len(self))[index] * self.group + np.arange(self.group), self.town.facts()
-        chosen = shuffled(self.town.seed + 8, places, len(facts))
-        ways = (random_words(self.town.seed + 9, places, 1)[:, 0] % np.uint64(len(WAYS))).astype(np.int64)
-        said = [stated(self.town, facts[fact], way) for fact, way in zip(chosen.tolist(), ways.tolist(), strict=True)]
+        number, town = np.array([range(len(self))[index]]), self.town
+        resident = int(shuffled(town.seed + 8, number, town.residents)[0])
+        own = [fact for fact in town.facts() if fact.h == resident]
+        draw = np.random.default_rng(random_words(town.seed + 9, number, 2)[0])
+        said = [stated(town, own[k], int(draw.integers(len(WAYS)))) for k in draw.permutation(len(own))]
         return {"title": "", "text": " ".join(said)}
 
     def digest(self) -> str:
@@ -195,7 +195,7 @@ class TownQuestions(Source):
 
     >>> asked = TownQuestions(Town(residents=40, newcomers=6, degree=3), ("told",))[0]
     >>> asked["question"], asked["solution"]
-    ('who is the doctor of the rival of bates ?', 'rival of bates : baldwin ; doctor of baldwin : barnes ; ans barnes')
+    ('who is the boss of the friend of beck ?', 'friend of beck : barker ; boss of barker : bradley ; ans bradley')
     """
 
     town: Town

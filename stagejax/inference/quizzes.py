@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.answers import token_rows
+from stagejax.data.distinct import Distinct
 from stagejax.data.enumerations import Enumerations
 from stagejax.data.list_programs import ListPrograms
 from stagejax.data.mistakes import CODE, HOPS, JUDGES, KINDS, LISTS, MATH
@@ -55,39 +57,49 @@ class Task:
 
 
 def drawn_tasks(
-    town: Town, size: int, dev: int, test: int, largest: int, rows: tuple[int, ...], limits: tuple[int, ...]
+    town: Town,
+    size: int,
+    tests: tuple[int, int],
+    rows: tuple[int, ...],
+    limits: tuple[int, ...],
+    *,
+    largest: int = 20,
+    statements: tuple[int, ...] = (2, 3),
 ) -> tuple[Task, ...]:
-    """The tasks of `data.mistakes`, generated: no question of a test, nor what answers it, is in an example.
+    """The tasks of `data.mistakes`, generated: examples, and questions for development and for the test, all different.
 
-    Word problems and list programs are tested by programs of which no example has one, lists by other constraints
-    together, two hops over facts of a town that no example speaks of. Development questions share all that.
+    Of word problems and list programs no two have a program in common, of lists no question. Nothing that is asked in
+    development is in an example or in the test: a program, the constraints of a list, a question in two hops. No
+    example of two hops speaks of a fact that is asked about.
 
     Args:
-      size, dev, test: examples, and questions of each task; of two hops as many as there are, if those are fewer.
-      largest: number in word problems.
+      size: examples of a task, but for two hops, of which the town has as many as it has.
+      tests: questions for development, and of the test.
       rows, limits: most tokens of question and answer, and of an answer, of each task.
+      largest: number in word problems.
+      statements: of list programs.
 
-    >>> tasks = drawn_tasks(Town(60, 8), 40, 8, 8, 20, (54, 32, 46, 32), (32, 18, 18, 16))
-    >>> [(task.name, len(task.dev)) for task in tasks[:2]], tasks[3].test.source[0]["solution"]
-    ([('word problems', 8), ('two hops', 8)], 'note : milk / cider / cocoa / juice')
+    >>> tasks = drawn_tasks(Town(60, 8), 40, (8, 9), (54, 32, 46, 32), (32, 18, 18, 16))
+    >>> [(task.name, len(task.dev), task.test.questions) for task in tasks[:2]], tasks[3].test.source[0]["solution"]
+    ([('word problems', 8, 9), ('two hops', 8, 9)], 'XX')
     """
+    dev, test = tests
 
-    def three(source: Any) -> tuple[Source, Source, Source]:
-        unseen = replace(source, split="test", size=test, seed=2)
-        return replace(source, size=size), replace(source, size=dev, seed=1), unseen
+    def halves(source: Source) -> tuple[Source, Source]:
+        return Portion(source, stop=dev), Portion(source, dev, dev + test)
 
-    def hops(kind: str, most: int) -> Source:
-        source = TownQuestions(town, (kind,))
-        return Portion(source, stop=min(most, len(source)))
+    def drawn(source: Any, field: str, asked: str) -> tuple[Source, Source, Source]:
+        held = Distinct(replace(source, split="test", size=5 * (dev + test), seed=1), asked, dev + test)
+        return Distinct(replace(source, size=5 * size), field, size), *halves(held)
 
     sources = {
-        MATH: three(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF)),
-        HOPS: (TownQuestions(town, ("told",)), hops("iid", dev), hops("ood", test)),
-        CODE: tuple(map(Delimited, three(ListPrograms()))),
-        LISTS: three(Enumerations()),
+        MATH: drawn(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF), "program", "program"),
+        HOPS: (TownQuestions(town, ("told",)), *halves(TownQuestions(town, ("ood",)))),
+        CODE: tuple(map(Delimited, drawn(ListPrograms(steps=statements), "solution", "solution"))),
+        LISTS: drawn(Enumerations(), "question", "asked"),
     }
     return tuple(
-        Task(name, train, own, Quiz(name, asked, len(asked), length, limit))
+        Task(name, train, own, Quiz(name, asked, test, length, limit))
         for (name, (train, own, asked)), length, limit in zip(sources.items(), rows, limits, strict=True)
     )
 
@@ -118,6 +130,22 @@ def nearest(tokenizer: Tokenizer, examples: Source, quiz: Quiz) -> Marks:
     return marked(quiz.task, [asked[i] for i in range(len(asked))], said)
 
 
+def commonest(examples: Source, quiz: Quiz) -> Marks:
+    """What one says who has counted: to every question the answer that most examples end with, or, where none is marked
+    by "ans", the commonest solution.
+
+    >>> from stagejax.data.mistakes import MATH
+    >>> from stagejax.data.problems import Problems
+    >>> commonest(Problems(size=99), Quiz(MATH, Problems(size=3), 3, 48, 20))["texts"][0][1]
+    'XX'
+    """
+    ends = [record["solution"].rpartition(" ; ")[2] for record in (examples[i] for i in range(len(examples)))]
+    whole = not all(end.startswith("ans ") for end in ends)
+    said = [examples[i]["solution"] for i in range(len(examples))] if whole else ends
+    asked = [quiz.source[i] for i in range(len(quiz.source))]
+    return marked(quiz.task, asked, [Counter(said).most_common(1)[0][0]] * len(asked))
+
+
 def marked(task: str, asked: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Marks:
     """Answers under their task's judge.
 
@@ -136,15 +164,17 @@ def marked(task: str, asked: Sequence[Mapping[str, Any]], said: Sequence[str]) -
 
 
 def share(marks: Marks, what: str) -> float:
-    """Of all answers those that are "right", "formed", "wrong", "reasoning" (wrong in a form that is right), or have a
-    mistake of a kind.
+    """Of all answers those that are "right", "formed", "formless", "wrong", "reasoning" (wrong in its right form), or
+    have a mistake of a kind.
 
     >>> marks = {"right": [1, 0, 0, 0], "formed": [1, 1, 1, 0], "mistake": ["", "plan", "step", "form"]}
-    >>> [share(marks, what) for what in ("right", "formed", "wrong", "reasoning", "form")]
-    [0.25, 0.75, 0.75, 0.5, 0.25]
+    >>> [share(marks, what) for what in ("right", "formless", "wrong", "reasoning", "plan")]
+    [0.25, 0.25, 0.75, 0.5, 0.25]
     """
     if what in ("right", "formed"):
         return float(np.mean(marks[what]))
+    if what == "formless":
+        return 1 - float(np.mean(marks["formed"]))
     wanted = {"wrong": KINDS, "reasoning": KINDS[1:]}.get(what, (what,))
     return float(np.mean([own in wanted for own in marks["mistake"]]))
 
