@@ -135,8 +135,9 @@ def preset(name: str) -> Config:
     if smoke:
         small = drawn_tasks(town, 80, (8, 16), (54,) * 4, (32,) * 4)
         net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
-        return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20,
-                      controlled=(HOPS,), fitted=10, updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16, seeds=(0,))  # fmt: skip
+        return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20, fitted=10,
+                      controlled=(HOPS,), updates=12, injected=4, rates=(5e-3, 1e-2), at_once=16,
+                      seeds=(0,))  # fmt: skip
     net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=192, length=96)
     tasks = drawn_tasks(town, 1000, (60, 180), (54, 32, 46, 32), (32, 18, 18, 16))
     return Config(net, town, tasks, read, words)
@@ -434,8 +435,8 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
             "Accuracy grows as a power of the number of examples",
             paper="in mathematics, multi-hop questions, code and instructions (curves)",
             measured="; ".join(said(task) for task in laws) if known else None,
-            margin=f"never falls over D, R² of 0.9 or more from {cfg.fitted} examples on, with the most 10 points above "
-            "what needs no reasoning, in 3 of 4 tasks",
+            margin=f"never falls over D, R² of 0.9 or more from {cfg.fitted} examples on, with the most 10 points "
+            "above what needs no reasoning, in 3 of 4 tasks",
             holds=len(lawful) >= 3,
         ),
         claim(
@@ -443,8 +444,8 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
             paper="form and style saturate by about 100 examples (a note)",
             measured="; ".join(f"{task}: {formless[task]:.1%} without form, {part[task]:.0%} of the last accuracy"
                                for task in part) if known else None,
-            margin=f"with {cfg.early} examples 5 % or less without form, accuracy below 60 % of that with {most}, which is "
-            "10 points above what needs no reasoning, in both",
+            margin=f"with {cfg.early} examples 5 % or less without form, accuracy below 60 % of that with {most}, "
+            "which is 10 points above what needs no reasoning, in both",
             holds=all(formless[task] <= 0.05 + 1e-9 and part[task] < 0.6 and found.learned(task) for task in part),
         ),
         claim(
@@ -576,10 +577,10 @@ def report(found: Found) -> Report:
 
 
 NOTES = (
-    "One pre-trained base, one town and one test for all seeds: a seed draws other examples in another order, but with the "
-    "most of two hops a third is the same.",
-    "Accuracy must be above what needs no reasoning to count in (1) and (2): a law can be fitted to models "
-    "that have learned to say the commonest number.",
+    "One pre-trained base, one town and one test for all seeds: a seed draws other examples in another order, but with "
+    "the most of two hops a third is the same.",
+    "Accuracy must be above what needs no reasoning to count in (1) and (2): a law can be fitted to "
+    "models that have learned to say the commonest number.",
 )
 
 EXPERIMENT = Experiment(

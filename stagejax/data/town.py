@@ -61,7 +61,7 @@ class Town:
     (12, 'friend of caldwell : arnold')
     """
 
-    residents: int = 80
+    residents: int = 84
     newcomers: int = 50
     degree: int = 7
     apart: float = 0.25
