@@ -20,7 +20,7 @@ class Distinct(Derived):
     >>> source = Problems(size=40, steps=(1,), largest=6)
     >>> few = Distinct(source, "program", 20)
     >>> len({few[i]["program"] for i in range(20)}), len({source[i]["program"] for i in range(20)})
-    (20, 17)
+    (20, 14)
     """
 
     field: str

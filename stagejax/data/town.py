@@ -195,7 +195,7 @@ class TownQuestions(Source):
 
     >>> asked = TownQuestions(Town(residents=40, newcomers=6, degree=3), ("told",))[0]
     >>> asked["question"], asked["solution"]
-    ('who is the boss of the friend of beck ?', 'friend of beck : barker ; boss of barker : bradley ; ans bradley')
+    ('who is the doctor of the rival of bates ?', 'rival of bates : baldwin ; doctor of baldwin : barnes ; ans barnes')
     """
 
     town: Town

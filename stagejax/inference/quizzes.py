@@ -81,7 +81,7 @@ def drawn_tasks(
 
     >>> tasks = drawn_tasks(Town(60, 8), 40, (8, 9), (54, 32, 46, 32), (32, 18, 18, 16))
     >>> [(task.name, len(task.dev), task.test.questions) for task in tasks[:2]], tasks[3].test.source[0]["solution"]
-    ([('word problems', 8, 9), ('two hops', 8, 9)], 'XX')
+    ([('word problems', 8, 9), ('two hops', 8, 9)], 'well : PINK / GREEN / BLUE / RED / GREY')
     """
     dev, test = tests
 
@@ -137,7 +137,7 @@ def commonest(examples: Source, quiz: Quiz) -> Marks:
     >>> from stagejax.data.mistakes import MATH
     >>> from stagejax.data.problems import Problems
     >>> commonest(Problems(size=99), Quiz(MATH, Problems(size=3), 3, 48, 20))["texts"][0][1]
-    'XX'
+    'ans 2'
     """
     ends = [record["solution"].rpartition(" ; ")[2] for record in (examples[i] for i in range(len(examples)))]
     whole = not all(end.startswith("ans ") for end in ends)

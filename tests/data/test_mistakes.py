@@ -67,6 +67,7 @@ def test_mistakes_of_word_problems() -> None:
     gsm8k = {"answer": 12}
     assert judge_problem(gsm8k, "He has 7 and 9. ; ans 12") == (True, True, None)
     assert judge_problem(gsm8k, "He has 12.").mistake == FORM
+    assert judge_problem(gsm8k, "He has 7 and 4. ; ans 11").mistake == PLAN
 
 
 def test_mistakes_of_two_hops() -> None:
