@@ -73,7 +73,7 @@ def test_a_context_states_both_facts_and_no_other() -> None:
 
 
 def test_prose_states_each_fact_once_an_epoch_and_no_answer() -> None:
-    prose = TownProse(TOWN, documents=60, group=4)  # one epoch of 240 facts
+    prose = TownProse(TOWN, documents=60)  # each resident once
     text = " ".join(prose[i]["text"] for i in range(len(prose)))
     assert all(sum(f" {own}" in f" {text}" for own in ways(fact)) == 1 for fact in TOWN.facts())
     assert not {"ans", ":", ";", "who", "?"} & set(text.split())
