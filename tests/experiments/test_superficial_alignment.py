@@ -15,6 +15,7 @@ from smoke import flat, smoke_run
 from experiments.curriculum.superficial_alignment import (
     BASE,
     CHAINED,
+    DEV,
     EPOCHS,
     EXPERIMENT,
     FRONT,
@@ -86,7 +87,7 @@ def test_nothing_that_is_asked_is_taught_or_asked_in_development() -> None:
     old, new = set(cfg.town.facts()), {asked[NEW].source[i]["path"][0] for i in range(asked[NEW].questions)}
     chains = [asked[CHAINED].source[i]["path"] for i in range(asked[CHAINED].questions)]
     assert all(len(set(path) & new) == len(set(path) & old - taught) == 1 for path in chains)
-    chosen_by = {asked["dev"].source[i]["question"] for i in range(asked["dev"].questions)}
+    chosen_by = {asked[DEV].source[i]["question"] for i in range(asked[DEV].questions)}
     assert not chosen_by & set(questions(asked[CHAINED].source))
     stage = teaching(cfg, Start(), 0, 1e-3)
     assert {len(stage.data.source[i]["path"]) for i in range(len(stage.data.source))} == {1}
@@ -190,8 +191,8 @@ def test_every_model_starts_at_one_base_and_all_weights_are_tuned(finished: Any)
     assert all(base in (*arm.charged, *arm.results) for arm in arms.values())
     for start in starts(SMOKE):  # the searches for it and for what it starts from, and the answers that chose
         paid = [own.kind for own in arms[f"new facts to {start.name}"].charged]
-        assert paid.count("train") == len(SMOKE.rates) * (2 if start.net else 1) + bool(start.net)
-        assert len(paid) - paid.count("train") == 2 * len(SMOKE.rates)
+        assert paid.count("train") == (len(SMOKE.rates) + 1) * bool(start.net) + len(SMOKE.injected_rates)
+        assert len(paid) - paid.count("train") == len(SMOKE.injected_rates)
 
 
 @pytest.mark.slow
@@ -217,7 +218,7 @@ def test_answers_are_those_of_the_judges_and_rates_those_of_development(finished
         assert {stage.optimizer.peak for stage in own} == {best}
     tables = {table.title: table for table in report.tables}
     assert [row[0] for row in tables["New facts"].rows] == [start.name for start in starts(SMOKE)]
-    assert tables["New facts"].columns[1:4] == tuple(f"before: {which}" for which in (NEW, CHAINED, FRONT))
+    assert tables["New facts"].columns[1:3] == tuple(f"before: {which}" for which in (CHAINED, FRONT))
     base = tables["Without fine-tuning, and without reasoning"]
     assert [row[:2] for row in base.rows] == [(task, "0.0") for task in TASKS]  # the base knows no form
     assert base.columns[1:] == (BASE, *PLAIN)
