@@ -61,12 +61,12 @@ from stagejax.data.prose import CodeProse, StoryProse, SumProse
 from stagejax.data.published import C4
 from stagejax.data.questions import Worked
 from stagejax.data.together import Together
-from stagejax.data.tokenizers import BPE, codec
-from stagejax.data.town import WAYS, Town, TownProse, TownQuestions, stated
+from stagejax.data.tokenizers import BPE
+from stagejax.data.town import WAYS, Town, TownProse, TownQuestions
 from stagejax.data.written import BRIEF, words_of
-from stagejax.inference import Frozen
-from stagejax.inference.continuing import GREEDY, continued, continuing_flops
+from stagejax.inference.continuing import continuing_flops
 from stagejax.inference.quizzes import Quiz, Task, answered, commonest, drawn_tasks, nearest, preferred, share
+from stagejax.inference.recalling import recalled
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
@@ -322,18 +322,6 @@ def taught(run: Any, cfg: Config, start: Start, found: Found) -> None:
 
 
 # --- answers ---
-
-
-def recalled(tokenizer: Tokenizer, town: Town, net: Any) -> dict[str, list[int]]:
-    """Whether a model knows each fact that it has read, 0 or 1: the name that it puts behind each way to begin it."""
-    code, facts = codec(tokenizer, TownProse(town, 1), "text"), town.facts()
-    found = {}
-    for number, way in enumerate(WAYS):
-        prompts = [stated(town, fact, number).removesuffix(f" {town.name(fact.t)} .") for fact in facts]
-        said = continued(Frozen.of(net), code, prompts, GREEDY, length=32, limit=8, batch=100, seed=0)
-        said = [text.strip().split(" ")[0] for text in said]
-        found[way] = [int(name == town.name(fact.t)) for name, fact in zip(said, facts, strict=True)]
-    return found
 
 
 @functools.cache
