@@ -569,10 +569,20 @@ def report(found: Found) -> Report:
 
 
 NOTES = (
-    "One pre-trained base, one town and one test for all seeds: a seed draws other examples in another order, but with "
-    "the most of two hops a third is the same.",
-    "Accuracy must be above what needs no reasoning to count in (1) and (2): a law can be fitted to "
-    "models that have learned to say the commonest number.",
+    "One pre-trained base, one town and one test for all seeds: a seed draws other examples in another order. "
+    "With the most of two hops nearly half are the same for two seeds. Spreads over seeds do not hold that of the "
+    "test questions.",
+    "Accuracy must be above what needs no reasoning to count in (1) and (2): a law can be fitted to models that "
+    "have learned to say the commonest number.",
+    "A task has one rate, chosen with a hundred examples; another may be better for ten of them, or for a "
+    "thousand. The control tells how much of an exponent is the number of updates.",
+    "Of word problems right is the last number, as in GSM8K: also where the form is missing. Its judge at the "
+    "pod's scale does not tell mistakes of reasoning apart.",
+    "GSM8K has a generated counterpart on a laptop; SubQA, HumanEval+ and IFEval have one in all presets, and the "
+    "100 new facts are generated as well. The pod's base is pre-trained, not Llama's.",
+    "Residents, portraits, batch and rate of pre-training were chosen so that the base recalls what it has read: "
+    "of facts one by one in 1000 steps of 16 rows it had learned next to nothing, from portraits all in 900 steps "
+    "of 8.",
 )
 
 EXPERIMENT = Experiment(
