@@ -23,7 +23,7 @@ Method   A small decoder, pre-trained once: articles; portraits of the residents
          hops beside the new facts. Rates are chosen by the first seed: of a task by the loss on development answers
          with 100 examples, for all D; of each start of new facts by right answers to them and to two hops over them and
          other old facts.
-Run      stagejax run superficial_alignment                   laptop
+Run      stagejax run superficial_alignment                   laptop: 14 minutes on two busy cores
          stagejax run superficial_alignment --preset smoke    seconds
          stagejax plan superficial_alignment --preset pod --mesh data=8,fsdp=16
 Holds if in means over three seeds, on test questions: (1) in 3 of 4 tasks accuracy never falls from one D to the next,
@@ -34,7 +34,29 @@ Holds if in means over three seeds, on test questions: (1) in 3 of 4 tasks accur
          most examples, and this counts as in (1); (3) once new facts are taught, the model of two hops is right in two
          hops over them 10 points more often than the base, and than the model of word problems. How much of that lead
          is form, the starts with it beside tell.
-Ours     not run yet.
+Ours     nothing holds. Test questions, %, mean ± standard deviation of seeds 0, 1, 2; chance: what needs no reasoning:
+         right, D =      10           30           100          300          1000         chance
+         word problems   0.0 ± 0.0    0.2 ± 0.3    5.0 ± 0.6    9.8 ± 3.6    28.9 ± 4.5    9.4
+         two hops        0.0 ± 0.0    0.0 ± 0.0    1.3 ± 0.8   10.7 ± 7.3     4.4 ± 2.8    2.2
+         programs        0.0 ± 0.0    0.0 ± 0.0    0.2 ± 0.3    5.2 ± 0.8    55.6 ± 2.4   10.6
+         lists           0.0 ± 0.0    0.0 ± 0.0    0.0 ± 0.0    0.6 ± 0.0    15.0 ± 1.5    0.0
+         without form
+         word problems   100          100          1.3 ± 1.2    0.9 ± 0.8    0.2 ± 0.3
+         two hops        100          73 ± 14      4.8 ± 3.7    2.8 ± 2.4    0.7 ± 0.3
+         programs        100          43 ± 9       0.0 ± 0.0    0.2 ± 0.3    0.0 ± 0.0
+         lists           100          85 ± 6       90 ± 2       83 ± 2       85 ± 2
+         (1) does not hold: with 30 examples, 11 updates, nothing is right in any task, so no law is fitted; word
+         problems, programs and lists never fall. With 150 updates for each D, one seed, 1/b is 0.22 of word problems
+         (R² 0.78) and 0.65 of two hops (0.68). (2) does not hold, for two hops alone: form is there with 100 examples
+         in both (1.3 % and 4.8 % lack it), accuracy is 17 % and 29 % of the last; but two hops end 2.2 points above the
+         commonest answer. (3) does not hold: two hops over new facts 1.2 ± 0.6 behind two hops, 0.4 ± 0.3 behind the
+         base, 1.0 ± 0.3 behind word problems; with form beside 3.7 ± 1.4, 0.0, 1.0. Of the new facts themselves the
+         model of two hops recalls 61 ± 1, the base 8 ± 1.
+         Two hops and (3) are no evidence against the paper: the base recalls only 62 % and 80 % of its facts (two ways
+         to begin them), and the one rate, 0.004 as 100 examples chose, wipes out those that no example speaks of: in a
+         pilot, one seed, the same settings with 0.002 gave 42 % with 1000 examples, and their mistakes here are false
+         facts, 94 %. Rates of new facts end at the largest tried for two hops. A list that repeats a thing counts as
+         without form, and with 300 and 1000 examples the one that the report shows does.
 """
 
 from __future__ import annotations
@@ -414,8 +436,8 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
     names = [start.name for start in starts(cfg)]
     chained = {name: np.array(found.over_new(name, CHAINED)) for name in names}
     known, ours = bool(len(chained[BASE])), names[1]
-    leads = {name: chained[ours] - chained[name] for name in (BASE, *names[2:4])}
-    leads |= {f"base, both with {names[4].partition(', ')[2]}": chained[names[5]] - chained[names[4]]}
+    leads = {name: (chained[ours] - chained[name]).tolist() for name in (BASE, *names[2:4])}
+    leads |= {f"base, both with {names[4].partition(', ')[2]}": (chained[names[5]] - chained[names[4]]).tolist()}
 
     def said(task: str) -> str:
         law, control = laws[task], found.law(task, UPDATES) if task in cfg.controlled else None
@@ -443,8 +465,8 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
         claim(
             "A model tuned for two hops puts new facts to better use",
             paper="65 % / 37 % direct / multi-hop of the base, 81 % / 55 % of the tuned model (a note)",
-            measured="; ".join(f"{shown(100 * lead, '+.1f')} points to {name}" for name, lead in leads.items())
-            if known else None,
+            measured="; ".join(f"{shown([100 * x for x in lead], '+.1f')} points to {name}"
+                               for name, lead in leads.items()) if known else None,
             margin=f"10 points or more in two hops over new facts, to {BASE} and to {names[2]}",
             holds=known and all(mean(leads[name]) >= POINTS for name in (BASE, names[2])),
         ),

@@ -50,8 +50,8 @@ def questions(source: Any) -> list[str]:
 def test_sets_of_examples_are_nested_and_other_seeds_draw_others() -> None:
     for task in SMOKE.tasks:
         for seed in (0, 1):
-            sets = [questions(subset(task, size, seed)) for size in SMOKE.sizes]
-            assert [len(own) for own in sets] == list(SMOKE.sizes)
+            sets = [questions(subset(task, size, seed)) for size in SMOKE.sizes[:2]]
+            assert [len(own) for own in sets] == list(SMOKE.sizes[:2])
             assert all(few == more[: len(few)] for few, more in itertools.pairwise(sets))
         assert questions(subset(task, 10, 0)) != questions(subset(task, 10, 1))
 
@@ -119,12 +119,13 @@ def test_there_are_as_many_questions_as_a_quiz_says() -> None:
 
 
 def test_pretraining_holds_no_form_of_an_answer() -> None:
-    texts = {type(source).__name__: [source[i]["text"] for i in range(len(source))] for source, _ in SMOKE.read[1:]}
-    assert len(texts) == 5
-    for task in SMOKE.tasks:
-        for own in (text for told in texts.values() for text in told):
-            assert not any(JUDGES[task.name](task.train[0], part.strip()).formed for part in (own, *own.split(" .")))
-    assert not any({"ans", "how", "who", "code"} & set(text.split()) for told in texts.values() for text in told)
+    told = {type(own).__name__: [own[i]["text"] for i in range(min(len(own), 10))] for own, _ in SMOKE.read[1:]}
+    assert len(told) == 5
+    records = {task.name: task.train[0] for task in SMOKE.tasks}
+    for text in (text for own in told.values() for text in own):
+        assert not {"ans", "how", "who", "?", "code", ":"} & set(text.split())
+        for task, record in records.items():
+            assert not any(JUDGES[task](record, part.strip()).formed for part in (text, *text.split(" .")))
     assert len(pretraining(SMOKE).data.parts) == len(SMOKE.read)
 
 
@@ -238,6 +239,7 @@ def test_lists_are_learned_and_new_facts_are_taught_to_each_start(finished: Any)
         assert told.history.train["loss"][-1] < told.history.train["loss"][0]
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
