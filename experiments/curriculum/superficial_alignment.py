@@ -159,7 +159,7 @@ def preset(name: str) -> Config:
         small = drawn_tasks(town, 80, (8, 16), (54,) * 4, (32,) * 4)
         net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
         return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20, fitted=10,
-                      controlled=(HOPS,), updates=12, injected=4, rates=(5e-3, 1e-2), injected_rates=(5e-3, 1e-2),
+                      controlled=(HOPS,), updates=12, injected=4, rates=(5e-3, 1e-2), injected_rates=(1e-2,),
                       at_once=16,
                       seeds=(0,))  # fmt: skip
     net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=192, length=96)
