@@ -6,22 +6,21 @@ Claim    Post-training does not teach form alone. Accuracy of mathematics, multi
          grows as a power of the number D of fine-tuning examples, P = a D^(1/b); form is learned from the first
          hundred, and it is mistakes of reasoning that go on to vanish. A model tuned for multi-hop reasoning makes
          better use of facts that are new to it than the base model does.
-Method   A small decoder, pre-trained once: articles; portraits of the residents of a made-up town, one sentence for
-         each of their relations to others; sums in words; stories with numbers, of which nothing is asked; list
-         programs as they stand, none of a test, and what their statements are called; things and their kinds. No
-         question is answered in it, and no text has the form of an answer. Then supervised fine-tuning of all weights,
-         loss on the answers alone, always from this base, one model for each task, D and seed: D different examples,
-         each set within the next larger one, 3 epochs. Tasks: word problems of 1 to 4 operations, step by step (for
-         GSM8K); questions in two hops about residents, fact by fact (SubQA), in tests over facts that no example speaks
-         of; list programs, which hidden cases judge (HumanEval+); lists under four constraints (IFEval). A program
-         judges them all: an answer is right, or lacks the form of its task, or has it and reasons wrongly. Control: as
-         many updates for each D, of word problems and two hops. New knowledge: 100 facts about newcomers, taught by
-         questions in one hop, 6 epochs, to the base, to the models of most examples of two hops and of word problems,
-         and to that of 100 two hops. Asked are these facts, and two hops over one of them and an old fact that no
-         example has, in either order; also, with nothing taught, with both facts in prose in front of the question.
-         One-hop answers do not show the base the form of two hops; so the first three are also taught with 100 old two
-         hops beside the new facts. Rates are chosen by the first seed: of a task by the loss on development answers
-         with 100 examples, for all D; of each start of new facts by right answers to them and to two hops over them and
+Method   A small decoder, pre-trained once: articles; portraits of the residents of a made-up town, by their relations;
+         sums in words; stories with numbers; list programs, none of a test, and what their statements are called;
+         things and their kinds. Nothing is asked in it, and no text has the form of an answer. Then supervised
+         fine-tuning of all weights, loss on the answers alone, always from this base, one model for each task, D and
+         seed: D different examples, each set within the next larger one, 3 epochs. Tasks: word problems of 1 to 4
+         operations, step by step (for GSM8K); questions in two hops about residents, fact by fact (SubQA), in tests
+         over facts that no example speaks of; list programs, which hidden cases judge (HumanEval+); lists under four
+         constraints (IFEval). A program judges them all: an answer is right, or lacks the form of its task, or has it
+         and reasons wrongly. Control: as many updates for each D, of word problems and two hops. New knowledge: 100
+         facts about newcomers, taught by questions in one hop, 6 epochs, to the base, to the models of most examples of
+         two hops and of word problems, and to that of 100 two hops; to the first three also with 100 old two hops
+         beside, as answers in one hop do not show the form of two. Asked are these facts, and two hops over one of them
+         and an old fact that no example has, in either order; also, with nothing taught, with both facts in prose in
+         front of the question. Rates are chosen by the first seed: of a task by the loss on development answers with
+         100 examples, for all D; of each start of new facts by right answers to them and to two hops over them and
          other old facts.
 Run      stagejax run superficial_alignment                   laptop: 14 minutes on two busy cores
          stagejax run superficial_alignment --preset smoke    seconds
@@ -34,74 +33,65 @@ Holds if in means over three seeds, on test questions: (1) in 3 of 4 tasks accur
          most examples, and this counts as in (1); (3) once new facts are taught, the model of two hops is right in two
          hops over them 10 points more often than the base, and than the model of word problems. How much of that lead
          is form, the starts with it beside tell.
-Ours     nothing holds. Test questions, %, mean ± standard deviation of seeds 0, 1, 2; chance: what needs no reasoning:
-         right, D =      10           30           100          300          1000         chance
-         word problems   0.0 ± 0.0    0.2 ± 0.3    5.0 ± 0.6    9.8 ± 3.6    28.9 ± 4.5    9.4
-         two hops        0.0 ± 0.0    0.0 ± 0.0    1.3 ± 0.8   10.7 ± 7.3     4.4 ± 2.8    2.2
-         programs        0.0 ± 0.0    0.0 ± 0.0    0.2 ± 0.3    5.2 ± 0.8    55.6 ± 2.4   10.6
-         lists           0.0 ± 0.0    0.0 ± 0.0    0.0 ± 0.0    0.6 ± 0.0    15.0 ± 1.5    0.0
-         without form
-         word problems   100          100          1.3 ± 1.2    0.9 ± 0.8    0.2 ± 0.3
-         two hops        100          73 ± 14      4.8 ± 3.7    2.8 ± 2.4    0.7 ± 0.3
-         programs        100          43 ± 9       0.0 ± 0.0    0.2 ± 0.3    0.0 ± 0.0
-         lists           100          85 ± 6       90 ± 2       83 ± 2       85 ± 2
-         (1) does not hold: with 30 examples, 11 updates, nothing is right in any task, so no law is fitted; word
-         problems, programs and lists never fall. With 150 updates for each D, one seed, 1/b is 0.22 of word problems
-         (R² 0.78) and 0.65 of two hops (0.68). (2) does not hold, for two hops alone: form is there with 100 examples
-         in both (1.3 % and 4.8 % lack it), accuracy is 17 % and 29 % of the last; but two hops end 2.2 points above the
-         commonest answer. (3) does not hold: two hops over new facts 1.2 ± 0.6 behind two hops, 0.4 ± 0.3 behind the
-         base, 1.0 ± 0.3 behind word problems; with form beside 3.7 ± 1.4, 0.0, 1.0. Of the new facts themselves the
-         model of two hops recalls 61 ± 1, the base 8 ± 1.
+Ours     nothing holds. Test questions, %, mean ± standard deviation of seeds 0, 1, 2; in brackets answers without form;
+         chance: what needs no reasoning:
+         D              10               30               100              300               1000              chance
+         word problems  0.0 ± 0.0 (100)  0.2 ± 0.3 (100)  5.0 ± 0.6 (1.3)   9.8 ± 3.6 (0.9)  28.9 ± 4.5 (0.2)     9.4
+         two hops       0.0 ± 0.0 (100)  0.0 ± 0.0 (73)   1.3 ± 0.8 (4.8)  10.7 ± 7.3 (2.8)   4.4 ± 2.8 (0.7)     2.2
+         programs       0.0 ± 0.0 (100)  0.0 ± 0.0 (43)   0.2 ± 0.3 (0.0)   5.2 ± 0.8 (0.2)  55.6 ± 2.4 (0.0)    10.6
+         lists          0.0 ± 0.0 (100)  0.0 ± 0.0 (85)   0.0 ± 0.0 (90)    0.6 ± 0.0 (83)   15.0 ± 1.5 (85)      0.0
+         (1) does not hold: with 30 examples, 11 updates, no task has 1 % right, so no law is fitted; word problems,
+         programs and lists never fall. With 150 updates for each D, one seed, 1/b is 0.22 of word problems (R² 0.78)
+         and 0.65 of two hops (0.68). (2) does not hold, for two hops alone: with 100 examples form is there in both and
+         accuracy is 17 % and 29 % of the last, but two hops end 2.2 points above the commonest answer. (3) does not
+         hold: of two hops over new facts the model of two hops has 1.2 ± 0.6 right, the base 0.4 ± 0.3, that of word
+         problems 1.0 ± 0.3; with form beside 3.7 ± 1.4, 0.0, 1.0. Of new facts alone it has 61 ± 1, the base 8 ± 1.
          Two hops and (3) are no evidence against the paper: the base recalls only 62 % and 80 % of its facts (two ways
-         to begin them), and the one rate, 0.004 as 100 examples chose, wipes out those that no example speaks of: in a
-         pilot, one seed, the same settings with 0.002 gave 42 % with 1000 examples, and their mistakes here are false
-         facts, 94 %. Rates of new facts end at the largest tried for two hops. A list that repeats a thing counts as
-         without form, and with 300 and 1000 examples the one that the report shows does.
+         to begin them), and the one rate, 0.004 as 100 examples chose, wipes out those that no example speaks of. What
+         the report does not hold, seed 0: of these the base recalls 60 % and 78 %, the model of 1000 two hops 16 % and
+         18 %; tuned at 0.002 it has 38 % and 46 %, and 42 % of two hops right. Rates of new facts end at the largest
+         tried for two hops. A list that repeats a thing counts as without form.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer, enumerations, prose
+from stagejax.data import BPE, TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer
 from stagejax.data.answers import Answers
 from stagejax.data.articles import Articles
 from stagejax.data.common_words import CommonWords
 from stagejax.data.enumerations import ThingProse
+from stagejax.data.first_reading import first_reading, known_words
 from stagejax.data.learned import LearnedFrom
-from stagejax.data.list_programs import ListPrograms
 from stagejax.data.mistakes import HOPS, KINDS, MATH, TASKS
-from stagejax.data.problems import Problems
-from stagejax.data.prose import CodeProse, StoryProse, SumProse
+from stagejax.data.prose import CodeProse
 from stagejax.data.published import C4
 from stagejax.data.questions import Worked
 from stagejax.data.together import Together
-from stagejax.data.tokenizers import BPE
-from stagejax.data.town import WAYS, Town, TownProse, TownQuestions
-from stagejax.data.written import BRIEF, words_of
-from stagejax.inference.continuing import continuing_flops
-from stagejax.inference.quizzes import Quiz, Task, answered, commonest, drawn_tasks, nearest, preferred, share
+from stagejax.data.town import WAYS, Town, TownProse
+from stagejax.inference.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
+from stagejax.inference.quizzes import Examiner, Quiz, Task, commonest, drawn_tasks, nearest, preferred, share
 from stagejax.inference.recalling import recalled
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Figure, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.report.paired import lines
-from stagejax.report.rising import Rising, fit_rising
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.learning_curves import LearningCurves
 from stagejax.search.peak import Peak, best_peak
 
 BASE, EPOCHS, UPDATES = "base", "3 epochs", "equal updates"
 NEAREST, COMMONEST = PLAIN = ("nearest question", "commonest answer")  # what needs no reasoning
+SHARES = ("right", "formless", "wrong", "reasoning", *KINDS)  # of answers
 WHEN = ("before: ", "")  # new facts are taught, and behind it
-NEW, CHAINED, FRONT, DEV = "new fact", "two hops over it", "in front", "dev"  # what is asked about newcomers
+POINTS = 0.1 - 1e-9
 
 
 @dataclass(frozen=True)
@@ -145,31 +135,21 @@ def preset(name: str) -> Config:
         return Config(net, town, (math, *others), read, LearnedFrom(BPE(32_000), C4), length=2047, base_steps=20_000,
                       base_batch=512, base_peak=3e-4, batch=128, sizes=(10, 30, 100, 300, 1000, 3000, 7000), updates=70,
                       rates=(3e-6, 1e-5, 3e-5), injected_rates=(3e-6, 1e-5, 3e-5), at_once=256, seeds=(0,))  # fmt: skip
-    smoke, largest = name == "smoke", 20
+    smoke = name == "smoke"
     town = Town(40, 8) if smoke else Town()
     text = Stdlib(limit=20_000) if smoke else Articles(Dataset("wikitext2"))
-    n = 100 if smoke else 1000  # documents
-    told = replace(Problems(steps=(1, 2, 3, 4), largest=largest, wording=BRIEF), seed=5)
-    read = ((text, 1.0), (TownProse(town, 2 * n), 8.0), (SumProse(4 * n, largest=largest), 2.0),
-            (StoryProse(n, problems=told), 1.0), (CodeProse(n, programs=ListPrograms(seed=5)), 1.5),
-            (ThingProse(n), 0.5))  # fmt: skip
-    known = (*town.words(), *words_of((BRIEF,), largest).words, *prose.words(largest), *enumerations.words())
-    words = LearnedFrom(CommonWords(60 if smoke else 500, tuple(dict.fromkeys(known))), text)
+    read = first_reading(town, text, 100 if smoke else 1000)
+    words = LearnedFrom(CommonWords(60 if smoke else 500, known_words(town)), text)
+    llama_of = functools.partial(llama, vocab=words.vocab, length=96, tied=True)  # init_std: 0.02 at a width of 768
     if smoke:
         small = drawn_tasks(town, 80, (8, 16), (54,) * 4, (32,) * 4)
-        net = decoder(words.vocab, embed=32, layers=1, heads=2, mlp=64, length=96)
+        net = llama_of(embed=32, layers=1, heads=2, mlp=64, init_std=0.098)
         return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20, fitted=10,
                       controlled=(HOPS,), updates=12, injected=4, rates=(5e-3, 1e-2), injected_rates=(1e-2,),
-                      at_once=16,
-                      seeds=(0,))  # fmt: skip
-    net = decoder(words.vocab, embed=64, layers=3, heads=4, mlp=192, length=96)
+                      at_once=16, seeds=(0,))  # fmt: skip
+    net = llama_of(embed=64, layers=3, heads=4, mlp=192, init_std=0.069)
     tasks = drawn_tasks(town, 1000, (60, 180), (54, 32, 46, 32), (32, 18, 18, 16))
     return Config(net, town, tasks, read, words)
-
-
-def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
-    """Llama with one table for inputs and outputs, whose initial values grow as its width shrinks: 0.02 at 768."""
-    return llama(vocab=vocab, embed=embed, tied=True, init_std=round(0.02 * (768 / embed) ** 0.5, 3), **fields)
 
 
 # --- stages ---
@@ -177,11 +157,9 @@ def decoder(vocab: int, embed: int, **fields: Any) -> Transformer:
 
 def pretraining(cfg: Config) -> Stage:
     """What stands for the published model: it knows words, facts, sums and programs, and no form of an answer."""
-    parts = tuple(
-        CausalText(source=source, tokenizer=cfg.tokenizer, batch=cfg.base_batch, length=cfg.length)
-        for source, _ in cfg.read
-    )
-    data = Mixture(parts=parts, weights=tuple(weight for _, weight in cfg.read))
+    sources, weights = zip(*cfg.read, strict=True)
+    rows = functools.partial(CausalText, tokenizer=cfg.tokenizer, batch=cfg.base_batch, length=cfg.length)
+    data = Mixture(parts=tuple(rows(source=source) for source in sources), weights=weights)
     return Stage(BASE, cfg.net, causal_lm, adamw(cfg.base_peak, warmup=0.05, clip=1.0), data, cfg.base_steps)
 
 
@@ -207,43 +185,33 @@ def tuning(cfg: Config, own: Tuned, peak: float) -> Stage:
     """Supervised fine-tuning: models differ in their examples, and in updates as the protocol says, in nothing else."""
     task = next(task for task in cfg.tasks if task.name == own.task)
     steps = cfg.updates if own.protocol == UPDATES else max(1, round(cfg.epochs * own.size / cfg.batch))
-    return supervised(
-        cfg, own.stage, subset(task, own.size, own.seed), task.dev, task.test.length, steps, peak, own.seed
-    )
+    dev = replace(task.test, source=task.dev)
+    return supervised(cfg, own.stage, subset(task, own.size, own.seed), dev, steps, peak, own.seed)
 
 
-def supervised(
-    cfg: Config, name: str, source: Source, dev: Source, length: int, steps: int, peak: float, seed: int
-) -> Stage:
+def supervised(cfg: Config, name: str, source: Source, dev: Quiz, steps: int, peak: float, seed: int) -> Stage:
     """The recipe of all stages of tuning: loss on answers, each weight, moments and schedule anew."""
-    data = Answers(source=source, tokenizer=cfg.tokenizer, batch=cfg.batch, length=length, seed=seed)
-    held = replace(data, source=dev, seed=0)
-    return Stage(
-        name=name,
-        model=cfg.net,
-        objective=causal_lm,
-        optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
-        data=data,
-        steps=steps,
-        evaluate=Evaluation(held, batches=8),
-        seed=seed,
-    )
+    data = Answers(source=source, tokenizer=cfg.tokenizer, batch=cfg.batch, length=dev.length, seed=seed)
+    held = Evaluation(replace(data, source=dev.source, seed=0), batches=8)
+    how = adamw(peak, warmup=0.1, decay="linear", clip=1.0)
+    return Stage(name, cfg.net, causal_lm, how, data, steps, evaluate=held, seed=seed)
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Pre-training once; every task, size, protocol and seed; then new facts to some of these models."""
     base = run.train(pretraining(cfg))
-    found = Found(cfg, base, run.make("recall", recalled, cfg.tokenizer, cfg.town, base), {}, {}, {}, {}, {}, {})
+    found = Found(cfg, base, run.make("recall", recalled, cfg.tokenizer, cfg.town, base), {}, {}, {}, {}, {})
+    ask = Examiner(run, cfg.tokenizer, cfg.at_once)
     for task in cfg.tasks:
         most = subset(task, max(cfg.sizes), cfg.seeds[0])
         found.plain[task.name] = {
-            BASE: examined(run, cfg, task.test, base, "test"),
+            BASE: ask(base, task.test),
             NEAREST: run.make(f"nearest/{slug(task.name)}", nearest, cfg.tokenizer, most, task.test),
             COMMONEST: run.make(f"commonest/{slug(task.name)}", commonest, most, task.test),
         }
-        tuned(run, cfg, task, found)
+        tuned(run, ask, task, found)
     for start in starts(cfg):
-        taught(run, cfg, start, found)
+        taught(run, ask, start, found)
     return report(found)
 
 
@@ -252,8 +220,9 @@ def protocols(cfg: Config, task: str) -> tuple[str, ...]:
     return (EPOCHS, UPDATES) if task in cfg.controlled else (EPOCHS,)
 
 
-def tuned(run: Any, cfg: Config, task: Task, found: Found) -> None:
+def tuned(run: Any, ask: Examiner, task: Task, found: Found) -> None:
     """The models of a task, all at the rate that development answers choose with few examples; and what they answer."""
+    cfg = found.cfg
     early = tuning(cfg, Tuned(task.name, cfg.early, EPOCHS, cfg.seeds[0]), cfg.rates[0])
     search = best_peak(run, early, cfg.rates, start=found.base)
     found.searches[task.name] = search
@@ -262,7 +231,7 @@ def tuned(run: Any, cfg: Config, task: Task, found: Found) -> None:
             own = Tuned(task.name, size, protocol, seed)
             net = run.train(tuning(cfg, own, search.peak), found.base)
             found.nets[own] = net
-            found.said[own] = examined(run, cfg, task.test, net, "test")
+            found.said[own] = ask(net, task.test)
 
 
 # --- new knowledge ---
@@ -271,95 +240,52 @@ def tuned(run: Any, cfg: Config, task: Task, found: Found) -> None:
 class Start(NamedTuple):
     """What new facts are taught to, but for the seed, and whether some old two hops stand beside them."""
 
-    net: Tuned | None = None  # None: the base
+    name: str
+    net: Tuned | None  # None: the base
     beside: bool = False
-
-    @property
-    def name(self) -> str:
-        own = f"{self.net.size} of {self.net.task}" if self.net else BASE
-        return own + (", form beside" if self.beside else "")
 
 
 def starts(cfg: Config) -> tuple[Start, ...]:
     """The base, two hops, word problems: those of the claim; then few two hops, and the first three once more."""
-    most = max(cfg.sizes)
-    nets = (None, Tuned(HOPS, most, EPOCHS, 0), Tuned(MATH, most, EPOCHS, 0))
-    few = Start(Tuned(HOPS, cfg.early, EPOCHS, 0))
-    return (*map(Start, nets), few, *(Start(net, beside=True) for net in nets))
+    tuned = (HOPS, max(cfg.sizes)), (MATH, max(cfg.sizes)), (HOPS, cfg.early)
+    alone = Start(BASE, None), *(Start(f"{size} of {task}", Tuned(task, size, EPOCHS, 0)) for task, size in tuned)
+    return (*alone, *(Start(f"{own.name}, form beside", own.net, beside=True) for own in alone[:3]))
 
 
 def quizzes(cfg: Config) -> dict[str, Quiz]:
-    """What is asked about newcomers: new facts, two hops over them; these with both facts in front; to choose by."""
-    own = next(task.test for task in cfg.tasks if task.name == HOPS)
-
-    def quiz(source: Source, more: int = 0) -> Quiz:
-        return replace(own, source=source, questions=len(source), length=own.length + more)
-
-    kinds = ("new",), ("new-old", "old-new"), ("familiar new-old", "familiar old-new")
-    new, chained, familiar = (TownQuestions(cfg.town, own) for own in kinds)
-    half = min(60, len(new), len(familiar))
-    return {
-        NEW: quiz(new),
-        CHAINED: quiz(chained),
-        FRONT: quiz(replace(chained, context=True), more=22),
-        DEV: quiz(Together((Portion(new, stop=half), Portion(familiar, stop=half)))),
-    }
+    """What is asked about newcomers."""
+    return about_newcomers(cfg.town, next(task.test for task in cfg.tasks if task.name == HOPS))
 
 
 def teaching(cfg: Config, start: Start, seed: int, peak: float) -> Stage:
-    """New facts, by questions in one hop: the same for every start; beside them, or not, as many old two hops as have
-    shown a model their form."""
+    """New facts, by questions in one hop, the same for every start; beside them, or not, a few old two hops."""
     asked = quizzes(cfg)
     source, count = asked[NEW].source, asked[NEW].questions
     if start.beside:
         hops = next(task for task in cfg.tasks if task.name == HOPS)
         source, count = Together((source, subset(hops, cfg.early, seed))), count + cfg.early
     steps = max(1, round(cfg.injected * count / cfg.batch))
-    name = f"new-facts/{slug(start.name)}/{seed}"
-    return supervised(cfg, name, source, asked[DEV].source, asked[NEW].length, steps, peak, seed)
+    return supervised(cfg, f"new-facts/{slug(start.name)}/{seed}", source, asked[DEV], steps, peak, seed)
 
 
-def taught(run: Any, cfg: Config, start: Start, found: Found) -> None:
+def taught(run: Any, ask: Examiner, start: Start, found: Found) -> None:
     """One start with every seed: asked before and behind the teaching, at the rate that other questions choose."""
-    asked, first, paid = quizzes(cfg), cfg.seeds[0], []
+    cfg, asked, paid = found.cfg, quizzes(found.cfg), []
     nets = {seed: found.nets[start.net._replace(seed=seed)] if start.net else found.base for seed in cfg.seeds}
 
     def score(net: Any) -> float:
         """Minus the share of right answers to new facts and to two hops over them and familiar facts."""
-        paid.append(examined(run, cfg, asked[DEV], net, DEV))
+        paid.append(ask(net, asked[DEV], DEV))
         return -share(paid[-1].value, "right") if paid[-1].value else float("nan")
 
-    search = best_peak(
-        run, teaching(cfg, start, first, cfg.injected_rates[0]), cfg.injected_rates, start=nets[first], score=score
-    )
+    pilot = teaching(cfg, start, cfg.seeds[0], cfg.injected_rates[0])
+    search = best_peak(run, pilot, cfg.injected_rates, start=nets[cfg.seeds[0]], score=score)
     found.searches[start.name] = search._replace(spent=(*search.spent, *paid))
     for seed, before in nets.items():
         net = run.train(teaching(cfg, start, seed, search.peak), before)
-        made = {which: examined(run, cfg, asked[which], net, which) for which in (NEW, CHAINED)}
-        for which in (CHAINED, FRONT):
-            if (which, before.name) not in found.before:  # several starts begin at one model
-                found.before[which, before.name] = examined(run, cfg, asked[which], before, which)
-            made[f"before: {which}"] = found.before[which, before.name]
+        made = {which: ask(net, asked[which], which) for which in (NEW, CHAINED)}
+        made |= {f"before: {which}": ask(before, asked[which], which) for which in (CHAINED, FRONT)}
         found.taught[start.name, seed] = {"net": net, "start": before} | made
-
-
-# --- answers ---
-
-
-@functools.cache
-def answer_flops(net: Transformer, length: int, limit: int) -> float:
-    """FLOPs of one answer, as if it had all tokens that it may have."""
-    return continuing_flops(net, length, limit)
-
-
-def examined(run: Any, cfg: Config, quiz: Quiz, net: Any, label: str) -> Any:
-    """A model's answers, judged; durable, and paid for."""
-    flops = quiz.questions * answer_flops(cfg.net, quiz.length, quiz.limit)
-    name = f"{slug(label)}/{slug(quiz.task)}/{net.name}"
-    return run.make(name, answered, cfg.tokenizer, cfg.at_once, quiz, net, flops=flops)
-
-
-# --- what was found ---
 
 
 @dataclass(frozen=True)
@@ -373,17 +299,17 @@ class Found:
     said: dict[Tuned, Any]
     searches: dict[str, Peak]  # by task, and by what new facts are taught to
     plain: dict[str, dict[str, Any]]  # of each task, what the base says, and the nearest example
-    before: dict[tuple[str, str], Any]  # what is said about newcomers before they are taught, by quiz and model
-    taught: dict[tuple[str, int], dict[str, Any]]  # of each start and seed
+    taught: dict[tuple[str, int], dict[str, Any]]  # of each start and seed, what is said before it and behind it
 
-    def each(self, task: str, size: int, what: str, protocol: str = EPOCHS) -> list[float]:
-        """A share of the answers to a task's questions, one for every seed; none in a plan."""
-        made = [self.said.get(Tuned(task, size, protocol, seed)) for seed in self.cfg.seeds]
-        return [share(own.value, what) for own in made if own and own.value]
-
-    def means(self, task: str, what: str, protocol: str = EPOCHS) -> list[float]:
-        """Over seeds, for every size."""
-        return [mean(self.each(task, size, what, protocol)) for size in self.cfg.sizes]
+    @functools.cached_property
+    def curves(self) -> LearningCurves:
+        """Shares of the answers of each task under each protocol."""
+        shares = {
+            (row_of(own.task, own.protocol), own.seed, own.size):
+            {what: share(made.value, what) if made.value else float("nan") for what in SHARES}
+            for own, made in self.said.items()
+        }  # fmt: skip
+        return LearningCurves(shares, self.cfg.sizes, self.cfg.fitted)
 
     def plainly(self, task: str, which: str, what: str = "right") -> list[float]:
         """The share of answers of the base, or of who reasons about nothing; none in a plan."""
@@ -393,18 +319,7 @@ class Found:
     def learned(self, task: str) -> bool:
         """Whether right answers with the most examples are 10 points above what needs no reasoning."""
         floor = max(mean(self.plainly(task, which)) for which in PLAIN)
-        return mean(self.each(task, max(self.cfg.sizes), "right")) >= floor + POINTS
-
-    def law(self, task: str, protocol: str = EPOCHS) -> Rising | None:
-        """The laws of the mean accuracy, from the fewest fitted examples on; none if one of them is below 1 %."""
-        sizes = [size for size in self.cfg.sizes if size >= self.cfg.fitted]
-        values = [mean(self.each(task, size, "right", protocol)) for size in sizes]
-        return fit_rising(sizes, values) if all(value >= 0.01 - 1e-9 for value in values) else None
-
-    def ratio(self, task: str, size: int) -> float:
-        """Accuracy as a share of that with the most examples; not a number where that is nothing."""
-        last = mean(self.each(task, max(self.cfg.sizes), "right"))
-        return mean(self.each(task, size, "right")) / last if last else float("nan")
+        return self.curves.over_seeds(row_of(task), "right")[max(self.cfg.sizes)] >= floor + POINTS
 
     def over_new(self, start: str, which: str, what: str = "right") -> list[float]:
         """A share of a start's answers to a quiz about newcomers, one for every seed."""
@@ -412,27 +327,23 @@ class Found:
         return [share(value, what) for value in made if value]
 
 
-def explained(a: Sequence[float], b: Sequence[float]) -> float:
-    """r² of two series; NaN of constant ones."""
-    return float(np.corrcoef(a, b)[0, 1] ** 2) if np.std(a) and np.std(b) else float("nan")
+def row_of(task: str, protocol: str = EPOCHS) -> str:
+    return f"{task}, {protocol}"
 
 
 # --- report ---
 
 
-POINTS = 0.1 - 1e-9
-
-
 def claims_of(found: Found) -> tuple[Claim, ...]:
     """The claims, by the rules of the docstring."""
-    cfg, most = found.cfg, max(found.cfg.sizes)
-    laws = {own.name: found.law(own.name) for own in cfg.tasks}
-    rising = {task: bool(np.all(np.diff(found.means(task, "right")) >= -1e-9)) for task in laws}
+    cfg, most, curves = found.cfg, max(found.cfg.sizes), found.curves
+    laws = {own.name: curves.law(row_of(own.name), "right") for own in cfg.tasks}
     lawful = [
-        task for task, law in laws.items() if law and rising[task] and law.r2 >= 0.9 - 1e-9 and found.learned(task)
-    ]
-    formless = {task: mean(found.each(task, cfg.early, "formless")) for task in (MATH, HOPS)}
-    part = {task: found.ratio(task, cfg.early) for task in formless}
+        task for task, law in laws.items()
+        if law and law.r2 >= 0.9 - 1e-9 and curves.never_falls(row_of(task), "right") and found.learned(task)
+    ]  # fmt: skip
+    formless = {task: curves.over_seeds(row_of(task), "formless")[cfg.early] for task in (MATH, HOPS)}
+    part = {task: curves.part(row_of(task), "right", cfg.early) for task in formless}
     names = [start.name for start in starts(cfg)]
     chained = {name: np.array(found.over_new(name, CHAINED)) for name in names}
     known, ours = bool(len(chained[BASE])), names[1]
@@ -440,9 +351,9 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
     leads |= {f"base, both with {names[4].partition(', ')[2]}": (chained[names[5]] - chained[names[4]]).tolist()}
 
     def said(task: str) -> str:
-        law, control = laws[task], found.law(task, UPDATES) if task in cfg.controlled else None
-        fit = f"1/b {law.exponent:.2f}, R² {law.r2:.2f}" if law else "no law"
-        return f"{task}: {fit}" + (f" ({control.exponent:.2f} with equal updates)" if control else "")
+        control = curves.law(row_of(task, UPDATES), "right") if task in cfg.controlled else None
+        more = f" ({control.exponent:.2f} with equal updates)" if control else ""
+        return f"{task}: {laws[task] or 'no law'}{more}"
 
     return (
         claim(
@@ -475,49 +386,26 @@ def claims_of(found: Found) -> tuple[Claim, ...]:
 
 def tables_of(found: Found) -> tuple[Table, ...]:
     """Right answers, form and mistakes over D; laws; what form alone would say; new facts; rates."""
-    cfg, most, first = found.cfg, max(found.cfg.sizes), found.cfg.seeds[0]
-    columns = [str(size) for size in cfg.sizes]
-    rows = {
-        f"{own.name}, {protocol}": (own.name, protocol) for own in cfg.tasks for protocol in protocols(cfg, own.name)
-    }
-
-    def over_sizes(title: str, what: str) -> Table:
-        def measure(row: str, size: str) -> list[float]:
-            return found.each(rows[row][0], int(size), what, rows[row][1])
-
-        return table_of_means(
-            title, list(rows), columns, measure, note="Of all answers, in %; one seed of the control."
-        )
-
-    def gone(task: str, protocol: str) -> tuple[float, ...]:
-        """r² of wrong answers with each half of them."""
-        wrong = found.means(task, "wrong", protocol)
-        return tuple(explained(wrong, found.means(task, half, protocol)) for half in ("reasoning", "form"))
-
-    laws = tuple(
-        (row, law.scale, law.exponent, law.r2, law.limit, law.beta, law.saturating_aic - law.power_aic, *gone(*own))
-        for row, own in rows.items() if (law := found.law(*own))
-    )  # fmt: skip
-    texts = {(own.name, size): found.said[Tuned(own.name, size, EPOCHS, first)].value
-             for own in cfg.tasks for size in cfg.sizes}  # fmt: skip
-    style = tuple(
-        (task, size, preferred(value, texts[task, most]), found.ratio(task, size))
-        for (task, size), value in texts.items() if value and size < most
-    )  # fmt: skip
+    cfg, most, first, curves = found.cfg, max(found.cfg.sizes), found.cfg.seeds[0], found.curves
+    rows = tuple(row_of(own.name, how) for own in cfg.tasks for how in protocols(cfg, own.name))
+    over = {"Right answers": "right", "Answers without the form of their task": "formless"}
+    over |= {f"Answers in form with another {kind}": kind for kind in KINDS[1:]}
+    texts = {(own.task, own.size): made.value for own, made in found.said.items()
+             if (own.protocol, own.seed) == (EPOCHS, first) and made.value}  # fmt: skip
+    style = tuple((task, size, preferred(own, texts[task, most]), curves.part(row_of(task), "right", size))
+                  for (task, size), own in texts.items() if size < most)  # fmt: skip
     before, names = ["before: " + which for which in (CHAINED, FRONT)], [start.name for start in starts(cfg)]
     return (
-        over_sizes("Right answers", "right"),
-        over_sizes("Answers without the form of their task", "formless"),
-        *(over_sizes(f"Answers in form with another {kind}", kind) for kind in KINDS[1:]),
+        *(curves.by_setting(title, rows, what, str, note="Of all answers, in %; one seed of the control.")
+          for title, what in over.items()),
         table_of_means(
             "Without fine-tuning, and without reasoning", list(TASKS), [BASE, *PLAIN], found.plainly,
             note="Right answers in %: of the base model; of the example with the likest question; of the commonest "
             "answer of all examples.",
         ),
-        Table(
-            "Laws of right answers",
-            ("task", "a", "1/b", "R²", "P_inf", "beta", "AIC more", "r² with reasoning", "r² with form"), laws,
-            ("", ".3g", ".2f", ".3f", ".2f", ".2f", "+.1f", ".3f", ".3f"),
+        curves.laws(
+            "Laws of right answers", rows, "right",
+            {f"r² with {half}": ("wrong", half) for half in ("reasoning", "form")},
             f"Of means over seeds from {cfg.fitted} examples on. AIC more: the saturating law's, over the power's. "
             "r²: of all wrong answers with each half of them, over all sizes.",
         ),
@@ -547,10 +435,8 @@ def tables_of(found: Found) -> tuple[Table, ...]:
             note=f"By the loss on development answers with {cfg.early} examples, first seed; of new facts by minus the "
             "share of right answers to them and to two hops over others.",
         ),
-        Table(
-            "Answers", ("task", "examples", "question", "answer"),
-            tuple((*key, *text) for key, value in texts.items() if value for text in value["texts"][:1]),
-        ),
+        Table("Answers", ("task", "examples", "question", "answer"),
+              tuple((*key, *own["texts"][0]) for key, own in texts.items())),
     )  # fmt: skip
 
 
@@ -559,34 +445,25 @@ def arms_of(found: Found) -> tuple[Arm, ...]:
     cfg, arms = found.cfg, {}
     for own, net in found.nets.items():
         if own.protocol == EPOCHS:
-            search = found.searches[own.task]
-            arm = Arm("", (net,), charged=(found.base, *search.spent))
+            arm = Arm("", (net,), charged=(found.base, *found.searches[own.task].spent))
             arms.setdefault(f"{own.task}, {own.size}", {})[own.seed] = arm
     for start in starts(cfg):
-        search = found.searches[start.name].spent
-        if start.net:  # what it was tuned by
-            search = (found.base, *found.searches[start.net.task].spent, *search)
+        before = (found.base, *found.searches[start.net.task].spent) if start.net else ()  # what it was tuned by
         for seed in cfg.seeds:
             own = found.taught[start.name, seed]
-            arm = Arm("", (own["start"], own["net"]), charged=search)
+            arm = Arm("", (own["start"], own["net"]), charged=(*before, *found.searches[start.name].spent))
             arms.setdefault(f"new facts to {start.name}", {})[seed] = arm
     return by_seed(arms, f"new facts to {BASE}")
 
 
 def report(found: Found) -> Report:
     """Everything that was measured, and the claims."""
-    cfg = found.cfg
-    x = np.log10(cfg.sizes)
-    drawn = {what: {own.name: np.array(found.means(own.name, what)) for own in cfg.tasks} for what in ("right", "form")}
-    figures: tuple[Figure, ...] = ()
-    if not any(np.isnan(own).any() for series in drawn.values() for own in series.values()):
-        figures = (
-            lines("Right answers", drawn["right"], xlabel="log10 of examples", ylabel="share of answers", at=x),
-            lines("No form", drawn["form"], xlabel="log10 of examples", ylabel="share of answers", at=x),
-        )
+    cfg, named = found.cfg, {own.name: row_of(own.name) for own in found.cfg.tasks}
+    drawn = {"Right answers": "right", "No form": "form"}
+    figures = [found.curves.figure(title, named, what, "share of answers") for title, what in drawn.items()]
     return EXPERIMENT.report(
         claims_of(found), link="https://arxiv.org/abs/2410.03717", arms=arms_of(found), tables=tables_of(found),
-        figures=figures, baseline=f"new facts to {BASE}", seeds=cfg.seeds, notes=NOTES,
+        figures=tuple(itertools.chain(*figures)), baseline=f"new facts to {BASE}", seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import Tokenizer, codec
 from stagejax.data.town import Town, TownQuestions
 from stagejax.data.written import BRIEF
-from stagejax.inference.continuing import GREEDY, continued
+from stagejax.inference.continuing import GREEDY, continued, continuing_flops
 from stagejax.inference.frozen import Frozen
+from stagejax.names import slug
 
 #: Of every answer whether it is "right" and "formed" (0 or 1), and its "mistake"; of the first ones the "texts".
 Marks = dict[str, list[Any]]
@@ -112,6 +114,35 @@ def answered(tokenizer: Tokenizer, at_once: int, quiz: Quiz, net: Any) -> Marks:
         length=quiz.length, limit=quiz.limit, batch=at_once, seed=0,
     )  # fmt: skip
     return marked(quiz.task, asked, said)
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Has models of a run answer quizzes, each model each quiz once: the results of `answered`, durable as
+    label/task/model, and charged as if every answer had all the tokens that it may have.
+
+    Args:
+      run: of a pipeline.
+      at_once: questions that are answered together.
+
+    >>> # ask = Examiner(run, tokenizer, at_once=100)
+    >>> # right = share(ask(run.train(stage), task.test).value, "right")
+    """
+
+    run: Any
+    tokenizer: Tokenizer
+    at_once: int
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, net: Any, quiz: Quiz, label: str = "test") -> Any:
+        name = f"{slug(label)}/{slug(quiz.task)}/{net.name}"
+        if name not in self.known:
+            flops = quiz.questions * _answer_flops(net.model, quiz.length, quiz.limit)
+            self.known[name] = self.run.make(name, answered, self.tokenizer, self.at_once, quiz, net, flops=flops)
+        return self.known[name]
+
+
+_answer_flops = functools.cache(continuing_flops)
 
 
 def nearest(tokenizer: Tokenizer, examples: Source, quiz: Quiz) -> Marks:

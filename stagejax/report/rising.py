@@ -5,10 +5,13 @@ P(D) = a · D^(1/b), against P(D) = P_inf - c · D^-beta.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from stagejax.report.tables import Table
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class Rising:
     beta: float
     power_aic: float  # lower is better
     saturating_aic: float
+
+    def __str__(self) -> str:
+        return f"1/b {self.exponent:.2f}, R² {self.r2:.2f}"
 
     @property
     def saturates(self) -> bool:
@@ -90,6 +96,36 @@ def fit_rising(sizes: ArrayLike, values: ArrayLike, most: float = 1.0) -> Rising
         float(np.exp(start)), float(exponent), 1 - rest / whole if whole else float("nan"), limit,
         drop * float(np.exp(beta * centre)), beta, aic(power_rest, 3), aic(saturating_rest, 4),
     )  # fmt: skip
+
+
+def table_of_laws(
+    title: str, laws: Mapping[str, Rising], more: Mapping[str, Mapping[str, float]], note: str = ""
+) -> Table:
+    """A row for each law: the power with its R², the one that saturates, and how much higher the latter's criterion is.
+
+    Args:
+      more: further columns by their titles, each with a number for each law.
+
+    >>> sizes = np.array([30.0, 100, 300, 1000])
+    >>> table_of_laws("Laws", {"sums": fit_rising(sizes, 0.02 * sizes**0.4)}, {"seeds": {"sums": 3}}).cells()[0][:4]
+    ['sums', '0.02', '0.40', '1.000']
+    """
+    rows = tuple(
+        (
+            name,
+            law.scale,
+            law.exponent,
+            law.r2,
+            law.limit,
+            law.beta,
+            law.saturating_aic - law.power_aic,
+            *(column[name] for column in more.values()),
+        )
+        for name, law in laws.items()
+    )
+    columns = ("task", "a", "1/b", "R²", "P_inf", "beta", "AIC more", *more)
+    formats = ("", ".3g", ".2f", ".3f", ".2f", ".2f", "+.1f", *(".3f" for _ in more))
+    return Table(title, columns, rows, formats, note)
 
 
 def _least(of: object, low: float, high: float) -> tuple[float, float]:

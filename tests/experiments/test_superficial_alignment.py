@@ -23,7 +23,6 @@ from experiments.curriculum.superficial_alignment import (
     PLAIN,
     UPDATES,
     Found,
-    Start,
     Tuned,
     claims_of,
     preset,
@@ -89,7 +88,7 @@ def test_nothing_that_is_asked_is_taught_or_asked_in_development() -> None:
     assert all(len(set(path) & new) == len(set(path) & old - taught) == 1 for path in chains)
     chosen_by = {asked[DEV].source[i]["question"] for i in range(asked[DEV].questions)}
     assert not chosen_by & set(questions(asked[CHAINED].source))
-    stage = teaching(cfg, Start(), 0, 1e-3)
+    stage = teaching(cfg, starts(cfg)[0], 0, 1e-3)
     assert {len(stage.data.source[i]["path"]) for i in range(len(stage.data.source))} == {1}
 
 
@@ -154,7 +153,7 @@ def verdicts(
         (name, seed): {CHAINED: said(rate + 0.05 * seed, 0.0)} for name, rate in rates.items() for seed in cfg.seeds
     }
     without = {task: {which: said(plain, 0.0) for which in PLAIN} for task in TASKS}
-    return [own.verdict for own in claims_of(Found(cfg, None, None, {}, tuned, {}, without, {}, taught))]
+    return [own.verdict for own in claims_of(Found(cfg, None, None, {}, tuned, {}, without, taught))]
 
 
 def test_claims_are_judged_by_the_rules_of_the_docstring() -> None:
