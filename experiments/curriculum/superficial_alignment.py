@@ -142,7 +142,7 @@ def preset(name: str) -> Config:
     words = LearnedFrom(CommonWords(60 if smoke else 500, known_words(town)), text)
     llama_of = functools.partial(llama, vocab=words.vocab, length=96, tied=True)  # init_std: 0.02 at a width of 768
     if smoke:
-        small = drawn_tasks(town, 80, (8, 16), (54,) * 4, (32,) * 4)
+        small = drawn_tasks(town, 80, (8, 16), (54, 32, 54, 32), (32, 18, 18, 16))
         net = llama_of(embed=32, layers=1, heads=2, mlp=64, init_std=0.098)
         return Config(net, town, small, read, words, base_steps=60, sizes=(10, 20, 40, 80), early=20, fitted=10,
                       controlled=(HOPS,), updates=12, injected=4, rates=(5e-3, 1e-2), injected_rates=(1e-2,),

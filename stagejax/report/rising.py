@@ -107,7 +107,7 @@ def table_of_laws(
       more: further columns by their titles, each with a number for each law.
 
     >>> sizes = np.array([30.0, 100, 300, 1000])
-    >>> table_of_laws("Laws", {"sums": fit_rising(sizes, 0.02 * sizes**0.4)}, {"seeds": {"sums": 3}}).cells()[0][:4]
+    >>> table_of_laws("Laws", {"sums": fit_rising(sizes, 0.02 * sizes**0.4)}, {"seeds": {"sums": 3.0}}).cells()[0][:4]
     ['sums', '0.02', '0.40', '1.000']
     """
     rows = tuple(

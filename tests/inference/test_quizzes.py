@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from stagejax.data.distinct import Distinct
@@ -9,7 +12,19 @@ from stagejax.data.mistakes import CODE, HOPS, LISTS, MATH, TASKS
 from stagejax.data.problems import Problems
 from stagejax.data.town import Town
 from stagejax.data.written import BRIEF, words_of
-from stagejax.inference.quizzes import Quiz, commonest, drawn_tasks, marked, nearest, preferred, share
+from stagejax.inference.continuing import continuing_flops
+from stagejax.inference.quizzes import (
+    Examiner,
+    Quiz,
+    answered,
+    commonest,
+    drawn_tasks,
+    marked,
+    nearest,
+    preferred,
+    share,
+)
+from stagejax.models import llama
 
 
 def test_tasks_are_those_of_the_judges_and_all_different() -> None:
@@ -53,3 +68,22 @@ def test_too_few_different_records_are_refused() -> None:
     with pytest.raises(ValueError, match="raise its size"):
         Distinct(source, "program", 40)[0]
     assert Distinct(source, "program", 9).digest() != Distinct(source, "program", 10).digest()
+
+
+def test_an_examiner_asks_each_model_once_and_charges_all_tokens_that_answers_may_have() -> None:
+    made: list[tuple[Any, ...]] = []
+
+    def make(*inputs: Any, flops: float) -> Any:
+        made.append((*inputs, flops))
+        return SimpleNamespace(value=len(made))
+
+    problems = Problems(size=8, steps=(1,))
+    model = llama(vocab=99, embed=16, layers=1, heads=2, mlp=32, length=48)
+    first, second = (SimpleNamespace(name=name, model=model) for name in ("a", "b"))
+    quiz = Quiz(MATH, problems, 8, 48, 20)
+    ask = Examiner(SimpleNamespace(make=make), problems.tokenizer(), at_once=4)
+    assert [ask(net, quiz).value for net in (first, second, first)] == [1, 2, 1]
+    assert ask(first, quiz, "other words").value == 3
+    assert [own[0] for own in made] == ["test/word-problems/a", "test/word-problems/b", "other-words/word-problems/a"]
+    assert made[0][1:6] == (answered, problems.tokenizer(), 4, quiz, first)
+    assert {own[-1] for own in made} == {8 * continuing_flops(model, 48, 20)}
