@@ -168,13 +168,21 @@ class TownProse(Source):
     def __getitem__(self, index: int) -> Record:
         number, town = np.array([range(len(self))[index]]), self.town
         resident = int(shuffled(town.seed + 8, number, town.residents)[0])
-        own = [fact for fact in town.facts() if fact.h == resident]
+        own = _by_resident(town)[resident]
         draw = np.random.default_rng(random_words(town.seed + 9, number, 2)[0])
         said = [stated(town, own[k], int(draw.integers(len(WAYS)))) for k in draw.permutation(len(own))]
         return {"title": "", "text": " ".join(said)}
 
     def digest(self) -> str:
         return joint_digest(repr(self), *(self[i]["text"] for i in range(min(len(self), 50))))
+
+
+@functools.lru_cache(maxsize=8)
+def _by_resident(town: Town) -> dict[int, list[Fact]]:
+    found: dict[int, list[Fact]] = {}
+    for fact in town.facts():
+        found.setdefault(fact.h, []).append(fact)
+    return found
 
 
 def stated(town: Town, fact: Fact, way: int) -> str:
@@ -207,15 +215,12 @@ class TownQuestions(Source):
         if not self.kinds or set(self.kinds) - set(KINDS):
             raise ValueError(f"kinds={self.kinds}: choose out of {', '.join(KINDS)}")
 
-    def _paths(self) -> tuple[Path, ...]:
-        return tuple(path for kind in self.kinds for path in self.town.paths()[kind])
-
     def __len__(self) -> int:
-        return len(self._paths())
+        return len(_of_kinds(self.town, self.kinds))
 
     def __getitem__(self, index: int) -> Record:
         index = range(len(self))[index]
-        path, town = self._paths()[index], self.town
+        path, town = _of_kinds(self.town, self.kinds)[index], self.town
         asked = " of ".join(f"the {RELATIONS[fact.r]}" for fact in reversed(path))
         steps, answer = [town.said(fact) for fact in path], town.name(path[-1].t)
         told = ""
@@ -233,3 +238,8 @@ class TownQuestions(Source):
 
     def digest(self) -> str:
         return joint_digest(repr(self), *(self[i]["question"] for i in range(min(len(self), 50))))
+
+
+@functools.lru_cache(maxsize=32)
+def _of_kinds(town: Town, kinds: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(path for kind in kinds for path in town.paths()[kind])
