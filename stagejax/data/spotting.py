@@ -46,7 +46,8 @@ class Spotting(Data):
     >>> from stagejax.data import Digits
     >>> from stagejax.data.lines import Lines
     >>> lines = Lines(Digits(), 4, shape=(24, 96), side=20, symbols_of_a_line=(3, 5))
-    >>> batch = Spotting(lines=lines, shots=Digits(), side=20, batch=2, queries=3, most=6).take(np.arange(2))
+    >>> data = Spotting(lines=lines, shots=Digits(), batch=2, shape=lines.shape, side=20, queries=3, most=6)
+    >>> batch = data.take(np.arange(2))
     >>> batch["query"].shape, bool(((batch["kinds"] == 1).sum(-1) > 0).all())
     ((2, 3, 24, 24, 1), True)
     """
@@ -91,9 +92,8 @@ class Spotting(Data):
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         words, shots = random_words(self.seed, numbers, 1)[:, 0], _by_label(self.shots)
-        rows = [
-            self._sample(int(line), int(word), shots) for line, word in zip(self.records(numbers), words, strict=True)
-        ]
+        pairs = zip(self.records(numbers), words, strict=True)
+        rows = [self._sample(int(line), int(word), shots) for line, word in pairs]
         return {name: np.stack([row[name] for row in rows]) for name in self.sample_spec()}
 
     def digest(self) -> str:
@@ -110,7 +110,7 @@ class Spotting(Data):
         chosen = [list(pairs)[order[i % len(order)]] for i in range(self.queries)]
         seen = [query(glyph(self.shots, int(rng.choice(shots[c])))[0], self.side, self.shape[0]) for c in chosen]
         return {
-            "image": record["image"],
+            "image": np.asarray(record["image"], np.float32),
             "query": np.stack([image for image, _ in seen]),
             "query_box": np.stack([box for _, box in seen]),
             "boxes": np.stack([pairs[c][0] for c in chosen]),

@@ -23,7 +23,7 @@ def similarity(
     size: tuple[int, int],
     least: float = 0.4,
 ) -> Float[np.ndarray, "A X"]:
-    """`P[a, x]`: the highest score above `least` of a detection of symbol a that covers column x; 0 where there is none.
+    """`P[a, x]`: the highest score above `least` of a detection of symbol a that covers column x, or 0.
 
     Args:
       left_n, right_n: the first column of a detection, and the one behind its last.

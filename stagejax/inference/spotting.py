@@ -6,7 +6,7 @@ Letters: n detections, m chosen ones.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
@@ -39,7 +39,7 @@ class Spotter:
 
     shots: Source
     side: int = 28
-    regions: Regions = Regions()
+    regions: Regions = field(default_factory=Regions)
     least: float = 0.2
     chunk: int = 10
 

@@ -67,7 +67,7 @@ def matching_detection(
     said, by = model.propose(maps, queries)
     anchors = model.anchors(batch["image"].shape[1:3])
     boxes, kinds = batch["boxes"], batch["kinds"]
-    B, S, N = kinds.shape
+    B, S = kinds.shape[:2]
     keys = jax.random.split(jax.random.key(0) if key is None else key, (B, S, 2))
 
     over_pairs = lambda f, *axes: jax.vmap(jax.vmap(f, axes), axes)  # noqa: E731
