@@ -18,6 +18,7 @@ from stagejax.data.scenes import NO_BOX
 from stagejax.data.sources import Derived, EmptySource, Record, Source
 from stagejax.data.tasks import resized
 
+_SHORT = 256  # columns up to which lines are kept in memory: 8,192 of them
 _INK = 0.3  # what is darker counts as ink where boxes are drawn
 
 
@@ -99,7 +100,8 @@ class Lines(Source):
         return self.count
 
     def __getitem__(self, index: int) -> Record:
-        return _line(self, range(self.count)[index])
+        make = _line if self.shape[1] <= _SHORT else _line.__wrapped__
+        return make(self, range(self.count)[index])
 
     def digest(self) -> str:
         near = "" if self.neighbours is None else self.neighbours.digest()
@@ -107,6 +109,7 @@ class Lines(Source):
         return joint_digest(self.symbols.digest(), near, str(own))
 
 
+@functools.lru_cache(maxsize=1 << 13)
 def _line(lines: Lines, index: int) -> Record:
     words = random_words(lines.seed * 2 + (lines.split != "train"), np.array([index]), 3)[0]
     rng, *others = (np.random.default_rng(int(word)) for word in words)
