@@ -98,9 +98,14 @@ def sampled(key: Array, positive: Bool[Array, " n"], negative: Bool[Array, " n"]
     (1.0, 3.0)
     """
     draws = jax.random.uniform(key, positive.shape)
-    place = lambda some: jnp.argsort(jnp.argsort(jnp.where(some, draws, 2.0)))  # noqa: E731
-    first = positive & (place(positive) < int(share * count))
-    second = negative & (place(negative) < count - first.sum())
+
+    def drawn(some: Bool[Array, " n"], most: int, many: Any) -> Bool[Array, " n"]:
+        """Those of the `many` largest draws, `most` at most. A threshold compiles faster than ranks."""
+        largest, _ = jax.lax.top_k(jnp.where(some, draws, -1.0), min(most, len(some)))
+        return some & (draws >= largest[jnp.minimum(many, len(largest)) - 1])
+
+    first = drawn(positive, int(share * count), int(share * count))
+    second = drawn(negative, count, count - first.sum())
     return (first | second).astype(draws.dtype)
 
 
