@@ -51,13 +51,13 @@ class MatchingDetector:
     ((8, 4), 32)
     """
 
-    blocks: tuple[tuple[int, ...], ...] = ((16,), (32,), (32,), (32, 32))
+    blocks: tuple[tuple[int, ...], ...] = ((8,), (16,), (32,), (32, 32))
     pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1))
     anchors: tuple[tuple[int, int], ...] = ((32, 8), (32, 14), (32, 20))
     bins: tuple[int, int] = (4, 7)
     hidden: int = 64
     channels_in: int = 1
-    groups: int = 8
+    groups: int = 4
     norm_eps: float = 1e-5
     convolution: Convolution = "patches"
 
