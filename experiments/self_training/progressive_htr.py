@@ -141,7 +141,7 @@ def preset(name: str) -> Config:
             "most": 64,
             "queries": 1,
         }
-        big |= {"batch": 256, "steps": (3000, 600), "rounds": 100, "looks": (140, *(20,) * 8), "run": 22, "gap": 20}
+        big |= {"batch": 256, "steps": (3000, 600), "rounds": 10, "looks": (140, 40, 40, 40, 40), "run": 22, "gap": 20}
         return Config(
             chosen=Progressive(), peak=1e-3, tuned=3e-4, speech=Recognizer(112, 512, 6, 8, 2048, 47), seeds=(0,), **big
         )

@@ -1,4 +1,4 @@
-"""Regions of a feature map: anchors, boxes as deltas from other boxes, and RoI alignment.
+"""Regions of a feature map: anchors, and RoI alignment.
 
 A box is (top, left, bottom, right) in shares of the image.
 
@@ -12,9 +12,6 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
-
-#: The largest logarithm of a ratio of sides, so that no box is more than about 62 times its anchor.
-_LARGEST = 4.135
 
 
 def anchors(
@@ -37,36 +34,6 @@ def anchors(
     half = np.array(shapes, np.float64) / np.array(image) / 2
     boxes = np.concatenate([centres - half, centres + half], -1).reshape(-1, 4)
     return np.clip(boxes, 0, 1).astype(np.float32)
-
-
-def deltas(boxes: Float[Array, "*#n 4"], around: Float[Array, "*#n 4"]) -> Float[Array, "*#n 4"]:
-    """Boxes seen from others: shifts of the centre in units of those sides, and logarithms of the ratios of sides.
-
-    Reference: Girshick et al. 2014, https://arxiv.org/abs/1311.2524, appendix C.
-
-    >>> box, anchor = jnp.array([0.0, 0.5, 1.0, 0.9]), jnp.array([0.0, 0.4, 1.0, 0.6])
-    >>> deltas(box, anchor).round(3)
-    Array([0.   , 1.   , 0.   , 0.693], dtype=float32)
-    """
-    (centre, side), (own, unit) = _centred(boxes), _centred(around)
-    return jnp.concatenate([(centre - own) / unit, jnp.log(side / unit)], -1)
-
-
-def moved(around: Float[Array, "*#n 4"], by: Float[Array, "*#n 4"]) -> Float[Array, "*#n 4"]:
-    """The boxes whose `deltas` from others are `by`, clipped to the image.
-
-    >>> box, anchor = jnp.array([0.0, 0.5, 1.0, 0.9]), jnp.array([0.0, 0.4, 1.0, 0.6])
-    >>> bool(jnp.allclose(moved(anchor, deltas(box, anchor)), box))
-    True
-    """
-    own, unit = _centred(around)
-    centre, side = own + by[..., :2] * unit, unit * jnp.exp(jnp.minimum(by[..., 2:], _LARGEST))
-    return jnp.clip(jnp.concatenate([centre - side / 2, centre + side / 2], -1), 0, 1)
-
-
-def _centred(boxes: Float[Array, "*n 4"]) -> tuple[Float[Array, "*n 2"], Float[Array, "*n 2"]]:
-    """Centres and sides; no side is 0."""
-    return (boxes[..., :2] + boxes[..., 2:]) / 2, jnp.maximum(boxes[..., 2:] - boxes[..., :2], 1e-6)
 
 
 def roi_align(

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from stagejax.models.regions import deltas, moved
+from stagejax.objectives.box_deltas import deltas, moved
 from stagejax.objectives.detection import overlap, suppressed
 from stagejax.objectives.loss import Metrics
 

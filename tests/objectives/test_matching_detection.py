@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.models.regions import deltas
+from stagejax.objectives.box_deltas import deltas, moved
 from stagejax.objectives.matching_detection import (
     NO_BOX,
     OTHER,
@@ -26,6 +26,14 @@ def spans(*pairs: tuple[float, float]) -> jax.Array:
 
 BOXES = spans((0.1, 0.3), (0.5, 0.7), (0.0, 0.0))
 KINDS = jnp.array([SAME, OTHER, NO_BOX])
+
+
+def test_deltas_of_a_box_lead_back_to_it() -> None:
+    rng = np.random.default_rng(1)
+    low = rng.uniform(0, 0.5, (2, 20, 2))
+    boxes, around = jnp.asarray(np.concatenate([low, low + rng.uniform(0.05, 0.5, low.shape)], -1), jnp.float32)
+    np.testing.assert_allclose(moved(around, deltas(boxes, around)), boxes, atol=1e-5)
+    assert bool((moved(around, jnp.full((20, 4), 9.0)) <= 1).all())
 
 
 def test_no_more_than_a_share_of_what_is_sampled_is_positive() -> None:
