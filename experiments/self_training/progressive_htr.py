@@ -43,9 +43,10 @@ from stagejax.data.scenes import Detection
 from stagejax.data.spotting import Spotting, labelled
 from stagejax.data.tasks import ImageTask, Part
 from stagejax.data.together import Together
-from stagejax.decode.similarity import errors, read, similarity
+from stagejax.decode.similarity import errors
 from stagejax.inference import Frozen, apply
-from stagejax.inference.spotting import Found, Progressive, Spotter, flops_of_spotting, spot, starting
+from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
+from stagejax.inference.transcribing import Reading, precision, symbol_error_rates, truth
 from stagejax.models.matching_detector import MatchingDetector
 from stagejax.models.recognizer import Recognizer
 from stagejax.names import slug
@@ -68,7 +69,6 @@ class Config:
 
     letters: Source = field(default_factory=lambda: Turned(Omniglot()))  # of stage 1
     symbols: Source = field(default_factory=lambda: ImageTask((Part(Dataset("mnist")),), 28))  # the target alphabet
-    classes: int = 10
     net: MatchingDetector = field(default_factory=MatchingDetector)
     regions: Regions = field(default_factory=Regions)
     shape: tuple[int, int] = (32, 224)  # of a line, in pixels
@@ -92,10 +92,7 @@ class Config:
     peak: float = 3e-3  # learning rate of stage 1
     tuned: float = 1e-3  # of all later ones
     chosen: Progressive = field(default_factory=lambda: Progressive(first=225))  # 15 % of the boxes
-    least: float = 0.4  # score of a detection that is read
-    run: int = 2  # columns, behind its first, of a run that is read
-    gap: int = 6  # empty columns that are a space
-    sure: float = 0.6  # score below which a symbol is marked as unsure, where marks are given
+    reading: Reading = field(default_factory=lambda: Reading(10, run=2, gap=6))  # columns: 22 and 20 of 105 rows
     speech: Recognizer = field(default_factory=lambda: Recognizer(32, 48, 2, 4, 192))
     speech_peak: float = 3e-3
     speech_batch: int = 16  # lines
@@ -112,39 +109,23 @@ def preset(name: str) -> Config:
     if name == "smoke":
         digits, hand = Digits(), Hand(gap=(1, 4), lines=(0, 2))
         net = MatchingDetector(((8,), (16,), (16,)), ((2, 2), (2, 2)), ((16, 8), (16, 12)), (3, 3), 24, groups=4)
-        small = {"letters": Turned(digits, "label"), "symbols": digits, "net": net, "hand": hand, "manuscript": hand}
-        small |= {"regions": Regions(16, 8, 0.7, 24, 12), "shape": (16, 64), "side": 12, "length": (3, 5), "shots": 2}
-        small |= {
-            "cut": (300, 500, 1400),
-            "lines": (12, 4, 4),
-            "written": (60, 20),
-            "starting": 2,
-            "queries": 2,
-            "most": 8,
-            "chunk": 4,
-        }
-        small |= {"steps": (60, 20), "rounds": 2, "looks": (8, 4), "chosen": Progressive(sure=0.2, first=8)}
         return Config(
-            peak=5e-3, least=0.2, run=1, gap=3, speech=Recognizer(16, 16, 1, 2, 32), speech_batch=4, seeds=(0,), **small
-        )
+            Turned(digits, "label"), digits, net, Regions(16, 8, 0.7, 24, 12), (16, 64), 12, (3, 5), hand, hand,
+            shots=2, cut=(300, 500, 1400), lines=(12, 4, 4), written=(60, 20), starting=2, queries=2, most=8, chunk=4,
+            steps=(60, 20), rounds=2, looks=(8, 4), peak=5e-3, chosen=Progressive(sure=0.2, first=8),
+            reading=Reading(10, 0.2, 1, 3), speech=Recognizer(16, 16, 1, 2, 32), speech_batch=4, seeds=(0,),
+        )  # fmt: skip
     if name == "pod":
         vgg = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
-        shapes = tuple((105, width) for width in (24, 40, 56, 80, 112))
+        shapes = tuple((112, width) for width in (24, 40, 56, 80, 112))
         net = MatchingDetector(vgg, ((2, 2),) * 4, shapes, (7, 7), 512, groups=32, convolution="conv")
-        big = {"letters": TFDS("omniglot"), "symbols": TFDS("emnist/balanced"), "classes": 47, "net": net}
-        big |= {"regions": Regions(2000, 1000, 0.7, 256, 512), "shape": (112, 2048), "side": 100, "length": (35, 50)}
-        big |= {
-            "cut": (20_000, 30_000, 100_000),
-            "lines": (500, 20, 100),
-            "written": (10_000, 2000),
-            "starting": 10,
-            "most": 64,
-            "queries": 1,
-        }
-        big |= {"batch": 256, "steps": (3000, 600), "rounds": 10, "looks": (140, 40, 40, 40, 40), "run": 22, "gap": 20}
         return Config(
-            chosen=Progressive(), peak=1e-3, tuned=3e-4, speech=Recognizer(112, 512, 6, 8, 2048, 47), seeds=(0,), **big
-        )
+            Turned(TFDS("omniglot"), "label"), TFDS("emnist/balanced"), net, Regions(2000, 1000, 0.7, 256, 512),
+            (112, 2048), 100, (35, 50), cut=(20_000, 30_000, 100_000), lines=(500, 20, 100), written=(10_000, 2000),
+            starting=10, batch=256, queries=1, most=64, steps=(3000, 600), rounds=10, looks=(140, 40, 40, 40, 40),
+            peak=1e-3, tuned=3e-4, chosen=Progressive(), reading=Reading(47), seeds=(0,), speech_batch=256,
+            speech=Recognizer(112, 512, 6, 8, 2048, 47),
+        )  # fmt: skip
     return Config()
 
 
@@ -324,7 +305,7 @@ def spotter_of(cfg: Config, seed: int) -> Spotter:
 def flops_of(cfg: Config, spotter: Spotter, part: str) -> float:
     """Of looking at all lines of a part."""
     count = dict(zip(("lines", "validation", "test"), cfg.lines, strict=True))[part]
-    return flops_of_spotting(spotter, cfg.net, count, cfg.shape, cfg.shots * cfg.classes)
+    return flops_of_spotting(spotter, cfg.net, count, cfg.shape, cfg.shots * cfg.reading.classes)
 
 
 def chosen(cfg: Config, spotter: Spotter, rule: Progressive, seed: int, before: Any, result: Any) -> dict[str, Any]:
@@ -334,22 +315,9 @@ def chosen(cfg: Config, spotter: Spotter, rule: Progressive, seed: int, before: 
     return rule(found | {"line": found["line"] + cfg.starting}, known)
 
 
-def right(cfg: Config, seed: int, labels: Any) -> dict[str, Any]:
-    """How many pseudo-labels there are, and which share of them is right: over a true box of the symbol by half."""
-    value, lines = labels.value, target(cfg, "lines", seed)
-    added = value["positive"][value["pseudo"]]
-    hits = []
-    for line, symbol, *span in added:
-        record = lines[int(line) - cfg.starting]
-        true = record["boxes"][record["labels"] == symbol][:, [1, 3]]
-        hits.append(bool((shared(*span, true) >= 0.5).any()))
-    return {"count": len(hits), "precision": float(np.mean(hits)) if hits else float("nan")}
-
-
-def shared(left: float, right: float, spans: np.ndarray) -> np.ndarray:
-    """Intersection over union of spans."""
-    both = np.minimum(right, spans[:, 1]) - np.maximum(left, spans[:, 0])
-    return both.clip(0) / (np.maximum(right, spans[:, 1]) - np.minimum(left, spans[:, 0]))
+def right(cfg: Config, seed: int, labels: Any) -> dict[str, float]:
+    """How many pseudo-labels there are, and how many of them are right."""
+    return precision(labels.value, target(cfg, "lines", seed), cfg.starting)
 
 
 def looked(run: Any, cfg: Config, name: str, part: str, seed: int, result: Any) -> Any:
@@ -358,36 +326,10 @@ def looked(run: Any, cfg: Config, name: str, part: str, seed: int, result: Any) 
     return run.make(name, transcripts, cfg, spotter, part, seed, result, flops=flops_of(cfg, spotter, part))
 
 
-def truth(lines: Source) -> list[list[int]]:
-    """The transcripts of lines."""
-    return [lines[i]["labels"][lines[i]["labels"] >= 0].tolist() for i in range(len(lines))]
-
-
-def transcripts(cfg: Config, spotter: Spotter, part: str, seed: int, result: Any) -> dict[str, Any]:
-    """SER of what a detector reads, and raw and adjusted SER where symbols that are not sure are marked."""
+def transcripts(cfg: Config, spotter: Spotter, part: str, seed: int, result: Any) -> dict[str, float]:
+    """The error rates of what a detector reads."""
     lines = target(cfg, part, seed)
-    matrices = matrices_of(cfg, spot(spotter, lines, result), len(lines))
-    how = {"run": cfg.run, "gap": cfg.gap}
-    every, marked = (
-        [errors(read(own, sure=sure, **how), wanted) for own, wanted in zip(matrices, truth(lines), strict=True)]
-        for sure in (0.0, cfg.sure)
-    )
-    total = lambda rows, name: float(sum(row[name] for row in rows))  # noqa: E731
-    symbols, unsure = total(every, "symbols"), total(marked, "unsure")
-    return {
-        "ser": total(every, "edits") / symbols,
-        "raw": total(marked, "edits") / symbols,
-        "adjusted": (total(marked, "edits") - unsure) / symbols,
-        "unsure": unsure / symbols,
-    }
-
-
-def matrices_of(cfg: Config, found: Found, count: int) -> list[np.ndarray]:
-    """The similarity matrix of every line."""
-    left, right = (np.rint(found[name] * cfg.shape[1]).astype(np.int64) for name in ("left", "right"))
-    rows = [found["line"] == line for line in range(count)]
-    size = cfg.classes, cfg.shape[1]
-    return [similarity(found["symbol"][r], left[r], right[r], found["score"][r], size, cfg.least) for r in rows]
+    return symbol_error_rates(cfg.reading, spot(spotter, lines, result), lines)
 
 
 def words_of(model: Any, images: Any) -> Any:
@@ -460,7 +402,7 @@ def report(cfg: Config, first: Any, found: dict[int, dict[str, Any]]) -> Report:
             note="On test lines, spaces left out, every symbol read; in %: mean ± standard deviation over seeds.",
         ),
         table_of_means(
-            f"Symbols below {cfg.sure} marked as unsure", marks, list(columns),
+            f"Symbols below {cfg.reading.sure} marked as unsure", marks, list(columns),
             lambda arm, column: tested(arm, columns[column]),
             note="SER where a mark is an error, and with the marks taken off the errors as the authors do; in %.",
         ),

@@ -17,14 +17,12 @@ from experiments.self_training.progressive_htr import (
     OURS,
     TRUE,
     annotated,
-    matrices_of,
     portion,
     preset,
-    right,
     target,
-    truth,
 )
 from stagejax import Plan
+from stagejax.inference.transcribing import truth
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute
@@ -50,7 +48,7 @@ def test_parts_share_no_symbol_and_the_test_is_of_another_split() -> None:
         for second in images:
             assert first == second or not images[first] & images[second]
     assert target(SMOKE, "test", 0).split == "test"
-    assert len(portion(SMOKE, "shots", 0)) == SMOKE.shots * SMOKE.classes
+    assert len(portion(SMOKE, "shots", 0)) == SMOKE.shots * SMOKE.reading.classes
 
 
 def test_what_pseudo_labels_train_on_is_in_the_artifact_and_nowhere_else(finished: Any) -> None:
@@ -103,25 +101,6 @@ def test_all_arms_behind_stage_2_take_as_many_steps(finished: Any) -> None:
     assert set(steps.values()) == {SMOKE.rounds * SMOKE.of_a_round}
     assert results["0/ctc"].stage.steps == sum(SMOKE.steps) + SMOKE.rounds * SMOKE.of_a_round
     assert {arm.name for arm in report.arms} == set(ARMS)
-
-
-def test_the_precision_of_labels_is_counted_against_the_true_boxes() -> None:
-    class Made:
-        value = None
-
-    lines = target(SMOKE, "lines", 0)
-    label, (_, left, _, end) = lines[1]["labels"][0], lines[1]["boxes"][0]
-    rows = [(SMOKE.starting + 1, label, left, end), (SMOKE.starting + 1, (label + 1) % 10, left, end), (0, 3, 0.1, 0.2)]
-    Made.value = {"positive": np.array(rows, float), "pseudo": np.array([True, True, False])}
-    assert right(SMOKE, 0, Made) == {"count": 2, "precision": 0.5}
-
-
-def test_a_matrix_has_the_detections_of_its_line() -> None:
-    found = {"line": [0, 1], "symbol": [3, 4], "left": [0.0, 0.5], "right": [0.25, 1.0], "score": [0.9, 0.8]}
-    first, second = matrices_of(SMOKE, {name: np.array(column) for name, column in found.items()}, 2)
-    assert first[3, :16].min() == 0.9
-    assert first.sum() == pytest.approx(16 * 0.9)
-    assert second[4, 32:].min() == 0.8
 
 
 def test_detectors_learn_and_every_arm_reads_test_lines(finished: Any) -> None:
