@@ -58,9 +58,8 @@ def symbol_error_rates(how: Reading, found: Found, lines: Source) -> dict[str, f
     seen = matrices(how, found, len(lines), columns)
 
     def total(sure: float) -> dict[str, int]:
-        said = [
-            errors(read(own, run=how.run, gap=how.gap, sure=sure), true) for own, true in zip(seen, wanted, strict=True)
-        ]
+        said = [read(own, run=how.run, gap=how.gap, sure=sure) for own in seen]
+        rows = [errors(*pair) for pair in zip(said, wanted, strict=True)]
         return {name: sum(row[name] for row in rows) for name in rows[0]}
 
     every, marked = total(0.0), total(how.sure)
