@@ -474,7 +474,7 @@ NOTES = (
     "score, in a table of their own.",
     "Two boxes are the same if their intersection is above 70 % of their union; the code takes one end for the other "
     "where a box lies inside another. Duplicates are merged over shots, not within each.",
-    "All arms behind stage 2 choose the look with the lowest SER on 20 transcribed validation lines, as the authors do: "
+    "All arms behind stage 2 choose the look of the lowest SER on 20 transcribed validation lines, as the authors do: "
     "these transcripts are used. The best look of all rounds is tested, and the code's is that of the last round.",
     "Spaces: lines have none, and those that are read are left out.",
 )
