@@ -11,47 +11,42 @@ Method   Stages, each on the same losses of Faster R-CNN for pairs of a line and
                         the surest detections become boxes, up to a quota; the weights of stage 2 are trained on all
                         boxes so far; the best look by validation chooses the next ones; and again from stage 2
          A line is read from the matrix of symbols by columns that its detections make.
-         Beside it, in as many steps: stage 2 going on; weights kept between rounds; all detections at once; true boxes
-         (an upper bound); a CTC recogniser on the synthetic lines in as many steps as all stages have; and stages 1 and
-         2 alone. With one shot: stages 2 and 3.
+         Beside it, each in as many steps as all rounds have together and with as many looks: stage 2 going on; weights
+         kept between rounds; all detections at once; true boxes (an upper bound). A CTC recogniser on the synthetic
+         lines has the steps of all three stages. Stages 1 and 2 alone; with one shot, stages 2 and 3.
 Run      stagejax run progressive_htr                    laptop: about 5 minutes on two cores
          stagejax run progressive_htr --preset smoke     seconds
          stagejax plan progressive_htr --preset pod --mesh data=16,fsdp=16
 Holds if the symbol error rate (SER) of the progressive arm is 20 % or more below that of stage 2, relatively, at 5
-         shots; it is no higher than that of all detections at once; and 90 % or more of the first round's pseudo-labels
-         are right. Means over seeds, on test lines of other writers.
+         shots; it is below that of stage 2 going on for as many steps with as many looks; it is no higher than that of
+         all detections at once; and 90 % or more of the first round's pseudo-labels are right. Means over seeds, on
+         test lines of other writers. (The second was added before the run: the first could be met without a label.)
 Ours     To be filled in after the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Experiment, Handover, Stage
-from stagejax.data import TFDS, Dataset, Digits, Source
-from stagejax.data.few_shot import FewShot
+from stagejax.data import TFDS, Digits, Source
+from stagejax.data.alphabets import Symbols, hands, records
 from stagejax.data.lines import Hand, Lines, Turned
 from stagejax.data.omniglot import Omniglot
-from stagejax.data.portion import Portion
 from stagejax.data.scenes import Detection
 from stagejax.data.spotting import Spotting, labelled
-from stagejax.data.tasks import ImageTask, Part
 from stagejax.data.together import Together
-from stagejax.decode.similarity import errors
-from stagejax.inference import Frozen, apply
 from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
-from stagejax.inference.transcribing import Reading, matrices, precision, symbol_error_rates, truth
+from stagejax.inference.transcribing import Reading, matrices, precision, recogniser_error_rate, symbol_error_rates
 from stagejax.models.matching_detector import MatchingDetector
 from stagejax.models.recognizer import Recognizer
 from stagejax.names import slug
 from stagejax.objectives.matching_detection import Regions, matching_detection
-from stagejax.objectives.recognition import collapsed, ctc
+from stagejax.objectives.recognition import columns_ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
@@ -69,7 +64,7 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     letters: Source = field(default_factory=lambda: Turned(Omniglot()))  # of stage 1
-    symbols: Source = field(default_factory=lambda: ImageTask((Part(Dataset("mnist")),), 28))  # the target alphabet
+    symbols: Symbols = field(default_factory=lambda: hands(1))  # Tagalog, 17 symbols
     net: MatchingDetector = field(default_factory=MatchingDetector)
     regions: Regions = field(default_factory=Regions)
     shape: tuple[int, int] = (32, 160)  # of a line, in pixels
@@ -80,25 +75,26 @@ class Config:
         default_factory=lambda: Hand(gap=(-3, 8), ruled=0.5, blur=(0.2, 0.7), noise=0.06)
     )  # of target lines
     shots: int = 5
-    cut: tuple[int, int, int] = (1000, 2000, 6000)  # records of the symbols for shots | validation | unlabelled lines
-    lines: tuple[int, int, int] = (100, 20, 60)  # unlabelled, validation, test
-    written: tuple[int, int] = (1600, 200)  # synthetic lines of stages 1 and 2
+    lines: tuple[int, int, int] = (100, 30, 60)  # unlabelled, validation, test
+    written: tuple[int, int] = (3000, 500)  # synthetic lines of stages 1 and 2
     starting: int = 6  # synthetic lines among the progressive arm's
-    batch: int = 4  # lines
-    queries: int = 4  # symbols asked for in each
+    batch: tuple[int, int] = (4, 8)  # lines of a step of stage 1, and of the later ones
+    queries: tuple[int, int] = (4, 1)  # symbols asked for in each
     most: int = 12  # boxes of a pair
-    steps: tuple[int, int] = (400, 80)  # of stages 1 and 2
+    steps: tuple[int, int] = (1200, 120)  # of stages 1 and 2
     rounds: int = 3
-    looks: tuple[int, ...] = (30, 15)  # steps of a round, with a look at validation behind each
+    looks: tuple[int, ...] = (30, 20)  # steps of a round, with a look at validation behind each
     peak: float = 3e-3  # learning rate of stage 1
     tuned: float = 1e-3  # of all later ones
-    chosen: Progressive = field(default_factory=lambda: Progressive(first=100))  # 15 % of the boxes
-    reading: Reading = field(default_factory=lambda: Reading(10, run=2, gap=6))  # columns: 22 and 20 of 105 rows
-    speech: Recognizer = field(default_factory=lambda: Recognizer(32, 48, 2, 4, 192))
+    chosen: Progressive = field(
+        default_factory=lambda: Progressive(first=100, more=0.5)
+    )  # 15 % of the boxes, then more than .2: there are few rounds
+    reading: Reading = field(default_factory=lambda: Reading(17, run=2, gap=6))  # columns: 22 and 20 of 105 rows
+    speech: Recognizer = field(default_factory=lambda: Recognizer(32, 48, 2, 4, 192, 17))
     speech_peak: float = 3e-3
     speech_batch: int = 16  # lines
     chunk: int = 10  # lines that are looked at in one go
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1)
 
     @property
     def of_a_round(self) -> int:
@@ -109,21 +105,26 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         digits, hand = Digits(), Hand(gap=(1, 4), lines=(0, 2))
-        net = MatchingDetector(((8,), (16,), (16,)), ((2, 2), (2, 2)), ((16, 8), (16, 12)), (3, 3), 24, groups=4)
+        net = MatchingDetector(((8,), (16,), (16,)), ((2, 2), (2, 2)), ((16, 8), (16, 12)), None, (3, 3), 24, groups=4)
         return Config(
-            Turned(digits, "label"), digits, net, Regions(16, 8, 0.7, 24, 12), (16, 64), 12, (3, 5), hand, hand,
-            shots=2, cut=(300, 500, 1400), lines=(12, 4, 4), written=(60, 20), starting=2, queries=2, most=8, chunk=4,
+            Turned(digits, "label"), records(digits, 300, 200, 900), net,
+            Regions(16, 8, 0.7, 24, 12), (16, 64), 12, (3, 5), hand, hand,
+            shots=2, lines=(12, 4, 4), written=(60, 20), starting=2, batch=(4, 4), queries=(2, 1), most=8, chunk=4,
             steps=(60, 20), rounds=2, looks=(8, 4), peak=5e-3, chosen=Progressive(sure=0.2, first=8),
             reading=Reading(10, 0.2, 1, 3), speech=Recognizer(16, 16, 1, 2, 32), speech_batch=4, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         vgg = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
         shapes = tuple((112, width) for width in (24, 40, 56, 80, 112))
-        net = MatchingDetector(vgg, ((2, 2),) * 4, shapes, (7, 7), 512, groups=32, convolution="conv")
+        far = Hand(gap=(-4, 30), lines=(10, 20), pen=(-0.5, 2.0), blur=(0.0, 1.0))
+        near = replace(far, gap=(-8, 30), ruled=0.5, blur=(0.5, 1.5), noise=0.06)
+        net = MatchingDetector(vgg, ((2, 2),) * 4, shapes, None, (7, 7), 512, groups=32, convolution="conv")
         return Config(
-            Turned(TFDS("omniglot"), "label"), TFDS("emnist/balanced"), net, Regions(2000, 1000, 0.7, 256, 512),
-            (112, 2048), 100, (35, 50), cut=(20_000, 30_000, 100_000), lines=(500, 20, 100), written=(10_000, 2000),
-            starting=10, batch=256, queries=1, most=64, steps=(3000, 600), rounds=10, looks=(140, 40, 40, 40, 40),
+            Turned(TFDS("omniglot"), "label"), records(TFDS("emnist/balanced"), 20_000, 10_000, 70_000),
+            net, Regions(2000, 1000, 0.7, 256, 512), (112, 2048), 100, (35, 50), far, near,
+            lines=(500, 20, 100), written=(10_000, 2000),
+            starting=10, batch=(256, 256), queries=(1, 1), most=64, steps=(3000, 600), rounds=10,
+            looks=(140, 40, 40, 40, 40),
             peak=1e-3, tuned=3e-4, chosen=Progressive(), reading=Reading(47), seeds=(0,), speech_batch=256,
             speech=Recognizer(112, 512, 6, 8, 2048, 47),
         )  # fmt: skip
@@ -144,13 +145,13 @@ def compared(run: Any, cfg: Config, seed: int, first: Any) -> dict[str, Any]:
     made = {FIRST: ((), [first], []), SECOND: ((second,), [second], []), ONE_SECOND: ((single,), [single], [])}
     made |= {arm: adapted(run, few, arm, seed, second) for arm in (LONGER, OURS, KEPT, ONCE, TRUE)}
     made |= {ONE_OURS: adapted(run, one, ONE_OURS, seed, single)}
-    speech = recognised(run, few, seed)
+    speech, heard = recognised(run, few, seed)
     tested = {
         arm: looked(run, one if "one shot" in arm else few, f"{seed}/{slug(arm)}/test", "test", seed, best[-1])
         for arm, (_, best, _) in made.items()
     }
-    tested[CTC] = run.make(f"{seed}/ctc/test", transcribed, few, "test", seed, speech[-1])
-    made[CTC] = (speech, [speech[-1]], [])
+    tested[CTC] = run.make(f"{seed}/ctc/test", transcribed, few, "test", seed, heard)
+    made[CTC] = (speech, [heard], [])
     judged = {
         arm: [run.make(f"{pick.name}/right", right, few, seed, pick) for pick in picks]
         for arm, (_, _, picks) in made.items()
@@ -163,14 +164,9 @@ def compared(run: Any, cfg: Config, seed: int, first: Any) -> dict[str, Any]:
 # --- lines ---
 
 
-def portion(cfg: Config, part: str, seed: int) -> Source:
-    """The target's symbols, of which no two parts share a record; test symbols are of other writers."""
-    shots, validation, lines = cfg.cut
-    ends = {"shots": (0, shots), "validation": (shots, validation), "lines": (validation, lines)}
-    if part == "test":
-        return cfg.symbols.of_split("test")
-    own = Portion(cfg.symbols, *ends[part])
-    return FewShot(own, cfg.shots, seed) if part == "shots" else own
+def shots_of(cfg: Config, seed: int) -> Source:
+    """The few images of each symbol that are known."""
+    return cfg.symbols.few(cfg.shots, seed)
 
 
 def written_lines(cfg: Config, symbols: Source, count: int, seed: int, **own: Any) -> Lines:
@@ -181,13 +177,14 @@ def written_lines(cfg: Config, symbols: Source, count: int, seed: int, **own: An
 def target(cfg: Config, part: str, seed: int) -> Lines:
     """Lines of the manuscript: "lines" are those without labels."""
     count = dict(zip(("lines", "validation", "test"), cfg.lines, strict=True))[part]
-    return written_lines(cfg, portion(cfg, part, seed), count, seed, hand=cfg.manuscript)
+    own = 4 * seed + 1 + ("lines", "validation", "test").index(part)  # no two parts share the layout of their lines
+    return written_lines(cfg, getattr(cfg.symbols, part), count, own, hand=cfg.manuscript)
 
 
 def few_shot_lines(cfg: Config, seed: int) -> Lines:
     """Synthetic lines of the shots, under strips of the manuscript."""
     strips = target(cfg, "lines", seed)
-    return written_lines(cfg, portion(cfg, "shots", seed), cfg.written[1], seed, neighbours=strips)
+    return written_lines(cfg, shots_of(cfg, seed), cfg.written[1], 4 * seed, neighbours=strips)
 
 
 def start_of(cfg: Config, seed: int) -> Lines:
@@ -205,8 +202,8 @@ def annotated(cfg: Config, seed: int) -> Together:
 
 def spotting(cfg: Config, lines: Source, seed: int) -> Spotting:
     """Lines with queries among the shots."""
-    how = {"batch": cfg.batch, "shape": cfg.shape, "side": cfg.side, "queries": cfg.queries, "most": cfg.most}
-    return Spotting(lines=lines, shots=portion(cfg, "shots", seed), seed=seed, **how)
+    how = {"shape": cfg.shape, "side": cfg.side, "batch": cfg.batch[1], "queries": cfg.queries[1], "most": cfg.most}
+    return Spotting(lines=lines, shots=shots_of(cfg, seed), seed=seed, **how)
 
 
 def detecting(cfg: Config, name: str, lines: Source, steps: int, seed: int, peak: float) -> Stage:
@@ -223,10 +220,11 @@ def detecting(cfg: Config, name: str, lines: Source, steps: int, seed: int, peak
 
 
 def pretraining(cfg: Config) -> Stage:
-    """Stage 1, whose queries are letters of its own lines' alphabets."""
+    """Stage 1: letters of many alphabets in one line, and queries among them."""
     lines = written_lines(cfg, cfg.letters, cfg.written[0], 0)
     stage = detecting(cfg, "pre-trained", lines, cfg.steps[0], 0, cfg.peak)
-    return replace(stage, data=replace(stage.data, shots=cfg.letters))
+    data = replace(stage.data, shots=cfg.letters, batch=cfg.batch[0], queries=cfg.queries[0])
+    return replace(stage, data=data)
 
 
 def finetuning(cfg: Config, name: str, seed: int) -> Stage:
@@ -238,7 +236,6 @@ def adapted(run: Any, cfg: Config, arm: str, seed: int, second: Any) -> tuple[tu
     """The rounds of an arm behind stage 2: all that it made, the best look of each round and of all, its labels."""
     at, every, best, picks = f"{seed}/{slug(arm)}", [], [], []
     spotter, now, labels = spotter_of(cfg, seed), second, None
-    scores: list[float] = []
     for r in range(cfg.rounds):
         stage = detecting(cfg, f"{at}/{r}", few_shot_lines(cfg, seed), cfg.of_a_round, seed + 1000 * r, cfg.tuned)
         if arm == TRUE:
@@ -252,49 +249,53 @@ def adapted(run: Any, cfg: Config, arm: str, seed: int, second: Any) -> tuple[tu
                 every.append(labels)
             stage = replace(stage, data=labelled(replace(stage.data, lines=annotated(cfg, seed)), labels))
         start = second if arm in (OURS, ONE_OURS) else now  # the reset
-        looks, errors_of = [], []
-        for i, steps in enumerate(cfg.looks):
-            part = replace(
-                stage,
-                name=f"{at}/{r}/{i}",
-                steps=steps,
-                optimizer=replace(stage.optimizer, horizon=cfg.of_a_round),
-                handover=Handover(moments="carry", schedule="carry", data="carry") if i else Handover(),
-            )
-            start = run.train(part, start)
-            seen = looked(run, cfg, f"{at}/{r}/{i}/validation", "validation", seed, start)
-            looks.append(start)
-            errors_of.append(float("nan") if seen.value is None else seen.value["ser"])
-            every += [start, seen]
-        which = int(np.argmin(errors_of)) if not np.isnan(errors_of).any() else -1
-        now = looks[which]
-        best.append(now)
-        scores.append(errors_of[which])
-    final = best[int(np.argmin(scores))] if not np.isnan(scores).any() else best[-1]
-    return tuple(every), [*best, final], picks
+        see = lambda name, own: looked(run, cfg, name, "validation", seed, own)  # noqa: E731
+        made, looks = with_looks(run, stage, start, cfg.looks, see)
+        every += made
+        now, score = lowest(looks)
+        best.append((now, score))
+    return tuple(every), [*(own for own, _ in best), lowest(best)[0]], picks
 
 
-def in_columns(model: Any, batch: Mapping[str, Any], key: Any) -> Any:
-    """CTC on lines as sequences of columns of pixels."""
-    frames = batch["image"][..., 0].swapaxes(1, 2)
-    real = jax.numpy.ones(frames.shape[:2], bool)
-    return ctc(model, {"frames": frames, "real": real, "words": batch["labels"] + 1}, key)
+Looks = list[tuple[Any, float]]  # states, and their SER on validation lines
 
 
-def recognised(run: Any, cfg: Config, seed: int) -> tuple[Any, ...]:
-    """The recogniser, in as many steps as stages 2 and 3 have, with as many looks."""
-    steps = sum(cfg.steps) + cfg.rounds * cfg.of_a_round
+def with_looks(run: Any, stage: Stage, start: Any, lengths: tuple[int, ...], see: Any) -> tuple[list[Any], Looks]:
+    """One schedule in parts, with a look at validation lines behind each: all that was made, and the looks."""
+    made, looks, horizon = [], [], sum(lengths)
+    for i, steps in enumerate(lengths):
+        further = Handover(moments="carry", schedule="carry", data="carry") if i else Handover()
+        optimizer = replace(stage.optimizer, horizon=horizon)
+        part = replace(stage, name=f"{stage.name}/{i}", steps=steps, optimizer=optimizer, handover=further)
+        start = run.train(part, start)
+        seen = see(f"{part.name}/validation", start)
+        made += [start, seen]
+        looks.append((start, float("nan") if seen.value is None else seen.value["ser"]))
+    return made, looks
+
+
+def lowest(looks: Looks) -> tuple[Any, float]:
+    """The first look of the lowest SER; the last one in planning."""
+    scores = [score for _, score in looks]
+    return looks[-1 if np.isnan(scores).any() else int(np.argmin(scores))]
+
+
+def recognised(run: Any, cfg: Config, seed: int) -> tuple[tuple[Any, ...], Any]:
+    """The recogniser, in as many steps as stages 1, 2 and 3 have, with as many looks: all that was made, the best."""
     how = {"batch": cfg.speech_batch, "shape": (*cfg.shape, 1), "most": cfg.length[1], "seed": seed}
     stage = Stage(
         name=f"{seed}/ctc",
         model=cfg.speech,
-        objective=in_columns,
+        objective=columns_ctc,
         optimizer=adamw(cfg.speech_peak, warmup=0.1, clip=1.0),
         data=Detection(source=few_shot_lines(cfg, seed), **how),
-        steps=steps,
+        steps=1,
         seed=seed,
     )
-    return (run.train(stage),)
+    lengths = (sum(cfg.steps) + cfg.looks[0], *cfg.looks[1:], *cfg.looks * (cfg.rounds - 1))
+    see = lambda name, own: run.make(name, transcribed, cfg, "validation", seed, own)  # noqa: E731
+    made, looks = with_looks(run, stage, None, lengths, see)
+    return tuple(made), lowest(looks)[0]
 
 
 # --- looking, choosing, reading ---
@@ -302,7 +303,7 @@ def recognised(run: Any, cfg: Config, seed: int) -> tuple[Any, ...]:
 
 def spotter_of(cfg: Config, seed: int) -> Spotter:
     """Every shot of every symbol is looked for."""
-    return Spotter(portion(cfg, "shots", seed), cfg.side, cfg.regions, cfg.chosen.sure / 2, cfg.chunk)
+    return Spotter(shots_of(cfg, seed), cfg.side, cfg.regions, cfg.chosen.sure / 2, cfg.chunk)
 
 
 def flops_of(cfg: Config, spotter: Spotter, part: str) -> float:
@@ -346,19 +347,9 @@ def shown(cfg: Config, spotter: Spotter, seed: int, *results: Any) -> dict[str, 
     }
 
 
-def words_of(model: Any, images: Any) -> Any:
-    """The likeliest path of the recogniser."""
-    frames = images[..., 0].swapaxes(1, 2)
-    return collapsed(*model(frames, jax.numpy.ones(frames.shape[:2], bool)))
-
-
-def transcribed(cfg: Config, part: str, seed: int, result: Any) -> dict[str, Any]:
+def transcribed(cfg: Config, part: str, seed: int, result: Any) -> dict[str, float]:
     """SER of the recogniser."""
-    lines = target(cfg, part, seed)
-    images = np.stack([lines[i]["image"] for i in range(len(lines))])
-    said = apply(words_of, Frozen.of(result), images, len(lines))
-    rows = [errors((own[own > 0] - 1).tolist(), wanted) for own, wanted in zip(said, truth(lines), strict=True)]
-    return {"ser": sum(row["edits"] for row in rows) / sum(row["symbols"] for row in rows)}
+    return recogniser_error_rate(result, target(cfg, part, seed))
 
 
 # --- report ---
@@ -383,11 +374,19 @@ def report(cfg: Config, first: Any, found: dict[int, dict[str, Any]]) -> Report:
     claims = (
         claim(
             "Progressive pseudo-labels make the few-shot detector read the manuscript better",
-            paper="below the few-shot model on every manuscript",
+            paper="what the third stage is for; its figures were not read",
             measured=fall,
             unit="%",
             margin="an SER 20 % or more below that of stage 2, relatively, at 5 shots",
             holds=fall >= 0.2,
+        ),
+        claim(
+            "It is the pseudo-labels that do it",
+            paper="why lines without labels are used",
+            measured=100 * (ser[OURS] - ser[LONGER]),
+            unit="points",
+            margin="an SER below that of stage 2 going on for as many steps, with as many looks",
+            holds=ser[OURS] < ser[LONGER],
         ),
         claim(
             "Adding the surest detections bit by bit is no worse than adding all of them at once",
@@ -421,8 +420,8 @@ def report(cfg: Config, first: Any, found: dict[int, dict[str, Any]]) -> Report:
             note="SER where a mark is an error, and with the marks taken off the errors as the authors do; in %.",
         ),
         table_of_means(
-            "Pseudo-labels that are right", rows, ["precision"], picked,
-            note="Of all that were added until then: over a true box of the symbol by half; in %.",
+            "Pseudo-labels that are right", rows, ["precision", "coverage"], picked,
+            note="Of all that were added until then: over a true box of the symbol by half; coverage: of all symbols.",
         ),
         table_of_means("Pseudo-labels", rows, ["count"], picked, scale=1.0, digits=0, note="Added until then."),
     )  # fmt: skip

@@ -32,8 +32,8 @@ class Spotting(Data):
     a place that holds none. Every query is a symbol that the line has a box of; those of a line are different ones as
     long as it has more. Sample n is a function of the declaration and n alone.
 
-    The boxes are those of the lines' records. With `labelled` they are those of an artifact instead, and only lines
-    that it speaks of are drawn.
+    The boxes are those of the lines' records, and lines are drawn. With `labelled` they are those of an artifact, and
+    what is drawn are pairs of a line and a symbol that it has positive boxes of, all alike; it is the first query.
 
     Args:
       lines: records as those of `Lines`.
@@ -74,13 +74,13 @@ class Spotting(Data):
         return own | {"kinds": jax.ShapeDtypeStruct((S, self.most), np.int32)}
 
     @property
-    def known(self) -> Int64[np.ndarray, " lines"]:
-        """The lines that samples are drawn from."""
+    def known(self) -> Int64[np.ndarray, "m 2"]:
+        """The pairs of line and symbol that samples are drawn from; without an artifact the lines, symbols being -1."""
         if not self.of:
-            return np.arange(len(self.lines))
+            return np.stack([np.arange(len(self.lines)), np.full(len(self.lines), -1)], 1)
         if self.labels is None:
             raise ValueError(f"the artifact {self.of} holds nothing: give `labels` by `labelled`")
-        return np.unique(self.labels["positive"][:, 0]).astype(np.int64)
+        return np.unique(self.labels["positive"][:, :2].astype(np.int64), axis=0)
 
     def size(self) -> int:
         if not len(self.known):
@@ -88,12 +88,12 @@ class Spotting(Data):
         return len(self.known)
 
     def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
-        return self.known[shuffled(self.seed, numbers, self.size())]
+        return self.known[shuffled(self.seed, numbers, self.size()), 0]
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        words, shots = random_words(self.seed, numbers, 1)[:, 0], _by_label(self.shots)
-        pairs = zip(self.records(numbers), words, strict=True)
-        rows = [self._sample(int(line), int(word), shots) for line, word in pairs]
+        known, shots = self.known, _by_label(self.shots)
+        drawn = zip(known[shuffled(self.seed, numbers, self.size())], random_words(self.seed, numbers, 1), strict=True)
+        rows = [self._sample(int(line), int(symbol), int(word[0]), shots) for (line, symbol), word in drawn]
         return {name: np.stack([row[name] for row in rows]) for name in self.sample_spec()}
 
     def digest(self) -> str:
@@ -103,11 +103,13 @@ class Spotting(Data):
         lines, shots = self.lines.of_split(split), self.shots.of_split(split)
         return replace(self, lines=lines, shots=shots, count=batches, of="", labels=None)
 
-    def _sample(self, line: int, word: int, shots: Mapping[int, np.ndarray]) -> Batch:
+    def _sample(self, line: int, symbol: int, word: int, shots: Mapping[int, np.ndarray]) -> Batch:
         rng, record = np.random.default_rng(word), self.lines[line]
         pairs = _own(record, self.most) if not self.of else _said(self.labels, line, self.most)
-        order = rng.permutation(len(pairs))
-        chosen = [list(pairs)[order[i % len(order)]] for i in range(self.queries)]
+        first = [symbol] if symbol >= 0 else []
+        others = rng.permutation([c for c in pairs if c != symbol]).tolist()
+        order = first + others
+        chosen = [order[i % len(order)] for i in range(self.queries)]
         seen = [query(glyph(self.shots, int(rng.choice(shots[c])))[0], self.side, self.shape[0]) for c in chosen]
         return {
             "image": np.asarray(record["image"], np.float32),

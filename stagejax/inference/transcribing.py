@@ -6,14 +6,19 @@ Letters: A symbols, X columns of pixels, n spans.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from stagejax.data.scenes import NO_BOX
 from stagejax.data.sources import Source
 from stagejax.decode.similarity import errors, read, similarity
+from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.spotting import Found
+from stagejax.objectives.recognition import collapsed, columns_of
+from stagejax.result import Result
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,24 @@ def symbol_error_rates(how: Reading, found: Found, lines: Source) -> dict[str, f
     }
 
 
+def _words(model: Any, images: Any) -> Any:
+    """The likeliest path of a recogniser on the columns of lines."""
+    frames = columns_of(images)
+    return collapsed(*model(frames, jnp.ones(frames.shape[:2], bool)))
+
+
+def recogniser_error_rate(result: Result, lines: Source) -> dict[str, float]:
+    """Edits of all lines over their symbols, of a recogniser trained by `columns_ctc`: "ser"."""
+    wanted, images = truth(lines), np.stack([np.asarray(lines[i]["image"]) for i in range(len(lines))])
+    said = apply(_words, Frozen.of(result), images, len(images))
+    rows = [errors((own[own > 0] - 1).tolist(), true) for own, true in zip(said, wanted, strict=True)]
+    return {"ser": sum(row["edits"] for row in rows) / sum(row["symbols"] for row in rows)}
+
+
 def precision(labels: dict[str, np.ndarray], lines: Source, first: int = 0) -> dict[str, float]:
-    """How many pseudo-labels there are ("count"), and which share lies over a true box of its symbol by half.
+    """How many pseudo-labels there are ("count"), and how many are right: over a true box of their symbol by half.
+
+    The right ones are counted as a share of the labels ("precision") and of all symbols of the lines ("coverage").
 
     Args:
       labels: as `Progressive` makes them.
@@ -87,4 +108,6 @@ def precision(labels: dict[str, np.ndarray], lines: Source, first: int = 0) -> d
         shared = np.minimum(right, true[:, 1]) - np.maximum(left, true[:, 0])
         reach = np.maximum(right, true[:, 1]) - np.minimum(left, true[:, 0])
         hits.append(bool((shared >= 0.5 * reach).any()))
-    return {"count": len(hits), "precision": float(np.mean(hits)) if hits else float("nan")}
+    symbols, count = sum(map(len, truth(lines))), len(hits)
+    share = sum(hits) / count if count else float("nan")
+    return {"count": count, "precision": share, "coverage": sum(hits) / symbols}

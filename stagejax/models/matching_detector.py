@@ -20,7 +20,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from stagejax.models.build import built
-from stagejax.models.conv import Conv, Convolution, GroupNorm
+from stagejax.models.conv import Conv, Convolution, GroupNorm, taps_of
 from stagejax.models.linear import Dense
 from stagejax.models.regions import anchors, roi_align
 
@@ -37,6 +37,8 @@ class MatchingDetector:
       blocks: channels of every convolution of every block.
       pools: rows and columns that become one between blocks: 1 or 2 of each.
       anchors: heights and widths in pixels.
+      rows: of the map, if every anchor spans all of them: the proposer's kernel does so too, and there is one row of
+        anchors. None: a kernel of 3 x 3, and anchors around every cell.
       bins: rows and columns of a region, and of a query.
       hidden: units of both layers of the head.
       groups: of channels, which are normalised together.
@@ -51,9 +53,10 @@ class MatchingDetector:
     ((8, 4), 32)
     """
 
-    blocks: tuple[tuple[int, ...], ...] = ((8,), (16,), (32,), (32, 32))
+    blocks: tuple[tuple[int, ...], ...] = ((12,), (24,), (32,), (32, 32))
     pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (2, 1))
     anchors: tuple[tuple[int, int], ...] = ((32, 8), (32, 14), (32, 20))
+    rows: int | None = 4
     bins: tuple[int, int] = (4, 7)
     hidden: int = 64
     channels_in: int = 1
@@ -83,7 +86,8 @@ class MatchingDetector:
         own = {f"channels.{i}": size for i, size in enumerate(itertools.chain(*self.blocks), 1)}
         regions = {"bin_row": self.bins[0], "bin_column": self.bins[1], "mlp.1": self.hidden, "mlp.2": self.hidden}
         outputs = {"channels.proposer": self.width, "anchor": len(self.anchors), "box": 4, "match": 1}
-        return {"kernel_row": 3, "kernel_column": 3, "pixel": self.channels_in, **own, **regions, **outputs}
+        taps = dict(zip(taps_of((self.rows or 3, 3)), (self.rows or 3, 3), strict=True))
+        return {"kernel_row": 3, "kernel_column": 3, "pixel": self.channels_in, **taps, **own, **regions, **outputs}
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The `MatchingNetwork` with its initial parameters, drawn from `rngs.params`."""
@@ -142,9 +146,11 @@ class Proposer(nnx.Module):
     """Objectness and deltas of every anchor, from the map times the query's channels."""
 
     def __init__(self, config: MatchingDetector, map_axis: Width, rngs: nnx.Rngs) -> None:
-        own = ("channels.proposer", config.width)
-        self.conv = Conv(map_axis, own, size=3, implementation=config.convolution, rngs=rngs)
-        how: dict[str, Any] = {"std": 0.01, "bias": True, "rngs": rngs}
+        own, size = ("channels.proposer", config.width), (config.rows or 3, 3)
+        self.around = (0, 0) if config.rows else (1, 1), (1, 1)
+        how: dict[str, Any] = {"pad": False, "taps": None, "implementation": config.convolution, "rngs": rngs}
+        self.conv = Conv(map_axis, own, size=size, **how)
+        how = {"std": 0.01, "bias": True, "rngs": rngs}
         self.objectness = Dense(dict([own]), {"anchor": len(config.anchors)}, **how)
         self.deltas = Dense(dict([own]), {"anchor": len(config.anchors), "box": 4}, **how)
 
@@ -153,7 +159,8 @@ class Proposer(nnx.Module):
     ) -> tuple[Float[Array, "B S A"], Float[Array, "B S A 4"]]:
         attended = map_ByxC[:, None] * query_BSC[:, :, None, None]
         B, S, *rest = attended.shape
-        x = jax.nn.relu(self.conv(attended.reshape(B * S, *rest)))
+        x = jnp.pad(attended.reshape(B * S, *rest), ((0, 0), *self.around, (0, 0)))
+        x = jax.nn.relu(self.conv(x))
         return self.objectness(x).reshape(B, S, -1), self.deltas(x).reshape(B, S, -1, 4)
 
 
@@ -183,7 +190,7 @@ class MatchingNetwork(nnx.Module):
     >>> whole = jnp.zeros((2, 3, 4)).at[..., 2:].set(1)
     >>> maps, queries = model.maps(jnp.zeros((2, 32, 64, 1))), model.queries(jnp.zeros((2, 3, 32, 32, 1)), whole)
     >>> [leaf.shape for leaf in model.propose(maps, queries)]
-    [(2, 3, 192), (2, 3, 192, 4)]
+    [(2, 3, 48), (2, 3, 48, 4)]
     >>> [leaf.shape for leaf in model.match(maps, queries, jnp.tile(whole[:, :, None], (1, 1, 5, 1)))]
     [(2, 3, 5), (2, 3, 5, 4)]
     """
@@ -208,6 +215,7 @@ class MatchingNetwork(nnx.Module):
     def anchors(self, images: tuple[int, int]) -> Float[Array, "A 4"]:
         """The anchors of images of this height and width, in the order of what `propose` says."""
         rows, columns = (size // stride for size, stride in zip(images, self.config.stride, strict=True))
+        rows = rows if self.config.rows is None else rows - self.config.rows + 1
         return jnp.asarray(anchors((rows, columns), images, self.config.anchors))
 
     def propose(

@@ -1,13 +1,15 @@
 """Composed lines: boxes hold the ink of their symbols, lines are addressed, queries and labels are what they say."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from stagejax.data import Digits
+from stagejax.data import Digits, spotting
 from stagejax.data.lines import Hand, Lines, Turned, glyph, query
 from stagejax.data.spotting import Spotting, labelled
+from stagejax.objectives import matching_detection as losses
 
 PLAIN = Hand(gap=(1, 4), lines=(0, 0), blur=(0.0, 0.0), noise=0.0)
 LINES = Lines(Digits(), 6, shape=(16, 80), side=12, symbols_of_a_line=(3, 6), hand=PLAIN)
@@ -116,7 +118,7 @@ def test_pseudo_labels_are_all_that_a_sample_knows_of_its_line() -> None:
     }
     data = labelled(DATA, SimpleNamespace(fingerprint="f", value=labels))
     numbers = np.arange(8)
-    assert data.size() == 2
+    assert data.known.tolist() == [[2, 5], [4, 7]]
     assert set(data.records(numbers).tolist()) == {2, 4}
     batch = data.take(numbers)
     for row, line in enumerate(data.records(numbers)):
@@ -126,6 +128,20 @@ def test_pseudo_labels_are_all_that_a_sample_knows_of_its_line() -> None:
         left = batch["boxes"][row, 0, : len(expected), 1]
         np.testing.assert_allclose(left, [0.1, 0.6, 0.4] if line == 2 else [0.3])
     assert data.digest() != DATA.digest()
+
+
+def test_pairs_of_line_and_symbol_are_drawn_alike() -> None:
+    rows = [[0.0, symbol, symbol / 10, symbol / 10 + 0.05] for symbol in range(5)] + [[1.0, 7, 0.3, 0.4]]
+    labels = {"positive": np.array(rows), "negative": np.zeros((0, 4))}
+    data = labelled(replace(DATA, queries=1), SimpleNamespace(fingerprint="g", value=labels))
+    batch, lines = data.take(np.arange(6)), data.records(np.arange(6))
+    assert sorted(lines.tolist()) == [0, 0, 0, 0, 0, 1]
+    lefts = [batch["boxes"][row, 0, 0, 1] for row in range(6)]
+    np.testing.assert_allclose(sorted(lefts), [0.0, 0.1, 0.2, 0.3, 0.3, 0.4], atol=1e-6)
+
+
+def test_kinds_have_one_meaning() -> None:
+    assert (spotting.SAME, spotting.OTHER, spotting.NO_BOX) == (losses.SAME, losses.OTHER, losses.NO_BOX)
 
 
 def test_labels_of_a_plan_are_not_there() -> None:

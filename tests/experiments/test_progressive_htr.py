@@ -1,11 +1,14 @@
 """Progressive transcription: no label of a target line is in reach, each round begins at stage 2, quotas hold."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from smoke import flat, smoke_run
 
+from experiments.self_training import progressive_htr
 from experiments.self_training.progressive_htr import (
     ARMS,
     CTC,
@@ -17,11 +20,16 @@ from experiments.self_training.progressive_htr import (
     OURS,
     TRUE,
     annotated,
-    portion,
+    chosen,
     preset,
+    right,
+    shots_of,
+    spotter_of,
     target,
+    transcripts,
 )
 from stagejax import Plan
+from stagejax.inference.spotting import starting
 from stagejax.inference.transcribing import truth
 from stagejax.names import slug
 
@@ -39,16 +47,13 @@ def labels_of(results: dict[str, Any], arm: str, r: int) -> Any:
 
 
 def test_parts_share_no_symbol_and_the_test_is_of_another_split() -> None:
-    images = {
-        part: {np.asarray(record["image"]).tobytes() for record in (own[i] for i in range(len(own)))}
-        for part in ("shots", "validation", "lines", "test")
-        for own in (portion(SMOKE, part, 0),)
-    }
+    parts = {part: getattr(SMOKE.symbols, part) for part in ("shots", "validation", "lines", "test")}
+    images = {part: {np.asarray(record["image"]).tobytes() for record in own} for part, own in parts.items()}
     for first in images:
         for second in images:
             assert first == second or not images[first] & images[second]
     assert target(SMOKE, "test", 0).split == "test"
-    assert len(portion(SMOKE, "shots", 0)) == SMOKE.shots * SMOKE.reading.classes
+    assert len(shots_of(SMOKE, 0)) == SMOKE.shots * SMOKE.reading.classes
 
 
 def test_what_pseudo_labels_train_on_is_in_the_artifact_and_nowhere_else(finished: Any) -> None:
@@ -62,7 +67,7 @@ def test_what_pseudo_labels_train_on_is_in_the_artifact_and_nowhere_else(finishe
     data = of(results, OURS, 0).stage.data
     assert data.lines == annotated(SMOKE, 0)
     known = labels_of(results, OURS, 0).value["positive"]
-    assert set(data.known.tolist()) == set(known[:, 0].astype(int).tolist())
+    assert {tuple(pair) for pair in data.known.tolist()} == {tuple(pair) for pair in known[:, :2].astype(int).tolist()}
     truthful = of(results, TRUE, 0).stage.data
     assert truthful.lines == target(SMOKE, "lines", 0)
     assert not truthful.of
@@ -77,7 +82,7 @@ def test_every_round_begins_at_stage_2_unless_weights_are_kept(finished: Any) ->
             assert (parent == second.fingerprint) == (again or r == 0)
 
 
-def test_labels_are_added_up_to_the_quota_and_chosen_by_the_best_model(finished: Any) -> None:
+def test_labels_are_added_up_to_the_quota(finished: Any) -> None:
     results, _, _ = finished
     first, later = (labels_of(results, OURS, r).value for r in (0, 1))
     start = int((~first["pseudo"]).sum())
@@ -90,6 +95,35 @@ def test_labels_are_added_up_to_the_quota_and_chosen_by_the_best_model(finished:
     assert (everything["score"][everything["pseudo"]] > SMOKE.chosen.sure).all()
 
 
+def test_the_best_look_of_a_round_chooses_the_next_labels_and_goes_on(finished: Any) -> None:
+    results, _, _ = finished
+
+    def best_of(arm: str, r: int) -> Any:
+        sers = [results[f"0/{slug(arm)}/{r}/{i}/validation"].value["ser"] for i in range(len(SMOKE.looks))]
+        return of(results, arm, r, int(np.argmin(sers)))
+
+    assert of(results, KEPT, 1).parents[0] == best_of(KEPT, 0).fingerprint
+    spotter, first = spotter_of(SMOKE, 0), labels_of(results, OURS, 0)
+    again = chosen(SMOKE, spotter, SMOKE.chosen, 0, first, best_of(OURS, 0))
+    for name, column in labels_of(results, OURS, 1).value.items():
+        np.testing.assert_array_equal(again[name], column)
+
+
+def test_true_boxes_are_read_and_chosen_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def all_boxes(spotter: Any, lines: Any, result: Any) -> dict[str, np.ndarray]:
+        labels = starting(lines)["positive"]
+        found = dict(zip(("line", "symbol", "left", "right"), labels.T, strict=True))
+        found |= {name: found[name].astype(int) for name in ("line", "symbol")}
+        return found | {"score": np.linspace(0.7, 0.9, len(labels))}
+
+    monkeypatch.setattr(progressive_htr, "spot", all_boxes)
+    assert transcripts(SMOKE, spotter_of(SMOKE, 0), "test", 0, None)["ser"] <= 0.1  # one that is narrow
+    value = chosen(SMOKE, spotter_of(SMOKE, 0), replace(SMOKE.chosen, first=None), 0, None, None)
+    assert right(SMOKE, 0, SimpleNamespace(value=value))["precision"] == 1
+    value["positive"][:, 0] -= 1  # a line too early
+    assert right(SMOKE, 0, SimpleNamespace(value=value))["precision"] < 0.5
+
+
 def test_all_arms_behind_stage_2_take_as_many_steps(finished: Any) -> None:
     results, report, _ = finished
     steps = {}
@@ -99,7 +133,11 @@ def test_all_arms_behind_stage_2_take_as_many_steps(finished: Any) -> None:
         ]
         steps[arm] = sum(result.stage.steps for result in own)
     assert set(steps.values()) == {SMOKE.rounds * SMOKE.of_a_round}
-    assert results["0/ctc"].stage.steps == sum(SMOKE.steps) + SMOKE.rounds * SMOKE.of_a_round
+    speech = [results[name] for name in results if name.startswith("0/ctc/")]
+    own = sum(result.stage.steps for result in speech if result.kind == "train")
+    assert own == sum(SMOKE.steps) + SMOKE.rounds * SMOKE.of_a_round
+    looks = [name for name in results if name.startswith("0/ctc/") and name.endswith("validation")]
+    assert len(looks) == SMOKE.rounds * len(SMOKE.looks)
     assert {arm.name for arm in report.arms} == set(ARMS)
 
 

@@ -89,7 +89,7 @@ def test_starting_lines_have_every_box_for_its_symbol_and_against_all_others() -
 
 
 def test_every_shot_is_looked_for_in_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = MatchingDetector(((4,), (4,)), ((2, 2),), ((16, 8),), (2, 3), 6, groups=2)
+    config = MatchingDetector(((4,), (4,)), ((2, 2),), ((16, 8),), None, (2, 3), 6, groups=2)
     params, rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[1:]
     net = Frozen(config, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
     monkeypatch.setattr(spotting.Frozen, "of", classmethod(lambda cls, result: net))

@@ -51,7 +51,8 @@ def test_pseudo_labels_are_right_over_a_true_box_of_their_symbol() -> None:
     label, (_, left, _, end) = LINES[1]["labels"][0], LINES[1]["boxes"][0]
     rows = [(8, label, left, end), (8, (label + 1) % 10, left, end), (0, 3, 0.1, 0.2)]
     labels = {"positive": np.array(rows, float), "pseudo": np.array([True, True, False])}
-    assert precision(labels, LINES, first=7) == {"count": 2, "precision": 0.5}
+    symbols = sum(map(len, truth(LINES)))
+    assert precision(labels, LINES, first=7) == {"count": 2, "precision": 0.5, "coverage": 1 / symbols}
     none = precision({"positive": np.zeros((0, 4)), "pseudo": np.zeros(0, bool)}, LINES)
     assert none["count"] == 0
     assert np.isnan(none["precision"])
