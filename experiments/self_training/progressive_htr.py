@@ -75,10 +75,10 @@ class Config:
         default_factory=lambda: Hand(gap=(-3, 8), ruled=0.5, blur=(0.2, 0.7), noise=0.06)
     )  # of target lines
     shots: int = 5
-    lines: tuple[int, int, int] = (100, 30, 60)  # unlabelled, validation, test
+    lines: tuple[int, int, int] = (100, 20, 60)  # unlabelled, validation, test
     written: tuple[int, int] = (3000, 500)  # synthetic lines of stages 1 and 2
     starting: int = 6  # synthetic lines among the progressive arm's
-    batch: tuple[int, int] = (4, 8)  # lines of a step of stage 1, and of the later ones
+    batch: tuple[int, int] = (4, 8)  # lines of a step of stages 1 and 2, and of stage 3
     queries: tuple[int, int] = (4, 1)  # symbols asked for in each
     most: int = 12  # boxes of a pair
     steps: tuple[int, int] = (1200, 120)  # of stages 1 and 2
@@ -89,7 +89,7 @@ class Config:
     chosen: Progressive = field(
         default_factory=lambda: Progressive(first=100, more=0.5)
     )  # 15 % of the boxes, then more than .2: there are few rounds
-    reading: Reading = field(default_factory=lambda: Reading(17, run=2, gap=6))  # columns: 22 and 20 of 105 rows
+    reading: Reading = field(default_factory=lambda: Reading(17, run=4, gap=6))  # columns: 22 and 20 of 105 rows
     speech: Recognizer = field(default_factory=lambda: Recognizer(32, 48, 2, 4, 192, 17))
     speech_peak: float = 3e-3
     speech_batch: int = 16  # lines
@@ -222,14 +222,18 @@ def detecting(cfg: Config, name: str, lines: Source, steps: int, seed: int, peak
 def pretraining(cfg: Config) -> Stage:
     """Stage 1: letters of many alphabets in one line, and queries among them."""
     lines = written_lines(cfg, cfg.letters, cfg.written[0], 0)
-    stage = detecting(cfg, "pre-trained", lines, cfg.steps[0], 0, cfg.peak)
-    data = replace(stage.data, shots=cfg.letters, batch=cfg.batch[0], queries=cfg.queries[0])
-    return replace(stage, data=data)
+    stage = with_many_queries(cfg, detecting(cfg, "pre-trained", lines, cfg.steps[0], 0, cfg.peak))
+    return replace(stage, data=replace(stage.data, shots=cfg.letters))
 
 
 def finetuning(cfg: Config, name: str, seed: int) -> Stage:
     """Stage 2."""
-    return detecting(cfg, name, few_shot_lines(cfg, seed), cfg.steps[1], seed, cfg.tuned)
+    return with_many_queries(cfg, detecting(cfg, name, few_shot_lines(cfg, seed), cfg.steps[1], seed, cfg.tuned))
+
+
+def with_many_queries(cfg: Config, stage: Stage) -> Stage:
+    """Fewer lines, each with more queries, where every line has boxes of several symbols."""
+    return replace(stage, data=replace(stage.data, batch=cfg.batch[0], queries=cfg.queries[0]))
 
 
 def adapted(run: Any, cfg: Config, arm: str, seed: int, second: Any) -> tuple[tuple[Any, ...], list[Any], list[Any]]:
