@@ -40,6 +40,7 @@ from stagejax.data.omniglot import Omniglot
 from stagejax.data.scenes import Detection
 from stagejax.data.spotting import Spotting, labelled
 from stagejax.data.together import Together
+from stagejax.inference import Frozen
 from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
 from stagejax.inference.transcribing import Reading, matrices, precision, recogniser_error_rate, symbol_error_rates
 from stagejax.models.matching_detector import MatchingDetector
@@ -319,7 +320,7 @@ def flops_of(cfg: Config, spotter: Spotter, part: str) -> float:
 def chosen(cfg: Config, spotter: Spotter, rule: Progressive, seed: int, before: Any, result: Any) -> dict[str, Any]:
     """Pseudo-labels: those `before`, or those of the starting lines, and the surest detections of a detector."""
     known = starting(start_of(cfg, seed)) if before is None else before.value
-    found = spot(spotter, target(cfg, "lines", seed), result)
+    found = spot(spotter, target(cfg, "lines", seed), Frozen.of(result))
     return rule(found | {"line": found["line"] + cfg.starting}, known)
 
 
@@ -337,14 +338,14 @@ def looked(run: Any, cfg: Config, name: str, part: str, seed: int, result: Any) 
 def transcripts(cfg: Config, spotter: Spotter, part: str, seed: int, result: Any) -> dict[str, float]:
     """The error rates of what a detector reads."""
     lines = target(cfg, part, seed)
-    return symbol_error_rates(cfg.reading, spot(spotter, lines, result), lines)
+    return symbol_error_rates(cfg.reading, spot(spotter, lines, Frozen.of(result)), lines)
 
 
 def shown(cfg: Config, spotter: Spotter, seed: int, *results: Any) -> dict[str, np.ndarray]:
     """Some test lines, and the similarity matrices that detectors make of them, as pictures."""
     lines = replace(target(cfg, "test", seed), count=min(cfg.chunk, 4))
     images = np.stack([lines[i]["image"] for i in range(len(lines))])
-    seen = [matrices(cfg.reading, spot(spotter, lines, own), len(lines), cfg.shape[1]) for own in results]
+    seen = [matrices(cfg.reading, spot(spotter, lines, Frozen.of(own)), len(lines), cfg.shape[1]) for own in results]
     rows = {"line": images[..., 0], **{str(i): np.stack(own).repeat(3, 1) for i, own in enumerate(seen)}}
     return {
         name: (255 * np.clip(1 - own, 0, 1)).astype(np.uint8)[..., None].repeat(3, -1) for name, own in rows.items()

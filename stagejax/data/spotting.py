@@ -79,7 +79,7 @@ class Spotting(Data):
         if not self.of:
             return np.stack([np.arange(len(self.lines)), np.full(len(self.lines), -1)], 1)
         if self.labels is None:
-            raise ValueError(f"the artifact {self.of} holds nothing: give `labels` by `labelled`")
+            raise ValueError(f"the artifact {self.of} holds nothing as labels yet: give what was made to `labelled`")
         return np.unique(self.labels["positive"][:, :2].astype(np.int64), axis=0)
 
     def size(self) -> int:
@@ -149,7 +149,7 @@ def _said(labels: Any, line: int, most: int) -> dict[int, Pair]:
     return pairs
 
 
-def _padded(rows: np.ndarray, most: int, value: float) -> np.ndarray:
+def _padded(rows: np.ndarray, most: int, value: float | int) -> np.ndarray:
     missing = ((0, most - len(rows)),) + ((0, 0),) * (rows.ndim - 1)
     return np.pad(rows, missing, constant_values=value)
 

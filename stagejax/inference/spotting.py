@@ -19,7 +19,6 @@ from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
 from stagejax.objectives.matching_detection import Regions, queried, spotted
-from stagejax.result import Result
 
 #: What `spot` finds: "line", "symbol" and "shot" (integers), "left" and "right" (shares of the line), "score".
 Found = dict[str, np.ndarray]
@@ -50,9 +49,9 @@ class Spotter:
         return np.stack(images), np.stack(boxes), np.array([label for _, label in seen])
 
 
-def spot(spotter: Spotter, lines: Source, result: Result) -> Found:
-    """All detections in all lines, line by line."""
-    net, count = Frozen.of(result), len(lines)
+def spot(spotter: Spotter, lines: Source, net: Frozen) -> Found:
+    """All detections of a network in all lines, line by line."""
+    count = len(lines)
     images = np.stack([np.asarray(lines[i]["image"], np.float32) for i in range(count)])
     shots, boxes, symbols = spotter.queries(images.shape[1])
     queries = compiled(queried, net.config)(net.params, net.rest, shots, boxes)

@@ -110,4 +110,4 @@ def precision(labels: dict[str, np.ndarray], lines: Source, first: int = 0) -> d
         hits.append(bool((shared >= 0.5 * reach).any()))
     symbols, count = sum(map(len, truth(lines))), len(hits)
     share = sum(hits) / count if count else float("nan")
-    return {"count": count, "precision": share, "coverage": sum(hits) / symbols}
+    return {"count": float(count), "precision": share, "coverage": sum(hits) / symbols}

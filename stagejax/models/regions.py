@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Float32
 
 
 def anchors(
-    cells: tuple[int, int], image: tuple[int, int], shapes: Sequence[tuple[float, float]]
+    cells: tuple[int, int], image: tuple[int, int], shapes: Sequence[tuple[int, int]]
 ) -> Float32[np.ndarray, "A 4"]:
     """Boxes of every shape around the centre of every cell, cell by cell, clipped to the image.
 

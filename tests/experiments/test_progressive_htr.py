@@ -117,6 +117,7 @@ def test_true_boxes_are_read_and_chosen_without_an_error(monkeypatch: pytest.Mon
         return found | {"score": np.linspace(0.7, 0.9, len(labels))}
 
     monkeypatch.setattr(progressive_htr, "spot", all_boxes)
+    monkeypatch.setattr(progressive_htr, "Frozen", SimpleNamespace(of=lambda result: None))
     assert transcripts(SMOKE, spotter_of(SMOKE, 0), "test", 0, None)["ser"] <= 0.1  # one that is narrow
     value = chosen(SMOKE, spotter_of(SMOKE, 0), replace(SMOKE.chosen, first=None), 0, None, None)
     assert right(SMOKE, 0, SimpleNamespace(value=value))["precision"] == 1

@@ -1,13 +1,11 @@
 """Pseudo-labels: surest first, no two at one place, quotas, and what is negative; spotting sees every line and shot."""
 
 import numpy as np
-import pytest
 from flax import nnx
 
 from stagejax.data import Digits
 from stagejax.data.few_shot import FewShot
 from stagejax.data.lines import Hand, Lines
-from stagejax.inference import spotting
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, merged, spot, starting
 from stagejax.models.matching_detector import MatchingDetector
@@ -88,17 +86,16 @@ def test_starting_lines_have_every_box_for_its_symbol_and_against_all_others() -
     assert not labels["pseudo"].any()
 
 
-def test_every_shot_is_looked_for_in_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_shot_is_looked_for_in_every_line() -> None:
     config = MatchingDetector(((4,), (4,)), ((2, 2),), ((16, 8),), None, (2, 3), 6, groups=2)
     params, rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[1:]
     net = Frozen(config, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
-    monkeypatch.setattr(spotting.Frozen, "of", classmethod(lambda cls, result: net))
     spotter = Spotter(FewShot(Digits(), 1), side=12, regions=Regions(6, 3), least=0.0, chunk=2)
-    found = spot(spotter, LINES, None)
+    found = spot(spotter, LINES, net)
     assert set(found["line"].tolist()) == {0, 1, 2}
     assert set(found["symbol"].tolist()) == set(range(10))
     assert len(found["line"]) == 3 * 10 * 3  # with no least score, every region of every pair
-    once = spot(Spotter(FewShot(Digits(), 1), side=12, regions=Regions(6, 3), least=0.0, chunk=3), LINES, None)
+    once = spot(Spotter(FewShot(Digits(), 1), side=12, regions=Regions(6, 3), least=0.0, chunk=3), LINES, net)
     for name in found:
         np.testing.assert_allclose(found[name], once[name], atol=1e-5)
     one, three = (flops_of_spotting(spotter, config, lines, (16, 64), 10) for lines in (1, 3))
