@@ -474,7 +474,7 @@ NOTES = (
     "The manuscript is written with Tagalog's 17 letters of Omniglot, which stage 1 has not seen; shots, validation, "
     "unlabelled and test lines are of other hands each. Digits of MNIST were tried first and read with 60 % errors. "
     "Lines have 5 to 8 symbols, and there are 100, 20 and 60 of them: fewer than planned. No real manuscript is here.",
-    "Stage 1 has 178 letters and three turns of each, and is trained once: a spread over seeds is that of all else. The "
+    "Stage 1 has 178 letters and three turns of each, and trained once: a spread over seeds is that of all else. The "
     "detector begins without ImageNet, with group norms and AdamW. Anchors span the line. Rates were not searched.",
     "Read from the code: proposals are any box of a pair; what has no box is ground, also where it holds the symbol; "
     "a label stays once added; the score that marks a symbol as unsure is the one it needs to be read, so no mark is "
