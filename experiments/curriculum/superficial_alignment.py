@@ -47,8 +47,8 @@ Ours     nothing holds. Test questions, %, mean ± standard deviation of seeds 0
          hold: of two hops over new facts the model of two hops has 1.2 ± 0.6 right, the base 0.4 ± 0.3, that of word
          problems 1.0 ± 0.3; with form beside 3.7 ± 1.4, 0.0, 1.0. Of new facts alone it has 61 ± 1, the base 8 ± 1.
          Two hops and (3) are no evidence against the paper: the base recalls only 62 % and 80 % of its facts (two ways
-         to begin them), and the one rate, 0.004 as 100 examples chose, wipes out those that no example speaks of. What
-         the report does not hold, seed 0: of these the base recalls 60 % and 78 %, the model of 1000 two hops 16 % and
+         to begin them), and the one rate, 0.004 as 100 examples chose, wipes out those that no example speaks of. Not
+         in the report, seed 0: of these the base recalls 60 % and 78 %, the model of 1000 two hops 16 % and
          18 %; tuned at 0.002 it has 38 % and 46 %, and 42 % of two hops right. Rates of new facts end at the largest
          tried for two hops. A list that repeats a thing counts as without form.
 """
