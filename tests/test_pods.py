@@ -17,9 +17,12 @@ from stagejax.data import Bytes, MissingDataset, named, tokenizers
 from stagejax.data.abilities import Ability
 from stagejax.data.compositions import Compositions
 from stagejax.data.dialogues import Dialogues
+from stagejax.data.distinct import Distinct
 from stagejax.data.number_words import NumberTasks
+from stagejax.data.prose import CodeProse
 from stagejax.data.talks import NumberTalks, NumberTexts
 from stagejax.data.tokenizers import SPECIAL
+from stagejax.data.town import TownProse
 from stagejax.data.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
 
@@ -265,8 +268,9 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
     for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
         monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
-    for cls, size in ((NumberTasks, 128), (NumberTexts, 128), (NumberTalks, 3)):
+    for cls, size in ((NumberTasks, 128), (NumberTexts, 128), (NumberTalks, 3), (TownProse, 400), (CodeProse, 400)):
         monkeypatch.setattr(cls, "__len__", lambda self, size=size: size)
+    monkeypatch.setattr(Distinct, "__getitem__", lambda self, index: self.source[index])  # it looks at five times more
     part = Ability.part  # thousands of examples, that every arm reads
     monkeypatch.setattr(Ability, "part", lambda self, n, s: part(replace(self, size=min(self.size, 256)), n, s))
     experiment, plan = find(name), Plan.on("data=1", price=False)

@@ -53,6 +53,26 @@ def ctc(
     return losses_B.mean(), {"loss": (losses_B.sum(), count), "exact": (right, count)}
 
 
+def columns_ctc(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """`ctc` on images of lines, whose columns of pixels are the frames.
+
+    Args:
+      batch: "image" (B, Y, X, 1), and "labels" (B, W) from 0, -1 behind the last.
+    """
+    frames = columns_of(batch["image"])
+    real = jnp.ones(frames.shape[:2], bool)
+    return ctc(model, {"frames": frames, "real": real, "words": batch["labels"] + 1}, key)
+
+
+def columns_of(images_BYX1: Float[Array, "B Y X 1"]) -> Float[Array, "B X Y"]:
+    """The columns of images of lines, from left to right.
+
+    >>> columns_of(jnp.arange(6.0).reshape(1, 2, 3, 1))[0].tolist()
+    [[0.0, 3.0], [1.0, 4.0], [2.0, 5.0]]
+    """
+    return images_BYX1[..., 0].swapaxes(1, 2)
+
+
 def collapsed(logits_BtK: Float[Array, "B t K"], real_Bt: Bool[Array, "B t"]) -> Int[Array, "B t"]:
     """The words of the likeliest path: repetitions count once, blanks fall out; 0 behind the last word.
 

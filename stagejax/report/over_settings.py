@@ -51,7 +51,9 @@ class OverSettings:
             title, list(rows), list(columns), lambda row, column: self.means(rows[row], columns[column], settings)
         )
 
-    def by_setting(self, title: str, arms: tuple[str, ...], what: str, label: Callable[[Any], str]) -> Table:
-        """One measure of arms, with a column for each setting."""
+    def by_setting(
+        self, title: str, arms: tuple[str, ...], what: str, label: Callable[[Any], str], **how: Any
+    ) -> Table:
+        """One measure of arms, with a column for each setting; shown as `table_of_means` is told."""
         at = {label(setting): (setting,) for setting in self.settings}
-        return table_of_means(title, arms, list(at), lambda arm, column: self.means(arm, what, at[column]))
+        return table_of_means(title, arms, list(at), lambda arm, column: self.means(arm, what, at[column]), **how)
