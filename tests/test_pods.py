@@ -136,6 +136,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40, "test": 40},
         lambda i: {"sentence1": text(9), "sentence2": text(9), "label": i % 2},
     ),
+    "squad": (
+        {"train": 400, "validation": 40},
+        lambda i: {"question": text(9), "context": text(90), "answers": {"text": [text(2)], "answer_start": [0]}},
+    ),
     "uniref50": (  # prepared by its user
         {"train": 400},
         lambda i: {"id": f"P{i}".encode(), "sequence": b"MKVLAAGHRD" * 30, "family": f"family {i % 5}".encode()},

@@ -19,8 +19,10 @@ prompting     labels by prompts, for every text of a pool                tags   
 continuing    texts continued behind prompts                             likelihood    losses of texts, of mutants
 kmers         sequences as bags of pieces, a judge that is no network    souping       which models to average
 dense         what features of patches are worth, and what they tell    separating    features without their place
-slots         answers behind hidden thoughts, what their slots tell     quizzes       answers, and what they lack
+slots         answers behind hidden thoughts, what their slots tell    quizzes       answers, and what they lack
 newcomers     what is asked about people that no text told of           recalling     facts that were read
+retrieving    banks of demonstrations in a pipeline                     bag_of_words  what words alone tell of a task
+demonstrations  found for questions, and answers behind them
 """
 
 from stagejax.inference.frozen import (

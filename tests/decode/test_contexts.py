@@ -1,4 +1,4 @@
-"""Decoding behind a prefix, and by an encoder-decoder: cached is uncached, in sampling and in search."""
+"""Decoding behind a prefix, by an encoder-decoder, and from several contexts: cached is uncached, in every search."""
 
 import itertools
 from functools import partial
@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from stagejax.decode import CausalModel, Prompts, Recomputed, beam_search, padded_prompts, sample
+from stagejax.decode.contexts import InContexts
 from stagejax.models import llama
 from stagejax.models.reading import Read
 from stagejax.models.t5 import T5
@@ -37,12 +38,33 @@ def forced_by_decoder(tokens_BNS):
 
 
 @jax.jit
-def forced_by_both(tokens_BNS):
-    inputs, mask = (jnp.asarray(x).repeat(tokens_BNS.shape[1], 0) for x in (INPUTS, MASK))
+def forced_by_both(tokens_BNS, inputs=INPUTS):
+    inputs, mask = (jnp.asarray(x).repeat(tokens_BNS.shape[1], 0) for x in (inputs, MASK))
     return jax.nn.log_softmax(BOTH(inputs, tokens_BNS.reshape(-1, S), mask=mask))
 
 
-CASES = {"prefix": (lambda: DECODER, PROMPTS, forced_by_decoder), "encoder": (reading, STARTS, forced_by_both)}
+OTHERS = np.random.default_rng(1).integers(1, V, (3, 6)).astype(np.int32)
+SCORES = np.array([[0.0, 0.5], [2.0, 0.0], [0.0, -9.0]], np.float32)
+
+
+def in_contexts():
+    """Each row has two contexts, one after the other."""
+    inputs = np.stack([INPUTS, OTHERS], axis=1).reshape(6, 6)
+    return InContexts(reading(inputs, MASK.repeat(2, 0)), SCORES)
+
+
+@jax.jit
+def forced_in_contexts(tokens_BNS):
+    each = [forced(tokens_BNS) for forced in (partial(forced_by_both, inputs=i) for i in (INPUTS, OTHERS))]
+    weights = jax.nn.softmax(jnp.asarray(SCORES)).repeat(tokens_BNS.shape[1], 0)
+    return jnp.log(sum(weights[:, k, None, None] * jnp.exp(logp) for k, logp in enumerate(each)))
+
+
+CASES = {
+    "prefix": (lambda: DECODER, PROMPTS, forced_by_decoder),
+    "encoder": (reading, STARTS, forced_by_both),
+    "contexts": (in_contexts, STARTS, forced_in_contexts),
+}
 cases = pytest.mark.parametrize(("model", "prompts", "forced"), CASES.values(), ids=CASES)
 
 
@@ -129,3 +151,9 @@ def test_what_does_not_fit_is_no_number_and_masked_inputs_say_nothing() -> None:
     assert np.isfinite(logits[:, :2]).all()
     other, _ = reading(np.where(MASK, INPUTS, 7)).step(jnp.ones((3, 2), int), read.init_cache(3, 2))
     np.testing.assert_allclose(other, logits[:, :2], atol=1e-6)
+
+
+def test_contexts_are_mixed_for_as_many_rows_as_there_are_scores() -> None:
+    assert isinstance(in_contexts(), CausalModel)
+    with pytest.raises(ValueError, match="a cache of 6 rows, but there are contexts of 3"):
+        in_contexts().init_cache(6, S)
