@@ -15,19 +15,20 @@ Method   Six tasks: sums, facts, ledgers (what a name has), two-hop facts, chain
          not erased       the same replies, messages kept; asked under the generic message, and under S*
          all steps, all direct   one strategy for all tasks, erased
          Orca 1           replies under messages drawn at random and kept, the generic one among them
-         student's choice as Orca 2, but S* is where the student of Orca 1 is right most often
          Learning rates of each arm by validation queries under the generic message, first seed, one grid for all.
+         S* is also found for a student, that of Orca 1 under each strategy's message: where would the choices differ?
 Run      stagejax run orca2_cautious                 laptop
          stagejax run orca2_cautious --preset smoke  seconds
          stagejax plan orca2_cautious --preset pod --mesh data=16,fsdp=16
-Holds if on test queries under the generic message, likeliest replies, mean over tasks and seeds: (1) Orca 2 is
-         2 points or more above the best of all steps, all direct and Orca 1, and above the most frequent answers;
-         (2) at least 85 % of its replies follow S*; (3) it says fewer tokens a query than all steps; (4), what erasure
-         is for, it is 2 points or more above not erased.
+Holds if on test queries under the generic message, likeliest replies, mean over tasks and seeds: (1) Orca 2 is right in
+         2 points more than the best of all steps, all direct and Orca 1, and above the most frequent answers; (2) at
+         least 85 % of its replies follow S*, which is three strategies or more; (3) it says fewer tokens than all steps
+         and is right as often; (4), what erasure is for, it is 2 points or more above not erased.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,9 +61,7 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 
-ORCA_1, ORCA_2, KEPT, STEPS, SHORT, OWN = (
-    "Orca 1", "Orca 2", "not erased", "all steps", "all direct", "student's choice",
-)  # fmt: skip
+ORCA_1, ORCA_2, KEPT, STEPS, SHORT = "Orca 1", "Orca 2", "not erased", "all steps", "all direct"
 ASSISTANT = "assistant"
 TOLD = "not erased, under S*"
 GUESS = "most frequent answers"
@@ -90,15 +89,15 @@ class Config:
     prompt: int = 40  # tokens of a query with its message
     limit: int = 30  # tokens of a reply
     batch: int = 16
-    teaching: tuple[int, int] = (1200, 1200)  # steps of the assistant, and from there to the strong teacher
-    shared: tuple[int, ...] = (300, 500, 1000)  # steps of the student that all arms begin with
+    teaching: tuple[int, int] = (900, 900)  # steps of the assistant, and from there to the strong teacher
+    shared: tuple[int, ...] = (200, 300, 700)  # steps of the student that all arms begin with
     steps: int = 300  # of an arm
-    fixed: tuple[float, float] = (6e-3, 6e-3)  # learning rates of teacher and shared stages
-    rates: tuple[float, ...] = (3e-3, 8e-3)
+    fixed: tuple[float, float] = (3e-3, 3e-3)  # learning rates of teacher and shared stages
+    rates: tuple[float, ...] = (2e-3, 5e-3)
     temperature: float = 0.7
     margin: float = 0.02
-    arms: tuple[str, ...] = (ORCA_1, ORCA_2, KEPT, STEPS, SHORT, OWN)
-    seeds: tuple[int, ...] = (0, 1, 2)
+    arms: tuple[str, ...] = (ORCA_1, ORCA_2, KEPT, STEPS, SHORT)
+    seeds: tuple[int, ...] = (0, 1)
     precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
 
@@ -122,7 +121,7 @@ def preset(name: str) -> Config:
     small = name == "smoke"
     graph = FactGraph(entities=20, relations=4, degree=4, apart=0.02, untold=0.3)
     pool = strategy_pool(graph, (60, 40, 8, 8) if small else (3000, 600, 60, 100), texts=not small)
-    student = llama(vocab=pool.tokenizer.vocab, embed=64, layers=2, heads=4, mlp=128, length=64, tied=True)
+    student = llama(vocab=pool.tokenizer.vocab, embed=64, layers=3, heads=4, mlp=128, length=64, tied=True)
     if small:
         tiny = replace(student, embed=16, layers=1, heads=2, mlp=32)
         sizes = {"batch": 8, "teaching": (60, 60), "shared": (4, 8, 8), "steps": 6, "rates": (1e-2,), "seeds": (0,)}
@@ -139,8 +138,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
     given = replies_of(run, cfg, found)
     begun = shared(run, cfg, given)
     for arm in cfg.arms:
-        if arm == OWN:
-            given[OWN] = students_choice(run, cfg, found, given)
         for seed in cfg.seeds:
             tried = {}
             for rate in [found.rates[arm]] if arm in found.rates else cfg.rates:
@@ -160,6 +157,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
             once = {result.name: result for result in charged}
             found.arms.setdefault(arm, {})[seed] = Arm("", results, tuple(once.values()))
             test_of(run, cfg, found, arm, seed, tried[best])
+        if arm == ORCA_1 and isinstance(cfg.pool, Pool):
+            found.choices["student"] = choice(run, cfg, "student", found.arms[arm][cfg.seeds[0]].results[-1])
     return report(found)
 
 
@@ -189,13 +188,12 @@ def replies_of(run: Any, cfg: Config, found: Found) -> dict[str, Corpus]:
     optimizer, nets = adamw(cfg.fixed[0], warmup=0.05, decay="linear", clip=1.0), []
     for name, steps in zip((ASSISTANT, "strong"), cfg.teaching, strict=True):
         nets.append(run.train(Stage(name, cfg.teacher, causal_lm, optimizer, data, steps), *nets[-1:]))
-    found.teacher.append(nets[-1])
     found.choices["teacher"] = choice(run, cfg, "strong", nets[-1])
     star = found.choices["teacher"][0]
 
     def drawn(name: str, number: int, *made_by: Any) -> Any:
         sizes, queries = (how(cfg), cfg.prompt, cfg.limit, number), len(pool.queries("asked"))
-        flops = queries * continuing_flops(cfg.teacher, cfg.prompt, cfg.limit)
+        flops = queries * reply_flops(cfg.teacher, cfg.prompt, cfg.limit)
         found.corpora[name] = run.make(f"replies/{slug(name)}", *made_by, *sizes, flops=flops,
                                        sampled_tokens=drawn_tokens)  # fmt: skip
         return found.corpora[name]
@@ -204,7 +202,8 @@ def replies_of(run: Any, cfg: Config, found: Found) -> dict[str, Corpus]:
         own = pool.queries("asked", strategy)
         return drawn(name, number, teacher_corpus, net, cfg.tokenizer, own, own)
 
-    given = {ASSISTANT: Corpus(asked(ASSISTANT, 0, nets[0], ANY), charged=(nets[0],))}
+    first = asked(ASSISTANT, 0, nets[0], ANY)
+    given = {ASSISTANT: Corpus(first, charged=(nets[0], first))}
     plain = {name: asked(name, 1, nets[1], own) for name, own in ((ORCA_1, ANY), (STEPS, COT), (SHORT, DIRECT))}
     plain[KEPT] = drawn(KEPT, 1, corpus_as_chosen, star, nets[1], cfg.tokenizer, pool.queries("asked"))
     for name, made in plain.items():
@@ -220,23 +219,10 @@ def choice(run: Any, cfg: Config, name: str, net: Any) -> tuple[Any, ...]:
     tables = []
     for strategy in STRATEGIES:
         queries = cfg.pool.queries("dev", strategy)
-        flops = len(queries) * continuing_flops(net.model, cfg.prompt, cfg.limit)
+        flops = len(queries) * reply_flops(net.model, cfg.prompt, cfg.limit)
         sizes = (cfg.tokenizer, queries, how(cfg), cfg.prompt, cfg.limit, 0)
         tables.append(run.make(f"{name}/{strategy}", answered, net, *sizes, flops=flops, sampled_tokens=sampled))
     return run.make(f"{name}/strategies", chosen, STRATEGIES, cfg.margin, *tables), *tables
-
-
-def students_choice(run: Any, cfg: Config, found: Found, given: dict[str, Corpus]) -> Corpus:
-    """The strong teacher's replies under the strategies that serve the student of Orca 1 best, erased."""
-    pilot = found.arms[ORCA_1][cfg.seeds[0]].results[-1]
-    found.choices["student"] = choice(run, cfg, "student", pilot)
-    queries, net = cfg.pool.queries("asked"), found.teacher[0]
-    flops = len(queries) * continuing_flops(net.model, cfg.prompt, cfg.limit)
-    made = run.make("replies/own", corpus_as_chosen, found.choices["student"][0], net, cfg.tokenizer, queries,
-                    how(cfg), cfg.prompt, cfg.limit, 1, flops=flops, sampled_tokens=drawn_tokens)  # fmt: skip
-    found.corpora[OWN] = made
-    charged = (*given[ORCA_1].charged, pilot, *found.choices["student"], made)
-    return Corpus(without_messages(run, cfg, OWN, made), charged=charged)
 
 
 def without_messages(run: Any, cfg: Config, name: str, made: Any) -> Any:
@@ -276,6 +262,8 @@ def how(cfg: Config) -> Sampling:
 
 # --- replies ---
 
+reply_flops = functools.cache(continuing_flops)
+
 
 def right_on_dev(run: Any, cfg: Config, net: Any) -> float:
     """Right replies to validation queries under the generic message, in %; NaN while planning."""
@@ -302,7 +290,6 @@ class Found:
     """What was trained and measured."""
 
     cfg: Config
-    teacher: list[Any] = field(default_factory=list)
     choices: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     corpora: dict[str, Any] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
@@ -357,6 +344,7 @@ def judged(found: Found) -> tuple[Any, ...]:
     known = isinstance(found.cfg.pool, Pool) and not np.isnan(right[ORCA_2])
     chance = guessed(found.cfg.pool) if known else np.nan
     told = said(found.right, " %", ORCA_2, *RIVALS)
+    best = set(found.choices["teacher"][0].value["best"].values()) if known else set()
     return (
         claim(
             "A strategy for each task is better than one for all, and than many at random",
@@ -369,15 +357,15 @@ def judged(found: Found) -> tuple[Any, ...]:
             "The student chooses the strategy itself",
             paper="argued, not measured",
             measured=said(found.agreement, " %", ORCA_2),
-            margin="85 % or more of replies follow S*, under a message that does not name it",
-            holds=mean(found.agreement(ORCA_2)) >= 85,
+            margin="85 % or more of replies follow S*, unnamed, and S* is three strategies or more",
+            holds=mean(found.agreement(ORCA_2)) >= 85 and len(best) >= 3,
         ),
         claim(
             "Fewer tokens than with all steps everywhere",
             paper="argued, not measured",
             measured=said(found.tokens, " tokens", ORCA_2, STEPS),
-            margin="fewer a query, mean over tasks and seeds",
-            holds=mean(found.tokens(ORCA_2)) < mean(found.tokens(STEPS)),
+            margin="fewer a query, and not fewer right replies, means over tasks and seeds",
+            holds=mean(found.tokens(ORCA_2)) < mean(found.tokens(STEPS)) and right[ORCA_2] >= right[STEPS],
         ),
         claim(
             "Erasing the message is what lets it do without",

@@ -15,7 +15,7 @@ from stagejax.data.pipeline import joint_digest
 from stagejax.data.skills import held_out
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.two_hop import FactGraph
-from stagejax.data.worked import FactTexts, WorkedHops
+from stagejax.data.worked import FactTexts
 
 _ATTEMPTS = 64  # one account of five is one of the test split
 

@@ -83,10 +83,7 @@ class Task:
     @property
     def suited(self) -> tuple[str, ...]:
         """The strategies that suit it, by its first record."""
-        record = self.source[0]
-        facts, quotes = record["facts"], record["quotes"]
-        there = {DIRECT: True, COT: True, RECALL: facts, RECALL_REASON: len(facts) > 1, EXTRACT: quotes}
-        return tuple(name for name in STRATEGIES if there[name])
+        return _suited(self)
 
 
 @dataclass(frozen=True)
@@ -179,6 +176,14 @@ def best_strategies(
         good = [name for name, share in own.items() if share >= max(own.values()) - margin]
         found[task] = min(good, key=lambda name: (tokens[task][name], -own[name]))
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _suited(task: Task) -> tuple[str, ...]:
+    record = task.source[0]
+    facts, quotes = record["facts"], record["quotes"]
+    there = {DIRECT: True, COT: True, RECALL: facts, RECALL_REASON: len(facts) > 1, EXTRACT: quotes}
+    return tuple(name for name in STRATEGIES if there[name])
 
 
 @functools.lru_cache(maxsize=64)
