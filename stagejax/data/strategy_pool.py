@@ -59,7 +59,7 @@ def strategy_pool(facts: FactGraph, each: tuple[int, int, int, int], texts: bool
     for number, (part, (split, single, double, questions)) in enumerate(told.items()):
         drawn = {"split": split, "size": each[number], "seed": number}
         parts[part] = (
-            Task("sums", SumLessons(WorkedSums(Problems(steps=(2, 3), largest=6, wording=BRIEF, **drawn))),
+            Task("sums", SumLessons(WorkedSums(Problems(steps=(2,), largest=6, wording=BRIEF, **drawn))),
                  ("{}", "solve . {}")),
             Task("facts", single, ("{}", "find {}")),
             Task("ledgers", Ledgers(names=3, entries=(3, 3), amounts=4, **drawn), ("{}", "look up . {}")),
