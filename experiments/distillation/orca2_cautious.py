@@ -112,7 +112,7 @@ def preset(name: str) -> Config:
         sizes = {"embed": 5120, "layers": 40, "heads": 40, "mlp": 13_824, "length": 4096}
         large = llama(vocab=32_256, scan=True, remat="full", **sizes)
         told = (ORCA_1, TFDS("flan_1m_gpt4")), (ORCA_2, TFDS("orca2_erased"))
-        files = Files((TFDS("flan_v2"), TFDS("flan_5m_chatgpt")), told, TFDS("bigbench_queries", "test"), BPE(32_001))
+        files = Files((TFDS("flan_v2"), TFDS("flan_5m_chatgpt")), told, TFDS("bbh_queries", "test"), BPE(32_001))
         return Config(
             files, large, None, length=4096, prompt=3072, limit=1024, batch=256, shared=(1000, 5860), steps=2800,
             fixed=(0.0, 1e-5), rates=(1e-5,), arms=(ORCA_1, ORCA_2), seeds=(0,), save_every=500,
