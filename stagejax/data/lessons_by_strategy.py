@@ -90,6 +90,7 @@ class OneHop(Source):
 class HopLessons(Derived):
     """Of `WorkedHops`: the facts of both hops are to be recalled; steps are where they lead.
 
+    >>> from stagejax.data.worked import WorkedHops
     >>> record = HopLessons(WorkedHops(FactGraph(entities=20, relations=5, degree=3)))[0]
     >>> record["question"], record["steps"], record["facts"]
     ('e11 r0 r3', ['e6', 'e17'], ['e11 r0 e6', 'e6 r3 e17'])
