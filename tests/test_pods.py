@@ -152,11 +152,13 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 2000},
         lambda i: {"audio": RANDOM.integers(-9000, 9000, 220_500, np.int16), "label": i % 50, "fold": i // 50 % 5 + 1},
     ),
-    "flan_5m_chatgpt": (  # prepared by its user, as are these two
+    "flan_5m_chatgpt": (  # prepared by its user, as are these four
         {"train": 400},
         lambda i: {"prompt": text(9 + i % 5), "response": text(30 + i % 50)},
     ),
     "flan_1m_gpt4": ({"train": 400}, lambda i: {"prompt": text(9 + i % 5), "response": text(40 + i % 50)}),
+    "flan_v2": ({"train": 400}, lambda i: {"prompt": text(9 + i % 5), "response": text(1 + i % 9)}),
+    "orca2_erased": ({"train": 400}, lambda i: {"prompt": text(9 + i % 5), "response": text(40 + i % 50)}),
     "bbh_queries": (
         {"test": 40},
         lambda i: {"family": b"sports", "prompt": text(20), "label": b"yes", "length": i % 3},

@@ -29,9 +29,10 @@ class Chains(Source):
       size: number of records.
       clauses: how many clauses a puzzle may have, each as often.
       seed: of the draws.
+      letters: variables are named by the first so many letters.
 
     Raises:
-      ValueError: an unknown split, or fewer than 2 or more than 26 clauses.
+      ValueError: an unknown split, or fewer than 2 clauses or more than letters.
 
     Reference: Zhang et al. 2022 (LEGO), https://arxiv.org/abs/2206.04301, section 2.
 
@@ -44,11 +45,14 @@ class Chains(Source):
     size: int = 3000
     clauses: tuple[int, ...] = (4, 5, 6)
     seed: int = 0
+    letters: int = 26
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "test") or not all(2 <= count <= 26 for count in self.clauses or (0,)):
-            told = f"split={self.split!r}, clauses={self.clauses}"
-            raise ValueError(f"{told}: give 'train' or 'test', and 2 to 26 clauses")
+        if self.split not in ("train", "test") or not all(
+            2 <= count <= self.letters <= 26 for count in self.clauses or (0,)
+        ):
+            told = f"split={self.split!r}, clauses={self.clauses}, letters={self.letters}"
+            raise ValueError(f"{told}: give 'train' or 'test', and 2 to `letters` clauses, of at most 26 letters")
 
     def __len__(self) -> int:
         return self.size
@@ -59,7 +63,7 @@ class Chains(Source):
         drawn = random_words(self.seed, index * _ATTEMPTS + np.arange(_ATTEMPTS), 28 + 2 * max(self.clauses))
         for words in drawn:
             count = self.clauses[int(words[0] % np.uint64(len(self.clauses)))]
-            names, bits = np.argsort(words[2:28])[:count], words[28 : 28 + count] >> np.uint64(63)
+            names, bits = np.argsort(words[2 : 2 + self.letters])[:count], words[28 : 28 + count] >> np.uint64(63)
             puzzle = sum(int(digit) * 26**place for place, digit in enumerate((*names, *bits, count)))
             if held_out(np.array([puzzle % (1 << 61)]))[0] == (self.split == "test"):
                 order = np.argsort(words[28 + count : 28 + 2 * count])

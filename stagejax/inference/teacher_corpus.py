@@ -14,7 +14,7 @@ import numpy as np
 
 from stagejax.data.packing import documents
 from stagejax.data.sources import Source
-from stagejax.data.system_messages import Queries, answer_of
+from stagejax.data.system_messages import answer_of
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Completion, completions, padded_prompts
 from stagejax.inference.answering import ask
@@ -50,8 +50,8 @@ def replies(
 def teacher_corpus(
     teacher: Result,
     tokenizer: Tokenizer,
-    shown: Queries,
-    asked: Queries,
+    shown: Source,
+    asked: Source,
     how: Sampling,
     prompt: int,
     limit: int,

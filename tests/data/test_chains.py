@@ -50,7 +50,15 @@ def test_splits_share_no_chain() -> None:
     assert not chains("train") & chains("test")
 
 
-@pytest.mark.parametrize("wrong", [{"split": "dev"}, {"clauses": (1,)}, {"clauses": ()}, {"clauses": (27,)}])
+@pytest.mark.parametrize(
+    "wrong", [{"split": "dev"}, {"clauses": (1,)}, {"clauses": ()}, {"clauses": (27,)}, {"letters": 5}]
+)
 def test_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="2 to 26 clauses"):
+    with pytest.raises(ValueError, match="2 to `letters` clauses"):
         Chains(**wrong)  # type: ignore[arg-type]
+
+
+def test_variables_are_named_by_the_first_letters() -> None:
+    source = Chains(clauses=(3,), letters=3, size=50)
+    named = [{word for word in source[i]["question"].split() if word.isalpha() and len(word) == 1} for i in range(50)]
+    assert all(own == {"a", "b", "c"} for own in named)
