@@ -1,0 +1,425 @@
+"""DigiRL: a device-control agent that learns from its own episodes, first from logged ones, then online.
+
+Paper    Bai et al., DigiRL: Training In-The-Wild Device-Control Agents with Autonomous Reinforcement Learning, NeurIPS
+         2024, arXiv 2406.11896 (dossier 015).
+Claim    Demonstrations do not teach recovery from interfaces that change. Offline and then online reinforcement
+         learning does, with two value functions of success trained by cross entropy, which filter episodes and their
+         steps, and maximum likelihood on what is left: success on AitW from 17.7 % (SFT) to 67.2 %, filtered behaviour
+         cloning 57.8 %. Without one of the filters it is less; where the interface drifts, who goes on learning keeps up.
+Method   Emulators cannot run here: devices are simulated (`stagejax.data.phone`), with screens of pixels, layouts and
+         handwritten icons that are new in every episode, pop-ups, taps that miss, goals of one to four actions, and an
+         evaluator that is wrong about 3 % of episodes. A ViT learns to tell tiles apart, for the pre-trained image
+         encoder, and is frozen. SFT on demonstrations without pop-ups or misses. Its episodes are logged, 80 % for
+         training. Offline: 20 iterations of the instruction critic (success from the goal), 20 of the step critic
+         (two heads, two frames, both states of a step, the lower one counts), 30 of the actor on the top 10 % of
+         episodes by reward. Online, each iteration: 16 new episodes join all others; the top 10 % by reward - V(goal)
+         are chosen; critics, then the actor on those of their steps with V(s') - V(s) - 0.05 + r + 0.5^(H - h) r_H > 0.
+         Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many episodes and actor
+         updates: filtered BC (top 10 % by reward), without the step critic, without the instruction critic (top 10 % by
+         reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights (AWR), the
+         paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed. Last, icons
+         are redesigned, and the agent is left as it is, or goes on.
+Run      stagejax run digirl_offline_to_online                     laptop: minutes on two cores
+         stagejax run digirl_offline_to_online --preset smoke      seconds
+         stagejax run digirl_offline_to_online --preset long       more arms
+         stagejax plan digirl_offline_to_online --preset pod --mesh data=4,fsdp=4
+Holds if on test goals, never asked for in training, mean over seeds: (1) off-to-on DigiRL exceeds SFT by 20 points or
+         more and filtered BC by 5 or more, with paired 95 % intervals over goals above 0; (2) without the step critic
+         and without the instruction critic success is lower, each by more than 0; (3) on redesigned icons the agent
+         left as it is loses 5 points or more, and going on brings back more than half of them.
+Ours     -
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.data.phone import ICONS, VERBS, Device, Phone
+from stagejax.data.phone_tasks import Demonstrations, Goals, Screens
+from stagejax.decode.episodes import operated
+from stagejax.inference import Frozen
+from stagejax.inference.answering import ask
+from stagejax.models import ViT, bert, llama
+from stagejax.models.double_critic import DoubleCritic
+from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.transformer import Transformer
+from stagejax.models.vision_language import VisionLanguage
+from stagejax.names import slug
+from stagejax.objectives.filtered import (
+    ActionLikelihood,
+    PaperAdvantage,
+    ReleasedScore,
+    SoftAdvantage,
+    instruction_value,
+    step_value,
+    tile_kinds,
+)
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
+from stagejax.steps.acting import Collect, Learn, Online, Store, Succeeds, episode_flops, with_flops
+
+SFT, BC, DIGIRL = "SFT", "filtered BC", "DigiRL, off-to-on"
+NO_STEP, NO_GOAL = "without step critic", "without instruction critic"
+OFFLINE, SOFT, PAPER = "DigiRL, offline", "soft weights (AWR)", "the paper's formula"
+FROZEN, GOING_ON = "left as it is", "goes on"
+CRITICS = {BC: (), NO_STEP: ("instruction",), NO_GOAL: ("step",), SOFT: ("step",)}  # the others have both
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    phone: Phone
+    net: VisionLanguage
+    reader: Transformer  # of both critics
+    mlp: int = 64  # width of the step critic's heads
+    frozen_reader: bool = False  # of the step critic, where it is pre-trained
+    eyes: tuple[int, int, float] = (300, 64, 3e-3)  # steps, batch, learning rate
+    demonstrations: int = 300  # episodes
+    sft: tuple[int, int, float] = (800, 64, 2e-3)
+    logged: int = 304  # episodes of the SFT agent
+    episodes: int = 16  # of an iteration
+    offline: tuple[int, int, int] = (20, 20, 30)  # iterations of instruction critic, step critic, actor
+    online: int = 30
+    drifting: int = 30  # iterations after the redesign
+    updates: tuple[int, int, int] = (4, 4, 8)  # of an iteration
+    rows: int = 128
+    capacity: int = 2000  # steps
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # of the actor; one is chosen for each arm
+    critic_rate: float = 1e-3
+    clip: float = 0.01
+    tests: tuple[int, int] = (256, 2)  # goals of a batch, batches
+    arms: tuple[str, ...] = (BC, DIGIRL, NO_STEP, NO_GOAL)
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The models by name."""
+        features = 2 * self.net.vision.embed
+        step, store = DoubleCritic(self.reader, features, self.mlp), Store.of(self.phone, self.stored)
+        return {"policy": self.net, "instruction": TextClassifier(self.reader, 2), "step": step, "store": store}
+
+    @property
+    def stored(self) -> int:
+        """Places for all episodes of the longest course."""
+        return self.logged + self.episodes * (self.online + self.drifting)
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
+    phone = Phone()
+    own = {"embed": 48, "heads": 3, "mlp": 96, "init_std": 0.1}
+    vision = ViT(image=phone.pixels, patch=8, layers=1, classes=ICONS + 10, **own)
+    net = VisionLanguage(vision, llama(vocab=phone.words.vocab, length=40, layers=2, tied=True, **own))
+    reader = bert(vocab=phone.words.vocab, embed=32, heads=2, layers=1, mlp=64, length=16, init_std=0.1)
+    if name == "smoke":
+        tiny = replace(phone, side=3, apps=3, horizon=4, hands=4)
+        small = {"embed": 16, "heads": 2, "mlp": 16}
+        words = tiny.words.vocab
+        language = replace(net.language, vocab=words, layers=1, **small)
+        net = VisionLanguage(replace(vision, image=tiny.pixels, **small), language)
+        return Config(
+            tiny, net, replace(reader, vocab=words, embed=8), mlp=8, eyes=(20, 16, 1e-2), demonstrations=20,
+            sft=(30, 16, 1e-2), logged=8, episodes=4, offline=(2, 2, 2), online=2, drifting=1, updates=(2, 2, 2),
+            rows=16, capacity=20, rates=(1e-3, 3e-3), tests=(16, 1), seeds=(0,),
+            arms=(BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE, SOFT, PAPER),
+        )  # fmt: skip
+    if name == "long":
+        arms = (BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE, SOFT, PAPER)
+        return Config(phone, net, reader, updates=(5, 5, 20), online=60, arms=arms, seeds=(0, 1, 2, 3, 4))
+    if name == "pod":
+        large = replace(phone, side=16)
+        eyes = ViT(image=large.pixels, patch=8, embed=1408, layers=39, heads=16, mlp=6144, classes=ICONS + 10, scan=True)
+        sizes = {"embed": 768, "layers": 24, "heads": 12, "mlp": 3072, "length": 512}
+        language = llama(vocab=32_128, scan=True, remat="full", **sizes)
+        roberta = bert(vocab=50_265, embed=768, layers=12, heads=12, mlp=3072, length=512, scan=True)
+        return Config(
+            large, VisionLanguage(eyes, language), roberta, mlp=768, frozen_reader=True, eyes=(1, 64, 1e-4),
+            demonstrations=3000, sft=(5000, 64, 1e-4), logged=608, online=400, drifting=1, updates=(5, 5, 20),
+            rates=(1e-4,), critic_rate=1e-4, tests=(96, 1), seeds=(0,), arms=(BC, DIGIRL),
+        )  # fmt: skip
+    return Config(phone, net, reader)
+
+
+# --- data ---
+
+
+def asked(cfg: Config, split: str, seed: int, batch: int, count: int | None = None) -> Goals:
+    """Things to ask for. What training is asked for is asked in no evaluation."""
+    return Goals(phone=cfg.phone, split=split, batch=batch, count=count, seed=seed)
+
+
+def examiner(cfg: Config, split: str, era: int = 0) -> Phone:
+    """The devices of evaluations: their evaluator makes no errors; in tests, icons are in unseen handwriting."""
+    handwriting = "test" if split == "test" else "train"
+    return replace(cfg.phone, wrong=0.0, era=era, split=handwriting)
+
+
+def examined(cfg: Config, every: int | None = None, era: int = 0) -> Evaluation:
+    """Success on validation goals."""
+    data = asked(cfg, "validation", 51, cfg.tests[0], 1)
+    return Evaluation(data, 1, every, Succeeds(examiner(cfg, "validation", era)), flops=data.batch * flops_of(cfg))
+
+
+def flops_of(cfg: Config) -> float:
+    """Of operating a device."""
+    return episode_flops(cfg.phone, cfg.net)
+
+
+# --- stages ---
+
+
+def seeing(path: str, leaf: Any) -> bool:
+    return path.startswith("vision/")
+
+
+def acting(path: str, leaf: Any) -> bool:
+    """All of the policy but for its image encoder."""
+    return not path.startswith("vision/")
+
+
+def reading(path: str, leaf: Any) -> bool:
+    return not path.startswith("text/")
+
+
+@dataclass(frozen=True)
+class OnScreens:
+    """An objective on the pixels of a batch's screens."""
+
+    phone: Phone
+    objective: Any
+
+    def __call__(self, model: Any, batch: Any, key: Any) -> Any:
+        return self.objective(model, dict(batch) | {"image": self.phone.drawn(batch["screen"])}, key)
+
+
+def agent(run: Any, cfg: Config) -> Any:
+    """Eyes, and SFT with these eyes."""
+    steps, batch, rate = cfg.eyes
+    optimizer = adamw(rate, warmup=0.05, clip=1.0)
+    screens = Screens(phone=cfg.phone, batch=batch)
+    eyes = run.train(
+        Stage("eyes", cfg.net, OnScreens(cfg.phone, tile_kinds), optimizer, screens, steps, trainable=seeing)
+    )
+    steps, batch, rate = cfg.sft
+    shown = Demonstrations(goals=asked(cfg, "train", 1, 16), episodes=cfg.demonstrations, batch=batch)
+    loss = OnScreens(cfg.phone, ActionLikelihood())
+    optimizer = adamw(rate, warmup=0.05, clip=1.0)
+    return run.train(
+        Stage("sft", cfg.net, loss, optimizer, shown, steps, trainable=acting, evaluate=examined(cfg, steps // 4)), eyes
+    )
+
+
+def staged(cfg: Config, name: str, step: Any, steps: int, rates: dict[str, float], seed: int, era: int = 0) -> Stage:
+    """A stage on the store: models with a rate learn, the policy is always there to see by."""
+    losses = {
+        "policy": ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value, "step": step_value
+    }  # fmt: skip
+    names = [n for n in cfg.parsed if n in rates or n in ("policy", "store")]
+    rule = {"policy": acting, "step": reading if cfg.frozen_reader else everything}
+    return with_flops(
+        Stage(
+            name,
+            {n: cfg.parsed[n] for n in names},
+            {n: losses.get(n) for n in names},
+            {n: adam(rates[n], decay="constant", clip=cfg.clip) if n in rates else None for n in names},
+            replace(asked(cfg, "train", 100 + seed, cfg.episodes), phone=replace(cfg.phone, era=era)),
+            steps,
+            step,
+            trainable={n: rule.get(n, everything) for n in names},
+            seed=seed,
+        )
+    )
+
+
+def everything(path: str, leaf: Any) -> bool:
+    return True
+
+
+def learn(cfg: Config, updates: tuple[int, int, int], arm: str, era: int = 0) -> Learn:
+    """How an arm learns from the store."""
+    phone = replace(cfg.phone, era=era)
+    weigh = {SOFT: SoftAdvantage(), PAPER: PaperAdvantage(phone.horizon)}.get(arm, ReleasedScore())
+    share = 1.0 if arm == SOFT else 0.1
+    return Learn(phone, updates, share=share, weigh=weigh, rows=cfg.rows, capacity=cfg.capacity)
+
+
+def logged(run: Any, cfg: Config, sft: Any, seed: int, episodes: int, name: str) -> tuple[Any, Any, Any]:
+    """Episodes of the SFT agent, and both critics trained on them."""
+    log = run.train(
+        staged(cfg, f"{name}/log", Collect(cfg.phone), episodes // cfg.episodes, {}, seed), {"policy": sft}
+    )
+    start, rate = {"policy": sft, "store": log.member("store")}, cfg.critic_rate
+    goal, step = (
+        run.train(
+            staged(cfg, f"{name}/{critic}", learn(cfg, updates, DIGIRL), iterations, {critic: rate}, seed), start
+        )
+        for critic, updates, iterations in (
+            ("instruction", (cfg.updates[0], 0, 0), cfg.offline[0]),
+            ("step", (0, cfg.updates[1], 0), cfg.offline[1]),
+        )
+    )
+    return log, goal, step
+
+
+def off_to_on(run: Any, cfg: Config, arm: str, sft: Any, log: Any, rate: float, seed: int, name: str) -> tuple[Any, ...]:
+    """The actor offline, on the top episodes by reward; then online."""
+    store, goal, step = log
+    critics = CRITICS.get(arm, ("instruction", "step"))
+    known = {"policy": sft, "store": store.member("store")}
+    known |= {"step": step.member("step")} if "step" in critics else {}
+    offline = replace(learn(cfg, (0, 0, cfg.updates[2]), arm), curriculum=False)
+    rates = {"policy": rate} | ({"step": cfg.critic_rate} if "step" in critics else {})
+    steps = cfg.offline[2] + (cfg.online if arm == OFFLINE else 0)
+    stage = staged(cfg, f"{name}/offline", offline, steps, rates, seed)
+    actor = run.train(replace(stage, evaluate=examined(cfg)), known)
+    if arm == OFFLINE:
+        return (actor,)
+    known = {n: actor.member(n) for n in actor.model}
+    known |= {"instruction": goal.member("instruction")} if "instruction" in critics else {}
+    return actor, run.train(online(cfg, f"{name}/online", arm, rate, seed, cfg.online), known)
+
+
+def online(cfg: Config, name: str, arm: str, rate: float, seed: int, steps: int, era: int = 0) -> Stage:
+    """Iterations of new episodes and learning; optimizers go on with their moments."""
+    critics = CRITICS.get(arm, ("instruction", "step"))
+    updates = tuple(n * (c in critics) for n, c in zip(cfg.updates, ("instruction", "step"), strict=False))
+    step = Online(Collect(replace(cfg.phone, era=era)), learn(cfg, (*updates, cfg.updates[2]), arm, era))
+    rates = {"policy": rate} | dict.fromkeys(critics, cfg.critic_rate)
+    stage = staged(cfg, name, step, steps, rates, seed, era)
+    return replace(stage, evaluate=examined(cfg, max(1, steps // 6), era), handover=Handover(moments="carry"))
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The agent, its logged episodes, every arm with every seed, and the redesign."""
+    sft = agent(run, cfg)
+    total = cfg.logged + cfg.episodes * cfg.online
+    found: dict[str, dict[int, Any]] = {arm: {} for arm in cfg.arms}
+    tried: dict[str, dict[float, float]] = {arm: {} for arm in cfg.arms}
+    drift: dict[int, Any] = {}
+    for seed in cfg.seeds:
+        log = logged(run, cfg, sft, seed, cfg.logged, f"{seed}")
+        long = logged(run, cfg, sft, seed, total, f"{seed}/longer") if OFFLINE in cfg.arms else log
+        for arm in cfg.arms:
+            own = long if arm == OFFLINE else log
+            rates = cfg.rates if seed == cfg.seeds[0] else (best(tried[arm]),)
+            made = {}
+            for rate in rates:
+                made[rate] = off_to_on(run, cfg, arm, sft, own, rate, seed, f"{seed}/{slug(arm)}/{rate:g}")
+                if seed == cfg.seeds[0]:
+                    tried[arm][rate] = made[rate][-1].history.last("success")
+            chosen = best(tried[arm])
+            others = tuple(result for rate in rates if rate != chosen for result in made[rate])
+            used = (own[0], *(own[1 + i] for i, c in enumerate(("instruction", "step")) if c in CRITICS.get(arm, (c,))))
+            found[arm][seed] = made[chosen], (*used, *others)
+        last = found[DIGIRL][seed][0][-1]
+        stage = online(cfg, f"{seed}/redesigned", DIGIRL, best(tried[DIGIRL]), seed, cfg.drifting, 1)
+        drift[seed] = run.train(stage, {n: last.member(n) for n in last.model})
+    scores = {(SFT, cfg.seeds[0], 0): tested(run, cfg, "sft", sft, 0)}
+    for arm in cfg.arms:
+        for seed in cfg.seeds:
+            policy = found[arm][seed][0][-1].member("policy")
+            scores[arm, seed, 0] = tested(run, cfg, f"{seed}/{slug(arm)}", policy, 0)
+    for seed in cfg.seeds:
+        scores[FROZEN, seed, 1] = tested(run, cfg, f"{seed}/left", found[DIGIRL][seed][0][-1].member("policy"), 1)
+        scores[GOING_ON, seed, 1] = tested(run, cfg, f"{seed}/going-on", drift[seed].member("policy"), 1)
+    limits = run.make("limits", limited, cfg)
+    return report(cfg, sft, found, tried, drift, scores, limits)
+
+
+def best(tried: dict[float, float]) -> float:
+    """The rate with the highest success on validation goals; the first one in a plan."""
+    return max(tried, key=lambda rate: (np.nan_to_num(tried[rate], nan=-1.0), -rate))
+
+
+# --- tests ---
+
+
+def tested(run: Any, cfg: Config, name: str, policy: Any, era: int) -> Any:
+    """Success of a policy on test goals."""
+    flops = cfg.tests[0] * cfg.tests[1] * flops_of(cfg)
+    return run.make(f"tests/{name}/{era}", scored, cfg, policy, era, flops=flops)
+
+
+def scored(cfg: Config, policy: Any, era: int) -> dict[str, Any]:
+    """Of every test goal: its verb, whether it was reached, and in how many actions."""
+    net, phone = Frozen.of(policy), examiner(cfg, "test", era)
+    found = [ask(outcome, net, batch, phone) for batch in test_goals(cfg).batches()]
+    verbs = np.concatenate([verb_of(cfg, batch["goal"]) for batch in test_goals(cfg).batches()])
+    right, lengths = (np.concatenate([made[i] for made in found]).astype(int).tolist() for i in range(2))
+    return {"right": right, "actions": lengths, "verb": verbs.tolist()}
+
+
+def test_goals(cfg: Config) -> Goals:
+    return asked(cfg, "test", 52, *cfg.tests)
+
+
+def verb_of(cfg: Config, goals: np.ndarray) -> np.ndarray:
+    return goals[:, 0] - cfg.phone.token(VERBS[0])
+
+
+def luck(numbers: Any, salt: int = 7) -> jax.Array:
+    """The key of each goal of a stream: the same device and the same luck, whoever operates it."""
+    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(salt), numbers)
+
+
+def outcome(model: Any, batch: Any, phone: Phone) -> tuple[jax.Array, jax.Array]:
+    """Whether goals are reached, and in how many actions."""
+    found = operated(model, phone, batch["goal"], luck(batch["number"]))
+    return found.right, found.lengths
+
+
+def limited(cfg: Config) -> dict[str, float]:
+    """What is possible with the state of the device in sight, and what random actions reach."""
+    phone, found = examiner(cfg, "test"), {}
+    for name, act in (("scripted, sees the state", informed), ("random taps", at_random)):
+        run = jax.jit(jax.vmap(lambda key, goal, act=act: scripted(phone, act, key, goal)))
+        rows = [run(luck(batch["number"]), jnp.asarray(batch["goal"])) for batch in test_goals(cfg).batches()]
+        found[name] = float(np.mean(rows))
+    return found
+
+
+def scripted(phone: Phone, act: Any, key: jax.Array, goal: jax.Array) -> jax.Array:
+    """Whether a rule reaches a goal."""
+
+    def turn(number: Any, device: Device) -> Device:
+        act_key, step_key = (jax.random.fold_in(key, 2 * number + i) for i in (1, 2))
+        return phone.step(step_key, device, act(phone, act_key, device))
+
+    return phone.right(jax.lax.fori_loop(0, phone.horizon, turn, phone.reset(jax.random.fold_in(key, 0), goal)))
+
+
+def informed(phone: Phone, key: jax.Array, device: Device) -> jax.Array:
+    return phone.demonstrated(device)
+
+
+def at_random(phone: Phone, key: jax.Array, device: Device) -> jax.Array:
+    return jnp.stack([jnp.asarray(phone.token("tap")), phone.token("c0") + jax.random.randint(key, (), 0, phone.cells)])
+
+
+# --- report ---
+
+
+def report(cfg, sft, found, tried, drift, scores, limits):
+    raise NotImplementedError
+
+
+EXPERIMENT = Experiment(
+    name="digirl_offline_to_online",
+    title="DigiRL: offline-to-online RL of a device-control agent",
+    reference="Bai et al., NeurIPS 2024, arXiv 2406.11896",
+    paper=15,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("digirl_offline_to_online")
