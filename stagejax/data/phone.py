@@ -2,8 +2,8 @@
 
 Everything about a device is drawn when it is reset: where icons lie, in whose handwriting they are, where an app has
 its switch, its field and its button, and which screen is open. While it is operated, pop-ups open and taps land beside
-their targets. What an agent sees is pixels, what it does is two tokens, and whether it did what it was asked for is said
-by an evaluator that errs. All functions are pure, of one device, in JAX: thousands are operated at once under `vmap`.
+their targets. What an agent sees is pixels, what it does is two tokens, and an evaluator that errs says whether it did
+what it was asked for. All functions are pure, of one device, in JAX: thousands are operated at once under `vmap`.
 
 A screen is made of tiles, so the numbers of its tiles are a lossless compression of its pixels.
 """
@@ -318,7 +318,9 @@ def _tiles(hands: int, split: str) -> Float[np.ndarray, "tiles 8 8"]:
         line, line | (column == 1), triangle, triangle | line | (row == 0), row % 2 == 0,
     )  # fmt: skip
     source = Digits(split)
-    own = [np.stack([source[i]["image"][..., 0] for i in range(len(source)) if source[i]["label"] == c]) for c in range(10)]
+    own = [
+        np.stack([source[i]["image"][..., 0] for i in range(len(source)) if source[i]["label"] == c]) for c in range(10)
+    ]
     if min(map(len, own)) < hands:
         raise ValueError(f"hands={hands}: the {split} split has {min(map(len, own))} images of some class. Lower it.")
     typed = [1 - images[0] for images in own]

@@ -190,7 +190,12 @@ def _demonstrated(phone: Phone, goals: Goals, episodes: int, history: int) -> Ba
             device, before = now
             action = phone.demonstrated(device)
             after = phone.step(jax.random.fold_in(step_key, number), device, action)
-            return (after, jnp.concatenate([before, action])[ACTION:]), (phone.seen(device), before, action, ~device.over)
+            return (after, jnp.concatenate([before, action])[ACTION:]), (
+                phone.seen(device),
+                before,
+                action,
+                ~device.over,
+            )
 
         return jax.lax.scan(act, (phone.reset(reset_key, goal), nothing), jnp.arange(phone.horizon))[1]
 

@@ -81,14 +81,18 @@ def operated(
     nothing_NK = jnp.full((len(goals_NG), ACTION * history), emulator.token("-"), jnp.int32)
     first = jax.vmap(emulator.reset)(fold(keys_N, 0), goals_NG), nothing_NK
     (last, _), (screens, actions) = jax.lax.scan(turn, first, jnp.arange(emulator.horizon))
-    screens = jnp.concatenate([screens, jax.vmap(emulator.seen)(last)[None]])
-    return Episodes(
-        goals_NG, screens.swapaxes(0, 1), actions.swapaxes(0, 1), last.steps, last.reward, jax.vmap(emulator.right)(last)
-    )  # fmt: skip
+    screens, right = jnp.concatenate([screens, jax.vmap(emulator.seen)(last)[None]]), jax.vmap(emulator.right)(last)
+    return Episodes(goals_NG, screens.swapaxes(0, 1), actions.swapaxes(0, 1), last.steps, last.reward, right)
 
 
 def acted(
-    model: Any, emulator: Emulator, goals_NG: Array, before_NK: Array, screens_NC: Array, keys_N: Array, temperature: float
+    model: Any,
+    emulator: Emulator,
+    goals_NG: Array,
+    before_NK: Array,
+    screens_NC: Array,
+    keys_N: Array,
+    temperature: float,
 ) -> Int[Array, "N 2"]:
     """One action on each screen."""
     prompts_NP = emulator.prompts(goals_NG, before_NK)

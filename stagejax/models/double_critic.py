@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import jax
@@ -63,7 +64,7 @@ class ValueHead(nnx.Module):
         names = ("inputs", "hidden.1", "hidden.2", "classes")
         self.layers = nnx.List(
             Dense({a: sizes[a]}, {b: sizes[b]}, std=sizes[a] ** -0.5, bias=True, rngs=rngs)
-            for a, b in zip(names, names[1:], strict=False)
+            for a, b in itertools.pairwise(names)
         )
 
     def __call__(self, x_BI: Float[Array, "B I"]) -> Float[Array, "B 2"]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -37,7 +36,7 @@ def monte_carlo(reward: Float[Array, "*B"], left: Int[Array, "*B"], gamma: float
 
 
 class Weigh(Protocol):
-    """What steps of an actor's batch weigh: from V(s), V(s'), r and the episode's reward with the steps that are left."""
+    """What steps of an actor's batch weigh: from V(s), V(s'), r, the episode's reward, and the steps that are left."""
 
     def __call__(self, value_B: Array, next_B: Array, reward_B: Array, final_B: Array, left_B: Array) -> Array: ...
 

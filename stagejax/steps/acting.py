@@ -3,11 +3,12 @@
 Episodes are part of the stage's state, as a model without parameters (`Store`), so a stage that is killed goes on with
 the same ones. The models are "policy" (see `decode.episodes`), "store", and, where they are used, the critics
 "instruction" (success from the goal alone) and "step" (from two screens and the text). A step of the stage is one
-iteration: `Collect` adds episodes, `Learn` makes so many optimizer steps with each critic and the policy, and `Online` is
-one behind the other. Letters: N episodes in the store, H steps of an episode, C cells of a screen, B rows of an update.
+iteration: `Collect` adds episodes, `Learn` makes so many optimizer steps with each critic and the policy, and `Online`
+is one behind the other. Letters: N episodes in the store, H steps of each, C cells of a screen, B rows of an update.
 
->>> # Stage(model={"policy": net, "instruction": ..., "step": ..., "store": Store(780, phone)}, objective={"policy":
->>> #       ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value, "step": step_value, "store": None},
+>>> # Stage(model={"policy": net, "instruction": ..., "step": ..., "store": Store.of(phone, 780)},
+>>> #       objective={"policy": ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value,
+>>> #       "step": step_value, "store": None},
 >>> #       optimizer={...}, data=Goals(phone=phone, batch=16), step=Online(Collect(phone), Learn(phone)), ...)
 """
 
@@ -31,6 +32,7 @@ from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState
 from stagejax.steps.self_sampling import Each
 
+RELEASED = ReleasedScore()
 Parts = dict[str, Part]
 States = dict[str, TrainState]
 
@@ -71,7 +73,7 @@ class Store:
 
 
 class Stored(nnx.Module):
-    """The variables of `decode.episodes.Episodes` but for `right`, and `held` (N,): not learned from. Length 0: empty."""
+    """The variables of `Episodes` but for `right`, and `held` (N,): not learned from. Where `lengths` is 0: none."""
 
     def __init__(self, config: Store) -> None:
         N, H = config.size, config.horizon
@@ -147,7 +149,7 @@ class Learn:
     updates: tuple[int, int, int] = (5, 5, 20)  # of instruction critic, step critic, policy
     share: float = 0.1
     curriculum: bool = True
-    weigh: Weigh = ReleasedScore()
+    weigh: Weigh = RELEASED
     rows: int = 128
     capacity: int = 2000
     history: int = 2
@@ -335,7 +337,10 @@ def episode_flops(emulator: Emulator, config: Any, goal: int = 3) -> float:
     """FLOPs of operating one device, all actions that there may be."""
     from stagejax.inference.frozen import flops_of_one
 
-    row = {"goal": jax.ShapeDtypeStruct((goal,), np.dtype("int32")), "number": jax.ShapeDtypeStruct((), np.dtype("int32"))}
+    row = {
+        "goal": jax.ShapeDtypeStruct((goal,), np.dtype("int32")),
+        "number": jax.ShapeDtypeStruct((), np.dtype("int32")),
+    }
     return float(flops_of_one(_success, config, row, Succeeds(emulator), while_trips=ACTION))
 
 
