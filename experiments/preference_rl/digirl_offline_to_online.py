@@ -40,7 +40,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data.phone import ICONS, VERBS, Device, Phone
+from stagejax.data.phone import ICONS, VERBS, Phone
 from stagejax.data.phone_tasks import Demonstrations, Goals, Screens
 from stagejax.decode.episodes import operated
 from stagejax.inference import Frozen
@@ -70,7 +70,9 @@ SFT, BC, DIGIRL = "SFT", "filtered BC", "DigiRL, off-to-on"
 NO_STEP, NO_GOAL = "without step critic", "without instruction critic"
 OFFLINE, SOFT, PAPER = "DigiRL, offline", "soft weights (AWR)", "the paper's formula"
 FROZEN, GOING_ON = "left as it is", "goes on"
+SEEN, BOTH = ("policy", "store"), ("instruction", "step")
 CRITICS = {BC: (), NO_STEP: ("instruction",), NO_GOAL: ("step",), SOFT: ("step",)}  # the others have both
+LOSSES = {"policy": ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value, "step": step_value}
 
 
 @dataclass(frozen=True)
@@ -159,21 +161,16 @@ def asked(cfg: Config, split: str, seed: int, batch: int, count: int | None = No
     return Goals(phone=cfg.phone, split=split, batch=batch, count=count, seed=seed)
 
 
-def examiner(cfg: Config, split: str, era: int = 0) -> Phone:
-    """The devices of evaluations: their evaluator makes no errors; in tests, icons are in unseen handwriting."""
-    handwriting = "test" if split == "test" else "train"
-    return replace(cfg.phone, wrong=0.0, era=era, split=handwriting)
-
-
-def examined(cfg: Config, every: int | None = None, era: int = 0) -> Evaluation:
-    """Success on validation goals."""
+def examined(cfg: Config, every: int | None = None) -> Evaluation:
+    """Success on validation goals, as an evaluator without errors sees it."""
     data = asked(cfg, "validation", 51, cfg.tests[0], 1)
-    return Evaluation(data, 1, every, Succeeds(examiner(cfg, "validation", era)), flops=data.batch * flops_of(cfg))
+    flops = data.batch * episode_flops(cfg.phone, cfg.net)
+    return Evaluation(data, 1, every, Succeeds(replace(cfg.phone, wrong=0.0)), flops=flops)
 
 
-def flops_of(cfg: Config) -> float:
-    """Of operating a device."""
-    return episode_flops(cfg.phone, cfg.net)
+def new_devices(cfg: Config, era: int) -> Phone:
+    """The devices of tests: icons in unseen handwriting, and an evaluator without errors."""
+    return replace(cfg.phone, wrong=0.0, era=era, split="test")
 
 
 # --- stages ---
@@ -215,78 +212,66 @@ def agent(run: Any, cfg: Config) -> tuple[Any, Any]:
     return eyes, run.train(stage, eyes)
 
 
-def staged(cfg: Config, name: str, step: Any, steps: int, rates: dict[str, float], seed: int, era: int = 0) -> Stage:
-    """A stage on the store: models with a rate learn, the policy is always there to see by."""
-    losses = {
-        "policy": ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value, "step": step_value
-    }  # fmt: skip
-    names = [n for n in cfg.parsed if n in rates or n in ("policy", "store")]
-    rule = {"policy": acting, "step": heads_only if cfg.frozen_reader else everything}
+def staged(cfg: Config, name: str, models: Any, step: Any, steps: int, rates: dict[str, float], seed: int) -> Stage:
+    """A stage on the store, in which the models that have a rate learn."""
+    optimizers = {n: adam(rates[n], decay="constant", clip=cfg.clip) if n in rates else None for n in models}
+    rules = {"policy": acting} | ({"step": heads_only} if cfg.frozen_reader else {})
     return with_flops(
         Stage(
-            name,
-            {n: cfg.parsed[n] for n in names},
-            {n: losses.get(n) for n in names},
-            {n: adam(rates[n], decay="constant", clip=cfg.clip) if n in rates else None for n in names},
-            replace(asked(cfg, "train", 100 + seed, cfg.episodes), phone=replace(cfg.phone, era=era)),
-            steps,
-            step,
-            trainable={n: rule.get(n, everything) for n in names},
-            seed=seed,
+            name, {n: cfg.parsed[n] for n in models}, {n: LOSSES.get(n) for n in models}, optimizers,
+            asked(cfg, "train", 100 + seed, cfg.episodes), steps, step, trainable={n: rules.get(n, everything) for n in models}, seed=seed,
         )
-    )
+    )  # fmt: skip
 
 
-def learn(cfg: Config, updates: tuple[int, int, int], arm: str, era: int = 0) -> Learn:
+def learn(cfg: Config, updates: Any, arm: str) -> Learn:
     """How an arm learns from the store."""
-    phone = replace(cfg.phone, era=era)
-    weigh = {SOFT: SoftAdvantage(), PAPER: PaperAdvantage(phone.horizon)}.get(arm, ReleasedScore())
+    weigh = {SOFT: SoftAdvantage(), PAPER: PaperAdvantage(cfg.phone.horizon)}.get(arm, ReleasedScore())
     share = 1.0 if arm == SOFT else 0.1
-    return Learn(phone, updates, share=share, weigh=weigh, rows=cfg.rows, capacity=cfg.capacity)
+    return Learn(cfg.phone, updates, share=share, weigh=weigh, rows=cfg.rows, capacity=cfg.capacity)
+
+
+def critics_of(arm: str) -> tuple[str, ...]:
+    return CRITICS.get(arm, BOTH)
 
 
 def logged(run: Any, cfg: Config, sft: Any, seed: int, episodes: int, name: str) -> tuple[Any, Any, Any]:
     """Episodes of the SFT agent, and both critics trained on them."""
-    log = run.train(staged(cfg, f"{name}/log", Collect(cfg.phone), episodes // cfg.episodes, {}, seed), {"policy": sft})
-    start, rate = {"policy": sft, "store": log.member("store")}, cfg.critic_rate
-    goal, step = (
-        run.train(staged(cfg, f"{name}/{critic}", learn(cfg, updates, DIGIRL), iterations, {critic: rate}, seed), start)
-        for critic, updates, iterations in (
-            ("instruction", (cfg.updates[0], 0, 0), cfg.offline[0]),
-            ("step", (0, cfg.updates[1], 0), cfg.offline[1]),
-        )
-    )
-    return log, goal, step
+    stage = staged(cfg, f"{name}/log", SEEN, Collect(cfg.phone), episodes // cfg.episodes, {}, seed)
+    log = run.train(stage, {"policy": sft})
+    start, critics = {"policy": sft, "store": log.member("store")}, []
+    for number, critic in enumerate(BOTH):
+        updates = tuple(cfg.updates[number] * (place == number) for place in range(3))
+        how = learn(cfg, updates, DIGIRL), cfg.offline[number], {critic: cfg.critic_rate}
+        critics.append(run.train(staged(cfg, f"{name}/{critic}", (*SEEN, critic), *how, seed), start).member(critic))
+    return log, *critics
 
 
 def off_to_on(
     run: Any, cfg: Config, arm: str, sft: Any, log: Any, rate: float, seed: int, name: str
 ) -> tuple[Any, ...]:
     """The actor offline, on the top episodes by reward; then online."""
-    store, goal, step = log
-    critics = CRITICS.get(arm, ("instruction", "step"))
-    known = {"policy": sft, "store": store.member("store")}
-    known |= {"step": step.member("step")} if "step" in critics else {}
+    store, known = log[0].member("store"), {n: log[1 + i] for i, n in enumerate(BOTH) if n in critics_of(arm)}
     offline = replace(learn(cfg, (0, 0, cfg.updates[2]), arm), curriculum=False)
-    rates = {"policy": rate} | ({"step": cfg.critic_rate} if "step" in critics else {})
+    step = {n: result for n, result in known.items() if n == "step"}
     steps = cfg.offline[2] + (cfg.online if arm == OFFLINE else 0)
-    stage = staged(cfg, f"{name}/offline", offline, steps, rates, seed)
-    actor = run.train(replace(stage, evaluate=examined(cfg)), known)
+    stage = staged(cfg, f"{name}/offline", (*SEEN, *step), offline, steps, {"policy": rate}, seed)
+    actor = run.train(replace(stage, evaluate=examined(cfg)), {"policy": sft, "store": store} | step)
     if arm == OFFLINE:
         return (actor,)
-    known = {n: actor.member(n) for n in actor.model}
-    known |= {"instruction": goal.member("instruction")} if "instruction" in critics else {}
-    return actor, run.train(online(cfg, f"{name}/online", arm, rate, seed, cfg.online), known)
+    start = {"policy": actor.member("policy"), "store": store} | known
+    return actor, run.train(online(cfg, f"{name}/online", arm, rate, seed, cfg.online), start)
 
 
 def online(cfg: Config, name: str, arm: str, rate: float, seed: int, steps: int, era: int = 0) -> Stage:
     """Iterations of new episodes and learning; optimizers go on with their moments."""
-    critics = CRITICS.get(arm, ("instruction", "step"))
-    updates = tuple(n * (c in critics) for n, c in zip(cfg.updates, ("instruction", "step"), strict=False))
-    step = Online(Collect(replace(cfg.phone, era=era)), learn(cfg, (*updates, cfg.updates[2]), arm, era))
+    critics = critics_of(arm)
+    first, second = (n * (c in critics) for n, c in zip(cfg.updates, BOTH, strict=False))
+    cfg = replace(cfg, phone=replace(cfg.phone, era=era))
+    step = Online(Collect(cfg.phone), learn(cfg, (first, second, cfg.updates[2]), arm))
     rates = {"policy": rate} | dict.fromkeys(critics, cfg.critic_rate)
-    stage = staged(cfg, name, step, steps, rates, seed, era)
-    return replace(stage, evaluate=examined(cfg, max(1, steps // 6), era), handover=Handover(moments="carry"))
+    stage = staged(cfg, name, (*SEEN, *critics), step, steps, rates, seed)
+    return replace(stage, evaluate=examined(cfg, max(1, steps // 6)), handover=Handover(moments="carry"))
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -309,7 +294,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
                     tried[arm][rate] = made[rate][-1].history.last("success")
             chosen = best(tried[arm])
             others = tuple(result for rate in rates if rate != chosen for result in made[rate])
-            used = (own[0], *(own[1 + i] for i, c in enumerate(("instruction", "step")) if c in CRITICS.get(arm, (c,))))
+            used = (own[0], *(own[1 + i] for i, critic in enumerate(BOTH) if critic in critics_of(arm)))
             found[arm][seed] = made[chosen], (eyes, sft, *used, *others)
         last = found[DIGIRL][seed][0][-1]
         stage = online(cfg, f"{seed}/redesigned", DIGIRL, best(tried[DIGIRL]), seed, cfg.drifting, 1)
@@ -336,13 +321,13 @@ def best(tried: dict[float, float]) -> float:
 
 def tested(run: Any, cfg: Config, name: str, policy: Any, era: int) -> Any:
     """Success of a policy on test goals."""
-    flops = cfg.tests[0] * cfg.tests[1] * flops_of(cfg)
+    flops = cfg.tests[0] * cfg.tests[1] * episode_flops(cfg.phone, cfg.net)
     return run.make(f"tests/{name}/{era}", scored, cfg, policy, era, flops=flops)
 
 
 def scored(cfg: Config, policy: Any, era: int) -> dict[str, Any]:
     """Of every test goal: its verb, whether it was reached, and in how many actions."""
-    net, phone = Frozen.of(policy), examiner(cfg, "test", era)
+    net, phone = Frozen.of(policy), new_devices(cfg, era)
     found = [ask(outcome, net, batch, phone) for batch in test_goals(cfg).batches()]
     verbs = np.concatenate([verb_of(cfg, batch["goal"]) for batch in test_goals(cfg).batches()])
     right, lengths = (np.concatenate([made[i] for made in found]).astype(int).tolist() for i in range(2))
@@ -370,30 +355,12 @@ def outcome(model: Any, batch: Any, phone: Phone) -> tuple[jax.Array, jax.Array]
 
 def limited(cfg: Config) -> dict[str, float]:
     """What is possible with the state of the device in sight, and what random actions reach."""
-    phone, found = examiner(cfg, "test"), {}
-    for name, act in (("scripted, sees the state", informed), ("random taps", at_random)):
-        run = jax.jit(jax.vmap(lambda key, goal, act=act: scripted(phone, act, key, goal)))
-        rows = [run(luck(batch["number"]), jnp.asarray(batch["goal"])) for batch in test_goals(cfg).batches()]
+    phone, found = new_devices(cfg, 0), {}
+    for name, act in (("a script that sees the state", phone.demonstrated), ("random taps", phone.at_random)):
+        play = jax.jit(jax.vmap(lambda key, goal, act=act: phone.right(phone.played(key, goal, act))))
+        rows = [play(luck(batch["number"]), jnp.asarray(batch["goal"])) for batch in test_goals(cfg).batches()]
         found[name] = float(np.mean(rows))
     return found
-
-
-def scripted(phone: Phone, act: Any, key: jax.Array, goal: jax.Array) -> jax.Array:
-    """Whether a rule reaches a goal."""
-
-    def turn(number: Any, device: Device) -> Device:
-        act_key, step_key = (jax.random.fold_in(key, 2 * number + i) for i in (1, 2))
-        return phone.step(step_key, device, act(phone, act_key, device))
-
-    return phone.right(jax.lax.fori_loop(0, phone.horizon, turn, phone.reset(jax.random.fold_in(key, 0), goal)))
-
-
-def informed(phone: Phone, key: jax.Array, device: Device) -> jax.Array:
-    return phone.demonstrated(device)
-
-
-def at_random(phone: Phone, key: jax.Array, device: Device) -> jax.Array:
-    return jnp.stack([jnp.asarray(phone.token("tap")), phone.token("c0") + jax.random.randint(key, (), 0, phone.cells)])
 
 
 # --- report ---

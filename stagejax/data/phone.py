@@ -11,8 +11,9 @@ A screen is made of tiles, so the numbers of its tiles are a lossless compressio
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +57,10 @@ class Device(NamedTuple):
     over: Array
 
 
+#: What acts in an episode: (key, device) -> action.
+Rule = Callable[[Any, Device], Array]
+
+
 class Popups(NamedTuple):
     """Where pop-ups lie: all places of a square of cells, each with its closing cross in any corner."""
 
@@ -90,7 +95,7 @@ class Phone:
     >>> phone = Phone(popup=0.0, miss=0.0, away=0.0)
     >>> device = phone.reset(jax.random.key(0), phone.goal("open", 3))
     >>> while not device.over:
-    ...     device = phone.step(jax.random.key(1), device, phone.demonstrated(device))
+    ...     device = phone.step(jax.random.key(1), device, phone.demonstrated(None, device))
     >>> phone.words.decode(device.goal), int(device.steps), float(device.reward)
     ('open app3 -', 1, 1.0)
     """
@@ -261,8 +266,8 @@ class Phone:
         covered = (d.popup >= 0) & jnp.asarray(popups.covers)[d.popup]
         return jnp.where(covered, ad, tiles).astype(jnp.int32)
 
-    def demonstrated(self, device: Device) -> Int[Array, " 2"]:
-        """What someone does who knows the device: the action of a demonstration."""
+    def demonstrated(self, key: Any, device: Device) -> Int[Array, " 2"]:
+        """What someone does who knows the device: the action of a demonstration. Nothing is drawn."""
         d, cells = device, self.token("c0")
         verb, app, digit = d.goal[0] - self.token(VERBS[0]), d.goal[1] - self.token("app0"), d.goal[2]
         switch, field, button = d.places
@@ -278,6 +283,20 @@ class Phone:
         there = jnp.where(d.screen == 1 + app, inside, home)
         plain = jnp.where(d.screen == 0, tap(jnp.argmax(d.home == app)), there)
         return jnp.where(d.popup >= 0, tap(jnp.asarray(self.popups.close)[d.popup]), plain).astype(jnp.int32)
+
+    def at_random(self, key: Key[Array, ""], device: Device) -> Int[Array, " 2"]:
+        """A tap on any cell: what a rule reaches that knows nothing."""
+        cell = jax.random.randint(key, (), 0, self.cells)
+        return jnp.stack([jnp.asarray(self.token("tap")), self.token("c0") + cell]).astype(jnp.int32)
+
+    def played(self, key: Key[Array, ""], goal: Int[Array | np.ndarray, " 3"], rule: Rule) -> Device:
+        """The device behind an episode in which a rule acts."""
+
+        def turn(number: Array, device: Device) -> Device:
+            action = rule(jax.random.fold_in(key, 2 * number + 2), device)
+            return self.step(jax.random.fold_in(key, 2 * number + 1), device, action)
+
+        return jax.lax.fori_loop(0, self.horizon, turn, self.reset(jax.random.fold_in(key, 0), goal))
 
     def _popped(self, key: Key[Array, ""], popup: Array) -> Array:
         """Another pop-up, perhaps, where there is none."""

@@ -188,7 +188,7 @@ def _demonstrated(phone: Phone, goals: Goals, episodes: int, history: int) -> Ba
 
         def act(now: tuple, number: jax.Array) -> tuple:
             device, before = now
-            action = phone.demonstrated(device)
+            action = phone.demonstrated(None, device)
             after = phone.step(jax.random.fold_in(step_key, number), device, action)
             return (after, jnp.concatenate([before, action])[ACTION:]), (
                 phone.seen(device),

@@ -62,10 +62,7 @@ def test_demonstrations_reach_every_goal_also_where_things_go_wrong(verb: str) -
     goal = phone.goal(verb, 1, 4 if verb in VERBS[2:] else None)
 
     def one(key: Any) -> Any:
-        def turn(number: Any, device: Device) -> Device:
-            return phone.step(jax.random.fold_in(key, 1 + number), device, phone.demonstrated(device))
-
-        last = jax.lax.fori_loop(0, phone.horizon, turn, phone.reset(jax.random.fold_in(key, 0), goal))
+        last = phone.played(key, goal, phone.demonstrated)
         return last.reward, phone.right(last), last.steps
 
     reward, right, steps = jax.jit(jax.vmap(one))(jax.random.split(KEY, 64))
