@@ -84,9 +84,9 @@ class Config:
     reader: Transformer  # of both critics
     mlp: int = 64  # width of the step critic's heads
     frozen_reader: bool = False  # of the step critic, where it is pre-trained
-    eyes: tuple[int, int, float] = (300, 64, 3e-3)  # steps, batch, learning rate
-    demonstrations: int = 300  # episodes
-    sft: tuple[int, int, float] = (800, 64, 2e-3)
+    eyes: tuple[int, int, float] = (200, 64, 3e-3)  # steps, batch, learning rate
+    demonstrations: int = 4000  # episodes
+    sft: tuple[int, int, float] = (1200, 64, 3e-3)
     logged: int = 304  # episodes of the SFT agent
     episodes: int = 16  # of an iteration
     offline: tuple[int, int, int] = (20, 20, 30)  # iterations of instruction critic, step critic, actor
@@ -117,13 +117,13 @@ class Config:
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
-    phone = Phone()
+    phone = Phone(apps=4, side=3, popup=0.25)
     own = {"embed": 48, "heads": 3, "mlp": 96, "init_std": 0.1}
     vision = ViT(image=phone.pixels, patch=8, layers=1, classes=ICONS + 10, **own)
-    net = VisionLanguage(vision, llama(vocab=phone.words.vocab, length=40, layers=2, tied=True, **own))
+    net = VisionLanguage(vision, llama(vocab=phone.words.vocab, length=24, layers=2, tied=True, **own))
     reader = bert(vocab=phone.words.vocab, embed=32, heads=2, layers=1, mlp=64, length=16, init_std=0.1)
     if name == "smoke":
-        tiny = replace(phone, side=3, apps=3, horizon=4, hands=4)
+        tiny = replace(phone, apps=3, horizon=4, hands=4)
         small = {"embed": 16, "heads": 2, "mlp": 16}
         words = tiny.words.vocab
         language = replace(net.language, vocab=words, layers=1, **small)
@@ -132,13 +132,13 @@ def preset(name: str) -> Config:
             tiny, net, replace(reader, vocab=words, embed=8), mlp=8, eyes=(20, 16, 1e-2), demonstrations=20,
             sft=(30, 16, 1e-2), logged=8, episodes=4, offline=(2, 2, 2), online=2, drifting=1, updates=(2, 2, 2),
             rows=16, capacity=20, rates=(1e-3, 3e-3), tests=(16, 1), seeds=(0,),
-            arms=(BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE, SOFT, PAPER),
+            arms=(BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE),
         )  # fmt: skip
     if name == "long":
         arms = (BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE, SOFT, PAPER)
         return Config(phone, net, reader, updates=(5, 5, 20), online=60, arms=arms, seeds=(0, 1, 2, 3, 4))
     if name == "pod":
-        large = replace(phone, side=16)
+        large = replace(phone, side=16, apps=6)
         eyes = ViT(
             image=large.pixels, patch=8, embed=1408, layers=39, heads=16, mlp=6144, classes=ICONS + 10, scan=True
         )
@@ -219,7 +219,8 @@ def staged(cfg: Config, name: str, models: Any, step: Any, steps: int, rates: di
     return with_flops(
         Stage(
             name, {n: cfg.parsed[n] for n in models}, {n: LOSSES.get(n) for n in models}, optimizers,
-            asked(cfg, "train", 100 + seed, cfg.episodes), steps, step, trainable={n: rules.get(n, everything) for n in models}, seed=seed,
+            asked(cfg, "train", 100 + seed, cfg.episodes), steps, step,
+            trainable={n: rules.get(n, everything) for n in models}, seed=seed,
         )
     )  # fmt: skip
 
