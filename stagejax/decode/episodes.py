@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from stagejax.decode.sample import sample
 ACTION = 2  #: tokens of an action
 
 
+@runtime_checkable
 class Emulator(Protocol):
     """What acting asks of a device; `stagejax.data.phone.Phone` is one. Functions are of one device, and pure.
 

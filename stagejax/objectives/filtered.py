@@ -9,7 +9,7 @@ Reference: Bai et al. 2024 (DigiRL), https://arxiv.org/abs/2406.11896, section 4
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -35,6 +35,7 @@ def monte_carlo(reward: Float[Array, "*B"], left: Int[Array, "*B"], gamma: float
     return gamma ** left.astype(jnp.float32) * reward
 
 
+@runtime_checkable
 class Weigh(Protocol):
     """What steps of an actor's batch weigh: from V(s), V(s'), r, the episode's reward, and the steps that are left."""
 

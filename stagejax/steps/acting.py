@@ -15,7 +15,7 @@ is one behind the other. Letters: N episodes in the store, H steps of each, C ce
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ Parts = dict[str, Part]
 States = dict[str, TrainState]
 
 
+@runtime_checkable
 class Screened(Protocol):
     """What a store must know of an emulator."""
 
