@@ -66,7 +66,7 @@ def doubly_robust(
     """A = lam^(H - h) r_H + (1 - lam^(H - h) r_H) (V(s') + r - V(s)): the step advantage of the paper, equation 4.3.
 
     >>> one = jnp.ones(1)
-    >>> round(float(doubly_robust(0.2 * one, 0.5 * one, 0 * one, one, 1 * one, 0.5)[0]), 4)
+    >>> round(float(doubly_robust(0.2 * one, 0.5 * one, 0 * one, one, jnp.array([1]), 0.5)[0]), 4)
     0.65
     """
     sure_B = monte_carlo(final_B, left_B, lam)
@@ -78,7 +78,7 @@ class PaperAdvantage:
     """1 where the doubly robust advantage exceeds 1 / horizon: as in the paper.
 
     >>> one = jnp.ones(1)
-    >>> PaperAdvantage(10)(0.2 * one, 0.25 * one, 0 * one, 0 * one, one).tolist()
+    >>> PaperAdvantage(10)(0.2 * one, 0.25 * one, 0 * one, 0 * one, jnp.array([1])).tolist()
     [0.0]
     """
 
@@ -97,7 +97,7 @@ class SoftAdvantage:
     Reference: Peng et al. 2019, https://arxiv.org/abs/1910.00177.
 
     >>> one = jnp.ones(1)
-    >>> SoftAdvantage(beta=0.1)(0.5 * one, 0.5 * one, 0 * one, 0 * one, one).tolist()
+    >>> SoftAdvantage(beta=0.1)(0.5 * one, 0.5 * one, 0 * one, 0 * one, jnp.array([1])).tolist()
     [1.0]
     """
 

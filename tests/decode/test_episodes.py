@@ -65,6 +65,6 @@ def test_greedy_actions_are_the_likeliest_and_prompts_hold_the_last_ones() -> No
     assert (np.asarray(found.actions) == [PHONE.token("tap"), PHONE.token("c0")]).all()
     prompts = PHONE.prompts(GOALS, jnp.tile(found.actions[:, 0], (1, 2)))
     assert prompts.shape == (6, LENGTH)
-    said = PHONE.words.decode(prompts[0]).split()
+    said = PHONE.words.decode(np.asarray(prompts[0])).split()
     assert said[: PHONE.cells] == ["<screen>"] * PHONE.cells
     assert said[-4:] == ["tap", "c0", "tap", "c0"]
