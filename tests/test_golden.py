@@ -32,6 +32,7 @@ MESHES = {
     "learning_by_teaching-pod-8b": "data=16,fsdp=16",
     "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
     "staged_fusion-pod": "data=16,fsdp=4",  # 64 remarks a batch
+    "digirl_offline_to_online-pod": "data=4,fsdp=4",  # 16 episodes a batch
 }
 
 

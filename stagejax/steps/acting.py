@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from stagejax.decode.episodes import ACTION, Emulator, operated
 from stagejax.identity import once_a_program
+from stagejax.inference.operating import luck
 from stagejax.ledger import count_flops
 from stagejax.objectives.filtered import ReleasedScore, Weigh, top_share
 from stagejax.program import build
@@ -289,9 +290,8 @@ class Succeeds:
 
     def __call__(self, model: Any, batch: Batch, key: Any) -> tuple[Array, Metrics]:
         policy = model["policy"] if isinstance(model, dict) else model
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(2024), batch["number"])
         how = {"history": self.history, "temperature": self.temperature}
-        found = operated(policy, self.emulator, batch["goal"], keys, **how)
+        found = operated(policy, self.emulator, batch["goal"], luck(batch["number"]), **how)
         count = jnp.float32(len(found.right))
         return 1 - found.right.mean(), {
             "success": (found.right.sum(), count),

@@ -13,7 +13,6 @@ from experiments.preference_rl.digirl_offline_to_online import (
     CRITICS,
     DIGIRL,
     EXPERIMENT,
-    FROZEN,
     GOING_ON,
     NO_GOAL,
     NO_STEP,
@@ -83,11 +82,10 @@ def test_what_training_is_asked_for_is_in_no_test_and_icons_change(finished: Any
     assert not asked & tested
     redesigned = results["0/redesigned"].stage.step
     assert redesigned.collect.emulator.era == redesigned.learn.emulator.era == 1
-    names = [row[0] for row in report.tables[0].rows]
-    assert names[-2:] == [FROZEN, GOING_ON]
+    assert [row[0] for row in report.tables[1].rows][-2:] == [DIGIRL, GOING_ON]
     limits = results["limits"].value
     assert limits["a script that sees the state"] > limits["random taps"]
-    for name in ("tests/sft/0", "tests/0/left/1"):
+    for name in ("tests/sft/0", "tests/0/going-on/1"):
         assert len(results[name].value["right"]) == SMOKE.tests[0] * SMOKE.tests[1]
         assert results[name].cost.flops > 0
 
