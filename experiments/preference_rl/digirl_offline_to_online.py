@@ -100,7 +100,7 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
-    def parsed(self) -> dict[str, Any]:
+    def models(self) -> dict[str, Any]:
         """The models by name."""
         features = 2 * self.net.vision.embed
         step, store = DoubleCritic(self.reader, features, self.mlp), Store.of(self.phone, self.stored)
@@ -145,8 +145,8 @@ def preset(name: str) -> Config:
         roberta = bert(vocab=50_265, embed=768, layers=12, heads=12, mlp=3072, length=512, scan=True)
         return Config(
             large, VisionLanguage(eyes, language), roberta, mlp=768, frozen_reader=True, eyes=(1, 64, 1e-4),
-            sft=(5000, 64, 1e-4), logged=608, offline=(20, 20, 30), online=400, drifting=1, updates=(5, 5, 20), rows=128,
-            rates=(1e-4,), critic_rate=1e-4, tests=(96, 1), seeds=(0,), arms=(BC, DIGIRL),
+            sft=(5000, 64, 1e-4), logged=608, offline=(20, 20, 30), online=400, drifting=1, updates=(5, 5, 20),
+            rows=128, rates=(1e-4,), critic_rate=1e-4, tests=(96, 1), seeds=(0,), arms=(BC, DIGIRL),
         )  # fmt: skip
     return Config(phone, net, reader)
 
@@ -214,7 +214,7 @@ def staged(cfg: Config, name: str, models: Any, step: Any, steps: int, rates: di
     rules = {"policy": acting} | ({"step": heads_only} if cfg.frozen_reader else {})
     return with_flops(
         Stage(
-            name, {n: cfg.parsed[n] for n in models}, {n: LOSSES.get(n) for n in models}, optimizers,
+            name, {n: cfg.models[n] for n in models}, {n: LOSSES.get(n) for n in models}, optimizers,
             asked(cfg, "train", 100 + seed, cfg.episodes), steps, step,
             trainable={n: rules.get(n, everything) for n in models}, seed=seed,
         )
