@@ -29,14 +29,14 @@ SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
-def arms_of(results: dict[str, Any], arm: str, stage: str) -> list[Any]:
-    return [result for name, result in results.items() if name.startswith(f"0/{slug(arm)}/") and name.endswith(stage)]
+def of_arm(results: dict[str, Any], arm: str, stage: str) -> Any:
+    return results[f"0/{slug(arm)}/{stage}"]
 
 
 def test_eyes_are_frozen_behind_the_first_stage(finished: Any) -> None:
     results, _, _ = finished
     eyes = {path: leaf for path, leaf in flat(results["eyes"]).items() if path.startswith("vision/")}
-    last = arms_of(results, DIGIRL, "online")[0].member("policy")
+    last = of_arm(results, DIGIRL, "online").member("policy")
     assert all(np.array_equal(leaf, flat(last)[path]) for path, leaf in eyes.items())
     sft, moved = flat(results["sft"]), flat(last)
     assert any(not np.array_equal(sft[path], moved[path]) for path in moved if path not in eyes)
@@ -47,22 +47,22 @@ def test_eyes_are_frozen_behind_the_first_stage(finished: Any) -> None:
 def test_arms_have_as_many_episodes_and_updates_and_only_their_critics(finished: Any) -> None:
     results, _, _ = finished
     for arm in (BC, DIGIRL, NO_STEP, NO_GOAL):
-        for result in arms_of(results, arm, "online"):
-            assert set(result.model) == {"policy", "store", *CRITICS.get(arm, ("instruction", "step"))}
-            state = result.state()
-            assert int(state["policy"].step) == SMOKE.online * SMOKE.updates[2]
-            filled = int((np.asarray(state["store"].rest["lengths"]) > 0).sum())
-            assert filled == SMOKE.logged + SMOKE.episodes * SMOKE.online
-            assert result.cost.sampled_tokens > 0
+        result = of_arm(results, arm, "online")
+        assert set(result.model) == {"policy", "store", *CRITICS.get(arm, ("instruction", "step"))}
+        state = result.state()
+        assert int(state["policy"].step) == SMOKE.online * SMOKE.updates[2]
+        filled = int((np.asarray(state["store"].rest["lengths"]) > 0).sum())
+        assert filled == SMOKE.logged + SMOKE.episodes * SMOKE.online
+        assert result.cost.sampled_tokens > 0
     longer = results["0/longer/log"].state()["store"].rest["lengths"]
     assert int((np.asarray(longer) > 0).sum()) == SMOKE.logged + SMOKE.episodes * SMOKE.online
-    offline = arms_of(results, OFFLINE, "offline")[0].state()
+    offline = of_arm(results, OFFLINE, "offline").state()
     assert int(offline["policy"].step) == (SMOKE.offline[2] + SMOKE.online) * SMOKE.updates[2]
 
 
 def test_critics_pass_with_their_moments_and_the_store_goes_on(finished: Any) -> None:
     results, _, _ = finished
-    online = arms_of(results, DIGIRL, "online")[0]
+    online = of_arm(results, DIGIRL, "online")
     rows = {row[0]: row[3] for row in online.handover if "moments" in row[0]}
     assert {f"{name}: moments mu" for name in ("policy", "instruction", "step")} <= set(rows)
     assert set(rows.values()) == {"carry"}
@@ -75,7 +75,7 @@ def test_critics_pass_with_their_moments_and_the_store_goes_on(finished: Any) ->
 
 def test_what_training_is_asked_for_is_in_no_test_and_icons_change(finished: Any) -> None:
     results, report, _ = finished
-    store = arms_of(results, DIGIRL, "online")[0].state()["store"].rest
+    store = of_arm(results, DIGIRL, "online").state()["store"].rest
     asked = {tuple(goal) for goal in np.asarray(store["goals"])[np.asarray(store["lengths"]) > 0].tolist()}
     tested = {tuple(goal) for goals in goals_of(SMOKE.phone, "test") for goal in goals.tolist()}
     assert asked
@@ -92,8 +92,8 @@ def test_what_training_is_asked_for_is_in_no_test_and_icons_change(finished: Any
 
 def test_rates_are_chosen_by_validation_and_all_are_charged(finished: Any) -> None:
     results, report, _ = finished
-    tried = arms_of(results, DIGIRL, "online")
-    assert len(tried) == len(SMOKE.rates)
+    tried = [of_arm(results, DIGIRL, f"{rate:g}/online") for rate in SMOKE.rates]
+    assert {result.steps for result in tried} == {SMOKE.pilot}
     arm = next(arm for arm in report.arms if arm.name == DIGIRL)
     charged = {result.name for result in (*arm.results, *arm.charged)}
     assert {result.name for result in tried} | {"eyes", "sft", "0/log", "0/instruction", "0/step"} <= charged
