@@ -17,8 +17,8 @@ Method   Emulators cannot run here: devices are simulated (`stagejax.data.phone`
          Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many episodes and actor
          updates: filtered BC (top 10 % by reward), without the step critic, without the instruction critic (top 10 % by
          reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights (AWR), the
-         paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed, in a third of the iterations. Last, icons
-         are redesigned, and the agent is left as it is, or goes on.
+         paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed, in a third of
+         the iterations. Last, icons are redesigned, and the agent is left as it is, or goes on.
 Run      stagejax run digirl_offline_to_online                     laptop: minutes on two cores
          stagejax run digirl_offline_to_online --preset smoke      seconds
          stagejax run digirl_offline_to_online --preset long       more arms
@@ -128,8 +128,8 @@ def preset(name: str) -> Config:
         net = VisionLanguage(replace(vision, image=tiny.pixels, **small), language)
         return Config(
             tiny, net, replace(reader, vocab=words, embed=8), mlp=8, eyes=(20, 16, 1e-2), demonstrations=20,
-            sft=(30, 16, 1e-2), logged=8, episodes=4, offline=(2, 2, 2), online=2, pilot=1, drifting=1, updates=(2, 2, 2),
-            rows=16, capacity=20, rates=(1e-3, 3e-3), tests=(16, 1), seeds=(0,),
+            sft=(30, 16, 1e-2), logged=8, episodes=4, offline=(2, 2, 2), online=2, pilot=1, drifting=1,
+            updates=(2, 2, 2), rows=16, capacity=20, rates=(1e-3, 3e-3), tests=(16, 1), seeds=(0,),
             arms=(BC, DIGIRL, NO_STEP, NO_GOAL, OFFLINE),
         )  # fmt: skip
     if name == "long":
@@ -413,7 +413,8 @@ def report(cfg: Config, found: Any, tried: Any, drift: Any, scores: Any, bounds:
                   "On the devices of the first table."),
             Table("The actor's rate", ("arm", *(f"{r:g}" for r in cfg.rates)),
                   tuple((arm, *(own.get(r, float("nan")) for r in cfg.rates)) for arm, own in tried.items()),
-                  ("", *(".1%" for _ in cfg.rates)), f"Validation goals reached after {cfg.pilot} online iterations, first seed."),
+                  ("", *(".1%" for _ in cfg.rates)),
+                  f"Validation goals reached after {cfg.pilot} online iterations, first seed."),
             Table("The last iteration", ("arm", "evaluator says", "right", "chosen", "reward of chosen", "cutoff",
                                          "instruction critic", "step critic"),
                   filters, ("", ".1%", ".1%", ".1%", ".1%", ".3f", ".1%", ".1%"),
