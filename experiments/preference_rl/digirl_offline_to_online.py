@@ -10,10 +10,10 @@ Method   Emulators cannot run here: devices are simulated (`stagejax.data.phone`
          handwritten icons that are new in every episode, pop-ups, taps that miss, goals of one to four actions, and an
          evaluator that is wrong about 3 % of episodes. A ViT learns to tell tiles apart, for the pre-trained image
          encoder, and is frozen. SFT on demonstrations without pop-ups or misses. Its episodes are logged, 80 % for
-         training. Offline: 20 iterations of the instruction critic (success from the goal), 20 of the step critic
-         (two heads, two frames, both states of a step, the lower one counts), 30 of the actor on the top 10 % of
-         episodes by reward. Online, each iteration: 16 new episodes join all others; the top 10 % by reward - V(goal)
-         are chosen; critics, then the actor on those of their steps with V(s') - V(s) - 0.05 + r + 0.5^(H - h) r_H > 0.
+         training. Offline, in 10 iterations each (paper: 20, 20, 30): the instruction critic (success from the goal);
+         the step critic (two heads, two frames, both states of a step, the lower one counts); the actor on the top 10 %
+         of episodes by reward. Online, each iteration: 16 new episodes join all others; the top 10 % by reward -
+         V(goal) are chosen; critics, then the actor on those of their steps with V(s') - V(s) - 0.05 + r + 0.5^(H - h) r_H > 0.
          Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many episodes and actor
          updates: filtered BC (top 10 % by reward), without the step critic, without the instruction critic (top 10 % by
          reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights (AWR), the
