@@ -13,12 +13,12 @@ Method   Emulators cannot run here: devices are simulated (`stagejax.data.phone`
          training. Offline, in 10 iterations each (paper: 20, 20, 30): the instruction critic (success from the goal);
          the step critic (two heads, two frames, both states of a step, the lower one counts); the actor on the top 10 %
          of episodes by reward. Online, each iteration: 16 new episodes join all others; the top 10 % by reward -
-         V(goal) are chosen; critics, then the actor on those of their steps with V(s') - V(s) - 0.05 + r + 0.5^(H - h) r_H > 0.
-         Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many episodes and actor
-         updates: filtered BC (top 10 % by reward), without the step critic, without the instruction critic (top 10 % by
-         reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights (AWR), the
-         paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed, in a third of
-         the iterations. Last, icons are redesigned, and the agent is left as it is, or goes on.
+         V(goal) are chosen; then critics, and the actor on those of their steps with V(s') - V(s) - 0.05 + r +
+         0.5^(H - h) r_H > 0. Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many
+         episodes and actor updates: filtered BC (top 10 % by reward), without the step critic, without the instruction
+         critic (top 10 % by reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights
+         (AWR), the paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed, in
+         a third of the iterations. Last, icons are redesigned, and the agent is left as it is, or goes on.
 Run      stagejax run digirl_offline_to_online                     laptop: minutes on two cores
          stagejax run digirl_offline_to_online --preset smoke      seconds
          stagejax run digirl_offline_to_online --preset long       more arms
