@@ -121,7 +121,7 @@ def preset(name: str) -> Config:
     net = VisionLanguage(vision, llama(vocab=phone.words.vocab, length=24, layers=2, tied=True, **own))
     reader = bert(vocab=phone.words.vocab, embed=32, heads=2, layers=1, mlp=64, length=16, init_std=0.1)
     if name == "smoke":
-        tiny = replace(phone, apps=3, horizon=4, hands=4)
+        tiny = replace(phone, horizon=4, hands=4)
         small = {"embed": 16, "heads": 2, "mlp": 16}
         words = tiny.words.vocab
         language = replace(net.language, vocab=words, layers=1, **small)

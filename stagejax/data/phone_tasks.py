@@ -25,7 +25,7 @@ def goals_of(phone: Phone, split: str) -> tuple[Int[np.ndarray, "n 3"], ...]:
     """The goals of a split, verb by verb, as tokens. The splits share none.
 
     Raises:
-      ValueError: an unknown split.
+      ValueError: an unknown split, or too few apps for a goal of each verb in it.
 
     >>> [[len(own) for own in goals_of(Phone(), split)] for split in SPLITS]
     [[4, 4, 36, 36], [1, 1, 12, 12], [1, 1, 12, 12]]
@@ -38,7 +38,10 @@ def goals_of(phone: Phone, split: str) -> tuple[Int[np.ndarray, "n 3"], ...]:
         every = np.stack([phone.goal(verb, app, digit) for app in range(phone.apps) for digit in digits])
         every = every[shuffled(101 + number, np.arange(len(every)), len(every))]
         first, second = (round(share * len(every)) for share in SHARES)
-        found.append({"train": every[:first], "validation": every[first:second], "test": every[second:]}[split])
+        own = {"train": every[:first], "validation": every[first:second], "test": every[second:]}[split]
+        if not len(own):
+            raise ValueError(f"apps={phone.apps}: no goal of {verb!r} is left for split={split!r}. Install 4 or more.")
+        found.append(own)
     return tuple(found)
 
 

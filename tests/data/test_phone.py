@@ -161,6 +161,8 @@ def test_splits_share_no_goal_and_verbs_come_as_often_as_the_mix_says() -> None:
         Goals(phone=CALM, mix=(0.0, 0.0, 0.0, 0.0))
     with pytest.raises(ValueError, match="split"):
         goals_of(CALM, "trial")
+    with pytest.raises(ValueError, match="apps=3"):
+        goals_of(replace(CALM, apps=3), "validation")
 
 
 def test_demonstrations_never_show_what_goes_wrong() -> None:
