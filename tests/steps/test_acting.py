@@ -15,6 +15,7 @@ from spine import assert_outcome, assert_same, cut_short, go, outcome
 from stagejax.data.phone import ICONS, Phone
 from stagejax.data.phone_tasks import Goals
 from stagejax.handover import Handover
+from stagejax.mesh import make_mesh
 from stagejax.models import ViT, bert, llama
 from stagejax.models.double_critic import DoubleCritic
 from stagejax.models.text_classifier import TextClassifier
@@ -59,7 +60,7 @@ def parts() -> Any:
 def states(parts: Any) -> Any:
     """Freshly made models, and a store with five episodes of which the second is held, in its last places."""
     rng = np.random.default_rng(0)
-    fresh = build(ONLINE, None).initial(0)
+    fresh = build(ONLINE, make_mesh("data=1")).initial(0)
     lengths = np.array([0] * 7 + [3, 2, 1, 3, 2])
     rest = {
         "goals": np.asarray(Goals(phone=PHONE, batch=1).take(np.arange(12))["goal"]),
@@ -153,7 +154,7 @@ def test_a_stage_collects_learns_and_goes_on_with_the_same_bits_when_it_was_kill
     assert not np.array_equal(online["store"].rest["actions"][:4], log["store"].rest["actions"][-4:])
     assert [int(online[name].step) for name in MODELS] == [6, 3, 3, 6]
     assert results[1].cost.sampled_tokens == sum(results[1].history.train["sampled_tokens"]) > 0
-    assert_same(log["policy"].params, build(ONLINE, None).initial(0)["policy"].params)
+    assert_same(log["policy"].params, build(ONLINE, make_mesh("data=1")).initial(0)["policy"].params)
 
 
 @pytest.mark.slow
