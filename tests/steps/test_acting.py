@@ -110,7 +110,7 @@ def test_the_policy_learns_the_action_of_the_screen_that_it_saw_as_the_step_crit
     n, h = np.divmod(np.asarray(place), 3)
     rows = LEARN.policy_rows(parts, states, place)
     np.testing.assert_array_equal(rows["tokens"][:, -2:], store["actions"][n, h])
-    np.testing.assert_array_equal(rows["tokens"][0, -4:-2], store["actions"][7, 0])
+    np.testing.assert_array_equal(rows["tokens"][0, -5:-3], store["actions"][7, 0])
     np.testing.assert_array_equal(rows["image"], PHONE.drawn(store["screens"][n, h]))
     own, critic = LEARN.critic_rows(parts, states, place), model_of("step", parts, states)
     value = critic.value(own["text"], own["seen"])
