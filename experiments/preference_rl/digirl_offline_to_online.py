@@ -72,6 +72,10 @@ CRITICS = {BC: (), NO_STEP: ("instruction",), NO_GOAL: ("step",), SOFT: ("step",
 LOSSES = {"policy": ActionLikelihood(low=0.001, high=0.99), "instruction": instruction_value, "step": step_value}
 
 
+#: Handwritten images of each class that the test split has at least.
+TEST_HANDS = 20
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
@@ -321,7 +325,7 @@ def test_goals(cfg: Config) -> Goals:
 
 def new_devices(cfg: Config, era: int) -> Phone:
     """The devices of tests: icons in unseen handwriting, and an evaluator without errors."""
-    return replace(cfg.phone, wrong=0.0, era=era, split="test")
+    return replace(cfg.phone, wrong=0.0, era=era, split="test", hands=min(cfg.phone.hands, TEST_HANDS))
 
 
 def tested(run: Any, cfg: Config, name: str, policy: Any, era: int) -> Any:
