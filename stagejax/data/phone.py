@@ -188,35 +188,36 @@ class Phone:
 
     def reset(self, key: Key[Array, ""], goal: Int[Array | np.ndarray, " 3"]) -> Device:
         """A device of which something is asked."""
-        keys = jax.random.split(key, 8)
-        where = jax.random.permutation(keys[0], self.cells)[: self.apps]
-        hands = jax.random.randint(keys[1], (self.apps,), 0, self.hands)
+        cells, apps = self.cells, self.apps
+        luck = jax.random.uniform(key, (2 * cells + apps + 5,))  # one draw: programs compile fast
+        where = jnp.argsort(luck[:cells])[:apps]
+        places = 1 + jnp.argsort(luck[cells : 2 * cells - 1])[:3]
+        hands = jnp.floor(luck[2 * cells : 2 * cells + apps] * self.hands).astype(jnp.int32)
+        far, which, *popup, wrong = luck[-5:]
         asked = jnp.asarray(goal)[1] - self.token("app0")
-        other = (asked + jax.random.randint(keys[2], (), 1, self.apps)) % self.apps
-        away = jax.random.uniform(keys[3]) < self.away
+        other = (asked + 1 + jnp.floor(which * (apps - 1)).astype(jnp.int32)) % apps
         zero, none, no = jnp.int32(0), jnp.int32(-1), jnp.array(False)
         return Device(
             goal=jnp.asarray(goal, jnp.int32),
             home=jnp.full(self.cells, -1, jnp.int32).at[where].set(jnp.arange(self.apps, dtype=jnp.int32)),
             icons=(ICONS + jnp.array(self.classes) * self.hands + hands).astype(jnp.int32),
-            places=1 + jax.random.permutation(keys[4], self.cells - 1)[:3].astype(jnp.int32),
-            screen=jnp.where(away, 1 + other, 0).astype(jnp.int32),
+            places=places.astype(jnp.int32),
+            screen=jnp.where(far < self.away, 1 + other, 0).astype(jnp.int32),
             focused=no, typed=none, enabled=no, sent=none,
-            popup=self._popped(keys[5], none),
+            popup=self._popped(none, *popup),
             steps=zero,
-            misjudged=jax.random.uniform(keys[6]) < self.wrong,
+            misjudged=wrong < self.wrong,
             reward=jnp.float32(0.0),
             over=no,
         )  # fmt: skip
 
     def step(self, key: Key[Array, ""], device: Device, action: Int[Array, " 2"]) -> Device:
         """The device behind an action; what is no action does nothing but take a step. One that is over stays."""
-        miss_key, way_key, popup_key = jax.random.split(key, 3)
+        miss, way, *luck = jax.random.uniform(key, (4,))
         d, first = device, jnp.asarray(action)[0] - self.token("tap")
         cell, digit = jnp.asarray(action)[1] - self.token("c0"), jnp.asarray(action)[1] - self.token("0")
         taps = (first == TAP) & (cell >= 0) & (cell < self.cells)
-        missed = jax.random.uniform(miss_key) < self.miss
-        cell = jnp.where(missed, self._next_to(cell, way_key), cell).clip(0, self.cells - 1)
+        cell = jnp.where(miss < self.miss, self._next_to(cell, way), cell).clip(0, self.cells - 1)
 
         free, popups = d.popup < 0, self.popups
         closes = taps & ~free & (jnp.asarray(popups.close)[d.popup] == cell)
@@ -236,7 +237,7 @@ class Phone:
             typed=jnp.where(fresh, -1, jnp.where(types, digit, d.typed)).astype(jnp.int32),
             enabled=jnp.where(fresh, False, d.enabled ^ on_switch),
             sent=jnp.where(fresh, -1, jnp.where(on_button, d.typed, d.sent)).astype(jnp.int32),
-            popup=self._popped(popup_key, popup),
+            popup=self._popped(popup, *luck),
             steps=d.steps + 1,
         )
         right = self.right(now)
@@ -298,15 +299,14 @@ class Phone:
 
         return jax.lax.fori_loop(0, self.horizon, turn, self.reset(jax.random.fold_in(key, 0), goal))
 
-    def _popped(self, key: Key[Array, ""], popup: Array) -> Array:
-        """Another pop-up, perhaps, where there is none."""
-        when, which = jax.random.split(key)
-        opens = (popup < 0) & (jax.random.uniform(when) < self.popup)
-        return jnp.where(opens, jax.random.randint(which, (), 0, len(self.popups.close)), popup).astype(jnp.int32)
+    def _popped(self, popup: Array, when: Array, which: Array) -> Array:
+        """Another pop-up, perhaps, where there is none; by two numbers from 0 to 1."""
+        opens = (popup < 0) & (when < self.popup)
+        return jnp.where(opens, jnp.floor(which * len(self.popups.close)), popup).astype(jnp.int32)
 
-    def _next_to(self, cell: Array, key: Key[Array, ""]) -> Array:
-        """A cell above, below, left or right, as far as there is one."""
-        down, right = jnp.array([[-1, 0], [1, 0], [0, -1], [0, 1]])[jax.random.randint(key, (), 0, 4)]
+    def _next_to(self, cell: Array, way: Array) -> Array:
+        """The cell above, below, left or right, as far as there is one; by a number from 0 to 1."""
+        down, right = jnp.array([[-1, 0], [1, 0], [0, -1], [0, 1]])[jnp.floor(way * 4).astype(jnp.int32)]
         row, column = (cell // self.side + down).clip(0, self.side - 1), (cell % self.side + right)
         return row * self.side + column.clip(0, self.side - 1)
 
