@@ -87,7 +87,7 @@ class Config:
     frozen_reader: bool = False  # of the step critic, where it is pre-trained
     eyes: tuple[int, int, float] = (200, 64, 3e-3)  # steps, batch, learning rate
     demonstrations: int = 4000  # episodes
-    sft: tuple[int, int, float] = (3600, 64, 3e-3)  # 1200, 2400, 3600 steps: 16, 26, 38 % of validation goals
+    sft: tuple[int, int, float] = (1200, 64, 3e-3)  # 15-25 % of validation goals, and not yet certain of its actions
     logged: int = 304  # episodes of the SFT agent
     episodes: int = 16  # of an iteration
     offline: tuple[int, int, int] = (10, 10, 10)  # iterations of instruction critic, step critic, actor

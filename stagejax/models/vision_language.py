@@ -102,6 +102,6 @@ class VisionLanguageModel(nnx.Module):
         """The vectors that stand in the places of the marker."""
         return self.outer(jax.nn.gelu(self.inner(self.vision.dense(images_BYXP))))
 
-    def looking(self, prompts_BP: Int[Array, "B P"], images_BYXP: Float[Array, "B Y X P"]) -> Filled:
+    def looking(self, prompts_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Filled:
         """A causal model for decoding behind these prompts, each with its image."""
-        return Listener(self.language, self.config.marker).hears(prompts_BP, self.seen(images_BYXP))
+        return Listener(self.language, self.config.marker).hears(prompts_BT, self.seen(images_BYXP))

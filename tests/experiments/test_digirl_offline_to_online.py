@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,10 @@ import pytest
 from smoke import flat, smoke_run
 
 from experiments.preference_rl.digirl_offline_to_online import (
-    BC,
     CRITICS,
     DIGIRL,
     EXPERIMENT,
     GOING_ON,
-    NO_GOAL,
-    NO_STEP,
     OFFLINE,
     best,
     preset,
@@ -46,7 +44,7 @@ def test_eyes_are_frozen_behind_the_first_stage(finished: Any) -> None:
 
 def test_arms_have_as_many_episodes_and_updates_and_only_their_critics(finished: Any) -> None:
     results, _, _ = finished
-    for arm in (BC, DIGIRL, NO_STEP, NO_GOAL):
+    for arm in SMOKE.arms:
         result = of_arm(results, arm, "online")
         assert set(result.model) == {"policy", "store", *CRITICS.get(arm, ("instruction", "step"))}
         state = result.state()
@@ -54,10 +52,6 @@ def test_arms_have_as_many_episodes_and_updates_and_only_their_critics(finished:
         filled = int((np.asarray(state["store"].rest["lengths"]) > 0).sum())
         assert filled == SMOKE.logged + SMOKE.episodes * SMOKE.online
         assert result.cost.sampled_tokens > 0
-    longer = results["0/longer/log"].state()["store"].rest["lengths"]
-    assert int((np.asarray(longer) > 0).sum()) == SMOKE.logged + SMOKE.episodes * SMOKE.online
-    offline = of_arm(results, OFFLINE, "offline").state()
-    assert int(offline["policy"].step) == (SMOKE.offline[2] + SMOKE.online) * SMOKE.updates[2]
 
 
 def test_critics_pass_with_their_moments_and_the_store_goes_on(finished: Any) -> None:
@@ -101,7 +95,18 @@ def test_rates_are_chosen_by_validation_and_all_are_charged(finished: Any) -> No
     assert best({1e-3: float("nan"), 3e-3: float("nan")}) == 1e-3
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "long"])
-def test_a_plan_tests_no_claim(name: str) -> None:
-    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
+def test_a_plan_tests_no_claim_and_all_arms_of_long_are_as_long() -> None:
+    cfg = replace(SMOKE, arms=preset("long").arms)
+    plan = Plan.on("data=1", price=False)
+    report = EXPERIMENT.pipeline(plan, cfg)
     assert {claim.verdict for claim in report.claims} == {"not tested"}
+    results = {result.name: result for result in plan.results}
+    total = cfg.offline[2] + cfg.online
+    for arm in cfg.arms:
+        names = ("offline",) if arm == OFFLINE else ("offline", "online")
+        stages = [of_arm(results, arm, name).stage for name in names]
+        assert sum(stage.steps for stage in stages) == total
+        for stage in stages:
+            learn = getattr(stage.step, "learn", stage.step)
+            assert (learn.updates[2], learn.rows, learn.capacity) == (cfg.updates[2], cfg.rows, cfg.capacity)
+    assert results["0/longer/log"].stage.steps * cfg.episodes == cfg.logged + cfg.online * cfg.episodes
