@@ -467,10 +467,10 @@ NOTES = (
     "The text encoder of the step critic is trained, as none is pre-trained here; in the pod preset it is frozen.",
     "The instruction critic chooses before it is updated, as in the released code; the paper's text says behind it.",
     "Where fewer than 10 % of episodes succeed, the cutoff of filtered BC is 0 and it learns from all, as released.",
-    "Second run. In the first, SFT took 3600 steps, for the most validation goals (38 %; 1200 steps: 16 %). It was then "
-    "certain of its actions: most updates of most arms had a gradient of 0, as probabilities above 0.99 are cut, and "
-    "all were at SFT (39.8 % of test goals; filtered BC 38.8, DigiRL 38.7; no claim held; redesigned icons took DigiRL "
-    "to 17.3, going on to 18.9). 1200 steps are in the 15 to 25 % that were designed for; nothing else was changed.",
+    "Second run. In the first, SFT took 3600 steps, for the most validation goals (38 %; 1200 steps: 16 %). It was "
+    "then certain of its actions: the last update of most iterations had a gradient of 0, as probabilities above 0.99 "
+    "are cut, and all arms were at SFT (39.8 % of test goals; filtered BC 38.8, DigiRL 38.7; no claim held; new "
+    "icons took DigiRL to 17.3, going on to 18.9). 1200 are within the 15 to 25 % of the design; no more was changed.",
 )
 
 EXPERIMENT = Experiment(

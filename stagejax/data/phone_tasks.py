@@ -105,7 +105,7 @@ class Demonstrations(Data):
 
     >>> shown = Demonstrations(goals=Goals(phone=Phone()), episodes=4, batch=2)
     >>> shown.size(), shown.phone.words.decode(shown.take(np.arange(1))["tokens"][0, -9:])
-    (13, 'app4 8 - - - - tap c10')
+    (13, 'app4 8 - - home - tap c5')
     """
 
     goals: Goals

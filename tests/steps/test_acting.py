@@ -138,10 +138,10 @@ def test_a_stage_collects_learns_and_goes_on_with_the_same_bits_when_it_was_kill
 ) -> None:
     def pipeline(run: Any) -> tuple[Any, ...]:
         log = replace(ONLINE, name="log", step=Collect(PHONE, held=0.25), steps=1)
-        log = replace(log, optimizer=dict.fromkeys(MODELS))
+        log = with_flops(replace(log, optimizer=dict.fromkeys(MODELS)))
         first = run.train(log)
         start = {name: first.member(name) for name in MODELS}
-        return first, run.train(replace(ONLINE, handover=Handover(moments="reset")), start)
+        return first, run.train(with_flops(replace(ONLINE, handover=Handover(moments="reset"))), start)
 
     wanted = outcome(tmp_path / "whole", go(tmp_path / "whole", pipeline))
     cut_short(tmp_path / "cut", monkeypatch, pipeline, at=3)
