@@ -15,7 +15,8 @@ from stagejax import axes
 from stagejax.models.build import built
 from stagejax.models.language_model import LanguageModel
 from stagejax.models.linear import Dense
-from stagejax.models.speech_adapter import placed
+from stagejax.models.slots import Filled
+from stagejax.models.speech_adapter import Listener, placed
 from stagejax.models.transformer import Transformer
 from stagejax.models.vit import ViT
 
@@ -94,5 +95,13 @@ class VisionLanguageModel(nnx.Module):
 
     def hidden(self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T E"]:
         """What the head reads."""
-        seen_BSE = self.outer(jax.nn.gelu(self.inner(self.vision.dense(images_BYXP))))
-        return self.language.hidden(tokens_BT, vectors=placed(tokens_BT, seen_BSE, self.config.marker))
+        vectors = placed(tokens_BT, self.seen(images_BYXP), self.config.marker)
+        return self.language.hidden(tokens_BT, vectors=vectors)
+
+    def seen(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B S E"]:
+        """The vectors that stand in the places of the marker."""
+        return self.outer(jax.nn.gelu(self.inner(self.vision.dense(images_BYXP))))
+
+    def looking(self, prompts_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Filled:
+        """A causal model for decoding behind these prompts, each with its image."""
+        return Listener(self.language, self.config.marker).hears(prompts_BT, self.seen(images_BYXP))
