@@ -5,33 +5,53 @@ Paper    Chen et al., Advancing Math Reasoning in Language Models: The Impact of
 Claim    Problems with solutions in continued pre-training (CPT) teach more than mathematical text at equal tokens; of
          four operators that write more of them, tutorship amplification is best; the same problems teach more in CPT
          than in supervised fine-tuning (SFT), most where a problem has many steps.
+Method   A small decoder reads general text, once for all arms: the base. CPT goes on from it with general text,
+         expository prose about arithmetic that asks nothing, and problems with solutions, whole documents packed into
+         rows, all tokens learned. SFT has one problem a row, loss on the solution, nothing mixed in. Problems are
+         generated, of one to five steps and two kinds: money (sums, differences) and rates (products, quotients, sums).
+         RQ1   CPT with 0 or 50 % of problems in its mathematics, at equal tokens
+         RQ2   CPT with 50 % goes on for as many tokens with, in half of them, the texts that an operator wrote of the
+               same seed problems: two other right solutions; two new problems; a later step too early, [back], and the
+               right ones; a student's attempt, the tutor's verdict, the right solution from the first wrong step on. The
+               student is that CPT's model behind the small SFT, at temperature 1; author and tutor are a program that
+               knows the right steps. Controls: the seed problems again; tutorship with random errors in place of the
+               student's
+         RQ3   CPT with 50 %, against CPT with 0 % and then SFT on the same problems, as many turns of each; and that
+               SFT with the loss on questions as well, which parts the mask from the rest of the difference
+         Behind every CPT the same small SFT on 80 problems (2 %) brings the form. All answer the test greedily; its
+         programs are in no training set, no text of an operator, and no development question.
+         full: CPT with 30 and 70 %, and each kind and number of steps alone, in CPT and in SFT.
+Run      stagejax run math_cpt_vs_sft                   laptop: about 5 minutes on two cores
+         stagejax run math_cpt_vs_sft --preset smoke    seconds
+         stagejax plan math_cpt_vs_sft --preset pod --mesh data=16,fsdp=16
+Holds if in means over three seeds of right answers: CPT with 50 % of problems is 10 points or more above CPT with none;
+         tutorship is one of the best two of the four operators; CPT less SFT is above 0 over all questions, and
+         larger on those of 4 and 5 steps than on those of 1 and 2.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer
-from stagejax.data.answers import Answers, token_rows
+from stagejax.data import BPE, CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer
+from stagejax.data.answers import Answers
 from stagejax.data.articles import Articles
-from stagejax.data.common_words import CommonWords
-from stagejax.data.expository import WORDS, Expository
+from stagejax.data.expository import Expository
+from stagejax.data.kinds_of_problems import KINDS, kind_of, vocabulary
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.packing import Packed, documents
 from stagejax.data.pipeline import Data
 from stagejax.data.portion import Portion
-from stagejax.data.problems import ITEMS, NAMES, Problems, Wording, answer_of
+from stagejax.data.problems import Problems, answer_of
+from stagejax.data.published import C4
 from stagejax.data.questions import Marked
 from stagejax.data.synthesis import (
-    MARKS,
     Solved,
     Written,
     diversified,
@@ -41,32 +61,20 @@ from stagejax.data.synthesis import (
     spoiled,
     tutored,
 )
-from stagejax.data.together import Together
 from stagejax.data.text import PackedText
+from stagejax.data.together import Together
 from stagejax.data.tokenizers import codec
-from stagejax.decode import Prompts, completions, sample
 from stagejax.inference import Frozen
-from stagejax.inference.answering import ask
-from stagejax.inference.frozen import flops_of_one
+from stagejax.inference.saying import Saying, said
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.curves import Curve, Point
+from stagejax.report.figures import Figure
+from stagejax.report.figures import draw as draw_curves
 
-MONEY = Wording(
-    "{name} has {n} .",
-    (("+", "earns {n} ."), ("+", "gets {n} ."), ("-", "pays {n} ."), ("-", "loses {n} .")),
-    (),
-    "how much ?",
-)
-RATES = Wording(
-    "{name} makes {n} .",
-    (("*", "times {n} ."), ("*", "fold {n} ."), ("/", "parts {n} ."), ("/", "over {n} ."), ("+", "plus {n} .")),
-    (),
-    "how many ?",
-)
-KINDS = {"money": MONEY, "rates": RATES}
 DIVERSE, EXPANDED, RETRO, TUTOR = "diversification", "expansion", "retrospection", "tutorship"
 OPERATORS = (DIVERSE, EXPANDED, RETRO, TUTOR)
 AGAIN, SPOILED = "seed problems again", "tutorship, errors of no student"
@@ -86,6 +94,11 @@ class Lot:
     steps: tuple[int, ...] = (1, 2, 3, 4, 5)
 
 
+SHARES = (0.0, 0.5, 0.3, 0.7)
+LOTS = (*(Lot(own, (own,)) for own in KINDS), Lot("1-2 steps", steps=(1, 2)), Lot("3 steps", steps=(3,)),
+        Lot("4-5 steps", steps=(4, 5)))  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
@@ -96,47 +109,51 @@ class Config:
     largest: int = 9  # of all numbers
     size: int = 4000  # problems of a lot
     length: int = 96  # tokens of a row of pre-training
+    limit: int = 33  # tokens of an answer: the longest solution and its end
     row: int = 58  # of a row of fine-tuning: the longest problem with its solution
     batch: tuple[int, int] = (8, 16)  # rows of a step of pre-training and of fine-tuning
-    base: int = 300  # steps on general text
+    base: int = 200  # steps on general text
     steps: int = 600  # of continued pre-training
     general: float = 0.2  # share of general text in it; the rest is mathematics
-    shares: tuple[float, ...] = (0.0, 0.5, 0.3, 0.7)  # of problems in the mathematics; first two with all seeds
+    shares: tuple[float, ...] = (0.0, 0.5)  # of problems in the mathematics; more than two: with the first seed
     added: int = 150  # steps with an operator's texts
-    seeded: int = 2000  # seed problems of the operators: the first ones
+    seeded: int = 1000  # seed problems of the operators: the first ones
     format: tuple[int, int] = (80, 30)  # problems of the small fine-tuning, and its steps
     rates: tuple[float, float, float] = (3e-3, 3e-3, 1e-3)  # of pre-training, fine-tuning, the small fine-tuning
-    controls: tuple[str, ...] = (AGAIN, SPOILED)
+    controls: tuple[str, ...] = (AGAIN, SPOILED)  # of the operators
+    once: tuple[str, ...] = (SPOILED, UNMASKED)  # with the first seed only; no claim speaks of them
     lots: tuple[Lot, ...] = ()  # beside all: each in CPT and in SFT, with the first seed
     asked: tuple[int, int] = (16, 40)  # questions of each kind and number of steps, for development and tests
     at_once: int = 200  # questions that are answered together
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
+    def how(self) -> Saying:
+        return Saying(self.row - self.limit, self.limit, self.at_once)
+
+    @property
     def main(self) -> float:
         """The share of problems that operators and fine-tuning are compared at."""
         return self.shares[1]
 
-    @property
-    def limit(self) -> int:
-        """Tokens of an answer: the longest solution and its end."""
-        return 6 * max(Lot().steps) + 3
-
-
-def vocabulary(largest: int, common: int) -> CommonWords:
-    """One token for every word of problems, solutions and prose, for every number, and for common words of text."""
-    told = [s for own in KINDS.values() for s in (own.start, *(s for _, s in own.clauses), own.question)]
-    words = {word for s in told for word in s.split() if not word.startswith("{")}
-    words |= {*NAMES, *ITEMS, *MARKS, *WORDS, "ans", *";=+-*/"}
-    return CommonWords(common, (*sorted(words), *map(str, range(largest + 1))))
-
 
 def preset(name: str) -> Config:
-    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    """The laptop preset, the same with all lots and shares, or the same experiment smaller or at the paper's scale."""
+    if name == "pod":
+        net = llama(vocab=128_256, embed=4096, layers=32, heads=32, kv_heads=8, mlp=14_336, length=4096,
+                    rotary_theta=5e5, scan=True, remat="full")  # fmt: skip
+        sizes = {"size": 8000, "length": 4096, "row": 512, "limit": 256, "batch": (1024, 256), "seeded": 4000}
+        steps = {"base": 1, "steps": 25_000, "added": 12_500, "format": (80, 3), "rates": (1e-4, 1e-5, 1e-5)}
+        many = {"asked": (52, 104), "at_once": 256, "seeds": (0,), "lots": LOTS, "shares": SHARES, "general": 0.3}
+        return Config(net, C4, LearnedFrom(BPE(128_256), C4), **sizes, **steps, **many)
     text: Source = Stdlib(limit=60_000) if name == "smoke" else Articles(Dataset("wikitext2"))
     words = LearnedFrom(vocabulary(9, 100 if name == "smoke" else 250), text)
-    net = llama(vocab=words.vocab, embed=64, layers=2, heads=4, mlp=176, length=96, tied=True)
-    return Config(net, text, words)
+    net = llama(vocab=words.vocab, embed=64, layers=2, heads=4, mlp=176, length=96, tied=True, init_std=0.07)
+    if name == "smoke":
+        sizes = {"size": 160, "batch": (4, 8), "seeded": 48, "asked": (4, 4), "at_once": 48, "seeds": (0,)}
+        steps = {"base": 10, "steps": 60, "added": 10, "format": (40, 5), "lots": LOTS[:1]}
+        return Config(replace(net, embed=32, mlp=64), text, words, **sizes, **steps)
+    return Config(net, text, words, **({"lots": LOTS, "shares": SHARES} if name == "full" else {}))
 
 
 # --- data ---
@@ -167,7 +184,7 @@ def general(cfg: Config, seed: int = 0) -> Data:
 
 
 def mixture(cfg: Config, lot: Lot, share: float, seed: int, more: Data | None = None) -> Mixture:
-    """General text, prose and problems, the last two as 1 - share to share; half of all is `more`, where it is given."""
+    """General text; prose and problems as 1 - share to share; half of all is `more`, where it is given."""
     prose = Expository(cfg.largest, size=cfg.size, seed=seed)
     math, rest = 1 - cfg.general, 0.0 if more is None else 1.0
     parts = (
@@ -219,9 +236,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
         first = seed == cfg.seeds[0]
         for share in cfg.shares if first else cfg.shares[:2]:
             read = run.train(reading(cfg, Lot(), share, seed), base)
-            found.add(run, seed, with_problems(share), read, run.train(formatting(cfg, f"{read.name}/format", seed), read))
+            found.add(
+                run, seed, with_problems(share), read, run.train(formatting(cfg, f"{read.name}/format", seed), read)
+            )
             if not share:
-                for label in (SFT, UNMASKED):
+                for label in (own for own in (SFT, UNMASKED) if first or own not in cfg.once):
                     own = tuning(cfg, f"{seed}/{slug(label)}", Lot(), seed, label == UNMASKED)
                     found.add(run, seed, label, read, run.train(own, read))
         synthesis(run, cfg, found, seed)
@@ -247,14 +266,15 @@ def synthesis(run: Any, cfg: Config, found: Found, seed: int) -> None:
     price = {"flops": cfg.seeded * answer_flops(cfg), "sampled_tokens": said_tokens}
     tried = run.make(f"{seed}/attempts", attempted, cfg, student, seed, **price)
     found.attempts[seed] = tried
-    for label in (*OPERATORS, *cfg.controls):
+    first = seed == cfg.seeds[0]
+    for label in (own for own in (*OPERATORS, *cfg.controls) if first or own not in cfg.once):
         made = run.make(f"{seed}/{slug(label)}/texts", written, cfg, label, tried, seed)
         found.texts[label, seed] = made
         own = Packed(of=made.fingerprint, arrays=made.value, batch=cfg.batch[0], length=cfg.length, seed=seed)
         data = mixture(cfg, Lot(), cfg.main, seed + 50, own)
         more = run.train(stage(cfg, f"{seed}/{slug(label)}/cpt", data, cfg.added, cfg.rates[0], seed), read)
         after = run.train(formatting(cfg, f"{seed}/{slug(label)}/format", seed), more)
-        found.add(run, seed, label, read, more, after, charged=(tried,) if label in (TUTOR, SPOILED) else ())
+        found.add(run, seed, label, read, more, after, charged=(tried, student) if label in (TUTOR, SPOILED) else ())
 
 
 # --- operators ---
@@ -262,7 +282,7 @@ def synthesis(run: Any, cfg: Config, found: Found, seed: int) -> None:
 
 def attempted(cfg: Config, student: Any, seed: int) -> list[str]:
     """The student's attempts at the seed problems, drawn at temperature 1."""
-    return said(cfg, student, seeds(cfg, seed), 1.0, seed)
+    return said_to(cfg, student, seeds(cfg, seed), 1.0, seed)
 
 
 def said_tokens(attempts: list[str]) -> int:
@@ -290,7 +310,7 @@ def by(cfg: Config, label: str, record: Any, attempt: str, rng: np.random.Genera
     if label == DIVERSE:
         return diversified(record, cfg.largest, rng)
     if label == EXPANDED:
-        (kind,) = (own for own in KINDS.values() if record["question"].endswith(own.question))
+        kind = KINDS[kind_of(record["question"])]
         return expanded(record, kind, max(Lot().steps), cfg.largest, rng)
     if label == RETRO:
         return retrospective(record, rng)
@@ -304,39 +324,23 @@ def by(cfg: Config, label: str, record: Any, attempt: str, rng: np.random.Genera
 # --- answers ---
 
 
-@functools.cache
 def answer_flops(cfg: Config) -> float:
-    """FLOPs of one answer, as if it had all tokens that it may have."""
-    like, prompt = jax.ShapeDtypeStruct, cfg.row - cfg.limit
-    batch = {"tokens": like((1, prompt), "int32"), "lengths": like((1,), "int32"), "temperature": like((), "float32")}
-    batch["key"] = jax.eval_shape(lambda: jax.random.key(0))
-    return float(flops_of_one(draw, cfg.net, batch, cfg.row, cfg.limit, while_trips=cfg.limit))
+    return cfg.how.flops(cfg.net)
 
 
-def said(cfg: Config, net: Any, source: Source, temperature: float, seed: int = 0) -> list[str]:
+def said_to(cfg: Config, net: Any, source: Source, temperature: float = 0.0, seed: int = 0) -> list[str]:
     """What a model says to questions."""
-    asked = token_rows(Marked(source), cfg.words, "question", cfg.row - cfg.limit, ())
-    code, frozen, texts, size = codec(cfg.words, source, "question"), Frozen.of(net), [], len(source)
-    for at in range(0, size, cfg.at_once):
-        places = np.arange(at, at + cfg.at_once) % size  # batches of one size
-        batch = {name: column[places] for name, column in asked.items()}
-        batch |= {"temperature": np.float32(temperature), "key": jax.random.fold_in(jax.random.key(seed), at)}
-        drawn = completions(ask(draw, frozen, batch, cfg.row, cfg.limit))
-        texts += [code.decode(own.tokens) for (own,) in drawn]
-    return texts[:size]
-
-
-def draw(model: Any, batch: Any, length: int, limit: int) -> Any:
-    """One answer to each prompt of a batch."""
-    prompts, how = Prompts(batch["tokens"], batch["lengths"]), {"length": length, "limit": limit, "stops": ((SEP,),)}
-    return sample(model, prompts, batch["key"], temperature=batch["temperature"], **how)
+    return said(Frozen.of(net), Marked(source), cfg.words, cfg.how, temperature, seed)
 
 
 def answered(cfg: Config, net: Any, split: str) -> dict[str, list[Any]]:
     """Of every question whether it is answered right, greedily; and the first answers."""
     source = questions(cfg, split)
-    found = said(cfg, net, source, 0.0)
-    return {"right": [int(answer_of(text) == source[i]["answer"]) for i, text in enumerate(found)], "texts": found[::97]}
+    found = said_to(cfg, net, source)
+    return {
+        "right": [int(answer_of(text) == source[i]["answer"]) for i, text in enumerate(found)],
+        "texts": found[::97],
+    }
 
 
 @functools.cache
@@ -344,14 +348,14 @@ def asked(cfg: Config) -> dict[str, np.ndarray]:
     """Of the test questions: kind, steps, and whether their program is no development question's."""
     known = {record["program"] for record in (questions(cfg, "dev")[i] for i in range(len(questions(cfg, "dev"))))}
     test = [questions(cfg, "test")[i] for i in range(len(questions(cfg, "test")))]
-    kinds = [next(k for k, own in KINDS.items() if record["question"].endswith(own.question)) for record in test]
+    kinds = [kind_of(record["question"]) for record in test]
     fresh = [record["program"] not in known for record in test]
     return {"kind": np.array(kinds), "steps": np.array([r["steps"] for r in test]), "fresh": np.array(fresh)}
 
 
 # --- report ---
 
-COLUMNS = ("all", "1-2 steps", "1-3 steps", "4-5 steps", "6 steps", "4-6 steps", *KINDS)
+COLUMNS = ("all", "1-2 steps", "3 steps", "4-5 steps", *KINDS)
 
 
 @dataclass(frozen=True)
@@ -388,3 +392,134 @@ class Found:
     def apart(self, more: str, less: str, column: str = "all") -> list[float]:
         """Differences of two arms, paired by seed."""
         return [a - b for a, b in zip(self.right(more, column), self.right(less, column), strict=True)]
+
+
+def report(found: Found) -> Report:
+    """Right answers of all arms, by steps and by kind, what was read and written, and the claims."""
+    cfg = found.cfg
+    text, cpt = (with_problems(share) for share in cfg.shares[:2])
+    labels = list(dict.fromkeys(label for label, _ in found.nets))
+    arms: dict[str, dict[int, Arm]] = {label: {} for label in [cpt, *(own for own in labels if own != cpt)]}
+    for (label, seed), results in found.nets.items():
+        arms[label][seed] = Arm("", results, (found.base, *found.charged[label, seed]))
+    known = found.right(cpt)
+    means = {label: mean(found.right(label)) for label in (*OPERATORS, *cfg.controls)}
+    ranked = sorted(OPERATORS, key=lambda label: -means[label])
+    gain = found.apart(cpt, text)
+    gaps = {column: found.apart(cpt, SFT, column) for column in ("all", "1-2 steps", "4-5 steps")}
+    points = {column: mean(values) for column, values in gaps.items()}
+    claims = (
+        claim(
+            "Problems in continued pre-training teach more than mathematical text at equal tokens",
+            paper="for all ratios, mean of four test sets",
+            measured=f"{shown(gain, '+.1%')}" if known else None,
+            margin="10 points of right answers or more, each behind the small SFT; mean over seeds",
+            holds=mean(gain) >= 0.1,
+        ),
+        claim(
+            "Tutorship amplification is among the best two of four operators",
+            paper="the best, at unequal amounts",
+            measured=", ".join(f"{label} {means[label]:.1%}" for label in (*ranked, *cfg.controls)) if known else None,
+            margin="right answers at equal tokens of every operator's texts, mean over seeds",
+            holds=TUTOR in ranked[:2],
+        ),
+        claim(
+            "The same problems teach more in continued pre-training than in SFT, most where there are many steps",
+            paper="on all four sets, most on problems of more than five steps",
+            measured=", ".join(f"{column}: {shown(values, '+.1%')}" for column, values in gaps.items())
+            if known else None,
+            margin="CPT less SFT is above 0 over all, and larger at 4 and 5 steps than at 1 and 2; mean over seeds",
+            holds=points["all"] > 0 and points["4-5 steps"] > points["1-2 steps"],
+        ),
+    )  # fmt: skip
+    drawn = [by_steps(found, label) for label in (text, cpt, SFT, UNMASKED)] if known else []
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2501.14002",
+        arms=by_seed(arms, cpt),
+        tables=(
+            table_of_means("Right answers", labels, list(COLUMNS), found.right,
+                           note="Test questions, in %: mean ± standard deviation over seeds; lots have one seed."),
+            Table("What the operators wrote", ("operator", "problems", "texts", "refused drafts", "tokens", "shown"),
+                  tuple(wrote(found, label) for label in (*OPERATORS, *cfg.controls)) if known else (),
+                  ("", ",", ",", ",", "si", ".2f"), "Of the first seed. Shown: how many times, in the added steps."),
+            Table("A text of each", ("operator", "text"), examples(found) if known else ()),
+            Table("The problems, in CPT and in SFT", ("stage", "steps", "turns of each", "tokens read", "learned"),
+                  tuple(was_read(cfg, label) for label in (cpt, SFT, UNMASKED)) if known else (),
+                  ("", ",", ".2f", "si", "si"), "Padding and general text left out; of the first seed."),
+        ),
+        figures=(Figure("Right answers by number of steps", draw_curves(drawn, baseline=cpt, xlabel="steps",
+                        ylabel="right answers", rising=True), "Means over seeds."),) if known else (),
+        baseline=cpt,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def by_steps(found: Found, label: str) -> Curve:
+    told = [(n, mean(found.right(label, f"{n} steps"))) for n in Lot().steps]
+    return Curve(label, tuple(Point(n, y, y, y, 0) for n, y in told), label)
+
+
+def wrote(found: Found, label: str) -> tuple[Any, ...]:
+    """A row of the table of operators."""
+    cfg, made = found.cfg, found.texts[label, found.cfg.seeds[0]].value
+    tokens = len(made["tokens"]) - len(made["starts"]) + 1
+    return label, *map(int, made["counts"]), tokens, cfg.added * cfg.batch[0] * cfg.length / 2 / tokens
+
+
+def examples(found: Found) -> tuple[tuple[str, str], ...]:
+    """A text of each operator, of a problem with more than one step."""
+    cfg, rows = found.cfg, []
+    for label in (*OPERATORS, *cfg.controls):
+        made = found.texts[label, cfg.seeds[0]].value
+        code = codec(cfg.words, seeds(cfg, cfg.seeds[0]), "question")
+        texts = [code.decode(own) for own in np.split(made["tokens"], made["starts"][1:-1])[:60]]
+        rows.append((label, max(texts, key=lambda text: (" wrong " in text) * 100 - abs(text.count("=") - 5))))
+    return tuple(rows)
+
+
+def was_read(cfg: Config, label: str) -> tuple[Any, ...]:
+    """How much of the problems a stage reads and learns."""
+    seed = cfg.seeds[0]
+    packed = rows(cfg, Solved(problems(cfg, Lot(), seed)), seed)
+    if label == with_problems(cfg.main):
+        seen, data, steps = cfg.steps * cfg.batch[0] * (1 - cfg.general) * cfg.main, packed, cfg.steps
+    else:
+        own = tuning(cfg, "any", Lot(), seed, label == UNMASKED)
+        seen, data, steps = own.steps * cfg.batch[1], own.data, own.steps
+    every = data.take(np.arange(data.size()))
+    each = seen / data.size()
+    return label, steps, each, each * float((every["targets"] > 0).sum()), each * float(every["weights"].sum())
+
+
+NOTES = (
+    "One base for all seeds; a seed has its own problems, prose, orders, attempts and texts.",
+    "Equal tokens: stages of RQ1 are equal in steps and rows, and so are those of RQ2, whatever an operator wrote; how "
+    "often its texts are shown is in a table. SFT comes behind a CPT of its own without problems, so its arm has more "
+    "steps in all: the paper's comparison. Turns of each problem are equal in CPT and in SFT.",
+    "In RQ2 CPT goes on from the model with 50 % of problems, with a new warm-up; the paper trains each from the base.",
+    "Author and tutor are programs, where the paper asks large models; only the student's attempts cost FLOPs here, and "
+    "those, with the small SFT of the student, are charged to both arms that read them.",
+    "The paper's checks by tags are done by the program: refused drafts are in no text.",
+    "The last state of each stage counts; the paper takes the best of several by validation.",
+    "Numbers reach from 0 to 9, each one token, as does every word of problems: in place of BPE with single digits. "
+    "GSM8K and SVAMP have other words and numbers; they are not asked.",
+    "Steps end at five, and the hard questions are those of four and five; the paper's are of more than five.",
+    "pod: generated problems, since the paper's sets are not among the datasets here; one step stands for the base.",
+)
+
+EXPERIMENT = Experiment(
+    name="math_cpt_vs_sft",
+    title="JiuZhang: problem-solving data in continued pre-training or in SFT",
+    reference="Chen et al., ICLR 2025, arXiv 2501.14002",
+    paper=39,
+    pipeline=pipeline,
+    preset=preset,
+    presets=("smoke", "laptop", "full", "pod"),
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("math_cpt_vs_sft")
