@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from stagejax.data.common_words import CommonWords
 from stagejax.data.expository import WORDS
-from stagejax.data.problems import ITEMS, NAMES, Wording
+from stagejax.data.problems import ITEMS, NAMES, Problems, Wording
 from stagejax.data.synthesis import MARKS
+from stagejax.data.together import Together
 
 MONEY = Wording(
     "{name} has {n} .",
@@ -21,6 +24,25 @@ RATES = Wording(
 )
 #: Sums and differences; products, quotients and sums.
 KINDS = {"money": MONEY, "rates": RATES}
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Which problems there are: those of some kinds and numbers of steps.
+
+    >>> rates = Lot("rates", ("rates",), (1,)).problems(8, largest=9)
+    >>> len(rates), rates[2]["question"]
+    (8, '')
+    """
+
+    name: str = "all"
+    kinds: tuple[str, ...] = tuple(KINDS)
+    steps: tuple[int, ...] = (1, 2, 3, 4, 5)
+
+    def problems(self, size: int, *, largest: int, seed: int = 0, split: str = "train") -> Together:
+        """As many of each kind, `size` of all; splits share no program."""
+        how = {"size": size // len(self.kinds), "largest": largest, "seed": seed, "split": split}
+        return Together(tuple(Problems(wording=KINDS[kind], steps=self.steps, **how) for kind in self.kinds))
 
 
 def kind_of(question: str) -> str:

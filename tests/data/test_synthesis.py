@@ -78,7 +78,7 @@ def test_two_changes_together(steps: list[str], expected: list[str]) -> None:
 
 def test_a_draft_out_of_range_is_refused() -> None:
     record = {"question": "q ?", "solution": "9 - 6 = 3 ; 3 - 3 = 0 ; ans 0", "answer": 0}
-    assert diversified(record, 9, np.random.default_rng(0)).texts == ("q ? => 6 + 3 = 9 ; 9 - 9 = 0 ; ans 0",)
+    assert diversified(record, 9, np.random.default_rng(0)).texts[0] == "q ? => 6 + 3 = 9 ; 9 - 9 = 0 ; ans 0"
     made = diversified(record, 8, np.random.default_rng(0))
     assert made.texts == ()
     assert made.refused > 0
