@@ -38,11 +38,11 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer
+from stagejax.data import BPE, CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer, synthesis
 from stagejax.data.answers import Answers
 from stagejax.data.articles import Articles
 from stagejax.data.expository import Expository
-from stagejax.data.kinds_of_problems import KINDS, Lot, kind_of, vocabulary
+from stagejax.data.kinds_of_problems import KINDS, Lot, evenly, kind_of, vocabulary
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.packing import Packed, documents
@@ -51,18 +51,8 @@ from stagejax.data.portion import Portion
 from stagejax.data.problems import answer_of
 from stagejax.data.published import C4
 from stagejax.data.questions import Marked
-from stagejax.data.synthesis import (
-    Solved,
-    Written,
-    diversified,
-    expanded,
-    retrospective,
-    solved,
-    spoiled,
-    tutored,
-)
+from stagejax.data.synthesis import Solved, Written
 from stagejax.data.text import PackedText
-from stagejax.data.together import Together
 from stagejax.data.tokenizers import codec
 from stagejax.inference import Frozen
 from stagejax.inference.saying import Saying, said
@@ -72,8 +62,7 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.curves import Curve, Point
-from stagejax.report.figures import Figure
-from stagejax.report.figures import draw as draw_curves
+from stagejax.report.figures import Figure, draw
 
 DIVERSE, EXPANDED, RETRO, TUTOR = "diversification", "expansion", "retrospection", "tutorship"
 OPERATORS = (DIVERSE, EXPANDED, RETRO, TUTOR)
@@ -158,8 +147,12 @@ def problems(cfg: Config, lot: Lot, seed: int) -> Source:
 def questions(cfg: Config, split: str) -> Source:
     """As many of each kind and number of steps, of programs that are in no training set."""
     size, seed = cfg.asked[split == "test"], {"dev": 901, "test": 902}[split]
-    every = (Lot(kinds=(kind,), steps=(n,)) for kind in KINDS for n in Lot().steps)
-    return Together(tuple(lot.problems(size, split="test", largest=cfg.largest, seed=seed) for lot in every))
+    return evenly(size, split="test", largest=cfg.largest, seed=seed)
+
+
+@functools.cache
+def records(cfg: Config, split: str) -> list[dict[str, Any]]:
+    return [questions(cfg, split)[i] for i in range(len(questions(cfg, split)))]
 
 
 def rows(cfg: Config, source: Source, seed: int) -> Data:
@@ -174,13 +167,12 @@ def general(cfg: Config, seed: int = 0) -> Data:
 
 def mixture(cfg: Config, lot: Lot, share: float, seed: int, more: Data | None = None) -> Mixture:
     """General text; prose and problems as 1 - share to share; half of all is `more`, where it is given."""
-    prose = Expository(cfg.largest, size=cfg.size, seed=seed)
-    math, rest = 1 - cfg.general, 0.0 if more is None else 1.0
+    math, order = 1 - cfg.general, seed if more is None else seed + 50
     parts = (
-        (general(cfg, seed), cfg.general),
-        (rows(cfg, prose, seed), round(math * (1 - share), 6)),
-        (rows(cfg, Solved(problems(cfg, lot, seed)), seed), round(math * share, 6)),
-        (more, rest),
+        (general(cfg, order), cfg.general),
+        (rows(cfg, Expository(cfg.largest, size=cfg.size, seed=seed), order), round(math * (1 - share), 6)),
+        (rows(cfg, Solved(problems(cfg, lot, seed)), order), round(math * share, 6)),
+        (more, 0.0 if more is None else 1.0),
     )
     return Mixture(parts=tuple(p for p, w in parts if w), weights=tuple(w for _, w in parts if w))  # type: ignore[misc]
 
@@ -196,10 +188,10 @@ def answers(cfg: Config, source: Source, seed: int, prompts: bool = False) -> An
 
 def stage(cfg: Config, name: str, data: Data, steps: int, peak: float, seed: int = 0) -> Stage:
     """What all stages share: AdamW, warm-up, a cosine to a tenth; watched is the loss on answers for development."""
-    dev = replace(answers(cfg, questions(cfg, "dev"), 0), batch=cfg.batch[1])
-    size = 2 * len(Lot().steps) * cfg.asked[0] // cfg.batch[1]
+    dev = answers(cfg, questions(cfg, "dev"), 0)
+    test = Evaluation(dev, len(questions(cfg, "dev")) // dev.batch)
     optimizer = adamw(peak, warmup=0.05, end=peak / 10, clip=1.0)
-    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=Evaluation(dev, size), seed=seed)
+    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
 
 
 def tuning(cfg: Config, name: str, lot: Lot, seed: int, prompts: bool = False) -> Stage:
@@ -214,29 +206,27 @@ def formatting(cfg: Config, name: str, seed: int) -> Stage:
     """The small SFT behind every CPT, on the first problems of all: it brings the form of questions and answers."""
     few, steps = cfg.format
     data = answers(cfg, Portion(problems(cfg, Lot(), seed), stop=few, seed=5), seed)
-    return stage(cfg, name, data, steps, cfg.rates[2], seed)
+    return stage(cfg, f"{name}/format", data, steps, cfg.rates[2], seed)
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The base; CPT with each share, a small SFT or all of it; CPT that goes on with each operator's texts; lots."""
     base = run.train(stage(cfg, "base", general(cfg), cfg.base, cfg.rates[0]))
-    found = Found(cfg, base, {}, {}, {}, {}, {})
+    found = Found(cfg, base, {}, {}, {}, {})
     for seed in cfg.seeds:
         first = seed == cfg.seeds[0]
         for share in cfg.shares if first else cfg.shares[:2]:
             read = run.train(reading(cfg, Lot(), share, seed), base)
-            found.add(
-                run, seed, with_problems(share), read, run.train(formatting(cfg, f"{read.name}/format", seed), read)
-            )
+            found.add(run, seed, with_problems(share), read, run.train(formatting(cfg, read.name, seed), read))
             if not share:
                 for label in (own for own in (SFT, UNMASKED) if first or own not in cfg.once):
                     own = tuning(cfg, f"{seed}/{slug(label)}", Lot(), seed, label == UNMASKED)
                     found.add(run, seed, label, read, run.train(own, read))
-        synthesis(run, cfg, found, seed)
+        synthesise(run, cfg, found, seed)
     for lot in cfg.lots:
         seed = cfg.seeds[0]
         read = run.train(reading(cfg, lot, cfg.main, seed), base)
-        found.add(run, seed, f"{lot.name}, CPT", read, run.train(formatting(cfg, f"{read.name}/format", seed), read))
+        found.add(run, seed, f"{lot.name}, CPT", read, run.train(formatting(cfg, read.name, seed), read))
         text = found.nets[with_problems(0.0), seed][0]
         own = run.train(tuning(cfg, f"{seed}/{slug(lot.name)}/sft", lot, seed), text)
         found.add(run, seed, f"{lot.name}, SFT", text, own)
@@ -249,20 +239,19 @@ def reading(cfg: Config, lot: Lot, share: float, seed: int) -> Stage:
     return stage(cfg, name, mixture(cfg, lot, share, seed), cfg.steps, cfg.rates[0], seed)
 
 
-def synthesis(run: Any, cfg: Config, found: Found, seed: int) -> None:
+def synthesise(run: Any, cfg: Config, found: Found, seed: int) -> None:
     """The student's attempts, every operator's texts, and CPT that goes on with them."""
     read, student = found.nets[with_problems(cfg.main), seed][:2]
     price = {"flops": cfg.seeded * answer_flops(cfg), "sampled_tokens": said_tokens}
     tried = run.make(f"{seed}/attempts", attempted, cfg, student, seed, **price)
-    found.attempts[seed] = tried
     first = seed == cfg.seeds[0]
     for label in (own for own in (*OPERATORS, *cfg.controls) if first or own not in cfg.once):
         made = run.make(f"{seed}/{slug(label)}/texts", written, cfg, label, tried, seed)
         found.texts[label, seed] = made
         own = Packed(of=made.fingerprint, arrays=made.value, batch=cfg.batch[0], length=cfg.length, seed=seed)
-        data = mixture(cfg, Lot(), cfg.main, seed + 50, own)
+        data = mixture(cfg, Lot(), cfg.main, seed, own)
         more = run.train(stage(cfg, f"{seed}/{slug(label)}/cpt", data, cfg.added, cfg.rates[0], seed), read)
-        after = run.train(formatting(cfg, f"{seed}/{slug(label)}/format", seed), more)
+        after = run.train(formatting(cfg, more.name, seed), more)
         found.add(run, seed, label, read, more, after, charged=(tried, student) if label in (TUTOR, SPOILED) else ())
 
 
@@ -279,40 +268,42 @@ def said_tokens(attempts: list[str]) -> int:
 
 
 def seeds(cfg: Config, seed: int) -> Source:
+    """The problems that operators write about."""
     return Portion(problems(cfg, Lot(), seed), stop=cfg.seeded, seed=6)
 
 
 def written(cfg: Config, label: str, tried: Any, seed: int) -> dict[str, np.ndarray]:
-    """An operator's texts as documents, and how many problems, texts and refused drafts there were."""
+    """An operator's texts as documents; and how many problems, texts, right attempts and refused drafts there were."""
     source, rng = seeds(cfg, seed), np.random.default_rng(1000 + seed)
-    records = [source[i] for i in range(len(source))]
-    made = [by(cfg, label, *pair, rng) for pair in zip(records, tried.value, strict=True)]
+    made = [by(cfg, label, source[i], attempt, rng) for i, attempt in enumerate(tried.value)]
     texts = [text for own in made for text in own.texts]
-    ids = codec(cfg.words, source, "question").encode(texts)
+    right = sum(text.endswith(f"{synthesis.TEACHER} : right") for text in texts)
+    ids = [own for own in codec(cfg.words, cfg.text).encode(texts) if len(own) < cfg.length]
     ones = [np.concatenate([np.int32([CLS]), own, np.int32([SEP])]) for own in ids]
-    arrays = documents([(own, np.ones(len(own) - 1, np.float32)) for own in ones if len(own) <= cfg.length + 1])
-    return arrays | {"counts": np.array([len(records), len(texts), sum(own.refused for own in made)])}
+    counts = np.array([len(made), len(ids), right, sum(own.refused for own in made)])
+    return documents([(own, np.ones(len(own) - 1, np.float32)) for own in ones]) | {"counts": counts}
 
 
 def by(cfg: Config, label: str, record: Any, attempt: str, rng: np.random.Generator) -> Written:
     """What an operator, or a control, makes of a problem."""
     if label == DIVERSE:
-        return diversified(record, cfg.largest, rng)
+        return synthesis.diversified(record, cfg.largest, rng)
     if label == EXPANDED:
         kind = KINDS[kind_of(record["question"])]
-        return expanded(record, kind, max(Lot().steps), cfg.largest, rng)
+        return synthesis.expanded(record, kind, max(Lot().steps), cfg.largest, rng)
     if label == RETRO:
-        return retrospective(record, rng)
+        return synthesis.retrospective(record, rng)
     if label == AGAIN:
-        return Written((solved(record["question"], record["solution"]),))
+        return Written((synthesis.solved(record["question"], record["solution"]),))
     if label == SPOILED and answer_of(attempt) != record["answer"]:
-        attempt = spoiled(record, cfg.largest, rng)
-    return tutored(record, attempt)
+        attempt = synthesis.spoiled(record, cfg.largest, rng)
+    return synthesis.tutored(record, attempt)
 
 
 # --- answers ---
 
 
+@functools.cache
 def answer_flops(cfg: Config) -> float:
     return cfg.how.flops(cfg.net)
 
@@ -323,23 +314,21 @@ def said_to(cfg: Config, net: Any, source: Source, temperature: float = 0.0, see
 
 
 def answered(cfg: Config, net: Any, split: str) -> dict[str, list[Any]]:
-    """Of every question whether it is answered right, greedily; and the first answers."""
-    source = questions(cfg, split)
-    found = said_to(cfg, net, source)
-    return {
-        "right": [int(answer_of(text) == source[i]["answer"]) for i, text in enumerate(found)],
-        "texts": found[::97],
-    }
+    """Of every question whether it is answered right, greedily; and some answers."""
+    texts = said_to(cfg, net, questions(cfg, split))
+    right = [int(answer_of(text) == own["answer"]) for text, own in zip(texts, records(cfg, split), strict=True)]
+    return {"right": right, "texts": texts[::97]}
 
 
 @functools.cache
 def asked(cfg: Config) -> dict[str, np.ndarray]:
     """Of the test questions: kind, steps, and whether their program is no development question's."""
-    known = {record["program"] for record in (questions(cfg, "dev")[i] for i in range(len(questions(cfg, "dev"))))}
-    test = [questions(cfg, "test")[i] for i in range(len(questions(cfg, "test")))]
-    kinds = [kind_of(record["question"]) for record in test]
-    fresh = [record["program"] not in known for record in test]
-    return {"kind": np.array(kinds), "steps": np.array([r["steps"] for r in test]), "fresh": np.array(fresh)}
+    known, test = {own["program"] for own in records(cfg, "dev")}, records(cfg, "test")
+    return {
+        "kind": np.array([kind_of(own["question"]) for own in test]),
+        "steps": np.array([own["steps"] for own in test]),
+        "fresh": np.array([own["program"] not in known for own in test]),
+    }
 
 
 # --- report ---
@@ -357,7 +346,6 @@ class Found:
     charged: dict[tuple[str, int], tuple[Any, ...]]
     scores: dict[tuple[str, int], Any]
     texts: dict[tuple[str, int], Any]
-    attempts: dict[int, Any]
 
     def add(self, run: Any, seed: int, label: str, *results: Any, charged: tuple[Any, ...] = ()) -> None:
         """An arm: its stages behind the base, of which the last one's result answers the test."""
@@ -429,15 +417,15 @@ def report(found: Found) -> Report:
         tables=(
             table_of_means("Right answers", labels, list(COLUMNS), found.right,
                            note="Test questions, in %: mean ± standard deviation over seeds; lots have one seed."),
-            Table("What the operators wrote", ("operator", "problems", "texts", "refused drafts", "tokens", "shown"),
+            Table("What the operators wrote", ("operator", "problems", "texts", "right", "refused", "tokens", "shown"),
                   tuple(wrote(found, label) for label in (*OPERATORS, *cfg.controls)) if known else (),
-                  ("", ",", ",", ",", "si", ".2f"), "Of the first seed. Shown: how many times, in the added steps."),
+                  ("", ",", ",", ",", ",", "si", ".2f"), "First seed. Right: attempts. Shown: how many times."),
             Table("A text of each", ("operator", "text"), examples(found) if known else ()),
             Table("The problems, in CPT and in SFT", ("stage", "steps", "turns of each", "tokens read", "learned"),
                   tuple(was_read(cfg, label) for label in (cpt, SFT, UNMASKED)) if known else (),
                   ("", ",", ".2f", "si", "si"), "Padding and general text left out; of the first seed."),
         ),
-        figures=(Figure("Right answers by number of steps", draw_curves(drawn, baseline=cpt, xlabel="steps",
+        figures=(Figure("Right answers by number of steps", draw(drawn, baseline=cpt, xlabel="steps",
                         ylabel="right answers", rising=True), "Means over seeds."),) if known else (),
         baseline=cpt,
         seeds=cfg.seeds,
@@ -459,13 +447,9 @@ def wrote(found: Found, label: str) -> tuple[Any, ...]:
 
 def examples(found: Found) -> tuple[tuple[str, str], ...]:
     """A text of each operator."""
-    cfg, rows = found.cfg, []
-    for label in (*OPERATORS, *cfg.controls):
-        made = found.texts[label, cfg.seeds[0]].value
-        code = codec(cfg.words, cfg.text)
-        texts = [code.decode(own) for own in np.split(made["tokens"], made["starts"][1:-1])[:60]]
-        rows.append((label, min(texts, key=lambda text: abs(text.count("=") - 5))))
-    return tuple(rows)
+    seed, code = found.cfg.seeds[0], codec(found.cfg.words, found.cfg.text)
+    made = {label: own.value for (label, of), own in found.texts.items() if of == seed}
+    return tuple((label, code.decode(own["tokens"][slice(*own["starts"][5:7])])) for label, own in made.items())
 
 
 def was_read(cfg: Config, label: str) -> tuple[Any, ...]:

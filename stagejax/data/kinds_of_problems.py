@@ -32,7 +32,7 @@ class Lot:
 
     >>> rates = Lot("rates", ("rates",), (1,)).problems(8, largest=9)
     >>> len(rates), rates[2]["question"]
-    (8, '')
+    (8, 'ben makes 9 . over 3 . how many ?')
     """
 
     name: str = "all"
@@ -43,6 +43,16 @@ class Lot:
         """As many of each kind, `size` of all; splits share no program."""
         how = {"size": size // len(self.kinds), "largest": largest, "seed": seed, "split": split}
         return Together(tuple(Problems(wording=KINDS[kind], steps=self.steps, **how) for kind in self.kinds))
+
+
+def evenly(size: int, *, largest: int, seed: int = 0, split: str = "train") -> Together:
+    """As many problems of each kind and number of steps, `size` of either, one after the other.
+
+    >>> len(evenly(4, largest=9, split="test"))
+    40
+    """
+    every = (Lot(kinds=(kind,), steps=(n,)) for kind in KINDS for n in Lot().steps)
+    return Together(tuple(lot.problems(size, split=split, largest=largest, seed=seed) for lot in every))
 
 
 def kind_of(question: str) -> str:
