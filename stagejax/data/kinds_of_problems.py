@@ -40,19 +40,15 @@ class Lot:
     steps: tuple[int, ...] = (1, 2, 3, 4, 5)
 
     def problems(self, size: int, *, largest: int, seed: int = 0, split: str = "train") -> Together:
-        """As many of each kind, `size` of all; splits share no program."""
-        how = {"size": size // len(self.kinds), "largest": largest, "seed": seed, "split": split}
-        return Together(tuple(Problems(wording=KINDS[kind], steps=self.steps, **how) for kind in self.kinds))
+        """As many of each kind and number of steps, `size` of all; splits share no program.
 
-
-def evenly(size: int, *, largest: int, seed: int = 0, split: str = "train") -> Together:
-    """As many problems of each kind and number of steps, `size` of either, one after the other.
-
-    >>> len(evenly(4, largest=9, split="test"))
-    40
-    """
-    every = (Lot(kinds=(kind,), steps=(n,)) for kind in KINDS for n in Lot().steps)
-    return Together(tuple(lot.problems(size, split=split, largest=largest, seed=seed) for lot in every))
+        `Problems` of several numbers of steps have fewer of many steps, as more of those leave the range.
+        """
+        each = size // len(self.kinds) // len(self.steps)
+        how = {"size": each, "largest": largest, "seed": seed, "split": split}
+        return Together(
+            tuple(Problems(wording=KINDS[kind], steps=(n,), **how) for kind in self.kinds for n in self.steps)
+        )
 
 
 def kind_of(question: str) -> str:
