@@ -20,9 +20,9 @@ Method   A small decoder reads general text, once for all arms: the base. CPT go
                SFT with the loss on questions as well, which parts the mask from the rest of the difference
          Behind every CPT the same small SFT on 80 problems (2 %) brings the form. All answer the test greedily; its
          programs are in no training set, no text of an operator, and no development question.
-         full: CPT with 30 and 70 %, and each kind and number of steps alone, in CPT and in SFT.
+         Preset full: CPT with 30 and 70 %; each kind and number of steps alone, in CPT and in SFT.
 Run      stagejax run math_cpt_vs_sft                   laptop: about 5 minutes on two cores
-         stagejax run math_cpt_vs_sft --preset smoke    seconds
+         stagejax run math_cpt_vs_sft --preset smoke    half a minute
          stagejax plan math_cpt_vs_sft --preset pod --mesh data=16,fsdp=16
 Holds if in means over three seeds of right answers: CPT with 50 % of problems is 10 points or more above CPT with none;
          tutorship is one of the best two of the four operators; CPT less SFT is above 0 over all questions, and
@@ -39,6 +39,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer, synthesis
+from stagejax.data.amounts import amount
 from stagejax.data.answers import Answers
 from stagejax.data.articles import Articles
 from stagejax.data.expository import Expository
@@ -94,6 +95,7 @@ class Config:
     batch: tuple[int, int] = (8, 16)  # rows of a step of pre-training and of fine-tuning
     base: int = 200  # steps on general text
     steps: int = 800  # of continued pre-training
+    tuned: tuple[int, ...] = (343,)  # of fine-tuning: turns of each problem as in pre-training; on all, and each lot
     general: float = 0.2  # share of general text in it; the rest is mathematics
     shares: tuple[float, ...] = (0.0, 0.5)  # of problems in the mathematics; more than two: with the first seed
     added: int = 150  # steps with an operator's texts
@@ -124,16 +126,18 @@ def preset(name: str) -> Config:
                     rotary_theta=5e5, scan=True, remat="full")  # fmt: skip
         sizes = {"size": 400, "length": 4096, "row": 512, "limit": 256, "batch": (1024, 256), "seeded": 400}
         steps = {"base": 1, "steps": 25_000, "added": 12_500, "format": (80, 3), "rates": (1e-4, 1e-5, 1e-5)}
-        many = {"asked": (52, 104), "at_once": 256, "seeds": (0,), "lots": LOTS, "shares": SHARES, "general": 0.3}
+        many = {"asked": (52, 104), "at_once": 256, "seeds": (0,), "lots": LOTS, "shares": SHARES, "general": 0.3,
+                "tuned": (469_000,) * 6}  # fmt: skip
         return Config(net, C4, LearnedFrom(BPE(128_256), C4), **sizes, **steps, **many)
     text: Source = Stdlib(limit=60_000) if name == "smoke" else Articles(Dataset("wikitext2"))
     words = LearnedFrom(vocabulary(9, 100 if name == "smoke" else 250), text)
     net = llama(vocab=words.vocab, embed=64, layers=2, heads=4, mlp=176, length=96, tied=True, init_std=0.07)
     if name == "smoke":
         sizes = {"size": 160, "batch": (4, 8), "seeded": 48, "asked": (4, 4), "at_once": 48, "seeds": (0,)}
-        steps = {"base": 10, "steps": 60, "added": 10, "format": (40, 5), "lots": LOTS[:1]}
+        steps = {"base": 10, "steps": 60, "added": 10, "format": (40, 5), "lots": LOTS[:1], "tuned": (26, 23)}
         return Config(replace(net, embed=32, mlp=64), text, words, **sizes, **steps)
-    return Config(net, text, words, **({"lots": LOTS, "shares": SHARES} if name == "full" else {}))
+    more = {"lots": LOTS, "shares": SHARES, "tuned": (343, 310, 310, 548, 320, 213)}
+    return Config(net, text, words, **(more if name == "full" else {}))
 
 
 # --- data ---
@@ -197,10 +201,8 @@ def stage(cfg: Config, name: str, data: Data, steps: int, peak: float, seed: int
 
 def tuning(cfg: Config, name: str, lot: Lot, seed: int, prompts: bool = False) -> Stage:
     """SFT on a lot, in as many turns of every problem as CPT with the main share of problems has."""
-    read = rows(cfg, Solved(problems(cfg, lot, seed)), seed)
-    turns = cfg.steps * cfg.batch[0] * (1 - cfg.general) * cfg.main / read.size()
     data = answers(cfg, problems(cfg, lot, seed), seed, prompts)
-    return stage(cfg, name, data, round(turns * data.size() / cfg.batch[1]), cfg.rates[1], seed)
+    return stage(cfg, name, data, cfg.tuned[(Lot(), *cfg.lots).index(lot)], cfg.rates[1], seed)
 
 
 def formatting(cfg: Config, name: str, seed: int) -> Stage:
@@ -352,8 +354,8 @@ class Found:
         """An arm: its stages behind the base, of which the last one's result answers the test."""
         self.nets[label, seed], self.charged[label, seed] = results, charged
         flops = len(questions(self.cfg, "test")) * answer_flops(self.cfg)
-        made = run.make(f"{results[-1].name}/answers", answered, self.cfg, results[-1], "test", flops=flops)
-        self.scores[label, seed] = made
+        made = (answered, self.cfg, results[-1], "test")
+        self.scores[label, seed] = run.make(f"{results[-1].name}/answers", *made, flops=flops)
 
     def right(self, label: str, column: str = "all") -> list[float]:
         """The share of right answers to the questions of a column: one for every seed; none in planning."""
@@ -421,7 +423,6 @@ def report(found: Found) -> Report:
             Table("What the operators wrote", ("operator", "problems", "texts", "right", "refused", "tokens", "shown"),
                   tuple(wrote(found, label) for label in (*OPERATORS, *cfg.controls)) if known else (),
                   ("", ",", ",", ",", ",", "si", ".2f"), "First seed. Right: attempts. Shown: how many times."),
-            Table("A text of each", ("operator", "text"), examples(found) if known else ()),
             Table("The problems, in CPT and in SFT", ("stage", "steps", "turns of each", "tokens read", "learned"),
                   tuple(was_read(cfg, label) for label in (cpt, SFT, UNMASKED)) if known else (),
                   ("", ",", ".2f", "si", "si"), "Padding and general text left out; of the first seed."),
@@ -446,25 +447,13 @@ def wrote(found: Found, label: str) -> tuple[Any, ...]:
     return label, *map(int, made["counts"]), tokens, cfg.added * cfg.batch[0] * cfg.length / 2 / tokens
 
 
-def examples(found: Found) -> tuple[tuple[str, str], ...]:
-    """A text of each operator."""
-    seed, code = found.cfg.seeds[0], codec(found.cfg.words, found.cfg.text)
-    made = {label: own.value for (label, of), own in found.texts.items() if of == seed}
-    return tuple((label, code.decode(own["tokens"][slice(*own["starts"][5:7])])) for label, own in made.items())
-
-
 def was_read(cfg: Config, label: str) -> tuple[Any, ...]:
-    """How much of the problems a stage reads and learns."""
-    seed = cfg.seeds[0]
-    packed = rows(cfg, Solved(problems(cfg, Lot(), seed)), seed)
+    """A row of the table of problems."""
     if label == with_problems(cfg.main):
-        seen, data, steps = cfg.steps * cfg.batch[0] * (1 - cfg.general) * cfg.main, packed, cfg.steps
-    else:
-        own = tuning(cfg, "any", Lot(), seed, label == UNMASKED)
-        seen, data, steps = own.steps * cfg.batch[1], own.data, own.steps
-    every = data.take(np.arange(data.size()))
-    each = seen / data.size()
-    return label, steps, each, each * float((every["targets"] > 0).sum()), each * float(every["weights"].sum())
+        packed = rows(cfg, Solved(problems(cfg, Lot(), cfg.seeds[0])), cfg.seeds[0])
+        return label, cfg.steps, *amount(packed, cfg.steps * cfg.batch[0] * (1 - cfg.general) * cfg.main)
+    own = tuning(cfg, "any", Lot(), cfg.seeds[0], label == UNMASKED)
+    return label, own.steps, *amount(own.data, own.steps * cfg.batch[1])
 
 
 NOTES = (
@@ -476,13 +465,11 @@ NOTES = (
     "before them, are charged to both arms that read them. Refused drafts are in no text; the paper's check is a tag.",
     "Rates by the loss on development answers at the first seed, in try-outs of the 50 % CPT and of the SFT: CPT 1e-2, "
     "of 6e-3 and 1e-2 (0.748 and 0.703 at 900 steps): the edge of what was tried; SFT 5e-3, of 5e-3 and 1e-2 (0.324 at "
-    "386 steps, 0.381 at 579). The small SFT's was not searched. Before, with initial values of 0.02 in place of "
-    "0.07: 3e-3 for both, 0.907 and 0.429. Then there were fewer problems of many steps, of which now are as many as of "
-    "one: a run that had begun with those was stopped, and none of its answers looked at.",
+    "386 steps, 0.381 at 579). Before, with initial values of 0.02 in place of 0.07: 3e-3 for both, 0.907 and 0.429. "
+    "Problems of many steps were rarer then; a run that had begun with those was stopped, and no answer looked at.",
     "The last state of each stage counts; the paper takes the best of several by validation.",
-    "Numbers reach from 0 to 9, each one token, as does every word of problems: in place of BPE with single digits. "
-    "GSM8K and SVAMP have other words and numbers; they are not asked.",
-    "Steps end at five, and the hard questions are those of four and five; the paper's are of more than five.",
+    "Numbers reach from 0 to 9; each is one token, as is every word of problems, in place of BPE with single digits. "
+    "GSM8K and SVAMP have other words and are not asked. Steps end at five; the paper's hard problems have more.",
     "pod: generated problems, since the paper's sets are not among the datasets here; one step stands for the base.",
 )
 

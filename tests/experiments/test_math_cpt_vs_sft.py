@@ -12,6 +12,7 @@ from smoke import smoke_run
 from experiments.curriculum.math_cpt_vs_sft import (
     AGAIN,
     EXPERIMENT,
+    LOTS,
     OPERATORS,
     SFT,
     SPOILED,
@@ -26,7 +27,6 @@ from experiments.curriculum.math_cpt_vs_sft import (
     problems,
     reading,
     records,
-    report,
     rows,
     seeds,
     tuning,
@@ -41,7 +41,13 @@ from stagejax.data.tokenizers import codec
 
 SMOKE = preset("smoke")
 LAPTOP_SIZED = replace(
-    SMOKE, size=4000, length=96, batch=(8, 16), steps=900, words=LearnedFrom(vocabulary(9, 250), Stdlib(limit=60_000))
+    SMOKE,
+    size=4000,
+    length=96,
+    batch=(8, 16),
+    steps=800,
+    tuned=(343,),
+    words=LearnedFrom(vocabulary(9, 250), Stdlib(limit=60_000)),
 )
 finished = smoke_run(EXPERIMENT, SMOKE)
 
@@ -88,6 +94,15 @@ def test_problems_are_read_as_often_in_cpt_as_in_sft() -> None:
     assert cpt[4] == pytest.approx(cpt[3])
     assert sft[4] < 0.7 * sft[3]
     assert whole[4] == pytest.approx(sft[3])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cfg", [SMOKE, replace(LAPTOP_SIZED, lots=LOTS, tuned=preset("full").tuned)])
+def test_and_so_are_those_of_every_lot(cfg: Any) -> None:
+    for lot in cfg.lots:
+        packed, own = rows(cfg, Solved(problems(cfg, lot, 0)), 0), tuning(cfg, "x", lot, 0)
+        turns = cfg.steps * cfg.batch[0] * 0.4 / packed.size()
+        assert own.steps == round(turns * own.data.size() / cfg.batch[1])
 
 
 def test_shares_trade_prose_for_problems_at_equal_rows() -> None:
@@ -166,4 +181,3 @@ def test_smoke_run(finished: Any) -> None:
 def test_the_tuning_of_a_lot_has_its_problems() -> None:
     own = tuning(SMOKE, "x", Lot("rates", ("rates",)), 0).data.source
     assert all(own[i]["question"].endswith("how many ? =>") for i in range(len(own)))
-    assert report is not None
