@@ -94,8 +94,8 @@ class Config:
     row: int = 58  # of a row of fine-tuning: the longest problem with its solution
     batch: tuple[int, int] = (8, 16)  # rows of a step of pre-training and of fine-tuning
     base: int = 200  # steps on general text
-    steps: int = 800  # of continued pre-training
-    tuned: tuple[int, ...] = (343,)  # of fine-tuning: turns of each problem as in pre-training; on all, and each lot
+    steps: int = 2000  # of continued pre-training
+    tuned: tuple[int, ...] = (857,)  # of fine-tuning: turns of each problem as in pre-training; on all, and each lot
     general: float = 0.2  # share of general text in it; the rest is mathematics
     shares: tuple[float, ...] = (0.0, 0.5)  # of problems in the mathematics; more than two: with the first seed
     added: int = 150  # steps with an operator's texts
