@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from smoke import smoke_run
 from experiments.curriculum.math_cpt_vs_sft import (
     AGAIN,
     EXPERIMENT,
-    LOTS,
     OPERATORS,
     SFT,
     SPOILED,
@@ -33,22 +31,11 @@ from experiments.curriculum.math_cpt_vs_sft import (
     was_read,
     with_problems,
 )
-from stagejax.data.kinds_of_problems import Lot, vocabulary
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.sources import Stdlib
+from stagejax.data.kinds_of_problems import Lot
 from stagejax.data.synthesis import STUDENT, Solved, solved
 from stagejax.data.tokenizers import codec
 
 SMOKE = preset("smoke")
-LAPTOP_SIZED = replace(
-    SMOKE,
-    size=4000,
-    length=96,
-    batch=(8, 16),
-    steps=800,
-    tuned=(343,),
-    words=LearnedFrom(vocabulary(9, 250), Stdlib(limit=60_000)),
-)
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
@@ -86,23 +73,17 @@ def test_the_longest_problem_fits_into_a_row() -> None:
     assert (own.take(np.arange(40))["tokens"] > 0).sum(1).max() <= SMOKE.row
 
 
-@pytest.mark.slow
 def test_problems_are_read_as_often_in_cpt_as_in_sft() -> None:
-    cpt, sft, whole = (was_read(LAPTOP_SIZED, label) for label in (with_problems(0.5), SFT, UNMASKED))
-    assert abs(cpt[2] - sft[2]) < 0.01 * cpt[2]
-    assert abs(cpt[3] - sft[3]) < 0.01 * cpt[3]
+    cpt, sft, whole = (was_read(SMOKE, label) for label in (with_problems(0.5), SFT, UNMASKED))
+    assert abs(cpt[2] - sft[2]) < 0.03 * cpt[2]
+    assert abs(cpt[3] - sft[3]) < 0.03 * cpt[3]
     assert cpt[4] == pytest.approx(cpt[3])
     assert sft[4] < 0.7 * sft[3]
     assert whole[4] == pytest.approx(sft[3])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("cfg", [SMOKE, replace(LAPTOP_SIZED, lots=LOTS, tuned=preset("full").tuned)])
-def test_and_so_are_those_of_every_lot(cfg: Any) -> None:
-    for lot in cfg.lots:
-        packed, own = rows(cfg, Solved(problems(cfg, lot, 0)), 0), tuning(cfg, "x", lot, 0)
-        turns = cfg.steps * cfg.batch[0] * 0.4 / packed.size()
-        assert own.steps == round(turns * own.data.size() / cfg.batch[1])
+    for lot in (Lot(), *SMOKE.lots):
+        packed, own = rows(SMOKE, Solved(problems(SMOKE, lot, 0)), 0), tuning(SMOKE, "x", lot, 0)
+        turns = SMOKE.steps * SMOKE.batch[0] * 0.4 / packed.size()
+        assert own.steps == round(turns * own.data.size() / SMOKE.batch[1])
 
 
 def test_shares_trade_prose_for_problems_at_equal_rows() -> None:
@@ -179,5 +160,5 @@ def test_smoke_run(finished: Any) -> None:
 
 
 def test_the_tuning_of_a_lot_has_its_problems() -> None:
-    own = tuning(SMOKE, "x", Lot("rates", ("rates",)), 0).data.source
-    assert all(own[i]["question"].endswith("how many ? =>") for i in range(len(own)))
+    own = tuning(SMOKE, "x", SMOKE.lots[0], 0).data.source
+    assert all(own[i]["question"].endswith("how much ? =>") for i in range(len(own)))
