@@ -30,7 +30,7 @@ Holds if in means over three seeds of right answers: CPT with 50 % of problems i
 Ours     The stored result is of a first run, with 800 steps of CPT and 343 of SFT in place of 2000 and 857 (see notes).
          Right answers, %, mean ± standard deviation of three seeds: text 0.0; text, then SFT 13.2 ± 2.3; CPT with 50 %
          of problems 14.5 ± 2.2, and then diversification 13.2 ± 1.0, expansion 13.0 ± 1.2, retrospection 12.5 ± 2.9,
-         tutorship 11.8 ± 2.5, the seed problems again 12.8 ± 2.8. A guess of one digit of ten is right by 10 %: it tells
+         tutorship 11.8 ± 2.5, the seed problems again 12.8 ± 2.8. A guess of one digit is right by 10 %: this tells
          nothing of operators, nor of CPT and SFT. By the rules the first and third claims hold (+14.5 ± 2.2 points;
          +1.3 ± 4.2, +0.5 ± 7.8 on 1 and 2 steps, +3.8 ± 1.9 on 4 and 5), the second does not; all are within the spread
          of seeds but the first, and there text alone does not give the form of answers, small SFT or not.
