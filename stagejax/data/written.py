@@ -99,10 +99,10 @@ class Written(Source):
         if way is not None:
             place, detour = way
             steps[place:place] = detour
-        turned = [
-            _turned(step) if int(word >> np.uint64(63)) else step for step, word in zip(steps, draw[1:], strict=False)
+        told = [
+            turned(step) if int(word >> np.uint64(63)) else step for step, word in zip(steps, draw[1:], strict=False)
         ]
-        return {**record, "solution": " ; ".join([*turned, last]), "detour": int(way is not None)}
+        return {**record, "solution": " ; ".join([*told, last]), "detour": int(way is not None)}
 
     def digest(self) -> str:
         return joint_digest(self.problems.digest(), str(self.detours))
@@ -161,10 +161,10 @@ class Reading(Source):
         return joint_digest(self.problems.digest(), str(self.facts))
 
 
-def _turned(step: str) -> str:
+def turned(step: str) -> str:
     """A sum or a product with its operands exchanged; another step as it is.
 
-    >>> _turned("7 + 5 = 12"), _turned("7 - 5 = 2")
+    >>> turned("7 + 5 = 12"), turned("7 - 5 = 2")
     ('5 + 7 = 12', '7 - 5 = 2')
     """
     a, sign, b, *rest = step.split()
