@@ -16,8 +16,8 @@ from stagejax.parameters import parameter_rows, parameter_text
 from stagejax.program import build
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = [  # larger presets together take minutes
-    pytest.param(name, preset, id=f"{name}-{preset}", marks=() if preset == "smoke" else pytest.mark.slow)
+CASES = [  # all but those of the main job together take minutes
+    pytest.param(name, preset, id=f"{name}-{preset}", marks=() if name == "bert2bert" else pytest.mark.slow)
     for name in modules()
     for preset in find(name).presets
 ]

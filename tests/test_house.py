@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, how long a file may be, and what an import may load."""
 
 import ast
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,12 @@ def test_no_file_is_longer_than_a_reader_can_bear() -> None:
     for path in LIBRARY + EXPERIMENTS:
         lines = path.read_text(encoding="utf-8").count("\n")
         assert lines <= 500, f"{path.relative_to(ROOT)} has {lines} lines: split it by its nouns"
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Two of one name cannot be collected together, which only a run of all tests would show."""
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, other in itertools.pairwise(names) if name == other] == []
 
 
 def test_import_loads_nothing_heavy() -> None:

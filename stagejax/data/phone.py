@@ -96,7 +96,7 @@ class Phone:
     >>> device = phone.reset(jax.random.key(0), phone.goal("open", 3))
     >>> while not device.over:
     ...     device = phone.step(jax.random.key(1), device, phone.demonstrated(None, device))
-    >>> phone.words.decode(device.goal), int(device.steps), float(device.reward)
+    >>> phone.words.decode(np.asarray(device.goal)), int(device.steps), float(device.reward)
     ('open app3 -', 1, 1.0)
     """
 

@@ -167,7 +167,7 @@ def best_strategies(
     Args:
       right, tokens: by task and strategy, the share of right replies and their mean length on validation examples.
 
-    >>> right, tokens = {"sums": {"direct": 0.4, "cot": 0.9}}, {"sums": {"direct": 3, "cot": 20}}
+    >>> right, tokens = {"sums": {"direct": 0.4, "cot": 0.9}}, {"sums": {"direct": 3.0, "cot": 20.0}}
     >>> best_strategies(right, tokens), best_strategies(right, tokens, margin=0.5)
     ({'sums': 'cot'}, {'sums': 'direct'})
     """

@@ -11,8 +11,8 @@ from stagejax.report.curves import Arm
 def charged_once(results: Sequence[Any], owed: Iterable[Any]) -> Arm:
     """An arm of these stages that is charged with what it owes, each once and none of its own stages.
 
-    >>> from types import SimpleNamespace
-    >>> a, b = SimpleNamespace(name="a"), SimpleNamespace(name="b")
+    >>> from stagejax.result import Result
+    >>> a, b = Result("a", "train", "", 1), Result("b", "train", "", 1)
     >>> [one.name for one in charged_once((a,), (b, a, b)).charged]
     ['b']
     """
@@ -24,8 +24,8 @@ def charged_once(results: Sequence[Any], owed: Iterable[Any]) -> Arm:
 def together(arms: Sequence[Arm]) -> Arm:
     """The stages of the first of several arms, charged with what they all cost: an arm that does several tasks.
 
-    >>> from types import SimpleNamespace
-    >>> start, a, b = (SimpleNamespace(name=name) for name in ("start", "a", "b"))
+    >>> from stagejax.result import Result
+    >>> start, a, b = (Result(name, "train", "", 1) for name in ("start", "a", "b"))
     >>> both = together([Arm("", (start, a)), Arm("", (start, b))])
     >>> [one.name for one in both.results], [one.name for one in both.charged]
     (['start', 'a'], ['b'])

@@ -38,6 +38,7 @@ class Seen:
         self.value = {"accuracy": accuracy}
 
 
+@pytest.mark.slow
 def test_every_learner_is_observed_at_every_level_and_learns(finished: Any) -> None:
     results, _, _ = finished
     for fold in SMOKE.folds:
@@ -63,6 +64,7 @@ def test_a_growing_pass_leaves_what_training_from_scratch_leaves(tagger: Any, op
     np.testing.assert_array_equal(growing[2], scratch)
 
 
+@pytest.mark.slow
 def test_the_softmax_too(finished: Any, tmp_path: Any) -> None:
     results, _, _ = finished
     short = softmax(SMOKE.__class__(**{**vars(SMOKE), "levels": 5}), TASK, 0, "short")
@@ -71,6 +73,7 @@ def test_the_softmax_too(finished: Any, tmp_path: Any) -> None:
     np.testing.assert_array_equal(alone, accuracies(results["drawn/0/softmax"])[:5])
 
 
+@pytest.mark.slow
 def test_estimates_come_from_the_observations_before_them(finished: Any) -> None:
     results, _, _ = finished
     seen = [accuracies(results[f"drawn/{fold}/{name}"]) for fold in SMOKE.folds for name in ("hmm", "softmax")]
@@ -83,6 +86,7 @@ def test_estimates_come_from_the_observations_before_them(finished: Any) -> None
     np.testing.assert_array_equal(np.where(stops[0] <= cut, stops[0], 0), np.where(stops[1] <= cut, stops[1], 0))
 
 
+@pytest.mark.slow
 def test_arms_say_what_they_are_called(finished: Any) -> None:
     results, _, _ = finished
     found, x = results["drawn/estimates"].value, SMOKE.sizes(TASK)
@@ -94,6 +98,7 @@ def test_arms_say_what_they_are_called(finished: Any) -> None:
     np.testing.assert_allclose(seen[-1], seen[:-1].mean(0))
 
 
+@pytest.mark.slow
 def test_trust_waits_for_what_it_needs_and_no_asymptote_is_clipped(finished: Any) -> None:
     results, _, _ = finished
     found = results["drawn/estimates"].value
@@ -109,6 +114,7 @@ def test_trust_waits_for_what_it_needs_and_no_asymptote_is_clipped(finished: Any
     assert (never["stops"] == SMOKE.levels + 1).all()
 
 
+@pytest.mark.slow
 def test_report_judges_four_criteria(finished: Any) -> None:
     _, report, folder = finished
     assert len(report.claims) == 4

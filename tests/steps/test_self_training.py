@@ -181,6 +181,7 @@ def test_no_step_ahead_is_the_mean_teacher_bit_for_bit() -> None:
         assert_same(said, wanted)
 
 
+@pytest.mark.slow
 def test_hidden_labels_score_the_teacher_and_teach_nothing() -> None:
     deep = walk(DEEP)
     state, batch = deep.begun, dict(deep.batches[1])
