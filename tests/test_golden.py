@@ -32,6 +32,7 @@ MESHES = {
     "learning_by_teaching-pod-8b": "data=16,fsdp=16",
     "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
     "staged_fusion-pod": "data=16,fsdp=4",  # 64 remarks a batch
+    "superficial_alignment-pod": "data=8,fsdp=16",  # fine-tuned on 128 a batch
 }
 
 
