@@ -212,6 +212,9 @@ class MadeRows(Data):
     def size(self) -> int:
         return 0 if self.arrays is None else len(self.arrays[self.rows[0].name])
 
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        return shuffled(self.seed, numbers, self.size())
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
         """Rows of the artifact.
 
@@ -227,7 +230,7 @@ class MadeRows(Data):
                     f"the artifact {self.of} holds {held} as {row.name!r}, but {row.dtype}{['n', *row.shape]} with at "
                     "least one row is needed"
                 )
-        chosen = shuffled(self.seed, numbers, self.size())
+        chosen = self.records(numbers)
         return {name: array[chosen] for name, array in found.items()}  # type: ignore[index]
 
     def digest(self) -> str:

@@ -5,7 +5,8 @@ Letters: B rows, S tokens of the encoder, T new tokens, L layers of the decoder,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Read:
     Args:
       model: an `EncoderDecoder`.
       inputs_BS, mask_BS: what the encoder reads, and where there is something; everywhere where absent.
+      beside: what else `model.encode` takes of the rows, such as an `image`.
 
     >>> from flax import nnx
     >>> from stagejax.models.t5 import T5
@@ -59,6 +61,7 @@ class Read:
     model: Any
     inputs_BS: Any
     mask_BS: Any = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     def init_cache(self, batch: int, length: int) -> ReadCache:
         """Nothing said yet, at most `length` tokens to say, and the keys and values of every layer's memory.
@@ -69,7 +72,7 @@ class Read:
         if batch != len(self.inputs_BS):
             raise ValueError(f"a cache of {batch} rows, but {len(self.inputs_BS)} inputs were read: give one of each")
         c, blocks = self.model.config, self.model.decoder
-        memory_BSE = self.model.encode(self.inputs_BS, mask=self.mask_BS)
+        memory_BSE = self.model.encode(self.inputs_BS, mask=self.mask_BS, **self.beside)
         sizes = (c.heads, c.head_dim, memory_BSE.dtype)
         read = empty_cache(c.decoder_layers, batch, memory_BSE.shape[1], *sizes)
         at_BS = jnp.broadcast_to(jnp.arange(memory_BSE.shape[1]), memory_BSE.shape[:2])
