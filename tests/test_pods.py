@@ -167,6 +167,18 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 900, "validation": 600, "test": 1200},
         lambda i: {"image": image(), "label": i % 4, "ratings": np.full(3, i % 4)},
     ),
+    "domain_dialogues": (  # prepared by its user, one for each domain
+        {"train": 40, "validation": 40, "test": 40},
+        lambda i: {
+            "json": json.dumps(
+                {
+                    "turns": [
+                        {"text": text(9 + i % 5).decode(), "facts": [["alpha", "kind", f"beta {i}"]]} for _ in range(4)
+                    ]
+                }
+            ).encode()
+        },
+    ),
     "web_tables": (  # prepared by its user
         {"train": 40, "dev": 40, "test": 40},
         lambda i: {

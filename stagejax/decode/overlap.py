@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def words_of(text: str) -> list[str]:
@@ -82,6 +82,21 @@ def grams(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
     Counter({('a', 'b'): 2, ('b', 'a'): 1})
     """
     return Counter(zip(*(words[start:] for start in range(n)), strict=False))
+
+
+def shared_grams(one: Iterable[str], other: Iterable[str], n: int, without: str = "") -> float:
+    """|U ∩ V| / |U|, with U and V the different runs of `n` characters in the texts of two corpora; 0 where U is empty.
+
+    Args:
+      without: characters that no run may have, such as placeholders.
+
+    >>> shared_grams(["abc"], ["ab", "d"], 1), shared_grams(["ab", "d"], ["abc"], 2)
+    (0.6666666666666666, 1.0)
+    """
+    own, others = (
+        {run for text in texts for run in grams(text, n) if not set(run) & set(without)} for texts in (one, other)
+    )
+    return len(own & others) / len(own) if own else 0.0
 
 
 def _f1(common: int, own: int, other: int) -> float:

@@ -136,6 +136,32 @@ class LossSlope:
         return float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum())
 
 
+@dataclass(frozen=True)
+class Turned:
+    """As soon as the loss was for `patience` evaluations in a row not below the lowest one before: early stopping.
+
+    Reference: Prechelt, Early stopping, but when?, 1998 (criterion UP, of evaluations against the lowest).
+
+    >>> curve = Curve((0, 10, 20, 30, 40), (0, 1, 2, 3, 4), (5.0, 4.0, 4.1, 3.9, 3.95))
+    >>> Turned()(curve), Turned(patience=2)(curve)
+    (20, None)
+    """
+
+    patience: int = 1
+
+    def __post_init__(self) -> None:
+        if self.patience < 1:
+            raise ValueError(f"patience={self.patience}: at least one evaluation")
+
+    def __call__(self, curve: Curve) -> int | None:
+        lowest, since = math.inf, 0
+        for step, loss in zip(curve.steps, curve.losses, strict=True):
+            lowest, since = min(lowest, loss), 0 if loss < lowest else since + 1
+            if since >= self.patience:
+                return step
+        return None
+
+
 def time_to_grow(policy: Policy, history: Any) -> bool:
     """Whether a policy says so of a stage's history."""
     return policy(Curve.of(history)) is not None

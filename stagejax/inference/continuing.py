@@ -1,21 +1,23 @@
-"""Texts continued by a language model: prompts in, what it says behind them out."""
+"""Texts continued by a language model: prompts in, what it says behind them out, drawn or searched by beams."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.data import CLS, SEP
+from stagejax.data import CLS, SEP, SPECIAL
 from stagejax.data.tokenizers import Codec
-from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
+from stagejax.decode import Prompts, Samples, beam_search, completions, padded_prompts, sample
 from stagejax.inference.answering import ask
-from stagejax.inference.frozen import Frozen
+from stagejax.inference.frozen import Frozen, flops_of_one
 from stagejax.ledger import count_flops
 from stagejax.stage import Batch
 
@@ -86,3 +88,56 @@ def continuing_flops(config: Any, length: int, limit: int) -> float:
         return draw(nnx.merge(graphdef, params, rest), batch, length + 1)
 
     return float(count_flops(one, params, rest, batch, while_trips=limit))
+
+
+@dataclass(frozen=True)
+class Searching:
+    """How the likeliest continuation is searched for; see `decode.beam_search`.
+
+    >>> Searching(prompt=40, length=72).beams
+    4
+    """
+
+    prompt: int  # tokens of [CLS, prompt], padded to it
+    length: int  # of prompt and continuation at most
+    beams: int = 4
+    penalty: float = 0.6  # of lengths
+
+
+def search(model: Any, batch: Batch, how: Searching) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The best continuation found of each prompt: rows, and where it begins and ends in them, without SEP."""
+    ids = jnp.arange(model.config.vocab)
+    found = beam_search(
+        model, Prompts(batch["tokens"], batch["lengths"]), length=how.length, beams=how.beams, penalty=how.penalty,
+        stops=((SEP,),), allowed=(ids == SEP) | (ids >= SPECIAL),
+    )  # fmt: skip
+    return found.tokens_BKS[:, 0], found.starts_BK[:, 0], (found.ends_BK - found.stop_sizes_BK)[:, 0]
+
+
+def searched(net: Frozen, code: Codec, prompts: Sequence[str], how: Searching, batch: int) -> list[str]:
+    """The best continuation found behind [CLS, prompt], up to SEP.
+
+    Args:
+      batch: prompts at once; of one size, so that one program serves all.
+
+    >>> # texts = searched(Frozen.of(result), Bytes(), ["def f("], Searching(8, 24), batch=8)
+    """
+    rows, said = [[CLS, *ids] for ids in code.encode(list(prompts))], []
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        filled = padded_prompts([*part, *part[:1] * (batch - len(part))], how.prompt)
+        found = ask(search, net, {"tokens": filled.tokens_BP, "lengths": filled.lengths_B}, how)
+        said += [code.decode(row[begin:end]) for row, begin, end in zip(*found, strict=True)][: len(part)]
+    return said
+
+
+def searching_flops(config: Any, how: Searching) -> float:
+    """FLOPs of one such continuation, if it is as long as it may be behind the longest prompt.
+
+    >>> from stagejax.models import gpt
+    >>> searching_flops(gpt(layers=1), Searching(8, 12)) > 10**5
+    True
+    """
+    ints = functools.partial(jax.ShapeDtypeStruct, dtype=np.dtype("int32"))
+    one = {"tokens": ints((how.prompt,)), "lengths": ints(())}
+    return float(flops_of_one(search, config, one, how, while_trips=how.length - how.prompt))

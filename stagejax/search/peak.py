@@ -39,6 +39,7 @@ def best_peak(
     metric: str = "loss",
     *,
     start: Any = None,
+    until: Any = None,
     score: Callable[[Any], float] | None = None,
 ) -> Peak:
     """The peak with the lowest loss at any evaluation of its pilot, or with the lowest score; the first one in a plan.
@@ -48,6 +49,7 @@ def best_peak(
       stage: the pilot, evaluated on data that no claim speaks of; each rate is tried under its name / rate.
       metric: of the evaluations.
       start: what every pilot starts from.
+      until: a policy of `growth.timing` that ends every pilot.
       score: of a pilot's result, in place of its evaluations; not asked of one that diverged.
 
     >>> # peak = best_peak(run, replace(stage, name="pilot", steps=100), (1e-3, 3e-3, 1e-2))
@@ -56,7 +58,7 @@ def best_peak(
     spent, losses = [], []
     for peak in peaks:
         pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=_at(stage.optimizer, peak))
-        spent.append(run.train(pilot, start, may_diverge=True))
+        spent.append(run.train(pilot, start, until=until, may_diverge=True))
         losses.append(float("inf") if spent[-1].diverged else told(spent[-1]))
     best = peaks[0] if np.isnan(losses).any() else peaks[int(np.argmin(losses))]
     return Peak(best, tuple(peaks), tuple(losses), tuple(spent))

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from stagejax.data import Derived, Digits, EmptySource, Portion, Stdlib, sources
+from stagejax.data.delexicalized import Delexicalized
 from stagejax.data.docstrings import Docstrings
+from stagejax.data.domain_terms import DomainTerms
+from stagejax.data.drawn_dialogues import DrawnDialogues
+from stagejax.data.exchanges import Exchanges
 from stagejax.data.metadata import Prefixes
 from stagejax.data.mislabelled import Mislabelled
 from stagejax.data.passages import Passages, name_of
@@ -106,6 +110,8 @@ class Inverted(Derived):
         Passages(Stdlib(limit=100_000), name_of),
         Docstrings(Stdlib(limit=2_000_000)),
         Night(Shapes(4)),
+        Exchanges(DrawnDialogues("park", 9)),
+        Delexicalized(DrawnDialogues("park", 9), DomainTerms(DrawnDialogues("park", 9), (DrawnDialogues("film", 9),))),
     ],
     ids=lambda derived: type(derived).__name__,
 )

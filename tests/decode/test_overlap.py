@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from stagejax.decode import rouge, rouge_l, rouge_n
-from stagejax.decode.overlap import common_subsequence, words_of
+from stagejax.decode.overlap import common_subsequence, shared_grams, words_of
 
 #: said, wanted, and ROUGE-1, ROUGE-2, ROUGE-L by rouge-score 0.1.2 without a stemmer.
 REFERENCE = (
@@ -52,3 +52,11 @@ def test_words_and_refusals() -> None:
         rouge(["a"], ["a", "b"])
     with pytest.raises(ValueError, match="0 texts"):
         rouge([], [])
+
+
+def test_shared_grams_are_of_different_runs_and_leave_out_what_is_no_text() -> None:
+    assert shared_grams(["abab", "b"], ["ab"], 2) == 0.5  # ab, ba
+    assert shared_grams(["ab"], ["abab", "b"], 2) == 1.0
+    assert shared_grams(["a□b", "ab"], ["a□", "ab"], 1) == 1.0
+    assert shared_grams(["a□b"], ["a□b"], 2, without="□") == 0.0  # none is left
+    assert shared_grams(["xa□b"], ["xa"], 2, without="□") == 1.0

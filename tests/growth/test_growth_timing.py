@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stagejax import Evaluation, Plan, Stage, running
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.growth import FPI, AtStep, AtTokens, Curve, First, LossSlope, g_stack
+from stagejax.growth.timing import Turned
 from stagejax.interrupt import Interrupted
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
@@ -63,6 +64,16 @@ def test_fixed_points_and_the_formula() -> None:
         g_stack(1, 1e20)
     with pytest.raises(ValueError, match="a curve of 1 steps"):
         Curve((1,), (), ())
+
+
+def test_a_loss_turns_where_it_is_not_below_its_lowest() -> None:
+    losses = (5.0, 4.0, 4.0, 3.0, 3.5, 2.9, 3.1, 3.2, 2.95)
+    curve = Curve(tuple(range(0, 90, 10)), tuple(range(9)), losses)
+    assert [Turned(patience)(curve) for patience in (1, 2, 3, 4)] == [20, 70, 80, None]
+    falling = Curve((0, 1, 2), (0, 1, 2), (3.0, 2.0, 1.0))
+    assert Turned()(falling) is Turned()(Curve((), (), ())) is None
+    with pytest.raises(ValueError, match="patience=0"):
+        Turned(0)
 
 
 SMALL = gpt(vocab=260, embed=8, layers=1, heads=1, mlp=16, length=16, scan=True)

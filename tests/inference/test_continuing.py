@@ -12,8 +12,17 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import CLS, SEP, Bytes
+from stagejax.decode import beam_search, padded_prompts
 from stagejax.inference import Frozen
-from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
+from stagejax.inference.continuing import (
+    GREEDY,
+    Sampling,
+    Searching,
+    continued,
+    continuing_flops,
+    searched,
+    searching_flops,
+)
 from stagejax.inference.likelihood import row_losses, text_losses
 from stagejax.models import llama
 from stagejax.objectives import causal_lm
@@ -45,6 +54,21 @@ def test_greedy_continuations_are_the_likeliest_tokens(net: Frozen) -> None:
             if told[-1] == SEP:
                 break
         assert said == Bytes().decode(told)
+
+
+def test_what_is_found_is_the_best_of_beam_search_whatever_stands_beside_it(net: Frozen) -> None:
+    prompts, how = ["ab", "Seq=<MK", "c", "dd", "hello"], Searching(12, 17, beams=4, penalty=0.0)
+    found = searched(net, Bytes(), prompts, how, batch=2)
+    rows = [[CLS, *ids.tolist()] for ids in Bytes().encode(prompts)]
+    text = jnp.arange(260) >= 4
+    best = beam_search(
+        module(net), padded_prompts(rows, 12), length=17, beams=4, stops=((SEP,),), allowed=text.at[SEP].set(True)
+    )
+    said = [
+        row[0, start[0] : end[0]] for row, start, end in zip(best.tokens_BKS, best.starts_BK, best.ends_BK, strict=True)
+    ]
+    assert found == [Bytes().decode(np.asarray(ids)) for ids in said]  # SEP is no text
+    assert searching_flops(SMALL, how) > 3 * searching_flops(SMALL, replace(how, beams=1))
 
 
 def test_a_prompt_is_continued_alike_whatever_stands_beside_it(net: Frozen) -> None:

@@ -22,10 +22,11 @@ class Told:
     """A run whose losses are known before."""
 
     def __init__(self, losses: dict[float, list[float]], diverged: tuple[float, ...] = ()) -> None:
-        self.losses, self.diverged, self.stages, self.starts = losses, diverged, [], []
+        self.losses, self.diverged, self.stages, self.starts, self.untils = losses, diverged, [], [], []
 
-    def train(self, stage: Stage, start: Any, *, may_diverge: bool) -> Any:
+    def train(self, stage: Stage, start: Any, *, until: Any, may_diverge: bool) -> Any:
         assert may_diverge
+        self.untils.append(until)
         self.stages.append(stage)
         self.starts.append(start)
         own = stage.optimizer["moved"] if isinstance(stage.optimizer, dict) else stage.optimizer
@@ -54,6 +55,9 @@ def test_a_score_decides_in_place_of_evaluations_and_is_not_asked_of_what_diverg
     found = best_peak(run, PILOT, (0.2, 0.1, 0.4), start="base", score=lambda pilot: scores[pilot.name])
     assert (found.peak, found.losses) == (0.1, (-0.25, -0.5, float("inf")))
     assert run.starts == ["base"] * 3
+    assert run.untils == [None] * 3
+    best_peak(run, PILOT, (0.2,), until="turned", score=lambda pilot: 0.0)
+    assert run.untils[-1] == "turned"
 
 
 def test_of_several_models_those_that_stand_still_have_no_rate() -> None:
