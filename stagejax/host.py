@@ -8,7 +8,6 @@ import os
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 #: glibc's names for the size from which memory comes straight from the system, and from which it goes back.
 M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = -3, -1
@@ -36,23 +35,13 @@ def compile_quickly() -> None:
     Steps run as fast. Compiling them takes 0.6 of the time for a scanned Transformer of 4 layers and width 96, 0.6 to
     0.8 for the unrolled ViTs of `model_assembling`, but twice the time for the unrolled dual encoders of `grow_clip`:
     there, set `STAGEJAX_QUICK_COMPILE=0`. Steps that draw random numbers at several places keep the newer one, see
-    `generator_for`. To be called before JAX is used; a user's own `XLA_FLAGS` go before it.
+    `compiling`. To be called before JAX is used; a user's own `XLA_FLAGS` go before it.
     """
     flag, flags = f"--{EMITTERS}", os.environ.get("XLA_FLAGS", "")
     version = tuple(int(part) for part in metadata.version("jaxlib").split(".")[:2])
     if version < (0, 11) and flag not in flags and os.environ.get("STAGEJAX_QUICK_COMPILE", "1") != "0":
         os.environ["XLA_FLAGS"] = f"{flags} {flag}=false".strip()
         os.environ["STAGEJAX_QUICK_COMPILE"] = "1"
-
-
-def generator_for(draws: int) -> dict[str, Any] | None:
-    """Compiler options of a program that draws random numbers at so many places: where the older generator was chosen
-    by `compile_quickly`, and the places are four or more, as with dropout, the newer one.
-
-    Sixteen draws take the older one 11 seconds to compile, the newer one 1.2 (jaxlib 0.10, one core).
-    """
-    chosen = os.environ.get("STAGEJAX_QUICK_COMPILE") == "1"
-    return {EMITTERS: True} if chosen and draws >= 4 else None
 
 
 def use_compilation_cache() -> None:

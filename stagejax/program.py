@@ -12,22 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.extend import core as jex
 from jax.sharding import NamedSharding
 
 from stagejax.apart import take_apart
 from stagejax.axes import DEFAULT_RULES, Rules, is_axes, partition_spec, path_name
+from stagejax.compiling import compiler, once_only
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
-from stagejax.host import generator_for
 from stagejax.ledger import Number, count_flops, flops_of
 from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
 from stagejax.optimizer import Optimizer
 from stagejax.schedule import Schedule
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
-
-_CODE = (jex.ClosedJaxpr, jex.Jaxpr)
 
 Mesh = Any
 Parts = Any  # Part, or {name: Part}
@@ -121,7 +118,7 @@ class Program:
 
     def compiled_step(self) -> Callable[..., Any]:
         """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
-        compiled = _once(self.cache, "step", lambda: _code(self.traced_step())())
+        compiled = _once(self.cache, "step", lambda: compiler(self.traced_step())())
         numbers = jax.tree.map(
             lambda x, spec: jax.device_put(np.asarray(x, spec.dtype), spec.sharding), self.schedule, self.numbers
         )
@@ -131,13 +128,13 @@ class Program:
         """The compiled evaluation of one batch: (state, batch) -> metrics; None without one."""
         if self.score is None:
             return None
-        return _once(self.scores, "score", lambda: _code(self.traced_score())())
+        return _once(self.scores, "score", lambda: compiler(self.traced_score())())
 
     def compile(self, together: Callable[[list[Callable[[], Any]]], list[Any]], step: bool = True) -> None:
         """Compile what is not compiled yet. `together` runs several functions, side by side if it can."""
         wanted = [(self.cache, "step", self.traced_step)] if step else []
         wanted += [(self.scores, "score", self.traced_score)] if self.score is not None else []
-        missing = [(cache, name, _code(trace())) for cache, name, trace in wanted if name not in cache]
+        missing = [(cache, name, compiler(trace())) for cache, name, trace in wanted if name not in cache]
         for (cache, name, _), code in zip(missing, together([make for *_, make in missing]), strict=True):
             cache[name] = code
 
@@ -160,7 +157,7 @@ class Program:
         jitted = _once(
             self.cache,
             name,
-            lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=_once_only()),
+            lambda: jax.jit(first, out_shardings=_shardings(self.state), compiler_options=once_only()),
         )
         return jitted(init_keys(self.stage, generation), old), rows
 
@@ -169,24 +166,6 @@ def _once(cache: dict[str, Any], name: str, make: Callable[[], Any]) -> Any:
     if name not in cache:
         cache[name] = make()
     return cache[name]
-
-
-def _code(traced: Any) -> Callable[[], Any]:
-    """What compiles a traced program."""
-    options = generator_for(_draws(traced.jaxpr.jaxpr)) if jax.default_backend() == "cpu" else None
-    return functools.partial(traced.lower().compile, compiler_options=options)
-
-
-def _draws(jaxpr: Any) -> int:
-    """Places of a program at which random numbers are drawn."""
-    inner = jax.tree.leaves([eqn.params for eqn in jaxpr.eqns], is_leaf=lambda x: isinstance(x, _CODE))
-    inner = [getattr(x, "jaxpr", x) for x in inner if isinstance(x, _CODE)]
-    return sum(eqn.primitive.name == "random_bits" for eqn in jaxpr.eqns) + sum(map(_draws, inner))
-
-
-def _once_only() -> dict[str, Any] | None:
-    """Compiler options for a program that runs once: on a CPU, optimizing it takes longer than running it."""
-    return {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
 
 def step_keys(stage: Stage, generation: int) -> jax.Array:

@@ -22,7 +22,7 @@ Method   A small decoder reads general text, once for all arms: the base. CPT go
          programs are in no training set, no text of an operator, and no development question.
          Preset full: CPT with 30 and 70 %; each kind and number of steps alone, in CPT and in SFT.
 Run      stagejax run math_cpt_vs_sft                   laptop: 14 minutes, beside other jobs
-         stagejax run math_cpt_vs_sft --preset smoke    half a minute
+         stagejax run math_cpt_vs_sft --preset smoke    a minute, most of it compilation
          stagejax plan math_cpt_vs_sft --preset pod --mesh data=16,fsdp=16
 Holds if in means over three seeds of right answers: CPT with 50 % of problems is 10 points or more above CPT with none;
          tutorship is one of the best two of the four operators; CPT less SFT is above 0 over all questions, and

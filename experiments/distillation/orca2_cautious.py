@@ -70,6 +70,7 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.together import charged_once
 
 ORCA_1, ORCA_2, KEPT, STEPS, SHORT = "Orca 1", "Orca 2", "not erased", "all steps", "all direct"
 ASSISTANT = "assistant"
@@ -164,8 +165,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
                 found.searches[arm] = tuple(net for rate, net in tried.items() if rate != best)
             results = (*begun, tried[best])
             charged = (*found.searches[arm], *given[ASSISTANT].charged, *given[arm].charged)
-            once = {result.name: result for result in charged}
-            found.arms.setdefault(arm, {})[seed] = Arm("", results, tuple(once.values()))
+            found.arms.setdefault(arm, {})[seed] = charged_once(results, charged)
             test_of(run, cfg, found, arm, seed, tried[best])
         if arm == ORCA_1 and isinstance(cfg.pool, Pool):
             found.choices["student"] = choice(run, cfg, "student", found.arms[arm][cfg.seeds[0]].results[-1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -14,7 +12,7 @@ from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import Source
-from stagejax.data.tokenizers import CLS, Tokenizer, codec
+from stagejax.data.tokenizers import CLS, Tokenizer, codec, encoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ class Halves(OfRecords):
 
     def take_as(self, numbers: Int64[np.ndarray, " n"], records: Int64[np.ndarray, " n"]) -> Batch:
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
-        texts = _encoded(self.source, self.tokenizer, self.learned_from, self.field)
+        texts = encoder(self.source, self.field, codec(self.tokenizer, self.learned_from))
         drawn = uniforms(random_words(self.seed + _STREAM, numbers, 2))
         for at, (record, (place, side)) in enumerate(zip(records.tolist(), drawn, strict=True)):
             ids = texts(record)
@@ -80,14 +78,3 @@ class Halves(OfRecords):
 
 
 _STREAM = 1 << 42  # apart from what other data draws by the same seed
-
-
-@functools.lru_cache(maxsize=16)
-def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> Callable[[int], np.ndarray]:
-    code = codec(tokenizer, learned_from)
-
-    @functools.lru_cache(maxsize=1 << 16)
-    def ids(record: int) -> np.ndarray:
-        return code.encode([source[record][field]])[0]
-
-    return ids

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -14,7 +12,7 @@ from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.seq2seq import encoder_decoder_spec, fill
 from stagejax.data.sources import Source
-from stagejax.data.tokenizers import CLS, MASK, SEP, Tokenizer, codec
+from stagejax.data.tokenizers import CLS, MASK, SEP, Tokenizer, codec, encoder
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ class InfilledText(OfRecords):
 
     def take_as(self, numbers: Int64[np.ndarray, " n"], records: Int64[np.ndarray, " n"]) -> Batch:
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in self.sample_spec().items()}
-        texts = _encoded(self.source, self.tokenizer, self.learned_from, self.field)
+        texts = encoder(self.source, self.field, codec(self.tokenizer, self.learned_from))
         for at, (number, record) in enumerate(zip(numbers.tolist(), records.tolist(), strict=True)):
             ids = texts(record)[: self.length]
             masked = self.infilling(ids, np.random.default_rng([self.seed, number]))
@@ -105,14 +103,3 @@ class InfilledText(OfRecords):
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), codec(self.tokenizer, self.learned_from).digest())
-
-
-@functools.lru_cache(maxsize=16)
-def _encoded(source: Source, tokenizer: Tokenizer, learned_from: Source, field: str) -> Callable[[int], np.ndarray]:
-    code = codec(tokenizer, learned_from)
-
-    @functools.lru_cache(maxsize=1 << 16)
-    def ids(record: int) -> np.ndarray:
-        return code.encode([source[record][field]])[0]
-
-    return ids

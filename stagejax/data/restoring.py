@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import jax
@@ -13,7 +12,7 @@ from stagejax.data.order import random_words
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import Source
-from stagejax.data.tokenizers import MASK, SEP, Codec, Tokenizer, codec
+from stagejax.data.tokenizers import MASK, SEP, Codec, Tokenizer, codec, encoder
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,9 @@ class Restored(OfRecords):
         spec = self.sample_spec()
         made = {name: np.zeros((len(numbers), *x.shape), x.dtype) for name, x in spec.items()}
         drawn = random_words(self.seed + _STREAM, numbers, self.length)
+        encoded = encoder(self.source, self.field, self.code)
         for row, (record, words) in enumerate(zip(records.tolist(), drawn, strict=True)):
-            ids = _encoded(self)(record)[: self.length - 1]
+            ids = encoded(record)[: self.length - 1]
             text, there = np.append(ids, SEP), slice(0, len(ids) + 1)
             made["text"][row, there] = made["targets"][row, there] = text
             made["masked"][row, there] = np.append(self.masking(ids, words), SEP)
@@ -102,16 +102,3 @@ class Restored(OfRecords):
 
 
 _STREAM = 1 << 41  # apart from what other data draws by the same seed
-
-
-@functools.lru_cache(maxsize=16)
-def _encoder(source: Source, field: str, code: Codec) -> functools._lru_cache_wrapper:
-    @functools.lru_cache(maxsize=1 << 16)
-    def ids(record: int) -> np.ndarray:
-        return np.asarray(code.encode([source[record][field]])[0], np.int32)
-
-    return ids
-
-
-def _encoded(data: Restored) -> functools._lru_cache_wrapper:
-    return _encoder(data.source, data.field, data.code)

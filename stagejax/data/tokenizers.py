@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import string
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,23 @@ def codec(tokenizer: Tokenizer, source: Source, field: str = "text") -> Codec:
     'def f(): [MASK] é'
     """
     return _trained(tokenizer, source.of_split("train"), field)
+
+
+@functools.lru_cache(maxsize=16)
+def encoder(source: Source, field: str, code: Codec) -> Callable[[int], np.ndarray]:
+    """What gives the ids of a record's text: each is encoded when it is first asked for, and kept.
+
+    >>> from stagejax.data import Bytes, Stdlib
+    >>> ids = encoder(Stdlib(limit=1000), "text", Bytes())
+    >>> ids(0) is ids(0)
+    True
+    """
+
+    @functools.lru_cache(maxsize=1 << 16)
+    def ids(record: int) -> np.ndarray:
+        return code.encode([source[record][field]])[0]
+
+    return ids
 
 
 @dataclass(frozen=True)

@@ -12,38 +12,23 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.strategies import CAUTIOUS, Asked, best_strategies, erased, strategy_of
-from stagejax.data.system_messages import answer_of
 from stagejax.data.tokenizers import Tokenizer, codec
 from stagejax.inference.continuing import Sampling
-from stagejax.inference.teacher_corpus import replies, teacher_corpus
+from stagejax.inference.teacher_corpus import judged, teacher_corpus
 from stagejax.result import Result
 
 
 def answered(
     net: Result, tokenizer: Tokenizer, asked: Asked, how: Sampling, prompt: int, limit: int, seed: int
 ) -> dict[str, Any]:
-    """Of every query whether the reply is "right", the "strategy" that it follows, its "tokens" and "family".
-
-    A reply that does not end, or has no answer, is wrong. "shown" has a prompt and a reply of every family.
+    """What `judged` finds of every query, and the "strategy" that its reply follows.
 
     Args:
       prompt: tokens that prompts are padded to, with CLS.
       limit: most tokens of a reply.
     """
-    said, code = replies(net, tokenizer, asked, how, prompt, limit, seed), codec(tokenizer, asked, "prompt")
-    texts, records = [code.decode(each.tokens) for each in said], [asked[i] for i in range(len(asked))]
-    shown: dict[str, list[str]] = {}
-    for record, text in zip(records, texts, strict=True):
-        shown.setdefault(record["family"], [record["prompt"], text])
-    right = [each.stopped and answer_of(text) == record["label"]
-             for each, text, record in zip(said, texts, records, strict=True)]  # fmt: skip
-    return {
-        "right": [int(own) for own in right],
-        "family": [record["family"] for record in records],
-        "strategy": [strategy_of(text) for text in texts],
-        "tokens": [each.sampled for each in said],
-        "shown": shown,
-    }
+    found, texts, _ = judged(net, tokenizer, asked, how, prompt, limit, seed)
+    return found | {"strategy": [strategy_of(text) for text in texts]}
 
 
 def sampled(value: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from stagejax.data.packing import documents
-from stagejax.data.sources import Source
+from stagejax.data.sources import Record, Source
 from stagejax.data.system_messages import answer_of
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Completion, completions, padded_prompts
@@ -92,22 +92,32 @@ def drawn_tokens(made: Mapping[str, np.ndarray]) -> int:
     return int(made["drawn"].sum())
 
 
-def examined(
+def judged(
     net: Result, tokenizer: Tokenizer, queries: Source, how: Sampling, prompt: int, limit: int, seed: int
-) -> dict[str, Any]:
-    """Of every query whether the reply is "right", its "tokens", "family" and "length"; what is "shown" as text."""
+) -> tuple[dict[str, Any], list[str], list[Record]]:
+    """Of every query whether the reply is "right", its "tokens" and "family", what is "shown"; replies; and records.
+
+    A reply that does not end, or has no answer, is wrong. "shown" has a prompt and a reply of every family.
+    """
     said, code = replies(net, tokenizer, queries, how, prompt, limit, seed), codec(tokenizer, queries, "prompt")
-    texts = [code.decode(each.tokens) for each in said]
-    records = [queries[i] for i in range(len(queries))]
+    texts, records = [code.decode(each.tokens) for each in said], [queries[i] for i in range(len(queries))]
     shown: dict[str, list[str]] = {}
     for record, text in zip(records, texts, strict=True):
         shown.setdefault(record["family"], [record["prompt"], text])
     right = [each.stopped and answer_of(text) == record["label"]
              for each, text, record in zip(said, texts, records, strict=True)]  # fmt: skip
-    return {
+    found = {
         "right": [int(own) for own in right],
         "family": [record["family"] for record in records],
-        "length": [record["length"] for record in records],
         "tokens": [each.sampled for each in said],
         "shown": shown,
     }
+    return found, texts, records
+
+
+def examined(
+    net: Result, tokenizer: Tokenizer, queries: Source, how: Sampling, prompt: int, limit: int, seed: int
+) -> dict[str, Any]:
+    """What `judged` finds of every query, and its "length"."""
+    found, _, records = judged(net, tokenizer, queries, how, prompt, limit, seed)
+    return found | {"length": [record["length"] for record in records]}

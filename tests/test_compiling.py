@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stagejax.host import EMITTERS, generator_for
-from stagejax.program import _code, _draws
+from stagejax.compiling import compiler, draws, generator_for
+from stagejax.host import EMITTERS
 
 
 def noisy(key: jax.Array) -> jax.Array:
@@ -19,8 +19,8 @@ def noisy(key: jax.Array) -> jax.Array:
 
 
 def test_places_that_draw_are_counted_also_inside() -> None:
-    assert _draws(jax.make_jaxpr(noisy)(jax.random.key(0)).jaxpr) == 4
-    assert _draws(jax.make_jaxpr(jnp.sin)(1.0).jaxpr) == 0
+    assert draws(jax.make_jaxpr(noisy)(jax.random.key(0)).jaxpr) == 4
+    assert draws(jax.make_jaxpr(jnp.sin)(1.0).jaxpr) == 0
 
 
 def test_who_draws_gets_the_newer_generator_where_the_older_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,5 +32,5 @@ def test_who_draws_gets_the_newer_generator_where_the_older_was_chosen(monkeypat
     assert generator_for(3) is None
     assert generator_for(4) == {EMITTERS: True}
     key = jax.random.key(0)
-    code = _code(jax.jit(noisy).trace(key))()
+    code = compiler(jax.jit(noisy).trace(key))()
     assert jnp.isclose(code(key), noisy(key))
