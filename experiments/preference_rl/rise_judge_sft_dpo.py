@@ -1,0 +1,556 @@
+"""RISE-Judge: a judge that writes a critique, tuned on filtered critiques, then by DPO on its own right and wrong ones.
+
+Paper    Improve LLM-as-a-Judge Ability as a General Ability, EMNLP 2025, arXiv 2502.11689
+         (dossier 003: abstract and public summaries were read; rates, batches, beta and the NLL's weight are ours).
+Claim    Judging is learned in two stages: SFT on a teacher's critiques whose verdict is right in both orders, and DPO
+         with an NLL term on items that the SFT judge fails or finds hard, from its own critiques. 32B: RewardBench
+         92.7 (Qwen2.5-32B-Instruct 87.0), with little data; general ability stays; the judge's labels serve DPO.
+Method   Word problems in two wordings, under four instructions, each with a right and a wrong answer: another operand,
+         another operation, an arithmetic slip, a step too few or too many, or what a weaker LM said. The LM under
+         judgement is trained here. Answers get filler words, whether right or wrong. The teacher is a program instead
+         of GPT-4o: it solves the problem by itself, holds each answer's results against its own, and decides; it
+         misses the error in a tenth of its critiques. Base LM (problems with solutions, arithmetic, bytes of the
+         standard library) -> SFT on critiques whose verdict is right in both orders, of answers of similar length ->
+         4 critiques of new pairs in both orders from the SFT judge; of each prompt with a right and a wrong verdict
+         the two of closest length -> DPO (beta 0.1) + NLL of the chosen critique, against SFT's cached
+         log-probabilities. From the same SFT judge, with as many rows and updates:
+         SFT longer       SFT on the critiques of all pairs, those of the DPO stage too
+         SFT + DPO + NLL  the paper's;  SFT + DPO without the NLL
+         chosen alone     SFT on the chosen critiques: what rejected ones add
+         sides at random  the paper's loss on the same pairs, sides exchanged at random: how far luck reaches
+         and from the base, on all pairs, with as many updates as both stages have: a scalar Bradley-Terry reward
+         model, and a judge that learns the verdict alone. Rates of each arm by verdicts on development pairs with the
+         first seed, one grid for the arms of a kind. Then the policy under judgement learns by DPO from pairs of its
+         own answers, labelled by a judge where both orders agree, by a verifier, or by a coin.
+Run      stagejax run rise_judge_sft_dpo                 laptop: about 5 minutes on two cores
+         stagejax run rise_judge_sft_dpo --preset smoke  about a minute
+         stagejax run rise_judge_sft_dpo --preset long   also SFT without the filter, DPO from the base, weight 0.1
+         stagejax plan rise_judge_sft_dpo --preset pod --mesh data=16,fsdp=16
+Holds if on pairs of unseen programs, each in both orders, greedy, accuracy as mean over kinds of errors, means over
+         seeds: SFT + DPO + NLL is 3 points or more above SFT longer, and by more than the deviation of paired
+         differences; its two verdicts on a pair agree no less often than SFT longer's; its loss on held-out bytes is
+         less than 5 % above the base's; the policy gains by its labels half or more of what it gains by a verifier's.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.data import SEP, CausalText, Mixture, Stdlib
+from stagejax.data.answers import Answers, PromptedText
+from stagejax.data.constrained import WordsAndBytes
+from stagejax.data.judging import KINDS, judging_words
+from stagejax.data.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
+from stagejax.data.pipeline import Data
+from stagejax.data.problems import Problems, Wording
+from stagejax.data.words import Words
+from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.decode.steps import FinalAnswer
+from stagejax.inference import Frozen, judging
+from stagejax.inference import rollouts as sampled
+from stagejax.inference.answering import Answering, ask, greedy
+from stagejax.inference.preferring import pair_rows
+from stagejax.inference.stepwise import learned_rows
+from stagejax.models import Transformer, llama
+from stagejax.models.critic import Critic, from_policy
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.policy_gradient import bradley_terry
+from stagejax.objectives.preference import Preference
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+
+SFT, LONGER, RISE, BARE = "SFT", "SFT longer", "SFT + DPO + NLL", "SFT + DPO"
+CHOSEN, RANDOM = "chosen alone", "sides at random"
+SCALAR, SHORT = "Bradley-Terry", "verdict alone"
+UNFILTERED, UNWARMED, LIGHT = "SFT without filter", "DPO from the base", "SFT + DPO + 0.1 NLL"
+#: Weights of the NLL in the loss of arms that learn from pairs.
+PAIRED = {RISE: 1.0, BARE: 0.0, RANDOM: 1.0, LIGHT: 0.1, UNWARMED: 1.0}
+VERIFIER, COIN, BEFORE = "verifier", "coin", "no labels"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    policy: Transformer
+    problems: Problems = field(default_factory=lambda: Problems(steps=(1, 2), largest=12, wording=BRIEF))
+    other: Wording = BAGGED
+    rows: JudgeRows = field(default_factory=lambda: JudgeRows(tokenizer(12), 64, 34, 14))
+    teacher: Teacher = field(default_factory=Teacher)
+    read: int = 6000  # problems of the base's text and of the policy, in each wording
+    base: int = 1200  # steps
+    weak: int = 300  # steps of the policy
+    batch: int = 16  # rows; half as many pairs
+    sizes: tuple[int, int] = (1200, 400)  # problems of SFT and of DPO, in each wording
+    steps: tuple[int, int] = (350, 60)  # of SFT, and of what comes after it
+    drawn: int = 4  # critiques of a prompt
+    ratio: float = 1.3  # of the lengths of a pair's critiques
+    beta: float = 0.1
+    rates: tuple[float, float] = (3e-3, 3e-3)  # base, policy
+    tuning: tuple[float, ...] = (1e-3, 3e-3)  # grid of all that start from the base
+    after: tuple[float, ...] = (1e-4, 3e-4, 1e-3)  # grid of all that start from SFT, and of the policy's DPO
+    dev: int = 128  # problems in each wording
+    tests: int = 384
+    asked: int = 300  # problems in each wording whose answers the policy learns from; four answers each
+    policy_steps: int = 60
+    at_once: int = 128
+    arms: tuple[str, ...] = (LONGER, RISE, BARE, CHOSEN, RANDOM, SCALAR, SHORT)
+    judges: tuple[str, ...] = (RISE, LONGER)  # whose labels the policy learns from
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def judging(self) -> judging.Judging:
+        return judging.Judging(self.rows, self.at_once)
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of a problem with CLS, at most: a start of four words, four words a step, the question."""
+        return 9 + 4 * max(self.problems.steps)
+
+    @property
+    def length(self) -> int:
+        """Tokens of a problem and an answer."""
+        return self.prompt + self.rows.words + self.rows.fillers + 1
+
+    @property
+    def solving(self) -> Answering:
+        ans, zero = (int(self.rows.code.encode([word])[0][0]) for word in ("ans", "0"))
+        return Answering(FinalAnswer(ans, zero), self.length, self.rows.words + 1, ((SEP,),))
+
+
+@functools.cache
+def tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
+    """One token a word of problems, answers and critiques, or one a byte."""
+    known = words_of((BRIEF, BAGGED), largest).words
+    return WordsAndBytes(Words((*(word for word in judging_words() if word not in known), *known)), raw)
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
+    net = llama(vocab=tokenizer(12).vocab, embed=64, layers=2, heads=4, mlp=192, length=128, tied=True)
+    config = Config(net, replace(net, embed=48, layers=2, mlp=128))
+    if name == "long":
+        arms = (*config.arms, UNFILTERED, UNWARMED, LIGHT)
+        return replace(config, arms=arms, sizes=(4000, 1500), steps=(1000, 200), seeds=(0, 1, 2, 3, 4))
+    if name == "smoke":
+        sizes = {"read": 200, "base": 60, "weak": 60, "sizes": (40, 24), "steps": (60, 4), "dev": 8, "tests": 16}
+        rest = {"asked": 16, "policy_steps": 4, "at_once": 32, "seeds": (0,), "tuning": (5e-3,), "after": (1e-3,)}
+        small = replace(net, embed=32, layers=2, mlp=64)
+        easy = Problems(steps=(1, 2), largest=12, wording=BRIEF)
+        return replace(config, net=small, policy=small, problems=easy, **sizes, **rest)
+    if name == "pod":
+        sizes = {"embed": 5120, "layers": 64, "heads": 40, "kv_heads": 8, "mlp": 27_648, "rotary_theta": 1e6}
+        large = llama(vocab=152_064, length=4096, scan=True, remat="full", **sizes)
+        own = Problems(steps=(2, 3, 4, 5), largest=12, wording=BRIEF)
+        rows = JudgeRows(tokenizer(12), 2048, 2048, 1024)
+        return replace(
+            config, net=large, policy=large, problems=own, rows=rows, base=1, weak=1, batch=256, sizes=(10_000, 10_000),
+            steps=(157, 157), rates=(1e-5, 1e-5), tuning=(1e-5,), after=(5e-7,), at_once=256, dev=256, tests=1024,
+            asked=10_000, policy_steps=157, arms=(LONGER, RISE, BARE), judges=(RISE,), seeds=(0,),
+        )  # fmt: skip
+    return config
+
+
+# --- data ---
+
+
+def wordings(cfg: Config, split: str, size: int, seed: int) -> tuple[Problems, Problems]:
+    """As many problems in either wording."""
+    own = (cfg.problems.wording, cfg.other)
+    return tuple(  # type: ignore[return-value]
+        replace(cfg.problems, split=split, size=size, seed=seed + i, wording=w) for i, w in enumerate(own)
+    )
+
+
+def reading(cfg: Config) -> Data:
+    """The base's text: problems with solutions in both wordings, arithmetic and problems told twice, and bytes."""
+    told = wordings(cfg, "train", cfg.read, 11)
+    how = {"tokenizer": cfg.rows.code, "batch": cfg.batch, "length": cfg.length - 1}
+    facts = tuple(CausalText(source=Reading(own), **how) for own in told)
+    return Mixture(parts=(*solved(cfg, told, cfg.batch, True), *facts, raw_bytes(cfg)), weights=(4, 4, 1, 1, 3))
+
+
+def solved(cfg: Config, told: tuple[Problems, ...], batch: int, prompts: bool = False) -> tuple[Answers, ...]:
+    how = {"tokenizer": cfg.rows.code, "batch": batch, "length": cfg.length - 1, "prompts": prompts}
+    return tuple(Answers(source=Written(own), **how) for own in told)
+
+
+def raw_bytes(cfg: Config) -> CausalText:
+    """General text: the standard library byte by byte."""
+    how = {"tokenizer": tokenizer(cfg.problems.largest, raw=True), "batch": cfg.batch, "length": cfg.length - 1}
+    return CausalText(source=Stdlib(limit=1_000_000), **how)
+
+
+def prompts(cfg: Config, problems: Problems, batch: int, **more: Any) -> PromptedText:
+    how = {"tokenizer": cfg.rows.code, "length": cfg.prompt, "beside": ("answer", "steps")}
+    return PromptedText(source=problems, batch=batch, **how, **more)
+
+
+# --- stages ---
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Base, policy and pairs once; then for every seed the SFT judge, all arms, and the policy that learns of them."""
+    found = Found(cfg)
+    found.base = run.train(Stage("base", cfg.net, causal_lm, adamw(cfg.rates[0], warmup=0.05, clip=1.0), reading(cfg),
+                                 cfg.base))  # fmt: skip
+    told = Mixture(parts=solved(cfg, wordings(cfg, "train", cfg.read, 11), cfg.batch), weights=(1, 1))
+    weak = Stage("policy", cfg.policy, causal_lm, adamw(cfg.rates[1], warmup=0.05, clip=1.0), told, cfg.weak)
+    found.policy = run.train(replace(weak, evaluate=solving_dev(cfg)))
+    for name, (split, size, seed) in splits(cfg).items():
+        for i, problems in enumerate(wordings(cfg, split, size, seed)):
+            answers = drawn_answers(run, cfg, f"{name}/{i}", found.policy, problems)
+            known = found.tests["dev"] if name == "test" else None
+            made = run.make(f"{name}/{i}/pairs", pairs_to_judge, cfg.rows, problems, answers, known)
+            found.pairs.setdefault(name, []).append(made)
+        found.tests[name] = run.make(f"{name}/pairs", together, *found.pairs[name])
+    answers = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.length, found.tests["dev"])
+    found.tests["rewarded"] = answers
+    for seed in cfg.seeds:
+        judges(run, cfg, found, seed)
+        learning(run, cfg, found, seed)
+    return report(found)
+
+
+def splits(cfg: Config) -> dict[str, tuple[str, int, int]]:
+    """Split, problems in each wording, and seed."""
+    first, second = cfg.sizes
+    return {"sft": ("train", first, 21), "dpo": ("train", second, 31), "dev": ("test", cfg.dev, 101),
+            "test": ("test", cfg.tests, 111)}  # fmt: skip
+
+
+def together(*made: Any) -> list[Any]:
+    """The pairs of several artifacts as one."""
+    return [pair for part in made for pair in part.value]
+
+
+def drawn_answers(run: Any, cfg: Config, name: str, net: Any, problems: Problems, seed: int = 0) -> Any:
+    """Four answers of the policy to each problem."""
+    data, flops = prompts(cfg, problems, cfg.at_once // 4), 4 * len(problems) * solving_flops(cfg)
+    made = (sampled.drawn_answers, net, data, cfg.solving, 4, seed)
+    return run.make(f"{name}/answers", *made, flops=flops, sampled_tokens=sampled.drawn_tokens)
+
+
+@functools.cache
+def solving_flops(cfg: Config) -> float:
+    return cfg.solving.flops(cfg.policy, cfg.prompt)
+
+
+@functools.cache
+def critique_flops(cfg: Config) -> float:
+    return cfg.judging.how.flops(cfg.net, cfg.rows.prompt)
+
+
+def solving_dev(cfg: Config) -> Evaluation:
+    """Greedy answers of the policy to development problems of the first wording."""
+    problems = wordings(cfg, "test", cfg.dev, 101)[0]
+    data = prompts(cfg, problems, cfg.at_once)
+    return Evaluation(data, max(1, cfg.dev // data.batch), None, cfg.solving, flops=data.batch * solving_flops(cfg))
+
+
+def judging_dev(cfg: Config, found: Found) -> Evaluation:
+    """Greedy verdicts on development pairs in both orders."""
+    count = max(1, 4 * cfg.dev // cfg.at_once)
+    data = cfg.judging.prompt_rows(found.tests["dev"], count)
+    return Evaluation(data, count, None, cfg.judging.how, flops=data.batch * critique_flops(cfg))
+
+
+def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...], *start: Any) -> tuple[Any, Any]:
+    """The arm's stage at its rate, and what it took to find it: with the first seed, by accuracy on development data."""
+    tried = {}
+    for rate in [found.rates[arm]] if arm in found.rates else rates:
+        optimizer = adam(rate, warmup=0.1, decay="linear", clip=1.0)
+        tried[rate] = run.train(replace(stage, name=f"{stage.name}/{rate:g}", optimizer=optimizer), *start)
+    score = {rate: result.history.last("accuracy") for rate, result in tried.items()}
+    chosen = found.rates.setdefault(arm, max(tried, key=lambda rate: score[rate] if score[rate] is not None else 0))
+    if len(tried) > 1:
+        found.tried[arm] = score
+        found.searches[arm] = tuple(result for rate, result in tried.items() if rate != chosen)
+    return tried[chosen], found.searches.get(arm, ())
+
+
+def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
+    """The SFT judge, its critiques of new pairs, and every arm."""
+    at = f"{seed}/{{}}".format
+    first, every = found.pairs["sft"], (*found.pairs["sft"], *found.pairs["dpo"])
+
+    def supervised(name: str, rows: Any, steps: int) -> Stage:
+        data = learned_rows(rows, cfg.rows.length - 1, cfg.batch, seed)
+        test = judging_dev(cfg, found)
+        return Stage(at(name), cfg.net, causal_lm, adam(1e-3), data, steps, evaluate=test, seed=seed)
+
+    def learned(name: str, only: bool, *made: Any, teacher: Teacher = cfg.teacher) -> Any:
+        return run.make(at(f"{name}/rows"), taught, cfg.rows, teacher, only, seed, *made)
+
+    rows = learned("sft", False, *first)
+    found.outcomes[seed] = rows
+    sft, searched = best(run, found, SFT, supervised("sft", rows, cfg.steps[0]), cfg.tuning, found.base)
+    found.keep(SFT, seed, (sft,), searched)
+    flops = 4 * cfg.sizes[1] * cfg.drawn * critique_flops(cfg)
+    how = (judging.critiques, sft, found.tests["dpo"], cfg.judging, cfg.drawn, 100 + seed)
+    drawn = run.make(at("critiques"), *how, flops=flops, sampled_tokens=judging.critique_tokens)
+    pairs = run.make(at("pairs"), judging.hard_pairs, sft, drawn, cfg.ratio, seed)
+    found.hard[seed] = drawn, pairs
+    both = sum(cfg.steps)
+    for arm in cfg.arms:
+        name, start, grid, steps, charged = slug(arm), (sft,), cfg.after, cfg.steps[1], (drawn,)
+        if arm in PAIRED:
+            own = pairs
+            if arm == RANDOM:
+                own = run.make(at(f"{name}/pairs"), judging.sides_at_random, pairs, seed)
+            if arm == UNWARMED:
+                own = run.make(at(f"{name}/pairs"), judging.referred_to, found.base, pairs)
+                start, steps = (found.base,), both
+            data = pair_rows(own, cfg.rows.length, cfg.batch // 2, seed)
+            stage = replace(supervised(name, rows, steps), objective=Preference(cfg.beta, likelihood=PAIRED[arm]))
+            stage = replace(stage, data=data)
+        elif arm == CHOSEN:
+            stage = supervised(name, run.make(at(f"{name}/rows"), judging.chosen_rows, pairs), steps)
+        elif arm == LONGER:
+            stage, charged = supervised(name, learned(name, False, *every), steps), ()
+        else:
+            start, grid, charged = (found.base,), cfg.tuning, ()
+            if arm == SCALAR:
+                own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, cfg.length, *every)
+                stage = rewarding(cfg, found, at(name), own, both, seed)
+            else:
+                free = Teacher(cfg.teacher.misses, None, False)
+                teacher = {"teacher": free} if arm == UNFILTERED else {}
+                stage = supervised(name, learned(name, arm == SHORT, *every, **teacher), both)
+        result, searched = best(run, found, arm, stage, grid, *start)
+        found.keep(arm, seed, (sft, result) if start == (sft,) else (result,), (*charged, *searched))
+    for arm, seeds in found.arms.items():
+        net, name = seeds[seed].results[-1], at(f"{slug(arm)}/test")
+        if arm == SCALAR:
+            made = run.make(name, judging.preferences, net, found.tests["test"], cfg.rows, cfg.length)
+        else:
+            made = run.make(name, judging.verdicts, net, found.tests["test"], cfg.judging)
+            found.losses[arm, seed] = run.make(at(f"{slug(arm)}/losses"), losses, cfg, net)
+        found.said[arm, seed] = made
+    if seed == cfg.seeds[0]:
+        found.losses["base", seed] = run.make("base/losses", losses, cfg, found.base)
+
+
+def rewarding(cfg: Config, found: Found, name: str, pairs: Any, steps: int, seed: int) -> Stage:
+    """A scalar reward model: the base with a score in place of its head."""
+    data = judging.answer_rows(pairs, cfg.length, cfg.batch, seed)
+    size = min(64, 2 * cfg.dev)
+    test = Evaluation(judging.answer_rows(found.tests["rewarded"], cfg.length, size), 2 * cfg.dev // size)
+    return Stage(name, Critic(cfg.net), bradley_terry, adam(1e-3), data, steps, evaluate=test, seed=seed,
+                 handover=Handover(params=from_policy))  # fmt: skip
+
+
+def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
+    """The policy learns from pairs of its own answers, by the labels of each."""
+    at, parts = f"{seed}/policy/{{}}".format, []
+    for i, problems in enumerate(wordings(cfg, "train", cfg.asked, 41 + 2 * seed)):
+        drawn = drawn_answers(run, cfg, at(i), found.policy, problems, 200 + seed)
+        parts.append(run.make(at(f"{i}/pairs"), judging.own_pairs, drawn, problems, cfg.rows))
+    pairs = run.make(at("pairs"), together, *parts)
+    if seed == cfg.seeds[0]:
+        found.solved[BEFORE, seed] = run.make("policy/test", solved_of, cfg, found.policy)
+    for who in (*cfg.judges, VERIFIER, COIN):
+        name = at(slug(who))
+        if who in cfg.judges:
+            judge = found.arms[who][seed].results[-1]
+            labels = run.make(f"{name}/labels", judging.by_judge, pairs, judge, cfg.judging)
+        elif who == VERIFIER:
+            labels = run.make(f"{name}/labels", judging.by_verifier, pairs)
+        else:
+            labels = run.make(f"{name}/labels", judging.at_random, pairs, seed)
+        found.labels[who, seed] = run.make(f"{name}/agreement", judging.agreement, pairs, labels)
+        made = run.make(f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows, cfg.length)
+        stage = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), pair_rows(made, cfg.length, cfg.batch, seed),
+                      cfg.policy_steps, evaluate=solving_dev(cfg), seed=seed)  # fmt: skip
+        net, _ = best(run, found, f"policy, {who}", stage, cfg.after, found.policy)
+        found.solved[who, seed] = run.make(f"{name}/test", solved_of, cfg, net)
+
+
+# --- measures ---
+
+
+def solved_of(cfg: Config, net: Any) -> float:
+    """The share of test problems whose greedy answer of a policy is right, the mean of both wordings."""
+    shares = []
+    for problems in wordings(cfg, "test", cfg.tests, 111):
+        data = prompts(cfg, problems, cfg.at_once, count=max(1, cfg.tests // cfg.at_once))
+        right = [ask(greedy, Frozen.of(net), batch, cfg.solving)[1] for batch in data.batches()]
+        shares.append(float(np.concatenate(right).mean()))
+    return float(np.mean(shares))
+
+
+def losses(cfg: Config, net: Any) -> dict[str, float]:
+    """Loss on held-out text without judgements, nats a token: bytes, and problems with solutions."""
+    frozen = Frozen.of(net)
+    told = solved(cfg, wordings(cfg, "test", cfg.tests, 111), cfg.batch, True)
+    parts = {"bytes": [raw_bytes(cfg).held_out(16)], "problems": [replace(data, count=4) for data in told]}
+    found = {}
+    for name, data in parts.items():
+        each = [ask(loss_on, frozen, batch) for own in data for batch in own.batches()]
+        found[name] = float(sum(total for total, _ in each) / sum(count for _, count in each))
+    return found
+
+
+def loss_on(model: Any, batch: Any) -> Any:
+    return causal_lm(model, batch, None)[1]["loss"]
+
+
+# --- report ---
+
+
+@dataclass
+class Found:
+    """What was trained and measured, by arm and seed."""
+
+    cfg: Config
+    base: Any = None
+    policy: Any = None
+    pairs: dict[str, list[Any]] = field(default_factory=dict)
+    tests: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    tried: dict[str, dict[float, float]] = field(default_factory=dict)
+    searches: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    outcomes: dict[int, Any] = field(default_factory=dict)
+    hard: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+    said: dict[tuple[str, int], Any] = field(default_factory=dict)
+    losses: dict[tuple[str, int], Any] = field(default_factory=dict)
+    labels: dict[tuple[str, int], Any] = field(default_factory=dict)
+    solved: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    def keep(self, arm: str, seed: int, results: tuple[Any, ...], charged: tuple[Any, ...]) -> None:
+        self.arms.setdefault(arm, {})[seed] = Arm("", results, charged)
+
+    def over(self, arm: str, what: str) -> list[float]:
+        """A measure of the verdicts of an arm on test pairs; one a seed."""
+        pairs = self.tests["test"].value
+        return [judging.measured(made.value, pairs)[what] for (own, _), made in self.said.items()
+                if own == arm and made.value]  # fmt: skip
+
+    def told(self, of: dict[tuple[str, int], Any], who: str, what: str | None = None) -> list[float]:
+        """A number of `losses`, `labels` or `solved`; one a seed."""
+        values = [made.value for (own, _), made in of.items() if own == who and made.value is not None]
+        return [value[what] if what else value for value in values]
+
+
+def judged(found: Found) -> tuple[Any, ...]:
+    """The claims, by the rules of the docstring."""
+    right = {arm: found.over(arm, "accuracy") for arm in (RISE, LONGER)}
+    known = bool(right[RISE])
+    gaps = np.subtract(right[RISE], right[LONGER])
+    agree = {arm: found.over(arm, "consistent") for arm in (RISE, LONGER)}
+    before = mean(found.told(found.losses, "base", "bytes"))
+    lost = [value / before - 1 for value in found.told(found.losses, RISE, "bytes")]
+    start = mean(found.told(found.solved, BEFORE))
+    gained = {who: [value - start for value in found.told(found.solved, who)] for who in (RISE, VERIFIER)}
+    share = mean(gained[RISE]) / mean(gained[VERIFIER]) if known else float("nan")
+    learns = len(gained[VERIFIER]) > 1 and mean(gained[VERIFIER]) > float(np.std(gained[VERIFIER], ddof=1))
+    # fmt: off
+    return (
+        claim(
+            "DPO on its own critiques of hard pairs makes a better judge than as much more SFT",
+            paper="RewardBench 92.7 (32B), SFT alone unread",
+            measured=f"{RISE} {shown(right[RISE], '.1%')}, {LONGER} {shown(right[LONGER], '.1%')}, "
+            f"more by {shown(gaps, '+.1%')}" if known else None,
+            margin="3 points or more, and more than the deviation of paired differences, mean over kinds and seeds",
+            holds=known and len(gaps) > 1 and float(gaps.mean()) >= max(0.03, float(gaps.std(ddof=1))),
+        ),
+        claim(
+            "Its verdicts do not depend more on the order",
+            paper="the swap filter is to prevent it",
+            measured=f"{shown(agree[RISE], '.1%')}, {LONGER} {shown(agree[LONGER], '.1%')}" if known else None,
+            margin="pairs whose two verdicts agree: not fewer than after SFT of as many updates, means over seeds",
+            holds=mean(agree[RISE]) >= mean(agree[LONGER]),
+        ),
+        claim(
+            "Judging is learned without loss of general ability",
+            paper="general ability is kept",
+            measured=f"loss on bytes {shown(lost, '+.1%')}" if known else None,
+            margin="the loss on held-out bytes is less than 5 % above the base's",
+            holds=mean(lost) < 0.05,
+        ),
+        claim(
+            "A policy learns from its labels",
+            paper="better DPO of internal models",
+            measured=f"{share:.2f} of a verifier's gain: {shown(gained[RISE], '+.1%')}, "
+            f"{VERIFIER} {shown(gained[VERIFIER], '+.1%')}" if known else None,
+            margin="half or more of the gain by a verifier's labels, which is more than its deviation over seeds",
+            holds=learns and share >= 0.5,
+        ),
+    )
+    # fmt: on
+
+
+def report(found: Found) -> Report:
+    """Verdicts by kind and what judges lean to, the stages between, labels and what a policy learns, and the claims."""
+    cfg, arms = found.cfg, tuple(found.arms)
+    leanings = {"both orders agree": "consistent", "right in both": "both right", "first": "first", "parsed": "parsed",
+                "worse is longer": "worse longer", "worse is shorter": "worse shorter"}  # fmt: skip
+    whose = tuple(dict.fromkeys(who for who, _ in found.solved))
+    counted = []
+    for seed, (drawn, pairs) in found.hard.items():
+        if pairs.value is not None:
+            right = drawn.value["said"] == np.tile([[0], [1]], (len(drawn.value["said"]) // 2, 1))
+            outcome = found.outcomes[seed].value["outcomes"].tolist()
+            counted.append((seed, *outcome, float(right.mean()), len(pairs.value["prompt"])))
+    tried = tuple((arm, *(own.get(rate) for rate in sorted({*cfg.tuning, *cfg.after}))) for arm, own in
+                  found.tried.items())  # fmt: skip
+    grid = [f"{rate:g}" for rate in sorted({*cfg.tuning, *cfg.after})]
+
+    def learned(who: str, what: str) -> list[float]:
+        return found.told(found.solved, who) if what == "solved" else found.told(found.labels, who, what)
+
+    return EXPERIMENT.report(
+        judged(found),
+        link="https://arxiv.org/abs/2502.11689",
+        arms=by_seed(found.arms, LONGER),
+        tables=(
+            table_of_means("Right verdicts on test pairs, both orders", arms, ["accuracy", *KINDS], found.over,
+                           note="In %, by kind of error and their mean; mean ± standard deviation over seeds."),
+            table_of_means("What judges lean to", arms, list(leanings), lambda arm, c: found.over(arm, leanings[c]),
+                           note="In %. Right verdicts where the worse answer is longer or shorter. A reward model knows "
+                                "no order."),
+            Table("Between the stages", ("seed", "admitted", "fail in an order", "differ in length", "right critiques",
+                                         "pairs of DPO"), tuple(counted), ("", "", "", "", ".1%", ""),
+                  "Pairs of SFT by the teacher's filter; drawn critiques of new pairs, and prompts that give a pair."),
+            table_of_means("Loss on other text", ("base", *arms), ["bytes", "problems"],
+                           lambda arm, c: found.told(found.losses, arm, c), scale=1.0, digits=3,
+                           note="Held out, nats a token."),
+            table_of_means("What a policy learns from labels", whose, ["solved", "labelled", "right"], learned,
+                           note="In %: test problems solved; its pairs with a label; right ones, where one answer is."),
+            Table("Rates: accuracy on development data, first seed", ("arm", *grid), tried,
+                  ("", *[".3f"] * len(grid))),
+        ),
+        baseline=LONGER,
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+NOTES = (
+    "Charged to an arm: its stages, critiques drawn for it, and its other rates. Base, policy and its answers that are "
+    "judged are of all, and charged to none.",
+)
+
+EXPERIMENT = Experiment(
+    name="rise_judge_sft_dpo",
+    title="RISE-Judge: SFT and DPO for a judge that writes critiques",
+    reference="arXiv 2502.11689, EMNLP 2025",
+    paper=3,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("rise_judge_sft_dpo")
