@@ -24,7 +24,7 @@ Method   Word problems in two wordings, under four instructions, each with a rig
          own answers, labelled by a judge where both orders agree, by a verifier, or by a coin.
 Run      stagejax run rise_judge_sft_dpo                 laptop: about 5 minutes on two cores
          stagejax run rise_judge_sft_dpo --preset smoke  about a minute
-         stagejax run rise_judge_sft_dpo --preset long   also SFT without the filter, DPO from the base, weight 0.1
+         stagejax run rise_judge_sft_dpo --preset long   also SFT without the filter, and a weight of 0.1
          stagejax plan rise_judge_sft_dpo --preset pod --mesh data=16,fsdp=16
 Holds if on pairs of unseen programs, each in both orders, greedy, accuracy as mean over kinds of errors, means over
          seeds: SFT + DPO + NLL is 3 points or more above SFT longer, and by more than the deviation of paired
@@ -43,17 +43,17 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, CausalText, Mixture, Stdlib
 from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.constrained import WordsAndBytes
-from stagejax.data.judging import KINDS, judging_words
+from stagejax.data.judging import KINDS, judging_tokenizer
 from stagejax.data.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
 from stagejax.data.pipeline import Data
 from stagejax.data.problems import Problems, Wording
-from stagejax.data.words import Words
-from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.data.together import Together
+from stagejax.data.written import BAGGED, BRIEF, Reading, Written
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen, judging
 from stagejax.inference import rollouts as sampled
-from stagejax.inference.answering import Answering, ask, greedy
+from stagejax.inference.answering import Answering, right_share
+from stagejax.inference.likelihood import held_out_loss
 from stagejax.inference.preferring import pair_rows
 from stagejax.inference.stepwise import learned_rows
 from stagejax.models import Transformer, llama
@@ -64,13 +64,15 @@ from stagejax.objectives.policy_gradient import bradley_terry
 from stagejax.objectives.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.pairwise import leanings
+from stagejax.report.tables import table_of_rates
 
 SFT, LONGER, RISE, BARE = "SFT", "SFT longer", "SFT + DPO + NLL", "SFT + DPO"
 CHOSEN, RANDOM = "chosen alone", "sides at random"
 SCALAR, SHORT = "Bradley-Terry", "verdict alone"
-UNFILTERED, UNWARMED, LIGHT = "SFT without filter", "DPO from the base", "SFT + DPO + 0.1 NLL"
+UNFILTERED, LIGHT = "SFT without filter", "SFT + DPO + 0.1 NLL"
 #: Weights of the NLL in the loss of arms that learn from pairs.
-PAIRED = {RISE: 1.0, BARE: 0.0, RANDOM: 1.0, LIGHT: 0.1, UNWARMED: 1.0}
+PAIRED = {RISE: 1.0, BARE: 0.0, RANDOM: 1.0, LIGHT: 0.1}
 VERIFIER, COIN, BEFORE = "verifier", "coin", "no labels"
 
 
@@ -82,23 +84,23 @@ class Config:
     policy: Transformer
     problems: Problems = field(default_factory=lambda: Problems(steps=(1, 2), largest=12, wording=BRIEF))
     other: Wording = BAGGED
-    rows: JudgeRows = field(default_factory=lambda: JudgeRows(tokenizer(12), 64, 34, 14))
+    rows: JudgeRows = field(default_factory=lambda: JudgeRows(judging_tokenizer(12), 64, 38, 14, 2, 12))
     teacher: Teacher = field(default_factory=Teacher)
-    read: int = 6000  # problems of the base's text and of the policy, in each wording
+    read: int = 12_000  # problems of the base's text and of the policy
     base: int = 1200  # steps
-    weak: int = 300  # steps of the policy
+    weak: int = 800  # steps of the policy
     batch: int = 16  # rows; half as many pairs
-    sizes: tuple[int, int] = (1200, 400)  # problems of SFT and of DPO, in each wording
-    steps: tuple[int, int] = (350, 60)  # of SFT, and of what comes after it
+    sizes: tuple[int, int] = (2400, 800)  # problems of SFT and of DPO
+    steps: tuple[int, int] = (400, 60)  # of SFT, and of what comes after it
     drawn: int = 4  # critiques of a prompt
     ratio: float = 1.3  # of the lengths of a pair's critiques
     beta: float = 0.1
     rates: tuple[float, float] = (3e-3, 3e-3)  # base, policy
     tuning: tuple[float, ...] = (1e-3, 3e-3)  # grid of all that start from the base
-    after: tuple[float, ...] = (1e-4, 3e-4, 1e-3)  # grid of all that start from SFT, and of the policy's DPO
-    dev: int = 128  # problems in each wording
-    tests: int = 384
-    asked: int = 300  # problems in each wording whose answers the policy learns from; four answers each
+    after: tuple[float, ...] = (1e-4, 5e-4)  # grid of all that start from SFT, and of the policy's DPO
+    dev: int = 256  # problems, half of them in each wording, as all
+    tests: int = 512
+    asked: int = 600  # problems whose answers the policy learns from; four answers each
     policy_steps: int = 60
     at_once: int = 128
     arms: tuple[str, ...] = (LONGER, RISE, BARE, CHOSEN, RANDOM, SCALAR, SHORT)
@@ -125,31 +127,24 @@ class Config:
         return Answering(FinalAnswer(ans, zero), self.length, self.rows.words + 1, ((SEP,),))
 
 
-@functools.cache
-def tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
-    """One token a word of problems, answers and critiques, or one a byte."""
-    known = words_of((BRIEF, BAGGED), largest).words
-    return WordsAndBytes(Words((*(word for word in judging_words() if word not in known), *known)), raw)
-
-
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
-    net = llama(vocab=tokenizer(12).vocab, embed=64, layers=2, heads=4, mlp=192, length=128, tied=True)
+    net = llama(vocab=judging_tokenizer(12).vocab, embed=64, layers=2, heads=4, mlp=192, length=128, tied=True)
     config = Config(net, replace(net, embed=48, layers=2, mlp=128))
     if name == "long":
-        arms = (*config.arms, UNFILTERED, UNWARMED, LIGHT)
-        return replace(config, arms=arms, sizes=(4000, 1500), steps=(1000, 200), seeds=(0, 1, 2, 3, 4))
+        arms = (*config.arms, UNFILTERED, LIGHT)
+        return replace(config, arms=arms, sizes=(8000, 3000), steps=(1000, 200), seeds=(0, 1, 2, 3, 4))
     if name == "smoke":
-        sizes = {"read": 200, "base": 60, "weak": 60, "sizes": (40, 24), "steps": (60, 4), "dev": 8, "tests": 16}
-        rest = {"asked": 16, "policy_steps": 4, "at_once": 32, "seeds": (0,), "tuning": (5e-3,), "after": (1e-3,)}
+        sizes = {"read": 200, "base": 60, "weak": 60, "sizes": (80, 48), "steps": (60, 4), "dev": 32, "tests": 32}
+        rest = {"asked": 32, "policy_steps": 4, "at_once": 16, "seeds": (0,), "tuning": (5e-3,), "after": (1e-3,)}
+        rest |= {"arms": (LONGER, RISE, CHOSEN, RANDOM, SCALAR, SHORT), "judges": (RISE,)}
         small = replace(net, embed=32, layers=2, mlp=64)
-        easy = Problems(steps=(1, 2), largest=12, wording=BRIEF)
-        return replace(config, net=small, policy=small, problems=easy, **sizes, **rest)
+        return replace(config, net=small, policy=small, **sizes, **rest)
     if name == "pod":
         sizes = {"embed": 5120, "layers": 64, "heads": 40, "kv_heads": 8, "mlp": 27_648, "rotary_theta": 1e6}
         large = llama(vocab=152_064, length=4096, scan=True, remat="full", **sizes)
         own = Problems(steps=(2, 3, 4, 5), largest=12, wording=BRIEF)
-        rows = JudgeRows(tokenizer(12), 2048, 2048, 1024)
+        rows = JudgeRows(judging_tokenizer(12), 2048, 2048, 1024, 5, 12)
         return replace(
             config, net=large, policy=large, problems=own, rows=rows, base=1, weak=1, batch=256, sizes=(10_000, 10_000),
             steps=(157, 157), rates=(1e-5, 1e-5), tuning=(1e-5,), after=(5e-7,), at_once=256, dev=256, tests=1024,
@@ -162,33 +157,38 @@ def preset(name: str) -> Config:
 
 
 def wordings(cfg: Config, split: str, size: int, seed: int) -> tuple[Problems, Problems]:
-    """As many problems in either wording."""
-    own = (cfg.problems.wording, cfg.other)
-    return tuple(  # type: ignore[return-value]
-        replace(cfg.problems, split=split, size=size, seed=seed + i, wording=w) for i, w in enumerate(own)
-    )
+    """Half of the problems in either wording."""
+    own = replace(cfg.problems, split=split, size=size // 2)
+    return replace(own, seed=seed), replace(own, seed=seed + 1, wording=cfg.other)
+
+
+def problems_of(cfg: Config, name: str) -> Together:
+    """Problems of the base and the policy, of pairs for SFT and DPO, of development and test."""
+    sizes = {"read": cfg.read, "sft": cfg.sizes[0], "dpo": cfg.sizes[1], "dev": cfg.dev, "test": cfg.tests}
+    split, seed = "test" if name in ("dev", "test") else "train", 11 + 10 * list(sizes).index(name)
+    return Together(wordings(cfg, split, sizes[name], seed))
+
+
+def solutions(cfg: Config, name: str, **more: Any) -> Answers:
+    """The same with solutions whose sums and products stand in either order."""
+    source = Together(tuple(Written(own) for own in problems_of(cfg, name).parts))  # type: ignore[arg-type]
+    return Answers(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.length - 1, **more)
 
 
 def reading(cfg: Config) -> Data:
     """The base's text: problems with solutions in both wordings, arithmetic and problems told twice, and bytes."""
-    told = wordings(cfg, "train", cfg.read, 11)
-    how = {"tokenizer": cfg.rows.code, "batch": cfg.batch, "length": cfg.length - 1}
-    facts = tuple(CausalText(source=Reading(own), **how) for own in told)
-    return Mixture(parts=(*solved(cfg, told, cfg.batch, True), *facts, raw_bytes(cfg)), weights=(4, 4, 1, 1, 3))
-
-
-def solved(cfg: Config, told: tuple[Problems, ...], batch: int, prompts: bool = False) -> tuple[Answers, ...]:
-    how = {"tokenizer": cfg.rows.code, "batch": batch, "length": cfg.length - 1, "prompts": prompts}
-    return tuple(Answers(source=Written(own), **how) for own in told)
+    source = Together(tuple(Reading(own) for own in problems_of(cfg, "read").parts))  # type: ignore[arg-type]
+    facts = CausalText(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.length - 1)
+    return Mixture(parts=(solutions(cfg, "read", prompts=True), facts, raw_bytes(cfg)), weights=(8, 2, 3))
 
 
 def raw_bytes(cfg: Config) -> CausalText:
     """General text: the standard library byte by byte."""
-    how = {"tokenizer": tokenizer(cfg.problems.largest, raw=True), "batch": cfg.batch, "length": cfg.length - 1}
+    how = {"tokenizer": judging_tokenizer(cfg.rows.largest, raw=True), "batch": cfg.batch, "length": cfg.length - 1}
     return CausalText(source=Stdlib(limit=1_000_000), **how)
 
 
-def prompts(cfg: Config, problems: Problems, batch: int, **more: Any) -> PromptedText:
+def prompts(cfg: Config, problems: Together, batch: int, **more: Any) -> PromptedText:
     how = {"tokenizer": cfg.rows.code, "length": cfg.prompt, "beside": ("answer", "steps")}
     return PromptedText(source=problems, batch=batch, **how, **more)
 
@@ -201,37 +201,24 @@ def pipeline(run: Any, cfg: Config) -> Report:
     found = Found(cfg)
     found.base = run.train(Stage("base", cfg.net, causal_lm, adamw(cfg.rates[0], warmup=0.05, clip=1.0), reading(cfg),
                                  cfg.base))  # fmt: skip
-    told = Mixture(parts=solved(cfg, wordings(cfg, "train", cfg.read, 11), cfg.batch), weights=(1, 1))
-    weak = Stage("policy", cfg.policy, causal_lm, adamw(cfg.rates[1], warmup=0.05, clip=1.0), told, cfg.weak)
-    found.policy = run.train(replace(weak, evaluate=solving_dev(cfg)))
-    for name, (split, size, seed) in splits(cfg).items():
-        for i, problems in enumerate(wordings(cfg, split, size, seed)):
-            answers = drawn_answers(run, cfg, f"{name}/{i}", found.policy, problems)
-            known = found.tests["dev"] if name == "test" else None
-            made = run.make(f"{name}/{i}/pairs", pairs_to_judge, cfg.rows, problems, answers, known)
-            found.pairs.setdefault(name, []).append(made)
-        found.tests[name] = run.make(f"{name}/pairs", together, *found.pairs[name])
-    answers = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.length, found.tests["dev"])
-    found.tests["rewarded"] = answers
+    optimizer = adamw(cfg.rates[1], warmup=0.05, clip=1.0)
+    weak = Stage(
+        "policy", cfg.policy, causal_lm, optimizer, solutions(cfg, "read"), cfg.weak, evaluate=solving_dev(cfg)
+    )
+    found.policy = run.train(weak)
+    for number, name in enumerate(("sft", "dpo", "dev", "test")):
+        answers = drawn_answers(run, cfg, name, found.policy, problems_of(cfg, name))
+        known = found.pairs["dev"] if name == "test" else None
+        how = (pairs_to_judge, cfg.rows, problems_of(cfg, name), answers, known, number)
+        found.pairs[name] = run.make(f"{name}/pairs", *how)
+    found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.length, found.pairs["dev"])
     for seed in cfg.seeds:
         judges(run, cfg, found, seed)
         learning(run, cfg, found, seed)
     return report(found)
 
 
-def splits(cfg: Config) -> dict[str, tuple[str, int, int]]:
-    """Split, problems in each wording, and seed."""
-    first, second = cfg.sizes
-    return {"sft": ("train", first, 21), "dpo": ("train", second, 31), "dev": ("test", cfg.dev, 101),
-            "test": ("test", cfg.tests, 111)}  # fmt: skip
-
-
-def together(*made: Any) -> list[Any]:
-    """The pairs of several artifacts as one."""
-    return [pair for part in made for pair in part.value]
-
-
-def drawn_answers(run: Any, cfg: Config, name: str, net: Any, problems: Problems, seed: int = 0) -> Any:
+def drawn_answers(run: Any, cfg: Config, name: str, net: Any, problems: Together, seed: int = 0) -> Any:
     """Four answers of the policy to each problem."""
     data, flops = prompts(cfg, problems, cfg.at_once // 4), 4 * len(problems) * solving_flops(cfg)
     made = (sampled.drawn_answers, net, data, cfg.solving, 4, seed)
@@ -249,21 +236,20 @@ def critique_flops(cfg: Config) -> float:
 
 
 def solving_dev(cfg: Config) -> Evaluation:
-    """Greedy answers of the policy to development problems of the first wording."""
-    problems = wordings(cfg, "test", cfg.dev, 101)[0]
-    data = prompts(cfg, problems, cfg.at_once)
-    return Evaluation(data, max(1, cfg.dev // data.batch), None, cfg.solving, flops=data.batch * solving_flops(cfg))
+    """Greedy answers of the policy to development problems."""
+    data = prompts(cfg, problems_of(cfg, "dev"), cfg.at_once)
+    return Evaluation(data, cfg.dev // data.batch, None, cfg.solving, flops=data.batch * solving_flops(cfg))
 
 
 def judging_dev(cfg: Config, found: Found) -> Evaluation:
     """Greedy verdicts on development pairs in both orders."""
-    count = max(1, 4 * cfg.dev // cfg.at_once)
-    data = cfg.judging.prompt_rows(found.tests["dev"], count)
+    count = 2 * cfg.dev // cfg.at_once
+    data = cfg.judging.prompt_rows(found.pairs["dev"], count)
     return Evaluation(data, count, None, cfg.judging.how, flops=data.batch * critique_flops(cfg))
 
 
 def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...], *start: Any) -> tuple[Any, Any]:
-    """The arm's stage at its rate, and what it took to find it: with the first seed, by accuracy on development data."""
+    """The arm's stage at its rate, and what finding it took: with the first seed, by accuracy on development data."""
     tried = {}
     for rate in [found.rates[arm]] if arm in found.rates else rates:
         optimizer = adam(rate, warmup=0.1, decay="linear", clip=1.0)
@@ -279,7 +265,7 @@ def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...
 def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     """The SFT judge, its critiques of new pairs, and every arm."""
     at = f"{seed}/{{}}".format
-    first, every = found.pairs["sft"], (*found.pairs["sft"], *found.pairs["dpo"])
+    every = found.pairs["sft"], found.pairs["dpo"]
 
     def supervised(name: str, rows: Any, steps: int) -> Stage:
         data = learned_rows(rows, cfg.rows.length - 1, cfg.batch, seed)
@@ -289,12 +275,12 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     def learned(name: str, only: bool, *made: Any, teacher: Teacher = cfg.teacher) -> Any:
         return run.make(at(f"{name}/rows"), taught, cfg.rows, teacher, only, seed, *made)
 
-    rows = learned("sft", False, *first)
+    rows = learned("sft", False, every[0])
     found.outcomes[seed] = rows
     sft, searched = best(run, found, SFT, supervised("sft", rows, cfg.steps[0]), cfg.tuning, found.base)
     found.keep(SFT, seed, (sft,), searched)
-    flops = 4 * cfg.sizes[1] * cfg.drawn * critique_flops(cfg)
-    how = (judging.critiques, sft, found.tests["dpo"], cfg.judging, cfg.drawn, 100 + seed)
+    flops = 2 * cfg.sizes[1] * cfg.drawn * critique_flops(cfg)
+    how = (judging.critiques, sft, found.pairs["dpo"], cfg.judging, cfg.drawn, 100 + seed)
     drawn = run.make(at("critiques"), *how, flops=flops, sampled_tokens=judging.critique_tokens)
     pairs = run.make(at("pairs"), judging.hard_pairs, sft, drawn, cfg.ratio, seed)
     found.hard[seed] = drawn, pairs
@@ -305,9 +291,6 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
             own = pairs
             if arm == RANDOM:
                 own = run.make(at(f"{name}/pairs"), judging.sides_at_random, pairs, seed)
-            if arm == UNWARMED:
-                own = run.make(at(f"{name}/pairs"), judging.referred_to, found.base, pairs)
-                start, steps = (found.base,), both
             data = pair_rows(own, cfg.rows.length, cfg.batch // 2, seed)
             stage = replace(supervised(name, rows, steps), objective=Preference(cfg.beta, likelihood=PAIRED[arm]))
             stage = replace(stage, data=data)
@@ -329,9 +312,9 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     for arm, seeds in found.arms.items():
         net, name = seeds[seed].results[-1], at(f"{slug(arm)}/test")
         if arm == SCALAR:
-            made = run.make(name, judging.preferences, net, found.tests["test"], cfg.rows, cfg.length)
+            made = run.make(name, judging.preferences, net, found.pairs["test"], cfg.rows, cfg.length)
         else:
-            made = run.make(name, judging.verdicts, net, found.tests["test"], cfg.judging)
+            made = run.make(name, judging.verdicts, net, found.pairs["test"], cfg.judging)
             found.losses[arm, seed] = run.make(at(f"{slug(arm)}/losses"), losses, cfg, net)
         found.said[arm, seed] = made
     if seed == cfg.seeds[0]:
@@ -341,19 +324,18 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
 def rewarding(cfg: Config, found: Found, name: str, pairs: Any, steps: int, seed: int) -> Stage:
     """A scalar reward model: the base with a score in place of its head."""
     data = judging.answer_rows(pairs, cfg.length, cfg.batch, seed)
-    size = min(64, 2 * cfg.dev)
-    test = Evaluation(judging.answer_rows(found.tests["rewarded"], cfg.length, size), 2 * cfg.dev // size)
+    size = min(64, cfg.dev)
+    test = Evaluation(judging.answer_rows(found.rewarded, cfg.length, size), cfg.dev // size)
     return Stage(name, Critic(cfg.net), bradley_terry, adam(1e-3), data, steps, evaluate=test, seed=seed,
                  handover=Handover(params=from_policy))  # fmt: skip
 
 
 def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
     """The policy learns from pairs of its own answers, by the labels of each."""
-    at, parts = f"{seed}/policy/{{}}".format, []
-    for i, problems in enumerate(wordings(cfg, "train", cfg.asked, 41 + 2 * seed)):
-        drawn = drawn_answers(run, cfg, at(i), found.policy, problems, 200 + seed)
-        parts.append(run.make(at(f"{i}/pairs"), judging.own_pairs, drawn, problems, cfg.rows))
-    pairs = run.make(at("pairs"), together, *parts)
+    at = f"{seed}/policy/{{}}".format
+    problems = Together(wordings(cfg, "train", cfg.asked, 101 + 2 * seed))
+    drawn = drawn_answers(run, cfg, at("drawn"), found.policy, problems, 200 + seed)
+    pairs = run.make(at("pairs"), judging.own_pairs, drawn, problems, cfg.rows)
     if seed == cfg.seeds[0]:
         found.solved[BEFORE, seed] = run.make("policy/test", solved_of, cfg, found.policy)
     for who in (*cfg.judges, VERIFIER, COIN):
@@ -377,29 +359,16 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
 
 
 def solved_of(cfg: Config, net: Any) -> float:
-    """The share of test problems whose greedy answer of a policy is right, the mean of both wordings."""
-    shares = []
-    for problems in wordings(cfg, "test", cfg.tests, 111):
-        data = prompts(cfg, problems, cfg.at_once, count=max(1, cfg.tests // cfg.at_once))
-        right = [ask(greedy, Frozen.of(net), batch, cfg.solving)[1] for batch in data.batches()]
-        shares.append(float(np.concatenate(right).mean()))
-    return float(np.mean(shares))
+    """The share of test problems that a policy solves."""
+    data = prompts(cfg, problems_of(cfg, "test"), cfg.at_once, count=cfg.tests // cfg.at_once)
+    return right_share(Frozen.of(net), data, cfg.solving)
 
 
 def losses(cfg: Config, net: Any) -> dict[str, float]:
     """Loss on held-out text without judgements, nats a token: bytes, and problems with solutions."""
-    frozen = Frozen.of(net)
-    told = solved(cfg, wordings(cfg, "test", cfg.tests, 111), cfg.batch, True)
-    parts = {"bytes": [raw_bytes(cfg).held_out(16)], "problems": [replace(data, count=4) for data in told]}
-    found = {}
-    for name, data in parts.items():
-        each = [ask(loss_on, frozen, batch) for own in data for batch in own.batches()]
-        found[name] = float(sum(total for total, _ in each) / sum(count for _, count in each))
-    return found
-
-
-def loss_on(model: Any, batch: Any) -> Any:
-    return causal_lm(model, batch, None)[1]["loss"]
+    problems = solutions(cfg, "test", prompts=True, count=cfg.tests // cfg.batch)
+    parts = {"bytes": raw_bytes(cfg).held_out(16), "problems": problems}
+    return {name: held_out_loss(Frozen.of(net), data) for name, data in parts.items()}
 
 
 # --- report ---
@@ -412,8 +381,8 @@ class Found:
     cfg: Config
     base: Any = None
     policy: Any = None
-    pairs: dict[str, list[Any]] = field(default_factory=dict)
-    tests: dict[str, Any] = field(default_factory=dict)
+    rewarded: Any = None
+    pairs: dict[str, Any] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     tried: dict[str, dict[float, float]] = field(default_factory=dict)
     searches: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -430,7 +399,7 @@ class Found:
 
     def over(self, arm: str, what: str) -> list[float]:
         """A measure of the verdicts of an arm on test pairs; one a seed."""
-        pairs = self.tests["test"].value
+        pairs = self.pairs["test"].value
         return [judging.measured(made.value, pairs)[what] for (own, _), made in self.said.items()
                 if own == arm and made.value]  # fmt: skip
 
@@ -491,8 +460,6 @@ def judged(found: Found) -> tuple[Any, ...]:
 def report(found: Found) -> Report:
     """Verdicts by kind and what judges lean to, the stages between, labels and what a policy learns, and the claims."""
     cfg, arms = found.cfg, tuple(found.arms)
-    leanings = {"both orders agree": "consistent", "right in both": "both right", "first": "first", "parsed": "parsed",
-                "worse is longer": "worse longer", "worse is shorter": "worse shorter"}  # fmt: skip
     whose = tuple(dict.fromkeys(who for who, _ in found.solved))
     counted = []
     for seed, (drawn, pairs) in found.hard.items():
@@ -500,9 +467,6 @@ def report(found: Found) -> Report:
             right = drawn.value["said"] == np.tile([[0], [1]], (len(drawn.value["said"]) // 2, 1))
             outcome = found.outcomes[seed].value["outcomes"].tolist()
             counted.append((seed, *outcome, float(right.mean()), len(pairs.value["prompt"])))
-    tried = tuple((arm, *(own.get(rate) for rate in sorted({*cfg.tuning, *cfg.after}))) for arm, own in
-                  found.tried.items())  # fmt: skip
-    grid = [f"{rate:g}" for rate in sorted({*cfg.tuning, *cfg.after})]
 
     def learned(who: str, what: str) -> list[float]:
         return found.told(found.solved, who) if what == "solved" else found.told(found.labels, who, what)
@@ -514,9 +478,7 @@ def report(found: Found) -> Report:
         tables=(
             table_of_means("Right verdicts on test pairs, both orders", arms, ["accuracy", *KINDS], found.over,
                            note="In %, by kind of error and their mean; mean ± standard deviation over seeds."),
-            table_of_means("What judges lean to", arms, list(leanings), lambda arm, c: found.over(arm, leanings[c]),
-                           note="In %. Right verdicts where the worse answer is longer or shorter. A reward model knows "
-                                "no order."),
+            leanings(arms, found.over),
             Table("Between the stages", ("seed", "admitted", "fail in an order", "differ in length", "right critiques",
                                          "pairs of DPO"), tuple(counted), ("", "", "", "", ".1%", ""),
                   "Pairs of SFT by the teacher's filter; drawn critiques of new pairs, and prompts that give a pair."),
@@ -525,8 +487,7 @@ def report(found: Found) -> Report:
                            note="Held out, nats a token."),
             table_of_means("What a policy learns from labels", whose, ["solved", "labelled", "right"], learned,
                            note="In %: test problems solved; its pairs with a label; right ones, where one answer is."),
-            Table("Rates: accuracy on development data, first seed", ("arm", *grid), tried,
-                  ("", *[".3f"] * len(grid))),
+            table_of_rates(found.tried, "Rates: accuracy on development data, first seed"),
         ),
         baseline=LONGER,
         metric="accuracy",

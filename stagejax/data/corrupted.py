@@ -1,4 +1,4 @@
-"""Wrong solutions of word problems that look like right ones: one error of a named kind, and right arithmetic after it."""
+"""Wrong solutions of word problems that look right: one error of a named kind, and right arithmetic after it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def corrupted(solution: str, error: str, largest: int, rng: np.random.Generator)
     >>> rng = np.random.default_rng(0)
     >>> for error in ERRORS:
     ...     print(error, ":", corrupted("7 + 5 = 12 ; 12 - 4 = 8 ; ans 8", error, 12, rng))
-    operand : 7 + 5 = 12 ; 12 - 1 = 11 ; ans 11
-    operation : 7 - 5 = 2 ; 2 + 4 = 6 ; ans 6
-    slip : 7 + 5 = 12 ; 12 - 4 = 7 ; ans 7
+    operand : 7 + 5 = 12 ; 12 - 8 = 4 ; ans 4
+    operation : 7 + 5 = 12 ; 12 / 4 = 3 ; ans 3
+    slip : 7 + 5 = 12 ; 12 - 4 = 9 ; ans 9
     missing : 7 + 5 = 12 ; ans 12
-    extra : 7 + 5 = 12 ; 12 - 4 = 8 ; 8 - 3 = 5 ; ans 5
+    extra : 7 + 5 = 12 ; 12 - 4 = 8 ; 8 - 7 = 1 ; ans 1
     """
     if error not in ERRORS:
         raise ValueError(f"error={error!r}: it must be one of {ERRORS}")

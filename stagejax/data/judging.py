@@ -1,16 +1,20 @@
-"""Judging as text: a question with two answers, a critique step by step, and a verdict; and a critic that is a program."""
+"""Judging as text: a question with two answers, a critique step by step, a verdict; and a program as critic."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
+from stagejax.data.constrained import WordsAndBytes
 from stagejax.data.corrupted import ERRORS, EXTRA, MISSING, corrupted
 from stagejax.data.problems import answer_of
-from stagejax.data.written import turned
+from stagejax.data.words import Words
+from stagejax.data.written import BAGGED, BRIEF, turned, words_of
 
 #: The verdicts: the first answer is better, or the second.
 TAGS = ("[[A]]", "[[B]]")
@@ -36,6 +40,18 @@ def judging_words() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_MARKS, *(word for text in TEMPLATES for word in text.split()))))
 
 
+@functools.cache
+def judging_tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
+    """One token a word of problems in brief wordings, answers and critiques, or one a byte; numbers stand in order.
+
+    >>> code = judging_tokenizer(12)
+    >>> code.decode(code.encode(["A : 7 ok 12 bad ; [[B]]"])[0])
+    'A : 7 ok 12 bad ; [[B]]'
+    """
+    known = words_of((BRIEF, BAGGED), largest).words
+    return WordsAndBytes(Words((*(word for word in judging_words() if word not in known), *known)), raw)
+
+
 def judge_prompt(template: str, question: str, first: str, second: str) -> str:
     """What a judge reads.
 
@@ -48,7 +64,7 @@ def judge_prompt(template: str, question: str, first: str, second: str) -> str:
 def critique(solution: str, answers: Sequence[str], missed: Collection[str] = ()) -> str:
     """What the program says as a critic: it solves the problem, holds each answer's results against its own, decides.
 
-    An answer is read until its first result that is not the critic's. Where both are good, or both bad, the verdict is
+    Of every result it writes what the answer says, its own, and "ok" or "bad", until the first that is not its own. Where both are good, or both bad, the verdict is
     the first one: what is left is a preference for a place.
 
     Args:
@@ -58,9 +74,9 @@ def critique(solution: str, answers: Sequence[str], missed: Collection[str] = ()
 
     >>> both = "7 + 5 = 12 ; so 12 - 4 = 7 ; ans 7", "5 + 7 = 12 ; 12 - 4 = 8 ; ans 8"
     >>> critique("7 + 5 = 12 ; 12 - 4 = 8 ; ans 8", both)
-    '7 + 5 = 12 ; 12 - 4 = 8 ; A : 12 ok 7 bad ; B : 12 ok 8 ok ; [[B]]'
+    '7 + 5 = 12 ; 12 - 4 = 8 ; A : 12 12 ok 7 8 bad ; B : 12 12 ok 8 8 ok ; [[B]]'
     >>> critique("7 + 5 = 12 ; 12 - 4 = 8 ; ans 8", both, missed="A")
-    '7 + 5 = 12 ; 12 - 4 = 8 ; A : 12 ok 7 ok ; B : 12 ok 8 ok ; [[A]]'
+    '7 + 5 = 12 ; 12 - 4 = 8 ; A : 12 12 ok 7 8 ok ; B : 12 12 ok 8 8 ok ; [[A]]'
     """
     *steps, _ = solution.split(" ; ")
     own = [step.split()[-1] for step in steps]
@@ -73,20 +89,18 @@ def critique(solution: str, answers: Sequence[str], missed: Collection[str] = ()
 
 
 def checked(own: Sequence[str], answer: str, missed: bool = False) -> str:
-    """The results of an answer up to the first that is not the critic's own, each with "ok" or "bad".
+    """The results of an answer up to the first that is not the critic's own: it, the critic's, and "ok" or "bad".
 
     >>> checked(["12", "8"], "7 + 5 = 12 ; ans 12"), checked(["12"], "7 + 5 = 12 ; 12 - 3 = 9 ; ans 9")
-    ('12 ok none bad', '12 ok 9 bad')
+    ('12 12 ok none 8 bad', '12 12 ok 9 none bad')
     """
-    said = re.findall(r"= (\d+)", answer)
-    end = answer_of(answer)
+    said, end = re.findall(r"= (\d+)", answer), answer_of(answer)
     if len(said) == len(own) and str(end) != said[-1]:
         said.append("none" if end is None else str(end))
-    said += ["none"] * (len(own) - len(said))
     marks = []
-    for place, value in enumerate(said):
-        good = missed or (place < len(own) and value == own[place])
-        marks += [value, "ok" if good else "bad"]
+    for mine, value in itertools.zip_longest(own, said, fillvalue="none"):
+        good = missed or mine == value
+        marks += [value, mine, "ok" if good else "bad"]
         if not good:
             break
     return " ".join(marks)
@@ -106,7 +120,7 @@ def filled(answer: str, size: int, rng: np.random.Generator) -> str | None:
     """The answer with fillers at the heads of its steps, so that it has `size` words; None where it has more.
 
     >>> filled("7 - 2 = 5 ; ans 5", 10, np.random.default_rng(0))
-    'well 7 - 2 = 5 ; hence ans 5'
+    '7 - 2 = 5 ; well then ans 5'
     """
     steps = answer.split(" ; ")
     lacking = size - len(answer.split())
@@ -131,7 +145,7 @@ def candidates(
       Both, or None where there is none of this kind.
 
     >>> candidates("7 - 2 = 5 ; ans 5", "slip", (None, None), 12, np.random.default_rng(0))
-    ('7 - 2 = 5 ; ans 5', '7 - 2 = 6 ; ans 6')
+    ('7 - 2 = 5 ; ans 5', '7 - 2 = 8 ; ans 8')
     """
     if kind == OWN:
         return None if own[1] is None else (own[0] or either_way(solution, rng), own[1])
@@ -166,7 +180,7 @@ def judged_pair(
     >>> record = {"question": "...", "solution": "7 - 2 = 5 ; ans 5", "steps": 1}
     >>> pair = judged_pair(record, "slip", (None, None), (2, 1), 12, 0)
     >>> pair["right"], pair["wrong"]
-    ('7 - 2 = 5 ; ans 5', 'so 7 - 2 = 3 ; ans 3')
+    ('7 - 2 = 5 ; ans 5', '7 - 2 = 8 ; ans 8')
     """
     rng = np.random.default_rng(seed)
     error = kind if kind != STEPS else MISSING if record["steps"] == sizes[1] else EXTRA

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.answers import answer_row
-from stagejax.data.judging import KINDS, OWN, TAGS, TEMPLATES, critique, judge_prompt, judged_pair, verdict
-from stagejax.data.problems import Problems
+from stagejax.data.judging import KINDS, TAGS, TEMPLATES, critique, judge_prompt, judged_pair, verdict
+from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Codec
 
 Arrays = dict[str, np.ndarray]
@@ -27,11 +27,13 @@ class JudgeRows:
       prompt: tokens of a judge's prompt at most, with CLS.
       limit: tokens of a critique at most, with its end.
       words: of an answer at most, without fillers.
+      steps: of a problem at most.
+      largest: number.
       fillers: words added to an answer at most.
 
     >>> from stagejax.data.judging import judging_words
     >>> from stagejax.data.words import Words
-    >>> rows = JudgeRows(Words((*judging_words(), "q", "a", "b")), 16, 4, 1)
+    >>> rows = JudgeRows(Words((*judging_words(), "q", "a", "b")), prompt=16, limit=4, words=1, steps=1, largest=12)
     >>> pair = {"question": "q", "right": "a", "wrong": "b", "template": 0}
     >>> [rows.code.decode(row[:size]) for row, size in (rows.prompted(pair, order) for order in (0, 1))]
     ['which answer is right ? q A : a B : b check', 'which answer is right ? q A : b B : a check']
@@ -41,6 +43,8 @@ class JudgeRows:
     prompt: int
     limit: int
     words: int
+    steps: int
+    largest: int
     fillers: int = 4
 
     @property
@@ -66,7 +70,7 @@ class JudgeRows:
         return np.pad(ids, (0, self.prompt - len(ids))), len(ids)
 
     def prompts(self, pairs: Sequence[Pair]) -> Arrays:
-        """All pairs in both orders, next to each other: "tokens", "lengths", and "label", where the right one stands."""
+        """All pairs in both orders: "tokens", "lengths", and "label", where the right answer stands."""
         found = [self.prompted(pair, order) for pair in pairs for order in (0, 1)]
         tokens, lengths = (np.array(column, np.int32) for column in zip(*found, strict=True))
         return {"tokens": tokens, "lengths": lengths, "label": np.tile(np.int32([0, 1]), len(pairs))}
@@ -84,28 +88,27 @@ def in_order(pair: Pair, order: int) -> tuple[str, str]:
     return both if order == 0 else both[::-1]
 
 
-def pairs_to_judge(rows: JudgeRows, problems: Problems, drawn: Any, known: Any = None, seed: int = 0) -> list[Pair]:
+def pairs_to_judge(rows: JudgeRows, problems: Source, drawn: Any, known: Any, seed: int) -> list[Pair]:
     """A right and a wrong answer to each problem: by turns one of every kind, `OWN` where a model gave a wrong answer.
 
     Where there is no wrong answer of the kind whose turn it is, that of the next kind is taken.
 
     Args:
       drawn: of `rollouts.drawn_answers` to the problems, an artifact; without its end, and no longer than `words`.
-      known: an artifact of pairs; their problems are left out.
+      known: an artifact of pairs, whose problems are left out; or None.
 
-    >>> # pairs = run.make("pairs", pairs_to_judge, rows, problems, drawn)
+    >>> # pairs = run.make("pairs", pairs_to_judge, rows, problems, drawn, None, 0)
     """
-    told, left = drawn.value, {pair["solution"] for pair in ([] if known is None else known.value)}
-    most, found = max(problems.steps), []
+    left = {pair["solution"] for pair in ([] if known is None else known.value)}
+    found = []
     for index in range(len(problems)):
         record = problems[index]
         if record["solution"] in left:
             continue
-        own = _own(rows, told, index)
+        own = _own(rows, drawn.value, index)
         for turn in range(len(KINDS)):
             kind = KINDS[(index + turn) % len(KINDS)]
-            sizes = rows.fillers, most
-            pair = judged_pair(record, kind, own, sizes, problems.largest, [seed, problems.seed, index, turn])
+            pair = judged_pair(record, kind, own, (rows.fillers, rows.steps), rows.largest, [seed, index, turn])
             if pair is not None:
                 found.append(pair)
                 break
@@ -200,6 +203,3 @@ def answers_in_pairs(rows: JudgeRows, length: int, *made: Any) -> Arrays:
             told.append(answer_row(np.append(np.int32([CLS]), first), np.append(second, np.int32(SEP)), length - 1))
         found[side], found[f"{side}_weights"] = (np.stack(column) for column in zip(*told, strict=True))
     return found
-
-
-__all__ = ["KINDS", "OWN", "JudgeRows", "Teacher", "answers_in_pairs", "pairs_to_judge", "taught"]

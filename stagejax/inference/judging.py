@@ -14,7 +14,7 @@ from stagejax.data.answers import MadeRows, answer_row
 from stagejax.data.joined import Row
 from stagejax.data.judging import TEMPLATES
 from stagejax.data.judging_rows import JudgeRows, Pair, answers_in_pairs, longer
-from stagejax.data.problems import Problems
+from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode.verdicts import LastTag
 from stagejax.inference.answering import Answering, ask
@@ -132,11 +132,6 @@ def _closest(told: Arrays, ratio: float, rng: np.random.Generator) -> Any:
     return best
 
 
-def referred_to(net: Result, pairs: Result) -> Arrays:
-    """The same pairs with the log-probabilities of another reference."""
-    return with_reference(Frozen.of(net), pairs.value)
-
-
 def sides_at_random(pairs: Result, seed: int) -> Arrays:
     """The same pairs, each with its sides exchanged with probability 1/2: a control that knows no verdict."""
     told = pairs.value
@@ -188,7 +183,7 @@ def measured(said: Sequence[Sequence[int]], pairs: Sequence[Pair]) -> dict[str, 
     return judged_in_both_orders(np.array(said), [pair["kind"] for pair in pairs], np.array(list(map(longer, pairs))))
 
 
-def own_pairs(made: Result, problems: Problems, rows: JudgeRows) -> list[dict[str, Any]]:
+def own_pairs(made: Result, problems: Source, rows: JudgeRows) -> list[dict[str, Any]]:
     """Pairs of a policy's answers to one prompt, to be judged: the first and second drawn, the third and fourth, ...
 
     Only different answers, both of which have an end and fit into a judge's prompt. Which of the two is "right" here is

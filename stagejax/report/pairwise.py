@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int
+
+from stagejax.report.tables import Table, table_of_means
+
+#: Measures of `judged_in_both_orders` beside accuracy, by their columns.
+LEANINGS = {
+    "both orders agree": "consistent",
+    "right in both": "both right",
+    "first": "first",
+    "parsed": "parsed",
+    "worse is longer": "worse longer",
+    "worse is shorter": "worse shorter",
+}
 
 
 def judged_in_both_orders(
@@ -35,7 +47,7 @@ def judged_in_both_orders(
     >>> said = np.array([[0, 1], [0, 0], [1, 0], [0, -1]])
     >>> found = judged_in_both_orders(said, ["a", "a", "b", "b"], np.array([2, -1, 0, 3]))
     >>> {name: round(value, 2) for name, value in found.items() if name in ("accuracy", "a", "b", "consistent")}
-    {'accuracy': 0.5, 'a': 0.75, 'b': 0.25, 'consistent': 0.5}
+    {'accuracy': 0.5, 'consistent': 0.5, 'a': 0.75, 'b': 0.25}
     >>> round(found["first"], 2), found["worse longer"], found["worse shorter"]
     (0.71, 0.75, 0.5)
     """
@@ -56,3 +68,15 @@ def judged_in_both_orders(
         "worse shorter": share(longer < 0),
         **by_kind,
     }
+
+
+def leanings(judges: Sequence[str], measure: Callable[[str, str], Sequence[float]]) -> Table:
+    """A table of what judges lean to; `measure(judge, name)` gives a measure of `judged_in_both_orders`, one a seed.
+
+    >>> leanings(["a"], lambda judge, name: [0.5, 0.75] if name == "first" else [1.0]).rows[0][:4]
+    ('a', '100.0', '100.0', '62.5 ± 17.7')
+    """
+    note = "In %: mean ± standard deviation over seeds. Right verdicts where the worse answer is longer, or shorter."
+    return table_of_means(
+        "What judges lean to", judges, list(LEANINGS), lambda judge, column: measure(judge, LEANINGS[column]), note=note
+    )
