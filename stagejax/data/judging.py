@@ -64,8 +64,8 @@ def judge_prompt(template: str, question: str, first: str, second: str) -> str:
 def critique(solution: str, answers: Sequence[str], missed: Collection[str] = ()) -> str:
     """What the program says as a critic: it solves the problem, holds each answer's results against its own, decides.
 
-    Of every result it writes what the answer says, its own, and "ok" or "bad", until the first that is not its own. Where both are good, or both bad, the verdict is
-    the first one: what is left is a preference for a place.
+    Of every result it writes what the answer says, its own, and "ok" or "bad", until the first that is not its own.
+    Where both answers are good, or both bad, the verdict is the first one: what is left is a preference for a place.
 
     Args:
       solution: the critic's own.

@@ -30,7 +30,7 @@ def test_an_error_is_one_of_its_kind_and_changes_the_answer(index: int, error: s
         signs = sum(a[0] != b[0] for a, b in zip(told, moves, strict=True))
         numbers = sum(a[1] != b[1] for a, b in zip(told, moves, strict=True))
         assert (signs, numbers) == {OPERAND: (0, 1), OPERATION: (1, 0), SLIP: (0, 0)}[error]
-    assert int(wrong.split()[0]) == start or steps == 0
+    assert steps == 0 or int(wrong.split()[0]) == start
     assert all(0 <= int(word) <= 12 for word in wrong.split() if word.isdigit())
 
 

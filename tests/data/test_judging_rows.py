@@ -41,7 +41,7 @@ def test_pairs_have_a_right_and_a_wrong_answer_of_every_kind(pairs: Any) -> None
             assert [word for word in pair["wrong"].split() if word not in FILLERS] == ["ans", "0"]
     counts = [sum(pair["kind"] == kind for pair in pairs.value) for kind in KINDS]
     assert min(counts[:4]) > 60
-    assert counts[4] == 40  # of 80 whose turn it is, every second one has an answer of the model
+    assert 40 <= counts[4] <= 45  # of 80 whose turn it is every second one has one of the model; a few stand in
     own = SimpleNamespace(value=pairs.value[:50])
     rest = pairs_to_judge(ROWS, PROBLEMS, drawn("ans 0"), own, 0)
     assert not {pair["solution"] for pair in rest} & {pair["solution"] for pair in own.value}
