@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import SEP, CausalText, Mixture, Stdlib
+from stagejax.data import CausalText, Mixture, Stdlib
 from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.judging import KINDS, judging_tokenizer
 from stagejax.data.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
@@ -49,10 +49,9 @@ from stagejax.data.pipeline import Data
 from stagejax.data.problems import Problems, Wording
 from stagejax.data.together import Together
 from stagejax.data.written import BAGGED, BRIEF, Reading, Written
-from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen, judging
 from stagejax.inference import rollouts as sampled
-from stagejax.inference.answering import Answering, right_share
+from stagejax.inference.answering import right_share
 from stagejax.inference.likelihood import held_out_loss
 from stagejax.inference.preferring import pair_rows
 from stagejax.inference.stepwise import learned_rows
@@ -111,21 +110,6 @@ class Config:
     def judging(self) -> judging.Judging:
         return judging.Judging(self.rows, self.at_once)
 
-    @property
-    def prompt(self) -> int:
-        """Tokens of a problem with CLS, at most: a start of four words, four words a step, the question."""
-        return 9 + 4 * max(self.problems.steps)
-
-    @property
-    def length(self) -> int:
-        """Tokens of a problem and an answer."""
-        return self.prompt + self.rows.words + self.rows.fillers + 1
-
-    @property
-    def solving(self) -> Answering:
-        ans, zero = (int(self.rows.code.encode([word])[0][0]) for word in ("ans", "0"))
-        return Answering(FinalAnswer(ans, zero), self.length, self.rows.words + 1, ((SEP,),))
-
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with more arms, or at the paper's scale."""
@@ -172,24 +156,28 @@ def problems_of(cfg: Config, name: str) -> Together:
 def solutions(cfg: Config, name: str, **more: Any) -> Answers:
     """The same with solutions whose sums and products stand in either order."""
     source = Together(tuple(Written(own) for own in problems_of(cfg, name).parts))  # type: ignore[arg-type]
-    return Answers(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.length - 1, **more)
+    return Answers(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.rows.answered - 1, **more)
 
 
 def reading(cfg: Config) -> Data:
     """The base's text: problems with solutions in both wordings, arithmetic and problems told twice, and bytes."""
     source = Together(tuple(Reading(own) for own in problems_of(cfg, "read").parts))  # type: ignore[arg-type]
-    facts = CausalText(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.length - 1)
+    facts = CausalText(source=source, tokenizer=cfg.rows.code, batch=cfg.batch, length=cfg.rows.answered - 1)
     return Mixture(parts=(solutions(cfg, "read", prompts=True), facts, raw_bytes(cfg)), weights=(8, 2, 3))
 
 
 def raw_bytes(cfg: Config) -> CausalText:
     """General text: the standard library byte by byte."""
-    how = {"tokenizer": judging_tokenizer(cfg.rows.largest, raw=True), "batch": cfg.batch, "length": cfg.length - 1}
+    how = {
+        "tokenizer": judging_tokenizer(cfg.rows.largest, raw=True),
+        "batch": cfg.batch,
+        "length": cfg.rows.answered - 1,
+    }
     return CausalText(source=Stdlib(limit=1_000_000), **how)
 
 
 def prompts(cfg: Config, problems: Together, batch: int, **more: Any) -> PromptedText:
-    how = {"tokenizer": cfg.rows.code, "length": cfg.prompt, "beside": ("answer", "steps")}
+    how = {"tokenizer": cfg.rows.code, "length": cfg.rows.problem, "beside": ("answer", "steps")}
     return PromptedText(source=problems, batch=batch, **how, **more)
 
 
@@ -211,7 +199,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         known = found.pairs["dev"] if name == "test" else None
         how = (pairs_to_judge, cfg.rows, problems_of(cfg, name), answers, known, number)
         found.pairs[name] = run.make(f"{name}/pairs", *how)
-    found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.length, found.pairs["dev"])
+    found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.rows.answered, found.pairs["dev"])
     for seed in cfg.seeds:
         judges(run, cfg, found, seed)
         learning(run, cfg, found, seed)
@@ -221,13 +209,13 @@ def pipeline(run: Any, cfg: Config) -> Report:
 def drawn_answers(run: Any, cfg: Config, name: str, net: Any, problems: Together, seed: int = 0) -> Any:
     """Four answers of the policy to each problem."""
     data, flops = prompts(cfg, problems, cfg.at_once // 4), 4 * len(problems) * solving_flops(cfg)
-    made = (sampled.drawn_answers, net, data, cfg.solving, 4, seed)
+    made = (sampled.drawn_answers, net, data, cfg.judging.solving, 4, seed)
     return run.make(f"{name}/answers", *made, flops=flops, sampled_tokens=sampled.drawn_tokens)
 
 
 @functools.cache
 def solving_flops(cfg: Config) -> float:
-    return cfg.solving.flops(cfg.policy, cfg.prompt)
+    return cfg.judging.solving.flops(cfg.policy, cfg.rows.problem)
 
 
 @functools.cache
@@ -238,7 +226,7 @@ def critique_flops(cfg: Config) -> float:
 def solving_dev(cfg: Config) -> Evaluation:
     """Greedy answers of the policy to development problems."""
     data = prompts(cfg, problems_of(cfg, "dev"), cfg.at_once)
-    return Evaluation(data, cfg.dev // data.batch, None, cfg.solving, flops=data.batch * solving_flops(cfg))
+    return Evaluation(data, cfg.dev // data.batch, None, cfg.judging.solving, flops=data.batch * solving_flops(cfg))
 
 
 def judging_dev(cfg: Config, found: Found) -> Evaluation:
@@ -276,14 +264,13 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
         return run.make(at(f"{name}/rows"), taught, cfg.rows, teacher, only, seed, *made)
 
     rows = learned("sft", False, every[0])
-    found.outcomes[seed] = rows
     sft, searched = best(run, found, SFT, supervised("sft", rows, cfg.steps[0]), cfg.tuning, found.base)
     found.keep(SFT, seed, (sft,), searched)
     flops = 2 * cfg.sizes[1] * cfg.drawn * critique_flops(cfg)
     how = (judging.critiques, sft, found.pairs["dpo"], cfg.judging, cfg.drawn, 100 + seed)
     drawn = run.make(at("critiques"), *how, flops=flops, sampled_tokens=judging.critique_tokens)
     pairs = run.make(at("pairs"), judging.hard_pairs, sft, drawn, cfg.ratio, seed)
-    found.hard[seed] = drawn, pairs
+    found.hard[seed] = rows, drawn, pairs
     both = sum(cfg.steps)
     for arm in cfg.arms:
         name, start, grid, steps, charged = slug(arm), (sft,), cfg.after, cfg.steps[1], (drawn,)
@@ -292,8 +279,8 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
             if arm == RANDOM:
                 own = run.make(at(f"{name}/pairs"), judging.sides_at_random, pairs, seed)
             data = pair_rows(own, cfg.rows.length, cfg.batch // 2, seed)
-            stage = replace(supervised(name, rows, steps), objective=Preference(cfg.beta, likelihood=PAIRED[arm]))
-            stage = replace(stage, data=data)
+            loss = Preference(cfg.beta, likelihood=PAIRED[arm])
+            stage = replace(supervised(name, rows, steps), objective=loss, data=data)
         elif arm == CHOSEN:
             stage = supervised(name, run.make(at(f"{name}/rows"), judging.chosen_rows, pairs), steps)
         elif arm == LONGER:
@@ -301,18 +288,19 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
         else:
             start, grid, charged = (found.base,), cfg.tuning, ()
             if arm == SCALAR:
-                own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, cfg.length, *every)
+                own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, cfg.rows.answered, *every)
                 stage = rewarding(cfg, found, at(name), own, both, seed)
+            elif arm == SHORT:
+                stage = supervised(name, learned(name, True, *every), both)
             else:
-                free = Teacher(cfg.teacher.misses, None, False)
-                teacher = {"teacher": free} if arm == UNFILTERED else {}
-                stage = supervised(name, learned(name, arm == SHORT, *every, **teacher), both)
+                free = replace(cfg.teacher, gap=None, swaps=False)
+                stage = supervised(name, learned(name, False, *every, teacher=free), both)
         result, searched = best(run, found, arm, stage, grid, *start)
         found.keep(arm, seed, (sft, result) if start == (sft,) else (result,), (*charged, *searched))
     for arm, seeds in found.arms.items():
         net, name = seeds[seed].results[-1], at(f"{slug(arm)}/test")
         if arm == SCALAR:
-            made = run.make(name, judging.preferences, net, found.pairs["test"], cfg.rows, cfg.length)
+            made = run.make(name, judging.preferences, net, found.pairs["test"], cfg.rows, cfg.rows.answered)
         else:
             made = run.make(name, judging.verdicts, net, found.pairs["test"], cfg.judging)
             found.losses[arm, seed] = run.make(at(f"{slug(arm)}/losses"), losses, cfg, net)
@@ -323,9 +311,9 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
 
 def rewarding(cfg: Config, found: Found, name: str, pairs: Any, steps: int, seed: int) -> Stage:
     """A scalar reward model: the base with a score in place of its head."""
-    data = judging.answer_rows(pairs, cfg.length, cfg.batch, seed)
+    data = judging.answer_rows(pairs, cfg.rows.answered, cfg.batch, seed)
     size = min(64, cfg.dev)
-    test = Evaluation(judging.answer_rows(found.rewarded, cfg.length, size), cfg.dev // size)
+    test = Evaluation(judging.answer_rows(found.rewarded, cfg.rows.answered, size), cfg.dev // size)
     return Stage(name, Critic(cfg.net), bradley_terry, adam(1e-3), data, steps, evaluate=test, seed=seed,
                  handover=Handover(params=from_policy))  # fmt: skip
 
@@ -340,16 +328,15 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
         found.solved[BEFORE, seed] = run.make("policy/test", solved_of, cfg, found.policy)
     for who in (*cfg.judges, VERIFIER, COIN):
         name = at(slug(who))
+        how = {VERIFIER: (judging.by_verifier, pairs), COIN: (judging.at_random, pairs, seed)}
         if who in cfg.judges:
-            judge = found.arms[who][seed].results[-1]
-            labels = run.make(f"{name}/labels", judging.by_judge, pairs, judge, cfg.judging)
-        elif who == VERIFIER:
-            labels = run.make(f"{name}/labels", judging.by_verifier, pairs)
-        else:
-            labels = run.make(f"{name}/labels", judging.at_random, pairs, seed)
+            how[who] = judging.by_judge, pairs, found.arms[who][seed].results[-1], cfg.judging
+        labels = run.make(f"{name}/labels", *how[who])
         found.labels[who, seed] = run.make(f"{name}/agreement", judging.agreement, pairs, labels)
-        made = run.make(f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows, cfg.length)
-        stage = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), pair_rows(made, cfg.length, cfg.batch, seed),
+        made = run.make(
+            f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows, cfg.rows.answered
+        )
+        stage = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), pair_rows(made, cfg.rows.answered, cfg.batch, seed),
                       cfg.policy_steps, evaluate=solving_dev(cfg), seed=seed)  # fmt: skip
         net, _ = best(run, found, f"policy, {who}", stage, cfg.after, found.policy)
         found.solved[who, seed] = run.make(f"{name}/test", solved_of, cfg, net)
@@ -361,7 +348,7 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
 def solved_of(cfg: Config, net: Any) -> float:
     """The share of test problems that a policy solves."""
     data = prompts(cfg, problems_of(cfg, "test"), cfg.at_once, count=cfg.tests // cfg.at_once)
-    return right_share(Frozen.of(net), data, cfg.solving)
+    return right_share(Frozen.of(net), data, cfg.judging.solving)
 
 
 def losses(cfg: Config, net: Any) -> dict[str, float]:
@@ -386,8 +373,7 @@ class Found:
     rates: dict[str, float] = field(default_factory=dict)
     tried: dict[str, dict[float, float]] = field(default_factory=dict)
     searches: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    outcomes: dict[int, Any] = field(default_factory=dict)
-    hard: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    hard: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     said: dict[tuple[str, int], Any] = field(default_factory=dict)
     losses: dict[tuple[str, int], Any] = field(default_factory=dict)
@@ -411,30 +397,30 @@ class Found:
 
 def judged(found: Found) -> tuple[Any, ...]:
     """The claims, by the rules of the docstring."""
-    right = {arm: found.over(arm, "accuracy") for arm in (RISE, LONGER)}
-    known = bool(right[RISE])
-    gaps = np.subtract(right[RISE], right[LONGER])
-    agree = {arm: found.over(arm, "consistent") for arm in (RISE, LONGER)}
-    before = mean(found.told(found.losses, "base", "bytes"))
+    right, agree = ({arm: found.over(arm, what) for arm in (RISE, LONGER)} for what in ("accuracy", "consistent"))
+    gaps, known = np.subtract(right[RISE], right[LONGER]), bool(right[RISE])
+    before, start = mean(found.told(found.losses, "base", "bytes")), mean(found.told(found.solved, BEFORE))
     lost = [value / before - 1 for value in found.told(found.losses, RISE, "bytes")]
-    start = mean(found.told(found.solved, BEFORE))
     gained = {who: [value - start for value in found.told(found.solved, who)] for who in (RISE, VERIFIER)}
     share = mean(gained[RISE]) / mean(gained[VERIFIER]) if known else float("nan")
-    learns = len(gained[VERIFIER]) > 1 and mean(gained[VERIFIER]) > float(np.std(gained[VERIFIER], ddof=1))
-    # fmt: off
+    several = known and len(gaps) > 1
+    learns = several and mean(gained[VERIFIER]) > float(np.std(gained[VERIFIER], ddof=1))
+
+    def both(values: Any, other: str, form: str) -> str:
+        return f"{shown(values[RISE], form)}, {other} {shown(values[other], form)}" if known else ""
+
     return (
         claim(
             "DPO on its own critiques of hard pairs makes a better judge than as much more SFT",
-            paper="RewardBench 92.7 (32B), SFT alone unread",
-            measured=f"{RISE} {shown(right[RISE], '.1%')}, {LONGER} {shown(right[LONGER], '.1%')}, "
-            f"more by {shown(gaps, '+.1%')}" if known else None,
+            paper="RewardBench 92.7 (32B); SFT alone was not read",
+            measured=f"{both(right, LONGER, '.1%')}: more by {shown(gaps, '+.1%')}" if known else None,
             margin="3 points or more, and more than the deviation of paired differences, mean over kinds and seeds",
-            holds=known and len(gaps) > 1 and float(gaps.mean()) >= max(0.03, float(gaps.std(ddof=1))),
+            holds=several and float(gaps.mean()) >= max(0.03, float(gaps.std(ddof=1))),
         ),
         claim(
             "Its verdicts do not depend more on the order",
             paper="the swap filter is to prevent it",
-            measured=f"{shown(agree[RISE], '.1%')}, {LONGER} {shown(agree[LONGER], '.1%')}" if known else None,
+            measured=both(agree, LONGER, ".1%") or None,
             margin="pairs whose two verdicts agree: not fewer than after SFT of as many updates, means over seeds",
             holds=mean(agree[RISE]) >= mean(agree[LONGER]),
         ),
@@ -448,28 +434,28 @@ def judged(found: Found) -> tuple[Any, ...]:
         claim(
             "A policy learns from its labels",
             paper="better DPO of internal models",
-            measured=f"{share:.2f} of a verifier's gain: {shown(gained[RISE], '+.1%')}, "
-            f"{VERIFIER} {shown(gained[VERIFIER], '+.1%')}" if known else None,
+            measured=f"{share:.2f} of a verifier's gain: {both(gained, VERIFIER, '+.1%')}" if known else None,
             margin="half or more of the gain by a verifier's labels, which is more than its deviation over seeds",
             holds=learns and share >= 0.5,
         ),
     )
-    # fmt: on
 
 
 def report(found: Found) -> Report:
     """Verdicts by kind and what judges lean to, the stages between, labels and what a policy learns, and the claims."""
     cfg, arms = found.cfg, tuple(found.arms)
-    whose = tuple(dict.fromkeys(who for who, _ in found.solved))
     counted = []
-    for seed, (drawn, pairs) in found.hard.items():
+    for seed, (rows, drawn, pairs) in found.hard.items():
         if pairs.value is not None:
             right = drawn.value["said"] == np.tile([[0], [1]], (len(drawn.value["said"]) // 2, 1))
-            outcome = found.outcomes[seed].value["outcomes"].tolist()
-            counted.append((seed, *outcome, float(right.mean()), len(pairs.value["prompt"])))
+            counted.append((seed, *rows.value["outcomes"].tolist(), float(right.mean()), len(pairs.value["prompt"])))
+    columns = ("seed", "admitted", "fail in an order", "differ in length", "right critiques", "pairs of DPO")
 
     def learned(who: str, what: str) -> list[float]:
         return found.told(found.solved, who) if what == "solved" else found.told(found.labels, who, what)
+
+    def loss(arm: str, what: str) -> list[float]:
+        return found.told(found.losses, arm, what)
 
     return EXPERIMENT.report(
         judged(found),
@@ -479,13 +465,12 @@ def report(found: Found) -> Report:
             table_of_means("Right verdicts on test pairs, both orders", arms, ["accuracy", *KINDS], found.over,
                            note="In %, by kind of error and their mean; mean ± standard deviation over seeds."),
             leanings(arms, found.over),
-            Table("Between the stages", ("seed", "admitted", "fail in an order", "differ in length", "right critiques",
-                                         "pairs of DPO"), tuple(counted), ("", "", "", "", ".1%", ""),
+            Table("Between the stages", columns, tuple(counted), ("", "", "", "", ".1%", ""),
                   "Pairs of SFT by the teacher's filter; drawn critiques of new pairs, and prompts that give a pair."),
-            table_of_means("Loss on other text", ("base", *arms), ["bytes", "problems"],
-                           lambda arm, c: found.told(found.losses, arm, c), scale=1.0, digits=3,
+            table_of_means("Loss on other text", ("base", *arms), ["bytes", "problems"], loss, scale=1.0, digits=3,
                            note="Held out, nats a token."),
-            table_of_means("What a policy learns from labels", whose, ["solved", "labelled", "right"], learned,
+            table_of_means("What a policy learns from labels", tuple(dict.fromkeys(who for who, _ in found.solved)),
+                           ["solved", "labelled", "right"], learned,
                            note="In %: test problems solved; its pairs with a label; right ones, where one answer is."),
             table_of_rates(found.tried, "Rates: accuracy on development data, first seed"),
         ),

@@ -53,6 +53,16 @@ class JudgeRows:
         return self.prompt + self.limit
 
     @property
+    def problem(self) -> int:
+        """Tokens of a problem with CLS at most: four words at its start, four a step, and the question."""
+        return 9 + 4 * self.steps
+
+    @property
+    def answered(self) -> int:
+        """Tokens of a problem and an answer with its end, at most."""
+        return self.problem + self.words + self.fillers + 1
+
+    @property
     def tags(self) -> tuple[int, ...]:
         """The tokens of the verdicts."""
         return tuple(int(self.code.encode([tag])[0][0]) for tag in TAGS)

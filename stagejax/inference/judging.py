@@ -16,6 +16,7 @@ from stagejax.data.judging import TEMPLATES
 from stagejax.data.judging_rows import JudgeRows, Pair, answers_in_pairs, longer
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP
+from stagejax.decode.steps import FinalAnswer
 from stagejax.decode.verdicts import LastTag
 from stagejax.inference.answering import Answering, ask
 from stagejax.inference.frozen import Frozen, apply
@@ -42,6 +43,12 @@ class Judging:
     def how(self) -> Answering:
         """Critiques up to their end, right where the last tag is the label's."""
         return Answering(LastTag(self.rows.tags), self.rows.length, self.rows.limit, ((SEP,),))
+
+    @property
+    def solving(self) -> Answering:
+        """Answers to the problems themselves, right by the number at their end."""
+        ans, zero = (int(self.rows.code.encode([word])[0][0]) for word in ("ans", "0"))
+        return Answering(FinalAnswer(ans, zero), self.rows.answered, self.rows.words + 1, ((SEP,),))
 
     def prompt_rows(self, made: Result, count: int) -> MadeRows:
         """Prompts of an artifact of pairs in both orders, to be answered at the end of a stage."""
