@@ -199,7 +199,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         known = found.pairs["dev"] if name == "test" else None
         how = (pairs_to_judge, cfg.rows, problems_of(cfg, name), answers, known, number)
         found.pairs[name] = run.make(f"{name}/pairs", *how)
-    found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, cfg.rows.answered, found.pairs["dev"])
+    found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, found.pairs["dev"])
     for seed in cfg.seeds:
         judges(run, cfg, found, seed)
         learning(run, cfg, found, seed)
@@ -288,7 +288,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
         else:
             start, grid, charged = (found.base,), cfg.tuning, ()
             if arm == SCALAR:
-                own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, cfg.rows.answered, *every)
+                own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, *every)
                 stage = rewarding(cfg, found, at(name), own, both, seed)
             elif arm == SHORT:
                 stage = supervised(name, learned(name, True, *every), both)
@@ -300,7 +300,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     for arm, seeds in found.arms.items():
         net, name = seeds[seed].results[-1], at(f"{slug(arm)}/test")
         if arm == SCALAR:
-            made = run.make(name, judging.preferences, net, found.pairs["test"], cfg.rows, cfg.rows.answered)
+            made = run.make(name, judging.preferences, net, found.pairs["test"], cfg.rows)
         else:
             made = run.make(name, judging.verdicts, net, found.pairs["test"], cfg.judging)
             found.losses[arm, seed] = run.make(at(f"{slug(arm)}/losses"), losses, cfg, net)
@@ -333,12 +333,12 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
             how[who] = judging.by_judge, pairs, found.arms[who][seed].results[-1], cfg.judging
         labels = run.make(f"{name}/labels", *how[who])
         found.labels[who, seed] = run.make(f"{name}/agreement", judging.agreement, pairs, labels)
-        made = run.make(
-            f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows, cfg.rows.answered
+        made = run.make(f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows)
+        data, test = pair_rows(made, cfg.rows.answered, cfg.batch, seed), solving_dev(cfg)
+        own = Stage(
+            name, cfg.policy, Preference(cfg.beta), adam(1e-3), data, cfg.policy_steps, evaluate=test, seed=seed
         )
-        stage = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), pair_rows(made, cfg.rows.answered, cfg.batch, seed),
-                      cfg.policy_steps, evaluate=solving_dev(cfg), seed=seed)  # fmt: skip
-        net, _ = best(run, found, f"policy, {who}", stage, cfg.after, found.policy)
+        net, _ = best(run, found, f"policy, {who}", own, cfg.after, found.policy)
         found.solved[who, seed] = run.make(f"{name}/test", solved_of, cfg, net)
 
 

@@ -200,16 +200,18 @@ def taught(rows: JudgeRows, teacher: Teacher, verdict_only: bool, seed: int, *ma
     return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights, "outcomes": counts}
 
 
-def answers_in_pairs(rows: JudgeRows, length: int, *made: Any) -> Arrays:
+def answers_in_pairs(rows: JudgeRows, *made: Any) -> Arrays:
     """For a reward model: question and answer of each side of all pairs, `chosen` and `rejected` with `_weights`.
 
-    >>> # compared = run.make("answers", answers_in_pairs, rows, 44, pairs)
+    >>> # compared = run.make("answers", answers_in_pairs, rows, pairs)
     """
     found: Arrays = {}
     for side, name in (("chosen", "right"), ("rejected", "wrong")):
         told = []
         for pair in (pair for part in made for pair in part.value):
             first, second = rows.code.encode([pair["question"], pair[name]])
-            told.append(answer_row(np.append(np.int32([CLS]), first), np.append(second, np.int32(SEP)), length - 1))
+            told.append(
+                answer_row(np.append(np.int32([CLS]), first), np.append(second, np.int32(SEP)), rows.answered - 1)
+            )
         found[side], found[f"{side}_weights"] = (np.stack(column) for column in zip(*told, strict=True))
     return found

@@ -168,9 +168,9 @@ def verdicts(net: Result, made: Result, judging: Judging) -> list[list[int]]:
     return drawn_critiques(Frozen.of(net), judging, made.value, 1, 0)["said"].reshape(-1, 2).tolist()
 
 
-def preferences(net: Result, made: Result, rows: JudgeRows, length: int) -> list[list[int]]:
+def preferences(net: Result, made: Result, rows: JudgeRows) -> list[list[int]]:
     """The same of a reward model, which knows no order: the answer of the higher reward; of equal ones, neither."""
-    told, frozen = answers_in_pairs(rows, length, made), Frozen.of(net)
+    told, frozen = answers_in_pairs(rows, made), Frozen.of(net)
     both = [apply(_rewards, frozen, {"tokens": told[s], "weights": told[f"{s}_weights"]}) for s in SIDES]
     ahead = both[0] - both[1]
     return np.stack([_place(ahead), _place(-ahead)], axis=1).tolist()
@@ -240,10 +240,10 @@ def agreement(made: Result, labels: Result) -> dict[str, float]:
     return {"labelled": float((own >= 0).mean()), "right": float((truth == own)[both].mean()) if both.any() else 0.0}
 
 
-def preferred_rows(policy: Result, made: Result, labels: Result, rows: JudgeRows, length: int) -> Arrays:
+def preferred_rows(policy: Result, made: Result, labels: Result, rows: JudgeRows) -> Arrays:
     """Pairs with a label as rows for `pair_rows`, with log-probabilities of the policy that gave the answers.
 
-    >>> # pairs = run.make("pairs", preferred_rows, policy, candidates, labels, rows, 46)
+    >>> # pairs = run.make("pairs", preferred_rows, policy, candidates, labels, rows)
     """
     found: Arrays = {}
     kept = [(pair, best) for pair, best in zip(made.value, labels.value, strict=True) if best >= 0]
@@ -254,6 +254,8 @@ def preferred_rows(policy: Result, made: Result, labels: Result, rows: JudgeRows
         for pair, best in kept:
             answer = pair[("right", "wrong")[best if side == "chosen" else 1 - best]]
             first, second = rows.code.encode([pair["question"], answer])
-            told.append(answer_row(np.append(np.int32([CLS]), first), np.append(second, np.int32(SEP)), length - 1))
+            told.append(
+                answer_row(np.append(np.int32([CLS]), first), np.append(second, np.int32(SEP)), rows.answered - 1)
+            )
         found[side], found[f"{side}_weights"] = (np.stack(column) for column in zip(*told, strict=True))
     return with_reference(Frozen.of(policy), found)

@@ -93,7 +93,7 @@ def test_rows_hold_prompts_in_both_orders_and_learn_the_critique_alone(pairs: An
         "[[A]]",
         "[[B]]",
     }
-    both = answers_in_pairs(ROWS, 40, pairs)
-    assert both["chosen"].shape == (len(pairs.value), 40)
+    both = answers_in_pairs(ROWS, pairs)
+    assert both["chosen"].shape == (len(pairs.value), 36)
     with pytest.raises(ValueError, match="raise prompt"):
         JudgeRows(ROWS.code, 16, 34, 14, 2, 12).prompts(pairs.value[:1])

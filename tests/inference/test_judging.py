@@ -101,11 +101,11 @@ def test_a_reward_model_prefers_the_same_in_both_orders(tmp_path: Any) -> None:
         from stagejax.data.judging_rows import answers_in_pairs
         from stagejax.objectives.policy_gradient import bradley_terry
 
-        rows = SimpleNamespace(value=answers_in_pairs(ROWS, 32, made), fingerprint="rows")
-        data = judging.answer_rows(rows, 32, 2)
+        rows = SimpleNamespace(value=answers_in_pairs(ROWS, made), fingerprint="rows")
+        data = judging.answer_rows(rows, 36, 2)
         return run.train(Stage("reward", Critic(NET), bradley_terry, adam(3e-2), data, 40))
 
-    said = np.array(judging.preferences(go(tmp_path, pipeline), made, ROWS, 32))
+    said = np.array(judging.preferences(go(tmp_path, pipeline), made, ROWS))
     assert said.tolist() == [[0, 1]] * 6  # what it learned
 
 
@@ -125,11 +125,11 @@ def test_labels_of_a_judge_a_verifier_and_a_coin(net: Any) -> None:
     coin = SimpleNamespace(value=judging.at_random(made, 0), name="coin")
     assert judging.agreement(made, SimpleNamespace(value=[0, 1])) == {"labelled": 1.0, "right": 1.0}
     assert judging.agreement(made, SimpleNamespace(value=[1, -1])) == {"labelled": 0.5, "right": 0.0}
-    rows = judging.preferred_rows(net, made, coin, ROWS, 68)
+    rows = judging.preferred_rows(net, made, coin, ROWS)
     assert [CODE.decode(row[w]) for row, w in zip(rows["chosen"][:, 1:], rows["chosen_weights"] > 0, strict=True)] == [
         made.value[k][("right", "wrong")[best]] for k, best in enumerate(coin.value)
     ]
     labels = judging.by_judge(made, net, judging.Judging(ROWS, 4))
     assert set(labels) <= {-1, 0, 1}
     with pytest.raises(ValueError, match="labels none of 2 pairs"):
-        judging.preferred_rows(net, made, SimpleNamespace(value=[-1, -1], name="none"), ROWS, 68)
+        judging.preferred_rows(net, made, SimpleNamespace(value=[-1, -1], name="none"), ROWS)
