@@ -6,13 +6,16 @@ import functools
 import itertools
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from stagejax.data.constrained import WordsAndBytes
 from stagejax.data.corrupted import ERRORS, EXTRA, MISSING, corrupted
+from stagejax.data.pipeline import joint_digest
 from stagejax.data.problems import answer_of
+from stagejax.data.sources import Record, Source
 from stagejax.data.words import Words
 from stagejax.data.written import BAGGED, BRIEF, turned, words_of
 
@@ -195,3 +198,37 @@ def judged_pair(
 
 STEPS = "steps"
 KINDS = (*ERRORS[:3], STEPS, OWN)
+
+
+@dataclass(frozen=True)
+class Comparisons(Source):
+    """Text that says of numbers in pairs whether they are the same: what a reader should know before it judges.
+
+    Half of the pairs are. Records hold "text".
+
+    Args:
+      largest: number.
+      size: number of records.
+      pairs: in a text.
+
+    >>> Comparisons(12, pairs=4)[3]["text"]
+    '2 2 ok 7 9 bad 6 6 ok 11 3 bad'
+    """
+
+    largest: int
+    size: int = 4000
+    pairs: int = 10
+    split: str = "train"
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Record:
+        rng = np.random.default_rng([self.seed, range(self.size)[index]])
+        both = rng.integers(self.largest + 1, size=(self.pairs, 2))
+        both[:, 1] = np.where(rng.random(self.pairs) < 0.5, both[:, 0], both[:, 1])
+        return {"text": " ".join(f"{a} {b} {'ok' if a == b else 'bad'}" for a, b in both)}
+
+    def digest(self) -> str:
+        return joint_digest(str(self))
