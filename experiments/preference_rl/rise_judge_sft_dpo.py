@@ -130,11 +130,10 @@ def preset(name: str) -> Config:
         large = llama(vocab=152_064, length=4096, scan=True, remat="full", **sizes)
         own = Problems(steps=(2, 3, 4, 5), largest=12, wording=BRIEF)
         rows = JudgeRows(judging_tokenizer(12), 2048, 2048, 1024, 5, 12)
-        return replace(
-            config, net=large, policy=large, problems=own, rows=rows, read=2048, base=1, weak=1, batch=256, sizes=(10_000, 10_000),
-            steps=(157, 157), rates=(1e-5, 1e-5), tuning=(1e-5,), after=(5e-7,), at_once=256, dev=256, tests=1024,
-            asked=10_000, policy_steps=157, arms=(LONGER, RISE, BARE), judges=(RISE,), seeds=(0,),
-        )  # fmt: skip
+        many = {"sizes": (10_000, 10_000), "steps": (157, 157), "asked": 10_000, "policy_steps": 157, "batch": 256}
+        few = {"read": 2048, "base": 1, "weak": 1, "dev": 256, "tests": 1024, "at_once": 256, "seeds": (0,)}
+        how = {"rates": (1e-5, 1e-5), "tuning": (1e-5,), "after": (5e-7,), "arms": (LONGER, RISE, BARE)}
+        return replace(config, net=large, policy=large, problems=own, rows=rows, **many, **few, **how)
     return config
 
 
