@@ -90,16 +90,17 @@ class Config:
     weak: int = 1000  # steps of the policy
     batch: int = 16  # rows; half as many pairs
     sizes: tuple[int, int] = (2400, 800)  # problems of SFT and of DPO
-    steps: tuple[int, int] = (400, 60)  # of SFT, and of what comes after it
+    steps: tuple[int, int] = (400, 120)  # of SFT, and of what comes after it
     drawn: int = 4  # critiques of a prompt
     ratio: float = 1.3  # of the lengths of a pair's critiques
     beta: float = 0.1
     rates: tuple[float, float] = (3e-3, 3e-3)  # base, policy
     tuning: tuple[float, ...] = (3e-3,)  # grid of all that start from the base
-    after: tuple[float, ...] = (1e-4, 5e-4)  # grid of all that start from SFT, and of the policy's DPO
+    after: tuple[float, ...] = (1e-4, 3e-4)  # grid of all that start from SFT
+    learning: tuple[float, ...] = (3e-5, 1e-4)  # grid of the policy's DPO
     dev: int = 256  # problems, half of them in each wording, as all
     tests: int = 512
-    asked: int = 400  # problems whose answers the policy learns from; four answers each
+    asked: int = 1000  # problems whose answers the policy learns from; four answers each
     policy_steps: int = 60
     at_once: int = 128
     arms: tuple[str, ...] = (LONGER, RISE, BARE, CHOSEN, RANDOM, SCALAR, SHORT)
@@ -121,7 +122,15 @@ def preset(name: str) -> Config:
         return replace(config, arms=arms, judges=judges, sizes=(8000, 3000), steps=(1000, 200), seeds=(0, 1, 2, 3, 4))
     if name == "smoke":
         sizes = {"read": 200, "base": 60, "weak": 60, "sizes": (80, 48), "steps": (60, 4), "dev": 32, "tests": 32}
-        rest = {"asked": 32, "policy_steps": 4, "at_once": 16, "seeds": (0,), "tuning": (5e-3,), "after": (1e-3,)}
+        rest = {
+            "asked": 32,
+            "policy_steps": 4,
+            "at_once": 16,
+            "seeds": (0,),
+            "tuning": (5e-3,),
+            "after": (1e-3,),
+            "learning": (1e-3,),
+        }
         rest |= {"arms": (LONGER, RISE, CHOSEN, RANDOM, SCALAR, SHORT)}
         small = replace(net, embed=32, layers=2, mlp=64)
         return replace(config, net=small, policy=small, **sizes, **rest)
@@ -132,7 +141,13 @@ def preset(name: str) -> Config:
         rows = JudgeRows(judging_tokenizer(12), 2048, 2048, 1024, 5, 12)
         many = {"sizes": (10_000, 10_000), "steps": (157, 157), "asked": 10_000, "policy_steps": 157, "batch": 256}
         few = {"read": 2048, "base": 1, "weak": 1, "dev": 256, "tests": 1024, "at_once": 256, "seeds": (0,)}
-        how = {"rates": (1e-5, 1e-5), "tuning": (1e-5,), "after": (5e-7,), "arms": (LONGER, RISE, BARE)}
+        how = {
+            "rates": (1e-5, 1e-5),
+            "tuning": (1e-5,),
+            "after": (5e-7,),
+            "learning": (5e-7,),
+            "arms": (LONGER, RISE, BARE),
+        }
         return replace(config, net=large, policy=large, problems=own, rows=rows, **many, **few, **how)
     return config
 
@@ -335,12 +350,12 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
             how[who] = judging.by_judge, pairs, found.arms[who][seed].results[-1], cfg.judging
         labels = run.make(f"{name}/labels", *how[who])
         found.labels[who, seed] = run.make(f"{name}/agreement", judging.agreement, pairs, labels)
-        made = run.make(f"{name}/rows", judging.preferred_rows, found.policy, pairs, labels, cfg.rows)
-        data, test = pair_rows(made, cfg.rows.answered, cfg.batch, seed), solving_dev(cfg)
-        own = Stage(
-            name, cfg.policy, Preference(cfg.beta), adam(1e-3), data, cfg.policy_steps, evaluate=test, seed=seed
-        )
-        net, _ = best(run, found, f"policy, {who}", own, cfg.after, found.policy)
+        net = found.policy
+        if labels.value is None or max(labels.value) >= 0:  # else it stays as it is: no pair got a label
+            made = run.make(f"{name}/rows", judging.preferred_rows, net, pairs, labels, cfg.rows)
+            data, test = pair_rows(made, cfg.rows.answered, cfg.batch, seed), solving_dev(cfg)
+            own = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), data, cfg.policy_steps, evaluate=test)
+            net, _ = best(run, found, f"policy, {who}", replace(own, seed=seed), cfg.learning, net)
         found.solved[who, seed] = run.make(f"{name}/test", solved_of, cfg, net)
 
 
