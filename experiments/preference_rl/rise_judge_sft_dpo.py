@@ -419,9 +419,10 @@ def judged(found: Found) -> tuple[Any, ...]:
     before, start = mean(found.told(found.losses, "base", "bytes")), mean(found.told(found.solved, BEFORE))
     lost = [value / before - 1 for value in found.told(found.losses, RISE, "bytes")]
     gained = {who: [value - start for value in found.told(found.solved, who)] for who in (RISE, VERIFIER)}
-    share = mean(gained[RISE]) / mean(gained[VERIFIER]) if known else float("nan")
+    gain = mean(gained[VERIFIER])
+    share = mean(gained[RISE]) / gain if gain else float("nan")
     several = known and len(gaps) > 1
-    learns = several and mean(gained[VERIFIER]) > float(np.std(gained[VERIFIER], ddof=1))
+    learns = several and gain > float(np.std(gained[VERIFIER], ddof=1))
 
     def both(values: Any, other: str, form: str) -> str:
         return f"{shown(values[RISE], form)}, {other} {shown(values[other], form)}" if known else ""
@@ -438,8 +439,8 @@ def judged(found: Found) -> tuple[Any, ...]:
             "Its verdicts do not depend more on the order",
             paper="the swap filter is to prevent it",
             measured=both(agree, LONGER, ".1%") or None,
-            margin="pairs whose two verdicts agree: not fewer than after SFT of as many updates, means over seeds",
-            holds=mean(agree[RISE]) >= mean(agree[LONGER]),
+            margin="pairs whose two verdicts agree: not fewer than after SFT as long; the judge is above chance",
+            holds=mean(agree[RISE]) >= mean(agree[LONGER]) and mean(right[RISE]) > 0.5,
         ),
         claim(
             "Judging is learned without loss of general ability",
