@@ -34,7 +34,6 @@ Holds if on pairs of unseen programs, each in both orders, greedy, accuracy as m
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -117,21 +116,12 @@ def preset(name: str) -> Config:
     net = llama(vocab=judging_tokenizer(12).vocab, embed=64, layers=2, heads=4, mlp=192, length=128, tied=True)
     config = Config(net, replace(net, embed=48, layers=2, mlp=128))
     if name == "long":
-        arms = (*config.arms, UNFILTERED, LIGHT)
-        judges = (RISE, LONGER)
-        return replace(config, arms=arms, judges=judges, sizes=(8000, 3000), steps=(1000, 200), seeds=(0, 1, 2, 3, 4))
+        config = replace(config, arms=(*config.arms, UNFILTERED, LIGHT), judges=(RISE, LONGER), seeds=(0, 1, 2, 3, 4))
+        return replace(config, sizes=(8000, 3000), steps=(1000, 200))
     if name == "smoke":
         sizes = {"read": 200, "base": 60, "weak": 60, "sizes": (80, 48), "steps": (60, 4), "dev": 32, "tests": 32}
-        rest = {
-            "asked": 32,
-            "policy_steps": 4,
-            "at_once": 16,
-            "seeds": (0,),
-            "tuning": (5e-3,),
-            "after": (1e-3,),
-            "learning": (1e-3,),
-        }
-        rest |= {"arms": (LONGER, RISE, CHOSEN, RANDOM, SCALAR, SHORT)}
+        rest = {"asked": 32, "policy_steps": 4, "at_once": 16, "arms": (LONGER, RISE, CHOSEN, RANDOM, SCALAR, SHORT)}
+        rest |= {"tuning": (5e-3,), "after": (1e-3,), "learning": (1e-3,), "seeds": (0,)}
         small = replace(net, embed=32, layers=2, mlp=64)
         return replace(config, net=small, policy=small, **sizes, **rest)
     if name == "pod":
@@ -141,13 +131,8 @@ def preset(name: str) -> Config:
         rows = JudgeRows(judging_tokenizer(12), 2048, 2048, 1024, 5, 12)
         many = {"sizes": (10_000, 10_000), "steps": (157, 157), "asked": 10_000, "policy_steps": 157, "batch": 256}
         few = {"read": 2048, "base": 1, "weak": 1, "dev": 256, "tests": 1024, "at_once": 256, "seeds": (0,)}
-        how = {
-            "rates": (1e-5, 1e-5),
-            "tuning": (1e-5,),
-            "after": (5e-7,),
-            "learning": (5e-7,),
-            "arms": (LONGER, RISE, BARE),
-        }
+        how = {"rates": (1e-5, 1e-5), "tuning": (1e-5,), "after": (5e-7,), "learning": (5e-7,)}
+        how["arms"] = LONGER, RISE, BARE
         return replace(config, net=large, policy=large, problems=own, rows=rows, **many, **few, **how)
     return config
 
@@ -185,12 +170,9 @@ def reading(cfg: Config) -> Data:
 
 def raw_bytes(cfg: Config) -> CausalText:
     """General text: the standard library byte by byte."""
-    how = {
-        "tokenizer": judging_tokenizer(cfg.rows.largest, raw=True),
-        "batch": cfg.batch,
-        "length": cfg.rows.answered - 1,
-    }
-    return CausalText(source=Stdlib(limit=1_000_000), **how)
+    how = {"batch": cfg.batch, "length": cfg.rows.answered - 1}
+    code = judging_tokenizer(cfg.rows.largest, raw=True)
+    return CausalText(source=Stdlib(limit=1_000_000), tokenizer=code, **how)
 
 
 def prompts(cfg: Config, problems: Together, batch: int, **more: Any) -> PromptedText:
@@ -204,13 +186,10 @@ def prompts(cfg: Config, problems: Together, batch: int, **more: Any) -> Prompte
 def pipeline(run: Any, cfg: Config) -> Report:
     """Base, policy and pairs once; then for every seed the SFT judge, all arms, and the policy that learns of them."""
     found = Found(cfg)
-    found.base = run.train(Stage("base", cfg.net, causal_lm, adamw(cfg.rates[0], warmup=0.05, clip=1.0), reading(cfg),
-                                 cfg.base))  # fmt: skip
-    optimizer = adamw(cfg.rates[1], warmup=0.05, clip=1.0)
-    weak = Stage(
-        "policy", cfg.policy, causal_lm, optimizer, solutions(cfg, "read"), cfg.weak, evaluate=solving_dev(cfg)
-    )
-    found.policy = run.train(weak)
+    first, second = (adamw(rate, warmup=0.05, clip=1.0) for rate in cfg.rates)
+    found.base = run.train(Stage("base", cfg.net, causal_lm, first, reading(cfg), cfg.base))
+    weak = Stage("policy", cfg.policy, causal_lm, second, solutions(cfg, "read"), cfg.weak)
+    found.policy = run.train(replace(weak, evaluate=solving_dev(cfg)))
     for number, name in enumerate(("sft", "dpo", "dev", "test")):
         answers = drawn_answers(run, cfg, name, found.policy, problems_of(cfg, name))
         known = found.pairs["dev"] if name == "test" else None
@@ -225,32 +204,17 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 def drawn_answers(run: Any, cfg: Config, name: str, net: Any, problems: Together, seed: int = 0) -> Any:
     """Four answers of the policy to each problem."""
-    data, flops = prompts(cfg, problems, cfg.at_once // 4), 4 * len(problems) * solving_flops(cfg)
+    data = prompts(cfg, problems, cfg.at_once // 4)
+    flops = 4 * len(problems) * cfg.judging.solving_flops(cfg.policy)
     made = (sampled.drawn_answers, net, data, cfg.judging.solving, 4, seed)
     return run.make(f"{name}/answers", *made, flops=flops, sampled_tokens=sampled.drawn_tokens)
-
-
-@functools.cache
-def solving_flops(cfg: Config) -> float:
-    return cfg.judging.solving.flops(cfg.policy, cfg.rows.problem)
-
-
-@functools.cache
-def critique_flops(cfg: Config) -> float:
-    return cfg.judging.how.flops(cfg.net, cfg.rows.prompt)
 
 
 def solving_dev(cfg: Config) -> Evaluation:
     """Greedy answers of the policy to development problems."""
     data = prompts(cfg, problems_of(cfg, "dev"), cfg.at_once)
-    return Evaluation(data, cfg.dev // data.batch, None, cfg.judging.solving, flops=data.batch * solving_flops(cfg))
-
-
-def judging_dev(cfg: Config, found: Found) -> Evaluation:
-    """Greedy verdicts on development pairs in both orders."""
-    count = 2 * cfg.dev // cfg.at_once
-    data = cfg.judging.prompt_rows(found.pairs["dev"], count)
-    return Evaluation(data, count, None, cfg.judging.how, flops=data.batch * critique_flops(cfg))
+    flops = data.batch * cfg.judging.solving_flops(cfg.policy)
+    return Evaluation(data, cfg.dev // data.batch, None, cfg.judging.solving, flops=flops)
 
 
 def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...], *start: Any) -> tuple[Any, Any]:
@@ -274,7 +238,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
 
     def supervised(name: str, rows: Any, steps: int) -> Stage:
         data = learned_rows(rows, cfg.rows.length - 1, cfg.batch, seed)
-        test = judging_dev(cfg, found)
+        test = cfg.judging.tested(found.pairs["dev"], cfg.dev, cfg.net)
         return Stage(at(name), cfg.net, causal_lm, adam(1e-3), data, steps, evaluate=test, seed=seed)
 
     def learned(name: str, only: bool, *made: Any, teacher: Teacher = cfg.teacher) -> Any:
@@ -283,7 +247,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     rows = learned("sft", False, every[0])
     sft, searched = best(run, found, SFT, supervised("sft", rows, cfg.steps[0]), cfg.tuning, found.base)
     found.keep(SFT, seed, (sft,), searched)
-    flops = 2 * cfg.sizes[1] * cfg.drawn * critique_flops(cfg)
+    flops = 2 * cfg.sizes[1] * cfg.drawn * cfg.judging.critique_flops(cfg.net)
     how = (judging.critiques, sft, found.pairs["dpo"], cfg.judging, cfg.drawn, 100 + seed)
     drawn = run.make(at("critiques"), *how, flops=flops, sampled_tokens=judging.critique_tokens)
     pairs = run.make(at("pairs"), judging.hard_pairs, sft, drawn, cfg.ratio, seed)

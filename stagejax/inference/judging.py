@@ -3,6 +3,7 @@ from them."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from stagejax.inference.preferring import SIDES, with_reference
 from stagejax.inference.stepwise import answer_weights
 from stagejax.report.pairwise import judged_in_both_orders
 from stagejax.result import Result
+from stagejax.stage import Evaluation
 
 Arrays = dict[str, np.ndarray]
 
@@ -50,11 +52,25 @@ class Judging:
         ans, zero = (int(self.rows.code.encode([word])[0][0]) for word in ("ans", "0"))
         return Answering(FinalAnswer(ans, zero), self.rows.answered, self.rows.words + 1, ((SEP,),))
 
-    def prompt_rows(self, made: Result, count: int) -> MadeRows:
-        """Prompts of an artifact of pairs in both orders, to be answered at the end of a stage."""
+    def tested(self, made: Result, pairs: int, net: Any) -> Evaluation:
+        """The likeliest verdicts on so many pairs of an artifact, in both orders, at the end of a stage."""
         named = Row("tokens", (self.rows.prompt,), "int32"), Row("lengths", (), "int32"), Row("label", (), "int32")
-        arrays = None if made.value is None else self.rows.prompts(made.value)
-        return MadeRows(rows=named, of=made.fingerprint, arrays=arrays, batch=self.at_once, count=count)
+        arrays, count = None if made.value is None else self.rows.prompts(made.value), 2 * pairs // self.at_once
+        data = MadeRows(rows=named, of=made.fingerprint, arrays=arrays, batch=self.at_once, count=count)
+        return Evaluation(data, count, None, self.how, flops=data.batch * self.critique_flops(net))
+
+    def critique_flops(self, net: Any) -> float:
+        """FLOPs of one critique by a network of this configuration, if it has all tokens that it may have."""
+        return _flops(self.how, net, self.rows.prompt)
+
+    def solving_flops(self, net: Any) -> float:
+        """FLOPs of one answer to a problem."""
+        return _flops(self.solving, net, self.rows.problem)
+
+
+@functools.cache
+def _flops(how: Answering, net: Any, prompt: int) -> float:
+    return how.flops(net, prompt)
 
 
 def drawn_critiques(net: Frozen, judging: Judging, pairs: Sequence[Pair], n: int, seed: int) -> Arrays:
