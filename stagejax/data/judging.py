@@ -212,7 +212,7 @@ class Comparisons(Source):
       pairs: in a text.
 
     >>> Comparisons(12, pairs=4)[3]["text"]
-    '2 2 ok 7 9 bad 6 6 ok 11 3 bad'
+    '6 6 ok 12 11 bad 9 9 ok 7 4 bad'
     """
 
     largest: int

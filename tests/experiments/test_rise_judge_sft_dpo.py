@@ -87,20 +87,20 @@ def test_every_test_pair_is_judged_in_both_orders_and_the_policy_learns_from_lab
 
 
 def test_tests_share_no_problem_with_training_or_choices() -> None:
-    config = replace(preset("laptop"), read=400, sizes=(200, 100), tests=200)
+    config = replace(preset("laptop"), read=200, sizes=(100, 60), dev=60, tests=100)
     known = {record["program"] for name in ("read", "sft", "dpo") for record in problems_of(config, name)}
     for name in ("dev", "test"):
         assert not known & {record["program"] for record in problems_of(config, name)}
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop"])
+@pytest.mark.parametrize("name", [pytest.param("smoke", marks=pytest.mark.slow), "laptop"])
 def test_a_plan_tests_no_claim(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))
     assert {claim.verdict for claim in report.claims} == {"not tested"}
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "pod"])
+@pytest.mark.parametrize("name", ["laptop", pytest.param("pod", marks=pytest.mark.slow)])
 def test_problems_fit_their_prompts(name: str) -> None:
-    config = replace(preset(name), tests=400)
-    told = prompts(config, problems_of(config, "test"), 4).take(np.arange(400))
+    config = replace(preset(name), tests=100)
+    told = prompts(config, problems_of(config, "test"), 4).take(np.arange(100))
     assert told["lengths"].max() <= config.rows.problem
