@@ -476,6 +476,7 @@ EXPERIMENT = Experiment(
     paper=3,
     pipeline=pipeline,
     preset=preset,
+    presets=("smoke", "laptop", "long", "pod"),
 )
 
 if __name__ == "__main__":
