@@ -467,14 +467,14 @@ def report(found: Found) -> Report:
 
 NOTES = (
     "Judges are decoders of 0.13M parameters instead of 32B, the policy one of 0.07M. No prompt holds the answer.",
-    "The reward model sees all pairs with their labels, which are right by construction; the critics only those that the "
+    "The reward model sees all pairs with their labels, which are right by construction; critics only those that the "
     "filter admits. It knows no order, so that its two verdicts always agree.",
     "One base and one policy for all seeds; a seed has its own critiques, orders of rows, draws and problems of the "
     "policy. All that starts from the base has one rate, 3e-3, which was not searched for; the others have two each.",
     "Charged to an arm: its stages, critiques drawn for it, and its other rates; base, policy and its answers to none.",
     "Before, with the first seed and development pairs: after 350 steps of SFT on critiques without the judge's own "
-    "result beside the answer's 50 % were right, with it 54 % after 400: numbers were copied, not compared. So the base "
-    "reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept that (SFT 70, DPO "
+    "result beside the answer's 50 % were right, with it 54 % after 400: numbers were copied, not compared. So the "
+    "base reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept that (SFT 70, DPO "
     "69), 5e-4 did not (67, 63); at that rate the policy unlearned its answers, by a verifier's labels too.",
     "The arm of real preferences, STS-B, is not there.",
     "pod: the generated problems, as the released sets are not among the datasets here.",
