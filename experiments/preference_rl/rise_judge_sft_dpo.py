@@ -474,7 +474,7 @@ NOTES = (
     "Charged to an arm: its stages, critiques drawn for it, and its other rates; base, policy and its answers to none.",
     "Before, with the first seed and development pairs: after 350 steps of SFT on critiques without the judge's own "
     "result beside the answer's 50 % were right, with it 54 % after 400: numbers were copied, not compared. So the "
-    "base reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept that (SFT 70, "
+    "base reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept it (SFT 70, "
     "DPO 69), 5e-4 did not (67, 63); at that rate the policy unlearned its answers, by a verifier's labels too.",
     "The arm of real preferences, STS-B, is not there.",
     "pod: the generated problems, as the released sets are not among the datasets here.",
