@@ -1,0 +1,112 @@
+"""Problems with solutions in several styles, as a corpus has them: each style behind a cue that asks for it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stagejax.data.common_words import CommonWords
+from stagejax.data.comparisons import PEOPLE, RELATIONS
+from stagejax.data.comparisons import WORDS as COMPARED
+from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.sources import Derived, Record, Source
+from stagejax.data.symbolic import WORDS as SYMBOLIC
+
+QUESTION, ANSWER, END = "q", "a", "|"
+GIVEN, PLAN, CODE = "given", "plan", "program"
+STYLES = (DIRECT, CHAIN, PLANNED, CAREFUL, PROGRAM)
+
+
+def solution(record: Mapping[str, Any], style: str) -> str:
+    """What a style writes down before the answer.
+
+    >>> from stagejax.data.comparisons import Link, written
+    >>> record = written([Link("ben", "", 7), Link("ann", "+", 15)])
+    >>> for style in STYLES:
+    ...     print(solution(record, style))
+    <BLANKLINE>
+    ben 7 ; ann 7 + 15 = 22
+    plan ann needs ben . ben 7 ; ann 7 + 15 = 22
+    given ann 15 more , ben 7 . plan ann needs ben . ben 7 ; ann 7 + 15 = 17 + 5 = 22
+    program ben = 7 ; answer = ben + 15
+    """
+    chain, careful = (" ; ".join(record[name]) for name in ("steps", "careful"))
+    given, plan = f"{GIVEN} {' , '.join(record['given'])}", f"{PLAN} {' , '.join(record['plan'])}"
+    return {
+        DIRECT: "",
+        CHAIN: chain,
+        PLANNED: f"{plan} . {chain}",
+        CAREFUL: f"{given} . {plan} . {careful}",
+        PROGRAM: f"{CODE} {record['program']}",
+    }[style]
+
+
+def asked(question: str, cue: str = "") -> str:
+    """A question as it is put, up to where the solution begins.
+
+    >>> asked("how many ?", "let us think .")
+    'q how many ? a let us think .'
+    """
+    return f"{QUESTION} {question} {ANSWER} {cue}".strip()
+
+
+def concluded(said: str, conclusion: str, answer: str = "") -> str:
+    """A text up to its answer.
+
+    >>> concluded("q how many ? a 3 + 4 = 7", "so it is", "7")
+    'q how many ? a 3 + 4 = 7 | so it is 7 |'
+    """
+    return f"{said} {END} {conclusion} {answer} {END}" if answer else f"{said} {END} {conclusion}"
+
+
+@dataclass(frozen=True)
+class Styled(Derived):
+    """Records {"text"}: problems with their solutions in one style.
+
+    Args:
+      source: records with what solutions are written from, such as `Comparisons`.
+      style: one of `STYLES`.
+      uncued: share of the texts without a cue.
+      seed: of the wordings; that of a record is the same however many there are.
+
+    >>> from stagejax.data.comparisons import Comparisons
+    >>> Styled(Comparisons(steps=(1,), others=(0,)), CHAIN)[0]["text"]
+    """
+
+    style: str = CHAIN
+    uncued: float = 0.25
+    seed: int = 0
+
+    def __getitem__(self, index: int) -> dict[str, str]:
+        record, rng = _records(self.source)[index], np.random.default_rng((self.seed, index))
+        known = CUES[self.style].known
+        cue = "" if rng.random() < self.uncued else known[rng.integers(len(known))]
+        conclusion = CONCLUSION.known[rng.integers(len(CONCLUSION.known))]
+        said = f"{asked(record['question'], cue)} {solution(record, self.style)}".strip()
+        return {"text": concluded(said, conclusion, record["answer"])}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"{self.style} {self.uncued} {self.seed}")
+
+
+@functools.lru_cache(maxsize=8)
+def _records(source: Source) -> list[Record]:
+    """Made once for all styles."""
+    return [source[index] for index in range(len(source))]
+
+
+def vocabulary(largest: int) -> CommonWords:
+    """One token for every word of these texts and every number from 0 to `largest`; one for all other words.
+
+    >>> code = vocabulary(9).train(iter(()))
+    >>> code.decode(code.encode(["q ann has 7 apples . a let us think"])[0])
+    'q ann has 7 <rare> . a let us think'
+    """
+    words = {*PEOPLE, *COMPARED, *SYMBOLIC, *RELATIONS, QUESTION, ANSWER, END, GIVEN, PLAN, CODE}
+    words |= {word for cue in (*CUES.values(), CONCLUSION) for word in cue.words()}
+    return CommonWords(0, (*sorted(words), *map(str, range(largest + 1))))
