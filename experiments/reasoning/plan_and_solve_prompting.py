@@ -1,33 +1,33 @@
 """Plan-and-Solve prompting: a frozen model is asked to write a plan, and then to carry it out.
 
-Paper    Wang et al., Plan-and-Solve Prompting: Improving Zero-Shot Chain-of-Thought Reasoning by Large Language Models,
-         ACL 2023, arXiv 2305.04091 (dossier 092: the released code was read; figures are from memory).
-Claim    "Let's think step by step" leaves out steps, calculates wrongly and misunderstands. A prompt that asks to devise
-         a plan first and then to carry it out (PS) is better, and one that also asks to extract the variables with their
+Paper    Wang et al., Plan-and-Solve Prompting: Improving Zero-Shot Chain-of-Thought Reasoning by Large Language
+         Models, ACL 2023, arXiv 2305.04091 (dossier 092: the released code was read; figures are from memory).
+Claim    "Let's think step by step" leaves out steps, calculates wrongly and misunderstands. A prompt that asks first
+         for a plan and then to carry it out (PS) is better, and one that also asks to extract the variables with their
          numerals and to calculate intermediate results with care (PS+) better still: 70.4, 72.9 and 76.7 % over six
          sets of arithmetic, as good as eight demonstrations; no training.
 Method   A prompt can only call up what a model has read. A small decoder is pre-trained once a seed on problems with
-         solutions in five styles, equal in tokens: the answer alone, a chain, a plan and a chain, variables, a plan and
-         a chain with results on the way, a program. Before three in four stands a sentence that asks for the style, in
-         many wordings; half of the rows hold several problems in a row. It stands for davinci-003, and is frozen then.
+         solutions in five styles, equal in tokens: the answer alone, a chain, a plan and a chain, variables, a plan
+         and a chain with results on the way, a program. Before three in four stands a sentence that asks for the style,
+         in many wordings; half of the rows hold several problems in a row. It stands for davinci-003, and is frozen.
          Two calls, greedy: (1) question and trigger, a wording that was never read: up to 100 tokens, to the end of the
          paragraph; (2) all of that and "therefore the answer is", again in an unread wording; the answer is the first
-         number, or yes or no, or the text. One extractor for all.
-         Triggers  direct, CoT, PS, PS+; program, executed and not asked again; CoT behind two demonstrations without any
-                   trigger; no trigger at all
-         Controls  PS that goes on from the plan that it wrote for another problem of as many steps; self-consistency of
-                   CoT with as many samples as PS+ has tokens for; ten samples of every trigger at temperature 0.7
+         number. A program's answer is what it gives when it is executed.
+         Triggers  direct, CoT, PS, PS+; program, executed and not asked again; CoT behind two demonstrations, without
+                   any trigger; no trigger at all
+         Controls  PS that goes on from the plan that it wrote for another problem of as many steps; self-consistency
+                   of CoT with as many samples as PS+ has tokens for; ten samples of triggers at temperature 0.7
          Problems  who has how many more, less or times than whom, of 1 to 3 steps, half of them told out of order, of
-                   programs that are in no training text; of 4 and 5 steps; with two people about whom nothing is asked,
-                   where one was the most; SVAMP's own texts, unknown words as one token; coins, last letters
+                   programs that are in no training text; of 4 and 5 steps; with two people about whom nothing is
+                   asked, where one was the most; SVAMP's own texts, unknown words as one token
          The first error of a wrong chain is found by a program: a step left out, a wrong result, or neither.
 Run      stagejax run plan_and_solve_prompting                   laptop: ? minutes
          stagejax run plan_and_solve_prompting --preset smoke    seconds
          stagejax plan plan_and_solve_prompting --preset pod --mesh data=16,fsdp=16
-Holds if in means over seeds, of right answers over the three sets of comparisons: (1) PS+ is above PS, PS above CoT, and
-         PS+ 3 points or more above CoT; (2) PS leaves out steps in fewer answers than CoT, and PS+ calculates wrongly in
-         fewer than PS; (3) PS+ is above self-consistency of CoT at as many tokens: else its effect is explained by
-         length; (4) PS is above PS with another problem's plan, which the effect of a plan has to be.
+Holds if in means over seeds, of right answers over the three sets of comparisons: (1) PS+ is above PS, PS above CoT,
+         and PS+ 3 points or more above CoT; (2) PS leaves out steps in fewer answers than CoT, and PS+ calculates
+         wrongly in fewer than PS; (3) PS+ is above self-consistency of CoT at as many tokens: else its effect is
+         explained by length; (4) PS is above PS with another problem's plan, as it is if the plan is what helps.
 Ours     Not run yet.
 """
 
@@ -42,16 +42,16 @@ import numpy as np
 
 from stagejax import Experiment, Precision, Stage
 from stagejax.data import Dataset, Mixture, Source
+from stagejax.data.amounts import amount
 from stagejax.data.common_words import CommonWords
 from stagejax.data.comparisons import Comparisons
 from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
 from stagejax.data.outside import Outside
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.pipeline import Data
-from stagejax.data.solution_errors import CALCULATION, ERRORS, MISSING, RIGHT, error_of
+from stagejax.data.solution_errors import CALCULATION, ERRORS, MISSING, error_of
 from stagejax.data.solution_styles import (
     ANSWER,
-    CODE,
     END,
     GIVEN,
     PLAN,
@@ -59,13 +59,16 @@ from stagejax.data.solution_styles import (
     STYLES,
     Styled,
     asked,
+    chain_of,
     concluded,
+    executed,
+    plan_of,
     solution,
+    style_of,
     vocabulary,
 )
-from stagejax.data.straight_line import answer_of
-from stagejax.data.symbolic import Symbolic
-from stagejax.data.together import Together
+from stagejax.data.sums import Sums
+from stagejax.decode import extract
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen
 from stagejax.inference.two_calls import Calling, replies
@@ -78,8 +81,9 @@ from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, tab
 COT, PS, PLUS, POT, ONLY = "CoT", "PS", "PS+", "program", "direct"
 SHOTS, BARE, FOREIGN = "CoT, 2 demonstrations", "no trigger", "PS, another problem's plan"
 #: The style that each arm's trigger asks for; None: it has no trigger.
-TRIGGERS = {ONLY: DIRECT, COT: CHAIN, PS: PLANNED, PLUS: CAREFUL, POT: PROGRAM, SHOTS: None, BARE: None, FOREIGN: PLANNED}
-HELD, LONG, IRRELEVANT, REAL, COINS, LETTERS = "held out", "longer", "irrelevant", "SVAMP", "coins", "letters"
+TRIGGERS = {ONLY: DIRECT, COT: CHAIN, PS: PLANNED, PLUS: CAREFUL, POT: PROGRAM, SHOTS: None, BARE: None,
+            FOREIGN: PLANNED}  # fmt: skip
+HELD, LONG, IRRELEVANT, REAL = "held out", "longer", "irrelevant", "SVAMP"
 JUDGED = (HELD, LONG, IRRELEVANT)
 VOTED = (COT, PS, PLUS, POT, SHOTS)
 
@@ -90,13 +94,13 @@ class Config:
 
     net: Transformer
     largest: int = 20  # of all numbers
-    size: int = 6000  # problems to pre-train on; and a tenth of it of coins and of letters
+    size: int = 6000  # problems to pre-train on
     batch: int = 16
     length: int = 160  # tokens of a row
     steps: int = 800
     rate: float = 5e-3
     uncued: float = 0.25  # share of texts without a trigger
-    tests: tuple[int, int, int] = (100, 60, 200)  # problems of each set, symbolic ones of each kind, of SVAMP
+    tests: tuple[int, int] = (100, 200)  # problems of each set; of SVAMP
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))
     prompt: tuple[int, int] = (80, 208)  # tokens of a prompt without demonstrations; of any
     limit: tuple[int, int] = (100, 6)  # tokens of a solution, and of an answer
@@ -113,7 +117,7 @@ class Config:
 
     def calling(self, arm: str) -> tuple[Calling, Calling]:
         """The two calls."""
-        first = self.prompt[arm == SHOTS]
+        first = self.prompt[arm in (SHOTS, FOREIGN)]
         return Calling(first, self.limit[0], self.at_once), Calling(self.prompt[1], self.limit[1], self.at_once)
 
 
@@ -122,13 +126,13 @@ def preset(name: str) -> Config:
     if name == "pod":
         large = llama(vocab=256, embed=4096, layers=32, heads=32, mlp=11_008, length=2048, scan=True, remat="full")
         sizes = {"largest": 99, "size": 200_000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
-        tests = {"tests": (1000, 500, 1000), "at_once": 512, "seeds": (0,), "save_every": 500}
+        tests = {"tests": (1000, 1000), "at_once": 512, "seeds": (0,), "save_every": 500}
         net = replace(large, vocab=vocabulary(99).vocab)
         return Config(net, **sizes, **tests, precision=Precision(compute="bfloat16"))
     net = llama(vocab=vocabulary(20).vocab, embed=64, layers=3, heads=4, mlp=192, length=160, tied=True, init_std=0.05)
     if name == "smoke":
         tiny = replace(net, embed=16, layers=1, heads=2, mlp=32)
-        sizes = {"size": 40, "batch": 8, "steps": 20, "tests": (6, 4, 0), "real": None, "at_once": 24, "samples": 2}
+        sizes = {"size": 40, "batch": 8, "steps": 20, "tests": (6, 0), "real": None, "at_once": 24, "samples": 2}
         return Config(tiny, **sizes, rate=1e-2, seeds=(0,))
     return Config(net)
 
@@ -136,26 +140,27 @@ def preset(name: str) -> Config:
 # --- pre-training ---
 
 
-def problems(cfg: Config) -> Together:
-    """What is read: comparisons, coins and letters."""
-    few = cfg.size // 10
-    return Together((Comparisons(size=cfg.size, largest=cfg.largest, seed=11), Symbolic(size=few, seed=11),
-                     Symbolic(size=few, coins=False, seed=11)))  # fmt: skip
+def problems(cfg: Config) -> Comparisons:
+    return Comparisons(size=cfg.size, largest=cfg.largest, seed=11)
 
 
 def texts(cfg: Config, style: str, joined: bool, seed: int = 0) -> Data:
-    """Texts in one style, apart or several in a row; a program solves comparisons alone. Questions are not learned."""
-    source = problems(cfg).parts[0] if style == PROGRAM else problems(cfg)
-    own = Styled(source, style, cfg.uncued, seed=11)
-    how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length, "fields": ("text",), "seed": seed}
+    """Texts in one style, apart or several in a row. Questions are read, and not learned."""
     begin, end = (cfg.words.train(iter(())).encode([word])[0].item() for word in (QUESTION, ANSWER))
-    return Outside(of=PackedAnswers(source=own, joined=joined, **how), begin=begin, end=end, batch=cfg.batch)
+    own = rows(cfg, Styled(problems(cfg), style, cfg.uncued, seed=11), joined, seed)
+    return Outside(of=own, begin=begin, end=end, batch=cfg.batch)
+
+
+def rows(cfg: Config, source: Source, joined: bool, seed: int) -> PackedAnswers:
+    how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length, "fields": ("text",), "seed": seed}
+    return PackedAnswers(source=source, joined=joined, **how)
 
 
 def corpus(cfg: Config, seed: int) -> Mixture:
-    """As many rows of each style."""
-    parts = tuple(texts(cfg, style, joined, seed) for style in STYLES for joined in (False, True))
-    return Mixture(parts=parts, weights=(1,) * len(parts))
+    """As many rows of each style, and of sums."""
+    sums = Sums(size=cfg.size // 4, largest=cfg.largest, each=20, seed=11)
+    parts = [texts(cfg, style, joined, seed) for style in STYLES for joined in (False, True)]
+    return Mixture(parts=(*parts, rows(cfg, sums, False, seed)), weights=(*[1] * len(parts), 2))
 
 
 def pretraining(cfg: Config, seed: int) -> Stage:
@@ -170,14 +175,12 @@ def pretraining(cfg: Config, seed: int) -> Stage:
 @functools.cache
 def questions(cfg: Config) -> tuple[dict[str, Any], ...]:
     """All test problems with their "set", one after the other."""
-    many, few, real = cfg.tests
+    many, real = cfg.tests
     told = {"split": "test", "largest": cfg.largest, "size": many}
     sources: dict[str, Source] = {
         HELD: Comparisons(**told, seed=101),
         LONG: Comparisons(**told, steps=(4, 5), seed=102),
         IRRELEVANT: Comparisons(**told, steps=(2, 3), others=(2,), seed=103),
-        COINS: Symbolic("test", few, people=(4,), seed=104),
-        LETTERS: Symbolic("test", few, coins=False, people=(4,), seed=105),
     }
     made = [{**source[i], "set": name} for name, source in sources.items() for i in range(len(source))]
     if cfg.real is not None:
@@ -192,13 +195,14 @@ def read(cfg: Config, record: Any) -> dict[str, Any]:
     return {"question": " ".join(words), "answer": f"{answer:g}", "links": [], "length": 1, "set": REAL}
 
 
-def demonstrations(cfg: Config, place: int, own: dict[str, Any]) -> str:
-    """Two solved problems of the training text of the question's kind, without triggers, as a chain each."""
-    kind = {COINS: 1, LETTERS: 2}.get(own["set"], 0)
-    source = problems(cfg).parts[kind] if kind else Comparisons(size=40, steps=(1, 2), largest=cfg.largest, seed=12)
-    shown = [source[(2 * place + k) % len(source)] for k in range(2)]
-    said = [concluded(f"{asked(one['question'])} {solution(one, CHAIN)}", CONCLUSION.known[0], one["answer"]) for one in shown]
-    return " ".join(said) + " "
+def demonstrations(cfg: Config, place: int) -> str:
+    """Two solved problems of the training programs, without triggers, as a chain each."""
+    source = Comparisons(size=40, steps=(1, 2), others=(0,), largest=cfg.largest, seed=12)
+    found = []
+    for one in (source[(2 * place + k) % len(source)] for k in range(2)):
+        said = f"{asked(one['question'])} {solution(one, CHAIN)}"
+        found.append(concluded(said, CONCLUSION.known[0], one["answer"]))
+    return " ".join(found)
 
 
 def prompts(cfg: Config, arm: str, plans: Any = None) -> list[str]:
@@ -206,8 +210,8 @@ def prompts(cfg: Config, arm: str, plans: Any = None) -> list[str]:
     style, made = TRIGGERS[arm], []
     for place, own in enumerate(questions(cfg)):
         cue = "" if style is None else CUES[style].unseen[place % len(CUES[style].unseen)]
-        before = demonstrations(cfg, place, own) if arm == SHOTS else ""
-        made.append(f"{before}{asked(own['question'], cue)} {plans[place] if plans else ''}".strip())
+        before = demonstrations(cfg, place) if arm == SHOTS else ""
+        made.append(f"{before} {asked(own['question'], cue)} {plans[place] if plans else ''}".strip())
     return made
 
 
@@ -220,8 +224,7 @@ def others_plans(cfg: Config, said: list[str]) -> list[str]:
     found = [""] * len(kinds)
     for places in alike.values():
         for place, other in zip(places, [*places[1:], places[0]], strict=True):
-            plan = said[other].rpartition(" . ")[0]
-            found[place] = f"{plan} ." if plan else ""
+            found[place] = plan_of(said[other])
     return found
 
 
@@ -242,34 +245,11 @@ def prompted(cfg: Config, net: Any, arm: str, n: int, temperature: float, seed: 
         answers, tokens = [executed(own) for own in found.texts], found.tokens
     else:
         asked_again = replies(frozen, code, again, second, END)
-        kinds = [own["set"] for own in questions(cfg) for _ in range(n)]
-        answers = [extracted(text, kind) for text, kind in zip(asked_again.texts, kinds, strict=True)]
+        answers = [extract.number(text) for text in asked_again.texts]
         tokens = [a + b for a, b in zip(found.tokens, asked_again.tokens, strict=True)]
     given = plans or [""] * len(questions(cfg))
     said = [f"{given[place // n]} {own}".strip() for place, own in enumerate(found.texts)]
     return {"said": said, "answer": answers, "tokens": tokens, "read": [len(text.split()) for text in put]}
-
-
-def extracted(text: str, kind: str) -> str | None:
-    """The first number of an answer; of coins the last yes or no; of letters the text.
-
-    >>> extracted("7 | 3", HELD), extracted("no", COINS), extracted("a b", LETTERS), extracted("ann", HELD)
-    ('7', 'no', 'a b', None)
-    """
-    if kind == LETTERS:
-        return text.strip()
-    found = re.findall(r"\b(?:yes|no)\b" if kind == COINS else r"\d+", text)
-    return found[-1 if kind == COINS else 0] if found else None
-
-
-def executed(text: str) -> str | None:
-    """What the program of a solution answers.
-
-    >>> executed("program ben = 7 ; answer = ben + 15"), executed("ben 7")
-    ('22', None)
-    """
-    value = answer_of(text.removeprefix(CODE)) if text.startswith(CODE) else None
-    return None if value is None else f"{float(value):g}"
 
 
 def drawn(value: Any) -> int:
@@ -290,3 +270,215 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for arm in TRIGGERS:
             found.ask(run, net, arm, seed)
     return report(found)
+
+
+# --- measures ---
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and said: {arm: {seed: ...}}."""
+
+    cfg: Config
+    nets: dict[int, Any] = field(default_factory=dict)
+    said: dict[str, dict[int, Any]] = field(default_factory=dict)
+    samples: dict[str, dict[int, Any]] = field(default_factory=dict)
+
+    def ask(self, run: Any, net: Any, arm: str, seed: int) -> None:
+        """The likeliest words under a trigger, and samples."""
+        cfg, name, count = self.cfg, f"{seed}/{slug(arm)}", len(questions(self.cfg))
+        planned = (self.said[PS][seed],) if arm == FOREIGN else ()
+        cost = count * call_flops(cfg, arm)
+        self.nets[seed] = net
+        made = run.make(name, prompted, cfg, net, arm, 1, 0.0, seed, *planned, flops=cost, sampled_tokens=drawn)
+        self.said.setdefault(arm, {})[seed] = made
+        if arm in VOTED:
+            n, more = cfg.samples, {"flops": cfg.samples * cost, "sampled_tokens": drawn}
+            made = run.make(f"{name}/samples", prompted, cfg, net, arm, n, cfg.temperature, seed, **more)
+            self.samples.setdefault(arm, {})[seed] = made
+
+    def right(self, arm: str, seed: int, votes: int = 0) -> np.ndarray:
+        """Of every problem whether it is answered right: greedily, or by a vote of so many samples."""
+        wanted = [own["answer"] for own in questions(self.cfg)]
+        if not votes:
+            return np.array([a == b for a, b in zip(self.said[arm][seed].value["answer"], wanted, strict=True)])
+        answers, n = self.samples[arm][seed].value["answer"], self.cfg.samples
+        elected = [majority_vote(answers[n * place : n * place + votes]).answer for place in range(len(wanted))]
+        return np.array([a == b for a, b in zip(elected, wanted, strict=True)])
+
+    def seeds(self, arm: str) -> list[int]:
+        """Those of which answers are there: none in planning."""
+        return [seed for seed, made in self.said.get(arm, {}).items() if made.value]
+
+    def accuracy(self, arm: str, name: str = "", votes: int = 0) -> list[float]:
+        """Right answers in % to a set, or the mean of the three sets that claims speak of; one a seed."""
+        sets = np.array([own["set"] for own in questions(self.cfg)])
+        of = (name,) if name else JUDGED
+        return [100 * float(np.mean([self.right(arm, seed, votes)[sets == one].mean() for one in of]))
+                for seed in self.seeds(arm)]  # fmt: skip
+
+    def by_steps(self, arm: str, steps: int) -> list[float]:
+        mine = np.array([own["set"] in JUDGED and own["length"] == steps for own in questions(self.cfg)])
+        return [100 * float(self.right(arm, seed)[mine].mean()) for seed in self.seeds(arm)]
+
+    def judged(self, what: str, arm: str, seed: int, samples: bool = False) -> list[Any]:
+        """A column of what was said to the problems of the three sets."""
+        made, n = (self.samples, self.cfg.samples) if samples else (self.said, 1)
+        own = made[arm][seed].value[what]
+        return [own[n * at + k] for at, one in enumerate(questions(self.cfg)) if one["set"] in JUDGED for k in range(n)]
+
+    def tokens(self, arm: str, votes: int = 0) -> list[float]:
+        """Tokens drawn for a problem, of so many samples or greedily."""
+        return [max(votes, 1) * float(np.mean(self.judged("tokens", arm, seed, votes > 0))) for seed in self.seeds(arm)]
+
+    def labels(self, arm: str, seed: int) -> list[str]:
+        """The first error of each chain."""
+        links = [own["links"] for own in questions(self.cfg) if own["set"] in JUDGED]
+        said, answers = (self.judged(what, arm, seed) for what in ("said", "answer"))
+        return [error_of(chain_of(text), answer or "", own)
+                for text, answer, own in zip(said, answers, links, strict=True)]  # fmt: skip
+
+    def errors(self, arm: str, kind: str) -> list[float]:
+        """Answers whose chain has a kind of error first, in % of all."""
+        return [100 * float(np.mean([own == kind for own in self.labels(arm, seed)])) for seed in self.seeds(arm)]
+
+    def form(self, arm: str, style: str) -> list[float]:
+        """Replies that are written in a style, in %."""
+        return [100 * float(np.mean([style_of(own) == style for own in self.judged("said", arm, seed)]))
+                for seed in self.seeds(arm)]  # fmt: skip
+
+    def apart(self, more: str, less: str, votes: tuple[int, int] = (0, 0)) -> list[float]:
+        """Points of accuracy between two arms, paired by seed."""
+        both = (self.accuracy(arm, "", count) for arm, count in zip((more, less), votes, strict=True))
+        return [a - b for a, b in zip(*both, strict=True)]
+
+    def equal(self) -> int:
+        """Samples of CoT that take as many tokens as one answer of PS+, or more; at most all that there are."""
+        most, one = mean(self.tokens(PLUS)), mean(self.tokens(COT, 1))
+        return min(self.cfg.samples, int(np.ceil(most / one))) if one else 1
+
+    def guess(self) -> float:
+        """Right answers in % of whoever always says the most frequent answer of the pre-training problems."""
+        source = problems(self.cfg)
+        every = [source[i]["answer"] for i in range(min(2000, len(source)))]
+        best = max(set(every), key=every.count)
+        own = [one["answer"] == best for one in questions(self.cfg) if one["set"] in JUDGED]
+        return 100 * float(np.mean(own))
+
+
+# --- report ---
+
+
+def report(found: Found) -> Report:
+    """Answers, votes, errors and forms under all triggers, and the claims."""
+    cfg, known = found.cfg, bool(found.seeds(COT))
+    n = found.equal() if known else 1
+    plan, more, both = found.apart(PS, COT), found.apart(PLUS, PS), found.apart(PLUS, COT)
+    voted, foreign = found.apart(PLUS, COT, (0, n)) if known else [], found.apart(PS, FOREIGN)
+    missing = [found.errors(arm, MISSING) for arm in (COT, PS)]
+    wrong = [found.errors(arm, CALCULATION) for arm in (PS, PLUS)]
+    points = "right answers over three sets, greedy, means over seeds"
+
+    def said(text: str, *values: list[float], form: str = "+.1f") -> str | None:
+        return text.format(*(shown(own, form) for own in values)) if known else None
+
+    length = "" if mean(voted) > 0 or not known else ": effect explained by length"
+    claims = (
+        claim(
+            "PS+ is better than PS, PS better than CoT", paper="76.7, 72.9 and 70.4 % over six sets (from memory)",
+            measured=said("PS less CoT {}, PS+ less PS {}, PS+ less CoT {} points", plan, more, both),
+            margin=f"above 0, above 0, and 3 points or more; {points}",
+            holds=mean(plan) > 0 and mean(more) > 0 and mean(both) >= 3,
+        ),
+        claim(
+            "PS leaves out fewer steps than CoT, PS+ calculates wrongly less often than PS",
+            paper="both kinds fall (labels by hand; no figure read)",
+            measured=said("steps left out {} and {} %, wrong results {} and {} %", *missing, *wrong, form=".1f"),
+            margin="first errors in % of all answers, means over seeds",
+            holds=mean(missing[1]) < mean(missing[0]) and mean(wrong[1]) < mean(wrong[0]),
+        ),
+        claim(
+            "PS+ is better than self-consistency of CoT at as many tokens", paper="not reported",
+            measured=said(f"{{}} points, {n} samples{length}", voted), margin=f"above 0; {points}",
+            holds=mean(voted) > 0,
+        ),
+        claim(
+            "It is the plan that helps: with another problem's plan PS is worse", paper="not reported",
+            measured=said("own plan less another's {} points", foreign), margin=f"above 0; {points}",
+            holds=mean(foreign) > 0,
+        ),
+    )  # fmt: skip
+    arms = {arm: {seed: Arm("", (found.nets[seed],), charged=(own[seed],)) for seed in own}
+            for arm, own in [(COT, found.said[COT]), *found.said.items()]}  # fmt: skip
+    sets = [*JUDGED, *([REAL] if cfg.real else [])]
+    chains = (COT, PS, PLUS, SHOTS, BARE, FOREIGN)
+    counts = (1, n, cfg.samples) if n not in (1, cfg.samples) else (1, cfg.samples)
+    votes = {f"{arm}, {k} samples": (arm, k) for arm in VOTED for k in counts}
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2305.04091",
+        arms=by_seed(arms, COT),
+        tables=(
+            table_of_means("Right answers", [*TRIGGERS], ["mean of three", *sets], lambda arm, name:
+                           found.accuracy(arm, "" if name not in sets else name) or [np.nan], scale=1.0,
+                           note="Greedy, in %: mean ± standard deviation over seeds. Always the most frequent answer: "
+                           f"{found.guess():.1f} % over the three."),
+            table_of_means("Tokens a problem", [*TRIGGERS, *votes], ["drawn"], lambda arm, _:
+                           (found.tokens(*votes[arm]) if arm in votes else found.tokens(arm)) or [np.nan], scale=1.0,
+                           note="Both calls, of problems of the three sets."),
+            table_of_means("Votes", [*votes], ["mean of three", *sets], lambda row, name:
+                           found.accuracy(votes[row][0], "" if name not in sets else name, votes[row][1]) or [np.nan],
+                           scale=1.0, note=f"Majority of samples at temperature {cfg.temperature:g}, in %."),
+            table_of_means("First errors", chains, ERRORS, lambda arm, kind: found.errors(arm, kind) or [np.nan],
+                           scale=1.0, note="In % of all answers to the three sets."),
+            table_of_means("Right answers by number of steps", [*TRIGGERS], ["1", "2", "3", "4", "5"], lambda arm, k:
+                           found.by_steps(arm, int(k)) or [np.nan], scale=1.0, note="In %, of the three sets."),
+            table_of_means("What is written", [*TRIGGERS], [*STYLES], lambda arm, style:
+                           found.form(arm, style) or [np.nan], scale=1.0, note="Replies in each style, in %."),
+            table_of_means("What goes with errors", ["variables", "plan"], ERRORS, lambda what, kind:
+                           correlations(found, what, kind) or [np.nan], scale=1.0, digits=2,
+                           note="Correlation over replies to CoT, PS, PS+ and no trigger, together."),
+            Table("What was read", ("style", "texts", "times each", "tokens", "learned"),
+                  tuple(was_read(cfg, style) for style in STYLES) if known else (), ("", ",.0f", ".2f", "si", "si"),
+                  "As many rows of each style: of longer texts fewer."),
+        ),
+        baseline=COT,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def correlations(found: Found, what: str, kind: str) -> list[float]:
+    """Of having written down variables or a plan, and of an error; one a seed."""
+    word, made = {"variables": GIVEN, "plan": PLAN}[what], []
+    for seed in found.seeds(BARE):
+        arms = (COT, PS, PLUS, BARE)
+        there = np.array([word in text.split() for arm in arms for text in found.judged("said", arm, seed)], float)
+        error = np.array([own == kind for arm in arms for own in found.labels(arm, seed)], float)
+        varied = there.std() > 0 and error.std() > 0
+        made.append(float(np.corrcoef(there, error)[0, 1]) if varied else float("nan"))
+    return made
+
+
+def was_read(cfg: Config, style: str) -> tuple[Any, ...]:
+    """A row of the table of what was read."""
+    share = 1 / (len(STYLES) + 1)
+    own = amount(texts(cfg, style, False), cfg.steps * cfg.batch * share)
+    return style, own.turns * cfg.size, own.turns, own.read, own.learned
+
+
+NOTES = ("...",)
+
+EXPERIMENT = Experiment(
+    name="plan_and_solve_prompting",
+    title="Plan-and-Solve: a trigger that asks for a plan, on a frozen model",
+    reference="Wang et al., ACL 2023, arXiv 2305.04091",
+    paper=92,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("plan_and_solve_prompting")

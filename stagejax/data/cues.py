@@ -48,17 +48,16 @@ def _split(cue: Cue) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 DIRECT, CHAIN, PLANNED, CAREFUL, PROGRAM = "direct", "chain", "plan", "careful plan", "program"
-_WE, _STEPS = ("let us", "we will", "please"), ("step by step .", "one step at a time .", "in small steps .")
-_READ, _PLAN = ("understand the problem", "read the problem"), ("devise a plan", "make a plan", "write a plan")
-_OUT = ("and carry it out", "then carry it out", "then solve it", "and solve it")
+_WE, _STEPS = ("let us", "please"), ("step by step .", "one step at a time .", "in small steps .")
+_PLAN = ("devise a plan", "make a plan", "write a plan")
+_OUT = ("and carry it out", "then carry it out", "and solve it")
 #: What asks for each way; that for a careful plan has the words of that for a plan, and more.
 CUES = {
     DIRECT: Cue((_WE, ("just say", "only give", "give"), ("the result", "the answer"), ("at once .", "directly ."))),
-    CHAIN: Cue((_WE, ("think", "reason", "go"), _STEPS)),
-    PLANNED: Cue((_WE, _READ, _PLAN, _OUT, _STEPS), every=8),
-    CAREFUL: Cue((_WE, _READ, ("extract the variables", "list the variables"), _PLAN, _OUT,
-                  ("with care .", "and calculate with care .", "and check all numbers .")), every=8),
-    PROGRAM: Cue((_WE, ("write", "make"), ("a program", "code"), ("that solves it .", "to run ."))),
-}  # fmt: skip
+    CHAIN: Cue((_WE, ("think", "reason", "go"), _STEPS), every=3),
+    PLANNED: Cue((_WE, _PLAN, _OUT, _STEPS)),
+    CAREFUL: Cue((_WE, ("extract", "list", "note"), ("the variables",), _PLAN, _OUT, ("with care .", "carefully ."))),
+    PROGRAM: Cue((_WE, ("write", "make"), ("a program .", "code ."))),
+}
 #: What is said before an answer.
-CONCLUSION = Cue((("so", "therefore", "thus", "hence"), ("the answer", "the result", "it"), ("is", "must be")))
+CONCLUSION = Cue((("so", "therefore", "thus", "hence"), ("the answer", "the result", "it"), ("is",)))

@@ -13,7 +13,9 @@ RIGHT, CALCULATION, MISSING, MISUNDERSTOOD, EXTRACTION = (
     "right", "calculation", "missing step", "misunderstanding", "extraction"
 )  # fmt: skip
 ERRORS = (CALCULATION, MISSING, MISUNDERSTOOD, EXTRACTION)
-_STEP = re.compile(r"(?P<name>[a-z]+) (?P<value>\d+) (?P<sign>[-+*]) (?P<n>\d+) = (?:(?P<on>\d+) (?P<by>[-+] \d+) = )?(?P<end>\d+)")
+_STEP = re.compile(
+    r"(?P<name>[a-z]+) (?P<value>\d+) (?P<sign>[-+*]) (?P<n>\d+) = (?:(?P<on>\d+) (?P<by>[-+] \d+) = )?(?P<end>\d+)"
+)
 
 
 class Said(NamedTuple):

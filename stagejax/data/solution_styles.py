@@ -15,7 +15,7 @@ from stagejax.data.comparisons import WORDS as COMPARED
 from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record, Source
-from stagejax.data.symbolic import WORDS as SYMBOLIC
+from stagejax.data.straight_line import answer_of
 
 QUESTION, ANSWER, END = "q", "a", "|"
 GIVEN, PLAN, CODE = "given", "plan", "program"
@@ -64,6 +64,45 @@ def concluded(said: str, conclusion: str, answer: str = "") -> str:
     return f"{said} {END} {conclusion} {answer} {END}" if answer else f"{said} {END} {conclusion}"
 
 
+def style_of(said: str) -> str:
+    """The style that a solution is written in, by its first word.
+
+    >>> [style_of(said) for said in ("", "ben 7", "plan ann needs ben . ben 7", "given ben 7 . plan", "program x")]
+    ['direct', 'chain', 'plan', 'careful plan', 'program']
+    """
+    first, *_ = said.split() or [""]
+    return {"": DIRECT, PLAN: PLANNED, GIVEN: CAREFUL, CODE: PROGRAM}.get(first, CHAIN)
+
+
+def chain_of(said: str) -> str:
+    """The calculation: what stands behind variables and plan.
+
+    >>> chain_of("plan ann needs ben . ben 7 ; ann 7 + 15 = 22")
+    'ben 7 ; ann 7 + 15 = 22'
+    """
+    return said.rpartition(" . ")[2]
+
+
+def plan_of(said: str) -> str:
+    """What stands before the calculation; "" where that is all.
+
+    >>> plan_of("plan ann needs ben . ben 7 ; ann 7 + 15 = 22"), plan_of("ben 7")
+    ('plan ann needs ben .', '')
+    """
+    plan = said.rpartition(" . ")[0]
+    return f"{plan} ." if plan else ""
+
+
+def executed(said: str) -> str | None:
+    """What a program answers; None where it is none that runs.
+
+    >>> executed("program ben = 7 ; answer = ben + 15"), executed("ben 7")
+    ('22', None)
+    """
+    value = answer_of(said.removeprefix(CODE)) if said.startswith(CODE) else None
+    return None if value is None else f"{float(value):g}"
+
+
 @dataclass(frozen=True)
 class Styled(Derived):
     """Records {"text"}: problems with their solutions in one style.
@@ -107,6 +146,6 @@ def vocabulary(largest: int) -> CommonWords:
     >>> code.decode(code.encode(["q ann has 7 apples . a let us think"])[0])
     'q ann has 7 <rare> . a let us think'
     """
-    words = {*PEOPLE, *COMPARED, *SYMBOLIC, *RELATIONS, QUESTION, ANSWER, END, GIVEN, PLAN, CODE}
+    words = {*PEOPLE, *COMPARED, *RELATIONS, QUESTION, ANSWER, END, GIVEN, PLAN, CODE}
     words |= {word for cue in (*CUES.values(), CONCLUSION) for word in cue.words()}
     return CommonWords(0, (*sorted(words), *map(str, range(largest + 1))))
