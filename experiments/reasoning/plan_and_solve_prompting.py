@@ -9,7 +9,8 @@ Claim    "Let's think step by step" leaves out steps, calculates wrongly and mis
 Method   A prompt can only call up what a model has read. A small decoder is pre-trained once a seed on problems with
          solutions in five styles, equal in tokens: the answer alone, a chain, a plan and a chain, variables, a plan
          and a chain with results on the way, a program. Before three in four stands a sentence that asks for the style,
-         in many wordings; half of the rows hold several problems in a row. It stands for davinci-003, and is frozen.
+         in many wordings; one row in six holds several problems. Bare sums are read too. It stands for davinci-003,
+         and is frozen then.
          Two calls, greedy: (1) question and trigger, a wording that was never read: up to 100 tokens, to the end of the
          paragraph; (2) all of that and "therefore the answer is", again in an unread wording; the answer is the first
          number. A program's answer is what it gives when it is executed.
@@ -17,14 +18,14 @@ Method   A prompt can only call up what a model has read. A small decoder is pre
                    any trigger; no trigger at all
          Controls  PS that goes on from the plan that it wrote for another problem of as many steps; self-consistency
                    of CoT with as many samples as PS+ has tokens for; ten samples of triggers at temperature 0.7
-         Problems  who has how many more, less or times than whom, of 1 to 3 steps, half of them told out of order, of
-                   programs that are in no training text; of 4 and 5 steps; with two people about whom nothing is
-                   asked, where one was the most; SVAMP's own texts, unknown words as one token
+         Problems  a number that changes 1 to 4 times, half of them with an irrelevant number, of programs that are in
+                   no training text; that changes 5 or 6 times; with two irrelevant numbers, where one was the most;
+                   SVAMP's own texts, unknown words as one token
          The first error of a wrong chain is found by a program: a step left out, a wrong result, or neither.
 Run      stagejax run plan_and_solve_prompting                   laptop: ? minutes
          stagejax run plan_and_solve_prompting --preset smoke    seconds
          stagejax plan plan_and_solve_prompting --preset pod --mesh data=16,fsdp=16
-Holds if in means over seeds, of right answers over the three sets of comparisons: (1) PS+ is above PS, PS above CoT,
+Holds if in means over seeds, of right answers over the three generated sets: (1) PS+ is above PS, PS above CoT,
          and PS+ 3 points or more above CoT; (2) PS leaves out steps in fewer answers than CoT, and PS+ calculates
          wrongly in fewer than PS; (3) PS+ is above self-consistency of CoT at as many tokens: else its effect is
          explained by length; (4) PS is above PS with another problem's plan, as it is if the plan is what helps.
@@ -44,11 +45,12 @@ from stagejax import Experiment, Precision, Stage
 from stagejax.data import Dataset, Mixture, Source
 from stagejax.data.amounts import amount
 from stagejax.data.common_words import CommonWords
-from stagejax.data.comparisons import Comparisons
 from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
 from stagejax.data.outside import Outside
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.pipeline import Data
+from stagejax.data.planned import PlannedProblems
+from stagejax.data.problems import Problems
 from stagejax.data.solution_errors import CALCULATION, ERRORS, MISSING, error_of
 from stagejax.data.solution_styles import (
     ANSWER,
@@ -68,6 +70,8 @@ from stagejax.data.solution_styles import (
     vocabulary,
 )
 from stagejax.data.sums import Sums
+from stagejax.data.together import Together
+from stagejax.data.written import BRIEF
 from stagejax.decode import extract
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen
@@ -85,7 +89,7 @@ TRIGGERS = {ONLY: DIRECT, COT: CHAIN, PS: PLANNED, PLUS: CAREFUL, POT: PROGRAM, 
             FOREIGN: PLANNED}  # fmt: skip
 HELD, LONG, IRRELEVANT, REAL = "held out", "longer", "irrelevant", "SVAMP"
 JUDGED = (HELD, LONG, IRRELEVANT)
-VOTED = (COT, PS, PLUS, POT, SHOTS)
+VOTED = (COT, PS, PLUS)
 
 
 @dataclass(frozen=True)
@@ -93,21 +97,23 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer
-    largest: int = 20  # of all numbers
+    largest: int = 16  # of all numbers
+    known: tuple[int, ...] = (1, 2, 3, 4)  # steps of problems that are read
+    longer: tuple[int, ...] = (5, 6)  # of others that are asked
     size: int = 6000  # problems to pre-train on
-    batch: int = 16
-    length: int = 160  # tokens of a row
-    steps: int = 800
+    batch: int = 8
+    length: int = 144  # tokens of a row
+    steps: int = 1800
     rate: float = 5e-3
     uncued: float = 0.25  # share of texts without a trigger
-    tests: tuple[int, int] = (100, 200)  # problems of each set; of SVAMP
+    tests: tuple[int, int] = (64, 108)  # problems of each set; of SVAMP
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))
-    prompt: tuple[int, int] = (80, 208)  # tokens of a prompt without demonstrations; of any
+    prompt: tuple[int, int] = (72, 224)  # tokens of a prompt without demonstrations; of any
     limit: tuple[int, int] = (100, 6)  # tokens of a solution, and of an answer
-    at_once: int = 200  # prompts
+    at_once: int = 300  # prompts
     samples: int = 10
     temperature: float = 0.7
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1)
     precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
 
@@ -125,14 +131,14 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "pod":
         large = llama(vocab=256, embed=4096, layers=32, heads=32, mlp=11_008, length=2048, scan=True, remat="full")
-        sizes = {"largest": 99, "size": 200_000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
+        sizes = {"largest": 99, "size": 4000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
         tests = {"tests": (1000, 1000), "at_once": 512, "seeds": (0,), "save_every": 500}
         net = replace(large, vocab=vocabulary(99).vocab)
         return Config(net, **sizes, **tests, precision=Precision(compute="bfloat16"))
-    net = llama(vocab=vocabulary(20).vocab, embed=64, layers=3, heads=4, mlp=192, length=160, tied=True, init_std=0.05)
+    net = llama(vocab=vocabulary(16).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
     if name == "smoke":
         tiny = replace(net, embed=16, layers=1, heads=2, mlp=32)
-        sizes = {"size": 40, "batch": 8, "steps": 20, "tests": (6, 0), "real": None, "at_once": 24, "samples": 2}
+        sizes = {"size": 40, "batch": 4, "steps": 30, "tests": (6, 0), "real": None, "at_once": 20, "samples": 2}
         return Config(tiny, **sizes, rate=1e-2, seeds=(0,))
     return Config(net)
 
@@ -140,8 +146,15 @@ def preset(name: str) -> Config:
 # --- pre-training ---
 
 
-def problems(cfg: Config) -> Comparisons:
-    return Comparisons(size=cfg.size, largest=cfg.largest, seed=11)
+def told(cfg: Config, size: int, steps: tuple[int, ...], asides: int, split: str = "train", seed: int = 11) -> Source:
+    """As many problems of each number of steps, with so many irrelevant numbers."""
+    how = {"split": split, "size": size // len(steps), "largest": cfg.largest, "asides": asides, "wording": BRIEF}
+    return PlannedProblems(Together(tuple(Problems(steps=(own,), seed=seed, **how) for own in steps)))
+
+
+def problems(cfg: Config) -> Source:
+    """What is read: half with an irrelevant number."""
+    return Together(tuple(told(cfg, cfg.size // 2, cfg.known, asides, seed=11 + asides) for asides in (0, 1)))
 
 
 def texts(cfg: Config, style: str, joined: bool, seed: int = 0) -> Data:
@@ -160,7 +173,7 @@ def corpus(cfg: Config, seed: int) -> Mixture:
     """As many rows of each style, and of sums."""
     sums = Sums(size=cfg.size // 4, largest=cfg.largest, each=20, seed=11)
     parts = [texts(cfg, style, joined, seed) for style in STYLES for joined in (False, True)]
-    return Mixture(parts=(*parts, rows(cfg, sums, False, seed)), weights=(*[1] * len(parts), 2))
+    return Mixture(parts=(*parts, rows(cfg, sums, False, seed)), weights=(*[5, 1] * len(STYLES), 6))
 
 
 def pretraining(cfg: Config, seed: int) -> Stage:
@@ -176,11 +189,11 @@ def pretraining(cfg: Config, seed: int) -> Stage:
 def questions(cfg: Config) -> tuple[dict[str, Any], ...]:
     """All test problems with their "set", one after the other."""
     many, real = cfg.tests
-    told = {"split": "test", "largest": cfg.largest, "size": many}
+    half, others = many // 2, cfg.known[1:]
     sources: dict[str, Source] = {
-        HELD: Comparisons(**told, seed=101),
-        LONG: Comparisons(**told, steps=(4, 5), seed=102),
-        IRRELEVANT: Comparisons(**told, steps=(2, 3), others=(2,), seed=103),
+        HELD: Together(tuple(told(cfg, half, cfg.known, own, "test", 101 + own) for own in (0, 1))),
+        LONG: Together(tuple(told(cfg, half, cfg.longer, own, "test", 103 + own) for own in (0, 1))),
+        IRRELEVANT: told(cfg, many, others, 2, "test", 105),
     }
     made = [{**source[i], "set": name} for name, source in sources.items() for i in range(len(source))]
     if cfg.real is not None:
@@ -192,12 +205,12 @@ def read(cfg: Config, record: Any) -> dict[str, Any]:
     """A problem of SVAMP: its last words, as many as there is room for."""
     words = re.findall(r"\d+|[a-z]+|[.,?]", record["question"].lower())[-(cfg.prompt[0] - 30) :]
     answer = float(record["answer"])
-    return {"question": " ".join(words), "answer": f"{answer:g}", "links": [], "length": 1, "set": REAL}
+    return {"question": " ".join(words), "answer": f"{answer:g}", "changes": [], "steps": [], "set": REAL}
 
 
 def demonstrations(cfg: Config, place: int) -> str:
     """Two solved problems of the training programs, without triggers, as a chain each."""
-    source = Comparisons(size=40, steps=(1, 2), others=(0,), largest=cfg.largest, seed=12)
+    source = told(cfg, 40, cfg.known[:2], 0, seed=12)
     found = []
     for one in (source[(2 * place + k) % len(source)] for k in range(2)):
         said = f"{asked(one['question'])} {solution(one, CHAIN)}"
@@ -217,7 +230,7 @@ def prompts(cfg: Config, arm: str, plans: Any = None) -> list[str]:
 
 def others_plans(cfg: Config, said: list[str]) -> list[str]:
     """For each problem the plan that was written for the next one of its set with as many steps."""
-    kinds = [(own["set"], own["length"]) for own in questions(cfg)]
+    kinds = [(own["set"], len(own["steps"])) for own in questions(cfg)]
     alike: dict[Any, list[int]] = {}
     for place, kind in enumerate(kinds):
         alike.setdefault(kind, []).append(place)
@@ -318,7 +331,7 @@ class Found:
                 for seed in self.seeds(arm)]  # fmt: skip
 
     def by_steps(self, arm: str, steps: int) -> list[float]:
-        mine = np.array([own["set"] in JUDGED and own["length"] == steps for own in questions(self.cfg)])
+        mine = np.array([own["set"] in JUDGED and len(own["steps"]) == steps for own in questions(self.cfg)])
         return [100 * float(self.right(arm, seed)[mine].mean()) for seed in self.seeds(arm)]
 
     def judged(self, what: str, arm: str, seed: int, samples: bool = False) -> list[Any]:
@@ -333,10 +346,10 @@ class Found:
 
     def labels(self, arm: str, seed: int) -> list[str]:
         """The first error of each chain."""
-        links = [own["links"] for own in questions(self.cfg) if own["set"] in JUDGED]
+        changes = [own["changes"] for own in questions(self.cfg) if own["set"] in JUDGED]
         said, answers = (self.judged(what, arm, seed) for what in ("said", "answer"))
-        return [error_of(chain_of(text), answer or "", own)
-                for text, answer, own in zip(said, answers, links, strict=True)]  # fmt: skip
+        return [error_of(chain_of(text), answer, own)
+                for text, answer, own in zip(said, answers, changes, strict=True)]  # fmt: skip
 
     def errors(self, arm: str, kind: str) -> list[float]:
         """Answers whose chain has a kind of error first, in % of all."""
@@ -411,7 +424,7 @@ def report(found: Found) -> Report:
     arms = {arm: {seed: Arm("", (found.nets[seed],), charged=(own[seed],)) for seed in own}
             for arm, own in [(COT, found.said[COT]), *found.said.items()]}  # fmt: skip
     sets = [*JUDGED, *([REAL] if cfg.real else [])]
-    chains = (COT, PS, PLUS, SHOTS, BARE, FOREIGN)
+    chains, steps = (COT, PS, PLUS, SHOTS, BARE, FOREIGN), [str(k) for k in (*cfg.known, *cfg.longer)]
     counts = (1, n, cfg.samples) if n not in (1, cfg.samples) else (1, cfg.samples)
     votes = {f"{arm}, {k} samples": (arm, k) for arm in VOTED for k in counts}
     return EXPERIMENT.report(
@@ -431,7 +444,7 @@ def report(found: Found) -> Report:
                            scale=1.0, note=f"Majority of samples at temperature {cfg.temperature:g}, in %."),
             table_of_means("First errors", chains, ERRORS, lambda arm, kind: found.errors(arm, kind) or [np.nan],
                            scale=1.0, note="In % of all answers to the three sets."),
-            table_of_means("Right answers by number of steps", [*TRIGGERS], ["1", "2", "3", "4", "5"], lambda arm, k:
+            table_of_means("Right answers by number of steps", [*TRIGGERS], steps, lambda arm, k:
                            found.by_steps(arm, int(k)) or [np.nan], scale=1.0, note="In %, of the three sets."),
             table_of_means("What is written", [*TRIGGERS], [*STYLES], lambda arm, style:
                            found.form(arm, style) or [np.nan], scale=1.0, note="Replies in each style, in %."),

@@ -18,6 +18,7 @@ class Cue:
 
     >>> cue = Cue((("think", "reason"), ("step by step .", "in steps .")), every=2)
     >>> cue.known, cue.unseen
+    (('think step by step .', 'reason step by step .'), ('think in steps .', 'reason in steps .'))
     """
 
     places: tuple[tuple[str, ...], ...]
@@ -57,7 +58,7 @@ CUES = {
     CHAIN: Cue((_WE, ("think", "reason", "go"), _STEPS), every=3),
     PLANNED: Cue((_WE, _PLAN, _OUT, _STEPS)),
     CAREFUL: Cue((_WE, ("extract", "list", "note"), ("the variables",), _PLAN, _OUT, ("with care .", "carefully ."))),
-    PROGRAM: Cue((_WE, ("write", "make"), ("a program .", "code ."))),
+    PROGRAM: Cue((_WE, ("write", "make"), ("a program", "code"), ("for it .", "to run ."))),
 }
 #: What is said before an answer.
 CONCLUSION = Cue((("so", "therefore", "thus", "hence"), ("the answer", "the result", "it"), ("is",)))

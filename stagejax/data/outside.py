@@ -17,7 +17,7 @@ class Outside(Data):
 
     The target that is the token `end` itself has weight 0 as well. Every `begin` needs an `end` in its row.
 
-    >>> from stagejax.data import Words
+    >>> from stagejax.data.words import Words
     >>> from stagejax.data.packed_answers import PackedAnswers
     >>> from stagejax.data.problems import Problems
     >>> from stagejax.data.synthesis import Solved
@@ -27,6 +27,7 @@ class Outside(Data):
     >>> begin, end = (int(code.encode([word])[0][0]) for word in ("has", "=>"))
     >>> row = Outside(of=rows, begin=begin, end=end, batch=1).take(np.arange(1))
     >>> code.decode(row["targets"][0][row["weights"][0] > 0])
+    'cleo has 24 / 2 = 12 ; ans 12'
     """
 
     of: Data

@@ -6,91 +6,81 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stagejax.data.comparisons import Link
+from stagejax.data.planned import Change
 from stagejax.data.problems import applied
 
-RIGHT, CALCULATION, MISSING, MISUNDERSTOOD, EXTRACTION = (
-    "right", "calculation", "missing step", "misunderstanding", "extraction"
-)  # fmt: skip
+RIGHT, CALCULATION, MISSING = "right", "calculation", "missing step"
+MISUNDERSTOOD, EXTRACTION = "misunderstanding", "extraction"
 ERRORS = (CALCULATION, MISSING, MISUNDERSTOOD, EXTRACTION)
-_STEP = re.compile(
-    r"(?P<name>[a-z]+) (?P<value>\d+) (?P<sign>[-+*]) (?P<n>\d+) = (?:(?P<on>\d+) (?P<by>[-+] \d+) = )?(?P<end>\d+)"
-)
+_STEP = re.compile(r"(\d+) ([-+*/]) (\d+) = (?:(\d+) ([-+]) (\d+) = )?(\d+)")
 
 
 class Said(NamedTuple):
-    """A step as it is said: `Link` and what is calculated; a number that is told has no sign."""
+    """A step as it is said."""
 
-    link: Link
-    value: int | None  # that it goes on from
-    on: tuple[int, str, int] | None  # the result on the way, and what is done to it
+    value: int  # that it goes on from
+    change: Change
+    way: tuple[int, str, int] | None  # the result on the way, and what is done to it
     end: int
+
+    @property
+    def right(self) -> bool:
+        """Whether its results are those of its calculations."""
+        own = (self.value, *self.change)
+        divided = self.change.sign != "/" or (self.change.n > 0 and self.value % self.change.n == 0)
+        return divided and all(applied(*one) == self.end for one in (own, self.way) if one is not None)
 
 
 def said_steps(chain: str) -> list[Said | None]:
     """The steps of a chain; None for one of another form.
 
-    >>> said_steps("ben 7 ; ann 7 + 15 = 17 + 5 = 22 ; dan")
+    >>> said_steps("7 + 15 = 17 + 5 = 22 ; 22 -")[0]
+    Said(value=7, change=Change(sign='+', n=15), way=(17, '+', 5), end=22)
     """
-    return [_said(part.strip()) for part in chain.split(";")]
+    found = [_STEP.fullmatch(part.strip()) for part in chain.split(";")]
+    return [None if own is None else _said(*own.groups()) for own in found]
 
 
-def _said(step: str) -> Said | None:
-    if start := re.fullmatch(r"([a-z]+) (\d+)", step):
-        return Said(Link(start[1], "", int(start[2])), None, None, int(start[2]))
-    found = _STEP.fullmatch(step)
-    if found is None:
-        return None
-    way = None
-    if found["on"]:
-        sign, n = found["by"].split()
-        way = (int(found["on"]), sign, int(n))
-    link = Link(found["name"], found["sign"], int(found["n"]))
-    return Said(link, int(found["value"]), way, int(found["end"]))
+def _said(value: str, sign: str, n: str, on: str | None, by: str | None, rest: str | None, end: str) -> Said:
+    way = (int(on), by, int(rest)) if on and by and rest else None
+    return Said(int(value), Change(sign, int(n)), way, int(end))
 
 
-def error_of(chain: str, answer: str, links: Sequence[Link]) -> str:
-    """The first error of a chain whose answer is wrong: one of `ERRORS`; `RIGHT` if the answer is.
+def error_of(chain: str, answer: str | None, changes: Sequence[Change]) -> str:
+    """The first error of a chain whose answer is wrong, one of `ERRORS`; `RIGHT` if the answer is right.
 
-    Steps are compared with those that the problem needs, one after the other. The first that differs says what is
-    wrong: its name, sign and number are those of a later step, or there is no further one: a step is missing; they are
-    no later step's, it goes on from another number than the last result, or it has another form: misunderstanding; its
-    result, or that on the way, is none of its calculation: calculation. Where all is right but the answer: extraction.
+    Steps are compared with the changes of the problem, one after the other. The first that differs says what is wrong.
+    It is a change that comes later, or there is no further step: a step is missing. It is no later change, goes on from
+    another number than the result before, or has another form: misunderstanding. Its result, or that on the way, is not
+    that of its calculation: calculation. Where all is right but the answer: extraction.
 
     Args:
       chain: steps with ";" between them.
-      links: of the record, in the order of the calculation.
+      changes: of the record, with the number that it begins with.
 
-    Reference: Wang et al. 2023, https://arxiv.org/abs/2305.04091, section 4.2 (labels were given by hand there).
+    Reference: Wang et al. 2023, https://arxiv.org/abs/2305.04091, section 4.2, where labels were given by hand.
 
-    >>> links = [Link("cleo", "", 7), Link("ben", "+", 5), Link("ann", "-", 2)]
-    >>> [error_of(chain, "9", links) for chain in ("cleo 7 ; ben 7 + 5 = 11 ; ann 11 - 2 = 9",
-    ...     "cleo 7 ; ann 7 - 2 = 9", "cleo 7 ; ben 7 + 5 = 12", "cleo 7 ; dan 7 + 2 = 9",
-    ...     "cleo 7 ; ben 7 + 5 = 12 ; ann 12 - 2 = 10")]
+    >>> from stagejax.data.planned import changes_of
+    >>> changes = changes_of("7 + 5 - 2")
+    >>> [error_of(chain, "9", changes) for chain in ("7 + 5 = 11 ; 11 - 2 = 9", "7 - 2 = 5", "7 + 5 = 12", "7 + 2 = 9",
+    ...     "7 + 5 = 12 ; 12 - 2 = 10")]
     ['calculation', 'missing step', 'missing step', 'misunderstanding', 'extraction']
     """
-    value = links[0].n
-    for link in links[1:]:
-        value = applied(value, link.sign, link.n)
+    value = before = changes[0].n
+    for sign, n in changes[1:]:
+        value = applied(value, sign, n)
     if answer == str(value):
         return RIGHT
-    before, steps = None, said_steps(chain)
+    if not chain.strip():
+        return MISSING
+    steps = said_steps(chain)
     for place, said in enumerate(steps):
-        if place == len(links) or said is None:
-            return MISUNDERSTOOD if chain.strip() else MISSING
-        if said.link != links[place]:
-            return MISSING if said.link in links[place + 1 :] else MISUNDERSTOOD
-        if said.value != before:
+        rest = changes[place + 1 :]
+        if said is None or not rest or said.value != before:
             return MISUNDERSTOOD
-        if not _right(said):
+        if said.change != rest[0]:
+            return MISSING if said.change in rest else MISUNDERSTOOD
+        if not said.right:
             return CALCULATION
         before = said.end
-    return MISSING if len(steps) < len(links) else EXTRACTION
-
-
-def _right(said: Said) -> bool:
-    if said.value is None:
-        return said.end == said.link.n
-    ends = [applied(said.value, said.link.sign, said.link.n)]
-    ends += [applied(*said.on)] if said.on else []
-    return all(end == said.end for end in ends)
+    return MISSING if len(steps) < len(changes) - 1 else EXTRACTION

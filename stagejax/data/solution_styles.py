@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.common_words import CommonWords
-from stagejax.data.comparisons import PEOPLE, RELATIONS
-from stagejax.data.comparisons import WORDS as COMPARED
 from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
 from stagejax.data.pipeline import joint_digest
+from stagejax.data.planned import WORDS as PLANNING
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.straight_line import answer_of
+from stagejax.data.written import BRIEF, words_of
 
-QUESTION, ANSWER, END = "q", "a", "|"
+QUESTION, ANSWER, END = "q:", "a:", "|"
 GIVEN, PLAN, CODE = "given", "plan", "program"
 STYLES = (DIRECT, CHAIN, PLANNED, CAREFUL, PROGRAM)
 
@@ -25,15 +25,15 @@ STYLES = (DIRECT, CHAIN, PLANNED, CAREFUL, PROGRAM)
 def solution(record: Mapping[str, Any], style: str) -> str:
     """What a style writes down before the answer.
 
-    >>> from stagejax.data.comparisons import Link, written
-    >>> record = written([Link("ben", "", 7), Link("ann", "+", 15)])
+    >>> from stagejax.data.planned import changes_of, written
+    >>> record = written(changes_of("7 + 15 - 2"))
     >>> for style in STYLES:
     ...     print(solution(record, style))
     <BLANKLINE>
-    ben 7 ; ann 7 + 15 = 22
-    plan ann needs ben . ben 7 ; ann 7 + 15 = 22
-    given ann 15 more , ben 7 . plan ann needs ben . ben 7 ; ann 7 + 15 = 17 + 5 = 22
-    program ben = 7 ; answer = ben + 15
+    7 + 15 = 22 ; 22 - 2 = 20
+    plan start 7 , add 15 , take 2 . 7 + 15 = 22 ; 22 - 2 = 20
+    given start 7 , 15 more , 2 less . plan start 7 , add 15 , take 2 . 7 + 15 = 17 + 5 = 22 ; 22 - 2 = 20
+    program t = 7 ; t = t + 15 ; answer = t - 2
     """
     chain, careful = (" ; ".join(record[name]) for name in ("steps", "careful"))
     given, plan = f"{GIVEN} {' , '.join(record['given'])}", f"{PLAN} {' , '.join(record['plan'])}"
@@ -42,7 +42,7 @@ def solution(record: Mapping[str, Any], style: str) -> str:
         CHAIN: chain,
         PLANNED: f"{plan} . {chain}",
         CAREFUL: f"{given} . {plan} . {careful}",
-        PROGRAM: f"{CODE} {record['program']}",
+        PROGRAM: f"{CODE} {record['code']}",
     }[style]
 
 
@@ -50,7 +50,7 @@ def asked(question: str, cue: str = "") -> str:
     """A question as it is put, up to where the solution begins.
 
     >>> asked("how many ?", "let us think .")
-    'q how many ? a let us think .'
+    'q: how many ? a: let us think .'
     """
     return f"{QUESTION} {question} {ANSWER} {cue}".strip()
 
@@ -58,8 +58,8 @@ def asked(question: str, cue: str = "") -> str:
 def concluded(said: str, conclusion: str, answer: str = "") -> str:
     """A text up to its answer.
 
-    >>> concluded("q how many ? a 3 + 4 = 7", "so it is", "7")
-    'q how many ? a 3 + 4 = 7 | so it is 7 |'
+    >>> concluded("q: how many ? a: 3 + 4 = 7", "so it is", "7")
+    'q: how many ? a: 3 + 4 = 7 | so it is 7 |'
     """
     return f"{said} {END} {conclusion} {answer} {END}" if answer else f"{said} {END} {conclusion}"
 
@@ -67,7 +67,7 @@ def concluded(said: str, conclusion: str, answer: str = "") -> str:
 def style_of(said: str) -> str:
     """The style that a solution is written in, by its first word.
 
-    >>> [style_of(said) for said in ("", "ben 7", "plan ann needs ben . ben 7", "given ben 7 . plan", "program x")]
+    >>> [style_of(said) for said in ("", "7 + 2 = 9", "plan start 7 . 7 + 2 = 9", "given start 7 . plan", "program t")]
     ['direct', 'chain', 'plan', 'careful plan', 'program']
     """
     first, *_ = said.split() or [""]
@@ -77,8 +77,8 @@ def style_of(said: str) -> str:
 def chain_of(said: str) -> str:
     """The calculation: what stands behind variables and plan.
 
-    >>> chain_of("plan ann needs ben . ben 7 ; ann 7 + 15 = 22")
-    'ben 7 ; ann 7 + 15 = 22'
+    >>> chain_of("plan start 7 , add 2 . 7 + 2 = 9")
+    '7 + 2 = 9'
     """
     return said.rpartition(" . ")[2]
 
@@ -86,8 +86,8 @@ def chain_of(said: str) -> str:
 def plan_of(said: str) -> str:
     """What stands before the calculation; "" where that is all.
 
-    >>> plan_of("plan ann needs ben . ben 7 ; ann 7 + 15 = 22"), plan_of("ben 7")
-    ('plan ann needs ben .', '')
+    >>> plan_of("plan start 7 , add 2 . 7 + 2 = 9"), plan_of("7 + 2 = 9")
+    ('plan start 7 , add 2 .', '')
     """
     plan = said.rpartition(" . ")[0]
     return f"{plan} ." if plan else ""
@@ -96,7 +96,7 @@ def plan_of(said: str) -> str:
 def executed(said: str) -> str | None:
     """What a program answers; None where it is none that runs.
 
-    >>> executed("program ben = 7 ; answer = ben + 15"), executed("ben 7")
+    >>> executed("program t = 7 ; answer = t + 15"), executed("7 + 15 = 22")
     ('22', None)
     """
     value = answer_of(said.removeprefix(CODE)) if said.startswith(CODE) else None
@@ -108,13 +108,14 @@ class Styled(Derived):
     """Records {"text"}: problems with their solutions in one style.
 
     Args:
-      source: records with what solutions are written from, such as `Comparisons`.
+      source: records with what solutions are written from, such as `PlannedProblems`.
       style: one of `STYLES`.
       uncued: share of the texts without a cue.
       seed: of the wordings; that of a record is the same however many there are.
 
-    >>> from stagejax.data.comparisons import Comparisons
-    >>> Styled(Comparisons(steps=(1,), others=(0,)), CHAIN)[0]["text"]
+    >>> from stagejax.data.planned import PlannedProblems
+    >>> Styled(PlannedProblems(), CHAIN)[5]["text"].partition(" a: ")[2]
+    'please go step by step . 6 * 3 = 18 ; 18 / 3 = 6 ; 6 * 3 = 18 | therefore it is 18 |'
     """
 
     style: str = CHAIN
@@ -143,9 +144,9 @@ def vocabulary(largest: int) -> CommonWords:
     """One token for every word of these texts and every number from 0 to `largest`; one for all other words.
 
     >>> code = vocabulary(9).train(iter(()))
-    >>> code.decode(code.encode(["q ann has 7 apples . a let us think"])[0])
-    'q ann has 7 <rare> . a let us think'
+    >>> code.decode(code.encode(["q: ann has 7 kiwis . a: let us think"])[0])
+    'q: ann has 7 <rare> . a: let us think'
     """
-    words = {*PEOPLE, *COMPARED, *RELATIONS, QUESTION, ANSWER, END, GIVEN, PLAN, CODE}
+    words = {*words_of((BRIEF,), 0).words, *PLANNING, QUESTION, ANSWER, END, GIVEN, PLAN, CODE}
     words |= {word for cue in (*CUES.values(), CONCLUSION) for word in cue.words()}
-    return CommonWords(0, (*sorted(words), *map(str, range(largest + 1))))
+    return CommonWords(0, (*sorted(words - {"0"}), *map(str, range(largest + 1))))

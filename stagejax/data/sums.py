@@ -1,4 +1,4 @@
-"""Bare sums, differences and products with their results, as text: what a reader knows of arithmetic beforehand."""
+"""Bare sums, differences, products and quotients with their results, as text."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from stagejax.data.sources import Source
 
 @dataclass(frozen=True)
 class Sums(Source):
-    """Records {"text"}: calculations whose numbers lie between 0 and `largest`; products are one in ten.
+    """Records {"text"}: calculations whose numbers lie between 0 and `largest`; products and quotients are few.
 
     Args:
       each: calculations of a record.
-      factors: the largest factor of a product; the smallest is 2.
+      factors: the largest factor or divisor; the smallest is 2.
 
     Raises:
       ValueError: an unknown split, or numbers too small for a product.
 
     >>> Sums(each=3)[0]["text"]
+    '2 - 2 = 0 ; 13 + 4 = 17 ; 7 + 13 = 20 ;'
     """
 
     split: str = "train"
@@ -44,10 +45,10 @@ class Sums(Source):
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
         rng, made = np.random.default_rng((self.seed, index, self.split == "test")), []
-        for sign in rng.choice(list("+-*"), self.each, p=(0.45, 0.45, 0.1)):
-            n = int(rng.integers(2, self.factors + 1) if sign == "*" else rng.integers(1, self.largest + 1))
-            low, high = {"+": (0, self.largest - n), "-": (n, self.largest), "*": (1, self.largest // n)}[sign]
-            a = int(rng.integers(low, high + 1))
+        for sign in rng.choice(list("+-*/"), self.each, p=(0.4, 0.4, 0.1, 0.1)):
+            n = int(rng.integers(2, self.factors + 1) if sign in "*/" else rng.integers(1, self.largest + 1))
+            low, high = {"+": (0, self.largest - n), "-": (n, self.largest)}.get(sign, (1, self.largest // n))
+            a = int(rng.integers(low, high + 1)) * (n if sign == "/" else 1)
             made.append(f"{a} {sign} {n} = {applied(a, sign, n)} ;")
         return {"text": " ".join(made)}
 

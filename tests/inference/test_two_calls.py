@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flax import nnx
 
-from stagejax.data import Words
+from stagejax.data.words import Words
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.two_calls import Calling, replies
 from stagejax.models import llama
