@@ -17,7 +17,7 @@ Method   A prompt can only call up what a model has read. A small decoder is pre
          Triggers  direct, CoT, PS, PS+; program, executed and not asked again; CoT behind two demonstrations, without
                    any trigger; no trigger at all
          Controls  PS that goes on from the plan that it wrote for another problem of as many steps; self-consistency
-                   of CoT with as many samples as PS+ has tokens for; ten samples of triggers at temperature 0.7
+                   of CoT with as many samples as PS+ has tokens for, or more; votes of five, at 0.7
          Problems  a number that changes 1 to 4 times, half of them with an irrelevant number, of programs that are in
                    no training text; that changes 5 or 6 times; with two irrelevant numbers, where one was the most;
                    SVAMP's own texts, unknown words as one token
@@ -64,7 +64,7 @@ from stagejax.data.solution_styles import (
     chain_of,
     concluded,
     executed,
-    plan_of,
+    plans_of_others,
     solution,
     style_of,
     vocabulary,
@@ -106,14 +106,14 @@ class Config:
     steps: int = 1800
     rate: float = 5e-3
     uncued: float = 0.25  # share of texts without a trigger
-    tests: tuple[int, int] = (64, 108)  # problems of each set; of SVAMP
+    tests: tuple[int, int] = (96, 100)  # problems of each set; of SVAMP
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))
     prompt: tuple[int, int] = (72, 224)  # tokens of a prompt without demonstrations; of any
     limit: tuple[int, int] = (100, 6)  # tokens of a solution, and of an answer
     at_once: int = 300  # prompts
-    samples: int = 10
+    samples: int = 5
     temperature: float = 0.7
-    seeds: tuple[int, ...] = (0, 1)
+    seeds: tuple[int, ...] = (0, 1, 2)
     precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
 
@@ -132,13 +132,13 @@ def preset(name: str) -> Config:
     if name == "pod":
         large = llama(vocab=256, embed=4096, layers=32, heads=32, mlp=11_008, length=2048, scan=True, remat="full")
         sizes = {"largest": 99, "size": 4000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
-        tests = {"tests": (1000, 1000), "at_once": 512, "seeds": (0,), "save_every": 500}
+        tests = {"tests": (1000, 1000), "samples": 10, "at_once": 512, "seeds": (0,), "save_every": 500}
         net = replace(large, vocab=vocabulary(99).vocab)
         return Config(net, **sizes, **tests, precision=Precision(compute="bfloat16"))
     net = llama(vocab=vocabulary(16).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
     if name == "smoke":
         tiny = replace(net, embed=16, layers=1, heads=2, mlp=32)
-        sizes = {"size": 40, "batch": 4, "steps": 30, "tests": (6, 0), "real": None, "at_once": 20, "samples": 2}
+        sizes = {"size": 40, "batch": 4, "steps": 30, "tests": (8, 0), "real": None, "at_once": 20, "samples": 2}
         return Config(tiny, **sizes, rate=1e-2, seeds=(0,))
     return Config(net)
 
@@ -201,6 +201,11 @@ def questions(cfg: Config) -> tuple[dict[str, Any], ...]:
     return tuple(made)
 
 
+def generated(cfg: Config) -> int:
+    """How many there are of the three generated sets."""
+    return sum(own["set"] in JUDGED for own in questions(cfg))
+
+
 def read(cfg: Config, record: Any) -> dict[str, Any]:
     """A problem of SVAMP: its last words, as many as there is room for."""
     words = re.findall(r"\d+|[a-z]+|[.,?]", record["question"].lower())[-(cfg.prompt[0] - 30) :]
@@ -228,28 +233,20 @@ def prompts(cfg: Config, arm: str, plans: Any = None) -> list[str]:
     return made
 
 
-def others_plans(cfg: Config, said: list[str]) -> list[str]:
-    """For each problem the plan that was written for the next one of its set with as many steps."""
-    kinds = [(own["set"], len(own["steps"])) for own in questions(cfg)]
-    alike: dict[Any, list[int]] = {}
-    for place, kind in enumerate(kinds):
-        alike.setdefault(kind, []).append(place)
-    found = [""] * len(kinds)
-    for places in alike.values():
-        for place, other in zip(places, [*places[1:], places[0]], strict=True):
-            found[place] = plan_of(said[other])
-    return found
-
-
 # --- the two calls ---
 
 
 def prompted(cfg: Config, net: Any, arm: str, n: int, temperature: float, seed: int, *planned: Any) -> dict[str, Any]:
-    """What a model says in both calls: "said", "answer", "tokens" drawn and "read", n of each problem side by side."""
+    """What a model says in both calls: "said", "answer" and "tokens" drawn, n of each problem side by side.
+
+    Several are drawn of the generated problems alone, which come first.
+    """
     frozen, code = Frozen.of(net), cfg.words.train(iter(()))
-    plans = others_plans(cfg, planned[0].value["said"]) if planned else None
+    kinds = [(own["set"], len(own["steps"])) for own in questions(cfg)]
+    plans = plans_of_others(planned[0].value["said"], kinds) if planned else None
     first, second = cfg.calling(arm)
-    put = [text for text in prompts(cfg, arm, plans) for _ in range(n)]
+    count = len(questions(cfg)) if n == 1 else generated(cfg)
+    put = [text for text in prompts(cfg, arm, plans)[:count] for _ in range(n)]
     found = replies(frozen, code, put, first, END, temperature, seed)
     ends = CONCLUSION.unseen
     again = [concluded(f"{text} {own}".strip(), ends[place // n % len(ends)])
@@ -260,9 +257,8 @@ def prompted(cfg: Config, net: Any, arm: str, n: int, temperature: float, seed: 
         asked_again = replies(frozen, code, again, second, END)
         answers = [extract.number(text) for text in asked_again.texts]
         tokens = [a + b for a, b in zip(found.tokens, asked_again.tokens, strict=True)]
-    given = plans or [""] * len(questions(cfg))
-    said = [f"{given[place // n]} {own}".strip() for place, own in enumerate(found.texts)]
-    return {"said": said, "answer": answers, "tokens": tokens, "read": [len(text.split()) for text in put]}
+    said = [f"{plans[place] if plans else ''} {own}".strip() for place, own in enumerate(found.texts)]
+    return {"said": said, "answer": answers, "tokens": tokens}
 
 
 def drawn(value: Any) -> int:
@@ -299,14 +295,14 @@ class Found:
 
     def ask(self, run: Any, net: Any, arm: str, seed: int) -> None:
         """The likeliest words under a trigger, and samples."""
-        cfg, name, count = self.cfg, f"{seed}/{slug(arm)}", len(questions(self.cfg))
+        cfg, name = self.cfg, f"{seed}/{slug(arm.replace('+', ' plus'))}"
         planned = (self.said[PS][seed],) if arm == FOREIGN else ()
-        cost = count * call_flops(cfg, arm)
-        self.nets[seed] = net
+        cost, self.nets[seed] = len(questions(cfg)) * call_flops(cfg, arm), net
         made = run.make(name, prompted, cfg, net, arm, 1, 0.0, seed, *planned, flops=cost, sampled_tokens=drawn)
         self.said.setdefault(arm, {})[seed] = made
         if arm in VOTED:
-            n, more = cfg.samples, {"flops": cfg.samples * cost, "sampled_tokens": drawn}
+            n = cfg.samples
+            more = {"flops": n * generated(cfg) * call_flops(cfg, arm), "sampled_tokens": drawn}
             made = run.make(f"{name}/samples", prompted, cfg, net, arm, n, cfg.temperature, seed, **more)
             self.samples.setdefault(arm, {})[seed] = made
 
@@ -316,8 +312,8 @@ class Found:
         if not votes:
             return np.array([a == b for a, b in zip(self.said[arm][seed].value["answer"], wanted, strict=True)])
         answers, n = self.samples[arm][seed].value["answer"], self.cfg.samples
-        elected = [majority_vote(answers[n * place : n * place + votes]).answer for place in range(len(wanted))]
-        return np.array([a == b for a, b in zip(elected, wanted, strict=True)])
+        elected = [majority_vote(answers[at : at + votes]).answer for at in range(0, len(answers), n)]
+        return np.array([a == b for a, b in zip(elected, wanted, strict=False)])
 
     def seeds(self, arm: str) -> list[int]:
         """Those of which answers are there: none in planning."""
@@ -325,9 +321,9 @@ class Found:
 
     def accuracy(self, arm: str, name: str = "", votes: int = 0) -> list[float]:
         """Right answers in % to a set, or the mean of the three sets that claims speak of; one a seed."""
-        sets = np.array([own["set"] for own in questions(self.cfg)])
-        of = (name,) if name else JUDGED
-        return [100 * float(np.mean([self.right(arm, seed, votes)[sets == one].mean() for one in of]))
+        sets = [own["set"] for own in questions(self.cfg)]
+        parts = [[at for at, own in enumerate(sets) if own == one] for one in ((name,) if name else JUDGED)]
+        return [100 * float(np.mean([self.right(arm, seed, votes)[own].mean() for own in parts]))
                 for seed in self.seeds(arm)]  # fmt: skip
 
     def by_steps(self, arm: str, steps: int) -> list[float]:
@@ -426,7 +422,7 @@ def report(found: Found) -> Report:
     sets = [*JUDGED, *([REAL] if cfg.real else [])]
     chains, steps = (COT, PS, PLUS, SHOTS, BARE, FOREIGN), [str(k) for k in (*cfg.known, *cfg.longer)]
     counts = (1, n, cfg.samples) if n not in (1, cfg.samples) else (1, cfg.samples)
-    votes = {f"{arm}, {k} samples": (arm, k) for arm in VOTED for k in counts}
+    votes = {f"{arm}, {k} sample{'s' * (k > 1)}": (arm, k) for arm in VOTED for k in counts}
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2305.04091",
@@ -439,8 +435,8 @@ def report(found: Found) -> Report:
             table_of_means("Tokens a problem", [*TRIGGERS, *votes], ["drawn"], lambda arm, _:
                            (found.tokens(*votes[arm]) if arm in votes else found.tokens(arm)) or [np.nan], scale=1.0,
                            note="Both calls, of problems of the three sets."),
-            table_of_means("Votes", [*votes], ["mean of three", *sets], lambda row, name:
-                           found.accuracy(votes[row][0], "" if name not in sets else name, votes[row][1]) or [np.nan],
+            table_of_means("Votes", [*votes], ["mean of three", *JUDGED], lambda row, name:
+                           found.accuracy(votes[row][0], "" if name not in JUDGED else name, votes[row][1]) or [np.nan],
                            scale=1.0, note=f"Majority of samples at temperature {cfg.temperature:g}, in %."),
             table_of_means("First errors", chains, ERRORS, lambda arm, kind: found.errors(arm, kind) or [np.nan],
                            scale=1.0, note="In % of all answers to the three sets."),

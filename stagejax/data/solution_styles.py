@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,20 @@ def plan_of(said: str) -> str:
     """
     plan = said.rpartition(" . ")[0]
     return f"{plan} ." if plan else ""
+
+
+def plans_of_others(said: Sequence[str], kinds: Sequence[Hashable]) -> list[str]:
+    """For each solution the plan of the next one of its kind; of the last that of the first.
+
+    >>> plans_of_others(["plan a . x", "y", "plan b . z"], [1, 2, 1])
+    ['plan b .', '', 'plan a .']
+    """
+    found = [""] * len(said)
+    for kind in dict.fromkeys(kinds):
+        places = [place for place, own in enumerate(kinds) if own == kind]
+        for place, other in zip(places, [*places[1:], places[0]], strict=True):
+            found[place] = plan_of(said[other])
+    return found
 
 
 def executed(said: str) -> str | None:
