@@ -17,7 +17,7 @@ Method   A prompt can only call up what a model has read. A small decoder is pre
          Triggers  direct, CoT, PS, PS+; program, executed and not asked again; CoT behind two demonstrations, without
                    any trigger; no trigger at all
          Controls  PS that goes on from the plan that it wrote for another problem of as many steps; self-consistency
-                   of CoT with as many samples as PS+ has tokens for, or more; votes of five, at 0.7
+                   of CoT with as many samples as PS+ has tokens for, or more; votes of five, at temperature 0.7
          Problems  a number that changes 1 to 4 times, half of them with an irrelevant number, of programs that are in
                    no training text; that changes 5 or 6 times; with two irrelevant numbers, where one was the most;
                    SVAMP's own texts, unknown words as one token
@@ -73,7 +73,7 @@ TRIGGERS = {ONLY: DIRECT, COT: CHAIN, PS: PLANNED, PLUS: CAREFUL, POT: PROGRAM, 
             FOREIGN: PLANNED}  # fmt: skip
 HELD, LONG, IRRELEVANT, REAL = "held out", "longer", "irrelevant", "SVAMP"
 JUDGED = (HELD, LONG, IRRELEVANT)
-VOTED = (COT, PS, PLUS)
+VOTED = (COT, PLUS)
 
 
 @dataclass(frozen=True)
@@ -81,20 +81,20 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer
-    largest: int = 16  # of all numbers
+    largest: int = 30  # of all numbers
     known: tuple[int, ...] = (1, 2, 3, 4)  # steps of problems that are read
     longer: tuple[int, ...] = (5, 6)  # of others that are asked
     size: int = 6000  # problems to pre-train on
     batch: int = 8
     length: int = 144  # tokens of a row
-    steps: int = 1800
+    steps: int = 1200
     rate: float = 5e-3
     uncued: float = 0.25  # share of texts without a trigger
     tests: tuple[int, int] = (96, 100)  # problems of each set; of SVAMP
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))
     prompt: tuple[int, int] = (72, 224)  # tokens of a prompt without demonstrations; of any
     limit: tuple[int, int] = (100, 6)  # tokens of a solution, and of an answer
-    at_once: int = 300  # prompts
+    at_once: int = 194  # prompts: half of the problems
     samples: int = 5
     temperature: float = 0.7
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -119,7 +119,7 @@ def preset(name: str) -> Config:
         tests = {"tests": (1000, 1000), "samples": 10, "at_once": 512, "seeds": (0,), "save_every": 500}
         net = replace(large, vocab=styles.vocabulary(99).vocab)
         return Config(net, **sizes, **tests, precision=Precision(compute="bfloat16"))
-    net = llama(vocab=styles.vocabulary(16).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
+    net = llama(vocab=styles.vocabulary(30).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
     if name == "smoke":
         tiny = replace(net, embed=16, layers=1, heads=2, mlp=32)
         sizes = {"size": 40, "batch": 4, "steps": 30, "tests": (8, 0), "real": None, "at_once": 20, "samples": 2}
@@ -461,6 +461,11 @@ def was_read(cfg: Config, style: str) -> tuple[Any, ...]:
 
 
 NOTES = (
+    "Try-outs on development problems, drawn with other seeds of the programs that are in no training text, chose the "
+    "setting, by whether CoT solves 40 to 80 % of what is as long as what was read: comparisons between people, and 16 "
+    "rows a batch, were at chance after 300 to 400 steps; with 8 rows, numbers up to 16 and 1500 steps CoT solved 96 %, "
+    "with numbers up to 30 and 1200 steps, as here, 75 %, PS 72 %, and both 6 to 8 % of longer ones. The rate, 5e-3, "
+    "was not searched.",
     "What a trigger can call up was put there by us: the run models the mechanism, not davinci-003. The styles, and "
     "that a careful plan calculates by tens and ones, are ours; whether a style solves more is not put there.",
     "Styles have as many rows, so that texts of longer ones are fewer (the table says how many). Questions are read "
