@@ -463,9 +463,9 @@ def was_read(cfg: Config, style: str) -> tuple[Any, ...]:
 NOTES = (
     "Try-outs on development problems, drawn with other seeds of the programs that are in no training text, chose the "
     "setting, by whether CoT solves 40 to 80 % of what is as long as what was read: comparisons between people, and 16 "
-    "rows a batch, were at chance after 300 to 400 steps; with 8 rows, numbers up to 16 and 1500 steps CoT solved 96 %, "
-    "with numbers up to 30 and 1200 steps, as here, 75 %, PS 72 %, and both 6 to 8 % of longer ones. The rate, 5e-3, "
-    "was not searched.",
+    "rows a batch, were at chance after 300 to 400 steps; with 8 rows, numbers up to 16 and 1500 steps CoT solved "
+    "96 %, with numbers up to 30 and 1200 steps, as here, 75 %, PS 72 %, and both 6 to 8 % of longer ones. The rate, "
+    "5e-3, was not searched.",
     "What a trigger can call up was put there by us: the run models the mechanism, not davinci-003. The styles, and "
     "that a careful plan calculates by tens and ones, are ours; whether a style solves more is not put there.",
     "Styles have as many rows, so that texts of longer ones are fewer (the table says how many). Questions are read "
