@@ -415,7 +415,7 @@ def report(found: Found) -> Report:
             table_of_means("Right answers", [*TRIGGERS], ["mean of three", *sets], lambda arm, name:
                            found.accuracy(arm, "" if name not in sets else name) or [np.nan], scale=1.0,
                            note="Greedy, in %: mean ± standard deviation over seeds. Always the most frequent answer: "
-                           f"{found.guess():.1f} % over the three."),
+                           f"{found.guess() if known else 0:.1f} % over the three."),
             table_of_means("Tokens a problem", [*TRIGGERS, *votes], ["drawn"], lambda arm, _:
                            (found.tokens(*votes[arm]) if arm in votes else found.tokens(arm)) or [np.nan], scale=1.0,
                            note="Both calls, of problems of the three sets."),
