@@ -115,8 +115,8 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "pod":
         large = llama(vocab=256, embed=4096, layers=32, heads=32, mlp=11_008, length=2048, scan=True, remat="full")
-        sizes = {"largest": 99, "size": 4000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
-        tests = {"tests": (1000, 1000), "samples": 10, "at_once": 512, "seeds": (0,), "save_every": 500}
+        sizes = {"largest": 99, "size": 2000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
+        tests = {"tests": (200, 1000), "samples": 10, "at_once": 512, "seeds": (0,), "save_every": 500}
         net = replace(large, vocab=styles.vocabulary(99).vocab)
         return Config(net, **sizes, **tests, precision=Precision(compute="bfloat16"))
     net = llama(vocab=styles.vocabulary(30).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
