@@ -404,7 +404,7 @@ def report(found: Found) -> Report:
     arms = {arm: {seed: Arm("", (found.nets[seed],), charged=(own[seed],)) for seed in own}
             for arm, own in [(COT, found.said[COT]), *found.said.items()]}  # fmt: skip
     sets = [*JUDGED, *([REAL] if cfg.real else [])]
-    chains, steps = (COT, PS, PLUS, SHOTS, BARE, FOREIGN), [str(k) for k in (*cfg.known, *cfg.longer)]
+    chains, steps = (COT, PS, PLUS, FOREIGN), [str(k) for k in (*cfg.known, *cfg.longer)]
     counts = (1, n, cfg.samples) if n not in (1, cfg.samples) else (1, cfg.samples)
     votes = {f"{arm}, {k} sample{'s' * (k > 1)}": (arm, k) for arm in VOTED for k in counts}
     return EXPERIMENT.report(
@@ -423,14 +423,14 @@ def report(found: Found) -> Report:
                            found.accuracy(votes[row][0], "" if name not in JUDGED else name, votes[row][1]) or [np.nan],
                            scale=1.0, note=f"Majority of samples at temperature {cfg.temperature:g}, in %."),
             table_of_means("First errors", chains, ERRORS, lambda arm, kind: found.errors(arm, kind) or [np.nan],
-                           scale=1.0, note="In % of all answers to the three sets."),
+                           scale=1.0, note="In % of all answers to the three sets; of the replies that were asked to calculate."),
             table_of_means("Right answers by number of steps", [*TRIGGERS], steps, lambda arm, k:
                            found.by_steps(arm, int(k)) or [np.nan], scale=1.0, note="In %, of the three sets."),
             table_of_means("What is written", [*TRIGGERS], [*styles.STYLES], lambda arm, style:
                            found.form(arm, style) or [np.nan], scale=1.0, note="Replies in each style, in %."),
             table_of_means("What goes with errors", ["variables", "plan"], ERRORS, lambda what, kind:
                            correlations(found, what, kind) or [np.nan], scale=1.0, digits=2,
-                           note="Correlation over replies to CoT, PS, PS+ and no trigger, together."),
+                           note="Correlation over replies to CoT, PS and PS+, together."),
             Table("What was read", ("style", "texts", "times each", "tokens", "learned"),
                   tuple(was_read(cfg, own) for own in styles.STYLES) if known else (), ("", ",.0f", ".2f", "si", "si"),
                   "As many rows of each style: of longer texts fewer."),
@@ -444,8 +444,8 @@ def report(found: Found) -> Report:
 def correlations(found: Found, what: str, kind: str) -> list[float]:
     """Of having written down variables or a plan, and of an error; one a seed."""
     word, made = {"variables": styles.GIVEN, "plan": styles.PLAN}[what], []
-    for seed in found.seeds(BARE):
-        arms = (COT, PS, PLUS, BARE)
+    for seed in found.seeds(PLUS):
+        arms = (COT, PS, PLUS)
         there = np.array([word in text.split() for arm in arms for text in found.judged("said", arm, seed)], float)
         error = np.array([own == kind for arm in arms for own in found.labels(arm, seed)], float)
         varied = there.std() > 0 and error.std() > 0
@@ -475,6 +475,8 @@ NOTES = (
     "Tokens of demonstrations, questions and triggers are not drawn, and not in the table of tokens. Self-consistency "
     "at equal tokens has the number of samples that is not below what PS+ draws. Votes are of 5 samples, of 10 in the "
     "paper, and of the generated sets alone.",
+    "Without a trigger, or behind demonstrations, the model may write a trigger itself, as texts with one are three in "
+    "four, and a program that it writes then is asked for its answer, not executed.",
     "A foreign plan belongs to another problem of its set with as many steps, with other numbers; nothing but the "
     "calculation is drawn behind it.",
     "SVAMP: questions are cut to their last 42 words; words that no generated text has are one token, and so are "

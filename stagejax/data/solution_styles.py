@@ -65,12 +65,16 @@ def concluded(said: str, conclusion: str, answer: str = "") -> str:
 
 
 def style_of(said: str) -> str:
-    """The style that a solution is written in, by its first word.
+    """The style that a solution is written in, by its first word, behind a cue that was written with it.
 
     >>> [style_of(said) for said in ("", "7 + 2 = 9", "plan start 7 . 7 + 2 = 9", "given start 7 . plan", "program t")]
     ['direct', 'chain', 'plan', 'careful plan', 'program']
+    >>> style_of("let us make a plan . plan start 7 . 7 + 2 = 9"), style_of("please give the answer .")
+    ('plan', 'direct')
     """
     first, *_ = said.split() or [""]
+    if first in {text.split()[0] for cue in CUES.values() for text in cue.places[0]}:
+        first, *_ = f"{said} ".partition(" . ")[2].split() or [""]
     return {"": DIRECT, PLAN: PLANNED, GIVEN: CAREFUL, CODE: PROGRAM}.get(first, CHAIN)
 
 
