@@ -362,8 +362,7 @@ class Found:
         source = problems(self.cfg)
         every = [source[i]["answer"] for i in range(min(2000, len(source)))]
         best = max(set(every), key=every.count)
-        own = [one["answer"] == best for one in questions(self.cfg) if one["set"] in JUDGED]
-        return 100 * float(np.mean(own))
+        return 100 * float(np.mean([one["answer"] == best for one in questions(self.cfg) if one["set"] in JUDGED]))
 
 
 # --- report ---
@@ -455,24 +454,21 @@ def correlations(found: Found, what: str, kind: str) -> list[float]:
         arms = (COT, PS, PLUS)
         there = np.array([word in text.split() for arm in arms for text in found.judged("said", arm, seed)], float)
         error = np.array([own == kind for arm in arms for own in found.labels(arm, seed)], float)
-        varied = there.std() > 0 and error.std() > 0
-        made.append(float(np.corrcoef(there, error)[0, 1]) if varied else float("nan"))
+        made.append(float(np.corrcoef(there, error)[0, 1]) if there.std() * error.std() > 0 else float("nan"))
     return made
 
 
 def was_read(cfg: Config, style: str) -> tuple[Any, ...]:
     """A row of the table of what was read."""
-    share = 1 / (len(styles.STYLES) + 1)
-    own = amount(texts(cfg, style, False), cfg.steps * cfg.batch * share)
+    own = amount(texts(cfg, style, False), cfg.steps * cfg.batch / (len(styles.STYLES) + 1))
     return style, own.turns * cfg.size, own.turns, own.read, own.learned
 
 
 NOTES = (
-    "Try-outs on development problems, drawn with other seeds of the programs that are in no training text, chose the "
-    "setting, by whether CoT solves 40 to 80 % of what is as long as what was read: comparisons between people, and 16 "
-    "rows a batch, were at chance after 300 to 400 steps; with 8 rows, numbers up to 16 and 1500 steps CoT solved "
-    "96 %, with numbers up to 30 and 1200 steps, as here, 75 %, PS 72 %, and both 6 to 8 % of longer ones. The rate, "
-    "5e-3, was not searched.",
+    "Try-outs on problems drawn with other seeds from the programs that are in no training text chose the setting, so "
+    "that CoT solves 40 to 80 % of what is held out: comparisons between people, and 16 rows a batch, were at chance "
+    "after 300 to 400 steps; with 8 rows, numbers up to 16 and 1500 steps CoT solved 96 %, with numbers up to 30 and "
+    "1200 steps, as here, 75 %, PS 72 %, and both 6 to 8 % of longer ones. The rate, 5e-3, was not searched.",
     "The styles, and that a careful plan calculates by tens and ones, are ours; that one solves more is not put there. "
     "Questions are read and not learned. Seeds have their own initial values and orders of the same problems.",
     "Unread triggers and conclusions are new sequences of read words, taken in turn. The paper chooses a wording for "
