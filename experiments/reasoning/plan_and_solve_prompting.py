@@ -477,8 +477,8 @@ NOTES = (
     "at equal tokens has the number of samples that is not below what PS+ draws. Votes are of 5 samples, of 10 in the "
     "paper, and of the generated sets alone.",
     "Without a trigger, or behind demonstrations, the model may write a trigger itself, as texts with one are three in "
-    "four, and a program that it writes then is asked for its answer, not executed. This was seen in the first report of "
-    "the run; the tables of styles and of what goes with errors were mended then, and no answer was drawn anew.",
+    "four, and a program that it writes then is asked for its answer, not executed. This was seen in the first report; "
+    "the tables of styles and of what goes with errors were mended then, and no answer was drawn anew.",
     "SVAMP: questions are cut to their last 42 words; words that no generated text has are one token, and so are "
     "numbers that are too large. Last letters, coins, options and commonsense, which the paper asks too, are not here.",
 )
