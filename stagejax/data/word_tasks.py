@@ -1,8 +1,8 @@
 """Tasks on short words, told by an instruction in words: change the word, or say what one of its letters is like.
 
 A task is a kind of words and a rule of two parts, such as "turn one early word reversed into next letters" or "name
-the hue of the last letter of one twin word". Rules are compositions, so some of them can be held out for a model that has
-seen both of their parts, each with others. Every letter is a word of the language, as the markers are.
+the hue of the last letter of one twin word". Rules are compositions, so some of them can be held out for a model that
+has seen both of their parts, each with others. Every letter is a word of the language, as the markers are.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import numpy as np
 from stagejax.data.tokenizers import CLS, Codec
 from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
 from stagejax.inference.answering import ask
-from stagejax.inference.continuing import Sampling
+from stagejax.inference.continuing import GREEDY, Sampling
 from stagejax.inference.frozen import Frozen, flops_of_one
 
 #: Makes a prompt of examples, (input, label) each, and of the label that is wanted, None for any.
@@ -41,7 +41,7 @@ class Drawing:
     limit: int
     stop: int
     n: int = 1
-    how: Sampling = Sampling()
+    how: Sampling = GREEDY
     batch: int = 10
 
     def flops(self, config: Any) -> float:
