@@ -96,7 +96,7 @@ class Config:
     row: int = 56  # tokens of demonstrations, input and output
     steps: int = 40  # of fine-tuning: three epochs of 160 pairs
     batch: int = 12
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)
+    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
     tested: int = 96  # words of each task
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = (0, 1, 2)  # of demonstrations, drawn inputs and outputs, and order of rows

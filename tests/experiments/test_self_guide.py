@@ -166,7 +166,7 @@ def test_measures_are_those_of_the_tasks_that_an_arm_has() -> None:
 
 def test_the_best_rate_is_taken_and_the_first_in_a_plan() -> None:
     cfg = preset("laptop")
-    assert Found(cfg, tried={GUIDE: {3e-4: 0.1, 1e-3: 0.4, 3e-3: 0.2}}).rate(GUIDE) == 1e-3
+    assert Found(cfg, tried={GUIDE: {1e-3: 0.1, 3e-3: 0.4, 1e-2: 0.2}}).rate(GUIDE) == 3e-3
     assert Found(cfg, tried={GUIDE: dict.fromkeys(cfg.rates, float("nan"))}).rate(GUIDE) == cfg.rates[0]
     assert measured((SimpleNamespace(kind="make", value=None),)) == []
 
