@@ -115,8 +115,8 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            decoder(embed=32, layers=1, heads=2, mlp=64), (TASKS[0], TASKS[3]), (DEV_TASKS[0], DEV_TASKS[2]),
-            ((60, 32, 20), (20, 8, 64)), 1e-2, writing=Writing(rounds=3, n=4), steps=4, batch=4, rates=(1e-3, 3e-3),
+            decoder(embed=32, layers=2, heads=2, mlp=64), (TASKS[0], TASKS[3]), (DEV_TASKS[0], DEV_TASKS[2]),
+            ((40, 32, 20), (80, 16, 64)), 1e-2, writing=Writing(rounds=3, n=4), steps=4, batch=4, rates=(1e-3, 3e-3),
             tested=8, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
