@@ -256,7 +256,7 @@ def tuned(
         optimizer = adamw(rate, warmup=0.1, decay="linear", clip=1.0)
         how = {"precision": cfg.precision, "save_every": cfg.save_every, "seed": seed}
         cost = cfg.tested * cfg.writing.outputs(1, greedy=True).flops(cfg.net)
-        test = Evaluation(tests(cfg, task, seed), 1, objective=exact, flops=cost)
+        test = Evaluation(questions(cfg, task, seed), 1, objective=exact, flops=cost)
         stages.append(
             Stage(f"{name}/{named(task)}", cfg.net, causal_lm, optimizer, data, cfg.steps, evaluate=test, **how)
         )
@@ -273,7 +273,7 @@ def all_tasks(stages: list[Stage], base: Any) -> dict[str, np.ndarray]:
     return {name: found[name] for name in ("accuracy", "letters")}
 
 
-def tests(cfg: Config, task: WordTask, seed: int) -> PromptedText:
+def questions(cfg: Config, task: WordTask, seed: int) -> PromptedText:
     """Tested words behind instruction and demonstrations."""
     own = given(cfg, task, seed)[0]
     source = WordTaskPrompts(task, own.shown, own.tested)

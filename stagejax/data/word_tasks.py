@@ -196,7 +196,7 @@ class WordTaskPrompts(Source):
 
     >>> source = WordTaskPrompts(WordTask("plain", "first", "hue"), (), ("a b c d",))
     >>> source[0]["solution"], [source[0][name] for name in source.gold]
-    ('red', [50, 4, 0, 0, 0])
+    ('red', [61, 5, 0, 0, 0])
     """
 
     task: WordTask
@@ -238,6 +238,7 @@ class WordTaskRows(Data):
     >>> data = WordTaskRows(rules=(("reversed", "next"),), batch=2, length=40)
     >>> row = data.take(np.arange(1))
     >>> word_task_tokenizer().decode(row["tokens"][0])[-39:]
+    'b e j l = a k f c ; d d l k = l a e e ;'
     """
 
     rules: tuple[tuple[str, str], ...]

@@ -43,6 +43,7 @@ SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
+@pytest.mark.slow  # it plans a run
 def test_rules_that_are_held_out_have_parts_that_others_have_and_a_plan_tests_no_claim() -> None:
     plan = Plan.on("data=1", price=False)
     report = EXPERIMENT.pipeline(plan, replace(preset("laptop"), seeds=(0,), arms=(GUIDE,), rates=(1e-3,)))

@@ -96,6 +96,7 @@ def test_a_demonstration_is_learned_behind_the_others_and_not_behind_itself() ->
         assert prompt.endswith(f"{text} =")
 
 
+@pytest.mark.slow  # it compiles what draws inputs and outputs
 @pytest.mark.parametrize("given", [TURN, NAME])
 def test_a_pool_has_outputs_to_all_inputs_and_is_answered_for_another_task(base: Any, given: Given) -> None:
     made = pool(base, HOW, given, told=True)
