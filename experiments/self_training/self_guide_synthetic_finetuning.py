@@ -132,20 +132,6 @@ def preset(name: str) -> Config:
 # --- words and demonstrations ---
 
 
-def named(task: WordTask) -> str:
-    """As in "first-hue-early".
-
-    >>> named(WordTask("early", "first", "hue"))
-    'first-hue-early'
-    """
-    return "-".join((*task.rule, task.kind))
-
-
-def true(task: WordTask, words: Sequence[str]) -> tuple[Pair, ...]:
-    """Words with the task's own answers."""
-    return tuple((word, task.answer(word) or "") for word in words)
-
-
 def given(cfg: Config, task: WordTask, seed: int) -> tuple[Given, list[str]]:
     """A task with the demonstrations of a seed and tested words, the same for all seeds; and other words of its kind.
 
@@ -156,7 +142,7 @@ def given(cfg: Config, task: WordTask, seed: int) -> tuple[Given, list[str]]:
     words = list(dict.fromkeys(task.drawn(4 * both, np.random.default_rng([7, place]))))[:both]
     tested, own = words[: cfg.tested], words[cfg.tested + shots * seed : cfg.tested + shots * (seed + 1)]
     more = dict.fromkeys(task.drawn(20 * cfg.writing.rounds, np.random.default_rng([8, place, seed])))
-    return Given(task, true(task, own), tuple(tested), seed), [word for word in more if word not in words]
+    return Given(task, task.pairs(own), tuple(tested), seed), [word for word in more if word not in words]
 
 
 # --- stages ---
@@ -217,13 +203,13 @@ def written(run: Any, cfg: Config, base: Any, tasks: Sequence[WordTask], seed: i
     inputs, outputs = cfg.writing.flops(cfg.net)
     how = {"flops": inputs + outputs, "sampled_tokens": drawn_tokens}
     for task in tasks:
-        own, name = given(cfg, task, seed)[0], f"{seed}/{named(task)}"
+        own, name = given(cfg, task, seed)[0], f"{seed}/{task.name}"
         found["pools"].append(run.make(f"{name}/pool", pool, base, cfg.writing, own, True, **how))
         if task.labels:
             found["free"].append(run.make(f"{name}/free", pool, base, cfg.writing, own, False, **how))
     how["flops"], free = outputs, iter(found["free"])
     for place, task in enumerate(tasks):
-        own, name = given(cfg, task, seed)[0], f"{seed}/{named(task)}"
+        own, name = given(cfg, task, seed)[0], f"{seed}/{task.name}"
         alike = [k for k in range(len(tasks)) if k != place and bool(tasks[k].labels) == bool(task.labels)]
         next_to = min(alike or range(len(tasks)), key=lambda k, place=place: (k - place - 1) % len(tasks))
         other = found["pools"][next_to]
@@ -258,7 +244,7 @@ def tuned(
         cost = cfg.tested * cfg.writing.outputs(1, greedy=True).flops(cfg.net)
         test = Evaluation(questions(cfg, task, seed), 1, objective=exact, flops=cost)
         stages.append(
-            Stage(f"{name}/{named(task)}", cfg.net, causal_lm, optimizer, data, cfg.steps, evaluate=test, **how)
+            Stage(f"{name}/{task.name}", cfg.net, causal_lm, optimizer, data, cfg.steps, evaluate=test, **how)
         )
     if cfg.alone:
         return tuple(run.train(stage, base) for stage in stages)
@@ -294,7 +280,7 @@ def pairs_of_arms(cfg: Config, task: WordTask, seed: int, pools: Sequence[Any]) 
     found[OTHER] = kept_pairs(cfg.writing, own, other)
     if free:
         found[FREE] = kept_pairs(cfg.writing, own, free[0])
-    return found | {DEMOS: (), GOLD: true(task, more[: max(1, len(found[GUIDE]))])}
+    return found | {DEMOS: (), GOLD: task.pairs(more[: max(1, len(found[GUIDE]))])}
 
 
 def rows_of_arms(cfg: Config, task: WordTask, seed: int, *pools: Any) -> dict[str, np.ndarray]:
@@ -341,7 +327,7 @@ class Found:
         return max(tried, key=lambda rate: np.nan_to_num(tried[rate], nan=-1.0)) if tried else self.cfg.rates[0]
 
     def tasks(self, arm: str) -> list[str]:
-        return [named(task) for task in self.cfg.tasks if arm != FREE or task.labels]
+        return [task.name for task in self.cfg.tasks if arm != FREE or task.labels]
 
     def right(self, arm: str, task: str, what: str = "accuracy") -> list[float]:
         """A measure of a task, one for every seed; empty in a plan, and where the arm has no such task."""
@@ -414,9 +400,9 @@ def judged(found: Found) -> tuple[Claim, ...]:
 
 def report(found: Found) -> Report:
     """Right outputs by task, what the pairs are worth, rates, and the claims."""
-    cfg, names = found.cfg, [named(task) for task in found.cfg.tasks]
-    kinds = {"all": names, "generation": [named(task) for task in cfg.tasks if not task.labels],
-             "classification": [named(task) for task in cfg.tasks if task.labels]}  # fmt: skip
+    cfg, names = found.cfg, [task.name for task in found.cfg.tasks]
+    kinds = {"all": names, "generation": [task.name for task in cfg.tasks if not task.labels],
+             "classification": [task.name for task in cfg.tasks if task.labels]}  # fmt: skip
 
     def by_task(arm: str, column: str, what: str = "accuracy") -> list[float]:
         own = [found.right(arm, task, what) for task in kinds.get(column, [column])]
@@ -429,6 +415,7 @@ def report(found: Found) -> Report:
         scale = 0.01 if what == "pairs" else 1.0
         return [scale * float(np.mean(part)) for part in zip(*own, strict=False)] if own and all(own) else []
 
+    dev = found.dev.value[ICL] if found.dev.value else []
     columns = [f"{what}, {kind}" for kind in ("words", "labels") for what in ("pairs", "right", "fit")]
     tried = tuple(
         (arm, *(own.get(rate) for rate in cfg.rates), found.rate(arm), "yes" if found.rate(arm) in
@@ -447,7 +434,7 @@ def report(found: Found) -> Report:
                            "true output, % with an input of its kind. Mean ± standard deviation over seeds."),
             Table("Rates: right outputs of the tasks for choices",
                   ("arm", *(f"{rate:g}" for rate in cfg.rates), "chosen", "at an end"), tried,
-                  ("", *[".1%"] * len(cfg.rates), "g", ""), f"First seed. ICL: {dev_shown(found)}."),
+                  ("", *[".1%"] * len(cfg.rates), "g", ""), f"First seed. ICL: {mean(dev):.1%}."),
         ),
         baseline=ICL,
         metric="accuracy",
@@ -455,11 +442,6 @@ def report(found: Found) -> Report:
         seeds=cfg.seeds,
         notes=NOTES,
     )  # fmt: skip
-
-
-def dev_shown(found: Found) -> str:
-    value = found.dev.value if found.dev is not None else None
-    return ", ".join(f"{own:.1%}" for own in value[ICL]) if value else "not asked"
 
 
 NOTES = (

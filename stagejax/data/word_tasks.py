@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -99,6 +99,15 @@ class WordTask:
         return self.first, self.second
 
     @property
+    def name(self) -> str:
+        """Rule and kind in one word.
+
+        >>> WordTask("early", "first", "hue").name
+        'first-hue-early'
+        """
+        return "-".join((*self.rule, self.kind))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """What can be answered, if that is one of a few names; empty if the answer is a word."""
         return QUALITIES[self.second][0] if self.first in PLACES else ()
@@ -117,6 +126,10 @@ class WordTask:
             return self.labels[QUALITIES[self.second][1](letters[PLACES[self.first]])]
         both = (*LETTERS, *CAPITALS)
         return " ".join(both[LETTERINGS[self.second](letters[place])] for place in ORDERS[self.first])
+
+    def pairs(self, words: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Words with their true answers."""
+        return tuple((word, self.answer(word) or "") for word in words)
 
     def fits(self, word: str) -> bool:
         """Whether a text is a word of the task's kind."""

@@ -29,7 +29,6 @@ from experiments.self_training.self_guide_synthetic_finetuning import (
     given,
     judged,
     measured,
-    named,
     preset,
 )
 from stagejax import Plan
@@ -79,8 +78,8 @@ def test_arms_learn_what_they_say_and_never_a_word_of_the_test(finished: Any) ->
     results, _, _ = finished
     code, sizes = word_task_tokenizer(), []
     for task in SMOKE.tasks:
-        own, pool = given(SMOKE, task, 0)[0], results[f"0/{named(task)}/pool"]
-        rows = results[f"0/{named(task)}/rows"].value
+        own, pool = given(SMOKE, task, 0)[0], results[f"0/{task.name}/pool"]
+        rows = results[f"0/{task.name}/rows"].value
         pairs = kept_pairs(SMOKE.writing, own, pool.value)
         sizes.append(len(pairs))
         assert pool.cost.sampled_tokens == drawn_tokens(pool.value) > 0
@@ -108,7 +107,7 @@ def test_arms_have_equal_steps_and_are_charged_with_what_they_read(finished: Any
     assert len({flops[arm] for arm in ARMS if arm != FREE}) == 1
     assert 0 < flops[FREE] < flops[GUIDE]
     charged = {arm.name.partition(",")[0]: {own.name for own in arm.charged} for arm in report.arms}
-    pools = {f"0/{named(task)}/pool" for task in SMOKE.tasks}
+    pools = {f"0/{task.name}/pool" for task in SMOKE.tasks}
     assert all({"base/0", "base/1"} <= own for own in charged.values())
     assert pools <= charged[GUIDE] & charged[SINGLE] & charged[RAW] & charged[OTHER]
     assert not pools & (charged[DEMOS] | charged[GOLD] | charged[ICL])
@@ -161,11 +160,11 @@ def test_claims_are_judged_by_the_rules_of_the_docstring() -> None:
 
 
 def test_measures_are_those_of_the_tasks_that_an_arm_has() -> None:
-    labels = [named(task) for task in TASKS if task.labels]
+    labels = [task.name for task in TASKS if task.labels]
     found = found_of({GUIDE: [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]], FREE: [[0.0, 0.5, 0.5]], ICL: [[0.0] * 6]})
     assert found.tasks(FREE) == labels
     assert found.right(FREE, labels[1]) == [0.5]
-    assert found.right(FREE, named(TASKS[0])) == []
+    assert found.right(FREE, TASKS[0].name) == []
     assert np.allclose(found.lead(GUIDE, FREE), [[40, 0, 10]])
     assert np.allclose(found.lead(GUIDE, ICL).mean(), 35)
 
