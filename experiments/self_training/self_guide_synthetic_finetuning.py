@@ -44,7 +44,7 @@ Ours     Right outputs, %, of all tasks, of the three whose outputs are words an
          gain 6.8 ± 4.6, words lose 3.1 ± 4.4. Three tasks, of which ICL is right in about 92 % or more, end at 100; of
          the others one gains 12 points, two lose 9 and 1. Of own pairs 97 % are right with labels, 48 % with words. (2)
          does not hold, -3.0 ± 1.6 and -0.4 ± 2.5, and is hardly tested: to 82 % of inputs all ten outputs are the same,
-         to none fewer than three, and 99 % pass the filter of form. (3) holds, +25.5 ± 8.9 and +13.9 ± 2.0, as both lose
+         to none fewer than three, and 99 % pass the filter of form. (3) holds, +25.5 ± 8.9 and +13.9 ± 2.0: both lose
          against ICL in the mean. The base never learned to obey a label: 25 % of inputs have the one asked for.
 """
 
