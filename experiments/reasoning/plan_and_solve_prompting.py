@@ -57,7 +57,7 @@ from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED
 from stagejax.data.outside import Outside
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.pipeline import Data
-from stagejax.data.planned import PlannedProblems
+from stagejax.data.planned_problems import PlannedProblems
 from stagejax.data.problems import Problems
 from stagejax.data.solution_errors import CALCULATION, ERRORS, MISSING, error_of
 from stagejax.data.sums import Sums

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stagejax.data.planned import Change
+from stagejax.data.planned_problems import Change
 from stagejax.data.problems import applied
 
 RIGHT, CALCULATION, MISSING = "right", "calculation", "missing step"
@@ -60,7 +60,7 @@ def error_of(chain: str, answer: str | None, changes: Sequence[Change]) -> str:
 
     Reference: Wang et al. 2023, https://arxiv.org/abs/2305.04091, section 4.2, where labels were given by hand.
 
-    >>> from stagejax.data.planned import changes_of
+    >>> from stagejax.data.planned_problems import changes_of
     >>> changes = changes_of("7 + 5 - 2")
     >>> [error_of(chain, "9", changes) for chain in ("7 + 5 = 11 ; 11 - 2 = 9", "7 - 2 = 5", "7 + 5 = 12", "7 + 2 = 9",
     ...     "7 + 5 = 12 ; 12 - 2 = 10")]

@@ -12,7 +12,7 @@ import numpy as np
 from stagejax.data.common_words import CommonWords
 from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.planned import WORDS as PLANNING
+from stagejax.data.planned_problems import WORDS as PLANNING
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.straight_line import answer_of
 from stagejax.data.written import BRIEF, words_of
@@ -25,7 +25,7 @@ STYLES = (DIRECT, CHAIN, PLANNED, CAREFUL, PROGRAM)
 def solution(record: Mapping[str, Any], style: str) -> str:
     """What a style writes down before the answer.
 
-    >>> from stagejax.data.planned import changes_of, written
+    >>> from stagejax.data.planned_problems import changes_of, written
     >>> record = written(changes_of("7 + 15 - 2"))
     >>> for style in STYLES:
     ...     print(solution(record, style))
@@ -131,7 +131,7 @@ class Styled(Derived):
       uncued: share of the texts without a cue.
       seed: of the wordings; that of a record is the same however many there are.
 
-    >>> from stagejax.data.planned import PlannedProblems
+    >>> from stagejax.data.planned_problems import PlannedProblems
     >>> Styled(PlannedProblems(), CHAIN)[5]["text"].partition(" a: ")[2]
     'please go step by step . 6 * 3 = 18 ; 18 / 3 = 6 ; 6 * 3 = 18 | therefore it is 18 |'
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagejax.data.planned import PlannedProblems, changes_of
+from stagejax.data.planned_problems import PlannedProblems, changes_of
 from stagejax.data.problems import Problems
 from stagejax.data.solution_errors import CALCULATION, EXTRACTION, MISSING, MISUNDERSTOOD, RIGHT, error_of
 from stagejax.data.written import BRIEF

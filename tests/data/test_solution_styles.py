@@ -10,7 +10,7 @@ import pytest
 from stagejax.data.cues import CONCLUSION, CUES, Cue
 from stagejax.data.outside import Outside
 from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.planned import PlannedProblems
+from stagejax.data.planned_problems import PlannedProblems
 from stagejax.data.problems import Problems, applied
 from stagejax.data.solution_styles import (
     ANSWER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stagejax.data.planned import PlannedProblems, by_parts, changes_of, written
+from stagejax.data.planned_problems import PlannedProblems, by_parts, changes_of, written
 from stagejax.data.problems import Problems, applied
 from stagejax.data.straight_line import answer_of
 from stagejax.data.written import BRIEF
