@@ -236,7 +236,7 @@ def _one(picture: int, type: str, texts: Sequence[str], rng: np.random.Generator
 
 @dataclass(frozen=True)
 class Augmentor:
-    """Writes instructions in the manner of given ones: same type, other content, at least as many objects to tell apart.
+    """Writes instructions in the manner of given ones: same type, other content, as many objects or more.
 
     It reads captions, as where a language model writes instructions about pictures that it cannot see. Near-duplicates
     are rejected: with U and V the words of two instructions, those of the caption each with its cell, U and V are too

@@ -10,8 +10,8 @@ Letters: N instructions, Q tokens of a question, A of an answer with SEP, S slot
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -120,7 +120,7 @@ def seen(eyes: Result, pictures: Pictures) -> Arrays:
 
 
 def written(
-    own: Sequence[Instruction], pictures: Pictures, form: Form, parents: Sequence[int] | None = None, **more: Any
+    own: Sequence[Instruction], pictures: Pictures, form: Form, parents: Sequence[int] | None = None, **more: np.ndarray
 ) -> Arrays:
     """Instructions as arrays: "picture" and "type" (N,), "question" (N, Q), "truth" (N, A), "parent" (N,), -1: none.
 
@@ -148,7 +148,9 @@ def instructions(found: Arrays, form: Form) -> list[Instruction]:
 
 def opened(pictures: Pictures, form: Form, count: int, seed: int, balanced: bool = False) -> Arrays:
     """So many instructions of types drawn at random, or of all types equally many."""
-    types = np.arange(count) % len(TYPES) if balanced else np.random.default_rng([seed, 6]).integers(len(TYPES), size=count)
+    types = (
+        np.arange(count) % len(TYPES) if balanced else np.random.default_rng([seed, 6]).integers(len(TYPES), size=count)
+    )
     return written(drawn(pictures, [TYPES[type] for type in types], seed), pictures, form)
 
 
@@ -252,9 +254,7 @@ def said_tokens(value: Arrays) -> int:
 # --- assessment and augmentation ---
 
 
-def assessed(
-    student: Result, teacher: Result, seen: Result, form: Form, batch: int, *pool: Result
-) -> Arrays:
+def assessed(student: Result, teacher: Result, seen: Result, form: Form, batch: int, *pool: Result) -> Arrays:
     """Both assessors' scores of student and teacher on all instructions of a pool.
 
     Args:
@@ -279,46 +279,110 @@ def joined(parts: Sequence[Result]) -> Arrays:
     return {name: np.concatenate([part.value[name] for part in parts]) for name in names}
 
 
-def difficult(found: Arrays, assessor: str, threshold: float) -> Bool[np.ndarray, " N"]:
-    """H = {i: s_T(i) - s_S(i) >= threshold}.
+@dataclass(frozen=True)
+class Split:
+    """Which instructions are difficult, and how many of the new ones are to be like them.
 
-    >>> difficult({"judge": np.array([0.2, 3.0])}, "judge", 1.0).tolist()
-    [False, True]
+    Args:
+      assessor: `JUDGE` or `ORACLE`.
+      threshold: τ.
+      share: of the new instructions whose parents are difficult; the others have easy ones.
+
+    Reference: Jiang et al. 2023 (Lion), https://arxiv.org/abs/2305.12870, section 3.3: τ = 1 and 1:1.
     """
-    return found[assessor] >= threshold
+
+    assessor: str = JUDGE
+    threshold: float = 1.0
+    share: float = 0.5
+
+    def hard(self, found: Mapping[str, np.ndarray]) -> Bool[np.ndarray, " N"]:
+        """H = {i: s_T(i) - s_S(i) >= τ} of what `assessed` found.
+
+        >>> Split().hard({"judge": np.array([0.2, 3.0])}).tolist()
+        [False, True]
+        """
+        return found[self.assessor] >= self.threshold
+
+    def counts(self, hard: Bool[np.ndarray, " N"], count: int) -> tuple[int, int]:
+        """How many of the new ones are like difficult and like easy ones; all like the others where there are none.
+
+        >>> Split().counts(np.array([True, False]), 5), Split().counts(np.array([False]), 5)
+        ((2, 3), (0, 5))
+        """
+        share = self.share if hard.any() and not hard.all() else float(hard.any())
+        return round(share * count), count - round(share * count)
 
 
 def augmented(
-    how: Augmentor,
-    pictures: Pictures,
-    form: Form,
-    count: int,
-    seed: int,
-    split: tuple[Result, str, float, float] | None,
-    *pool: Result,
+    how: Augmentor, pictures: Pictures, form: Form, count: int, seed: int, split: Split | None, *found: Result
 ) -> Arrays:
     """New instructions for the next round, none a near-duplicate of the pool.
 
     Args:
-      split: an artifact of `assessed`, the assessor, its threshold, and the share of the new ones whose parents are
-        difficult, the others having easy ones; where there is none of a kind all have parents of the other. None:
-        all of the pool may be parents.
-      pool: the instructions of every round.
+      split: of the pool's instructions; None: any may be a parent.
+      found: with a split what `assessed` found of the pool; then the instructions of every round.
 
     Returns:
       As `written`; "hard" (N,), whether the parent is difficult; "rejected" (1,), near-duplicates that were not taken.
     """
+    pool = found if split is None else found[1:]
     existing = instructions(joined(pool), form)
-    hard = np.zeros(len(existing), bool) if split is None else difficult(split[0].value, *split[1:3])
-    share = 0.0 if split is None or not hard.any() else 1.0 if hard.all() else split[3]
+    hard = np.zeros(len(existing), bool) if split is None else split.hard(found[0].value)
+    wanted = (split or Split()).counts(hard, count)
     rng, new, parents, rejected = np.random.default_rng([seed, len(pool)]), [], [], 0
-    for among, number in ((hard, round(share * count)), (~hard, count - round(share * count))):
+    for among, number in zip((hard, ~hard), wanted, strict=True):
         if number:
             places = np.flatnonzero(among)
             made, origin, more = how(pictures, [existing[at] for at in places], [*existing, *new], number, rng)
             new, parents, rejected = [*new, *made], [*parents, *places[origin].tolist()], rejected + more
-    more = {"hard": hard[parents], "rejected": np.array([rejected])}
-    return written(new, pictures, form, parents, **more)
+    return written(new, pictures, form, parents, hard=hard[parents], rejected=np.array([rejected]))
+
+
+def of_types(pictures: Pictures, form: Form, like: Result, seed: int, *pool: Result) -> Arrays:
+    """As many new instructions of each type as another artifact has, drawn at random and not from parents.
+
+    Those of the pool may be drawn again, which is rare; no two of the new ones are the same.
+    """
+    return written(drawn(pictures, [TYPES[type] for type in like.value["type"]], seed + 7 * len(pool)), pictures, form)
+
+
+# --- measures ---
+
+
+def guessed(known: Arrays, test: Arrays) -> Bool[np.ndarray, " N"]:
+    """Which test instructions are answered right by the most frequent true answer of their type among known ones.
+
+    >>> known = {"type": np.array([0, 0, 0]), "truth": np.array([[7], [8], [8]])}
+    >>> guessed(known, {"type": np.array([0, 0]), "truth": np.array([[8], [7]])}).tolist()
+    [True, False]
+    """
+    right = np.zeros(len(test["type"]), bool)
+    for own in set(known["type"].tolist()):
+        answers, counts = np.unique(known["truth"][known["type"] == own], axis=0, return_counts=True)
+        right |= (test["type"] == own) & (test["truth"] == answers[counts.argmax()]).all(1)
+    return right
+
+
+LOOP = ("teacher right", "assessors agree", "same picture", "rejected")
+
+
+def looped(asked: Sequence[Arrays], last: Arrays, threshold: float) -> dict[str, float]:
+    """How the rounds of a pool went, in shares.
+
+    Args:
+      asked: the instructions of every round.
+      last: of the last assessment.
+
+    Returns:
+      Of the pool, right answers of the teacher, and instructions that both assessors find difficult or both easy; of
+      the new instructions, those about their parent's picture; near-duplicates among all that were written.
+    """
+    judge, oracle = (Split(name, threshold).hard(last) for name in (JUDGE, ORACLE))
+    pictures = np.concatenate([own["picture"] for own in asked])
+    same = np.concatenate([own["picture"] == pictures[own["parent"]] for own in asked[1:]])
+    rejected = sum(int(own["rejected"][0]) for own in asked[1:])
+    values = (last["teacher"].mean(), (judge == oracle).mean(), same.mean(), rejected / (rejected + len(same)))
+    return dict(zip(LOOP, map(float, values), strict=True))
 
 
 # --- costs ---
@@ -328,7 +392,11 @@ def augmented(
 def reply_flops(config: Any, form: Form, width: int) -> float:
     """FLOPs of one answer of the greatest length."""
     like = jax.ShapeDtypeStruct
-    row = {"prompts": like((form.prompt,), "int32"), "lengths": like((), "int32"), "image": like((SLOTS, width), "float32")}
+    row = {
+        "prompts": like((form.prompt,), "int32"),
+        "lengths": like((), "int32"),
+        "image": like((SLOTS, width), "float32"),
+    }
     return float(flops_of_one(Reply(form), config, row, while_trips=form.answer))
 
 
