@@ -50,8 +50,10 @@ from stagejax.data.composites import CLOTHES, Objects
 from stagejax.data.scene_instructions import TYPES, Augmentor, Pictures
 from stagejax.data.scene_questions import CELLS, SceneCells, SceneQuestions
 from stagejax.inference import competing
-from stagejax.inference.competing import JUDGE, ORACLE, Form, Split, data_of, said_tokens, width_of
+from stagejax.inference import picture_answers as answers
+from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
 from stagejax.inference.frozen import flops_of_one
+from stagejax.inference.picture_answers import Form, data_of, said_tokens, width_of
 from stagejax.inference.rationales import features_of_cells
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.cnn import CNN, ConvLayer
@@ -151,7 +153,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         names = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
         world = SceneQuestions((Objects(Digits(), names),), ("ring", "hook"), glyph=8)
-        net = gpt(vocab=vocab_of(world), embed=16, heads=2, mlp=32, layers=1, length=26, init_std=0.1)
+        net = gpt(vocab=vocab_of(world), embed=16, heads=2, mlp=32, layers=1, length=27, init_std=0.1)
         return Config(
             world, eyes_of(world, (4, 4), 8), replace(net, embed=24), net, seeing=(20, 25, 1e-2),
             pictures=(90, 90, 40, 40), language=(6, 5e-3), alignment=(6, 1e-2), taught=90, teaching=(20, 15, 5e-3),
@@ -170,7 +172,7 @@ def preset(name: str) -> Config:
             seeds=(0,),
         )  # fmt: skip
     world = world_of(Dataset("mnist"), Dataset("fashion_mnist"), image="x", label="y")
-    net = gpt(vocab=vocab_of(world), embed=64, heads=4, mlp=256, layers=2, length=26, init_std=0.1)
+    net = gpt(vocab=vocab_of(world), embed=64, heads=4, mlp=256, layers=2, length=27, init_std=0.1)
     large = replace(net, embed=96, mlp=384, layers=3)
     return Config(world, eyes_of(world, (12, 24), 32), large, net)
 
@@ -209,7 +211,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """What all begin with; rates for two arms with the first seed; every arm with all seeds."""
     found = Found(cfg, given := prepared(run, cfg))
     for name, net in ((TEACHER, given.teacher), (BEFORE, given.start)):
-        found.fixed[name] = run.make(f"{slug(name)}/right", competing.tested, net, given.rows["test"], cfg.at_once)
+        found.fixed[name] = run.make(f"{slug(name)}/right", answers.tested, net, given.rows["test"], cfg.at_once)
     for label in (ONE_SHOT, RANDOM):
         found.rates[label] = searched(run, cfg, given, label)
     for seed in cfg.seeds:
@@ -224,19 +226,19 @@ def prepared(run: Any, cfg: Config) -> Given:
     cell = jax.ShapeDtypeStruct(cfg.eyes.shape, np.float32)
     one = float(flops_of_one(features_of_cells, cfg.eyes, cell) * len(CELLS))
     seen = {
-        part: run.make(f"seen/{part}", competing.seen, eyes, cfg.source(part), flops=one * len(cfg.source(part)))
+        part: run.make(f"seen/{part}", answers.seen, eyes, cfg.source(part), flops=one * len(cfg.source(part)))
         for part in PARTS
     }
     asked, rows = {}, {}
     for part, count in (("valid", cfg.held[0]), ("test", cfg.held[1])):
-        asked[part] = run.make(f"{part}/asked", competing.opened, cfg.source(part), cfg.form, count, 1000, True)
-        rows[part] = run.make(f"{part}/rows", competing.rows, seen[part], cfg.form, asked[part])
+        asked[part] = run.make(f"{part}/asked", answers.opened, cfg.source(part), cfg.form, count, 1000, True)
+        rows[part] = run.make(f"{part}/rows", answers.rows, seen[part], cfg.form, asked[part])
     teacher, student = (
         beginning(run, cfg, name, net, part, seen, rows["valid"])
         for name, net, part in (("teacher", cfg.teacher, "taught"), ("student", cfg.student, "own"))
     )
-    taught = run.make("teacher/asked", competing.opened, cfg.source("taught"), cfg.form, cfg.taught, 0)
-    made = run.make("teacher/rows", competing.rows, seen["taught"], cfg.form, taught)
+    taught = run.make("teacher/asked", answers.opened, cfg.source("taught"), cfg.form, cfg.taught, 0)
+    made = run.make("teacher/rows", answers.rows, seen["taught"], cfg.form, taught)
     (steps, batch, rate), first = cfg.teaching, teacher[-1]
     master = run.train(tuning(cfg, "teacher/tuned", cfg.teacher, made, rows["valid"], steps, rate, batch=batch), first)
     spent = (eyes, *seen.values(), *teacher, *student, master)
@@ -255,13 +257,13 @@ def beginning(
     run: Any, cfg: Config, name: str, net: Transformer, part: str, seen: dict[str, Any], held: Any
 ) -> tuple[Any, Any]:
     """Stages 0 and 1 of a model: language, and what is seen in terms of it."""
-    texts = run.make(f"{name}/texts", competing.language, cfg.source(part), cfg.form)
+    texts = run.make(f"{name}/texts", answers.language, cfg.source(part), cfg.form)
     data = data_of(texts, cfg.form, 0, cfg.batch)
     steps, rate = cfg.language
     how = {"precision": cfg.precision}
     spoken = run.train(Stage(f"{name}/language", net, causal_lm, recipe(rate), data, steps, **how))
-    asked = run.make(f"{name}/captions", competing.captions, cfg.source(part), cfg.form)
-    made = run.make(f"{name}/captioned", competing.rows, seen[part], cfg.form, asked)
+    asked = run.make(f"{name}/captions", answers.captions, cfg.source(part), cfg.form)
+    made = run.make(f"{name}/captioned", answers.rows, seen[part], cfg.form, asked)
     steps, rate = cfg.alignment
     stage = tuning(cfg, f"{name}/alignment", net, made, held, steps, rate)
     return spoken, run.train(replace(stage, trainable=parts("inject"), handover=Handover(params=into_reader)), spoken)
@@ -305,9 +307,9 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
     at, count = f"{prefix}{seed}/{slug(label)}", cfg.rounds if way.rounds else 1
     peak, net, see = found.rates[RANDOM if way.rounds else ONE_SHOT], given.start, given.seen["own"]
     answer, other, score = (
-        competing.reply_flops(given.teacher.model, form, cfg.width),
-        competing.reply_flops(net.model, form, cfg.width),
-        competing.score_flops(given.teacher.model, form, cfg.width),
+        answers.reply_flops(given.teacher.model, form, cfg.width),
+        answers.reply_flops(net.model, form, cfg.width),
+        answers.score_flops(given.teacher.model, form, cfg.width),
     )
     results, asked, answered, judged = [], [], [], []
     for number in range(count):
@@ -316,8 +318,8 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
         if not way.truth:
             how = {"flops": answer * cfg.rounds * cfg.each / count, "sampled_tokens": said_tokens}
             sizes = (given.teacher, see, asked[-1], form, cfg.at_once)
-            answered.append(run.make(f"{own}/answers", competing.replies, *sizes, **how))
-        made = run.make(f"{own}/rows", competing.rows, see, form, asked[-1], *answered[-1:])
+            answered.append(run.make(f"{own}/answers", answers.replies, *sizes, **how))
+        made = run.make(f"{own}/rows", answers.rows, see, form, asked[-1], *answered[-1:])
         steps, order = cfg.steps * cfg.rounds // count, 10 * seed + number
         net = run.train(tuning(cfg, own, cfg.student, made, given.rows["valid"], steps, peak.peak, order), net)
         results.append(net)
@@ -327,13 +329,10 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
             pool = [one for pair in zip(asked, answered, strict=True) for one in pair]
             judged.append(run.make(f"{own}/assessed", competing.assessed, *sizes, *pool, **how))
     if not prefix:
-        kept = {"asked": asked, "judged": judged}
-        kept["right"] = [
-            run.make(f"{at}/{number}/right", competing.tested, one, given.rows["test"], cfg.at_once)
-            for number, one in enumerate(results)
-        ]
-        for name, values in kept.items():
-            getattr(found, name).setdefault(label, {})[seed] = values
+        sizes = (given.rows["test"], cfg.at_once)
+        right = [run.make(f"{at}/{k}/right", answers.tested, one, *sizes) for k, one in enumerate(results)]
+        split = Split(way.assessor or JUDGE, cfg.threshold, way.hard)
+        found.pools.setdefault(label, {})[seed] = Pool(tuple(asked), tuple(judged), tuple(right), split)
     mine = {one.fingerprint for one in (*results, *answered)}
     tried = [one for one in peak.spent if one.fingerprint not in mine]
     return Arm("", tuple(results), (*given.spent, *answered, *judged, *tried))
@@ -344,9 +343,9 @@ def ask(run: Any, found: Found, label: str, seed: int, name: str, asked: list[An
     cfg, way = found.cfg, WAYS[label]
     source, form, own = cfg.source("own"), cfg.form, seed + way.other + 1
     if not asked:
-        return run.make(name, competing.opened, source, form, cfg.each if way.rounds else cfg.each * cfg.rounds, own)
+        return run.make(name, answers.opened, source, form, cfg.each if way.rounds else cfg.each * cfg.rounds, own)
     if way.like:
-        model = found.asked[way.like][seed][len(asked)]
+        model = found.pools[way.like][seed].asked[len(asked)]
         return run.make(name, competing.of_types, source, form, model, own, *asked)
     split = Split(way.assessor, cfg.threshold, way.hard) if way.assessor else None
     return run.make(name, competing.augmented, cfg.augmentor, source, form, cfg.each, own, split, *judged[-1:], *asked)
@@ -364,46 +363,25 @@ class Found:
     fixed: dict[str, Any] = field(default_factory=dict)  # on test instructions: of what no arm trains
     rates: dict[str, Peak] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
-    asked: dict[str, dict[int, list[Any]]] = field(default_factory=dict)
-    judged: dict[str, dict[int, list[Any]]] = field(default_factory=dict)
-    right: dict[str, dict[int, list[Any]]] = field(default_factory=dict)  # on test instructions, after each round
+    pools: dict[str, dict[int, Pool]] = field(default_factory=dict)
+
+    def over(self, label: str, measure: Callable[[Pool], float]) -> list[float]:
+        """A measure of an arm's pools, one a seed; of what no arm trains the same for every seed."""
+        if label in self.fixed:
+            return [measure(Pool((), (), (self.fixed[label],)))] * len(self.cfg.seeds)
+        return [measure(own) for own in self.pools[label].values()]
 
     def accuracy(self, label: str, type: str = "", after: int = -1) -> list[float]:
         """Right answers to test instructions in %, of all or of one type, after a round; one a seed."""
         test = self.given.asked["test"].value
-        made = [[self.fixed[label]]] * len(self.cfg.seeds) if label in self.fixed else [*self.right[label].values()]
-        return [percent(own[after].value["right"], test, type) for own in made if own[after].value]
+        if label == COMMON:
+            known = [own.asked[0].value for own in self.pools[ONE_SHOT].values()]
+            return [percent(competing.guessed(own, test), test["type"], type) for own in known if own]
+        return self.over(label, lambda pool: pool.accuracy(test, type, after))
 
     def lead(self, one: str, other: str) -> list[float]:
         """In points, seed by seed."""
         return [a - b for a, b in zip(self.accuracy(one), self.accuracy(other), strict=True)]
-
-    def guessed(self, type: str = "") -> list[float]:
-        """What saying the most frequent answer of each type in the first instructions is right for, as `accuracy`."""
-        test, first = self.given.asked["test"].value, [own[0].value for own in self.asked[ONE_SHOT].values()]
-        return [percent(competing.guessed(known, test), test, type) for known in first if known and test]
-
-    def hard(self, label: str, number: int, type: str = "") -> list[float]:
-        """The share of the pool that is difficult at an assessment, of all or of one type, in %; one a seed."""
-        split = Split(WAYS[label].assessor or JUDGE, self.cfg.threshold)
-        made = [own[number].value for own in self.judged[label].values()]
-        return [percent(split.hard(own), own, type) for own in made if own]
-
-    def asked_for(self, label: str, number: int, type: str) -> list[float]:
-        """The share of a type among the instructions of a round, in %; one a seed."""
-        made = [own[number].value for own in self.asked[label].values()]
-        return [100 * float((own["type"] == TYPES.index(type)).mean()) for own in made if own]
-
-    def loop(self, label: str, column: str) -> list[float]:
-        """Numbers of `looped`, in %; one a seed."""
-        rounds = [[one.value for one in own] for own in self.asked[label].values()]
-        made = zip(rounds, [own[-1].value for own in self.judged[label].values()], strict=True)
-        return [100 * competing.looped(asked, last, self.cfg.threshold)[column] for asked, last in made if last]
-
-
-def percent(values: np.ndarray, asked: dict[str, np.ndarray], type: str) -> float:
-    """The mean of a value for each instruction, of all or of one type."""
-    return 100 * float(values[asked["type"] == TYPES.index(type) if type else slice(None)].mean())
 
 
 # --- report ---
@@ -411,59 +389,50 @@ def percent(values: np.ndarray, asked: dict[str, np.ndarray], type: str) -> floa
 
 def judged(found: Found) -> tuple[Claim, ...]:
     """The claims, by the rules of the docstring."""
-    rounds = range(found.cfg.rounds)
-    path = [mean(found.accuracy(COMD, after=number)) for number in rounds]
-    leads = {label: found.lead(COMD, label) for label in (ONE_SHOT, RANDOM, HARD, KINDS, TEACHER)}
-    luck = abs(mean(found.lead(AGAIN, ONE_SHOT)))
-    steps = np.diff(path)
-    mastered = [type for type in TYPES if mean(found.accuracy(COMD, type)) >= 80]
-    ends = [(type, mean(found.hard(COMD, 0, type)), mean(found.hard(COMD, -1, type))) for type in mastered]
-    paper = "91.94 on ScienceQA; no comparison at equal answers was read"
+    path = [mean(found.accuracy(COMD, after=number)) for number in range(found.cfg.rounds)]
+    luck, known = abs(mean(found.lead(AGAIN, ONE_SHOT))), not np.isnan(path).any()
+    ends = []
+    for type in (own for own in TYPES if mean(found.accuracy(COMD, own)) >= 80):
+        first, last = (mean(found.over(COMD, partial(Pool.hard, number=at, type=type))) for at in (0, -1))
+        ends.append((type, first, last))
 
-    def points(label: str) -> str | None:
-        own = shown(leads[label] or [np.nan], "+.1f")
-        return own and f"{own} points"
+    def leads(statement: str, other: str, margin: str, least: float = 0.0, paper: str = "not reported") -> Claim:
+        own = found.lead(COMD, other)
+        told = shown(own, "+.1f")
+        return claim(statement, paper=paper, measured=told and f"CoMD less {other}: {told} points", margin=margin,
+                     holds=mean(own) > 0 and mean(own) >= least)  # fmt: skip
 
-    known = points(ONE_SHOT)
     return (
-        claim("Competitive distillation beats one-shot distillation", paper=paper,
-              measured=known and f"{known}; luck {luck:.1f}",
-              margin="1.5 points or more, and more than one-shot with other instructions is away; means over seeds",
-              holds=mean(leads[ONE_SHOT]) >= max(1.5, luck)),
-        claim("It is the assessment that helps, and not new instructions in rounds", paper=paper,
-              measured=points(RANDOM), margin="1.5 points or more above random augmentation; mean over seeds",
-              holds=mean(leads[RANDOM]) >= 1.5),
-        claim("Every round makes the student better", paper="four distillations",
-              measured=known and " → ".join(f"{own:.1f} %" for own in path),
+        leads("Competitive distillation beats one-shot distillation", ONE_SHOT,
+              f"1.5 points or more, and more than luck ({luck:.1f}); means over seeds", max(1.5, luck),
+              "ScienceQA 91.94; no comparison at equal answers was read"),
+        leads("It is the assessment that helps, and not new instructions in rounds", RANDOM,
+              "1.5 points or more; mean over seeds", 1.5),
+        claim("Every round makes the student better", paper="four distillations", measured=" → ".join(
+                  f"{own:.1f} %" for own in path) if known else None,
               margin="no fall of more than 1 point, and a rise over all; means over seeds",
-              holds=bool((steps >= -1).all()) and path[-1] > path[0]),
-        claim("It matters which instructions of a type are difficult", paper="not reported", measured=points(KINDS),
-              margin="above CoMD's types, drawn afresh; mean over seeds", holds=mean(leads[KINDS]) > 0),
-        claim("Easy instructions beside difficult ones are needed", paper="1:1 (Lion)", measured=points(HARD),
-              margin="above difficult only; mean over seeds", holds=mean(leads[HARD]) > 0),
+              holds=bool((np.diff(path) >= -1).all()) and path[-1] > path[0]),
+        leads("It matters which instructions of a type are difficult", KINDS, "above; mean over seeds"),
+        leads("Easy instructions beside difficult ones are needed", HARD, "above; mean over seeds", paper="1:1 (Lion)"),
         claim("Fewer instructions of mastered types are difficult", paper="not reported",
-              measured=", ".join(f"{type} {a:.1f} → {b:.1f} %" for type, a, b in ends) or None,
+              measured=", ".join(f"{type} {first:.1f} → {last:.1f} %" for type, first, last in ends) or None,
               margin="a smaller share of the pool at the last assessment than at the first; means over seeds",
               holds=all(last < first for _, first, last in ends)),
-        claim("The student passes its teacher", paper="7B passes 13B on ScienceQA (abstract)",
-              measured=points(TEACHER), margin="above; mean over seeds", holds=mean(leads[TEACHER]) > 0),
+        leads("The student passes its teacher", TEACHER, "above; mean over seeds",
+              paper="7B passes 13B on ScienceQA (abstract)"),
     )  # fmt: skip
 
 
 def report(found: Found) -> Report:
     """Answers of all arms, how the rounds went, what was chosen, and the claims."""
-    cfg, rounds, every = found.cfg, range(found.cfg.rounds), [*found.fixed, *found.arms, COMMON]
+    cfg, every = found.cfg, [*found.fixed, *found.arms, COMMON]
     assessed, in_rounds = [own for own in WAYS if WAYS[own].assessor], [own for own in WAYS if WAYS[own].rounds]
 
-    def right(label: str, column: str) -> list[float]:
-        type = "" if column == "all" else column
-        return (found.guessed(type) if label == COMMON else found.accuracy(label, type)) or [np.nan]
-
-    def numbered(measure: Callable[[str, int, str], list[float]], row: str, column: str) -> list[float]:
+    def measured(measure: Callable[[Pool, int, str], float], row: str, column: str) -> list[float]:
         label, number = row.rsplit(", ", 1)
-        return measure(label, int(number) - 1, "" if column == "all" else column) or [np.nan]
+        return found.over(label, lambda pool: measure(pool, int(number) - 1, "" if column == "all" else column))
 
-    def rows(labels: list[str], count: int) -> list[str]:
+    def numbered(labels: list[str], count: int) -> list[str]:
         return [f"{label}, {number + 1}" for label in labels for number in range(count)]
 
     how: dict[str, Any] = {"scale": 1.0, "note": "In %: mean ± standard deviation over seeds."}
@@ -472,15 +441,16 @@ def report(found: Found) -> Report:
         link="https://arxiv.org/abs/2311.08213",
         arms=by_seed(found.arms, ONE_SHOT),
         tables=(
-            table_of_means("Right answers to test instructions", every, ("all", *TYPES), right, **how),
-            table_of_means("Right answers after each round", in_rounds, [str(number + 1) for number in rounds],
-                           lambda label, column: found.accuracy(label, after=int(column) - 1) or [np.nan], **how),
-            table_of_means("Difficult instructions of the pool, by assessment", rows(assessed, cfg.rounds - 1),
-                           ("all", *TYPES), partial(numbered, found.hard), **how),
-            table_of_means("What is asked, by round", rows([RANDOM, *assessed], cfg.rounds), TYPES,
-                           partial(numbered, found.asked_for), **how),
-            table_of_means("The pool at the last assessment, and new instructions", assessed, competing.LOOP,
-                           lambda label, column: found.loop(label, column) or [np.nan], **how),
+            table_of_means("Right answers to test instructions", every, ("all", *TYPES),
+                           lambda label, column: found.accuracy(label, "" if column == "all" else column), **how),
+            table_of_means("Right answers after each round", in_rounds, [str(own + 1) for own in range(cfg.rounds)],
+                           lambda label, column: found.accuracy(label, after=int(column) - 1), **how),
+            table_of_means("Difficult instructions of the pool, by assessment", numbered(assessed, cfg.rounds - 1),
+                           ("all", *TYPES), partial(measured, Pool.hard), **how),
+            table_of_means("What is asked, by round", numbered([RANDOM, *assessed], cfg.rounds), TYPES,
+                           partial(measured, Pool.share), **how),
+            table_of_means("The pool at the last assessment, and new instructions", assessed, LOOP,
+                           lambda label, column: found.over(label, lambda pool: pool.looped()[column]), **how),
             Table("Learning rates", ("arm", "rates", "right answers to validation instructions", "chosen", "at an end"),
                   tuple((label, tried, ", ".join(f"{-loss:.1%}" for loss in own.losses), best, end)
                         for label, own in found.rates.items() for tried, _, best, end in [own.cells]),

@@ -52,7 +52,7 @@ class Pictures(Source):
       seed: of scenes and of what objects look like.
 
     Raises:
-      ValueError: an unknown split, or fewer than four names.
+      ValueError: an unknown split.
 
     >>> from stagejax.data import Digits
     >>> from stagejax.data.composites import Objects
@@ -71,8 +71,6 @@ class Pictures(Source):
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             raise ValueError(f"pictures have the splits {', '.join(SPLITS)}, not split={self.split!r}")
-        if len(self.names) < len(CELLS):
-            raise ValueError(f"the names {self.names} are fewer than the {len(CELLS)} cells: give more things")
 
     def __len__(self) -> int:
         return self.count
