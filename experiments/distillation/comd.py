@@ -8,8 +8,8 @@ Claim    One-way distillation lets a teacher answer fixed instructions. In compe
 Method   Pictures: two to four real objects (MNIST, Fashion-MNIST) in four colours and four cells. Instructions of six
          types with a verifier: caption, object in a cell, colour of an object, count, what lies on a side of an object,
          which other object has its colour. Teacher and student are decoders that read, in LLaVA's manner, a linear map
-         of frozen ConvNet features in eight slots of a row:
-         0 language     rows whose slots have words, and the caption: what stands for an LLM
+         of frozen ConvNet features in four slots of a row:
+         0 language     true answers about other scenes, words in the slots: what an LLM can do with texts
          1 alignment    the map alone, on captions of pictures
          2 teacher      whole model, on the truth of many instructions about other pictures; then frozen
          3 student      four rounds, whole model, on the teacher's greedy answers D_r to 400 instructions each. After a
@@ -106,17 +106,18 @@ class Config:
     eyes: CNN  # the classifier of cells, whose features are what is seen
     teacher: Transformer
     student: Transformer
-    seeing: tuple[int, int, float] = (400, 128, 3e-3)  # steps, batch and learning rate of the eyes
-    pictures: tuple[int, int, int, int] = (4000, 3000, 500, 1000)  # teacher's, student's, of validation, of the test
-    language: tuple[int, float] = (200, 5e-3)  # steps and rate of stage 0
-    alignment: tuple[int, float] = (300, 1e-2)  # of stage 1
-    taught: int = 20_000  # instructions that the teacher learns
-    teaching: tuple[int, int, float] = (1500, 32, 3e-3)  # steps, batch and rate of that
+    seeing: tuple[int, int, float] = (500, 128, 3e-3)  # steps, batch and learning rate of the eyes
+    pictures: tuple[int, int, int, int] = (4000, 4000, 500, 1000)  # teacher's, student's, of validation, of the test
+    texts: tuple[int, int] = (12_000, 4000)  # instructions of stage 0, and scenes that they are about
+    language: tuple[int, int, float] = (1500, 800, 3e-3)  # steps of stage 0, teacher's and student's, and rate
+    alignment: tuple[int, float] = (250, 1e-2)  # steps and rate of stage 1
+    taught: int = 12_000  # instructions that the teacher learns
+    teaching: tuple[int, int, float] = (1200, 32, 2e-3)  # steps, batch and rate of that
     rounds: int = 4
     each: int = 400  # instructions of a round
     steps: int = 100  # of a round
     batch: int = 32
-    rates: tuple[float, ...] = (1e-3, 3e-3, 9e-3)  # of the student
+    rates: tuple[float, ...] = (5e-4, 1.5e-3, 4.5e-3)  # of the student
     threshold: float = 1.0  # of s_T - s_S
     augmentor: Augmentor = field(default_factory=Augmentor)
     held: tuple[int, int] = (600, 1500)  # instructions of validation, of the test
@@ -146,6 +147,7 @@ class Config:
 
 
 PARTS = ("taught", "own", "valid", "test")
+MODELS = ("teacher", "student")
 
 
 def preset(name: str) -> Config:
@@ -153,11 +155,11 @@ def preset(name: str) -> Config:
     if name == "smoke":
         names = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
         world = SceneQuestions((Objects(Digits(), names),), ("ring", "hook"), glyph=8)
-        net = gpt(vocab=vocab_of(world), embed=16, heads=2, mlp=32, layers=1, length=27, init_std=0.1)
+        net = gpt(vocab=vocab_of(world), embed=16, heads=2, mlp=32, layers=1, length=22, init_std=0.1)
         return Config(
             world, eyes_of(world, (4, 4), 8), replace(net, embed=24), net, seeing=(20, 25, 1e-2),
-            pictures=(90, 90, 40, 40), language=(6, 5e-3), alignment=(6, 1e-2), taught=90, teaching=(20, 15, 5e-3),
-            rounds=3, each=24, steps=4, batch=12, rates=(3e-3, 6e-3), held=(30, 30), at_once=30, seeds=(0,),
+            pictures=(90, 90, 40, 40), texts=(60, 60), language=(6, 6, 5e-3), alignment=(6, 1e-2), taught=90,
+            teaching=(20, 15, 5e-3), rounds=3, each=24, steps=4, batch=12, rates=(3e-3, 6e-3), held=(30, 30), at_once=30, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         world = world_of(TFDS("mnist"), TFDS("fashion_mnist"))
@@ -166,13 +168,14 @@ def preset(name: str) -> Config:
             world, eyes_of(world, (64, 128), 1024),
             llama(layers=40, embed=5120, heads=40, mlp=13_824, **how),
             llama(layers=32, embed=4096, heads=32, mlp=11_008, **how),
-            seeing=(1000, 256, 1e-3), pictures=(100_000, 100_000, 2000, 6000), language=(2000, 2e-5),
+            seeing=(1000, 256, 1e-3), pictures=(100_000, 100_000, 2000, 6000),
+            texts=(100_000, 100_000), language=(2000, 2000, 2e-5),
             alignment=(2000, 2e-3), taught=500_000, teaching=(2000, 256, 2e-5), each=60_000, steps=700, batch=256,
             rates=(1e-5, 2e-5, 4e-5), held=(1536, 6144), at_once=256, precision=Precision(compute="bfloat16"),
             seeds=(0,),
         )  # fmt: skip
     world = world_of(Dataset("mnist"), Dataset("fashion_mnist"), image="x", label="y")
-    net = gpt(vocab=vocab_of(world), embed=64, heads=4, mlp=256, layers=2, length=27, init_std=0.1)
+    net = gpt(vocab=vocab_of(world), embed=64, heads=4, mlp=256, layers=2, length=22, init_std=0.1)
     large = replace(net, embed=96, mlp=384, layers=3)
     return Config(world, eyes_of(world, (12, 24), 32), large, net)
 
@@ -235,7 +238,7 @@ def prepared(run: Any, cfg: Config) -> Given:
         rows[part] = run.make(f"{part}/rows", answers.rows, seen[part], cfg.form, asked[part])
     teacher, student = (
         beginning(run, cfg, name, net, part, seen, rows["valid"])
-        for name, net, part in (("teacher", cfg.teacher, "taught"), ("student", cfg.student, "own"))
+        for name, net, part in zip(MODELS, (cfg.teacher, cfg.student), ("taught", "own"), strict=True)
     )
     taught = run.make("teacher/asked", answers.opened, cfg.source("taught"), cfg.form, cfg.taught, 0)
     made = run.make("teacher/rows", answers.rows, seen["taught"], cfg.form, taught)
@@ -257,11 +260,13 @@ def beginning(
     run: Any, cfg: Config, name: str, net: Transformer, part: str, seen: dict[str, Any], held: Any
 ) -> tuple[Any, Any]:
     """Stages 0 and 1 of a model: language, and what is seen in terms of it."""
-    texts = run.make(f"{name}/texts", answers.language, cfg.source(part), cfg.form)
-    data = data_of(texts, cfg.form, 0, cfg.batch)
-    steps, rate = cfg.language
+    place, (count, scenes) = MODELS.index(name), cfg.texts
+    source = Pictures(cfg.world, scenes, seed=len(PARTS) + place)  # whose pictures are never seen
+    asked = run.make(f"{name}/texts", answers.opened, source, cfg.form, count, 2000 + place)
+    texts = run.make(f"{name}/text-rows", answers.language, source, cfg.form, asked)
+    steps, data = cfg.language[place], data_of(texts, cfg.form, 0, cfg.batch)
     how = {"precision": cfg.precision}
-    spoken = run.train(Stage(f"{name}/language", net, causal_lm, recipe(rate), data, steps, **how))
+    spoken = run.train(Stage(f"{name}/language", net, causal_lm, recipe(cfg.language[2]), data, steps, **how))
     asked = run.make(f"{name}/captions", answers.captions, cfg.source(part), cfg.form)
     made = run.make(f"{name}/captioned", answers.rows, seen[part], cfg.form, asked)
     steps, rate = cfg.alignment

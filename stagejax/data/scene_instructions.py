@@ -24,11 +24,9 @@ from stagejax.data.words import Words
 CAPTION, OBJECT, COLOUR, COUNT, SIDE, MATCH = TYPES = ("caption", "object", "colour", "count", "side", "match")
 #: What is in each cell; None: nothing.
 Scene = tuple[Thing | None, ...]
-EMPTY = ("no", "object")
 GROUPS = ("digits", "things")  # that can be counted, beside colours
-#: What a picture is written as, word by word, and what ends a question.
-PICTURE, ANSWER = "picture", "answer:"
-_FIXED = f"{PICTURE} {ANSWER} describe what is colour of how many same as no object"
+PICTURE = "picture"  # what a picture is written as, word by word
+_FIXED = f"{PICTURE} describe what is colour of how many same as"
 
 
 class Instruction(NamedTuple):
@@ -90,8 +88,9 @@ class Pictures(Source):
         return _scenes(self)
 
     def words(self) -> Words:
-        """The vocabulary of questions, answers and captions."""
-        words = (*_FIXED.split(), *GROUPS, *NUMERALS, *self.world.things, *COLOURS, *CELLS, *SIDES)
+        """The vocabulary of questions, answers, captions and phrases."""
+        phrases = (phrase(None), *(phrase((colour, name)) for colour in COLOURS for name in self.names))
+        words = (*_FIXED.split(), *GROUPS, *NUMERALS, *self.world.things, *COLOURS, *CELLS, *SIDES, *phrases)
         return Words(tuple(dict.fromkeys(words)))
 
     def cells(self, index: int) -> Float32[np.ndarray, "4 y x 3"]:
@@ -124,6 +123,15 @@ def _scene(pictures: Pictures, rng: np.random.Generator) -> Scene:
         )
         if zlib.crc32(str(truth("describe", scene)).encode()) % 10 in SPLITS[pictures.split]:
             return scene
+
+
+def phrase(thing: Thing | None) -> str:
+    """One word for what is in a cell, where language describes what no picture shows.
+
+    >>> phrase(("red", "3")), phrase(None)
+    ('red-3', 'nothing')
+    """
+    return "nothing" if thing is None else "-".join(thing)
 
 
 def questions(type: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -219,7 +227,7 @@ def drawn(pictures: Pictures, types: Sequence[str], seed: int) -> list[Instructi
     for type in types:
         for _ in range(1000):
             picture = int(rng.integers(len(pictures)))
-            own = _one(picture, type, askable(type, pictures.scenes[picture], pictures.names), rng)
+            own = _one(picture, type, pictures, rng)
             if own is not None and own not in found:
                 found[own] = None
                 break
@@ -228,8 +236,18 @@ def drawn(pictures: Pictures, types: Sequence[str], seed: int) -> list[Instructi
     return list(found)
 
 
-def _one(picture: int, type: str, texts: Sequence[str], rng: np.random.Generator) -> Instruction | None:
-    return Instruction(picture, type, texts[int(rng.integers(len(texts)))]) if texts else None
+def _one(
+    picture: int, type: str, pictures: Pictures, rng: np.random.Generator, without: str = ""
+) -> Instruction | None:
+    """One of the questions of a type about a picture, all answers being as likely; None where there is none."""
+    by_answer: dict[str, list[str]] = {}
+    for text in askable(type, pictures.scenes[picture], pictures.names):
+        if text != without:
+            by_answer.setdefault(str(truth(text, pictures.scenes[picture])), []).append(text)
+    if not by_answer:
+        return None
+    texts = list(by_answer.values())[int(rng.integers(len(by_answer)))]
+    return Instruction(picture, type, texts[int(rng.integers(len(texts)))])
 
 
 @dataclass(frozen=True)
@@ -306,11 +324,9 @@ class Augmentor:
         size = sum(own is not None for own in pictures.scenes[parent.picture])
         again = rng.random() < self.same
         picture = parent.picture if again else int(rng.integers(len(pictures)))
-        scene = pictures.scenes[picture]
-        if sum(own is not None for own in scene) < size:
+        if sum(own is not None for own in pictures.scenes[picture]) < size:
             return None
-        texts = [text for text in askable(parent.type, scene, pictures.names) if not (again and text == parent.text)]
-        return _one(picture, parent.type, texts, rng)
+        return _one(picture, parent.type, pictures, rng, without=parent.text if again else "")
 
 
 def fingerprint(own: Instruction, pictures: Pictures) -> UInt8[np.ndarray, " words"]:

@@ -20,14 +20,13 @@ from jaxtyping import Array, Bool, Float, Int
 from stagejax.data.answers import MadeRows, answer_row
 from stagejax.data.joined import Row
 from stagejax.data.scene_instructions import (
-    ANSWER,
     CAPTION,
-    EMPTY,
     PICTURE,
     TYPES,
     Instruction,
     Pictures,
     drawn,
+    phrase,
     truth,
 )
 from stagejax.data.scene_questions import CELLS
@@ -41,23 +40,23 @@ from stagejax.result import Result
 from stagejax.stage import Batch
 
 Arrays = dict[str, np.ndarray]
-SLOTS = 2 * len(CELLS)  # of a picture: two words of language could say what is in a cell
+SLOTS = len(CELLS)  # of a picture
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a row is written: [CLS, S slots, question, `answer:`, answer, SEP].
+    """How a row is written: [CLS, S slots, question, answer, SEP]. A question's last word is what it is about.
 
     Args:
       words: the vocabulary.
-      question, answer: Q and A, the most tokens of a question with `answer:`, and of an answer with SEP.
+      question, answer: Q and A, the most tokens of a question, and of an answer with SEP.
 
-    >>> Form(Words(("picture", "answer:", "describe"))).length
-    26
+    >>> Form(Words(("picture", "describe"))).length
+    21
     """
 
     words: Words
-    question: int = 5
+    question: int = 4
     answer: int = 13
 
     @property
@@ -78,10 +77,6 @@ class Form:
     def ids(self, text: str) -> np.ndarray:
         return self.words.encode([text])[0]
 
-    def asked(self, text: str) -> np.ndarray:
-        """A question's tokens."""
-        return self.ids(f"{text} {ANSWER}")
-
     def rows(self, width: int) -> tuple[Row, ...]:
         """What an artifact of `rows` or `language` holds; the latter has no pictures, width 0."""
         ints = tuple(Row(name, (self.length,), "int32") for name in ("tokens", "targets"))
@@ -90,12 +85,12 @@ class Form:
 
 
 def width_of(features: int) -> int:
-    """F: the features of a cell, for the first or for the second of its slots, and which slot it is.
+    """F: the features of a cell, and which cell it is.
 
     >>> width_of(32)
-    72
+    36
     """
-    return 2 * features + SLOTS
+    return features + SLOTS
 
 
 def seen(eyes: Result, pictures: Pictures) -> Arrays:
@@ -104,11 +99,9 @@ def seen(eyes: Result, pictures: Pictures) -> Arrays:
     cells = np.stack([pictures.cells(index) for index in range(len(pictures))])
     found = apply(features_of_cells, Frozen.of(eyes), cells.reshape(-1, *cells.shape[2:]))
     found = (found - found.mean(-1, keepdims=True)) / (found.std(-1, keepdims=True) + 1e-5)
-    found = found.reshape(len(cells), len(CELLS), 1, -1)
-    none = np.zeros_like(found)
-    twice = np.concatenate([np.concatenate([found, none], -1), np.concatenate([none, found], -1)], 2)
     place = np.sqrt(found.shape[-1]) * np.eye(SLOTS, dtype=np.float32)
-    image = np.concatenate([twice.reshape(len(cells), SLOTS, -1), np.tile(place, (len(cells), 1, 1))], -1)
+    parts = found.reshape(len(cells), SLOTS, -1), np.tile(place, (len(cells), 1, 1))
+    image = np.concatenate(parts, -1)
     return {"image": image.astype(np.float32)}
 
 
@@ -130,14 +123,14 @@ def written(
         "parent": np.full(len(own), -1, np.int32) if parents is None else np.array(parents, np.int32),
     }
     for at, one in enumerate(own):
-        asked, right = form.asked(one.text), form.ids(str(truth(one.text, pictures.scenes[one.picture])))
+        asked, right = form.ids(one.text), form.ids(str(truth(one.text, pictures.scenes[one.picture])))
         made["question"][at, : len(asked)], made["truth"][at, : len(right) + 1] = asked, [*right, SEP]
     return made | more
 
 
 def instructions(found: Arrays, form: Form) -> list[Instruction]:
     """The same from arrays."""
-    texts = [form.words.decode(row).removesuffix(f" {ANSWER}") for row in found["question"]]
+    texts = [form.words.decode(row) for row in found["question"]]
     each = zip(found["picture"].tolist(), found["type"].tolist(), texts, strict=True)
     return [Instruction(picture, TYPES[type], text) for picture, type, text in each]
 
@@ -155,11 +148,11 @@ def captions(pictures: Pictures, form: Form) -> Arrays:
     return written([Instruction(at, CAPTION, "describe") for at in range(len(pictures))], pictures, form)
 
 
-def language(pictures: Pictures, form: Form) -> Arrays:
-    """Rows without pictures: in the slots stands in words what is in the cells, and what is said is the caption."""
-    made = rows_of(captions(pictures, form), None, None, form)
-    for at, scene in enumerate(pictures.scenes):
-        words = form.ids(" ".join(" ".join(thing or EMPTY) for thing in scene))
+def language(pictures: Pictures, form: Form, asked: Result) -> Arrays:
+    """Rows without pictures, with true answers: in each slot stands a word for what is in the cell."""
+    made = rows_of(asked.value, None, None, form)
+    for at, picture in enumerate(asked.value["picture"]):
+        words = form.ids(" ".join(phrase(own) for own in pictures.scenes[picture]))
         made["tokens"][at, 1 : 1 + SLOTS], made["targets"][at, :SLOTS] = words, words
     return made
 
