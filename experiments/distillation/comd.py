@@ -159,7 +159,8 @@ def preset(name: str) -> Config:
         return Config(
             world, eyes_of(world, (4, 4), 8), replace(net, embed=24), net, seeing=(20, 25, 1e-2),
             pictures=(90, 90, 40, 40), texts=(60, 60), language=(6, 6, 5e-3), alignment=(6, 1e-2), taught=90,
-            teaching=(20, 15, 5e-3), rounds=3, each=24, steps=4, batch=12, rates=(3e-3, 6e-3), held=(30, 30), at_once=30, seeds=(0,),
+            teaching=(20, 15, 5e-3), rounds=3, each=24, steps=4, batch=12, rates=(3e-3, 6e-3), held=(30, 30),
+            at_once=30, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         world = world_of(TFDS("mnist"), TFDS("fashion_mnist"))
