@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax.data import Digits
 from stagejax.data.composites import Objects
-from stagejax.data.scene_instructions import TYPES, Pictures
+from stagejax.data.scene_instructions import TYPES, Pictures, phrase
 from stagejax.data.scene_questions import SceneQuestions
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.inference import picture_answers as answers
@@ -74,13 +74,15 @@ def test_rows_weigh_the_answer_and_its_end_alone() -> None:
 
 
 def test_language_has_words_in_the_slots_and_never_a_marker() -> None:
-    rows = answers.language(PICTURES, FORM)
+    rows = answers.language(PICTURES, FORM, made(ASKED))
     assert set(rows) == {"tokens", "targets", "weights"}
     assert not (rows["tokens"] == FORM.marker).any()
-    scene = PICTURES.scenes[0]
-    words = FORM.words.decode(rows["tokens"][0, 1 : 1 + SLOTS]).split()
-    told = [tuple(words[2 * at : 2 * at + 2]) for at in range(4)]
-    assert told == [own or ("no", "object") for own in scene]
+    told = answers.rows_of(ASKED, None, None, FORM)
+    for at, picture in enumerate(ASKED["picture"]):
+        words = FORM.words.decode(rows["tokens"][at, 1 : 1 + SLOTS]).split()
+        assert words == [phrase(own) for own in PICTURES.scenes[picture]]
+        assert (rows["tokens"][at, 1 + SLOTS :] == told["tokens"][at, 1 + SLOTS :]).all()
+    assert (rows["weights"] == told["weights"]).all()
 
 
 @slow
