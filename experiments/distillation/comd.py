@@ -211,7 +211,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     """What all begin with; rates for two arms with the first seed; every arm with all seeds."""
     found = Found(cfg, given := prepared(run, cfg))
     for name, net in ((TEACHER, given.teacher), (BEFORE, given.start)):
-        found.fixed[name] = run.make(f"{slug(name)}/right", answers.tested, net, given.rows["test"], cfg.at_once)
+        found.fixed[name] = run.make(f"{slug(name)}/right", answers.checked, net, given.rows["test"], cfg.at_once)
     for label in (ONE_SHOT, RANDOM):
         found.rates[label] = searched(run, cfg, given, label)
     for seed in cfg.seeds:
@@ -332,7 +332,7 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
             judged.append(run.make(f"{own}/assessed", competing.assessed, *sizes, *pool, **how))
     if not prefix:
         sizes = (given.rows["test"], cfg.at_once)
-        right = [run.make(f"{at}/{k}/right", answers.tested, one, *sizes) for k, one in enumerate(results)]
+        right = [run.make(f"{at}/{k}/right", answers.checked, one, *sizes) for k, one in enumerate(results)]
         split = Split(way.assessor or JUDGE, cfg.threshold, way.hard)
         found.pools.setdefault(label, {})[seed] = Pool(tuple(asked), tuple(judged), tuple(right), split)
     mine = {one.fingerprint for one in (*results, *answered)}

@@ -58,7 +58,7 @@ class Pictures(Source):
     >>> world = SceneQuestions((Objects(Digits(), names),), ("ring", "hook"), glyph=8)
     >>> pictures = Pictures(world, count=3)
     >>> pictures[0]["text"], pictures.cells(0).shape
-    ('northwest blue 4 northeast yellow 2 southwest yellow 1 southeast red ring', (4, 10, 10, 3))
+    ('northwest blue 2 northeast blue 1 southwest yellow ring southeast blue hook', (4, 10, 10, 3))
     """
 
     world: SceneQuestions
@@ -221,7 +221,7 @@ def drawn(pictures: Pictures, types: Sequence[str], seed: int) -> list[Instructi
     >>> from stagejax.data.composites import Objects
     >>> world = SceneQuestions((Objects(Digits(), tuple("0123456789")),), ("0",), glyph=8)
     >>> [own.text for own in drawn(Pictures(world, 50), ("object", "caption"), seed=0)]
-    ['what is southwest', 'describe']
+    ['what is northeast', 'describe']
     """
     rng, found = np.random.default_rng([seed, 5]), dict[Instruction, None]()
     for type in types:

@@ -156,7 +156,7 @@ class Pool:
     Args:
       asked: instructions, one artifact a round.
       judged: of `assessed`, after every round but the last; none where there is no assessor.
-      right: of `tested` on test instructions, after every round.
+      right: of `checked` on test instructions, after every round.
       split: what is difficult.
     """
 

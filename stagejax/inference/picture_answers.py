@@ -230,7 +230,7 @@ def answered(net: Frozen, image: np.ndarray, asked: Arrays, form: Form, batch: i
     return apply(Reply(form), net, given, batch)
 
 
-def tested(net: Result, made: Result, batch: int) -> Arrays:
+def checked(net: Result, made: Result, batch: int) -> Arrays:
     """Which answers of rows a model gives: {"right": (N,)}."""
     return {"right": apply(right_rows, Frozen.of(net), made.value, batch)}
 

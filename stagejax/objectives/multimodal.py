@@ -73,6 +73,7 @@ def behind_pictures(model: Any, batch: Mapping[str, Any], key: Array | None) -> 
 
     Reference: Liu et al. 2023 (LLaVA), https://arxiv.org/abs/2304.08485, section 4.2.
 
+    >>> import jax
     >>> model = lambda tokens, states, key: 9 * jax.nn.one_hot(tokens + 1, 6) + 0 * states[..., :1]
     >>> batch = {"tokens": jnp.array([[1, 3, 4]]), "targets": jnp.array([[3, 4, 5]]), "image": jnp.zeros((1, 1, 2))}
     >>> [float(x) for x in behind_pictures(model, batch | {"weights": jnp.array([[0.0, 0, 1]])}, None)[1]["exact"]]

@@ -92,11 +92,11 @@ def test_greedy_answers_are_those_that_rows_call_right() -> None:
     rows = answers.rows_of(ASKED, said, IMAGE, FORM)
     whole = np.array([(row[: (row > 0).sum()] > 0).all() for row in said])  # without padding inside
     assert whole.mean() > 0.8
-    assert answers.tested(net, made(rows), 10)["right"][whole].all()
+    assert answers.checked(net, made(rows), 10)["right"][whole].all()
     assert ((said == SEP).any(1) | (said > 0).all(1))[whole].all()
     other = said.copy()
     other[:, 0] = np.where(other[:, 0] == 9, 8, 9)
-    assert not answers.tested(net, made(answers.rows_of(ASKED, other, IMAGE, FORM)), 10)["right"].any()
+    assert not answers.checked(net, made(answers.rows_of(ASKED, other, IMAGE, FORM)), 10)["right"].any()
 
 
 @slow
