@@ -335,9 +335,9 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
         right = [run.make(f"{at}/{k}/right", answers.checked, one, *sizes) for k, one in enumerate(results)]
         split = Split(way.assessor or JUDGE, cfg.threshold, way.hard)
         found.pools.setdefault(label, {})[seed] = Pool(tuple(asked), tuple(judged), tuple(right), split)
-    mine = {one.fingerprint for one in (*results, *answered)}
-    tried = [one for one in peak.spent if one.fingerprint not in mine]
-    return Arm("", tuple(results), (*given.spent, *answered, *judged, *tried))
+    charged = {one.fingerprint: one for one in (*given.spent, *answered, *judged, *peak.spent)}  # each once
+    own = {one.fingerprint for one in results}
+    return Arm("", tuple(results), tuple(one for mark, one in charged.items() if mark not in own))
 
 
 def ask(run: Any, found: Found, label: str, seed: int, name: str, asked: list[Any], judged: list[Any]) -> Any:

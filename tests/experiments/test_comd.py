@@ -39,7 +39,7 @@ def parts_of(results: dict[str, Any], label: str, what: str) -> list[Any]:
     return [one for one in found if one is not None]
 
 
-@pytest.mark.parametrize("cfg", [SMOKE, LAPTOP], ids=["smoke", "laptop"])
+@pytest.mark.parametrize("cfg", [SMOKE, pytest.param(LAPTOP, marks=slow)], ids=["smoke", "laptop"])
 def test_rows_fit_and_pictures_of_the_parts_differ(cfg: Any) -> None:
     words = cfg.source("own").words()
     assert cfg.teacher.vocab == cfg.student.vocab == words.vocab
