@@ -18,11 +18,11 @@ Method   Pictures: two to four real objects (MNIST, Fashion-MNIST) in four colou
                         template engine that reads captions, writes new instructions of the same type with other
                         objects about pictures with at least as many; near-duplicates are rejected. Half of D_{r+1} have
                         parents in H, half among the easy ones.
-         Arms of equally many teacher answers and student steps: one-shot (all at once, types at random); again, with
-         other instructions, which says how far luck reaches; random augmentation (four rounds, parents at random);
-         difficult only; CoMD's types (as many of each type in each round as CoMD has, drawn afresh); ground truth
-         (one-shot, with true answers). Learning rates are chosen on validation instructions for one-shot and for random
-         augmentation, with the first seed; CoMD and the other arms in rounds take that of the latter.
+         Arms of equal teacher answers and student steps: one-shot (all at once, types at random); again, with other
+         instructions (how far luck reaches); random augmentation (four rounds, parents at random); difficult only;
+         CoMD's types (as many of each in each round, drawn afresh); ground truth (one-shot, true answers). Learning
+         rates are chosen on validation instructions for one-shot and random augmentation, with the first seed; all
+         other arms in rounds take that of the latter.
 Run      stagejax run comd                  laptop: ? minutes on two cores
          stagejax run comd --preset smoke   seconds
          stagejax plan comd --preset pod --mesh data=16,fsdp=16
@@ -208,7 +208,7 @@ class Given:
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
-    """What all begin with; rates for two arms with the first seed; every arm with all seeds."""
+    """What all begin with; two rates by the first seed; every arm with all seeds."""
     found = Found(cfg, given := prepared(run, cfg))
     for name, net in ((TEACHER, given.teacher), (BEFORE, given.start)):
         found.fixed[name] = run.make(f"{slug(name)}/right", answers.checked, net, given.rows["test"], cfg.at_once)
@@ -233,10 +233,7 @@ def prepared(run: Any, cfg: Config) -> Given:
     for part, count in (("valid", cfg.held[0]), ("test", cfg.held[1])):
         asked[part] = run.make(f"{part}/asked", answers.opened, cfg.source(part), cfg.form, count, 1000, True)
         rows[part] = run.make(f"{part}/rows", answers.rows, seen[part], cfg.form, asked[part])
-    teacher, student = (
-        beginning(run, cfg, name, net, part, seen, rows["valid"])
-        for name, net, part in zip(MODELS, (cfg.teacher, cfg.student), ("taught", "own"), strict=True)
-    )
+    teacher, student = (beginning(run, cfg, name, seen, rows["valid"]) for name in MODELS)
     taught = run.make("teacher/asked", answers.opened, cfg.source("taught"), cfg.form, cfg.taught, 0)
     made = run.make("teacher/rows", answers.rows, seen["taught"], cfg.form, taught)
     (steps, batch, rate), first = cfg.teaching, teacher[-1]
@@ -253,21 +250,19 @@ def seeing(cfg: Config) -> Stage:
     return Stage("eyes", cfg.eyes, classification, optimizer, data, steps, evaluate=Evaluation(held, 8))
 
 
-def beginning(
-    run: Any, cfg: Config, name: str, net: Transformer, part: str, seen: dict[str, Any], held: Any
-) -> tuple[Any, Any]:
+def beginning(run: Any, cfg: Config, name: str, seen: dict[str, Any], held: Any) -> tuple[Any, Any]:
     """Stages 0 and 1 of a model: language, and what is seen in terms of it."""
     place, (count, scenes) = MODELS.index(name), cfg.texts
+    net, part = (cfg.teacher, cfg.student)[place], PARTS[place]
     source = Pictures(cfg.world, scenes, seed=len(PARTS) + place)  # whose pictures are never seen
     asked = run.make(f"{name}/texts", answers.opened, source, cfg.form, count, 2000 + place)
     texts = run.make(f"{name}/text-rows", answers.language, source, cfg.form, asked)
     steps, data = cfg.language[place], data_of(texts, cfg.form, 0, cfg.batch)
-    how = {"precision": cfg.precision}
-    spoken = run.train(Stage(f"{name}/language", net, causal_lm, recipe(cfg.language[2]), data, steps, **how))
+    stage = Stage(f"{name}/language", net, causal_lm, recipe(cfg.language[2]), data, steps, precision=cfg.precision)
+    spoken = run.train(stage)
     asked = run.make(f"{name}/captions", answers.captions, cfg.source(part), cfg.form)
     made = run.make(f"{name}/captioned", answers.rows, seen[part], cfg.form, asked)
-    steps, rate = cfg.alignment
-    stage = tuning(cfg, f"{name}/alignment", net, made, held, steps, rate)
+    stage = tuning(cfg, f"{name}/alignment", net, made, held, *cfg.alignment)
     return spoken, run.train(replace(stage, trainable=parts("inject"), handover=Handover(params=into_reader)), spoken)
 
 
@@ -308,11 +303,8 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
     cfg, given, way, form = found.cfg, found.given, WAYS[label], found.cfg.form
     at, count = f"{prefix}{seed}/{slug(label)}", cfg.rounds if way.rounds else 1
     peak, net, see = found.rates[RANDOM if way.rounds else ONE_SHOT], given.start, given.seen["own"]
-    answer, other, score = (
-        answers.reply_flops(given.teacher.model, form, cfg.width),
-        answers.reply_flops(net.model, form, cfg.width),
-        answers.score_flops(given.teacher.model, form, cfg.width),
-    )
+    answer, other = (answers.reply_flops(cfg.reader(own), form, cfg.width) for own in (cfg.teacher, cfg.student))
+    score = answers.score_flops(cfg.reader(cfg.teacher), form, cfg.width)
     results, asked, answered, judged = [], [], [], []
     for number in range(count):
         own = f"{at}/{number}"
