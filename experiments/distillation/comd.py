@@ -456,7 +456,7 @@ def report(found: Found) -> Report:
 
 NOTES = (
     "The teacher, of three layers, is trained here and stands for LLaVA-13B, the student, of two, for a Vicuna with an "
-    "image encoder; a frozen ConvNet that learned single cells for a CLIP. The augmentor is a template engine: it reads "
+    "image encoder; a frozen ConvNet of single cells for a CLIP. The augmentor is a template engine: it reads "
     "captions, as LLaVA's does, and knows which questions have an answer, but tells none. Assessor `judge` is the "
     "teacher's likelihood, not a rating from 1 to 10; its threshold, 1 nat, was fixed beforehand.",
     "What the paper leaves open is as in Lion: all instructions so far are assessed, a round trains on its new ones "
