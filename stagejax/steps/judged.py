@@ -1,0 +1,60 @@
+"""GRPO whose rewards are a frozen reward model's and a verifier's together, with or without a tool that answers ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from flax import nnx
+
+from stagejax.decode import Prompts, Samples, sample
+from stagejax.objectives.rewarding import scores_at, shaped
+from stagejax.steps.rollout import ReinforceStep
+
+#: (scores of the reward model, verdicts from 0 to 1) -> rewards; all of one shape.
+Shape = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+@dataclass(frozen=True)
+class JudgedStep(ReinforceStep):
+    """A `ReinforceStep` whose answers are worth `shape(r_m, r_v)`: a reward model scores them, the verifier judges.
+
+    r_m is the score of the frozen model "judge" of the stage behind the answer's last token. An answer without an end
+    is wrong, whatever it says. `alpha` and `unended` of the base class are not read.
+
+    Args:
+      shape: of both rewards; None: the verifier's alone, without a judge.
+      tool: a forced-token rule such as `Calculator`, whose `inserted` tokens are masked in the loss; None: none.
+
+    Reference: Yang et al. 2024 (Qwen2.5-Math), https://arxiv.org/abs/2409.12122, section 3.3.
+
+    >>> # Stage(model={"policy": net, "reference": net, "judge": RewardModel(net), "answers": Answers(128, 54)},
+    >>> #       step=JudgedStep(verifier, updates=2, samples=8), ...)
+    """
+
+    shape: Shape | None = shaped
+    tool: Any = None
+
+    def draw(self, model: nnx.Module, prompts: Prompts, key: jax.Array, length: int) -> Samples:
+        """Answers of the policy, the tool's words put in."""
+        how = {"n": self.samples, "stops": self.stops, "limit": self.limit, "allowed": self.tool}
+        return sample(model, prompts, key, length=length, **how)
+
+    def scores(self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array) -> jax.Array:
+        """The shaped rewards (B, N)."""
+        if self.shape is None:
+            return rewards_BN
+        tokens_BNS = drawn.tokens_BNS
+        scores = scores_at(model("judge"), tokens_BNS.reshape(-1, tokens_BNS.shape[-1]), drawn.ends_BN.reshape(-1))
+        return self.shape(scores.reshape(rewards_BN.shape), rewards_BN)
+
+    def own(self, drawn: Samples) -> jax.Array:
+        """Which tokens (B, N, S) the policy chose: those drawn, without the tool's."""
+        if self.tool is None:
+            return drawn.drawn_BNS
+        return drawn.drawn_BNS & ~self.tool.inserted(drawn.tokens_BNS, drawn.starts_BN)
+
+
+__all__ = ["JudgedStep"]
