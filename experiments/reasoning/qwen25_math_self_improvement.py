@@ -26,3 +26,497 @@ Holds if on held-out problems, greedy, means over three seeds, (1) SFT_1 is 2 po
          (3) shaped GRPO is not below GRPO by the verifier alone; (4) it is above the arms without RL or without an RM,
          of as many drawn tokens; (5) SFT_0 with the tool is above SFT_0.
 """
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.data import SEP, TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib
+from stagejax.data.answers import Answers, PromptedText
+from stagejax.data.common_words import CommonWords
+from stagejax.data.decontaminated import Decontaminated
+from stagejax.data.learned import LearnedFrom
+from stagejax.data.pipeline import Data
+from stagejax.data.problems import Problems
+from stagejax.data.words import Words
+from stagejax.data.written import BAGGED, BRIEF, words_of
+from stagejax.decode.calculator import Calculator
+from stagejax.decode.steps import FinalAnswer
+from stagejax.inference import self_improvement as loop
+from stagejax.inference.rollouts import drawn_answers, drawn_tokens
+from stagejax.inference.self_improvement import Asking
+from stagejax.models import Transformer, llama
+from stagejax.models.reward_model import RewardModel, from_language_model
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.policy_gradient import ClippedPolicy
+from stagejax.objectives.rewarding import right_above_wrong, scored_only, shaped
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.steps.judged import JudgedStep
+from stagejax.steps.rollout import Answers as Drawn
+from stagejax.steps.rollout import with_flops
+
+SFT0, SFT1, LONGER = "SFT_0", "SFT_1", "SFT_0, longer"
+PLAIN_RFT, RFT = "RFT twice, no RM", "RFT twice, by RM"
+VERIFIER, JUDGE, SHAPED, UNFILTERED = "GRPO, verifier", "GRPO, RM", "GRPO, shaped", "GRPO, shaped, all queries"
+TOOL0, TOOL1, TOOL = "tool, SFT_0", "tool, SFT_1", "tool, GRPO, shaped"
+#: What the arms of RL are rewarded by.
+SHAPES = {VERIFIER: None, JUDGE: scored_only, SHAPED: shaped, UNFILTERED: shaped, TOOL: shaped}
+SPLITS = ("plain", "longer", "reworded")
+WAYS = ("greedy", "maj", "rm")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    text: tuple[Source, str] = (Dataset("gsm8k"), "question")  # what the base reads, and the field
+    common: int = 250  # words of that text which have tokens of their own
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=20, asides=1, wording=BRIEF))
+    read: int = 4000  # problems of CPT, in each wording
+    length: int = 56  # tokens of prompt and answer
+    prompt: int = 29  # tokens; of four steps
+    limit: int = 27  # tokens of an answer
+    base: tuple[int, int, float] = (50, 32, 5e-3)  # steps, batch, rate
+    cpt: tuple[int, int, float] = (400, 32, 5e-3)
+    sft: tuple[int, int, float] = (400, 16, 2e-3)
+    solved: int = 500  # problems of SFT_0
+    asked: int = 384  # further problems, of which half have a known answer
+    samples: int = 8  # answers to each
+    at_once: int = 64  # prompts
+    listed: int = 6  # answers in a list of the reward model
+    best: int = 2  # answers to a problem that are selected
+    reward: tuple[int, int, float] = (60, 8, 1e-3)  # steps, lists, rate
+    solvable: tuple[int, int] = (2, 5)  # answers of `samples` that may be right in a query of RL
+    rounds: int = 32
+    queries: int = 8  # of a round
+    updates: int = 2  # optimizer steps on a round's answers
+    rl: tuple[float, float] = (3e-4, 1e-3)  # rate, coefficient of the KL term
+    arms: tuple[str, ...] = (LONGER, PLAIN_RFT, RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
+    tests: int = 192  # problems of each test
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def words(self) -> Words:
+        return words_of((BRIEF, BAGGED), self.problems.largest)
+
+    @property
+    def tokenizer(self) -> LearnedFrom:
+        """One token a word of problems, and for the most common others of the base's text."""
+        return LearnedFrom(CommonWords(self.common, self.words.words), *self.text)
+
+    def token(self, word: str) -> int:
+        return int(self.words.encode([word])[0][0])
+
+    @property
+    def spelled(self) -> tuple[int, int, int]:
+        """The marker before an answer, the token of 0, the largest number."""
+        return self.token("ans"), self.token("0"), self.problems.largest
+
+    @property
+    def rl_answers(self) -> int:
+        """Answers that an arm of RL draws."""
+        return self.rounds * self.queries * self.samples
+
+    @property
+    def longer(self) -> int:
+        """Steps of SFT with as many rows as SFT_1 and RL have."""
+        return self.sft[0] + self.updates * self.rl_answers // self.sft[1]
+
+    def how(self, tool: bool = False) -> Asking:
+        """How problems are answered."""
+        mark, zero, largest = self.spelled
+        signs = tuple(self.token(sign) for sign in "+-*/")
+        own = Calculator(self.net.vocab, zero, largest, signs, self.token("="))  # type: ignore[arg-type]
+        return Asking(FinalAnswer(mark, zero), self.length, self.limit, ((SEP,),), own if tool else None)
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller, with all arms, or at the paper's scale."""
+    if name == "pod":
+        net = llama(vocab=152_064, embed=3584, layers=28, heads=28, kv_heads=4, mlp=18_944, length=4096,
+                    rotary_theta=1e6, scan=True, remat="full")  # fmt: skip
+        rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 1024, 3e-4)}
+        rows |= {"cpt": (240_000, 1024, 3e-4), "sft": (58_600, 128, 2e-5), "reward": (2400, 256, 1e-5)}
+        rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rl": (1e-5, 1e-3)}
+        more = {"tests": 256, "asked": 2048, "arms": (SHAPED,), "seeds": (0,), "solvable": (8, 20)}
+        return Config(net, (TFDS("gsm8k"), "question"), 151_000, **rows, **more)
+    base = llama(vocab=8, embed=64, layers=3, heads=4, mlp=192, length=56, tied=True, init_std=0.07)
+    if name == "smoke":
+        easy = Problems(steps=(1,), largest=6, asides=1, wording=BRIEF)
+        sizes: dict[str, Any] = {"common": 50, "read": 100, "solved": 60, "asked": 32, "samples": 4, "at_once": 16}
+        sizes |= {"listed": 4, "tests": 16, "rounds": 2, "queries": 4, "seeds": (0,), "solvable": (1, 3)}
+        steps = {"base": (4, 8, 1e-2), "cpt": (60, 16, 1e-2), "sft": (40, 16, 5e-3), "reward": (4, 4, 1e-3)}
+        small = replace(base, embed=32, layers=2, mlp=64)
+        return with_vocabulary(Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps))
+    arms = (*Config(base).arms, UNFILTERED, TOOL1, TOOL)
+    return with_vocabulary(Config(base, arms=arms, rounds=64) if name == "long" else Config(base))
+
+
+def with_vocabulary(cfg: Config) -> Config:
+    return replace(cfg, net=replace(cfg.net, vocab=cfg.tokenizer.vocab))
+
+
+# --- data ---
+
+
+def held_out(cfg: Config, split: str) -> Problems:
+    """Problems of programs that training never sees: like those of SFT, a step longer, in the wording of CPT alone."""
+    own = replace(cfg.problems, split="test", size=cfg.tests, seed=101 + ("dev", *SPLITS).index(split))
+    if split == "longer":
+        return replace(own, steps=(max(own.steps) + 1,))
+    return replace(own, wording=BAGGED) if split == "reworded" else own
+
+
+def training(cfg: Config, **fields: Any) -> Decontaminated:
+    """Problems without those that are too near to one of a test."""
+    return Decontaminated(replace(cfg.problems, **fields), tuple(held_out(cfg, split) for split in ("dev", *SPLITS)))
+
+
+def solved(cfg: Config, source: Source, seed: int = 0, **fields: Any) -> Answers:
+    """Rows of problems with solutions."""
+    how = {"tokenizer": cfg.tokenizer, "length": cfg.length - 1, "batch": cfg.sft[1], "seed": seed} | fields
+    return Answers(source=source, **how)
+
+
+def general(cfg: Config) -> CausalText:
+    source, name = cfg.text
+    how = {"tokenizer": cfg.tokenizer, "batch": cfg.base[1], "length": cfg.length - 1, "field": name}
+    return CausalText(source=source, **how)
+
+
+def corpus(cfg: Config) -> Data:
+    """What CPT reads: problems of one step in two wordings, told and solved, and the base's text."""
+    told = [training(cfg, size=cfg.read, steps=(1,), wording=w, seed=11 + i) for i, w in enumerate((BRIEF, BAGGED))]
+    parts = [solved(cfg, source, prompts=True, batch=cfg.cpt[1]) for source in told]
+    return Mixture(parts=(*parts, replace(general(cfg), batch=cfg.cpt[1], seed=1)), weights=(2, 2, 1))
+
+
+def prompts(cfg: Config, source: Source, batch: int | None = None) -> PromptedText:
+    how = {"tokenizer": cfg.tokenizer, "length": cfg.prompt, "batch": batch or cfg.at_once}
+    return PromptedText(source=source, **how)
+
+
+def practice(cfg: Config, seed: int) -> Decontaminated:
+    """The problems that answers are drawn for; those of even number have a known answer."""
+    return training(cfg, size=cfg.asked, seed=31 + seed)
+
+
+# --- stages ---
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The base and CPT once; for every seed the loop, its arms, and what all of them answer."""
+    text = Stage("base", cfg.net, causal_lm, adamw(cfg.base[2], warmup=0.05, clip=1.0), general(cfg), cfg.base[0])
+    read = run.train(text)
+    steps, _, rate = cfg.cpt
+    cpt = Stage("cpt", cfg.net, causal_lm, adamw(rate, warmup=0.05, end=rate / 10, clip=1.0), corpus(cfg), steps)
+    found = Found(cfg, (read, run.train(replace(cpt, evaluate=watched(cfg, False)), read)))
+    clean = run.make("decontamination", counted, cfg)
+    for seed in cfg.seeds:
+        improve(run, found, seed)
+        if {TOOL0, TOOL1, TOOL} & set(cfg.arms):
+            improve(run, found, seed, tool=True)
+    return report(found, clean)
+
+
+def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
+    """The loop for one seed and one way of answering, and the arms beside it."""
+    cfg, on = found.cfg, found.cfg.arms
+    at = f"{seed}/tool/{{}}".format if tool else f"{seed}/{{}}".format
+    made = Making(run, cfg, found.cpt, seed, tool)
+    first = made.tuned(at("sft-0"), cfg.sft[0])
+    drawn = made.drawn(at("answers-0"), first)
+    judge = made.judge(at("rm-0"), first, drawn)
+    if tool and not {TOOL1, TOOL} & set(on):
+        found.add(run, made, TOOL0, (first,), judge, (drawn, judge))
+        return
+    scores = made.scores(at("scores-0"), judge, drawn)
+    second = made.tuned(at("sft-1"), cfg.sft[0], cfg.best, drawn, scores)
+    again = made.drawn(at("answers-1"), second)
+    last = made.judge(at("rm-1"), second, again)
+    before = (first, drawn, judge)
+    found.add(run, made, TOOL0 if tool else SFT0, (first,), last)
+    found.add(run, made, TOOL1 if tool else SFT1, (second,), last, before)
+    for arm in SHAPES:
+        if arm in on and (arm == TOOL) == tool:
+            price = (*before, again) if arm == VERIFIER else (*before, again, last)
+            policy = made.reinforced(at(slug(arm)), arm, second, last, again)
+            found.add(run, made, arm, (second, policy), last, price)
+    if tool:
+        return
+    found.judges[seed] = judge, last
+    if LONGER in on:
+        found.add(run, made, LONGER, (made.tuned(at("sft-longer"), cfg.longer),), last)
+    if RFT in on:
+        more = made.drawn(at("answers-1-more"), second, True)
+        both = (again, made.scores(at("scores-1"), last, again), more, made.scores(at("scores-1-more"), last, more))
+        net = made.tuned(at("sft-2"), cfg.longer, cfg.best, *both)
+        found.add(run, made, RFT, (net,), last, (*before, second, again, more, last))
+    if PLAIN_RFT in on:
+        one = made.tuned(at("plain/sft-1"), cfg.sft[0], None, drawn)
+        own, more = made.drawn(at("plain/answers-1"), one), made.drawn(at("plain/answers-1-more"), one, True)
+        net = made.tuned(at("plain/sft-2"), cfg.longer, None, own, more)
+        found.add(run, made, PLAIN_RFT, (net,), last, (first, drawn, one, own, more))
+
+
+@dataclass(frozen=True)
+class Making:
+    """The stages and artifacts of the loop, for one seed and one way of answering."""
+
+    run: Any
+    cfg: Config
+    cpt: Any
+    seed: int
+    tool: bool
+
+    def tuned(self, name: str, steps: int, most: int | None = None, *made: Any) -> Any:
+        """CPT, tuned on the solved problems and on selected answers."""
+        cfg = self.cfg
+        own = solved(cfg, training(cfg, size=cfg.solved, seed=21 + self.seed))
+        given = (own, cfg.how(self.tool), cfg.spelled, most, *made)
+        rows = self.run.make(f"{name}/rows", loop.selected, *given)
+        rate = cfg.sft[2]
+        optimizer = adamw(rate, warmup=0.05, end=rate / 10, clip=1.0)
+        data = loop.tuning_rows(rows, cfg.length - 1, cfg.sft[1], self.seed)
+        stage = Stage(name, cfg.net, causal_lm, optimizer, data, steps, seed=self.seed)
+        return self.run.train(replace(stage, evaluate=watched(cfg, self.tool)), self.cpt)
+
+    def drawn(self, name: str, net: Any, more: bool = False) -> Any:
+        """Answers to all problems; or, with another seed, to as many as RL's answers are worth."""
+        cfg, source = self.cfg, practice(self.cfg, self.seed)
+        size = min(len(source), cfg.rl_answers // cfg.samples) if more else len(source)
+        data = prompts(cfg, Portion(source, stop=size) if size < len(source) else source)
+        how = (cfg.how(self.tool), cfg.samples, 100 * self.seed + 50 * more)
+        flops = size * cfg.samples * answer_flops(cfg)
+        return self.run.make(name, drawn_answers, net, data, *how, flops=flops, sampled_tokens=drawn_tokens)
+
+    def judge(self, name: str, net: Any, drawn: Any) -> Any:
+        """A reward model that begins as `net`, trained on lists of its answers."""
+        cfg, (steps, batch, rate) = self.cfg, self.cfg.reward
+        made = self.run.make(f"{name}/lists", loop.lists, drawn, cfg.listed, cfg.samples)
+        data = loop.list_rows(made, cfg.listed, cfg.length, batch, self.seed)
+        optimizer, take = adamw(rate, warmup=0.1, decay="linear", clip=1.0), Handover(params=from_language_model)
+        stage = Stage(name, RewardModel(cfg.net), right_above_wrong, optimizer, data, steps, seed=self.seed)
+        return self.run.train(replace(stage, handover=take), net)
+
+    def scores(self, name: str, judge: Any, drawn: Any) -> Any:
+        """What a reward model says of drawn answers."""
+        cfg = self.cfg
+        flops = len(practice(cfg, self.seed)) * cfg.samples * score_flops(cfg)
+        return self.run.make(name, loop.scores_of, judge, drawn, flops=flops)
+
+    def reinforced(self, name: str, arm: str, policy: Any, judge: Any, drawn: Any) -> Any:
+        """GRPO from `policy`, on queries that it solves sometimes."""
+        cfg, n = self.cfg, self.cfg.samples
+        solvable = (0, n) if arm == UNFILTERED else cfg.solvable
+        made = self.run.make(f"{name}/queries", loop.queries, drawn, n, cfg.prompt, solvable)
+        data = loop.query_rows(made, cfg.prompt, cfg.queries, cfg.updates, self.seed)
+        models: dict[str, Any] = {"policy": cfg.net, "reference": cfg.net}
+        models |= {} if SHAPES[arm] is None else {"judge": RewardModel(cfg.net)}
+        models["answers"] = Drawn(cfg.queries * n, cfg.length)
+        rate, beta = cfg.rl
+        losses, optimizers = {"policy": ClippedPolicy(kl=beta)}, {"policy": adam(rate, decay="constant", clip=1.0)}
+        how = cfg.how(self.tool)
+        step = JudgedStep(how.rule, cfg.updates, n, how.stops, how.limit, shape=SHAPES[arm], tool=how.tool)
+        stage = Stage(
+            name,
+            models,
+            {model: losses.get(model) for model in models},
+            {model: optimizers.get(model) for model in models},
+            data,
+            cfg.rounds * cfg.updates,
+            step,
+            evaluate=watched(cfg, self.tool),
+            seed=self.seed,
+        )
+        start = {"policy": policy, "reference": policy} | ({"judge": judge} if "judge" in models else {})
+        return self.run.train(with_flops(stage), start)
+
+
+def watched(cfg: Config, tool: bool) -> Evaluation:
+    """Greedy answers to problems for development."""
+    dev = prompts(cfg, held_out(cfg, "dev"), min(cfg.at_once, cfg.tests))
+    return Evaluation(dev, cfg.tests // dev.batch, None, cfg.how(tool), flops=dev.batch * answer_flops(cfg))
+
+
+@functools.cache
+def answer_flops(cfg: Config) -> float:
+    return cfg.how().flops(cfg.net, cfg.prompt)
+
+
+@functools.cache
+def score_flops(cfg: Config) -> float:
+    return loop.score_flops(RewardModel(cfg.net), cfg.length)
+
+
+def counted(cfg: Config) -> dict[str, int]:
+    """How many training problems are left out because they are too near to a test problem; none shares its program.
+
+    Raises:
+      ValueError: one does.
+    """
+    tested = {held_out(cfg, split)[i]["program"] for split in SPLITS for i in range(cfg.tests)}
+    sources = [part.source for part in corpus(cfg).parts[:2]]  # type: ignore[attr-defined]
+    for seed in cfg.seeds:
+        sources += [training(cfg, size=cfg.solved, seed=21 + seed), practice(cfg, seed)]
+    kept = {own["program"] for source in sources for own in (source[i] for i in range(len(source)))}
+    if kept & tested:
+        raise ValueError(f"{len(kept & tested)} programs are trained on and tested: {min(kept & tested)!r}")
+    whole = sum(len(source.source) for source in sources)
+    return {"problems": whole, "dropped": whole - sum(map(len, sources)), "tests": len(SPLITS) * cfg.tests}
+
+
+# --- report ---
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and answered, by arm and seed."""
+
+    cfg: Config
+    begun: tuple[Any, Any]  # the base, CPT
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+    scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
+    judges: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+
+    @property
+    def cpt(self) -> Any:
+        return self.begun[1]
+
+    def add(self, run: Any, made: Making, arm: str, own: tuple[Any, ...], judge: Any, price: Any = ()) -> None:
+        """An arm's stages behind CPT, and what its last one answers; the reward model of the best of n is `judge`."""
+        cfg, net = self.cfg, own[-1].member("policy") if isinstance(own[-1].model, dict) else own[-1]
+        self.arms.setdefault(arm, {})[made.seed] = Arm("", own, (*self.begun, *price))
+        n = cfg.samples
+        flops = cfg.tests * ((1 + n) * answer_flops(cfg) + n * score_flops(cfg))
+        for split in SPLITS:
+            given = (net, judge, prompts(cfg, held_out(cfg, split)), cfg.how(made.tool), cfg.spelled, n, 7)
+            name = f"{made.seed}/test/{slug(arm)}/{split}"
+            self.scores[arm, made.seed, split] = run.make(name, loop.answered, *given, flops=flops)
+
+    def rates(self, arm: str, split: str, way: str) -> list[float]:
+        """By seed the mean of what `answered` found of a split; none in planning."""
+        made = [own for (label, _, part), own in self.scores.items() if (label, part) == (arm, split)]
+        return [float(np.mean(own.value[way])) for own in made if own.value]
+
+    def apart(self, more: str, less: str) -> list[float]:
+        """Greedy answers of two arms over all tests, paired by seed."""
+        ours, theirs = (np.array([self.rates(arm, split, "greedy") for split in SPLITS]) for arm in (more, less))
+        return (ours - theirs).mean(0).tolist() if ours.size and theirs.size else []
+
+
+def report(found: Found, clean: Any) -> Report:
+    """Right answers by arm, split and way; reward models, selection and RL; and the claims."""
+    cfg, known = found.cfg, bool(found.rates(SFT0, SPLITS[0], "greedy"))
+    gaps = {pair: found.apart(*pair) for pair in ((SFT1, SFT0), (SHAPED, SFT1), (SHAPED, VERIFIER), (TOOL0, SFT0))}
+    others = {arm: found.apart(SHAPED, arm) for arm in (LONGER, PLAIN_RFT, RFT) if arm in found.arms}
+    ways = {split: [mean(found.rates(SHAPED, split, way)) for way in WAYS] for split in SPLITS}
+    ordered = sum(rm >= maj > greedy for greedy, maj, rm in ways.values())
+
+    def told(*pairs: tuple[str, str]) -> str | None:
+        return ", ".join(f"{a} less {b} {shown(gaps[a, b], '+.1%')}" for a, b in pairs) if known else None
+
+    rises, reinforced = (mean(gaps[pair]) >= 0.02 for pair in ((SFT1, SFT0), (SHAPED, SFT1)))
+    claims = (
+        claim(
+            "Each turn of the loop helps: selected answers, then RL",
+            paper="in words; Qwen2-Math-7B-Instruct 58.5, Qwen2.5-Math-7B-Instruct 62.9 in the mean",
+            measured=told((SFT1, SFT0), (SHAPED, SFT1)),
+            margin="2 points or more each, greedy, mean of three tests and of seeds",
+            holds=rises and reinforced,
+        ),
+        claim(
+            "The RM's best of 8 is not below the majority of 8, which is above greedy answers",
+            paper="7B: 62.9 greedy, 66.2 maj@8, 68.9 rm@8 in the mean",
+            measured="; ".join(f"{split}: " + ", ".join(f"{w} {v:.1%}" for w, v in zip(WAYS, own, strict=True))
+                               for split, own in ways.items()) if known else None,
+            margin="shaped GRPO, on 2 or more of 3 tests, means over seeds",
+            holds=ordered >= 2,
+        ),
+        claim(
+            "The shaped reward is not below the verifier's alone",
+            paper="no ablation is printed",
+            measured=told((SHAPED, VERIFIER)),
+            margin="greedy, mean of three tests and of seeds",
+            holds=mean(gaps[SHAPED, VERIFIER]) >= 0,
+        ),
+        claim(
+            "The whole loop is above more SFT, and above RFT of as many drawn tokens and learned rows",
+            paper="not tested there",
+            measured=", ".join(f"over {arm} {shown(own, '+.1%')}" for arm, own in others.items()) if known else None,
+            margin="shaped GRPO, greedy, mean of three tests and of seeds",
+            holds=bool(others) and all(mean(own) > 0 for own in others.values()),
+        ),
+        claim(
+            "With a tool more is right",
+            paper="7B: MATH 83.6 by CoT, 85.2 with the tool",
+            measured=told((TOOL0, SFT0)),
+            margin="SFT_0, greedy, mean of three tests and of seeds",
+            holds=mean(gaps[TOOL0, SFT0]) > 0,
+        ),
+    )  # fmt: skip
+    labels = [arm for arm in (SFT0, SFT1, LONGER, PLAIN_RFT, RFT, VERIFIER, JUDGE, SHAPED, UNFILTERED, TOOL0, TOOL1,
+                              TOOL) if arm in found.arms]  # fmt: skip
+    columns = {f"{split}, {way}": (split, way) for split in SPLITS for way in WAYS}
+    luck = {f"{split}, {way}": (split, way) for split in SPLITS for way in ("mean", "any")}
+    ranks = {f"{split}, {way}": (split, way) for split in SPLITS for way in ("spearman", "ordered")}
+
+    def measured(columns: dict[str, tuple[str, str]]) -> Any:
+        return lambda arm, column: found.rates(arm, *columns[column])
+
+    checked = "" if clean.value is None else "Of {problems} training problems {dropped} were left out, as too near " \
+        "to one of {tests} test problems.".format(**clean.value)  # fmt: skip
+    arms = {arm: found.arms[arm] for arm in labels}
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2409.12122",
+        arms=by_seed(arms, SFT0),
+        tables=(
+            table_of_means("Right answers", labels, list(columns), measured(columns)),
+            table_of_means("How far luck reaches", labels, list(luck), measured(luck),
+                           note="Of 8 answers the share that is right, which one at random is; and one of them is."),
+            table_of_means("The RM on held-out problems", labels, list(ranks), measured(ranks), scale=1, digits=2,
+                           note="RM_1 on answers of each arm: Spearman of scores with verdicts over all answers, and "
+                           "the share of right and wrong answers to one problem that it orders right."),
+            Table("What RL came to", ("arm", "reward", "KL to SFT_1", "clipped", "ended", "tokens"),
+                  tuple(end_of(found, arm) for arm in labels if arm in SHAPES) if known else (),
+                  ("", ".1%", ".4f", ".2%", ".1%", ".1f"), "Mean of the last quarter of rounds and of seeds."),
+        ),
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=(*NOTES, checked),
+    )  # fmt: skip
+
+
+def end_of(found: Found, arm: str) -> tuple[Any, ...]:
+    """A row of the table of RL."""
+    runs = [own.results[-1].history.train for own in found.arms[arm].values()]
+    names = ("reward", "kl", "clipped", "ended", "answer_length")
+    return arm, *(mean([mean(run[name][-max(1, len(run[name]) // 4) :]) for run in runs]) for name in names)
+
+
+NOTES = ("One base and one CPT for all seeds; a seed has its own solved problems, problems, answers, orders and RM.",)
+
+EXPERIMENT = Experiment(
+    name="qwen25_math_self_improvement",
+    title="Qwen2.5-Math: a loop of answers, reward model, selection and RL",
+    reference="Yang et al., 2024, arXiv 2409.12122",
+    paper=81,
+    pipeline=pipeline,
+    preset=preset,
+    presets=("smoke", "laptop", "long", "pod"),
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("qwen25_math_self_improvement")

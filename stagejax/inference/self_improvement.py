@@ -1,7 +1,7 @@
 """A model's own answers, scored by a reward model: lists to train it on, selected answers to learn, and the best of n.
 
-What is drawn is an artifact of `inference.rollouts.drawn_answers`, n answers to each prompt next to each other. Letters:
-R answers, n of each prompt, S tokens of a row, Q queries.
+What is drawn is an artifact of `inference.rollouts.drawn_answers`, n answers to each prompt next to each other.
+Letters: R answers, n of each prompt, S tokens of a row, Q queries.
 """
 
 from __future__ import annotations
