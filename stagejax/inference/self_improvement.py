@@ -133,7 +133,7 @@ def pseudo_answers(
 
 
 def selected(
-    data: Answers, how: Asking, spelled: tuple[int, int, int], n: int, most: int | None, *made: Result
+    data: Answers, how: Asking, spelled: tuple[int, int, int], most: int | None, *made: Result
 ) -> Arrays:
     """Rows to be tuned on: solved problems, and those of a model's answers that are taken for right.
 
