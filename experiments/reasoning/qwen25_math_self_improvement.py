@@ -55,7 +55,7 @@ from stagejax.models.reward_model import RewardModel, from_language_model
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.policy_gradient import ClippedPolicy
-from stagejax.objectives.rewarding import right_above_wrong, scored_only, shaped
+from stagejax.objectives.rewarding import right_above_wrong
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.judged import JudgedStep
@@ -63,11 +63,11 @@ from stagejax.steps.rollout import Answers as Drawn
 from stagejax.steps.rollout import with_flops
 
 SFT0, SFT1, LONGER = "SFT_0", "SFT_1", "SFT_0, longer"
-PLAIN_RFT, RFT = "RFT twice, no RM", "RFT twice, by RM"
+PLAIN_RFT, RFT = "RFT, no RM", "RFT twice, by RM"
 VERIFIER, JUDGE, SHAPED, UNFILTERED = "GRPO, verifier", "GRPO, RM", "GRPO, shaped", "GRPO, shaped, all queries"
 TOOL0, TOOL1, TOOL = "tool, SFT_0", "tool, SFT_1", "tool, GRPO, shaped"
-#: What the arms of RL are rewarded by.
-SHAPES = {VERIFIER: None, JUDGE: scored_only, SHAPED: shaped, UNFILTERED: shaped, TOOL: shaped}
+#: How much the RM and the verifier count in the rewards of the arms of RL.
+TRUST = {VERIFIER: (0, 1), JUDGE: (1, 0), SHAPED: (1, 1), UNFILTERED: (1, 1), TOOL: (1, 1)}
 SPLITS = ("plain", "longer", "reworded")
 WAYS = ("greedy", "maj", "rm")
 
@@ -84,23 +84,24 @@ class Config:
     length: int = 56  # tokens of prompt and answer
     prompt: int = 29  # tokens; of four steps
     limit: int = 27  # tokens of an answer
-    base: tuple[int, int, float] = (50, 32, 5e-3)  # steps, batch, rate
-    cpt: tuple[int, int, float] = (400, 32, 5e-3)
-    sft: tuple[int, int, float] = (400, 16, 2e-3)
+    base: tuple[int, float] = (60, 5e-3)  # steps, rate
+    cpt: tuple[int, float] = (800, 4e-3)
+    sft: tuple[int, float] = (300, 2e-3)
+    batch: int = 16  # rows of these
     solved: int = 500  # problems of SFT_0
-    asked: int = 384  # further problems, of which half have a known answer
+    asked: int = 256  # further problems, of which half have a known answer
     samples: int = 8  # answers to each
     at_once: int = 64  # prompts
     listed: int = 6  # answers in a list of the reward model
     best: int = 2  # answers to a problem that are selected
-    reward: tuple[int, int, float] = (60, 8, 1e-3)  # steps, lists, rate
+    reward: tuple[int, int, float] = (40, 8, 1e-3)  # steps, lists, rate
     solvable: tuple[int, int] = (2, 5)  # answers of `samples` that may be right in a query of RL
-    rounds: int = 32
+    rounds: int = 24
     queries: int = 8  # of a round
     updates: int = 2  # optimizer steps on a round's answers
     rl: tuple[float, float] = (3e-4, 1e-3)  # rate, coefficient of the KL term
-    arms: tuple[str, ...] = (LONGER, PLAIN_RFT, RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
-    tests: int = 192  # problems of each test
+    arms: tuple[str, ...] = (LONGER, PLAIN_RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
+    tests: int = 128  # problems of each test
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
@@ -128,7 +129,7 @@ class Config:
     @property
     def longer(self) -> int:
         """Steps of SFT with as many rows as SFT_1 and RL have."""
-        return self.sft[0] + self.updates * self.rl_answers // self.sft[1]
+        return self.sft[0] + self.updates * self.rl_answers // self.batch
 
     def how(self, tool: bool = False) -> Asking:
         """How problems are answered."""
@@ -143,8 +144,8 @@ def preset(name: str) -> Config:
     if name == "pod":
         net = llama(vocab=152_064, embed=3584, layers=28, heads=28, kv_heads=4, mlp=18_944, length=4096,
                     rotary_theta=1e6, scan=True, remat="full")  # fmt: skip
-        rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 1024, 3e-4)}
-        rows |= {"cpt": (240_000, 1024, 3e-4), "sft": (58_600, 128, 2e-5), "reward": (2400, 256, 1e-5)}
+        rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 3e-4), "batch": 128}
+        rows |= {"cpt": (1_900_000, 3e-4), "sft": (58_600, 2e-5), "reward": (2400, 256, 1e-5)}
         rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rl": (1e-5, 1e-3)}
         more = {"tests": 256, "asked": 2048, "arms": (SHAPED,), "seeds": (0,), "solvable": (8, 20)}
         return Config(net, (TFDS("gsm8k"), "question"), 151_000, **rows, **more)
@@ -153,10 +154,10 @@ def preset(name: str) -> Config:
         easy = Problems(steps=(1,), largest=6, asides=1, wording=BRIEF)
         sizes: dict[str, Any] = {"common": 50, "read": 100, "solved": 60, "asked": 32, "samples": 4, "at_once": 16}
         sizes |= {"listed": 4, "tests": 16, "rounds": 2, "queries": 4, "seeds": (0,), "solvable": (1, 3)}
-        steps = {"base": (4, 8, 1e-2), "cpt": (60, 16, 1e-2), "sft": (40, 16, 5e-3), "reward": (4, 4, 1e-3)}
+        steps = {"base": (4, 1e-2), "cpt": (60, 1e-2), "sft": (40, 5e-3), "reward": (4, 4, 1e-3)}
         small = replace(base, embed=32, layers=2, mlp=64)
         return with_vocabulary(Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps))
-    arms = (*Config(base).arms, UNFILTERED, TOOL1, TOOL)
+    arms = (*Config(base).arms, RFT, UNFILTERED, TOOL1, TOOL)
     return with_vocabulary(Config(base, arms=arms, rounds=64) if name == "long" else Config(base))
 
 
@@ -182,21 +183,21 @@ def training(cfg: Config, **fields: Any) -> Decontaminated:
 
 def solved(cfg: Config, source: Source, seed: int = 0, **fields: Any) -> Answers:
     """Rows of problems with solutions."""
-    how = {"tokenizer": cfg.tokenizer, "length": cfg.length - 1, "batch": cfg.sft[1], "seed": seed} | fields
+    how = {"tokenizer": cfg.tokenizer, "length": cfg.length - 1, "batch": cfg.batch, "seed": seed} | fields
     return Answers(source=source, **how)
 
 
 def general(cfg: Config) -> CausalText:
     source, name = cfg.text
-    how = {"tokenizer": cfg.tokenizer, "batch": cfg.base[1], "length": cfg.length - 1, "field": name}
+    how = {"tokenizer": cfg.tokenizer, "batch": cfg.batch, "length": cfg.length - 1, "field": name}
     return CausalText(source=source, **how)
 
 
 def corpus(cfg: Config) -> Data:
     """What CPT reads: problems of one step in two wordings, told and solved, and the base's text."""
     told = [training(cfg, size=cfg.read, steps=(1,), wording=w, seed=11 + i) for i, w in enumerate((BRIEF, BAGGED))]
-    parts = [solved(cfg, source, prompts=True, batch=cfg.cpt[1]) for source in told]
-    return Mixture(parts=(*parts, replace(general(cfg), batch=cfg.cpt[1], seed=1)), weights=(2, 2, 1))
+    parts = [solved(cfg, source, prompts=True) for source in told]
+    return Mixture(parts=(*parts, replace(general(cfg), seed=1)), weights=(2, 2, 1))
 
 
 def prompts(cfg: Config, source: Source, batch: int | None = None) -> PromptedText:
@@ -214,9 +215,9 @@ def practice(cfg: Config, seed: int) -> Decontaminated:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The base and CPT once; for every seed the loop, its arms, and what all of them answer."""
-    text = Stage("base", cfg.net, causal_lm, adamw(cfg.base[2], warmup=0.05, clip=1.0), general(cfg), cfg.base[0])
+    text = Stage("base", cfg.net, causal_lm, adamw(cfg.base[1], warmup=0.05, clip=1.0), general(cfg), cfg.base[0])
     read = run.train(text)
-    steps, _, rate = cfg.cpt
+    steps, rate = cfg.cpt
     cpt = Stage("cpt", cfg.net, causal_lm, adamw(rate, warmup=0.05, end=rate / 10, clip=1.0), corpus(cfg), steps)
     found = Found(cfg, (read, run.train(replace(cpt, evaluate=watched(cfg, False)), read)))
     clean = run.make("decontamination", counted, cfg)
@@ -233,11 +234,10 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     at = f"{seed}/tool/{{}}".format if tool else f"{seed}/{{}}".format
     made = Making(run, cfg, found.cpt, seed, tool)
     first = made.tuned(at("sft-0"), cfg.sft[0])
+    if tool and not {TOOL1, TOOL} & set(on):
+        return found.add(run, made, TOOL0, (first,), None)
     drawn = made.drawn(at("answers-0"), first)
     judge = made.judge(at("rm-0"), first, drawn)
-    if tool and not {TOOL1, TOOL} & set(on):
-        found.add(run, made, TOOL0, (first,), judge, (drawn, judge))
-        return
     scores = made.scores(at("scores-0"), judge, drawn)
     second = made.tuned(at("sft-1"), cfg.sft[0], cfg.best, drawn, scores)
     again = made.drawn(at("answers-1"), second)
@@ -245,26 +245,23 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     before = (first, drawn, judge)
     found.add(run, made, TOOL0 if tool else SFT0, (first,), last)
     found.add(run, made, TOOL1 if tool else SFT1, (second,), last, before)
-    for arm in SHAPES:
+    for arm in TRUST:
         if arm in on and (arm == TOOL) == tool:
-            price = (*before, again) if arm == VERIFIER else (*before, again, last)
             policy = made.reinforced(at(slug(arm)), arm, second, last, again)
-            found.add(run, made, arm, (second, policy), last, price)
+            found.add(run, made, arm, (second, policy), last, (*before, again, last))
     if tool:
         return
-    found.judges[seed] = judge, last
     if LONGER in on:
         found.add(run, made, LONGER, (made.tuned(at("sft-longer"), cfg.longer),), last)
     if RFT in on:
-        more = made.drawn(at("answers-1-more"), second, True)
+        more = made.drawn(at("answers-1-more"), second, 2)
         both = (again, made.scores(at("scores-1"), last, again), more, made.scores(at("scores-1-more"), last, more))
         net = made.tuned(at("sft-2"), cfg.longer, cfg.best, *both)
         found.add(run, made, RFT, (net,), last, (*before, second, again, more, last))
     if PLAIN_RFT in on:
-        one = made.tuned(at("plain/sft-1"), cfg.sft[0], None, drawn)
-        own, more = made.drawn(at("plain/answers-1"), one), made.drawn(at("plain/answers-1-more"), one, True)
-        net = made.tuned(at("plain/sft-2"), cfg.longer, None, own, more)
-        found.add(run, made, PLAIN_RFT, (net,), last, (first, drawn, one, own, more))
+        others = made.drawn(at("answers-0-again"), first, 1), made.drawn(at("answers-0-more"), first, 2)
+        net = made.tuned(at("plain-rft"), cfg.longer, None, drawn, *others)
+        found.add(run, made, PLAIN_RFT, (net,), last, (first, drawn, *others))
 
 
 @dataclass(frozen=True)
@@ -283,18 +280,18 @@ class Making:
         own = solved(cfg, training(cfg, size=cfg.solved, seed=21 + self.seed))
         given = (own, cfg.how(self.tool), cfg.spelled, most, *made)
         rows = self.run.make(f"{name}/rows", loop.selected, *given)
-        rate = cfg.sft[2]
+        rate = cfg.sft[1]
         optimizer = adamw(rate, warmup=0.05, end=rate / 10, clip=1.0)
-        data = loop.tuning_rows(rows, cfg.length - 1, cfg.sft[1], self.seed)
+        data = loop.tuning_rows(rows, cfg.length - 1, cfg.batch, self.seed)
         stage = Stage(name, cfg.net, causal_lm, optimizer, data, steps, seed=self.seed)
         return self.run.train(replace(stage, evaluate=watched(cfg, self.tool)), self.cpt)
 
-    def drawn(self, name: str, net: Any, more: bool = False) -> Any:
-        """Answers to all problems; or, with another seed, to as many as RL's answers are worth."""
+    def drawn(self, name: str, net: Any, turn: int = 0) -> Any:
+        """Answers to all problems, other ones in each turn; in the last, 2, to as many as RL's answers are worth."""
         cfg, source = self.cfg, practice(self.cfg, self.seed)
-        size = min(len(source), cfg.rl_answers // cfg.samples) if more else len(source)
+        size = min(len(source), cfg.rl_answers // cfg.samples) if turn == 2 else len(source)
         data = prompts(cfg, Portion(source, stop=size) if size < len(source) else source)
-        how = (cfg.how(self.tool), cfg.samples, 100 * self.seed + 50 * more)
+        how = (cfg.how(self.tool), cfg.samples, 100 * self.seed + turn)
         flops = size * cfg.samples * answer_flops(cfg)
         return self.run.make(name, drawn_answers, net, data, *how, flops=flops, sampled_tokens=drawn_tokens)
 
@@ -317,15 +314,14 @@ class Making:
         """GRPO from `policy`, on queries that it solves sometimes."""
         cfg, n = self.cfg, self.cfg.samples
         solvable = (0, n) if arm == UNFILTERED else cfg.solvable
-        made = self.run.make(f"{name}/queries", loop.queries, drawn, n, cfg.prompt, solvable)
+        made = self.run.make(f"{name}/queries", loop.queries, drawn, n, cfg.prompt, solvable, TRUST[arm])
         data = loop.query_rows(made, cfg.prompt, cfg.queries, cfg.updates, self.seed)
-        models: dict[str, Any] = {"policy": cfg.net, "reference": cfg.net}
-        models |= {} if SHAPES[arm] is None else {"judge": RewardModel(cfg.net)}
+        models: dict[str, Any] = {"policy": cfg.net, "reference": cfg.net, "judge": RewardModel(cfg.net)}
         models["answers"] = Drawn(cfg.queries * n, cfg.length)
         rate, beta = cfg.rl
         losses, optimizers = {"policy": ClippedPolicy(kl=beta)}, {"policy": adam(rate, decay="constant", clip=1.0)}
         how = cfg.how(self.tool)
-        step = JudgedStep(how.rule, cfg.updates, n, how.stops, how.limit, shape=SHAPES[arm], tool=how.tool)
+        step = JudgedStep(how.rule, cfg.updates, n, how.stops, how.limit, tool=how.tool)
         stage = Stage(
             name,
             models,
@@ -337,8 +333,7 @@ class Making:
             evaluate=watched(cfg, self.tool),
             seed=self.seed,
         )
-        start = {"policy": policy, "reference": policy} | ({"judge": judge} if "judge" in models else {})
-        return self.run.train(with_flops(stage), start)
+        return self.run.train(with_flops(stage), {"policy": policy, "reference": policy, "judge": judge})
 
 
 def watched(cfg: Config, tool: bool) -> Evaluation:
@@ -385,7 +380,6 @@ class Found:
     begun: tuple[Any, Any]  # the base, CPT
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
-    judges: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
     @property
     def cpt(self) -> Any:
@@ -405,7 +399,7 @@ class Found:
     def rates(self, arm: str, split: str, way: str) -> list[float]:
         """By seed the mean of what `answered` found of a split; none in planning."""
         made = [own for (label, _, part), own in self.scores.items() if (label, part) == (arm, split)]
-        return [float(np.mean(own.value[way])) for own in made if own.value]
+        return [float(np.mean(own.value[way])) for own in made if own.value and way in own.value]
 
     def apart(self, more: str, less: str) -> list[float]:
         """Greedy answers of two arms over all tests, paired by seed."""
@@ -487,7 +481,7 @@ def report(found: Found, clean: Any) -> Report:
                            note="RM_1 on answers of each arm: Spearman of scores with verdicts over all answers, and "
                            "the share of right and wrong answers to one problem that it orders right."),
             Table("What RL came to", ("arm", "reward", "KL to SFT_1", "clipped", "ended", "tokens"),
-                  tuple(end_of(found, arm) for arm in labels if arm in SHAPES) if known else (),
+                  tuple(end_of(found, arm) for arm in labels if arm in TRUST) if known else (),
                   ("", ".1%", ".4f", ".2%", ".1%", ".1f"), "Mean of the last quarter of rounds and of seeds."),
         ),
         metric="accuracy",

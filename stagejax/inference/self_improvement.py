@@ -132,9 +132,7 @@ def pseudo_answers(
     return found, labelled  # type: ignore[return-value]
 
 
-def selected(
-    data: Answers, how: Asking, spelled: tuple[int, int, int], most: int | None, *made: Result
-) -> Arrays:
+def selected(data: Answers, how: Asking, spelled: tuple[int, int, int], most: int | None, *made: Result) -> Arrays:
     """Rows to be tuned on: solved problems, and those of a model's answers that are taken for right.
 
     No answer to a problem stands there twice. Of each problem the `most` of highest score are kept; without scores
@@ -202,11 +200,12 @@ def tuning_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 
 
-def queries(drawn: Result, n: int, prompt: int, solved: tuple[int, int]) -> Arrays:
+def queries(drawn: Result, n: int, prompt: int, solved: tuple[int, int], trust: tuple[float, float]) -> Arrays:
     """Prompts for RL: those with a known answer that so many of n answers get right, from the first to the second.
 
     Returns:
-      "tokens" (Q, prompt), "lengths" and "answer" (Q,); "kept", Q of how many. All with a known answer where none fits.
+      "tokens" (Q, prompt), "lengths" and "answer" (Q,), the given "trust" (Q, 2) of `JudgedStep`; "kept", Q of how
+      many. All with a known answer where none fits.
     """
     told = drawn.value
     count, labelled = told["right"].reshape(-1, n).sum(1), known(told)[::n]
@@ -215,12 +214,14 @@ def queries(drawn: Result, n: int, prompt: int, solved: tuple[int, int]) -> Arra
     lengths = told["starts"][::n][fits].astype(np.int32)
     tokens = np.where(np.arange(prompt) < lengths[:, None], told["tokens"][::n][fits, :prompt], 0).astype(np.int32)
     made = {"tokens": tokens, "lengths": lengths, "answer": told["answer"][::n][fits].astype(np.int32)}
+    made["trust"] = np.tile(np.float32(trust), (len(tokens), 1))
     return made | {"kept": np.array([fits.sum(), labelled.sum()])}
 
 
 def query_rows(made: Result, prompt: int, batch: int, repeat: int, seed: int) -> MadePrompts:
     """The batches of prompts of `queries`."""
     rows = (Row("tokens", (prompt,), "int32"), Row("lengths", (), "int32"), Row("answer", (), "int32"))
+    rows = (*rows, Row("trust", (2,)))
     return MadePrompts(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, repeat=repeat, seed=seed)
 
 
@@ -228,9 +229,11 @@ def query_rows(made: Result, prompt: int, batch: int, repeat: int, seed: int) ->
 
 
 def answered(
-    net: Result, judge: Result, data: PromptedText, how: Asking, spelled: tuple[int, int, int], n: int, seed: int
+    net: Result, judge: Result | None, data: PromptedText, how: Asking, spelled: tuple[int, int, int], n: int, seed: int
 ) -> dict[str, Any]:
     """How a model answers: greedily, by the majority of n, and by the one of n that a reward model scores highest.
+
+    Without a reward model, what it would say is left out.
 
     Returns:
       For every prompt 1 or 0: "greedy", "maj", "rm", "any" (one of n is right); and "mean", the share of n. Beside
@@ -241,20 +244,20 @@ def answered(
     batches = (data.take(np.arange(at, at + data.batch)) for at in range(0, data.size(), data.batch))
     first = np.concatenate([ask(greedy, frozen, batch, how)[1][:, 0] for batch in batches])[: data.size()]
     drawn = drawn_answers(net, data, how, n, seed)
-    scores = apply(score, Frozen.of(judge), {name: drawn[name] for name in ("tokens", "ends")}, AT_ONCE)
-    said, right_PN, scores_PN = numbers_said(drawn, *spelled), drawn["right"].reshape(-1, n), scores.reshape(-1, n)
+    said, right_PN = numbers_said(drawn, *spelled), drawn["right"].reshape(-1, n)
     votes = [majority_vote(said[at : at + n]).answer for at in range(0, len(said), n)]
-    found = {
-        "greedy": first,
-        "maj": [float(vote == own) for vote, own in zip(votes, drawn["answer"][::n], strict=True)],
-        "rm": right_PN[np.arange(len(right_PN)), scores_PN.argmax(1)],
-        "any": right_PN.max(1),
-        "mean": right_PN.mean(1),
-    }
-    pairs_PNN = (right_PN[:, :, None] > right_PN[:, None, :]).astype(float)
-    higher = (scores_PN[:, :, None] > scores_PN[:, None, :]) * pairs_PNN
+    maj = [float(vote == own) for vote, own in zip(votes, drawn["answer"][::n], strict=True)]
+    found: dict[str, Any] = {"greedy": first.tolist(), "maj": maj}
+    found |= {"any": right_PN.max(1).tolist(), "mean": right_PN.mean(1).tolist()}
+    if judge is None:
+        return found
+    scores = apply(score, Frozen.of(judge), {name: drawn[name] for name in ("tokens", "ends")}, AT_ONCE)
+    scores_PN = scores.reshape(-1, n)
+    pairs_PNN = right_PN[:, :, None] > right_PN[:, None, :]
+    higher_PNN = (scores_PN[:, :, None] > scores_PN[:, None, :]) & pairs_PNN
     several = len(np.unique(drawn["right"])) > 1
-    return {name: [float(v) for v in values] for name, values in found.items()} | {
+    return found | {
+        "rm": right_PN[np.arange(len(right_PN)), scores_PN.argmax(1)].tolist(),
         "spearman": float(spearman(scores, drawn["right"])) if several else 0.0,
-        "ordered": float(higher.sum() / max(pairs_PNN.sum(), 1.0)),
+        "ordered": float(higher_PNN.sum() / max(pairs_PNN.sum(), 1)),
     }

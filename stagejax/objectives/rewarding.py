@@ -67,25 +67,19 @@ def right_above_wrong(model: Any, batch: Mapping[str, Any], key: Array | None) -
     return metrics["loss"][0] / jnp.maximum(queries, 1.0), metrics
 
 
-def shaped(scores: Float[Array, "*n"], right: Float[Array, "*n"], alpha: float = 0.5) -> Float[Array, "*n"]:
+def shaped(
+    scores: Float[Array, "*n"], right: Float[Array, "*n"], alpha: float = 0.5, judge: Any = 1.0, verifier: Any = 1.0
+) -> Float[Array, "*n"]:
     """σ(α r_m) + (r_v - 1): right answers from 0 to 1, wrong ones from -1 to 0, ordered by the reward model in both.
 
     Args:
       scores: r_m, of the reward model.
       right: r_v, 1 or 0, of the verifier.
+      judge, verifier: weights of the two terms, 1 in the paper.
 
     Reference: Yang et al. 2024 (Qwen2.5-Math), https://arxiv.org/abs/2409.12122, section 3.3.
 
-    >>> shaped(jnp.array([0.0, 4.0, 4.0]), jnp.array([1.0, 1.0, 0.0])).round(3).tolist()
-    [0.5, 0.8809999823570251, -0.11900000274181366]
+    >>> shaped(jnp.array([0.0, 4.0, 4.0]), jnp.array([1.0, 1.0, 0.0])).round(2)
+    Array([ 0.5 ,  0.88, -0.12], dtype=float32)
     """
-    return jax.nn.sigmoid(alpha * scores) + (right - 1)
-
-
-def scored_only(scores: Float[Array, "*n"], right: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """r_m, the reward model's word alone.
-
-    >>> scored_only(jnp.array([2.0]), jnp.array([0.0])).tolist()
-    [2.0]
-    """
-    return scores
+    return judge * jax.nn.sigmoid(alpha * scores) + verifier * (right - 1)

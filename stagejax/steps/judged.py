@@ -11,21 +11,21 @@ from flax import nnx
 
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.objectives.rewarding import scores_at, shaped
+from stagejax.stage import Batch
 from stagejax.steps.rollout import ReinforceStep
-
-#: (scores of the reward model, verdicts from 0 to 1) -> rewards; all of one shape.
-Shape = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 @dataclass(frozen=True)
 class JudgedStep(ReinforceStep):
-    """A `ReinforceStep` whose answers are worth `shape(r_m, r_v)`: a reward model scores them, the verifier judges.
+    """A `ReinforceStep` whose answers are worth what a reward model and a verifier say together: `rewarding.shaped`.
 
-    r_m is the score of the frozen model "judge" of the stage behind the answer's last token. An answer without an end
-    is wrong, whatever it says. `alpha` and `unended` of the base class are not read.
+    r_m is the score of the frozen model "judge" of the stage behind the answer's last token, r_v the verifier's word.
+    How much each counts stands in the batch, as `trust` (B, 2): (1, 1) is the shaped reward, (0, 1) the verifier alone,
+    (1, 0) the reward model alone. So stages with all of these share one program. An answer without an end is wrong,
+    whatever it says; `unended` of the base class is not read.
 
     Args:
-      shape: of both rewards; None: the verifier's alone, without a judge.
+      alpha: of r_m in sigmoid(alpha r_m).
       tool: a forced-token rule such as `Calculator`, whose `inserted` tokens are masked in the loss; None: none.
 
     Reference: Yang et al. 2024 (Qwen2.5-Math), https://arxiv.org/abs/2409.12122, section 3.3.
@@ -34,7 +34,7 @@ class JudgedStep(ReinforceStep):
     >>> #       step=JudgedStep(verifier, updates=2, samples=8), ...)
     """
 
-    shape: Shape | None = shaped
+    alpha: float = 0.5
     tool: Any = None
 
     def draw(self, model: nnx.Module, prompts: Prompts, key: jax.Array, length: int) -> Samples:
@@ -42,13 +42,14 @@ class JudgedStep(ReinforceStep):
         how = {"n": self.samples, "stops": self.stops, "limit": self.limit, "allowed": self.tool}
         return sample(model, prompts, key, length=length, **how)
 
-    def scores(self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array) -> jax.Array:
-        """The shaped rewards (B, N)."""
-        if self.shape is None:
-            return rewards_BN
+    def scores(
+        self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array, batch: Batch
+    ) -> jax.Array:
+        """The rewards (B, N)."""
         tokens_BNS = drawn.tokens_BNS
         scores = scores_at(model("judge"), tokens_BNS.reshape(-1, tokens_BNS.shape[-1]), drawn.ends_BN.reshape(-1))
-        return self.shape(scores.reshape(rewards_BN.shape), rewards_BN)
+        trust_2B1 = batch["trust"].T[..., None]
+        return shaped(scores.reshape(rewards_BN.shape), rewards_BN, self.alpha, trust_2B1[0], trust_2B1[1])
 
     def own(self, drawn: Samples) -> jax.Array:
         """Which tokens (B, N, S) the policy chose: those drawn, without the tool's."""

@@ -136,7 +136,7 @@ class ReinforceStep:
         drawn = self.draw(model("policy"), prompts, key, length)
         rewards_BN, ended_BN = self.reward(drawn, batch), drawn.stop_sizes_BN > 0
         rewards_BN = jnp.where(ended_BN, rewards_BN, 0.0)
-        scores_BN = self.scores(model, drawn, rewards_BN)
+        scores_BN = self.scores(model, drawn, rewards_BN, batch)
         tokens = drawn.tokens_BNS.reshape(-1, length)
         weights = self.own(drawn).reshape(-1, length)[:, 1:].astype(jnp.float32)
         logprobs = drawn.logprobs_BNS.reshape(-1, length)[:, 1:].astype(jnp.float32)
@@ -159,7 +159,9 @@ class ReinforceStep:
         """Answers of the policy."""
         return sample(model, prompts, key, length=length, n=self.samples, stops=self.stops, limit=self.limit)
 
-    def scores(self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array) -> jax.Array:
+    def scores(
+        self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array, batch: Batch
+    ) -> jax.Array:
         """What each answer is worth (B, N); `model` gives the models of the stage by name."""
         return jnp.where(drawn.stop_sizes_BN > 0, self.alpha * rewards_BN, self.unended)
 
