@@ -68,7 +68,7 @@ VERIFIER, JUDGE, SHAPED, UNFILTERED = "GRPO, verifier", "GRPO, RM", "GRPO, shape
 TOOL0, TOOL1, TOOL = "tool, SFT_0", "tool, SFT_1", "tool, GRPO, shaped"
 #: How much the RM and the verifier count in the rewards of the arms of RL.
 TRUST = {VERIFIER: (0, 1), JUDGE: (1, 0), SHAPED: (1, 1), UNFILTERED: (1, 1), TOOL: (1, 1)}
-SPLITS = ("plain", "longer", "reworded")
+SPLITS = ("2 steps", "3 steps", "reworded")
 WAYS = ("greedy", "maj", "rm")
 
 
@@ -79,28 +79,29 @@ class Config:
     net: Transformer
     text: tuple[Source, str] = (Dataset("gsm8k"), "question")  # what the base reads, and the field
     common: int = 250  # words of that text which have tokens of their own
-    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=20, asides=1, wording=BRIEF))
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=15, asides=1, wording=BRIEF))
     read: int = 4000  # problems of CPT, in each wording
-    length: int = 56  # tokens of prompt and answer
-    prompt: int = 29  # tokens; of four steps
-    limit: int = 27  # tokens of an answer
+    length: int = 46  # tokens of prompt and answer
+    prompt: int = 25  # tokens; of three steps
+    limit: int = 21  # tokens of an answer
     base: tuple[int, float] = (60, 5e-3)  # steps, rate
-    cpt: tuple[int, float] = (800, 4e-3)
-    sft: tuple[int, float] = (300, 2e-3)
+    cpt: tuple[int, float] = (600, 4e-3)
+    sft: tuple[int, float] = (280, 2e-3)
     batch: int = 16  # rows of these
-    solved: int = 500  # problems of SFT_0
-    asked: int = 256  # further problems, of which half have a known answer
+    solved: int = 400  # problems of SFT_0
+    asked: int = 512  # further problems, of which half have a known answer
     samples: int = 8  # answers to each
     at_once: int = 64  # prompts
     listed: int = 6  # answers in a list of the reward model
     best: int = 2  # answers to a problem that are selected
-    reward: tuple[int, int, float] = (40, 8, 1e-3)  # steps, lists, rate
+    reward: tuple[int, int, float] = (90, 8, 1e-3)  # steps, lists, rate
     solvable: tuple[int, int] = (2, 5)  # answers of `samples` that may be right in a query of RL
     rounds: int = 24
     queries: int = 8  # of a round
     updates: int = 2  # optimizer steps on a round's answers
     rl: tuple[float, float] = (3e-4, 1e-3)  # rate, coefficient of the KL term
     arms: tuple[str, ...] = (LONGER, PLAIN_RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
+    voted: tuple[str, ...] = (SFT0, SFT1, SHAPED)  # arms that also answer by the best and by the majority of `samples`
     tests: int = 128  # problems of each test
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -149,7 +150,7 @@ def preset(name: str) -> Config:
         rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rl": (1e-5, 1e-3)}
         more = {"tests": 256, "asked": 2048, "arms": (SHAPED,), "seeds": (0,), "solvable": (8, 20)}
         return Config(net, (TFDS("gsm8k"), "question"), 151_000, **rows, **more)
-    base = llama(vocab=8, embed=64, layers=3, heads=4, mlp=192, length=56, tied=True, init_std=0.07)
+    base = llama(vocab=8, embed=64, layers=3, heads=4, mlp=192, length=46, tied=True, init_std=0.07)
     if name == "smoke":
         easy = Problems(steps=(1,), largest=6, asides=1, wording=BRIEF)
         sizes: dict[str, Any] = {"common": 50, "read": 100, "solved": 60, "asked": 32, "samples": 4, "at_once": 16}
@@ -169,11 +170,12 @@ def with_vocabulary(cfg: Config) -> Config:
 
 
 def held_out(cfg: Config, split: str) -> Problems:
-    """Problems of programs that training never sees: like those of SFT, a step longer, in the wording of CPT alone."""
+    """Problems of programs that training never sees: the shortest and the longest, and in the wording of CPT alone."""
     own = replace(cfg.problems, split="test", size=cfg.tests, seed=101 + ("dev", *SPLITS).index(split))
-    if split == "longer":
-        return replace(own, steps=(max(own.steps) + 1,))
-    return replace(own, wording=BAGGED) if split == "reworded" else own
+    if split == "dev":
+        return own
+    steps = (max(own.steps) if split == SPLITS[1] else min(own.steps),)
+    return replace(own, steps=steps, wording=BAGGED if split == SPLITS[2] else own.wording)
 
 
 def training(cfg: Config, **fields: Any) -> Decontaminated:
@@ -194,8 +196,11 @@ def general(cfg: Config) -> CausalText:
 
 
 def corpus(cfg: Config) -> Data:
-    """What CPT reads: problems of one step in two wordings, told and solved, and the base's text."""
-    told = [training(cfg, size=cfg.read, steps=(1,), wording=w, seed=11 + i) for i, w in enumerate((BRIEF, BAGGED))]
+    """What CPT reads: problems of one step, in another wording also of the fewest of SFT, solved; the base's text."""
+    few = (1, min(cfg.problems.steps))
+    told = [
+        training(cfg, size=cfg.read, steps=steps, wording=w, seed=11) for w, steps in ((BRIEF, (1,)), (BAGGED, few))
+    ]
     parts = [solved(cfg, source, prompts=True) for source in told]
     return Mixture(parts=(*parts, replace(general(cfg), seed=1)), weights=(2, 2, 1))
 
@@ -233,15 +238,17 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     cfg, on = found.cfg, found.cfg.arms
     at = f"{seed}/tool/{{}}".format if tool else f"{seed}/{{}}".format
     made = Making(run, cfg, found.cpt, seed, tool)
-    first = made.tuned(at("sft-0"), cfg.sft[0])
+    few = made.rows(at("sft-0"))
+    first = made.tuned(at("sft-0"), cfg.sft[0], few)
     if tool and not {TOOL1, TOOL} & set(on):
         return found.add(run, made, TOOL0, (first,), None)
     drawn = made.drawn(at("answers-0"), first)
     judge = made.judge(at("rm-0"), first, drawn)
     scores = made.scores(at("scores-0"), judge, drawn)
-    second = made.tuned(at("sft-1"), cfg.sft[0], cfg.best, drawn, scores)
+    chosen = made.rows(at("sft-1"), cfg.best, drawn, scores)
+    second = made.tuned(at("sft-1"), cfg.sft[0], chosen)
     again = made.drawn(at("answers-1"), second)
-    last = made.judge(at("rm-1"), second, again)
+    last = made.judge(at("rm-1"), second, again, drawn)
     before = (first, drawn, judge)
     found.add(run, made, TOOL0 if tool else SFT0, (first,), last)
     found.add(run, made, TOOL1 if tool else SFT1, (second,), last, before)
@@ -251,16 +258,17 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
             found.add(run, made, arm, (second, policy), last, (*before, again, last))
     if tool:
         return
+    found.rows[seed] = chosen
     if LONGER in on:
-        found.add(run, made, LONGER, (made.tuned(at("sft-longer"), cfg.longer),), last)
+        found.add(run, made, LONGER, (made.tuned(at("sft-longer"), cfg.longer, few),), last)
     if RFT in on:
         more = made.drawn(at("answers-1-more"), second, 2)
         both = (again, made.scores(at("scores-1"), last, again), more, made.scores(at("scores-1-more"), last, more))
-        net = made.tuned(at("sft-2"), cfg.longer, cfg.best, *both)
+        net = made.tuned(at("sft-2"), cfg.longer, made.rows(at("sft-2"), cfg.best, *both))
         found.add(run, made, RFT, (net,), last, (*before, second, again, more, last))
     if PLAIN_RFT in on:
         others = made.drawn(at("answers-0-again"), first, 1), made.drawn(at("answers-0-more"), first, 2)
-        net = made.tuned(at("plain-rft"), cfg.longer, None, drawn, *others)
+        net = made.tuned(at("plain-rft"), cfg.longer, made.rows(at("plain-rft"), None, drawn, *others))
         found.add(run, made, PLAIN_RFT, (net,), last, (first, drawn, *others))
 
 
@@ -274,13 +282,15 @@ class Making:
     seed: int
     tool: bool
 
-    def tuned(self, name: str, steps: int, most: int | None = None, *made: Any) -> Any:
-        """CPT, tuned on the solved problems and on selected answers."""
+    def rows(self, name: str, most: int | None = None, *made: Any) -> Any:
+        """The solved problems, and selected answers."""
         cfg = self.cfg
         own = solved(cfg, training(cfg, size=cfg.solved, seed=21 + self.seed))
-        given = (own, cfg.how(self.tool), cfg.spelled, most, *made)
-        rows = self.run.make(f"{name}/rows", loop.selected, *given)
-        rate = cfg.sft[1]
+        return self.run.make(f"{name}/rows", loop.selected, own, cfg.how(self.tool), cfg.spelled, most, *made)
+
+    def tuned(self, name: str, steps: int, rows: Any) -> Any:
+        """CPT, tuned on such rows."""
+        cfg, rate = self.cfg, self.cfg.sft[1]
         optimizer = adamw(rate, warmup=0.05, end=rate / 10, clip=1.0)
         data = loop.tuning_rows(rows, cfg.length - 1, cfg.batch, self.seed)
         stage = Stage(name, cfg.net, causal_lm, optimizer, data, steps, seed=self.seed)
@@ -295,10 +305,10 @@ class Making:
         flops = size * cfg.samples * answer_flops(cfg)
         return self.run.make(name, drawn_answers, net, data, *how, flops=flops, sampled_tokens=drawn_tokens)
 
-    def judge(self, name: str, net: Any, drawn: Any) -> Any:
-        """A reward model that begins as `net`, trained on lists of its answers."""
+    def judge(self, name: str, net: Any, *drawn: Any) -> Any:
+        """A reward model that begins as `net`, trained on lists of answers of this model and of those before."""
         cfg, (steps, batch, rate) = self.cfg, self.cfg.reward
-        made = self.run.make(f"{name}/lists", loop.lists, drawn, cfg.listed, cfg.samples)
+        made = self.run.make(f"{name}/lists", loop.lists, cfg.listed, cfg.samples, *drawn)
         data = loop.list_rows(made, cfg.listed, cfg.length, batch, self.seed)
         optimizer, take = adamw(rate, warmup=0.1, decay="linear", clip=1.0), Handover(params=from_language_model)
         stage = Stage(name, RewardModel(cfg.net), right_above_wrong, optimizer, data, steps, seed=self.seed)
@@ -380,6 +390,7 @@ class Found:
     begun: tuple[Any, Any]  # the base, CPT
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
+    rows: dict[int, Any] = field(default_factory=dict)  # that SFT_1 learned
 
     @property
     def cpt(self) -> Any:
@@ -389,7 +400,7 @@ class Found:
         """An arm's stages behind CPT, and what its last one answers; the reward model of the best of n is `judge`."""
         cfg, net = self.cfg, own[-1].member("policy") if isinstance(own[-1].model, dict) else own[-1]
         self.arms.setdefault(arm, {})[made.seed] = Arm("", own, (*self.begun, *price))
-        n = cfg.samples
+        n = cfg.samples if arm in cfg.voted else 0
         flops = cfg.tests * ((1 + n) * answer_flops(cfg) + n * score_flops(cfg))
         for split in SPLITS:
             given = (net, judge, prompts(cfg, held_out(cfg, split)), cfg.how(made.tool), cfg.spelled, n, 7)
@@ -459,13 +470,13 @@ def report(found: Found, clean: Any) -> Report:
     )  # fmt: skip
     labels = [arm for arm in (SFT0, SFT1, LONGER, PLAIN_RFT, RFT, VERIFIER, JUDGE, SHAPED, UNFILTERED, TOOL0, TOOL1,
                               TOOL) if arm in found.arms]  # fmt: skip
-    columns = {f"{split}, {way}": (split, way) for split in SPLITS for way in WAYS}
-    luck = {f"{split}, {way}": (split, way) for split in SPLITS for way in ("mean", "any")}
-    ranks = {f"{split}, {way}": (split, way) for split in SPLITS for way in ("spearman", "ordered")}
 
-    def measured(columns: dict[str, tuple[str, str]]) -> Any:
-        return lambda arm, column: found.rates(arm, *columns[column])
+    def table(title: str, ways: tuple[str, ...], rows: Any, note: str, **how: Any) -> Table:
+        columns = {f"{split}, {way}": (split, way) for split in SPLITS for way in ways}
+        return table_of_means(title, rows, list(columns), lambda arm, own: found.rates(arm, *columns[own]),
+                              note=note, **how)  # fmt: skip
 
+    voted = [arm for arm in labels if arm in cfg.voted]
     checked = "" if clean.value is None else "Of {problems} training problems {dropped} were left out, as too near " \
         "to one of {tests} test problems.".format(**clean.value)  # fmt: skip
     arms = {arm: found.arms[arm] for arm in labels}
@@ -474,12 +485,13 @@ def report(found: Found, clean: Any) -> Report:
         link="https://arxiv.org/abs/2409.12122",
         arms=by_seed(arms, SFT0),
         tables=(
-            table_of_means("Right answers", labels, list(columns), measured(columns)),
-            table_of_means("How far luck reaches", labels, list(luck), measured(luck),
-                           note="Of 8 answers the share that is right, which one at random is; and one of them is."),
-            table_of_means("The RM on held-out problems", labels, list(ranks), measured(ranks), scale=1, digits=2,
-                           note="RM_1 on answers of each arm: Spearman of scores with verdicts over all answers, and "
-                           "the share of right and wrong answers to one problem that it orders right."),
+            table("Right answers", WAYS, labels, "Test problems, in %: mean ± standard deviation over seeds."),
+            table("How far luck reaches", ("mean", "any"), voted,
+                  "Of 8 answers the share that is right, as one at random is, and whether one of them is; in %."),
+            table("RM_1 on test problems", ("spearman", "ordered"), voted, "Spearman of scores with verdicts over all "
+                  "answers; share of pairs, right and wrong, of one problem that are in order.", scale=1, digits=2),
+            Table("Selected for SFT_1", ("seed", "of known answers", "of votes", "votes", "right votes"),
+                  tuple((seed, *own.value["counts"].tolist()) for seed, own in found.rows.items()) if known else ()),
             Table("What RL came to", ("arm", "reward", "KL to SFT_1", "clipped", "ended", "tokens"),
                   tuple(end_of(found, arm) for arm in labels if arm in TRUST) if known else (),
                   ("", ".1%", ".4f", ".2%", ".1%", ".1f"), "Mean of the last quarter of rounds and of seeds."),

@@ -82,13 +82,17 @@ def score_flops(config: Any, length: int) -> float:
 # --- what is learned from answers ---
 
 
-def lists(drawn: Result, size: int, n: int) -> Arrays:
+def lists(size: int, n: int, *drawn: Result) -> Arrays:
     """Queries for a reward model: those with a known answer of whose first `size` answers some are right, some wrong.
+
+    Args:
+      drawn: of one model, or of several that came one after the other.
 
     Returns:
       "tokens" (Q, size, S), "ends" (Q, size), "right" (Q, size). Of answers that are all alike, all queries.
     """
-    told = drawn.value
+    names = ("tokens", "ends", "right", "prompt")
+    told = {name: np.concatenate([own.value[name] for own in drawn]) for name in names}
     by = {name: told[name].reshape(-1, n, *told[name].shape[1:])[:, :size] for name in ("tokens", "ends", "right")}
     count = by["right"].sum(1)
     kept = known(told)[::n] & (count > 0) & (count < size)
@@ -233,7 +237,7 @@ def answered(
 ) -> dict[str, Any]:
     """How a model answers: greedily, by the majority of n, and by the one of n that a reward model scores highest.
 
-    Without a reward model, what it would say is left out.
+    Without a reward model, what it would say is left out; with n = 0 all but the greedy answers.
 
     Returns:
       For every prompt 1 or 0: "greedy", "maj", "rm", "any" (one of n is right); and "mean", the share of n. Beside
@@ -243,6 +247,8 @@ def answered(
     frozen = Frozen.of(net)
     batches = (data.take(np.arange(at, at + data.batch)) for at in range(0, data.size(), data.batch))
     first = np.concatenate([ask(greedy, frozen, batch, how)[1][:, 0] for batch in batches])[: data.size()]
+    if not n:
+        return {"greedy": first.tolist()}
     drawn = drawn_answers(net, data, how, n, seed)
     said, right_PN = numbers_said(drawn, *spelled), drawn["right"].reshape(-1, n)
     votes = [majority_vote(said[at : at + n]).answer for at in range(0, len(said), n)]

@@ -35,7 +35,7 @@ HOW = Asking(None, S, 8)
 
 
 def test_lists_have_right_and_wrong_answers_to_problems_with_a_known_one() -> None:
-    made = loop.lists(DRAWN, 3, N)
+    made = loop.lists(3, N, DRAWN)
     assert made["tokens"].shape == (1, 3, S)
     assert made["right"].tolist() == [[1, 1, 0]]
 
