@@ -55,6 +55,27 @@ class Decontaminated(Derived):
         return joint_digest(self.source.digest(), tests, f"{self.run} words, {self.ratio}, by {self.field}")
 
 
+def left_out(sources: tuple[Decontaminated, ...], field: str) -> dict[str, int]:
+    """How many "problems" the sources have, how many more were "dropped", and how many "tests" they were held against.
+
+    Raises:
+      ValueError: a record that is kept has the same `field` as a test record.
+
+    >>> from stagejax.data.problems import Problems
+    >>> own = Decontaminated(Problems(size=40, steps=(1,)), (Problems(split="test", size=40, steps=(1,)),))
+    >>> found = left_out((own,), "program")
+    >>> found["problems"] + found["dropped"], found["tests"]
+    (40, 40)
+    """
+    tests = {test for own in sources for test in own.tests}
+    tested = {test[i][field] for test in tests for i in range(len(test))}
+    shared = {record[field] for own in sources for record in (own[i] for i in range(len(own)))} & tested
+    if shared:
+        raise ValueError(f"{len(shared)} values of {field!r} are trained on and tested: {min(shared)!r}")
+    kept, whole = sum(map(len, sources)), sum(len(own.source) for own in sources)
+    return {"problems": kept, "dropped": whole - kept, "tests": sum(map(len, tests))}
+
+
 @functools.lru_cache(maxsize=32)
 def _kept(of: Decontaminated) -> tuple[int, ...]:
     tests = [tuple(test[i][of.field].lower().split()) for test in of.tests for i in range(len(test))]

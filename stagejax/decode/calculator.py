@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 
@@ -60,7 +61,9 @@ class Calculator:
         known = (equals == self.equals) & numbers & (value >= 0) & (value <= self.largest)
         return jnp.where(known, value + self.zero, -1)
 
-    def inserted(self, tokens: Int[Array, "*n S"], starts: Int[Array, "*n"]) -> Bool[Array, "*n S"]:
+    def inserted(
+        self, tokens: Int[np.ndarray | Array, "*n S"], starts: Int[np.ndarray | Array, "*n"]
+    ) -> Bool[Array, "*n S"]:
         """Which tokens of rows the tool wrote, if their answers, which begin at `starts`, were made with it.
 
         >>> tool = Calculator(vocab=40, zero=10, largest=20, signs=(5, 6, 7, 8), equals=9)

@@ -64,7 +64,7 @@ def score(model: Any, rows: Batch) -> jax.Array:
     return scores_at(model, rows["tokens"], rows["ends"])
 
 
-def scores_of(judge: Result, drawn: Result) -> Arrays:
+def scores_of(judge: Result, drawn: Any) -> Arrays:
     """{"score": (R,)}: what a reward model says of drawn answers, as an artifact for `run.make`.
 
     >>> # judged = run.make("scores", scores_of, reward_model, drawn)
@@ -82,7 +82,7 @@ def score_flops(config: Any, length: int) -> float:
 # --- what is learned from answers ---
 
 
-def lists(size: int, n: int, *drawn: Result) -> Arrays:
+def lists(size: int, n: int, *drawn: Any) -> Arrays:
     """Queries for a reward model: those with a known answer of whose first `size` answers some are right, some wrong.
 
     Args:
@@ -101,7 +101,7 @@ def lists(size: int, n: int, *drawn: Result) -> Arrays:
     return {name: array[kept].astype(types[name]) for name, array in by.items()}
 
 
-def list_rows(made: Result, size: int, length: int, batch: int, seed: int) -> MadeRows:
+def list_rows(made: Any, size: int, length: int, batch: int, seed: int) -> MadeRows:
     """The batches that `right_above_wrong` learns from."""
     rows = (Row("tokens", (size, length), "int32"), Row("ends", (size,), "int32"), Row("right", (size,)))
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
@@ -136,7 +136,7 @@ def pseudo_answers(
     return found, labelled  # type: ignore[return-value]
 
 
-def selected(data: Answers, how: Asking, spelled: tuple[int, int, int], most: int | None, *made: Result) -> Arrays:
+def selected(data: Answers, how: Asking, spelled: tuple[int, int, int], most: int | None, *made: Any) -> Arrays:
     """Rows to be tuned on: solved problems, and those of a model's answers that are taken for right.
 
     No answer to a problem stands there twice. Of each problem the `most` of highest score are kept; without scores
@@ -198,13 +198,13 @@ def chosen_rows(
     return np.array(chosen, int), counts
 
 
-def tuning_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
+def tuning_rows(made: Any, length: int, batch: int, seed: int) -> MadeRows:
     """The batches of what `selected` made, for `causal_lm`."""
     rows = (Row("tokens", (length,), "int32"), Row("targets", (length,), "int32"), Row("weights", (length,)))
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 
 
-def queries(drawn: Result, n: int, prompt: int, solved: tuple[int, int], trust: tuple[float, float]) -> Arrays:
+def queries(drawn: Any, n: int, prompt: int, solved: tuple[int, int], trust: tuple[float, float]) -> Arrays:
     """Prompts for RL: those with a known answer that so many of n answers get right, from the first to the second.
 
     Returns:
@@ -222,7 +222,7 @@ def queries(drawn: Result, n: int, prompt: int, solved: tuple[int, int], trust: 
     return made | {"kept": np.array([fits.sum(), labelled.sum()])}
 
 
-def query_rows(made: Result, prompt: int, batch: int, repeat: int, seed: int) -> MadePrompts:
+def query_rows(made: Any, prompt: int, batch: int, repeat: int, seed: int) -> MadePrompts:
     """The batches of prompts of `queries`."""
     rows = (Row("tokens", (prompt,), "int32"), Row("lengths", (), "int32"), Row("answer", (), "int32"))
     rows = (*rows, Row("trust", (2,)))

@@ -11,8 +11,8 @@ from flax import nnx
 
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.objectives.rewarding import scores_at, shaped
-from stagejax.stage import Batch
-from stagejax.steps.rollout import ReinforceStep
+from stagejax.stage import Batch, Stage
+from stagejax.steps.rollout import Answers, ReinforceStep
 
 
 @dataclass(frozen=True)
@@ -58,4 +58,31 @@ class JudgedStep(ReinforceStep):
         return drawn.drawn_BNS & ~self.tool.inserted(drawn.tokens_BNS, drawn.starts_BN)
 
 
-__all__ = ["JudgedStep"]
+def judged(
+    name: str,
+    policy: Any,
+    judge: Any,
+    answers: Answers,
+    loss: Any,
+    optimizer: Any,
+    data: Any,
+    steps: int,
+    step: JudgedStep,
+    **fields: Any,
+) -> Stage:
+    """A stage in which the policy alone is trained; it starts from {"policy", "reference", "judge"}.
+
+    Args:
+      policy, judge: configurations of the models; the reference is as the policy.
+      answers: how many there are in a round.
+      fields: others of the stage.
+
+    >>> # run.train(judged("grpo", net, RewardModel(net), Answers(64, 46), ClippedPolicy(kl=1e-3), adam(1e-4), ...),
+    >>> #     {"policy": tuned, "reference": tuned, "judge": reward_model})
+    """
+    models = {"policy": policy, "reference": policy, "judge": judge, "answers": answers}
+    losses, optimizers = ({n: own if n == "policy" else None for n in models} for own in (loss, optimizer))
+    return Stage(name, models, losses, optimizers, data, steps, step, **fields)
+
+
+__all__ = ["JudgedStep", "judged"]

@@ -46,7 +46,7 @@ def test_case_and_spaces_do_not_hide_a_copy() -> None:
 def test_bits_count_as_the_table_does() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
-        one, other = (tuple(rng.integers(0, 4, rng.integers(0, 9)).tolist()) for _ in range(2))
+        one, other = (tuple(map(str, rng.integers(0, 4, rng.integers(0, 9)))) for _ in range(2))
         table = np.zeros((len(one) + 1, len(other) + 1), int)
         for i, a in enumerate(one):
             for j, b in enumerate(other):

@@ -73,9 +73,9 @@ def test_solved_rows_learn_all_but_what_the_tool_wrote() -> None:
 
 
 def test_queries_are_known_and_neither_easy_nor_hopeless() -> None:
-    made = loop.queries(DRAWN, N, 5, (1, 3), (1, 0))
+    made = loop.queries(DRAWN, N, 5, (1, 3), (1.0, 0.0))
     assert made["kept"].tolist() == [1, 2]
     assert made["tokens"].tolist() == [[1, 20, 21, 0, 0]]
     assert made["trust"].tolist() == [[1, 0]]
     assert made["answer"].tolist() == [3]
-    assert loop.queries(DRAWN, N, 5, (3, 3), (1, 1))["kept"].tolist() == [2, 2]  # none fits: all
+    assert loop.queries(DRAWN, N, 5, (3, 3), (1.0, 1.0))["kept"].tolist() == [2, 2]  # none fits: all

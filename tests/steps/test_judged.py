@@ -42,7 +42,7 @@ def even(samples: Any, batch: Any) -> jax.Array:
 STEP = JudgedStep(even, updates=2, samples=4, stops=tuple((token,) for token in range(0, WORDS.vocab, 3)), limit=6)
 
 
-def prompts(trust: tuple[float, float]) -> MadePrompts:
+def prompts(trust: tuple[float, ...]) -> MadePrompts:
     rows = (Row("tokens", (P,), "int32"), Row("lengths", (), "int32"), Row("answer", (), "int32"), Row("trust", (2,)))
     arrays = {"tokens": RNG.integers(4, 30, (6, P)).astype(np.int32), "lengths": np.full(6, P, np.int32)}
     arrays |= {"answer": np.zeros(6, np.int32), "trust": np.tile(np.float32(trust), (6, 1))}
