@@ -90,7 +90,7 @@ class Config:
     limit: int = 21  # tokens of an answer
     base: tuple[int, float] = (60, 5e-3)  # steps, rate
     cpt: tuple[int, float] = (600, 4e-3)
-    sft: tuple[int, float] = (280, 2e-3)
+    sft: tuple[int, float] = (240, 2e-3)
     batch: int = 16  # rows of these
     solved: int = 400  # problems of SFT_0
     asked: int = 512  # further problems, of which half have a known answer
@@ -98,12 +98,13 @@ class Config:
     at_once: int = 64  # prompts
     listed: int = 6  # answers in a list of the reward model
     best: int = 2  # answers to a problem that are selected
-    reward: tuple[int, int, float] = (90, 8, 1e-3)  # steps, lists, rate
+    reward: tuple[int, int, float] = (80, 8, 1e-3)  # steps, lists, rate
     solvable: tuple[int, int] = (2, 5)  # answers of `samples` that may be right in a query of RL
     rounds: int = 24
     queries: int = 8  # of a round
     updates: int = 2  # optimizer steps on a round's answers
-    rl: tuple[float, float] = (3e-4, 1e-3)  # rate, coefficient of the KL term
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)  # of RL, of which one is chosen
+    beta: float = 1e-3  # of the KL term
     arms: tuple[str, ...] = (LONGER, PLAIN_RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
     voted: tuple[str, ...] = (SFT0, SFT1, SHAPED)  # arms that also answer by the best and by the majority of `samples`
     tests: int = 128  # problems of each test
@@ -151,14 +152,22 @@ def preset(name: str) -> Config:
                     rotary_theta=1e6, scan=True, remat="full")  # fmt: skip
         rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 3e-4), "batch": 128}
         rows |= {"cpt": (1_900_000, 3e-4), "sft": (58_600, 2e-5), "reward": (2400, 256, 1e-5)}
-        rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rl": (1e-5, 1e-3)}
+        rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rates": (1e-5,)}
         more = {"tests": 256, "asked": 2048, "arms": (SHAPED,), "seeds": (0,), "solvable": (8, 20)}
         return Config(net, (TFDS("gsm8k"), "question"), 151_000, **rows, **more)
     base = llama(vocab=8, embed=64, layers=3, heads=4, mlp=192, length=46, tied=True, init_std=0.07)
     if name == "smoke":
         easy = Problems(steps=(1,), largest=6, asides=1, wording=BRIEF)
         sizes: dict[str, Any] = {"common": 50, "read": 100, "solved": 60, "asked": 32, "samples": 4, "at_once": 16}
-        sizes |= {"listed": 4, "tests": 16, "rounds": 2, "queries": 4, "seeds": (0,), "solvable": (1, 3)}
+        sizes |= {
+            "listed": 4,
+            "tests": 16,
+            "rounds": 2,
+            "queries": 4,
+            "seeds": (0,),
+            "solvable": (1, 3),
+            "rates": (1e-3,),
+        }
         steps = {"base": (4, 1e-2), "cpt": (60, 1e-2), "sft": (40, 5e-3), "reward": (4, 4, 1e-3)}
         small = replace(base, embed=32, layers=2, mlp=64)
         return sized(Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps))
@@ -256,9 +265,12 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     before = (first, drawn, judge)
     found.add(run, made, TOOL0 if tool else SFT0, (first,), last)
     found.add(run, made, TOOL1 if tool else SFT1, (second,), last, before)
+    if not found.rate:
+        tried = {r: made.reinforced(at(f"rate-{r:g}"), VERIFIER, r, second, last, again) for r in cfg.rates}
+        found.rate.append(max(tried, key=lambda r: tried[r].history.last("accuracy")))
     for arm in TRUST:
         if arm in on and (arm == TOOL) == tool:
-            policy = made.reinforced(at(slug(arm)), arm, second, last, again)
+            policy = made.reinforced(at(slug(arm)), arm, found.rate[0], second, last, again)
             found.add(run, made, arm, (second, policy), last, (*before, again, last))
     if tool:
         return
@@ -324,15 +336,15 @@ class Making:
         flops = len(practice(cfg, self.seed)) * cfg.samples * score_flops(cfg)
         return self.run.make(name, loop.scores_of, judge, drawn, flops=flops)
 
-    def reinforced(self, name: str, arm: str, policy: Any, judge: Any, drawn: Any) -> Any:
+    def reinforced(self, name: str, arm: str, rate: float, policy: Any, judge: Any, drawn: Any) -> Any:
         """GRPO from `policy`, on queries that it solves sometimes."""
         cfg, n = self.cfg, self.cfg.samples
         solvable = (0, n) if arm == UNFILTERED else cfg.solvable
         made = self.run.make(f"{name}/queries", loop.queries, drawn, n, cfg.prompt, solvable, TRUST[arm])
         data = loop.query_rows(made, cfg.prompt, cfg.queries, cfg.updates, self.seed)
-        (rate, beta), how, size = cfg.rl, cfg.how(self.tool), Drawn(cfg.queries * n, cfg.length)
+        how, size = cfg.how(self.tool), Drawn(cfg.queries * n, cfg.length)
         step = JudgedStep(how.rule, cfg.updates, n, how.stops, how.limit, tool=how.tool)
-        loss, optimizer = ClippedPolicy(kl=beta), adam(rate, decay="constant", clip=1.0)
+        loss, optimizer = ClippedPolicy(kl=cfg.beta), adam(rate, decay="constant", clip=1.0)
         given = (cfg.net, RewardModel(cfg.net), size, loss, optimizer, data, cfg.rounds * cfg.updates, step)
         stage = judged(name, *given, evaluate=watched(cfg, self.tool), seed=self.seed)
         return self.run.train(with_flops(stage), {"policy": policy, "reference": policy, "judge": judge})
@@ -372,6 +384,7 @@ class Found:
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     rows: dict[int, Any] = field(default_factory=dict)  # that SFT_1 learned
+    rate: list[float] = field(default_factory=list)  # of RL: the best of the verifier's on development problems
 
     @property
     def cpt(self) -> Any:
@@ -407,8 +420,11 @@ def report(found: Found, clean: Any) -> Report:
     ways = {split: [mean(found.rates(SHAPED, split, way)) for way in WAYS] for split in SPLITS}
     ordered = sum(rm >= maj > greedy for greedy, maj, rm in ways.values())
 
+    def points(own: list[float]) -> str:
+        return shown(own, "+.1%") if own else "not measured"  # type: ignore[return-value]
+
     def told(*pairs: tuple[str, str]) -> str:
-        return ", ".join(f"{a} less {b} {shown(gaps[a, b], '+.1%')}" for a, b in pairs) if known else ""
+        return ", ".join(f"{a} less {b} {points(gaps[a, b])}" for a, b in pairs)
 
     votes = ("; ".join(f"{split}: " + ", ".join(f"{w} {v:.1%}" for w, v in zip(WAYS, own, strict=True))
                        for split, own in ways.items()))  # fmt: skip
@@ -424,7 +440,7 @@ def report(found: Found, clean: Any) -> Report:
         ("The shaped reward is not below the verifier's alone", "no ablation is printed",
          told((SHAPED, VERIFIER)), rule, mean(gaps[SHAPED, VERIFIER]) >= 0),
         ("The whole loop is above more SFT, and above RFT of as many drawn tokens and learned rows", "not tested",
-         ", ".join(f"over {arm} {shown(own, '+.1%')}" for arm, own in others.items()), f"shaped GRPO; {rule}",
+         ", ".join(f"over {arm} {points(own)}" for arm, own in others.items()), f"shaped GRPO; {rule}",
          bool(others) and all(mean(own) > 0 for own in others.values())),
         ("With a tool more is right", "7B: MATH 83.6 by CoT, 85.2 with the tool",
          told((TOOL0, SFT0)), f"SFT_0; {rule}", mean(gaps[TOOL0, SFT0]) > 0),
