@@ -170,12 +170,10 @@ def preset(name: str) -> Config:
         }
         steps = {"base": (4, 1e-2), "cpt": (60, 1e-2), "sft": (40, 5e-3), "reward": (4, 4, 1e-3)}
         small = replace(base, embed=32, layers=2, mlp=64)
-        return sized(Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps))
-    arms = (*Config(base).arms, RFT, UNFILTERED, TOOL1, TOOL)
-    return sized(Config(base, arms=arms, rounds=64) if name == "long" else Config(base))
-
-
-def sized(cfg: Config) -> Config:
+        cfg = Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps)
+    else:
+        arms = (*Config(base).arms, RFT, UNFILTERED, TOOL1, TOOL)
+        cfg = Config(base, arms=arms, rounds=64) if name == "long" else Config(base)
     return replace(cfg, net=replace(cfg.net, vocab=cfg.tokenizer.vocab))
 
 
@@ -250,7 +248,7 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     """The loop for one seed and one way of answering, and the arms beside it."""
     cfg, on = found.cfg, found.cfg.arms
     at = f"{seed}/tool/{{}}".format if tool else f"{seed}/{{}}".format
-    made = Making(run, cfg, found.cpt, seed, tool)
+    made = Making(run, cfg, found.begun[1], seed, tool)
     few = made.rows(at("sft-0"))
     first = made.tuned(at("sft-0"), cfg.sft[0], few)
     if tool and not {TOOL1, TOOL} & set(on):
@@ -385,10 +383,6 @@ class Found:
     scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     rows: dict[int, Any] = field(default_factory=dict)  # that SFT_1 learned
     rate: list[float] = field(default_factory=list)  # of RL: the best of the verifier's on development problems
-
-    @property
-    def cpt(self) -> Any:
-        return self.begun[1]
 
     def add(self, run: Any, made: Making, arm: str, own: tuple[Any, ...], judge: Any, price: Any = ()) -> None:
         """An arm's stages behind CPT, and what its last one answers; the reward model of the best of n is `judge`."""
