@@ -21,7 +21,7 @@ Method   Base on the questions of GSM8K -> continued pre-training (CPT) on these
          as many rows learned behind CPT as SFT_1 and GRPO have: SFT_0 for longer; RFT on all right answers, by plain
          votes where none is known, of as many drawn as in the whole loop. GRPO by the verifier alone, by the RM alone,
          and shaped, from one SFT_1. Tool mode: a calculator puts in the result of each step, masked in the loss.
-         Preset long: more rounds, RFT twice by the RM, all queries, and the loop with the tool.
+         Preset long: more rounds, RL on all queries, and the loop with the tool.
 Run      stagejax run qwen25_math_self_improvement
          stagejax run qwen25_math_self_improvement --preset smoke
          stagejax plan qwen25_math_self_improvement --preset pod --mesh data=16,fsdp=16
@@ -66,14 +66,14 @@ from stagejax.steps.judged import JudgedStep, judged
 from stagejax.steps.rollout import Answers as Drawn
 from stagejax.steps.rollout import with_flops
 
-SFT0, SFT1, LONGER = "SFT_0", "SFT_1", "SFT_0, longer"
-PLAIN_RFT, RFT = "RFT, no RM", "RFT twice, by RM"
+SFT0, SFT1, LONGER, RFT = "SFT_0", "SFT_1", "SFT_0, longer", "RFT, no RM"
 VERIFIER, JUDGE, SHAPED, UNFILTERED = "GRPO, verifier", "GRPO, RM", "GRPO, shaped", "GRPO, shaped, all queries"
 TOOL0, TOOL1, TOOL = "tool, SFT_0", "tool, SFT_1", "tool, GRPO, shaped"
 #: How much the RM and the verifier count in the rewards of the arms of RL.
 TRUST = {VERIFIER: (0.0, 1.0), JUDGE: (1.0, 0.0), SHAPED: (1.0, 1.0), UNFILTERED: (1.0, 1.0), TOOL: (1.0, 1.0)}
 SPLITS = ("2 steps", "3 steps", "reworded")
 WAYS = ("greedy", "maj", "rm")
+MISSING = "not measured"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Config:
     updates: int = 2  # optimizer steps on a round's answers
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4)  # of RL, of which one is chosen
     beta: float = 1e-3  # of the KL term
-    arms: tuple[str, ...] = (LONGER, PLAIN_RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
+    arms: tuple[str, ...] = (LONGER, RFT, VERIFIER, JUDGE, SHAPED, TOOL0)
     voted: tuple[str, ...] = (SFT0, SFT1, SHAPED)  # arms that also answer by the best and by the majority of `samples`
     tests: int = 128  # problems of each test
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -172,7 +172,7 @@ def preset(name: str) -> Config:
         small = replace(base, embed=32, layers=2, mlp=64)
         cfg = Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps)
     else:
-        arms = (*Config(base).arms, RFT, UNFILTERED, TOOL1, TOOL)
+        arms = (*Config(base).arms, UNFILTERED, TOOL1, TOOL)
         cfg = Config(base, arms=arms, rounds=64) if name == "long" else Config(base)
     return replace(cfg, net=replace(cfg.net, vocab=cfg.tokenizer.vocab))
 
@@ -271,19 +271,14 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
             policy = made.reinforced(at(slug(arm)), arm, found.rate[0], second, last, again)
             found.add(run, made, arm, (second, policy), last, (*before, again, last))
     if tool:
-        return
+        return None
     found.rows[seed] = chosen
     if LONGER in on:
         found.add(run, made, LONGER, (made.tuned(at("sft-longer"), cfg.longer, few),), last)
     if RFT in on:
-        more = made.drawn(at("answers-1-more"), second, 2)
-        both = (again, made.scores(at("scores-1"), last, again), more, made.scores(at("scores-1-more"), last, more))
-        net = made.tuned(at("sft-2"), cfg.longer, made.rows(at("sft-2"), cfg.best, *both))
-        found.add(run, made, RFT, (net,), last, (*before, second, again, more, last))
-    if PLAIN_RFT in on:
         others = made.drawn(at("answers-0-again"), first, 1), made.drawn(at("answers-0-more"), first, 2)
         net = made.tuned(at("plain-rft"), cfg.longer, made.rows(at("plain-rft"), None, drawn, *others))
-        found.add(run, made, PLAIN_RFT, (net,), last, (first, drawn, *others))
+        found.add(run, made, RFT, (net,), last, (first, drawn, *others))
 
 
 @dataclass(frozen=True)
@@ -410,12 +405,12 @@ def report(found: Found, clean: Any) -> Report:
     """Right answers by arm, split and way; reward models, selection and RL; and the claims."""
     cfg, known = found.cfg, bool(found.rates(SFT0, SPLITS[0], "greedy"))
     gaps = {pair: found.apart(*pair) for pair in ((SFT1, SFT0), (SHAPED, SFT1), (SHAPED, VERIFIER), (TOOL0, SFT0))}
-    others = {arm: found.apart(SHAPED, arm) for arm in (LONGER, PLAIN_RFT, RFT) if arm in found.arms}
+    others = {arm: found.apart(SHAPED, arm) for arm in (LONGER, RFT) if arm in found.arms}
     ways = {split: [mean(found.rates(SHAPED, split, way)) for way in WAYS] for split in SPLITS}
     ordered = sum(rm >= maj > greedy for greedy, maj, rm in ways.values())
 
     def points(own: list[float]) -> str:
-        return shown(own, "+.1%") if own else "not measured"  # type: ignore[return-value]
+        return shown(own, "+.1%") or "" if own else MISSING
 
     def told(*pairs: tuple[str, str]) -> str:
         return ", ".join(f"{a} less {b} {points(gaps[a, b])}" for a, b in pairs)
@@ -440,10 +435,11 @@ def report(found: Found, clean: Any) -> Report:
          told((TOOL0, SFT0)), f"SFT_0; {rule}", mean(gaps[TOOL0, SFT0]) > 0),
     )  # fmt: skip
     claims = tuple(
-        claim(statement, paper=paper, measured=measured if known else None, margin=margin, holds=holds)
+        claim(statement, paper=paper, margin=margin, holds=holds,
+              measured=measured if known and measured and MISSING not in measured else None)
         for statement, paper, measured, margin, holds in judged_by
-    )
-    labels = [arm for arm in (SFT0, SFT1, LONGER, PLAIN_RFT, RFT, VERIFIER, JUDGE, SHAPED, UNFILTERED, TOOL0, TOOL1,
+    )  # fmt: skip
+    labels = [arm for arm in (SFT0, SFT1, LONGER, RFT, VERIFIER, JUDGE, SHAPED, UNFILTERED, TOOL0, TOOL1,
                               TOOL) if arm in found.arms]  # fmt: skip
 
     def table(title: str, ways: tuple[str, ...], rows: Any, note: str, **how: Any) -> Table:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from stagejax.data.answers import Answers, MadeRows, PromptedText
@@ -264,6 +265,6 @@ def answered(
     several = len(np.unique(drawn["right"])) > 1
     return found | {
         "rm": right_PN[np.arange(len(right_PN)), scores_PN.argmax(1)].tolist(),
-        "spearman": float(spearman(scores, drawn["right"])) if several else 0.0,
+        "spearman": float(spearman(jnp.asarray(scores), jnp.asarray(drawn["right"]))) if several else 0.0,
         "ordered": float(higher_PNN.sum() / max(pairs_PNN.sum(), 1)),
     }
