@@ -150,9 +150,9 @@ def preset(name: str) -> Config:
     if name == "pod":
         net = llama(vocab=152_064, embed=3584, layers=28, heads=28, kv_heads=4, mlp=18_944, length=4096,
                     rotary_theta=1e6, scan=True, remat="full")  # fmt: skip
-        rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 3e-4), "batch": 128}
-        rows |= {"cpt": (1_900_000, 3e-4), "sft": (58_600, 2e-5), "reward": (2400, 256, 1e-5)}
-        rows |= {"samples": 32, "at_once": 256, "queries": 128, "updates": 8, "rounds": 516, "rates": (1e-5,)}
+        rows: dict[str, Any] = {"length": 4096, "prompt": 1024, "limit": 3072, "base": (1, 3e-4), "batch": 256}
+        rows |= {"cpt": (950_000, 3e-4), "sft": (29_300, 2e-5), "reward": (2400, 256, 1e-5)}
+        rows |= {"samples": 32, "at_once": 256, "queries": 256, "updates": 16, "rounds": 258, "rates": (1e-5,)}
         more = {"tests": 256, "asked": 2048, "arms": (SHAPED,), "seeds": (0,), "solvable": (8, 20)}
         return Config(net, (TFDS("gsm8k"), "question"), 151_000, **rows, **more)
     base = llama(vocab=8, embed=64, layers=3, heads=4, mlp=192, length=46, tied=True, init_std=0.07)
