@@ -6,6 +6,7 @@ Letters: R answers, n of each prompt, S tokens of a row, Q queries.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,7 @@ def scores_of(judge: Result, drawn: Any) -> Arrays:
     return {"score": apply(score, Frozen.of(judge), rows, AT_ONCE)}
 
 
+@functools.cache
 def score_flops(config: Any, length: int) -> float:
     """FLOPs of one score of a row of so many tokens."""
     row = {"tokens": jax.ShapeDtypeStruct((length,), "int32"), "ends": jax.ShapeDtypeStruct((), "int32")}
