@@ -25,7 +25,515 @@ Method   Word problems of 2 and 3 operations with an aside; a plan names operati
 Run      stagejax run cpl_plan_mcts_step_apo
          stagejax run cpl_plan_mcts_step_apo --preset smoke
          stagejax plan cpl_plan_mcts_step_apo --preset pod --mesh data=16,fsdp=16
-Holds if in greedy answers that are right, means over three seeds: (1) on held-out problems (e) is 3 points or more above
-         (b) of as many steps; (2) and not below (d); (3) on the mean of the three other kinds (e) is above (f), and
-         above the base.
+Holds if in greedy answers that are right, means over three seeds, (e) is (1) 3 points or more above (b) of as many
+         steps on held-out problems, and (2) not below (d) there; (3) above (f) on the mean of the three other kinds, and
+         (4) above the base there with every seed.
 """
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.data import SEP, Dataset, Mixture, Source
+from stagejax.data.answers import Answers, PromptedText
+from stagejax.data.pipeline import Data
+from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Equations, Form, Planned, executed, vocabulary
+from stagejax.data.problems import Problems
+from stagejax.data.words import Words
+from stagejax.decode.steps import FinalAnswer
+from stagejax.inference import Frozen, tree_rows
+from stagejax.inference.answering import Tempered, ask, greedy
+from stagejax.inference.rollouts import Rollouts, drawn_answers
+from stagejax.inference.stepwise import learned_rows
+from stagejax.inference.tree_search import TreeSearch, against_completions, searched, tokens_of
+from stagejax.models import Transformer, llama
+from stagejax.models.critic import Critic, from_policy
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.preference import Preference
+from stagejax.objectives.state_values import searched_values
+from stagejax.optimizer import adam
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.transforms.put_head import put_score
+
+BASE, BASE_SOLVES = "base", "base, solutions"
+RFT, TUNED, SFT = "SFT on draws", "SFT on paths, before", "SFT on paths"
+WHOLE, STEP, APO = "instance DPO", "step-DPO", "Step-APO"
+SHUFFLED, COIN = "Step-APO, margins shuffled", "Step-APO, sides by coin"
+SOLVES = "Step-APO, search over solutions"
+#: Of each way to learn from pairs: whether of single steps, alpha over the paper's, and the control.
+WAYS: dict[str, tuple[bool, float, str | None]] = {
+    WHOLE: (False, 0.0, None), STEP: (True, 0.0, None), APO: (True, 1.0, None), SHUFFLED: (True, 1.0, "margins"),
+    COIN: (True, 1.0, "sides"),
+}  # fmt: skip
+OWN, OTHER = "like training", ("other verbs", "one step more", "backward")
+REAL = "SVAMP's programs"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=12, asides=1, wording=VERBS))
+    longer: tuple[int, ...] = (4,)  # steps of the problems that are longer than those of training
+    real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))  # whose programs are asked too
+    length: int = 68  # tokens of a question and its answer
+    prompt: int = 37  # of a question
+    limit: int = 31  # of an answer
+    read: int = 6000  # problems of each kind in the base's text
+    base: int = 600  # steps
+    base_rate: float = 5e-3
+    batch: int = 16  # rows of a step, of the base as of SFT and of the value net
+    asked: tuple[int, int] = (128, 192)  # problems that are searched in each round
+    simulations: tuple[int, int] = (16, 12)  # of a tree
+    children: tuple[int, int] = (5, 3)  # behind the root, and elsewhere
+    depth: int = 6
+    temperature: float = 0.7
+    at_once: int = 64  # trees, or prompts that are answered by draws
+    draws: int = 4  # answers to a prompt in one round of rejection sampling
+    paths: int = 4  # right ones of a problem, at most
+    tuned: int = 120  # steps of SFT
+    pairs: int = 16  # of a step of DPO
+    preferred: int = 40  # steps of DPO
+    valued: int = 120  # steps of the value net
+    beta: float = 0.3
+    alpha: float = 1.0
+    tuning: tuple[float, ...] = (1e-3, 3e-3)  # rates of which each SFT's is chosen
+    preferring: tuple[float, ...] = (1e-4, 3e-4, 1e-3)  # and of what comes after it
+    value_rate: float = 2e-3
+    dev: int = 128  # problems that rates are chosen by
+    tests: tuple[int, int] = (384, 192)  # questions like those of training, and of each other kind
+    test_batch: int = 64
+    checked: tuple[int, int] = (96, 64)  # nodes whose Q is checked, and the rollouts of each
+    action: int = 8  # tokens that an expansion is charged for each child, on average
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def words(self) -> Words:
+        return vocabulary(self.problems.largest)
+
+    def token(self, word: str) -> int:
+        return int(self.words.encode([word])[0][0])
+
+    @property
+    def how(self) -> Tempered:
+        rule = FinalAnswer(self.token("="), self.token("0"))
+        return Tempered(rule, self.length, self.limit, ((SEP,),), self.temperature)
+
+    def rolled(self, n: int) -> Rollouts:
+        return Rollouts(self.how, self.token(";"), n, 1, 32)
+
+    def search(self, style: str, number: int) -> TreeSearch:
+        """How trees of a round are searched."""
+        sizes = {"simulations": self.simulations[number - 1], "children": self.children, "depth": self.depth}
+        form = Form(self.words, style)
+        return TreeSearch(self.how, self.token(";"), form, **sizes, temperature=self.temperature, at_once=self.at_once)
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    vocab = vocabulary(12).vocab
+    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=168, length=68, tied=True, init_std=0.125)
+    if name == "smoke":
+        sizes = {"read": 400, "base": 250, "asked": (24, 24), "simulations": (6, 4), "at_once": 16, "dev": 16}
+        steps = {"tuned": 10, "preferred": 4, "pairs": 8, "valued": 10, "tuning": (1e-3,), "preferring": (3e-4,)}
+        more = {"tests": (32, 16), "test_batch": 16, "checked": (8, 8), "seeds": (0,), "real": None}
+        easy = Problems(steps=(1,), largest=12, asides=1, wording=VERBS)
+        rows = {"longer": (2,), "length": 48, "prompt": 27, "limit": 21, "depth": 4}
+        return Config(replace(net, embed=32, mlp=64, length=48), easy, **sizes, **steps, **more, **rows)
+    if name == "pod":
+        sizes = {"embed": 4096, "layers": 30, "heads": 32, "mlp": 11_008}
+        large = llama(vocab=102_400, length=1024, scan=True, remat="full", **sizes)
+        hard = Problems(steps=(2, 3, 4, 5), largest=30, asides=2, wording=VERBS)
+        rows = {"longer": (6,), "length": 1024, "prompt": 128, "limit": 896, "batch": 64, "pairs": 64}
+        many = {"asked": (5000, 15_000), "simulations": (200, 100), "at_once": 512, "draws": 32, "read": 60_000}
+        steps = {"base": 1, "tuned": 1500, "preferred": 1500, "valued": 1500, "base_rate": 1e-5, "value_rate": 1e-5}
+        rates = {"tuning": (1e-5,), "preferring": (3e-7, 1e-6), "dev": 512, "tests": (1024, 512), "test_batch": 512}
+        return Config(large, hard, **rows, **many, **steps, **rates, action=64, seeds=(0,))
+    return Config(net)
+
+
+# --- data ---
+
+
+@functools.cache
+def kinds(cfg: Config) -> dict[str, Planned]:
+    """The problems of training, and three other kinds, each with plans."""
+    own = cfg.problems
+    return {
+        OWN: Planned(own),
+        OTHER[0]: Planned(replace(own, wording=OTHER_VERBS)),
+        OTHER[1]: Planned(replace(own, steps=cfg.longer)),
+        OTHER[2]: Planned(own, backward=True),
+    }
+
+
+def of_kind(cfg: Config, kind: str, style: str, **how: Any) -> Planned:
+    """Problems of a kind, to be answered in a style; `how` changes their size, split and seed."""
+    if kind == REAL:
+        assert cfg.real is not None
+        return Planned(Equations(cfg.real, cfg.problems), style)
+    own = kinds(cfg)[kind]
+    return replace(own, style=style, problems=replace(own.problems, **how))
+
+
+def reading(cfg: Config) -> Data:
+    """The base's text: all kinds, twice as much of the first; plans with solutions, and as often solutions alone."""
+    how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length - 1, "fields": ("asked", "said")}
+    told = [
+        of_kind(cfg, kind, style, size=cfg.read, seed=11 + k)
+        for style in ("plan", "solve")
+        for k, kind in enumerate(kinds(cfg))
+    ]
+    parts = tuple(Answers(source=source, prompts=True, **how) for source in told)
+    return Mixture(parts=parts, weights=(2, 1, 1, 1) * 2)
+
+
+def prompts(cfg: Config, source: Planned, batch: int) -> PromptedText:
+    return PromptedText(source=source, tokenizer=cfg.words, batch=batch, length=cfg.prompt, field="asked")
+
+
+def searchable(cfg: Config, style: str, seed: int, number: int) -> PromptedText:
+    """The problems of a round: their answers are known to the verifier, no plan or solution is."""
+    source = of_kind(cfg, OWN, style, size=cfg.asked[number - 1], seed=101 + 10 * seed + number)
+    return prompts(cfg, source, min(cfg.at_once, len(source)))
+
+
+def held_out(cfg: Config, name: str, style: str) -> PromptedText:
+    """Problems of programs that no training problem has: for choices ("dev"), and of each kind."""
+    if name == "dev":
+        size, kind, seed = cfg.dev, OWN, 901
+    else:
+        size, kind, seed = cfg.tests[name != OWN], name, 902
+    return prompts(cfg, of_kind(cfg, kind, style, split="test", size=size, seed=seed), cfg.test_batch)
+
+
+# --- stages ---
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Rates by what they are for, each the best of its grid on development problems, with the first seed."""
+
+    rates: dict[str, float] = field(default_factory=dict)
+
+    def best(self, what: str, grid: tuple[float, ...], train: Callable[[float], Any]) -> tuple[Any, tuple[Any, ...]]:
+        """The result at the chosen rate, and those of the other rates, if it was chosen only now."""
+        tried = {rate: train(rate) for rate in ([self.rates[what]] if what in self.rates else grid)}
+        best = max(tried, key=lambda rate: tried[rate].history.last("accuracy"))
+        self.rates.setdefault(what, best)
+        return tried[best], tuple(result for rate, result in tried.items() if rate != best)
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The base; with every seed both searches, all that learns from the pairs of one, and rejection sampling."""
+    base = run.train(supervised(cfg, "base", "plan", reading(cfg), cfg.base, cfg.base_rate))
+    found, chosen = Found(run, cfg), Chosen()
+    for seed in cfg.seeds:
+        last, before = searched_rounds(run, cfg, chosen, base, "plan", seed, {}, found)
+        found.add(TUNED, seed, before)
+        for label in (SFT, *WAYS):
+            found.add(label, seed, last[label])
+        solved, _ = searched_rounds(run, cfg, chosen, base, "solve", seed, found.trees, found)
+        found.add(SOLVES, seed, solved[APO])
+        found.add(RFT, seed, drawn_rounds(run, cfg, chosen, base, seed, found.trees))
+        for label in (BASE, BASE_SOLVES):
+            found.add(label, seed, Arm("", (base,)))
+    return report(found, chosen)
+
+
+def supervised(cfg: Config, name: str, style: str, data: Data, steps: int, rate: float, seed: int = 0) -> Stage:
+    """What all stages of a policy share but data and loss: its answers to development problems are watched."""
+    dev = held_out(cfg, "dev", style)
+    test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
+    optimizer = adam(rate, warmup=0.1, end=0.1 * rate, clip=1.0)
+    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
+
+
+def tuned(run: Any, cfg: Config, chosen: Chosen, at: str, style: str, rows: Any, seed: int, base: Any) -> Any:
+    """SFT from the base at the chosen rate, and what it was chosen among."""
+    data, number = learned_rows(rows, cfg.length - 1, cfg.batch, seed), at.rpartition("/")[2]
+    make = functools.partial(supervised, cfg, style=style, data=data, steps=cfg.tuned, seed=seed)
+    what = f"SFT, {at.split('/')[1]}, round {number}"
+    return chosen.best(what, cfg.tuning, lambda rate: run.train(make(f"{at}/sft/{rate}", rate=rate), base))
+
+
+def after(
+    run: Any, cfg: Config, chosen: Chosen, at: str, style: str, label: str, pairs: Any, seed: int, start: Any
+) -> Any:
+    """What comes after SFT: as many steps on pairs, or on the rows of SFT again; at the chosen rate."""
+    objective: Any = causal_lm
+    if label in WAYS:
+        _, alpha, control = WAYS[label]
+        made = run.make(f"{at}/{slug(label)}/rows", tree_rows.shifted, pairs, cfg.alpha * alpha, control, seed)
+        objective, data = Preference(cfg.beta), tree_rows.margin_rows(made, cfg.length, cfg.pairs, seed)
+    else:
+        data = learned_rows(pairs, cfg.length - 1, cfg.batch, seed + 50)
+
+    def train(rate: float) -> Any:
+        stage = supervised(cfg, f"{at}/{slug(label)}/{rate}", style, data, cfg.preferred, rate, seed)
+        return run.train(replace(stage, objective=objective), start)
+
+    what = APO if label in (SHUFFLED, COIN) else label
+    return chosen.best(f"{what}, {at.split('/')[1]}, round {at.rpartition('/')[2]}", cfg.preferring, train)
+
+
+def searched_rounds(
+    run: Any, cfg: Config, chosen: Chosen, base: Any, style: str, seed: int, least: dict[Any, Any], found: Found
+) -> tuple[dict[str, Arm], Arm]:
+    """Both rounds of search, SFT and Step-APO, the value net between them: the arms of round 2, and SFT before them.
+
+    Args:
+      least: the searches of which each round is to draw at least the tokens, by seed and round.
+    """
+    policy, arms = base, {}
+    value = run.transform(f"{seed}/{style}/head", functools.partial(put_score, seed=seed), base, to=Critic(cfg.net))
+    spent: tuple[Any, ...] = ()
+    for number in (1, 2):
+        at, asked = f"{seed}/{style}/{number}", searchable(cfg, style, seed, number)
+        made = (searched, policy, value, asked, cfg.search(style, number), seed, least.get((seed, number)))
+        trees = run.make(f"{at}/trees", *made, flops=search_flops(cfg, style, number), sampled_tokens=tokens_of)
+        found.searched(style, seed, number, trees, policy, value)
+        rows = run.make(f"{at}/paths", tree_rows.right_paths, trees, cfg.paths, seed)
+        sft, others = tuned(run, cfg, chosen, at, style, rows, seed, base)
+        spent = (*spent, trees, *others)
+        before = Arm("", (base, sft), spent)
+        every = (SFT, *WAYS) if style == "plan" and number == 2 else (APO,)
+        pairs = {
+            steps: run.make(f"{at}/pairs/{kind}", tree_rows.preferred, sft, trees, steps)
+            for kind, steps in (("steps", True), ("answers", False))
+            if any(WAYS.get(label, (None,))[0] == steps for label in every)
+        }
+        for label in every:
+            own = pairs[WAYS[label][0]] if label in WAYS else rows
+            last, tried = after(run, cfg, chosen, at, style, label, own, seed, sft)
+            arms[label] = Arm("", (base, sft, last), (*spent, *tried))
+        policy = arms[APO].results[-1]
+        if number == 1:
+            value = run.train(value_stage(cfg, run.make(f"{at}/values", tree_rows.path_values, trees), at, seed), base)
+            spent = (*arms[APO].charged, *arms[APO].results[1:], value)
+    return arms, before
+
+
+def value_stage(cfg: Config, rows: Any, at: str, seed: int) -> Stage:
+    """The value net of the next round, from the base."""
+    data = tree_rows.value_rows(rows, cfg.length, cfg.batch, seed)
+    optimizer = adam(cfg.value_rate, warmup=0.1, end=0.1 * cfg.value_rate, clip=1.0)
+    hand = Handover(params=from_policy)
+    return Stage(f"{at}/value", Critic(cfg.net), searched_values, optimizer, data, cfg.valued, handover=hand, seed=seed)
+
+
+def drawn_rounds(run: Any, cfg: Config, chosen: Chosen, base: Any, seed: int, least: dict[Any, Any]) -> Arm:
+    """Rejection sampling in two rounds, on the problems of the search over plans, with as many tokens."""
+    policy, spent = base, ()
+    for number in (1, 2):
+        at, asked, rounds = f"{seed}/draws/{number}", searchable(cfg, "plan", seed, number), []
+        wanted = least[seed, number].cost.sampled_tokens
+        flops = asked.size() * cfg.draws * answer_flops(cfg)
+        while not rounds or sum(made.cost.sampled_tokens for made in rounds) < wanted:
+            made = (drawn_answers, policy, asked, cfg.how, cfg.draws, 100 * seed + len(rounds))
+            rounds.append(run.make(f"{at}/{len(rounds)}", *made, flops=flops, sampled_tokens=tokens_of))
+        rows = run.make(f"{at}/rows", tree_rows.right_answers, cfg.paths, seed, *rounds)
+        policy, others = tuned(run, cfg, chosen, at, "plan", rows, seed, base)
+        more, tried = after(run, cfg, chosen, at, "plan", SFT, rows, seed, policy)
+        arm = Arm("", (base, policy, more), (*spent, *rounds, *others, *tried))
+        policy, spent = more, (*arm.charged, *arm.results[1:])
+    return arm
+
+
+# --- measures ---
+
+
+@functools.cache
+def answer_flops(cfg: Config) -> float:
+    return cfg.how.flops(cfg.net, cfg.prompt)
+
+
+def search_flops(cfg: Config, style: str, number: int) -> float:
+    """Of a search all of whose trees have all their simulations: a V, a prefix that is read, and steps drawn."""
+    size, trips = cfg.asked[number - 1], cfg.simulations[number - 1]
+    read = cfg.how.flops(cfg.net, cfg.length) / (1 + cfg.limit / cfg.length)
+    return size * (cfg.children[0] + trips * (2 + cfg.children[1] * cfg.action / cfg.length)) * read
+
+
+def scored(cfg: Config, result: Any, style: str) -> dict[str, float]:
+    """Greedy answers that are right, by kind; of plans also those that lead to the answer if executed faultlessly."""
+    net, found = Frozen.of(result), {}
+    for kind in (*kinds(cfg), *([REAL] if cfg.real is not None else [])):
+        data = held_out(cfg, kind, style)
+        size = min(data.size(), cfg.tests[kind != OWN])
+        right, planned = [], []
+        for start in range(0, size, data.batch):
+            batch = data.take(np.arange(start, start + data.batch))
+            answers, verdict = ask(greedy, net, batch, cfg.how)
+            right += verdict[:, 0].tolist()
+            for i in range(data.batch if style == "plan" and kind == OWN else 0):
+                begin, end = int(answers.starts_BN[i, 0]), int(answers.ends_BN[i, 0])
+                question, said = (
+                    cfg.words.decode(answers.tokens_BNS[i, 0, a:b]) for a, b in ((0, begin), (begin, end))
+                )
+                planned.append(executed(question, said.partition(SO)[0]) == batch["answer"][i])
+        found[kind] = float(np.mean(right[:size]))
+        if planned:
+            found["plans"] = float(np.mean(planned[:size]))
+    return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and measured."""
+
+    run: Any
+    cfg: Config
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+    scores: dict[str, dict[int, Any]] = field(default_factory=dict)
+    trees: dict[tuple[int, int], Any] = field(default_factory=dict)  # over plans, by seed and round
+    about: dict[str, list[Any]] = field(default_factory=dict)
+    checks: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add(self, label: str, seed: int, arm: Arm) -> None:
+        """An arm, and its greedy answers; the base's are asked once."""
+        style = "solve" if label in (SOLVES, BASE_SOLVES) else "plan"
+        again = label in (BASE, BASE_SOLVES) and self.scores.get(label)
+        flops = (self.cfg.tests[0] + 3 * self.cfg.tests[1]) * answer_flops(self.cfg)
+        name = f"{seed}/scores/{slug(label)}"
+        made = next(iter(again.values())) if again else self.run.make(
+            name, scored, self.cfg, arm.results[-1], style, flops=flops
+        )  # fmt: skip
+        self.arms.setdefault(label, {})[seed] = arm
+        self.scores.setdefault(label, {})[seed] = made
+
+    def searched(self, style: str, seed: int, number: int, trees: Any, policy: Any, value: Any) -> None:
+        """A search: what it found, and, with the first seed, whether its values are those of completions."""
+        label = f"{'plans' if style == 'plan' else 'solutions'}, round {number}"
+        if style == "plan":
+            self.trees[seed, number] = trees
+        about = self.run.make(f"{seed}/{style}/{number}/about", about_trees, trees)
+        self.about.setdefault(label, []).append(about)
+        if seed == self.cfg.seeds[0]:
+            nodes, n = self.cfg.checked
+            made = (against_completions, trees, policy, value, self.cfg.rolled(n), nodes, seed)
+            self.checks.setdefault(label, []).append(self.run.make(f"{seed}/{style}/{number}/checked", *made))
+
+    def right(self, label: str, kind: str) -> list[float]:
+        """The share of a kind's questions that an arm answers right, one a seed; `OTHER` itself: their mean."""
+        made = [own.value for own in self.scores[label].values() if own.value]
+        if kind == "others":
+            return [mean([own[other] for other in OTHER]) for own in made]
+        return [own.get(kind, float("nan")) for own in made]
+
+    def gaps(self, label: str, other: str, kind: str) -> list[float]:
+        """By how many points an arm is above another, seed by seed."""
+        pairs = zip(self.right(label, kind), self.right(other, kind), strict=True)
+        return [100 * (one - less) for one, less in pairs]
+
+
+def about_trees(trees: Any) -> dict[str, float]:
+    return tree_rows.about_trees(trees.value)
+
+
+# --- report ---
+
+
+def judged(found: Found) -> tuple[Claim, ...]:
+    """The claims, by the rules of the docstring."""
+    tuned, step, luck = (found.gaps(APO, label, OWN) for label in (SFT, STEP, COIN))
+    solved, start = found.gaps(APO, SOLVES, "others"), found.gaps(APO, BASE, "others")
+
+    def said(text: str, *values: Any) -> str | None:
+        return text.format(*(shown(own, "+.1f") for own in values)) if tuned else None
+
+    # fmt: off
+    return (
+        claim(
+            "Step-APO improves on SFT on the paths of the search", paper="GSM8K +10.5, MATH +6.5, both together",
+            measured=said("{} points; against Step-APO with sides by coin {}", tuned, luck),
+            margin="3 points or more above SFT of as many steps, held-out problems, means over seeds",
+            holds=mean(tuned) >= 3,
+        ),
+        claim(
+            "Shifts by the advantage make step-DPO no worse", paper="better (ablation; no figure read)",
+            measured=said("{} points; against shuffled margins {}", step, found.gaps(APO, SHUFFLED, OWN)),
+            margin="not below it, held-out problems, means over seeds", holds=mean(step) >= 0,
+        ),
+        claim(
+            "A search over plans teaches more for other kinds of problems than one over solutions",
+            paper="better (ablation; no figure read)",
+            measured=said("{} points; each over its own start {} and {}", solved, start,
+                          found.gaps(SOLVES, BASE_SOLVES, "others")),
+            margin="above it, mean of three other kinds, means over seeds", holds=mean(solved) > 0,
+        ),
+        claim(
+            "Training on one kind of problems makes others better",
+            paper="HumanEval +12.2, GPQA +8.6, ARC-C +4.0, MMLU-STEM +2.2, BBH +1.8 over the base",
+            measured=said("{} points", start), margin="above the base, mean of three other kinds, every seed",
+            holds=bool(start) and min(start) > 0,
+        ),
+    )
+    # fmt: on
+
+
+def report(found: Found, chosen: Chosen) -> Report:
+    """Everything that was measured, and the claims."""
+    cfg = found.cfg
+    columns = [OWN, *OTHER, "others", *([REAL] if cfg.real is not None else [])]
+    order = (BASE, BASE_SOLVES, RFT, TUNED, SFT, *WAYS, SOLVES)
+    about = ("trees", "tokens", "solved", "yield", "pairs")
+
+    def known(made: list[Any], what: str) -> float | None:
+        return mean([own.value[what] for own in made]) if all(own.value for own in made) else None
+
+    searches = tuple((name, *(known(made, what) for what in about)) for name, made in found.about.items())
+    checks = tuple((name, *(known(made, what) for what in ("nodes", "Q", "V"))) for name, made in found.checks.items())
+    plans = [label for label in order if label not in (BASE_SOLVES, SOLVES)]
+    return EXPERIMENT.report(
+        judged(found),
+        link="https://arxiv.org/abs/2409.08642",
+        arms=by_seed(found.arms, SFT),
+        tables=(
+            table_of_means("Greedy answers that are right", order, columns,
+                           lambda label, kind: found.right(label, kind) or [np.nan],
+                           note="In %: mean ± standard deviation over seeds. Others: mean of the three other kinds. "
+                           "SVAMP's programs of numbers to 12 are told in our words, most of them in one step."),
+            table_of_means("Plans and their execution", plans, ["right plans", "right answers"],
+                           lambda label, what: found.right(label, "plans" if "plans" in what else OWN) or [np.nan],
+                           note="In % of problems like those of training: plans that lead to the answer, if executed "
+                           "without a mistake."),
+            Table("What searches found", ("search", "trees", "tokens drawn", "solved", "nodes with pairs", "pairs"),
+                  searches, ("", ".0f", ".0f", ".1%", ".1%", ".0f"), "Means over seeds. Solved: problems with a right "
+                  "answer; nodes with pairs: of all with children."),
+            Table("Values against completions", ("search", "nodes", "Q", "V"), checks, ("", ".0f", ".2f", ".2f"),
+                  f"Correlations with the success of {cfg.checked[1]} completions of the same prefix; first seed. V of "
+                  "round 1 is a random head's."),
+            Table("Chosen on development problems", ("for", "learning rate"), tuple(chosen.rates.items())),
+        ),
+        baseline=SFT,
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+NOTES = ("One base for all seeds; a seed has its own problems, searches, draws, value heads and orders.",)
+
+EXPERIMENT = Experiment(
+    name="cpl_plan_mcts_step_apo",
+    title="CPL: critical plan steps by tree search and Step-APO",
+    reference="Wang et al., 2024, arXiv 2409.08642",
+    paper=58,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("cpl_plan_mcts_step_apo")

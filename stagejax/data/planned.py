@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.problems import ITEMS, NAMES, Problems, Wording, applied
-from stagejax.data.sources import Record, Source
+from stagejax.data.problems import NAMES, Problems, Wording, applied
+from stagejax.data.retold import in_range, program_in
+from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.words import Words
 
 #: In every sentence a name, a verb and a number; what friends do has the same verbs, and changes nothing.
@@ -47,6 +51,47 @@ LABELS = "abcdefgh"
 STYLES, SO = ("plan", "solve"), "so"
 _BACK = {"+": "-", "-": "+", "*": "/", "/": "*"}
 _BEFORE = "how many before ?"
+_STEP = r"[-+*/] \d+ = \d+"
+#: Of a step, and of what ends an answer.
+_FORMS = {
+    "plan": (rf"({'|'.join(SAID.values())}) [{LABELS}]", rf"{SO} \d+( {_STEP})+"),
+    "solve": (rf"(\d+ )?{_STEP}", rf"(\d+ )?{_STEP}"),
+}
+
+
+@dataclass(frozen=True)
+class Equations(Derived):
+    """Problems of a dataset whose equation is a chain of steps in the range of `problems`, told in the words of these.
+
+    Programs, and how often each comes, are the dataset's; its own words are not kept.
+
+    Args:
+      source: records with an "equation" in infix form, such as SVAMP's.
+      problems: wording, asides and range.
+
+    Reference: Patel et al. 2021 (SVAMP), https://arxiv.org/abs/2103.07191.
+    """
+
+    problems: Problems = field(default_factory=lambda: Problems(largest=12, asides=1, wording=VERBS))
+
+    @property
+    def wording(self) -> Wording:
+        return self.problems.wording
+
+    def __len__(self) -> int:
+        return len(_programs(self))
+
+    def __getitem__(self, index: int) -> Record:
+        return self.problems.told(_programs(self)[index], index)
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), self.problems.digest())
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(of: Equations) -> list[list[tuple[str, int]]]:
+    found = (program_in(of.source[i]["equation"]) for i in range(len(of.source)))
+    return [program for program in found if program is not None and in_range(program, of.problems.largest)]
 
 
 @dataclass(frozen=True)
@@ -70,15 +115,17 @@ class Planned(Source):
     >>> problems = Problems(steps=(2,), largest=12, asides=1, wording=VERBS)
     >>> record = Planned(problems)[0]
     >>> record["asked"]
-    'finn has a 11 . finn divides b 2 . ann has c 12 . finn finds d 5 . how many ? plan'
+    'eve has a 9 . ann loses b 8 . eve loses c 9 . eve multiplies d 3 . how many ? plan'
     >>> record["said"], Planned(problems, "solve")[0]["said"], record["answer"]
-    ('share b ; add d ; so 11 / 2 = 5 + 5 = 10', '11 / 2 = 5 ; + 5 = 10', 10)
+    ('take c ; times d ; so 9 - 9 = 0 * 3 = 0', '9 - 9 = 0 ; * 3 = 0', 0)
     >>> record = Planned(problems, backward=True)[0]
     >>> record["asked"]
+    'ann loses a 8 . eve loses b 9 . eve multiplies c 3 . eve has d 0 . how many before ? plan'
     >>> record["said"], record["answer"]
+    ('share c ; add b ; so 0 / 3 = 0 + 9 = 9', 9)
     """
 
-    problems: Problems
+    problems: Problems | Equations
     style: str = "plan"
     backward: bool = False
 
@@ -115,16 +162,13 @@ def planned(problem: Record, wording: Wording, style: str, backward: bool) -> Re
     steps = [(signs[verb], label, n) for who, verb, label, n in labelled if who == name and verb in signs]
     if backward:
         steps = [(_BACK[sign], label, n) for sign, label, n in steps[::-1]]
-    plan, chain = [f"{SAID[sign]} {label} ;" for sign, label, _ in steps], [str(value)]
+    plan, chain, first = [f"{SAID[sign]} {label} ;" for sign, label, _ in steps], [], value
     for sign, _, n in steps:
         value = applied(value, sign, n)
-        chain[-1] += f" {sign} {n} = {value}"
-        chain.append("")
-    chain = chain[:-1]
-    said = [*plan, SO, *chain] if style == "plan" else [" ;".join(chain)]
+        chain.append(f"{sign} {n} = {value}")
+    said = " ".join([*plan, SO, str(first), *chain]) if style == "plan" else f"{first} {' ; '.join(chain)}"
     text = " ".join(f"{who} {verb} {label} {n} ." for who, verb, label, n in labelled)
-    more = {"asked": f"{text} {question} {style}", "said": re.sub(" +", " ", " ".join(said)), "answer": value}
-    return problem | more
+    return problem | {"asked": f"{text} {question} {style}", "said": said, "answer": value}
 
 
 def vocabulary(largest: int, wordings: Iterable[Wording] = (VERBS, OTHER_VERBS)) -> Words:
@@ -138,6 +182,32 @@ def vocabulary(largest: int, wordings: Iterable[Wording] = (VERBS, OTHER_VERBS))
     words = {word for s in (*told, _BEFORE) for word in s.split() if not word.startswith("{")}
     words |= {*NAMES, *LABELS, *SAID.values(), *STYLES, SO, *";=+-*/"}
     return Words((*sorted(words), *map(str, range(largest + 1))))
+
+
+@dataclass(frozen=True)
+class Form:
+    """Whether a step, or a last step that ends the answer, is of the form of a style.
+
+    Args:
+      words: by which tokens are read.
+      style: "plan" or "solve".
+
+    >>> code = vocabulary(12)
+    >>> plan, solve = Form(code, "plan"), Form(code, "solve")
+    >>> plan(code.encode(["add b"])[0], False), plan(code.encode(["so 7 + 5 = 12"])[0], True)
+    (True, True)
+    >>> plan(code.encode(["add add"])[0], False), plan(code.encode(["add b"])[0], True)
+    (False, False)
+    >>> solve(code.encode(["7 + 5 = 12"])[0], False), solve(code.encode(["- 3 = 9"])[0], True)
+    (True, True)
+    """
+
+    words: Words
+    style: str
+
+    def __call__(self, tokens: np.ndarray, last: bool) -> bool:
+        """Of tokens without the ";" or the end behind them."""
+        return bool(re.fullmatch(_FORMS[self.style][last], self.words.decode(tokens)))
 
 
 def executed(asked: str, plan: str) -> int | None:
