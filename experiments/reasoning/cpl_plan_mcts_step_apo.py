@@ -26,14 +26,13 @@ Run      stagejax run cpl_plan_mcts_step_apo
          stagejax run cpl_plan_mcts_step_apo --preset smoke
          stagejax plan cpl_plan_mcts_step_apo --preset pod --mesh data=16,fsdp=16
 Holds if in greedy answers that are right, means over three seeds, (e) is (1) 3 points or more above (b) of as many
-         steps on held-out problems, and (2) not below (d) there; (3) above (f) on the mean of the three other kinds, and
-         (4) above the base there with every seed.
+         steps on held-out problems, (2) not below (d) there, (3) above (f) on the mean of the three other kinds, and
+         (4) above the base on it with every seed.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -47,8 +46,8 @@ from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Equations, Form, Plann
 from stagejax.data.problems import Problems
 from stagejax.data.words import Words
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import Frozen, tree_rows
-from stagejax.inference.answering import Tempered, ask, greedy
+from stagejax.inference import tree_rows
+from stagejax.inference.answering import Tempered
 from stagejax.inference.rollouts import Rollouts, drawn_answers
 from stagejax.inference.stepwise import learned_rows
 from stagejax.inference.tree_search import TreeSearch, against_completions, searched, tokens_of
@@ -60,6 +59,8 @@ from stagejax.objectives.preference import Preference
 from stagejax.objectives.state_values import searched_values
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.trees import search_table, value_table
+from stagejax.search.peak import Peak, kept_peak
 from stagejax.transforms.put_head import put_score
 
 BASE, BASE_SOLVES = "base", "base, solutions"
@@ -74,6 +75,7 @@ WAYS: dict[str, tuple[bool, float, str | None]] = {
 }  # fmt: skip
 OWN, OTHER = "like training", ("other verbs", "one step more", "backward")
 REAL = "SVAMP's programs"
+Peaks = dict[str, Peak]  # chosen rates, by what they are for
 
 
 @dataclass(frozen=True)
@@ -218,24 +220,10 @@ def held_out(cfg: Config, name: str, style: str) -> PromptedText:
 # --- stages ---
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Rates by what they are for, each the best of its grid on development problems, with the first seed."""
-
-    rates: dict[str, float] = field(default_factory=dict)
-
-    def best(self, what: str, grid: tuple[float, ...], train: Callable[[float], Any]) -> tuple[Any, tuple[Any, ...]]:
-        """The result at the chosen rate, and those of the other rates, if it was chosen only now."""
-        tried = {rate: train(rate) for rate in ([self.rates[what]] if what in self.rates else grid)}
-        best = max(tried, key=lambda rate: tried[rate].history.last("accuracy"))
-        self.rates.setdefault(what, best)
-        return tried[best], tuple(result for rate, result in tried.items() if rate != best)
-
-
 def pipeline(run: Any, cfg: Config) -> Report:
     """The base; with every seed both searches, all that learns from the pairs of one, and rejection sampling."""
     base = run.train(supervised(cfg, "base", "plan", reading(cfg), cfg.base, cfg.base_rate))
-    found, chosen = Found(run, cfg), Chosen()
+    found, chosen = Found(run, cfg), {}
     for seed in cfg.seeds:
         last, before = searched_rounds(run, cfg, chosen, base, "plan", seed, {}, found)
         found.add(TUNED, seed, before)
@@ -253,40 +241,43 @@ def supervised(cfg: Config, name: str, style: str, data: Data, steps: int, rate:
     """What all stages of a policy share but data and loss: its answers to development problems are watched."""
     dev = held_out(cfg, "dev", style)
     test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
-    optimizer = adam(rate, warmup=0.1, end=0.1 * rate, clip=1.0)
+    optimizer = adam(rate, warmup=0.1, clip=1.0)
     return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
 
 
-def tuned(run: Any, cfg: Config, chosen: Chosen, at: str, style: str, rows: Any, seed: int, base: Any) -> Any:
+def tuned(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, rows: Any, seed: int, base: Any) -> Any:
     """SFT from the base at the chosen rate, and what it was chosen among."""
-    data, number = learned_rows(rows, cfg.length - 1, cfg.batch, seed), at.rpartition("/")[2]
-    make = functools.partial(supervised, cfg, style=style, data=data, steps=cfg.tuned, seed=seed)
-    what = f"SFT, {at.split('/')[1]}, round {number}"
-    return chosen.best(what, cfg.tuning, lambda rate: run.train(make(f"{at}/sft/{rate}", rate=rate), base))
+    data = learned_rows(rows, cfg.length - 1, cfg.batch, seed)
+    stage = supervised(cfg, f"{at}/sft", style, data, cfg.tuned, cfg.tuning[0], seed)
+    return at_best(run, chosen, "SFT before", stage, cfg.tuning, base)
 
 
-def after(
-    run: Any, cfg: Config, chosen: Chosen, at: str, style: str, label: str, pairs: Any, seed: int, start: Any
-) -> Any:
+def after(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, label: str, made: Any, seed: int, sft: Any) -> Any:
     """What comes after SFT: as many steps on pairs, or on the rows of SFT again; at the chosen rate."""
-    objective: Any = causal_lm
+    stage = supervised(cfg, f"{at}/{slug(label)}", style, reading(cfg), cfg.preferred, cfg.preferring[0], seed)
     if label in WAYS:
         _, alpha, control = WAYS[label]
-        made = run.make(f"{at}/{slug(label)}/rows", tree_rows.shifted, pairs, cfg.alpha * alpha, control, seed)
-        objective, data = Preference(cfg.beta), tree_rows.margin_rows(made, cfg.length, cfg.pairs, seed)
+        rows = run.make(f"{at}/{slug(label)}/rows", tree_rows.shifted, made, cfg.alpha * alpha, control, seed)
+        data = tree_rows.margin_rows(rows, cfg.length, cfg.pairs, seed)
+        stage = replace(stage, objective=Preference(cfg.beta), data=data)
     else:
-        data = learned_rows(pairs, cfg.length - 1, cfg.batch, seed + 50)
+        stage = replace(stage, data=learned_rows(made, cfg.length - 1, cfg.batch, seed + 50))
+    return at_best(run, chosen, APO if label in (SHUFFLED, COIN) else label, stage, cfg.preferring, sft)
 
-    def train(rate: float) -> Any:
-        stage = supervised(cfg, f"{at}/{slug(label)}/{rate}", style, data, cfg.preferred, rate, seed)
-        return run.train(replace(stage, objective=objective), start)
 
-    what = APO if label in (SHUFFLED, COIN) else label
-    return chosen.best(f"{what}, {at.split('/')[1]}, round {at.rpartition('/')[2]}", cfg.preferring, train)
+def at_best(run: Any, chosen: Peaks, what: str, stage: Stage, rates: tuple[float, ...], start: Any) -> Any:
+    """The stage at its best rate, one for each style and round, chosen with the first seed; and the others tried."""
+    _, style, number, _ = stage.name.split("/")
+    return kept_peak(run, chosen, f"{what}, {style}, round {number}", stage, rates, start=start, score=wrong_answers)
+
+
+def wrong_answers(result: Any) -> float:
+    """The share of development problems whose greedy answer is wrong; NaN in a plan."""
+    return 1 - float(result.history.last("accuracy"))
 
 
 def searched_rounds(
-    run: Any, cfg: Config, chosen: Chosen, base: Any, style: str, seed: int, least: dict[Any, Any], found: Found
+    run: Any, cfg: Config, chosen: Peaks, base: Any, style: str, seed: int, least: dict[Any, Any], found: Found
 ) -> tuple[dict[str, Arm], Arm]:
     """Both rounds of search, SFT and Step-APO, the value net between them: the arms of round 2, and SFT before them.
 
@@ -298,8 +289,10 @@ def searched_rounds(
     spent: tuple[Any, ...] = ()
     for number in (1, 2):
         at, asked = f"{seed}/{style}/{number}", searchable(cfg, style, seed, number)
-        made = (searched, policy, value, asked, cfg.search(style, number), seed, least.get((seed, number)))
-        trees = run.make(f"{at}/trees", *made, flops=search_flops(cfg, style, number), sampled_tokens=tokens_of)
+        search = cfg.search(style, number)
+        made = (searched, policy, value, asked, search, seed, least.get((seed, number)))
+        flops = search.flops(cfg.net, asked.size(), cfg.action)
+        trees = run.make(f"{at}/trees", *made, flops=flops, sampled_tokens=tokens_of)
         found.searched(style, seed, number, trees, policy, value)
         rows = run.make(f"{at}/paths", tree_rows.right_paths, trees, cfg.paths, seed)
         sft, others = tuned(run, cfg, chosen, at, style, rows, seed, base)
@@ -317,20 +310,17 @@ def searched_rounds(
             arms[label] = Arm("", (base, sft, last), (*spent, *tried))
         policy = arms[APO].results[-1]
         if number == 1:
-            value = run.train(value_stage(cfg, run.make(f"{at}/values", tree_rows.path_values, trees), at, seed), base)
+            rows = run.make(f"{at}/values", tree_rows.path_values, trees)
+            data = tree_rows.value_rows(rows, cfg.length, cfg.batch, seed)
+            how = {"handover": Handover(params=from_policy), "seed": seed}
+            rate = adam(cfg.value_rate, warmup=0.1, clip=1.0)
+            stage = Stage(f"{at}/value", Critic(cfg.net), searched_values, rate, data, cfg.valued, **how)
+            value = run.train(stage, base)
             spent = (*arms[APO].charged, *arms[APO].results[1:], value)
     return arms, before
 
 
-def value_stage(cfg: Config, rows: Any, at: str, seed: int) -> Stage:
-    """The value net of the next round, from the base."""
-    data = tree_rows.value_rows(rows, cfg.length, cfg.batch, seed)
-    optimizer = adam(cfg.value_rate, warmup=0.1, end=0.1 * cfg.value_rate, clip=1.0)
-    hand = Handover(params=from_policy)
-    return Stage(f"{at}/value", Critic(cfg.net), searched_values, optimizer, data, cfg.valued, handover=hand, seed=seed)
-
-
-def drawn_rounds(run: Any, cfg: Config, chosen: Chosen, base: Any, seed: int, least: dict[Any, Any]) -> Arm:
+def drawn_rounds(run: Any, cfg: Config, chosen: Peaks, base: Any, seed: int, least: dict[Any, Any]) -> Arm:
     """Rejection sampling in two rounds, on the problems of the search over plans, with as many tokens."""
     policy, spent = base, ()
     for number in (1, 2):
@@ -356,33 +346,23 @@ def answer_flops(cfg: Config) -> float:
     return cfg.how.flops(cfg.net, cfg.prompt)
 
 
-def search_flops(cfg: Config, style: str, number: int) -> float:
-    """Of a search all of whose trees have all their simulations: a V, a prefix that is read, and steps drawn."""
-    size, trips = cfg.asked[number - 1], cfg.simulations[number - 1]
-    read = cfg.how.flops(cfg.net, cfg.length) / (1 + cfg.limit / cfg.length)
-    return size * (cfg.children[0] + trips * (2 + cfg.children[1] * cfg.action / cfg.length)) * read
-
-
 def scored(cfg: Config, result: Any, style: str) -> dict[str, float]:
-    """Greedy answers that are right, by kind; of plans also those that lead to the answer if executed faultlessly."""
-    net, found = Frozen.of(result), {}
+    """Greedy answers that are right, by kind; of plans also those that lead to the answer if executed faultlessly.
+
+    Problems whose program a development problem has are left out.
+    """
+    dev, found = held_out(cfg, "dev", style).source, {}
+    known = {dev[i]["program"] for i in range(len(dev))}
     for kind in (*kinds(cfg), *([REAL] if cfg.real is not None else [])):
         data = held_out(cfg, kind, style)
-        size = min(data.size(), cfg.tests[kind != OWN])
-        right, planned = [], []
-        for start in range(0, size, data.batch):
-            batch = data.take(np.arange(start, start + data.batch))
-            answers, verdict = ask(greedy, net, batch, cfg.how)
-            right += verdict[:, 0].tolist()
-            for i in range(data.batch if style == "plan" and kind == OWN else 0):
-                begin, end = int(answers.starts_BN[i, 0]), int(answers.ends_BN[i, 0])
-                question, said = (
-                    cfg.words.decode(answers.tokens_BNS[i, 0, a:b]) for a, b in ((0, begin), (begin, end))
-                )
-                planned.append(executed(question, said.partition(SO)[0]) == batch["answer"][i])
-        found[kind] = float(np.mean(right[:size]))
-        if planned:
-            found["plans"] = float(np.mean(planned[:size]))
+        made = drawn_answers(result, data, replace(cfg.how, temperature=0.0), 1, 0)
+        fresh = [kind == REAL or data.source[int(i)]["program"] not in known for i in made["prompt"]]
+        found[kind] = float(made["right"][fresh].mean())
+        if kind == OWN and style == "plan":
+            texts = [cfg.words.decode(row[:end]) for row, end in zip(made["tokens"], made["ends"], strict=True)]
+            parts = [text.partition(f"? {style}") for text in texts]
+            values = np.array([executed(f"{a}{mark}", said.partition(SO)[0]) for a, mark, said in parts], object)
+            found["plans"] = float((values == made["answer"])[fresh].mean())
     return found
 
 
@@ -402,13 +382,11 @@ class Found:
         """An arm, and its greedy answers; the base's are asked once."""
         style = "solve" if label in (SOLVES, BASE_SOLVES) else "plan"
         again = label in (BASE, BASE_SOLVES) and self.scores.get(label)
+        made = (f"{seed}/scores/{slug(label)}", scored, self.cfg, arm.results[-1], style)
         flops = (self.cfg.tests[0] + 3 * self.cfg.tests[1]) * answer_flops(self.cfg)
-        name = f"{seed}/scores/{slug(label)}"
-        made = next(iter(again.values())) if again else self.run.make(
-            name, scored, self.cfg, arm.results[-1], style, flops=flops
-        )  # fmt: skip
+        scores = next(iter(again.values())) if again else self.run.make(*made, flops=flops)
         self.arms.setdefault(label, {})[seed] = arm
-        self.scores.setdefault(label, {})[seed] = made
+        self.scores.setdefault(label, {})[seed] = scores
 
     def searched(self, style: str, seed: int, number: int, trees: Any, policy: Any, value: Any) -> None:
         """A search: what it found, and, with the first seed, whether its values are those of completions."""
@@ -480,18 +458,11 @@ def judged(found: Found) -> tuple[Claim, ...]:
     # fmt: on
 
 
-def report(found: Found, chosen: Chosen) -> Report:
+def report(found: Found, chosen: Peaks) -> Report:
     """Everything that was measured, and the claims."""
     cfg = found.cfg
     columns = [OWN, *OTHER, "others", *([REAL] if cfg.real is not None else [])]
     order = (BASE, BASE_SOLVES, RFT, TUNED, SFT, *WAYS, SOLVES)
-    about = ("trees", "tokens", "solved", "yield", "pairs")
-
-    def known(made: list[Any], what: str) -> float | None:
-        return mean([own.value[what] for own in made]) if all(own.value for own in made) else None
-
-    searches = tuple((name, *(known(made, what) for what in about)) for name, made in found.about.items())
-    checks = tuple((name, *(known(made, what) for what in ("nodes", "Q", "V"))) for name, made in found.checks.items())
     plans = [label for label in order if label not in (BASE_SOLVES, SOLVES)]
     return EXPERIMENT.report(
         judged(found),
@@ -506,13 +477,11 @@ def report(found: Found, chosen: Chosen) -> Report:
                            lambda label, what: found.right(label, "plans" if "plans" in what else OWN) or [np.nan],
                            note="In % of problems like those of training: plans that lead to the answer, if executed "
                            "without a mistake."),
-            Table("What searches found", ("search", "trees", "tokens drawn", "solved", "nodes with pairs", "pairs"),
-                  searches, ("", ".0f", ".0f", ".1%", ".1%", ".0f"), "Means over seeds. Solved: problems with a right "
-                  "answer; nodes with pairs: of all with children."),
-            Table("Values against completions", ("search", "nodes", "Q", "V"), checks, ("", ".0f", ".2f", ".2f"),
-                  f"Correlations with the success of {cfg.checked[1]} completions of the same prefix; first seed. V of "
-                  "round 1 is a random head's."),
-            Table("Chosen on development problems", ("for", "learning rate"), tuple(chosen.rates.items())),
+            search_table({name: [own.value for own in made] for name, made in found.about.items()}),
+            value_table({name: [own.value for own in made] for name, made in found.checks.items()},
+                        f"{cfg.checked[1]} of each, first seed. V of round 1 is a random head's."),
+            Table("Learning rates", ("for", "tried", "wrong answers to dev problems", "chosen", "at an end"),
+                  tuple((name, *peak.cells) for name, peak in chosen.items())),
         ),
         baseline=SFT,
         metric="accuracy",

@@ -59,6 +59,16 @@ class TreeSearch:
     depth: int = 6
     at_once: int = 64
 
+    def flops(self, config: Any, trees: int, tokens: int) -> float:
+        """Of a search whose trees all have all their simulations: at each a V, a prefix read, and the steps drawn.
+
+        Args:
+          tokens: that a step has, on average.
+        """
+        token = self.how.flops(config, self.how.length) / (self.how.length + self.how.limit)
+        drawn = tokens * (self.children[0] + (self.simulations - 1) * self.children[1])
+        return trees * token * (2 * self.simulations * self.how.length + drawn)
+
 
 def searched(
     policy: Result, value: Result, data: PromptedText, search: TreeSearch, seed: int, least: Result | None = None
@@ -161,7 +171,7 @@ def _simulate(nets: tuple[Frozen, Frozen], trees: list[_Tree], search: TreeSearc
     batch = beside | {"tokens": tokens[full], "ends": ends[full].astype(np.int32), "rounds": rounds}
     batch["limit"] = batch["lengths"] + search.how.limit - batch["ends"]
     values = ask(state_values, value, {name: batch[name] for name in ("tokens", "ends")})
-    found = ask(_expansions, policy, batch, search, n)
+    found = ask(_expansions, policy, batch, search.how, search.separator, search.temperature, n)
     made = []
     for i, (tree, leaf) in enumerate(zip(trees, leaves, strict=True)):
         back_up(leaf, float(values[i]))
@@ -189,12 +199,14 @@ def state_values(model: Any, batch: Batch) -> jax.Array:
     return jnp.tanh(jnp.take_along_axis(scores, batch["ends"][:, None] - 1, axis=1)[:, 0])
 
 
-def _expansions(model: Any, batch: Batch, search: TreeSearch, n: int) -> dict[str, jax.Array]:
-    how, fold = search.how, jax.random.fold_in
+def _expansions(
+    model: Any, batch: Batch, how: Answering, separator: int, temperature: float, n: int
+) -> dict[str, jax.Array]:
+    fold = jax.random.fold_in
     keys = jax.vmap(lambda own: fold(fold(jax.random.key(0), own[0]), own[1]))(batch["rounds"])
     found = sample(
         model, Prompts(batch["tokens"], batch["ends"]), keys, length=how.length, n=n, limit=batch["limit"],
-        temperature=search.temperature, stops=((search.separator,), *how.stops),
+        temperature=temperature, stops=((separator,), *how.stops),
     )  # fmt: skip
     right = how.rule(found, batch)
     return {"tokens": found.tokens_BNS, "starts": batch["ends"], "ends": found.ends_BN, "stops": found.stop_sizes_BN,
