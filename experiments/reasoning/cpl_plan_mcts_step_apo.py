@@ -89,7 +89,7 @@ class Config:
     length: int = 68  # tokens of a question and its answer
     prompt: int = 37  # of a question
     limit: int = 31  # of an answer
-    read: int = 6000  # problems of each kind in the base's text
+    read: int = 2000  # problems of each kind in the base's text
     base: int = 600  # steps
     base_rate: float = 5e-3
     batch: int = 16  # rows of a step, of the base as of SFT and of the value net
