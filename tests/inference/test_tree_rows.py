@@ -1,4 +1,4 @@
-"""Rows of a search: pairs are siblings, margins differences of Q, values stand behind steps, controls change one part."""
+"""Rows of searches: pairs are siblings, margins differences of Q, values stand at steps, controls change one thing."""
 
 from __future__ import annotations
 
