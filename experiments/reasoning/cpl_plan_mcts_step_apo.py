@@ -5,8 +5,8 @@ Paper    Wang et al., CPL: Critical Plan Step Learning Boosts LLM Generalization
 Claim    A search over abstract plans, of which only the last node writes the solution, finds which steps are critical;
          learning these by Step-APO makes a model better on tasks it was not trained on, too, where a search over
          steps of solutions teaches one task's solutions.
-Method   Word problems of 2 and 3 operations with an aside; a plan names operations and operands, not numbers. The base
-         reads plans with solutions, and solutions alone, of these problems and of three other kinds: other verbs, 4
+Method   Word problems of 2 operations with an aside; a plan names operations and operands, not numbers. The base
+         reads plans with solutions, and solutions alone, of these problems and of three other kinds: other verbs, 3
          operations, and backward ones (the end is given, the start is asked). Training asks the first kind alone, and
          is told whether an answer is right. Two rounds:
          1 search    MCTS over plan steps, trees abreast: PUCT with c = 1.5 and prior exp(mean log-probability); a
@@ -42,7 +42,7 @@ from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, Dataset, Mixture, Source
 from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.pipeline import Data
-from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Equations, Form, Planned, executed, vocabulary
+from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Calculations, Equations, Form, Planned, executed, vocabulary
 from stagejax.data.problems import Problems
 from stagejax.data.words import Words
 from stagejax.decode.steps import FinalAnswer
@@ -83,35 +83,36 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer
-    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=12, asides=1, wording=VERBS))
-    longer: tuple[int, ...] = (4,)  # steps of the problems that are longer than those of training
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2,), largest=16, asides=1, wording=VERBS))
+    longer: tuple[int, ...] = (3,)  # steps of the problems that are longer than those of training
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))  # whose programs are asked too
-    length: int = 68  # tokens of a question and its answer
-    prompt: int = 37  # of a question
-    limit: int = 31  # of an answer
-    read: int = 2000  # problems of each kind in the base's text
-    base: int = 600  # steps
+    length: int = 55  # tokens of a question and its answer
+    prompt: int = 31  # of a question
+    limit: int = 24  # of an answer
+    read: int = 1500  # problems of each kind in the base's text
+    each: int = 3  # calculations in one text
+    base: int = 500  # steps
     base_rate: float = 5e-3
     batch: int = 16  # rows of a step, of the base as of SFT and of the value net
     asked: tuple[int, int] = (128, 192)  # problems that are searched in each round
-    simulations: tuple[int, int] = (16, 12)  # of a tree
+    simulations: tuple[int, int] = (12, 10)  # of a tree
     children: tuple[int, int] = (5, 3)  # behind the root, and elsewhere
     depth: int = 6
     temperature: float = 0.7
     at_once: int = 64  # trees, or prompts that are answered by draws
     draws: int = 4  # answers to a prompt in one round of rejection sampling
     paths: int = 4  # right ones of a problem, at most
-    tuned: int = 120  # steps of SFT
+    tuned: int = 80  # steps of SFT
     pairs: int = 16  # of a step of DPO
-    preferred: int = 40  # steps of DPO
-    valued: int = 120  # steps of the value net
+    preferred: int = 30  # steps of DPO
+    valued: int = 80  # steps of the value net
     beta: float = 0.3
     alpha: float = 1.0
     tuning: tuple[float, ...] = (1e-3, 3e-3)  # rates of which each SFT's is chosen
-    preferring: tuple[float, ...] = (1e-4, 3e-4, 1e-3)  # and of what comes after it
+    preferring: tuple[float, ...] = (1e-5, 3e-5, 1e-4)  # and of what comes after it
     value_rate: float = 2e-3
     dev: int = 128  # problems that rates are chosen by
-    tests: tuple[int, int] = (384, 192)  # questions like those of training, and of each other kind
+    tests: tuple[int, int] = (256, 128)  # questions like those of training, and of each other kind
     test_batch: int = 64
     checked: tuple[int, int] = (96, 64)  # nodes whose Q is checked, and the rollouts of each
     action: int = 8  # tokens that an expansion is charged for each child, on average
@@ -141,20 +142,20 @@ class Config:
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
-    vocab = vocabulary(12).vocab
-    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=168, length=68, tied=True, init_std=0.125)
+    vocab = vocabulary(16).vocab
+    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=168, length=55, tied=True, init_std=0.125)
     if name == "smoke":
         sizes = {"read": 400, "base": 250, "asked": (24, 24), "simulations": (6, 4), "at_once": 16, "dev": 16}
         steps = {"tuned": 10, "preferred": 4, "pairs": 8, "valued": 10, "tuning": (1e-3,), "preferring": (3e-4,)}
         more = {"tests": (32, 16), "test_batch": 16, "checked": (8, 8), "seeds": (0,), "real": None}
-        easy = Problems(steps=(1,), largest=12, asides=1, wording=VERBS)
-        rows = {"longer": (2,), "length": 48, "prompt": 27, "limit": 21, "depth": 4}
+        easy = Problems(steps=(1,), largest=16, asides=1, wording=VERBS)
+        rows = {"longer": (2,), "length": 48, "prompt": 27, "limit": 21, "depth": 4, "each": 2}
         return Config(replace(net, embed=32, mlp=64, length=48), easy, **sizes, **steps, **more, **rows)
     if name == "pod":
         sizes = {"embed": 4096, "layers": 30, "heads": 32, "mlp": 11_008}
         large = llama(vocab=102_400, length=1024, scan=True, remat="full", **sizes)
         hard = Problems(steps=(2, 3, 4, 5), largest=30, asides=2, wording=VERBS)
-        rows = {"longer": (6,), "length": 1024, "prompt": 128, "limit": 896, "batch": 64, "pairs": 64}
+        rows = {"longer": (6,), "length": 1024, "prompt": 128, "limit": 896, "batch": 256, "pairs": 256}
         many = {"asked": (5000, 15_000), "simulations": (200, 100), "at_once": 512, "draws": 32, "read": 60_000}
         steps = {"base": 1, "tuned": 1500, "preferred": 1500, "valued": 1500, "base_rate": 1e-5, "value_rate": 1e-5}
         rates = {"tuning": (1e-5,), "preferring": (3e-7, 1e-6), "dev": 512, "tests": (1024, 512), "test_batch": 512}
@@ -187,15 +188,17 @@ def of_kind(cfg: Config, kind: str, style: str, **how: Any) -> Planned:
 
 
 def reading(cfg: Config) -> Data:
-    """The base's text: all kinds, twice as much of the first; plans with solutions, and as often solutions alone."""
+    """The base's text: all kinds, twice as much of the first, with plans and as often without; and calculations."""
     how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length - 1, "fields": ("asked", "said")}
-    told = [
+    told: list[Source] = [
         of_kind(cfg, kind, style, size=cfg.read, seed=11 + k)
         for style in ("plan", "solve")
         for k, kind in enumerate(kinds(cfg))
     ]
+    drills = replace(cfg.problems, steps=(3,), size=2 * cfg.read, seed=21)
+    told += [Calculations(drills, style, cfg.each) for style in ("plan", "solve")]
     parts = tuple(Answers(source=source, prompts=True, **how) for source in told)
-    return Mixture(parts=parts, weights=(2, 1, 1, 1) * 2)
+    return Mixture(parts=parts, weights=(*(2, 1, 1, 1) * 2, 3, 3))
 
 
 def prompts(cfg: Config, source: Planned, batch: int) -> PromptedText:
@@ -249,12 +252,12 @@ def tuned(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, rows: Any, 
     """SFT from the base at the chosen rate, and what it was chosen among."""
     data = learned_rows(rows, cfg.length - 1, cfg.batch, seed)
     stage = supervised(cfg, f"{at}/sft", style, data, cfg.tuned, cfg.tuning[0], seed)
-    return at_best(run, chosen, "SFT before", stage, cfg.tuning, base)
+    return kept_peak(run, chosen, f"SFT before, {at.split('/')[1]}", stage, cfg.tuning, start=base, score=wrong_answers)
 
 
-def after(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, label: str, made: Any, seed: int, sft: Any) -> Any:
+def after(run: Any, cfg: Config, chosen: Peaks, at: str, form: str, label: str, made: Any, seed: int, sft: Any) -> Any:
     """What comes after SFT: as many steps on pairs, or on the rows of SFT again; at the chosen rate."""
-    stage = supervised(cfg, f"{at}/{slug(label)}", style, reading(cfg), cfg.preferred, cfg.preferring[0], seed)
+    stage = supervised(cfg, f"{at}/{slug(label)}", form, reading(cfg), cfg.preferred, cfg.preferring[0], seed)
     if label in WAYS:
         _, alpha, control = WAYS[label]
         rows = run.make(f"{at}/{slug(label)}/rows", tree_rows.shifted, made, cfg.alpha * alpha, control, seed)
@@ -262,13 +265,9 @@ def after(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, label: str,
         stage = replace(stage, objective=Preference(cfg.beta), data=data)
     else:
         stage = replace(stage, data=learned_rows(made, cfg.length - 1, cfg.batch, seed + 50))
-    return at_best(run, chosen, APO if label in (SHUFFLED, COIN) else label, stage, cfg.preferring, sft)
-
-
-def at_best(run: Any, chosen: Peaks, what: str, stage: Stage, rates: tuple[float, ...], start: Any) -> Any:
-    """The stage at its best rate, one for each style and round, chosen with the first seed; and the others tried."""
-    _, style, number, _ = stage.name.split("/")
-    return kept_peak(run, chosen, f"{what}, {style}, round {number}", stage, rates, start=start, score=wrong_answers)
+    _, style, number = at.split("/")
+    what = f"{APO if label in (SHUFFLED, COIN) else label}, {style}, round {number}"
+    return kept_peak(run, chosen, what, stage, cfg.preferring, start=sft, score=wrong_answers)
 
 
 def wrong_answers(result: Any) -> float:

@@ -171,6 +171,46 @@ def planned(problem: Record, wording: Wording, style: str, backward: bool) -> Re
     return problem | {"asked": f"{text} {question} {style}", "said": said, "answer": value}
 
 
+@dataclass(frozen=True)
+class Calculations(Source):
+    """What the answers to several problems calculate, without their questions and plans: several in one text.
+
+    Records hold "asked", the first of them, and "said", the others.
+
+    Args:
+      problems: whose programs are calculated.
+      style: "plan" or "solve", as the answers have it.
+      each: calculations in a record.
+
+    >>> record = Calculations(Problems(steps=(2,), largest=12, wording=VERBS), each=2)[0]
+    >>> record["asked"], record["said"]
+    ('so 9 - 9 = 0 * 3 = 0 ;', 'so 6 / 2 = 3 - 1 = 2')
+    """
+
+    problems: Problems
+    style: str = "plan"
+    each: int = 3
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.problems.split
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, problems=self.problems.of_split(split))
+
+    def __len__(self) -> int:
+        return len(self.problems) // self.each
+
+    def __getitem__(self, index: int) -> Record:
+        source = Planned(self.problems, self.style)
+        said = [source[self.each * range(len(self))[index] + k]["said"] for k in range(self.each)]
+        first, *others = (text[text.index(SO) :] if self.style == "plan" else text for text in said)
+        return {"asked": f"{first} ;", "said": " ; ".join(others)}
+
+    def digest(self) -> str:
+        return joint_digest(self.problems.digest(), f"{self.style} {self.each}")
+
+
 def vocabulary(largest: int, wordings: Iterable[Wording] = (VERBS, OTHER_VERBS)) -> Words:
     """One token a word of these problems and answers; the numbers 0, 1, ... stand in order.
 

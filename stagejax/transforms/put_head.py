@@ -23,7 +23,7 @@ def put_head(key: Any, source: Any, *, classes: int, std: float = 0.02) -> Any:
     return {"encoder": params, "head": head}, {"encoder": rest} if rest else rest
 
 
-def put_score(key: Any, source: Any, *, seed: int = 0) -> Any:
+def put_score(key: Any, source: Any, *, seed: int = 0, std: float = 0.02) -> Any:
     """The variables of `models.critic.Critic` from those of its base: a scalar head drawn afresh, and no other.
 
     It is the `function` of a `run.transform`.
@@ -38,6 +38,6 @@ def put_score(key: Any, source: Any, *, seed: int = 0) -> Any:
     """
     params, rest = source
     width = params["tokens"]["table"].shape[1]
-    kernel = width**-0.5 * jax.random.normal(jax.random.fold_in(key, seed), (width, 1))
+    kernel = std * jax.random.normal(jax.random.fold_in(key, seed), (width, 1))
     kept = {name: x for name, x in params.items() if name != "head"}
     return kept | {"score": {"kernel": kernel, "bias": jnp.zeros(1)}}, rest
