@@ -185,10 +185,10 @@ def value_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 
 
-def about_trees(trees: Arrays) -> dict[str, Any]:
+def about_trees(made: Result) -> dict[str, Any]:
     """Of a search: the share of nodes with children that yield a pair, of prompts with a right answer, and counts."""
-    own = children_of(trees)
-    pairs = step_pairs(trees)
+    trees: Arrays = made.value
+    own, pairs = children_of(trees), step_pairs(trees)
     yields = {int(trees["parent"][row]) for row in pairs[0]}
     solved = np.unique(trees["prompt"][trees["reward"] > 0])
     return {

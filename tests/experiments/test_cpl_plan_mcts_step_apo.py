@@ -16,6 +16,7 @@ from experiments.reasoning.cpl_plan_mcts_step_apo import (
     BASE_SOLVES,
     COIN,
     EXPERIMENT,
+    KINDS,
     OWN,
     REAL,
     RFT,
@@ -27,7 +28,6 @@ from experiments.reasoning.cpl_plan_mcts_step_apo import (
     WAYS,
     WHOLE,
     held_out,
-    kinds,
     of_kind,
     preset,
     prompts,
@@ -125,10 +125,8 @@ def test_every_search_or_draw_has_the_tokens_of_the_search_over_plans_and_is_cha
 
 def test_no_program_that_is_tested_is_trained_on() -> None:
     config = replace(preset("laptop"), tests=(64, 48), dev=32, test_batch=16)
-    tested = {
-        held_out(config, kind, "plan").source[i]["program"] for kind in (*kinds(config), "dev") for i in range(32)
-    }
-    for kind in kinds(config):
+    tested = {held_out(config, kind, "plan").source[i]["program"] for kind in (*KINDS, "dev") for i in range(32)}
+    for kind in KINDS:
         source = of_kind(config, kind, "plan", size=100, seed=11)
         assert not tested & {source[i]["program"] for i in range(100)}
     for number in (1, 2):
@@ -147,11 +145,11 @@ def test_a_plan_tests_no_claim(name: str) -> None:
 def test_questions_and_answers_of_the_laptop_fit() -> None:
     config = preset("laptop")
     for style in ("plan", "solve"):
-        for kind in kinds(config):
+        for kind in KINDS:
             source = of_kind(config, kind, style, size=150, seed=5)
             told = prompts(config, source, 16).take(np.arange(150))
             assert told["lengths"].max() <= config.prompt
             assert max(len(source[i]["said"].split()) + 1 for i in range(150)) <= config.limit
     assert config.prompt + config.limit == config.length
-    assert OWN in kinds(config)
-    assert REAL not in kinds(config)
+    assert OWN in KINDS
+    assert REAL not in KINDS

@@ -104,7 +104,7 @@ def test_controls_change_margins_or_sides_and_nothing_else() -> None:
 
 
 def test_what_is_told_of_a_search() -> None:
-    about = tree_rows.about_trees(TREES)
+    about = tree_rows.about_trees(MADE)
     assert about == {
         "nodes": 6, "trees": 1, "solved": 1.0, "yield": pytest.approx(2 / 3), "pairs": 2, "answers": 2, "tokens": 11,
     }  # fmt: skip
