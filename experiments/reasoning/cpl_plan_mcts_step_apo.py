@@ -5,10 +5,10 @@ Paper    Wang et al., CPL: Critical Plan Step Learning Boosts LLM Generalization
 Claim    A search over abstract plans, of which only the last node writes the solution, finds which steps are critical;
          learning these by Step-APO makes a model better on tasks it was not trained on, too, where a search over
          steps of solutions teaches one task's solutions.
-Method   Word problems of 2 operations with an aside; a plan names operations and operands, not numbers. The base
-         reads plans with solutions, and solutions alone, of these problems and of three other kinds: other verbs, 3
-         operations, and backward ones (the end is given, the start is asked). Training asks the first kind alone, and
-         is told whether an answer is right. Two rounds:
+Method   Word problems of 2 and 3 operations with an aside; a plan names operations and operands, not numbers. The base
+         reads plans with solutions, and solutions alone, of these problems and of three other kinds: other verbs, 4
+         operations, and backward ones (the end is given, the start is asked); and calculations alone. What follows asks
+         the first kind only, and is told whether an answer is right. Two rounds:
          1 search    MCTS over plan steps, trees abreast: PUCT with c = 1.5 and prior exp(mean log-probability); a
                      leaf's V is backed up, then 5 (root) or 3 children drawn at temperature 0.7; +1 / -1 at answers.
                      Round 1: the base, and a value head of random values. Round 2: round 1's policy and value net
@@ -42,7 +42,18 @@ from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, Dataset, Mixture, Source
 from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.pipeline import Data
-from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Calculations, Equations, Form, Planned, executed, vocabulary
+from stagejax.data.planned import (
+    OTHER_VERBS,
+    SO,
+    STYLES,
+    VERBS,
+    Calculations,
+    Equations,
+    Form,
+    Planned,
+    executed,
+    vocabulary,
+)
 from stagejax.data.problems import Problems
 from stagejax.data.words import Words
 from stagejax.decode.steps import FinalAnswer
@@ -84,29 +95,29 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer
-    problems: Problems = field(default_factory=lambda: Problems(steps=(2,), largest=16, asides=1, wording=VERBS))
-    longer: tuple[int, ...] = (3,)  # steps of the problems that are longer than those of training
+    problems: Problems = field(default_factory=lambda: Problems(steps=(2, 3), largest=10, asides=1, wording=VERBS))
+    longer: tuple[int, ...] = (4,)  # steps of the problems that are longer than those of training
     real: Source | None = field(default_factory=lambda: Dataset("svamp", "test"))  # whose programs are asked too
-    length: int = 55  # tokens of a question and its answer
-    prompt: int = 31  # of a question
-    limit: int = 24  # of an answer
+    length: int = 68  # tokens of a question and its answer
+    prompt: int = 37  # of a question
+    limit: int = 31  # of an answer
     read: int = 1500  # problems of each kind in the base's text
-    each: int = 3  # calculations in one text
-    base: int = 500  # steps
+    each: int = 4  # calculations in one text
+    base: int = 700  # steps
     base_rate: float = 5e-3
     batch: int = 16  # rows of a step, of the base as of SFT and of the value net
-    asked: tuple[int, int] = (128, 192)  # problems that are searched in each round
-    simulations: tuple[int, int] = (12, 10)  # of a tree
+    asked: tuple[int, int] = (128, 160)  # problems that are searched in each round
+    simulations: tuple[int, int] = (12, 8)  # of a tree
     children: tuple[int, int] = (5, 3)  # behind the root, and elsewhere
     depth: int = 6
     temperature: float = 0.7
     at_once: int = 64  # trees, or prompts that are answered by draws
     draws: int = 4  # answers to a prompt in one round of rejection sampling
     paths: int = 4  # right ones of a problem, at most
-    tuned: int = 80  # steps of SFT
+    tuned: int = 60  # steps of SFT
     pairs: int = 16  # of a step of DPO
-    preferred: int = 30  # steps of DPO
-    valued: int = 80  # steps of the value net
+    preferred: int = 24  # steps of DPO
+    valued: int = 60  # steps of the value net
     beta: float = 0.3
     alpha: float = 1.0
     tuning: tuple[float, ...] = (1e-3, 3e-3)  # rates of which each SFT's is chosen
@@ -115,7 +126,7 @@ class Config:
     dev: int = 128  # problems that rates are chosen by
     tests: tuple[int, int] = (256, 128)  # questions like those of training, and of each other kind
     test_batch: int = 64
-    checked: tuple[int, int] = (96, 64)  # nodes whose Q is checked, and the rollouts of each
+    checked: tuple[int, int] = (64, 64)  # nodes whose Q is checked, and the rollouts of each
     action: int = 8  # tokens that an expansion is charged for each child, on average
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -143,13 +154,13 @@ class Config:
 
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
-    vocab = vocabulary(16).vocab
-    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=168, length=55, tied=True, init_std=0.125)
+    vocab = vocabulary(10).vocab
+    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=168, length=68, tied=True, init_std=0.125)
     if name == "smoke":
         sizes = {"read": 400, "base": 250, "asked": (24, 24), "simulations": (6, 4), "at_once": 16, "dev": 16}
         steps = {"tuned": 10, "preferred": 4, "pairs": 8, "valued": 10, "tuning": (1e-3,), "preferring": (3e-4,)}
         more = {"tests": (32, 16), "test_batch": 16, "checked": (8, 8), "seeds": (0,), "real": None}
-        easy = Problems(steps=(1,), largest=16, asides=1, wording=VERBS)
+        easy = Problems(steps=(1,), largest=10, asides=1, wording=VERBS)
         rows = {"longer": (2,), "length": 48, "prompt": 27, "limit": 21, "depth": 4, "each": 2}
         return Config(replace(net, embed=32, mlp=64, length=48), easy, **sizes, **steps, **more, **rows)
     if name == "pod":
@@ -179,15 +190,13 @@ def of_kind(cfg: Config, kind: str, style: str, **how: Any) -> Planned:
 def reading(cfg: Config) -> Data:
     """The base's text: all kinds, twice as much of the first, with plans and as often without; and calculations."""
     how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length - 1, "fields": ("asked", "said")}
-    told: list[Source] = [
-        of_kind(cfg, kind, style, size=cfg.read, seed=11 + k)
-        for style in ("plan", "solve")
-        for k, kind in enumerate(KINDS)
-    ]
-    drills = replace(cfg.problems, steps=(3,), size=2 * cfg.read, seed=21)
-    told += [Calculations(drills, style, cfg.each) for style in ("plan", "solve")]
+    told: list[Source] = []
+    for k, style in enumerate(STYLES):
+        told += [of_kind(cfg, kind, style, size=cfg.read, seed=11 + 10 * k + i) for i, kind in enumerate(KINDS)]
+    drills = [replace(cfg.problems, steps=(3,), size=2 * cfg.read, seed=31 + k) for k in range(len(STYLES))]
+    told += [Calculations(own, style, cfg.each) for own, style in zip(drills, STYLES, strict=True)]
     parts = tuple(Answers(source=source, prompts=True, **how) for source in told)
-    return Mixture(parts=parts, weights=(*(2, 1, 1, 1) * 2, 3, 3))
+    return Mixture(parts=parts, weights=(*(2, 1, 1, 1) * 2, 4, 4))
 
 
 def prompts(cfg: Config, source: Planned, batch: int) -> PromptedText:
