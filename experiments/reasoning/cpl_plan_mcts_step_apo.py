@@ -17,11 +17,10 @@ Method   Word problems of 2 and 3 operations with an aside; a plan names operati
                      log-probability of one step over its sibling's; every plan step with Q > 0 before every one with
                      Q < 0 at its node, of solutions the best before the worst with Q times 0.3
          4 value     from the base, MSE of tanh(head) and Q behind each step of all paths
-         Arms    (a) rejection sampling: SFT on right answers drawn one by one, two rounds; (b) SFT on paths of the
-                 search; from (b)'s model, on the same trees: (c) DPO on whole answers, (d) step-DPO (α = 0), (e)
-                 Step-APO; (f) the whole system with a search over steps of solutions. Every search or draw of a round
-                 has at least the tokens of the search over plans; all arms have equal steps.
-         Controls  (e) with its margins shuffled among pairs; (e) with sides by coin: how far luck reaches.
+         Arms of equal steps: (a) rejection sampling, SFT on right answers drawn one by one, two rounds; (b) SFT on the
+         search's paths; from (b)'s model, on the same trees, (c) DPO on whole answers, (d) step-DPO (α = 0), (e)
+         Step-APO; (f) all with a search over steps of solutions. Every search or draw of a round has at least the
+         tokens of the search over plans. Controls: (e) with margins shuffled among pairs, and with sides by coin.
 Run      stagejax run cpl_plan_mcts_step_apo
          stagejax run cpl_plan_mcts_step_apo --preset smoke
          stagejax plan cpl_plan_mcts_step_apo --preset pod --mesh data=16,fsdp=16
@@ -210,13 +209,13 @@ def pipeline(run: Any, cfg: Config) -> Report:
     base = run.train(supervised(cfg, "base", "plan", reading(cfg), cfg.base, cfg.base_rate))
     found, chosen = Found(run, cfg), {}
     for seed in cfg.seeds:
-        last, before = searched_rounds(run, cfg, chosen, base, "plan", seed, {}, found)
+        last, before = searched_rounds(run, cfg, chosen, base, "plan", seed, found)
         found.add(TUNED, seed, before)
         for label in (SFT, *WAYS):
             found.add(label, seed, last[label])
-        solved, _ = searched_rounds(run, cfg, chosen, base, "solve", seed, found.trees, found)
+        solved, _ = searched_rounds(run, cfg, chosen, base, "solve", seed, found)
         found.add(SOLVES, seed, solved[APO])
-        found.add(RFT, seed, drawn_rounds(run, cfg, chosen, base, seed, found.trees))
+        found.add(RFT, seed, drawn_rounds(run, cfg, chosen, base, seed, found))
         for label in (BASE, BASE_SOLVES):
             found.add(label, seed, Arm("", (base,)))
     return report(found, chosen)
@@ -258,20 +257,17 @@ def wrong_answers(result: Any) -> float:
 
 
 def searched_rounds(
-    run: Any, cfg: Config, chosen: Peaks, base: Any, style: str, seed: int, least: dict[Any, Any], found: Found
+    run: Any, cfg: Config, chosen: Peaks, base: Any, style: str, seed: int, found: Found
 ) -> tuple[dict[str, Arm], Arm]:
-    """Both rounds of search, SFT and Step-APO, the value net between them: the arms of round 2, and SFT before them.
-
-    Args:
-      least: the searches of which each round is to draw at least the tokens, by seed and round.
-    """
+    """Both rounds of search, SFT and Step-APO, the value net between them: the arms of round 2, and SFT before them."""
     policy, arms = base, {}
     value = run.transform(f"{seed}/{style}/head", functools.partial(put_score, seed=seed), base, to=Critic(cfg.net))
     spent: tuple[Any, ...] = ()
     for number in (1, 2):
         at, asked = f"{seed}/{style}/{number}", searchable(cfg, style, seed, number)
         search = cfg.search(style, number)
-        made = (searched, policy, value, asked, search, seed, least.get((seed, number)))
+        least = found.trees.get((seed, number))  # whose tokens a search over solutions is to draw, too
+        made = (searched, policy, value, asked, search, seed, least)
         flops = search.flops(cfg.net, asked.size(), cfg.action)
         trees = run.make(f"{at}/trees", *made, flops=flops, sampled_tokens=tokens_of)
         found.searched(style, seed, number, trees, policy, value)
@@ -301,12 +297,12 @@ def searched_rounds(
     return arms, before
 
 
-def drawn_rounds(run: Any, cfg: Config, chosen: Peaks, base: Any, seed: int, least: dict[Any, Any]) -> Arm:
+def drawn_rounds(run: Any, cfg: Config, chosen: Peaks, base: Any, seed: int, found: Found) -> Arm:
     """Rejection sampling in two rounds, on the problems of the search over plans, with as many tokens."""
     policy, spent = base, ()
     for number in (1, 2):
         at, asked, rounds = f"{seed}/draws/{number}", searchable(cfg, "plan", seed, number), []
-        wanted = least[seed, number].cost.sampled_tokens
+        wanted = found.trees[seed, number].cost.sampled_tokens
         flops = asked.size() * cfg.draws * answer_flops(cfg)
         while not rounds or sum(made.cost.sampled_tokens for made in rounds) < wanted:
             made = (drawn_answers, policy, asked, cfg.how, cfg.draws, 100 * seed + len(rounds))
@@ -478,8 +474,8 @@ NOTES = (
     "A right answer may have been reached by wrong steps: the verifier, as the paper's, sees the answer alone.",
     "The value head of round 1 has normal weights of deviation 0.02. Rollouts of the check are at temperature 1.",
     "Rates: each SFT's by round 1, what comes after it anew in each round, on problems of held-out programs, which are "
-    "left out of the tests; first seed. Controls take Step-APO's. β, α and the factor 0.3 are the paper's.",
-    "Set on development problems, one seed that is not among those of the run: a base without calculations in its text, "
+    "left out of the tests; first seed. Controls take Step-APO's. β, alpha and the factor 0.3 are the paper's.",
+    "Set on development problems, with a seed that is not one of the run: a base without calculations in its text, "
     "numbers to 12, was right on 40 %, but of the answers before others in its trees only 22 % were the problem's own "
     "solution, so calculations were added; numbers to 16 were at 29 % with 500 steps of the base. After SFT rates of "
     "1e-4 to 1e-3 made answers worse by Step-APO (35, 20 and 9 %, from 43), so lower ones were added. Sizes: by time.",
