@@ -21,8 +21,8 @@ Method   Word problems of 2 and 3 operations with an aside; a plan names operati
          search's paths; from (b)'s model, on the same trees, (c) DPO on whole answers, (d) step-DPO (α = 0), (e)
          Step-APO; (f) all with a search over steps of solutions. Every search or draw of a round has at least the
          tokens of the search over plans. Controls: (e) with margins shuffled among pairs, and with sides by coin.
-Run      stagejax run cpl_plan_mcts_step_apo
-         stagejax run cpl_plan_mcts_step_apo --preset smoke
+Run      stagejax run cpl_plan_mcts_step_apo                 laptop: 7 to 10 minutes on two cores
+         stagejax run cpl_plan_mcts_step_apo --preset smoke  a minute or two, most of it compilation
          stagejax plan cpl_plan_mcts_step_apo --preset pod --mesh data=16,fsdp=16
 Holds if in greedy answers that are right, means over three seeds, (e) is (1) 3 points or more above (b) of as many
          steps on held-out problems, (2) not below (d) there, (3) above (f) on the mean of the three other kinds, and

@@ -25,6 +25,8 @@ from stagejax.models.critic import Critic
 from stagejax.result import Result
 from stagejax.state import TrainState
 
+pytestmark = pytest.mark.slow  # half a minute, most of it compilation
+
 WORDS = vocabulary(12)
 NET = llama(vocab=WORDS.vocab, embed=16, layers=1, heads=2, mlp=16, length=40)
 TOKEN = {word: int(WORDS.encode([word])[0][0]) for word in ("=", "0", ";")}
