@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stagejax.ledger import Number
 from stagejax.report.seeds import mean
 from stagejax.report.tables import Table
 
 #: By the name of a search, what was measured of it with each seed; nothing in a plan.
-Measured = Mapping[str, Sequence[Mapping[str, float] | None]]
+Measured = Mapping[str, Sequence[Mapping[str, Number] | None]]
 
 
 def search_table(about: Measured) -> Table:

@@ -127,8 +127,8 @@ def test_no_program_that_is_tested_is_trained_on() -> None:
     config = replace(preset("laptop"), tests=(64, 48), dev=32, test_batch=16)
     tested = {held_out(config, kind, "plan").source[i]["program"] for kind in (*KINDS, "dev") for i in range(32)}
     for kind in KINDS:
-        source = of_kind(config, kind, "plan", size=100, seed=11)
-        assert not tested & {source[i]["program"] for i in range(100)}
+        source = of_kind(config, kind, "plan", size=50, seed=11)
+        assert not tested & {source[i]["program"] for i in range(50)}
     for number in (1, 2):
         source = searchable(config, "solve", 0, number).source
         assert not tested & {source[i]["program"] for i in range(100)}
@@ -146,10 +146,10 @@ def test_questions_and_answers_of_the_laptop_fit() -> None:
     config = preset("laptop")
     for style in ("plan", "solve"):
         for kind in KINDS:
-            source = of_kind(config, kind, style, size=150, seed=5)
-            told = prompts(config, source, 16).take(np.arange(150))
+            source = of_kind(config, kind, style, size=40, seed=5)
+            told = prompts(config, source, 16).take(np.arange(40))
             assert told["lengths"].max() <= config.prompt
-            assert max(len(source[i]["said"].split()) + 1 for i in range(150)) <= config.limit
+            assert max(len(source[i]["said"].split()) + 1 for i in range(40)) <= config.limit
     assert config.prompt + config.limit == config.length
     assert OWN in KINDS
     assert REAL not in KINDS
