@@ -252,7 +252,6 @@ def after(run: Any, cfg: Config, chosen: Peaks, at: str, form: str, label: str, 
 
 
 def wrong_answers(result: Any) -> float:
-    """The share of development problems whose greedy answer is wrong; NaN in a plan."""
     return 1 - float(result.history.last("accuracy"))
 
 
@@ -469,19 +468,16 @@ def report(found: Found, chosen: Peaks) -> Report:
 
 
 NOTES = (
-    "One base for all seeds; a seed has its own problems, searches, draws, value heads and orders.",
-    "Both rounds use one format of plans, that of the base's text, where the paper goes from few-shot prompts to tags.",
-    "A right answer may have been reached by wrong steps: the verifier, as the paper's, sees the answer alone.",
+    "One base for all seeds; a seed has its own problems, searches, draws, value heads and orders. Both rounds use one "
+    "format of plans, that of the base. As in the paper the verifier sees the answer alone, so steps may be wrong.",
     "The value head of round 1 has normal weights of deviation 0.02. Rollouts of the check are at temperature 1.",
     "Rates: each SFT's by round 1, what comes after it anew in each round, on problems of held-out programs, which are "
     "left out of the tests; first seed. Controls take Step-APO's. β, alpha and the factor 0.3 are the paper's.",
-    "Set on development problems, with a seed that is not one of the run: a base without calculations in its text, "
-    "numbers to 12, was right on 40 %, but of the answers before others in its trees only 22 % were the problem's own "
-    "solution, so calculations were added; numbers to 16 were at 29 % with 500 steps of the base; numbers to 10, with "
-    "questions learned too, at 17 % with 700, and as it is now at 48 % with 600. After SFT rates of 1e-4 to 1e-3 made "
+    "Set on development problems, with another seed: without calculations and with numbers to 12 the base was right on "
+    "40 %, but of the answers before others in its trees only 22 % were the problem's own solution; with numbers to 16 "
+    "on 29 %, to 10 on 17 % with questions learned too, and on 48 % as it is now. After SFT, rates of 1e-4 to 1e-3 made "
     "answers worse by Step-APO (35, 20 and 9 %, from 43), so lower ones were added. Sizes were set by time.",
-    "A search is charged as if every tree had all simulations; steps are equal in all arms, FLOPs of round 1 are not.",
-    "DPO on whole answers: up to four right and four wrong ones of a problem's tree, in order.",
+    "A search is charged as if every tree had all simulations. DPO on whole answers has up to four pairs of a tree.",
     "SVAMP's programs: chains of small numbers, told in our words; one step is less than any problem of training has.",
 )
 
