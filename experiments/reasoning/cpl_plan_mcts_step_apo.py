@@ -314,9 +314,6 @@ def drawn_rounds(run: Any, cfg: Config, chosen: Peaks, base: Any, seed: int, fou
     return arm
 
 
-# --- measures ---
-
-
 @functools.cache
 def answer_flops(cfg: Config) -> float:
     return cfg.how.flops(cfg.net, cfg.prompt)
@@ -371,8 +368,8 @@ class Found:
         label = f"{'plans' if style == 'plan' else 'solutions'}, round {number}"
         if style == "plan":
             self.trees[seed, number] = trees
-        about = self.run.make(f"{seed}/{style}/{number}/about", tree_rows.about_trees, trees)
-        self.about.setdefault(label, []).append(about)
+        made = (f"{seed}/{style}/{number}/about", tree_rows.about_trees, trees)
+        self.about.setdefault(label, []).append(self.run.make(*made))
         if seed == self.cfg.seeds[0]:
             nodes, n = self.cfg.checked
             rolled = Rollouts(self.cfg.how, self.cfg.token(";"), n, 1, 32)
@@ -475,7 +472,7 @@ NOTES = (
     "left out of the tests; first seed. Controls take Step-APO's. β, alpha and the factor 0.3 are the paper's.",
     "Set on development problems, with another seed: without calculations and with numbers to 12 the base was right on "
     "40 %, but of the answers before others in its trees only 22 % were the problem's own solution; with numbers to 16 "
-    "on 29 %, to 10 on 17 % with questions learned too, and on 48 % as it is now. After SFT, rates of 1e-4 to 1e-3 made "
+    "on 29 %, to 10 on 17 % with questions learned too, on 48 % as it is now. After SFT, rates of 1e-4 to 1e-3 made "
     "answers worse by Step-APO (35, 20 and 9 %, from 43), so lower ones were added. Sizes were set by time.",
     "A search is charged as if every tree had all simulations. DPO on whole answers has up to four pairs of a tree.",
     "SVAMP's programs: chains of small numbers, told in our words; one step is less than any problem of training has.",
