@@ -260,7 +260,12 @@ def pieces(vocab: int) -> WordPieceCodec:
 
 
 #: They make hundreds of thousands of problems of their own, for minutes, and read nothing.
-OF_ITS_OWN = {"tulu3_sft_dpo_rlvr", "per_step_negative_dpo"}
+OF_ITS_OWN = {
+    "tulu3_sft_dpo_rlvr",
+    "per_step_negative_dpo",
+    "qwen25_math_self_improvement",
+    "cpl_plan_mcts_step_apo",
+}
 
 
 @pytest.mark.parametrize("name", [n for n in modules() if "pod" in find(n).presets and n not in OF_ITS_OWN])

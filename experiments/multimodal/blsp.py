@@ -53,7 +53,7 @@ from stagejax.data.number_words import (
     spoken_rows,
     vocabulary,
 )
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.speech import Fsdd, Spoken, Tones
 from stagejax.data.utterances import FIFTY, Speech, Utterances
 from stagejax.decode.edits import same, word_accuracies
@@ -287,7 +287,7 @@ def drawn_tokens(value: Mapping[str, Any]) -> int:
 
 def lessons(arm: str, transcript: list[list[int]], own: list[str]) -> list[tuple[str, str]]:
     """The instruction about each utterance and the answer that is learned."""
-    chances = random_words(11, np.arange(len(transcript)), 1)[:, 0] / 2.0**64
+    chances = uniforms(random_words(11, np.arange(len(transcript)), 1))[:, 0]
     repeated = [("repeat", spelled(numbers)) for numbers in transcript]
     continuations = [("continue", text) for text in own]
     grammar = [("continue", answered("continue", n, float(u))) for n, u in zip(transcript, chances, strict=True)]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import EmptySource, Record, Source
 
@@ -151,7 +151,7 @@ class Composites(Source):
             raise IndexError(f"record {index} of {len(self)}")
         ends = np.cumsum([part.count for part in self.parts])
         words = random_words(self.seed * len(SPLITS) + list(SPLITS).index(self.split), np.array([index]), _DRAWS)[0]
-        return self.parts[int(np.searchsorted(ends, index, side="right"))], words / 2.0**64
+        return self.parts[int(np.searchsorted(ends, index, side="right"))], uniforms(words)
 
     def _object(self, part: Pairs, draws: np.ndarray) -> tuple[str, Float32[np.ndarray, "s s 3"]]:
         """What a caption calls an object, and its picture."""

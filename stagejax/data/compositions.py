@@ -12,7 +12,7 @@ import numpy as np
 from stagejax.data.composing import composed
 from stagejax.data.drafts import Draw
 from stagejax.data.lexicon import TOPICS, lexicon_tokenizer
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.rhetoric import NAMES, size_tag, tags, topic_tag
 from stagejax.data.sources import Record, Source
@@ -25,7 +25,7 @@ def held_out(skills: Collection[int], share: float = 0.25) -> bool:
     A trained set of three may hold a pair that is held out, and a text may show by chance more than its prompt names.
     """
     number = sum(1 << skill for skill in skills)
-    return len(skills) > 1 and float(random_words(11, np.array([number]), 1)[0, 0]) < share * 2.0**64
+    return len(skills) > 1 and float(uniforms(random_words(11, np.array([number]), 1))[0, 0]) < share
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.problems import Problems, vocabulary
 from stagejax.data.sources import Record, Source
@@ -97,7 +97,7 @@ class Skills(Source):
     def __getitem__(self, index: int) -> Record:
         record, draw = self.problems[index], random_words(self.problems.seed + 7, np.array([index]), 2)[0]
         skill = (NUMBER, NUMBER, NUMBER, DONE, EXACTLY, TOTAL)[int(draw[0] >> np.uint64(8)) % 6]
-        solution, obeys = record["solution"], float(draw[1]) / 2.0**64 < self.obeys
+        solution, obeys = record["solution"], float(uniforms(draw)[1]) < self.obeys
         if obeys and skill == DONE:
             solution += " done"
         elif obeys and skill == TOTAL:

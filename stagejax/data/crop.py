@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
+from stagejax.data.order import uniforms
+
 _TRIES = 10
 
 #: Left, top, right, bottom in pixels of the photograph, and whether it is mirrored.
@@ -69,7 +71,7 @@ class Crop:
             raise ValueError(f"ratio={self.ratio} is the largest width to height: set `ratio` >= 1")
 
     def view(self, words: UInt64[np.ndarray, " words"], height: int, width: int) -> View:
-        u = words.astype(np.float64) / 2.0**64
+        u = uniforms(words)
         mirrored = bool(self.flip and u[-1] < 0.5)
         for area, shape, x, y in u[:-1].reshape(_TRIES, 4).tolist():
             area = (self.least + (1 - self.least) * area) * height * width

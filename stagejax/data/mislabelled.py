@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record, Source
 
@@ -46,7 +46,7 @@ class Mislabelled(Derived):
 
     def wrong(self, records: Int64[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Whether the labels of these records are wrong."""
-        return random_words(self.seed, records, 1)[:, 0] / 2.0**64 < self.share
+        return uniforms(random_words(self.seed, records, 1))[:, 0] < self.share
 
     def __getitem__(self, index: int) -> Record:
         record, number = self.source[index], np.array([range(len(self))[index]])

@@ -16,7 +16,7 @@ from jaxtyping import Float32, Int64
 
 from stagejax.data.captions import padded
 from stagejax.data.composites import SPLITS, Objects
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
@@ -111,7 +111,7 @@ class Moving(Source):
         if not 0 <= index < self.count:
             raise IndexError(f"record {index} of {self.count}")
         words = random_words(self.seed * len(SPLITS) + list(SPLITS).index(self.split), np.array([index]), _DRAWS)[0]
-        u = words / 2.0**64
+        u = uniforms(words)
         pairs = self.pairs()
         label, direction = pairs[int(u[0] * len(pairs))]
         pool = _pools(self.objects, self.split, self.side)[label]

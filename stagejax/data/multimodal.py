@@ -12,7 +12,7 @@ import numpy as np
 from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.constrained import WordsAndBytes
 from stagejax.data.interleave import Order, Vocabulary
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.packing import documents
 from stagejax.data.sources import Source
 from stagejax.data.stories import FRAMES, Form, Stories
@@ -185,7 +185,7 @@ def corpora(
     """
     codes = write.codes
     most = max(len(codes[name]) for name in (*FRAMES, "clips"))
-    draws = random_words(seed, np.arange(most), 2 + joins) / 2.0**64
+    draws = uniforms(random_words(seed, np.arange(most), 2 + joins))
     raw = "\n".join(text[i]["text"] for i in range(min(40, len(text))))
     asked = [
         write.instruction(task, i) for task, form in TASKS.items() for i in range(min(instructions, len(codes[form])))

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from stagejax.data.answers import answer_row
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 from stagejax.data.tokenizers import CLS, MASK, SEP
@@ -147,7 +147,7 @@ class NumberTasks(Source):
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
         seed = 2 * self.seed + int(self.split != "train")
-        draws = random_words(seed, np.array([index]), 4 + self.longest)[0] / 2.0**64
+        draws = uniforms(random_words(seed, np.array([index]), 4 + self.longest)[0])
         instruction = self.instructions[int(draws[0] * len(self.instructions))]
         least, most = self.words
         lists = instruction not in ("sum", "parity", "largest", "sort")
@@ -180,7 +180,7 @@ class NumberTexts(Source):
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
         seed = 2 * self.seed + int(self.split != "train")
-        draws = iter(random_words(seed, np.array([index]), 16 * self.words)[0] / 2.0**64)
+        draws = iter(uniforms(random_words(seed, np.array([index]), 16 * self.words)[0]))
         text: list[str] = []
         while len(sentence := _sentence(lambda below: int(next(draws) * below)).split()) <= self.words - len(text):
             text += sentence

@@ -115,6 +115,14 @@ class Problems(Source):
         """One token a word and a number, for these problems in both wordings and their solutions."""
         return Words(vocabulary(self.largest))
 
+    def told(self, program: list[tuple[str, int]], index: int) -> Record:
+        """A program as a record in these words, whoever made it and whatever its split: index draws names and asides.
+
+        >>> Problems().told([("", 8), ("-", 3)], 0)["solution"]
+        '8 - 3 = 5 ; ans 5'
+        """
+        return self._record(program, _draws(self.seed, index, 0))
+
     def _program(self, draw: Iterator[int]) -> list[tuple[str, int]] | None:
         """Start and operations, or None where a value leaves its range."""
         value = 1 + next(draw) % self.largest

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int64
 
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import Around, Batch, Data
 from stagejax.data.task_sequences import TaskSequence
 
@@ -136,7 +136,7 @@ class DrawnBudget:
         """How many examples of tasks 0 to phase - 1 are rehearsed."""
         weights = self.weights(_ages(phase))
         words = random_words(self.seed, np.arange(phase * room, (phase + 1) * room), 1)[:, 0]
-        drawn = np.searchsorted(np.cumsum(weights) / max(weights.sum(), 1e-300), words / 2.0**64, side="right")
+        drawn = np.searchsorted(np.cumsum(weights) / max(weights.sum(), 1e-300), uniforms(words), side="right")
         return np.bincount(np.minimum(drawn, phase - 1), minlength=phase) if phase else np.zeros(0, np.int64)
 
 

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import Source
@@ -30,7 +30,7 @@ class Masking:
 
     def __call__(self, ids: Int32[np.ndarray, " n"], words: np.ndarray) -> Int32[np.ndarray, " n"]:
         """The ids with some masked, by n + 1 random words at least."""
-        count = int(np.ceil(self.most * float(words[0] / 2.0**64) * len(ids)))
+        count = int(np.ceil(self.most * float(uniforms(words)[0]) * len(ids)))
         order = np.arange(len(ids))[::-1] if self.last else np.argsort(words[1 : len(ids) + 1], kind="stable")
         masked = ids.copy()
         masked[order[:count]] = MASK

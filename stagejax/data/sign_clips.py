@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from stagejax.data.captions import square
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, Data
 from stagejax.data.records import OfRecords
 from stagejax.data.restoring import Restored
@@ -130,7 +130,7 @@ class SignClips(OfRecords):
             video = self._fitting(np.asarray(self.source[record]["video"]), words[7:])
             shown = np.stack([square(frame, self.pixels) for frame in video]).astype(np.float32) / np.float32(255)
             if self.distortion is not None:
-                shown = self.distortion(shown, words[:7] / 2.0**64)
+                shown = self.distortion(shown, uniforms(words[:7]))
             length = -(-len(shown) // 4) * 4 + 2 * self.pad
             at = np.clip(np.arange(self.frames) - self.pad, 0, len(shown) - 1)
             made["inputs"][row] = shown[at]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.phrases import FUNCTION, Phrases, word_set
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Derived, Record, Source
@@ -96,7 +96,7 @@ def _signed(signed: Signed, index: int) -> Record:
     text = signed.source[index]["text"]
     signs = [_lexicon(signed)[word] for word in sign_order(text.split())]
     stream = 4 * signed.seed + list(SIGNERS).index(signed.split)
-    u = random_words(stream, np.array([index]), 1 + 4 * len(signs))[0] / 2.0**64
+    u = uniforms(random_words(stream, np.array([index]), 1 + 4 * len(signs))[0])
     first, last = SIGNERS[signed.split]
     signer = first + int(u[0] * (last + 1 - first))
     images = _hands(signed.letters, signed.side)[signs, signer - 1]

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stagejax.data.named import TFDS, Dataset, read_npz
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import EmptySource, Record, Source
 
@@ -227,7 +227,7 @@ class Whistles(Sounds):
 
     def recordings(self) -> Sequence[Recording]:
         numbers = np.arange(self.events * self.count)
-        draws = random_words(int(self.split != "train"), numbers, 2) / 2.0**64
+        draws = uniforms(random_words(int(self.split != "train"), numbers, 2))
         t = np.arange(self.samples) / self.rate
         made = []
         for number, (pitch, phase) in zip(numbers, draws, strict=True):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int64
 
 from stagejax.data.audio import LogMel
 from stagejax.data.named import Dataset, read_npz
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import Batch, Data
 from stagejax.data.sources import Record, Source
 
@@ -109,7 +109,7 @@ class Tones(Spoken):
     words: int = 10
 
     def clips(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        draws = random_words(int(self.split != "train"), np.arange(self.limit), 4) / 2.0**64
+        draws = uniforms(random_words(int(self.split != "train"), np.arange(self.limit), 4))
         words, speakers = (draws[:, 0] * self.words).astype(np.int64), (draws[:, 1] * 3).astype(np.int64)
         signals = []
         for word, speaker, u in zip(words, speakers, draws, strict=True):

@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32, Float64, Int32, Int64
 
 from stagejax.data.audio import LogMel
 from stagejax.data.captions import padded
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.sounds import Sounds
 from stagejax.data.words import Words
@@ -161,7 +161,7 @@ class Stitched(Data):
         return sum(map(len, self.sources)) ** 2
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        draws = random_words(self.seed, numbers, 12) / 2.0**64
+        draws = uniforms(random_words(self.seed, numbers, 12))
         known = event_pairs(len(self.phrases.names), self.held, self.pairs, self.split_seed)
         events = known[(draws[:, 0] * len(known)).astype(np.int64)]
         windows = np.stack([self._windows(events[:, k], draws[:, 1 + k]) for k in (0, 1)], axis=1)

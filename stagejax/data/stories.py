@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from stagejax.data.composites import COLORS, SPLITS, Objects, as_bytes, paint, pools
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
@@ -108,7 +108,7 @@ class Stories(Source):
         if not 0 <= index < self.count:
             raise IndexError(f"record {index} of {self.count}")
         seed = (self.seed * len(SPLITS) + list(SPLITS).index(self.split)) * len(FRAMES) + list(FRAMES).index(self.form)
-        u = random_words(seed, np.array([index]), _DRAWS)[0] / 2.0**64
+        u = uniforms(random_words(seed, np.array([index]), _DRAWS)[0])
         kind, color = int(u[0] * len(self.names)), int(u[1] * len(self.colors))
         place = np.array([int(u[3] * _SIDE), int(u[4] * _SIDE)])
         colors, places, texts = [color], [place], [self.caption(kind * len(self.colors) + color)]

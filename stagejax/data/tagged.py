@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int32, Int64
 
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
@@ -180,8 +180,8 @@ class DrawnSentences(Source):
 
     def __getitem__(self, index: int) -> Record:
         words = random_words(self.seed, np.array([index]), 100)[0]
-        draws = (words / 2.0**64).reshape(20, 5)
-        chain = (random_words(~self.seed, np.arange(self.labels), self.labels) / 2.0**64) ** 4
+        draws = uniforms(words).reshape(20, 5)
+        chain = uniforms(random_words(~self.seed, np.arange(self.labels), self.labels)) ** 4
         chain = np.cumsum(chain, -1) / chain.sum(-1, keepdims=True)
         forms: list[str] = []
         tags: list[str] = []

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from stagejax.data.named import Dataset, read_npz
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
@@ -112,7 +112,7 @@ class Coloured(Source):
     def __getitem__(self, index: int) -> Record:
         record, environment = self.task[index], index % len(self.agreement)
         words = random_words(self.seed, np.array([index]), 2)[0]
-        agrees = float(words[0]) / 2.0**64 < self.agreement[environment]
+        agrees = float(uniforms(words)[0]) < self.agreement[environment]
         other = (record["label"] + 1 + int(words[1] % np.uint64(9))) % 10
         colour = PALETTE[record["label"] if agrees else other]
         return {"image": record["image"] * colour, "label": record["label"], "environment": environment}

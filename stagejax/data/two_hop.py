@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
-from stagejax.data.order import random_words, shuffled
+from stagejax.data.order import random_words, shuffled, uniforms
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.tokenizers import SEP, SPECIAL
 from stagejax.data.words import Words
@@ -127,7 +127,7 @@ def _parts(graph: FactGraph) -> Parts:
 
 def happens(seed: int, numbers: Int64[np.ndarray, " n"], share: float) -> Bool[np.ndarray, " n"]:
     """For each number whether it is one of a random share."""
-    return random_words(seed, numbers, 1)[:, 0] / 2.0**64 < share
+    return uniforms(random_words(seed, numbers, 1))[:, 0] < share
 
 
 @dataclass(frozen=True)

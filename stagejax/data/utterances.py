@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stagejax.data.audio import LogMel
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import Batch, joint_digest
 from stagejax.data.records import OfRecords
 from stagejax.data.sources import EmptySource, Record, Source
@@ -104,7 +104,7 @@ def _by_speaker(source: Utterances) -> list[np.ndarray]:
 def _drawn(source: Utterances, index: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     """Clips, words, speaker and further draws of a record."""
     clips, (least, most) = _by_speaker(source), source.words
-    draws = random_words(source.seed, np.array([index]), 3 + 2 * most)[0] / 2.0**64
+    draws = uniforms(random_words(source.seed, np.array([index]), 3 + 2 * most)[0])
     own = clips[int(draws[0] * len(clips))]
     count = least + int(draws[1] * (most - least + 1))
     chosen = own[(draws[3 : 3 + count] * len(own)).astype(np.int64)]

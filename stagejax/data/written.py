@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stagejax.data.order import random_words
+from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.problems import ITEMS, NAMES, Problems, Wording, applied
 from stagejax.data.sources import Record, Source
@@ -94,7 +94,7 @@ class Written(Source):
     def __getitem__(self, index: int) -> Record:
         record, draw = self.problems[index], random_words(self.problems.seed + 5, np.array([index]), 64)[0]
         *steps, last = record["solution"].split(" ; ")
-        wanted = float(draw[0]) / 2.0**64 < self.detours
+        wanted = float(uniforms(draw)[0]) < self.detours
         way = self._detour(record["question"], steps) if wanted else None
         if way is not None:
             place, detour = way

@@ -23,6 +23,7 @@ slots         answers behind hidden thoughts, what their slots tell    quizzes  
 newcomers     what is asked about people that no text told of           recalling     facts that were read
 retrieving    banks of demonstrations in a pipeline                     bag_of_words  what words alone tell of a task
 demonstrations  found for questions, and answers behind them
+tree_search   steps of answers searched, trees abreast                   tree_rows     paths, pairs and values of trees
 """
 
 from stagejax.inference.frozen import (

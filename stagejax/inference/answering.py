@@ -58,6 +58,24 @@ class Answering:
         return sample(model, Prompts(batch["tokens"], batch["lengths"]), key, n=n, temperature=temperature, **how)
 
 
+@dataclass(frozen=True)
+class Tempered(Answering):
+    """Answers that are drawn at a temperature, where none is asked for.
+
+    >>> from stagejax.decode.steps import FinalAnswer
+    >>> Tempered(FinalAnswer(9, 4), length=48, limit=24).temperature
+    0.7
+    """
+
+    temperature: float = 0.7
+
+    def answers(
+        self, model: Any, batch: Batch, key: jax.Array, n: int = 1, temperature: float | None = None
+    ) -> Samples:
+        """`n` answers to each prompt."""
+        return super().answers(model, batch, key, n, self.temperature if temperature is None else temperature)
+
+
 def greedy(model: Any, batch: Batch, how: Answering) -> tuple[Samples, jax.Array]:
     """The likeliest answers, token by token, with their rewards (B, 1)."""
     found = how.answers(model, batch, jax.random.key(0), temperature=0.0)

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.language import CONTEXT
+from stagejax.objectives.language import CONTEXT, exact_rows
 from stagejax.objectives.loss import Metrics, cross_entropy, weighted
 
 #: Name, first id, and the id behind the last.
@@ -57,3 +57,38 @@ def choices(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Fl
     for name, own in (("chosen", 1 - free), ("named", free)):
         metrics[name] = weighted(logits, batch["label"], own)[1]["accuracy"]
     return loss, metrics
+
+
+def behind_pictures(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
+    """The mean cross entropy of each token of an answer behind a picture and a question, -log p(a_t | x, q, a_<t).
+
+    Args:
+      model: such as a `SlotReader`'s: `model(tokens, states=states, key=key)` gives logits (B, T, V).
+      batch: `tokens`, `targets`, `weights` (B, T) of rows [CLS, S slots, question, answer, SEP], the answer weighed;
+        `image` (B, S, F), what the slots are filled with.
+      key: draws dropout; None in evaluation.
+
+    Returns:
+      The loss; `loss` and `accuracy` of tokens, and `exact`, the share of answers that greedy decoding would give.
+
+    Reference: Liu et al. 2023 (LLaVA), https://arxiv.org/abs/2304.08485, section 4.2.
+
+    >>> import jax
+    >>> model = lambda tokens, states, key: 9 * jax.nn.one_hot(tokens + 1, 6) + 0 * states[..., :1]
+    >>> batch = {"tokens": jnp.array([[1, 3, 4]]), "targets": jnp.array([[3, 4, 5]]), "image": jnp.zeros((1, 1, 2))}
+    >>> [float(x) for x in behind_pictures(model, batch | {"weights": jnp.array([[0.0, 0, 1]])}, None)[1]["exact"]]
+    [1.0, 1.0]
+    """
+    states = in_slots(batch["image"], batch["tokens"].shape[1])
+    logits_BTV = model(batch["tokens"], states=states, key=key)
+    loss, metrics = weighted(logits_BTV, batch["targets"], batch["weights"])
+    return loss, metrics | {"exact": exact_rows(logits_BTV, batch)}
+
+
+def in_slots(image_BSF: Float[Array, "B S F"], length: int) -> Float[Array, "B T F"]:
+    """What stands in a row of `length` tokens whose slots follow its first token; zeros elsewhere.
+
+    >>> in_slots(jnp.ones((1, 2, 1)), 4)[0, :, 0].tolist()
+    [0.0, 1.0, 1.0, 0.0]
+    """
+    return jnp.pad(image_BSF, ((0, 0), (1, length - 1 - image_BSF.shape[1]), (0, 0)))

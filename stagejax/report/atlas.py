@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagejax.committed import Entry, read, results_folder
+from stagejax.committed import VERDICTS, Entry, read, results_folder
 from stagejax.report.html import MARKS, badge, document
 from stagejax.report.report import write_text
 
@@ -14,9 +15,23 @@ BEGIN, END = "<!-- atlas: begin -->", "<!-- atlas: end -->"
 COLUMNS = ("experiment", "paper", "preset", "seeds", "verdicts", "headline", "commit")
 
 
+def counted(entries: Sequence[Entry]) -> str:
+    """How many results of how many papers there are, and what became of their claims.
+
+    >>> counted(())
+    '0 results of 0 papers.'
+    """
+    papers = len({e.number for e in entries if e.number})
+    totals = Counter(dict.fromkeys(VERDICTS, 0))
+    for entry in entries:
+        totals.update(dict(entry.verdicts))
+    said = ", ".join(f"{n} {verdict}" for verdict, n in totals.items() if n)
+    return f"{len(entries)} results of {papers} papers." + (f" Verdicts: {said}." if said else "")
+
+
 def markdown(entries: Sequence[Entry]) -> str:
-    """The table in Markdown."""
-    lines = [" | ".join(("", *COLUMNS, "")).strip(), "|" + " --- |" * len(COLUMNS)]
+    """The counts and the table in Markdown."""
+    lines = [counted(entries), "", " | ".join(("", *COLUMNS, "")).strip(), "|" + " --- |" * len(COLUMNS)]
     for e in entries:
         verdicts = ", ".join(f"{n} {v}" for v, n in e.verdicts)
         cells = (
@@ -44,7 +59,7 @@ def page(entries: Sequence[Entry]) -> str:
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     signs = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
     body = (
-        f"<header><h1>Atlas of results</h1><p class='paper'>{len(entries)} results. {signs}.</p></header>\n"
+        f"<header><h1>Atlas of results</h1><p class='paper'>{counted(entries)} {signs}.</p></header>\n"
         f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
     )
     return document("Atlas of results", body)

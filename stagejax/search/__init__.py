@@ -8,6 +8,7 @@ evolution  the best code by a score, within limits
 greedy     the cheapest choice for each part of a schedule, one after the other
 likeness   the clusters of a pool that are most like a target
 peak       the learning rate of the best of some short trainings
+mcts       trees of actions: PUCT, values backed up, what is done closed
 """
 
 from stagejax.search.conflict import Recalling

@@ -64,6 +64,26 @@ def best_peak(
     return Peak(best, tuple(peaks), tuple(losses), tuple(spent))
 
 
+def kept_peak(
+    run: Any, kept: dict[str, Peak], name: str, stage: Stage, peaks: Sequence[float], **how: Any
+) -> tuple[Any, tuple[Any, ...]]:
+    """The result of a stage at the best of its peaks, and the other pilots' results, to be charged.
+
+    A peak is searched once, for the first stage of a name, and kept for all others: such as those of other seeds.
+
+    Args:
+      kept: what was searched before, by name; it is added to.
+      name: of what shares a peak.
+      stage, peaks, how: as in `best_peak`; here the pilot is the whole stage.
+
+    >>> # tuned, others = kept_peak(run, peaks, "SFT", stage, (1e-3, 3e-3), start=base, score=wrong_answers)
+    """
+    found = best_peak(run, stage, (kept[name].peak,) if name in kept else peaks, **how)
+    kept.setdefault(name, found)
+    best = found.tried.index(found.peak)
+    return found.spent[best], (*found.spent[:best], *found.spent[best + 1 :])
+
+
 def _at(optimizer: Any, peak: float) -> Any:
     """An optimizer, or those of several models of which some stay as they are, at another peak."""
     if isinstance(optimizer, dict):

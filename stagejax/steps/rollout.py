@@ -13,6 +13,7 @@ with these. What is drawn is a function of the parameters and the step: the key 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import jax
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax.decode import Prompts, RewardRule, sample
+from stagejax.decode import Prompts, RewardRule, Samples, sample
 from stagejax.identity import once_a_program
 from stagejax.ledger import count_flops
 from stagejax.objectives.policy_gradient import (
@@ -109,8 +110,8 @@ class ReinforceStep:
             if name in parts:
                 after[name], found = gradient_step(parts[name], states[name], answers, jax.random.fold_in(key, 2))
                 metrics |= found if name == "policy" else {f"value_{n}": value for n, value in found.items()}
-        after["reference"] = replace(states["reference"], step=at + 1)
         after["answers"] = replace(held, step=at + 1, rest=answers)
+        after |= {name: replace(states[name], step=at + 1) for name in states if name not in after}  # what is frozen
         weights = answers["weights"]
         rows, drawn = len(weights), weights.sum()
         metrics |= {
@@ -132,13 +133,12 @@ class ReinforceStep:
 
         length = parts["answers"].config.length
         prompts = Prompts(batch["tokens"], batch["lengths"])
-        how = {"n": self.samples, "stops": self.stops, "limit": self.limit}
-        drawn = sample(model("policy"), prompts, key, length=length, **how)
+        drawn = self.draw(model("policy"), prompts, key, length)
         rewards_BN, ended_BN = self.reward(drawn, batch), drawn.stop_sizes_BN > 0
         rewards_BN = jnp.where(ended_BN, rewards_BN, 0.0)
-        scores_BN = jnp.where(ended_BN, self.alpha * rewards_BN, self.unended)
+        scores_BN = self.scores(model, drawn, rewards_BN, batch)
         tokens = drawn.tokens_BNS.reshape(-1, length)
-        weights = drawn.drawn_BNS.reshape(-1, length)[:, 1:].astype(jnp.float32)
+        weights = self.own(drawn).reshape(-1, length)[:, 1:].astype(jnp.float32)
         logprobs = drawn.logprobs_BNS.reshape(-1, length)[:, 1:].astype(jnp.float32)
         reference = token_logprobs(model("reference"), tokens, weights)
         values = jnp.zeros_like(weights)
@@ -154,6 +154,20 @@ class ReinforceStep:
         found = dict(zip(BY_TOKEN, (weights, logprobs, reference, values, advantages, returns), strict=True))
         judged = {"rewards": rewards_BN, "ended": ended_BN.astype(jnp.float32)}
         return {"tokens": tokens, **found, **{name: x.reshape(-1) for name, x in judged.items()}}
+
+    def draw(self, model: nnx.Module, prompts: Prompts, key: jax.Array, length: int) -> Samples:
+        """Answers of the policy."""
+        return sample(model, prompts, key, length=length, n=self.samples, stops=self.stops, limit=self.limit)
+
+    def scores(
+        self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array, batch: Batch
+    ) -> jax.Array:
+        """What each answer is worth (B, N); `model` gives the models of the stage by name."""
+        return jnp.where(drawn.stop_sizes_BN > 0, self.alpha * rewards_BN, self.unended)
+
+    def own(self, drawn: Samples) -> jax.Array:
+        """Which tokens (B, N, S) the policy chose, and learns from."""
+        return drawn.drawn_BNS
 
 
 @dataclass(frozen=True)

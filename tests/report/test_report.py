@@ -266,7 +266,8 @@ def test_the_atlas(report, stages, tmp_path):
     assert entry.verdicts == (("holds", 1), ("not tested", 1))
     assert entry.commit == "0123456789+"
     assert "77.5% (paper: 30.4%)" in entry.headline
-    table = atlas.markdown(entries).splitlines()
+    counts, empty, *table = atlas.markdown(entries).splitlines()
+    assert (counts, empty) == ("1 results of 1 papers. Verdicts: 1 holds, 1 not tested.", "")
     assert len(table) == 3
     assert {line.count("|") for line in table} == {len(atlas.COLUMNS) + 1}
     readme = tmp_path / "README.md"
