@@ -45,8 +45,9 @@ def test_pairs_are_the_judges_own_critiques_of_new_pairs_that_it_finds_hard(fini
         asked, critiques = zip(*(text.split(" check", 1) for text in told), strict=True)
         assert asked[0] == asked[1]
         assert verdict(critiques[0]) == prompt % 2
-        assert verdict(critiques[1]) != prompt % 2
-        assert any((pairs["chosen"][k] == own).all() for own in drawn["tokens"][prompt])
+        same = [(drawn["tokens"][prompt] == pairs[side][k]).all(1) for side in ("chosen", "rejected")]
+        assert (drawn["said"][prompt][same[0]] == prompt % 2).any()
+        assert (drawn["said"][prompt][same[1]] != prompt % 2).any()  # the other answer, or cut before its end
     tokens, weights = jnp.asarray(pairs["rejected"]), jnp.asarray(pairs["rejected_weights"])
     sft = next(result for name, result in results.items() if name.startswith("0/sft/0"))
     cached = answer_logprobs(sft.module(), tokens, weights)  # the reference is the SFT judge
