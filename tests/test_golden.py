@@ -34,6 +34,7 @@ MESHES = {
     "staged_fusion-pod": "data=16,fsdp=4",  # 64 remarks a batch
     "meta_demo_retrieval-pod": "data=16,fsdp=2",  # tuned on 32 a batch
     "superficial_alignment-pod": "data=8,fsdp=16",  # fine-tuned on 128 a batch
+    "rise_judge_sft_dpo-pod": "data=8,fsdp=16",  # DPO on 128 pairs a batch
     "digirl_offline_to_online-pod": "data=4,fsdp=4",  # 16 episodes a batch
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
+from stagejax.data.pipeline import Data
 from stagejax.decode import Prompts, RewardRule, Samples, sample
 from stagejax.inference import Frozen, compiled
 from stagejax.ledger import count_flops
@@ -90,3 +91,11 @@ def four(model: Any, batch: Batch, how: Answering) -> tuple[Samples, jax.Array]:
 def ask(function: Callable[..., Any], net: Frozen, batch: Batch, *options: Any) -> Any:
     """`function(model, batch, *options)` of a trained network, as numpy arrays; compiled once for all its states."""
     return jax.tree.map(np.asarray, compiled(function, net.config, *options)(net.params, net.rest, dict(batch)))
+
+
+def right_share(net: Frozen, data: Data, how: Answering) -> float:
+    """The mean reward of greedy answers to the first `count` batches of prompts.
+
+    >>> # solved = right_share(Frozen.of(result), prompts, how)
+    """
+    return float(np.concatenate([ask(greedy, net, batch, how)[1] for batch in data.batches()]).mean())

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32
 
 from stagejax.data import CLS
+from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import Codec
 from stagejax.decode import padded_prompts
 from stagejax.inference.frozen import Frozen, apply
@@ -42,6 +43,16 @@ def text_losses(
     rows = padded_prompts([[CLS, *ids] for ids in code.encode(list(texts))], length + 1).tokens_BP
     weights = (rows[:, 1:] > 0).astype(np.float32)
     return apply(row_losses, net, {"tokens": rows[:, :-1], "targets": rows[:, 1:], "weights": weights}, batch)
+
+
+def held_out_loss(net: Frozen, *parts: Data, batch: int = 64) -> float:
+    """The mean loss of a counted target over the first `count` batches of each part, for `causal_lm`; nats.
+
+    >>> # nats = held_out_loss(Frozen.of(result), text.held_out(16))
+    """
+    batches = [each for data in parts for each in data.batches()]
+    rows = {name: np.concatenate([each[name] for each in batches]) for name in ("tokens", "targets", "weights")}
+    return float(np.average(apply(row_losses, net, rows, batch), weights=rows["weights"].sum(1)))
 
 
 def fitness_correlation(losses: Float32[np.ndarray, " n"], fitness: Float32[np.ndarray, " mutants"]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,17 @@ def table_of_means(
 
     cells = tuple((row, *(shown(measure(row, column)) for column in columns)) for row in rows)
     return Table(title, ("arm", *columns), cells, note=note)
+
+
+def table_of_rates(tried: Mapping[str, Mapping[float, Any]], title: str, form: str = ".3f", note: str = "") -> Table:
+    """A table of what each arm's learning rates gave on development data, the rates as columns; some arms lack some.
+
+    >>> table_of_rates({"a": {1e-3: 0.5}, "b": {1e-3: 0.25, 1e-4: 0.75}}, "Rates").cells()
+    [['a', '–', '0.500'], ['b', '0.750', '0.250']]
+    """
+    rates = sorted({rate for own in tried.values() for rate in own})
+    rows = tuple((arm, *(own.get(rate) for rate in rates)) for arm, own in tried.items())
+    return Table(title, ("arm", *(f"{rate:g}" for rate in rates)), rows, ("", *[form] * len(rates)), note)
 
 
 def cell(value: Any, form: str = "") -> str:
