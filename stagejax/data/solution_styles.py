@@ -132,7 +132,8 @@ class Styled(Derived):
       seed: of the wordings; that of a record is the same however many there are.
 
     >>> from stagejax.data.planned_problems import PlannedProblems
-    >>> Styled(PlannedProblems(), CHAIN)[5]["text"].partition(" a: ")[2]
+    >>> from stagejax.data.problems import Problems
+    >>> Styled(PlannedProblems(Problems(size=20, wording=BRIEF)), CHAIN)[5]["text"].partition(" a: ")[2]
     'please go step by step . 6 * 3 = 18 ; 18 / 3 = 6 ; 6 * 3 = 18 | therefore it is 18 |'
     """
 

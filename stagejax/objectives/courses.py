@@ -41,7 +41,7 @@ class Courses:
     >>> from stagejax.models.electra import Electra
     >>> small = bert(vocab=20, layers=1, embed=8, heads=2)
     >>> model, batch = Electra(small, small).build(nnx.Rngs(0)), {"targets": jnp.arange(4, 20).reshape(2, 8)}
-    >>> loss, metrics = Courses()(model, batch, jax.random.key(0))
+    >>> loss, metrics = jax.jit(lambda key: Courses()(model, batch, key))(jax.random.key(0))
     >>> [float(part) for part in metrics["insert_altered"]]
     [4.0, 16.0]
     """
