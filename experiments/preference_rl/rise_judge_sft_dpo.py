@@ -22,7 +22,7 @@ Method   Word problems in two wordings, under four instructions, each with a rig
          grid for all. Then the policy learns by DPO from pairs of its own answers, labelled by a judge where both
          orders agree, by a verifier, or by a coin.
 Run      stagejax run rise_judge_sft_dpo                 laptop: 11 minutes, two cores shared
-         stagejax run rise_judge_sft_dpo --preset smoke  a minute, most of it compilation
+         stagejax run rise_judge_sft_dpo --preset smoke  two minutes, most of it compilation
          stagejax run rise_judge_sft_dpo --preset long   also SFT without the filter, and a weight of 0.1
          stagejax plan rise_judge_sft_dpo --preset pod --mesh data=8,fsdp=16
 Holds if on pairs of unseen programs, each in both orders, greedy, accuracy as mean over kinds of errors, means over

@@ -17,7 +17,7 @@ Method   Base on GSM8K's questions -> continued pre-training (CPT) on these and 
          votes where none is known, of as many drawn as in the loop. Tool mode: a calculator puts in results, masked in
          the loss. Preset long: more rounds, RL on all queries, and the loop with the tool.
 Run      stagejax run qwen25_math_self_improvement    laptop: 21 minutes on two cores that ten other jobs shared
-         stagejax run qwen25_math_self_improvement --preset smoke    a minute, most of it compilation
+         stagejax run qwen25_math_self_improvement --preset smoke    90 seconds, most of it compilation
          stagejax plan qwen25_math_self_improvement --preset pod --mesh data=16,fsdp=16
 Holds if greedy, means over three tests of unseen programs (2 steps, 3 steps, 2 steps in CPT's other wording) and over
          three seeds: (1) SFT_1 is 2 points or more above SFT_0, and shaped GRPO 2 or more above SFT_1; (2) rm@8 >=
