@@ -1,10 +1,12 @@
 """The rules of the house: who may import whom, how long a file may be, and what an import may load."""
 
 import ast
+import importlib
 import itertools
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -99,3 +101,12 @@ def test_public_names_exist() -> None:
 
     assert all(hasattr(stagejax, name) for name in stagejax.__all__)
     assert stagejax.__all__ == sorted(stagejax.__all__)
+
+
+def test_no_file_takes_the_place_of_a_public_name() -> None:
+    """Importing a file sets its name in the folder: one that the folder gives to something else would be lost."""
+    for folder in sorted({path.parent for path in LIBRARY if path.name == "__init__.py"}):
+        room = importlib.import_module(".".join(folder.relative_to(ROOT).parts))
+        for name in sorted({path.stem for path in folder.iterdir()} & set(getattr(room, "__all__", ()))):
+            importlib.import_module(f"{room.__name__}.{name}")
+            assert not isinstance(getattr(room, name), ModuleType), f"{folder / name}.py takes a public name"

@@ -152,7 +152,7 @@ def texts(cfg: Config, style: str, joined: bool, seed: int = 0) -> Data:
     """Texts in one style, apart or several in a row. Questions are read, and not learned."""
     begin, end = (cfg.words.train(iter(())).encode([word])[0].item() for word in (styles.QUESTION, styles.ANSWER))
     own = rows(cfg, styles.Styled(problems(cfg), style, cfg.uncued, seed=11), joined, seed)
-    return Outside(of=own, begin=begin, end=end, batch=cfg.batch)
+    return Outside(data=own, begin=begin, end=end)
 
 
 def rows(cfg: Config, source: Source, joined: bool, seed: int) -> PackedAnswers:

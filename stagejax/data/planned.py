@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ import numpy as np
 
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.problems import NAMES, Problems, Wording, applied
-from stagejax.data.retold import in_range, program_in
+from stagejax.data.retold import programs_of
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.words import Words
 
@@ -79,19 +78,13 @@ class Equations(Derived):
         return self.problems.wording
 
     def __len__(self) -> int:
-        return len(_programs(self))
+        return len(programs_of(self.source, self.problems.largest))
 
     def __getitem__(self, index: int) -> Record:
-        return self.problems.told(_programs(self)[index], index)
+        return self.problems.told(programs_of(self.source, self.problems.largest)[index], index)
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), self.problems.digest())
-
-
-@functools.lru_cache(maxsize=4)
-def _programs(of: Equations) -> list[list[tuple[str, int]]]:
-    found = (program_in(of.source[i]["equation"]) for i in range(len(of.source)))
-    return [program for program in found if program is not None and in_range(program, of.problems.largest)]
 
 
 @dataclass(frozen=True)

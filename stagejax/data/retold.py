@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from stagejax.data.dialogues import Dialogues, values_of
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Derived, Record
+from stagejax.data.sources import Derived, Record, Source
 
 Program = list[tuple[str, int]]
 
@@ -29,19 +29,20 @@ class Retold(Derived):
     told: Dialogues = field(default_factory=Dialogues)
 
     def __len__(self) -> int:
-        return len(_programs(self))
+        return len(programs_of(self.source, self.told.largest))
 
     def __getitem__(self, index: int) -> Record:
-        return self.told.record_of([_programs(self)[index]], index)
+        return self.told.record_of([programs_of(self.source, self.told.largest)[index]], index)
 
     def digest(self) -> str:
         return joint_digest(self.source.digest(), self.told.digest())
 
 
 @functools.lru_cache(maxsize=4)
-def _programs(of: Retold) -> list[Program]:
-    found = (program_in(of.source[i]["equation"]) for i in range(len(of.source)))
-    return [program for program in found if program is not None and in_range(program, of.told.largest)]
+def programs_of(source: Source, largest: int) -> list[Program]:
+    """Of the records' equations those that are a chain of steps in this range, in their order."""
+    found = (program_in(source[i]["equation"]) for i in range(len(source)))
+    return [program for program in found if program is not None and in_range(program, largest)]
 
 
 def program_in(equation: str) -> Program | None:

@@ -17,11 +17,11 @@ from stagejax.data.judging import TEMPLATES
 from stagejax.data.judging_rows import JudgeRows, Pair, answers_in_pairs, longer
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP
+from stagejax.decode.last_tag import LastTag
 from stagejax.decode.steps import FinalAnswer
-from stagejax.decode.verdicts import LastTag
 from stagejax.inference.answering import Answering, ask
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.inference.preferring import SIDES, with_reference
+from stagejax.inference.preferring import SIDES, exchanged, with_reference
 from stagejax.inference.stepwise import answer_weights
 from stagejax.report.pairwise import judged_in_both_orders
 from stagejax.result import Result
@@ -157,14 +157,8 @@ def _closest(told: Arrays, ratio: float, rng: np.random.Generator) -> Any:
 
 def sides_at_random(pairs: Result, seed: int) -> Arrays:
     """The same pairs, each with its sides exchanged with probability 1/2: a control that knows no verdict."""
-    told = pairs.value
-    swap = np.random.default_rng(seed).integers(2, size=len(told["chosen"])).astype(bool)
-    found = dict(told)
-    for of in ("", "_weights", "_reference"):
-        a, b = told["chosen" + of], told["rejected" + of]
-        wide = swap.reshape(-1, *[1] * (a.ndim - 1))
-        found["chosen" + of], found["rejected" + of] = np.where(wide, b, a), np.where(wide, a, b)
-    return found
+    coin = np.random.default_rng(seed).integers(2, size=len(pairs.value["chosen"])).astype(bool)
+    return exchanged(pairs.value, coin)
 
 
 def chosen_rows(pairs: Result) -> Arrays:

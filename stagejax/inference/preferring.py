@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool
 
 from stagejax.data.answers import MadeRows, PromptedText, answer_row
 from stagejax.data.joined import Row
@@ -59,6 +60,16 @@ def with_reference(net: Frozen, pairs: dict[str, np.ndarray]) -> dict[str, np.nd
     """
     rows = {side: {"tokens": pairs[side], "weights": pairs[f"{side}_weights"]} for side in SIDES}
     return pairs | {f"{side}_reference": apply(_logprobs, net, own, AT_ONCE) for side, own in rows.items()}
+
+
+def exchanged(pairs: dict[str, np.ndarray], which: Bool[np.ndarray, " pairs"]) -> dict[str, np.ndarray]:
+    """Pairs of which some have their sides exchanged: those of a coin say nothing of which answer is better."""
+    found = dict(pairs)
+    for of in ("", "_weights", "_reference"):
+        one, other = (pairs[side + of] for side in SIDES)
+        own = which.reshape(-1, *(1,) * (one.ndim - 1))
+        found |= {SIDES[0] + of: np.where(own, other, one), SIDES[1] + of: np.where(own, one, other)}
+    return found
 
 
 def drawn_tokens(made: dict[str, np.ndarray]) -> int:

@@ -5,6 +5,7 @@ Trees are what `tree_search.searched` found: one row a node, a parent before its
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.inference import Frozen
-from stagejax.inference.preferring import SIDES, with_reference
+from stagejax.inference.preferring import SIDES, exchanged, pair_rows, with_reference
 from stagejax.inference.rollouts import Arrays, distinct
 from stagejax.inference.stepwise import answer_weights
 from stagejax.result import Result
@@ -151,19 +152,14 @@ def shifted(pairs: Result, alpha: float, control: str | None, seed: int) -> Arra
     if control == "margins":
         made["margin"] = rng.permutation(made["margin"])
     if control == "sides":
-        coin = rng.random(len(made["margin"])) < 0.5
-        for name in ("", "_weights", "_reference"):
-            one, other = (made[side + name] for side in SIDES)
-            own = coin.reshape(-1, *(1,) * (one.ndim - 1))
-            made |= {SIDES[0] + name: np.where(own, other, one), SIDES[1] + name: np.where(own, one, other)}
+        made = exchanged(made, rng.random(len(made["margin"])) < 0.5)
     return made
 
 
 def margin_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
     """The batches of `shifted` for `Preference`, which takes each pair's margin."""
-    rows = [Row(side, (length,), "int32") for side in SIDES] + [Row("margin")]
-    rows += [Row(f"{side}_weights", (length - 1,)) for side in SIDES] + [Row(f"{side}_reference") for side in SIDES]
-    return MadeRows(rows=tuple(rows), of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
+    pairs = pair_rows(made, length, batch, seed)
+    return replace(pairs, rows=(*pairs.rows, Row("margin")))
 
 
 def path_values(trees: Result) -> Arrays:

@@ -21,6 +21,7 @@ from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask
 from stagejax.inference.rollouts import Arrays, Rollouts, completed
+from stagejax.objectives.rewarding import scores_at
 from stagejax.result import Result
 from stagejax.search.mcts import WRONG, Action, Node, back_up, expand, new_tree, select
 from stagejax.stage import Batch
@@ -195,8 +196,7 @@ def _action(found: Arrays, i: int, k: int, search: TreeSearch) -> Action:
 
 def state_values(model: Any, batch: Batch) -> jax.Array:
     """V(s) = tanh of the number behind the last token of each prefix: "tokens" (B, S) up to "ends" (B,)."""
-    scores = model(batch["tokens"])
-    return jnp.tanh(jnp.take_along_axis(scores, batch["ends"][:, None] - 1, axis=1)[:, 0])
+    return jnp.tanh(scores_at(model, batch["tokens"], batch["ends"]))
 
 
 def _expansions(

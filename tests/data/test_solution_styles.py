@@ -81,14 +81,14 @@ def test_questions_are_read_and_not_learned() -> None:
     code = WORDS.train(iter(()))
     rows = PackedAnswers(source=Styled(SOURCE), tokenizer=WORDS, batch=4, length=160, fields=("text",), joined=True)
     begin, end = (code.encode([word])[0].item() for word in (QUESTION, ANSWER))
-    plain, own = rows.take(np.arange(4)), Outside(of=rows, begin=begin, end=end, batch=4).take(np.arange(4))
+    plain, own = rows.take(np.arange(4)), Outside(data=rows, begin=begin, end=end).take(np.arange(4))
     assert (own["tokens"] == plain["tokens"]).all()
     learned = code.decode(own["targets"][own["weights"] > 0])
     assert "finds" not in learned.split()
     assert "?" not in learned.split()
     assert learned.count(f"{END} {CONCLUSION.known[0].split()[0]}") <= learned.count(END)
     assert len(learned.split()) > 0.4 * (plain["weights"] > 0).sum()
-    assert Outside(of=rows, begin=begin, end=end, batch=4).digest() != rows.digest()
+    assert Outside(data=rows, begin=begin, end=end).digest() != rows.digest()
 
 
 def test_sums_are_right_and_in_their_range() -> None:

@@ -2,49 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
-from flax import nnx
+from pictured import ASKED, FORM, IMAGE, PICTURES, made, network
 
-from stagejax.data import Digits
-from stagejax.data.composites import Objects
-from stagejax.data.scene_instructions import TYPES, Augmentor, Pictures
-from stagejax.data.scene_questions import SceneQuestions
+from stagejax.data.scene_instructions import TYPES, Augmentor
 from stagejax.inference import competing
 from stagejax.inference import picture_answers as answers
 from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
-from stagejax.inference.picture_answers import SLOTS, Form
-from stagejax.models import gpt
-from stagejax.models.slots import SlotReader
-from stagejax.result import Result
 
-NAMES = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
-PICTURES = Pictures(SceneQuestions((Objects(Digits(), NAMES),), ("ring", "hook"), glyph=8), 200)
-FORM = Form(PICTURES.words())
-WIDTH = answers.width_of(3)
-IMAGE = np.random.default_rng(0).normal(size=(len(PICTURES), SLOTS, WIDTH)).astype(np.float32)
-NET = SlotReader(
-    gpt(vocab=PICTURES.words().vocab, embed=16, heads=2, mlp=16, layers=1, length=FORM.length + 1, init_std=0.5),
-    FORM.marker, WIDTH,
-)  # fmt: skip
 slow = pytest.mark.slow  # compiles models
-
-
-def made(value: Any) -> Result:
-    return Result("made", "make", "made", 0, value=value)
-
-
-def network(seed: int) -> Result:
-    """A result with initial parameters."""
-    params = nnx.to_pure_dict(nnx.state(NET.build(nnx.Rngs(seed)), nnx.Param))
-    state = SimpleNamespace(params=params, rest={})
-    return Result("net", "train", f"net{seed}", 1, NET, load=lambda: state)
-
-
-ASKED = answers.opened(PICTURES, FORM, 24, seed=0, balanced=True)
 
 
 def test_a_split_and_its_counts() -> None:
