@@ -1,0 +1,497 @@
+"""iTool: tool calls learned from easy to hard, then from fragments that a tree search finds better or worse, in rounds.
+
+Paper    Zeng et al., iTool: Boosting Tool Use of Large Language Models via Iterative Reinforced Fine-Tuning, 2025,
+         arXiv 2501.09766 (dossier 096: code, READMEs and abstracts were read, no table).
+Claim    More synthetic data bring less and less; what stays wrong are fragments, such as one argument. A warm-up by
+         difficulty, and rounds of a search at fragments where the policy is deficient, repair what more SFT does not.
+Method   A prompt shows one to three tools (signature, description; parameters are drawn anew with each prompt and must
+         be read) and a request: one call, two of one tool, two tools, a value that must be worked out, or nothing that
+         fits. Right is what has the gold calls by their syntax trees; tools of tests are never seen in training.
+         base      answers easy and middle requests, and grades responses against gold ones, by a program's grades
+         warm-up   SFT on three levels, one after the other, by what the prompt shows and asks
+         rounds    1 select  the 30 % of all items, with calls and without, whose gold response is most perplexing
+                   2 search  5 simulations of 3 responses at temperature 1.5 (repetition 0.75), cut behind . , = ( and
+                             inserted as chains, depth 3; child by W / (N + 1) + P sqrt(ln N_parent / (N + 1)); W is at
+                             first ±0.1 for closing calls + overlap with gold - 0.5; the policy's own grade of what two
+                             best children lead to, (p_A + 0.1 p_B - p_C - 2 p_D) / 4, is added up to the root
+                   3 SimPO   LoRA of rank 8, merged: -log σ(2.5 (mean log π(w) - mean log π(l)) - 0.5), of each node the
+                             child of largest W over that of smallest, 0.1 apart, W_w >= -0.3, overlap <= 0.95
+         Arms behind the same warm-up with as many steps in three rounds: SFT on all items, SFT on the selected ones;
+         items drawn instead of selected; the best and the worst of as many whole responses; DPO; no judge; the program
+         as the judge; all searches by the warm-up's policy ("one round"). Control: sides of the pairs by coin.
+Run      stagejax run itool                 laptop
+         stagejax run itool --preset smoke  most of it compilation
+         stagejax plan itool --preset pod --mesh data=1,fsdp=8
+Holds if in right greedy responses on tools of the test split, means over five kinds of requests and three seeds, iTool
+         is (1) 3 points or more above SFT of as many steps, and gains more over it where two tools or a worked-out
+         value are asked for than on single calls; (2) above pairs of whole responses; (3) above selection by chance,
+         and three rounds above one; and (4) the warm-up from easy to hard is above one as long in mixed order.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Stage
+from stagejax.data import SEP, Mixture, Source
+from stagejax.data.answers import Answers
+from stagejax.data.graded_calls import CUTS, GradedCalls, graded
+from stagejax.data.pipeline import Data
+from stagejax.data.together import Together
+from stagejax.data.tool_calls import ASKS, GOLD, GRADE, GRADES, LEVELS, SAID, ToolCalls, tool_words
+from stagejax.data.tool_prompts import GoldPrompts
+from stagejax.decode.calls import SameCalls
+from stagejax.inference import fragment_rows as rows
+from stagejax.inference.answering import Tempered
+from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of
+from stagejax.inference.frozen import flops_of_one
+from stagejax.inference.likelihood import row_losses
+from stagejax.inference.preferring import pair_rows
+from stagejax.inference.rollouts import drawn_answers
+from stagejax.inference.stepwise import learned_rows
+from stagejax.models import Transformer, llama
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.preference import Preference
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.together import charged_once
+from stagejax.search.peak import Peak, kept_peak
+from stagejax.transforms import LoRA, Reparameterized, factors
+
+BASE, WARM, MIXED = "base", "easy to hard", "mixed order"
+LONGER, HARD, ITOOL = "SFT longer", "SFT on selected", "iTool"
+CHANCE, WHOLE, DPO = "items by chance", "whole responses", "DPO"
+FAST, VERIFIER, ONCE, COIN = "no judge", "program as judge", "one round", "sides by coin"
+
+
+@dataclass(frozen=True)
+class Way:
+    """What an arm does in a round.
+
+    Args:
+      learns: "pairs", or gold responses of "all" items or of "selected" ones.
+      by, judge, whole: of selection and search.
+      once: every round selects and searches with the policy that the warm-up left.
+      coin: the trees are iTool's, and which side is better is drawn.
+    """
+
+    learns: str = "pairs"
+    by: str = "perplexity"
+    judge: str = "policy"
+    whole: bool = False
+    dpo: bool = False
+    once: bool = False
+    coin: bool = False
+
+
+WAYS = {
+    LONGER: Way("all"), HARD: Way("selected"), ITOOL: Way(), CHANCE: Way(by="chance"), WHOLE: Way(whole=True),
+    DPO: Way(dpo=True), FAST: Way(judge="none"), VERIFIER: Way(judge="verifier"), ONCE: Way(once=True),
+    COIN: Way(coin=True),
+}  # fmt: skip
+#: Arms with a rate of their own; all others take iTool's.
+TUNED = (LONGER, HARD, ITOOL, WHOLE, DPO)
+#: Kinds of requests that are hard: two tools, a value that is worked out.
+HARD_ASKS = ("multiple", "values")
+Peaks = dict[str, Peak]  # chosen rates, by arm
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer
+    length: int = 80  # tokens of a prompt and its response
+    prompt: int = 53  # of a prompt
+    limit: int = 27  # of a response
+    read: int = 6000  # requests of a level in the base's text
+    base: int = 1200  # steps
+    base_rate: float = 5e-3
+    batch: int = 16  # rows of a step
+    items: int = 200  # of each level of SFT
+    warm: int = 100  # steps of a level
+    warm_rate: float = 2e-3
+    other_items: tuple[int, ...] = (50, 800)  # of each level, for SFT in mixed order with less or more data
+    iterations: int = 3
+    share: float = 0.3  # of the items that are searched
+    steps: int = 16  # of a round
+    pairs: int = 16  # of a step
+    most: int = 128  # pairs of a round: two epochs
+    rank: int = 8
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # of what comes after the warm-up
+    simpo: Preference = field(default_factory=lambda: Preference(2.5, mean=True, reference=False, margin=0.5))
+    dpo: Preference = field(default_factory=lambda: Preference(0.1))
+    at_once: int = 64
+    dev: int = 128
+    tests: tuple[int, int] = (64, 16)  # requests of each kind for tools of the test split, and for those of training
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def how(self) -> Tempered:
+        """Greedy responses, right by their calls."""
+        return Tempered(SameCalls(tool_words().decode), self.length, self.limit, ((SEP,),), 0.0)
+
+    def search(self, way: Way) -> FragmentSearch:
+        """How an arm searches."""
+        grades = Grading(tuple(map(token, (GOLD, SAID, GRADE))), tuple(map(token, GRADES)), graded_tokens, self.length)
+        cuts, closing = tuple(map(token, CUTS)), (token(")"), token("]"))
+        return FragmentSearch(self.how, cuts, closing, grades, way.judge, way.whole, at_once=self.at_once)
+
+
+def token(word: str) -> int:
+    return int(tool_words().encode([word])[0][0])
+
+
+def graded_tokens(said: np.ndarray, gold: np.ndarray) -> int:
+    return graded(*map(tool_words().decode, (said, gold)))
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    vocab = tool_words().vocab
+    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=160, length=80, tied=True, init_std=0.125)
+    if name == "smoke":
+        sizes = {"read": 200, "base": 60, "items": 16, "warm": 8, "other_items": (8,), "iterations": 2, "steps": 3}
+        more = {"pairs": 4, "most": 12, "rates": (1e-3,), "at_once": 16, "dev": 16, "tests": (4, 4), "seeds": (0,)}
+        return Config(replace(net, embed=32, mlp=64), **sizes, **more)
+    if name == "pod":
+        sizes = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "mlp": 14_336, "rotary_theta": 5e5}
+        large = llama(vocab=128_256, length=2048, scan=True, remat="full", **sizes)
+        rows = {"length": 2048, "prompt": 1024, "limit": 1024, "batch": 64, "read": 512, "base": 1, "items": 1500}
+        steps = {"warm": 70, "steps": 1000, "pairs": 8, "most": 4000, "other_items": (), "at_once": 64}
+        rates = {"base_rate": 1e-5, "warm_rate": 1e-5, "rates": (1e-6,), "dev": 128, "tests": (128, 64)}
+        return Config(large, **rows, **steps, **rates, seeds=(0,))
+    return Config(net)
+
+
+# --- data ---
+
+
+def learned(cfg: Config, source: Source, seed: int = 0) -> Answers:
+    """Rows of which the responses are learned."""
+    how = {"tokenizer": tool_words(), "batch": cfg.batch, "length": cfg.length - 1}
+    return Answers(source=source, seed=seed, **how)
+
+
+def level(cfg: Config, number: int, seed: int, items: int | None = None) -> ToolCalls:
+    """The items of a level for SFT and search."""
+    return ToolCalls(size=items or cfg.items, level=number, seed=100 + seed)
+
+
+def pool(cfg: Config, seed: int, items: int | None = None) -> Together:
+    """Those of all levels."""
+    return Together(tuple(level(cfg, number, seed, items) for number in range(len(LEVELS))))
+
+
+def with_grading(cfg: Config, source: Source, seed: int) -> Data:
+    """Four rows of a source, and one of grading its responses: no stage of SFT shall unlearn that."""
+    parts = learned(cfg, source, seed), learned(cfg, GradedCalls(source, seed), seed)  # type: ignore[arg-type]
+    return Mixture(parts=parts, weights=(4, 1))
+
+
+def reading(cfg: Config) -> Data:
+    """What the base learns: easy and middle requests, and to grade responses to hard ones."""
+    requests = [ToolCalls(size=cfg.read, level=number, seed=11 + number) for number in range(len(LEVELS))]
+    parts = (*(learned(cfg, own) for own in requests[:2]), learned(cfg, GradedCalls(requests[2])))
+    return Mixture(parts=parts, weights=(1, 2, 1))
+
+
+def prompts(cfg: Config, source: Source) -> GoldPrompts:
+    how = {"length": cfg.prompt, "limit": cfg.limit, "batch": cfg.at_once, "beside": ("number",)}
+    return GoldPrompts(source=source, tokenizer=tool_words(), **how)
+
+
+def tested(cfg: Config, split: str) -> Together:
+    """As many hard requests of each kind; nothing of them is trained on."""
+    size = cfg.tests[split == "train"]
+    return Together(tuple(ToolCalls(split, size, ask=ask, seed=901) for ask in ASKS))
+
+
+# --- stages ---
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The base; with every seed both warm-ups, and all arms behind the one from easy to hard."""
+    base = run.train(supervised(cfg, "base", reading(cfg), cfg.base, adamw(cfg.base_rate, warmup=0.05, clip=1.0)))
+    found = Found(run, cfg)
+    found.add(BASE, cfg.seeds[0], Arm("", (base,)))
+    for seed in cfg.seeds:
+        warm = warmed(run, cfg, seed, base, [level(cfg, number, seed) for number in range(len(LEVELS))], WARM)
+        found.add(WARM, seed, Arm("", (base, *warm)))
+        mixed = warmed(run, cfg, seed, base, [pool(cfg, seed)] * len(LEVELS), MIXED)
+        found.add(MIXED, seed, Arm("", (base, *mixed)))
+        for label in WAYS:
+            rounds(run, cfg, label, seed, (base, *warm), found)
+    for items in cfg.other_items:
+        made = warmed(run, cfg, cfg.seeds[0], base, [pool(cfg, cfg.seeds[0], items)] * len(LEVELS), f"{items} items")
+        found.sizes[items] = run.make(f"sizes/{items}/test", scored, cfg, made[-1])
+    return report(found)
+
+
+def supervised(cfg: Config, name: str, data: Data, steps: int, optimizer: Any, seed: int = 0) -> Stage:
+    """What all stages share but data, loss and adapters: greedy responses for development are watched."""
+    dev = prompts(cfg, ToolCalls("dev", cfg.dev, seed=900))
+    test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
+    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
+
+
+def warmed(run: Any, cfg: Config, seed: int, base: Any, sources: Sequence[Source], label: str) -> tuple[Any, ...]:
+    """SFT on some sources, one after the other, each with its own schedule."""
+    made: tuple[Any, ...] = ()
+    for number, source in enumerate(sources):
+        name, data = f"{seed}/{slug(label)}/{number}", with_grading(cfg, source, 10 * seed + number)
+        stage = supervised(cfg, name, data, cfg.warm, adam(cfg.warm_rate, warmup=0.1, clip=1.0), seed)
+        made = (*made, run.train(stage, made[-1] if made else base))
+    return made
+
+
+def rounds(run: Any, cfg: Config, label: str, seed: int, warm: tuple[Any, ...], found: Found) -> None:
+    """All rounds of an arm; searches with the warm-up's policy are shared among arms that search alike."""
+    way, policy, results, spent = WAYS[label], warm[-1], warm, ()
+    for number in range(cfg.iterations):
+        at = f"{seed}/{slug(label)}/{number}"
+        made = ()
+        if way.coin:
+            made = found.trees[ITOOL, seed, number]
+        elif way.learns != "all":
+            made = looked(run, cfg, way, seed, number, warm[-1] if way.once else policy, found, at)
+        found.trees[label, seed, number] = made
+        tuned, merged, others = after(run, cfg, label, seed, number, at, policy, made, found.chosen)
+        policy, results, spent = merged, (*results, tuned, merged), (*spent, *made, *others)
+        found.watched.setdefault((label, number), []).append(tuned.history.last("accuracy"))
+    found.add(label, seed, charged_once(results, spent))
+
+
+def looked(
+    run: Any, cfg: Config, way: Way, seed: int, number: int, policy: Any, found: Found, at: str
+) -> tuple[Any, ...]:
+    """The items that a policy is deficient in, and, where pairs are learned, the search of them."""
+    first = (seed, way.by, way.learns, way.judge, way.whole)
+    if number == 0 and first in found.first:
+        return found.first[first]
+    source, flops = pool(cfg, seed), loss_flops(cfg)
+    items = (rows.hardest, policy, learned(cfg, source), cfg.share, way.by, 10 * seed + number)
+    made = (run.make(f"{at}/chosen", *items, flops=len(source) * flops),)
+    if way.learns == "pairs":
+        search = cfg.search(way)
+        flops = search.flops(cfg.net, round(cfg.share * len(source)), cfg.prompt)
+        given = (searched, policy, prompts(cfg, source), made[0], search, 10 * seed + number)
+        made = (*made, run.make(f"{at}/trees", *given, flops=flops, sampled_tokens=tokens_of))
+    if number == 0:
+        found.first[first] = made
+    return made
+
+
+def after(
+    run: Any, cfg: Config, label: str, seed: int, number: int, at: str, policy: Any, made: tuple[Any, ...], peaks: Peaks
+) -> tuple[Any, Any, tuple[Any, ...]]:
+    """What a round learns on fresh adapters, at the arm's rate: tuned, with adapters merged, and what the rate cost."""
+    way, shuffle = WAYS[label], 10 * seed + number
+    stage = supervised(cfg, at, reading(cfg), cfg.steps, adam(cfg.rates[0], warmup=0.1, clip=1.0), seed)
+    if way.learns == "pairs":
+        own = run.make(f"{at}/pairs", rows.preferred_fragments, policy, made[1], cfg.most, way.coin, shuffle)
+        loss = cfg.dpo if way.dpo else cfg.simpo
+        stage = replace(stage, objective=loss, data=pair_rows(own, cfg.length, cfg.pairs, shuffle))
+    elif way.learns == "selected":
+        own = run.make(f"{at}/gold", rows.gold_of, learned(cfg, pool(cfg, seed)), made[0])
+        stage = replace(stage, data=learned_rows(own, cfg.length - 1, 2 * cfg.pairs, shuffle))
+    else:
+        stage = replace(stage, data=replace(learned(cfg, pool(cfg, seed), shuffle), batch=2 * cfg.pairs))
+    config = Reparameterized(cfg.net, LoRA(cfg.rank, scale=2.0))
+    begun = run.transform(f"{at}/begun", config.adapt, policy, to=config)
+    stage = replace(stage, model=config, trainable=factors())
+    name = label if label in TUNED else ITOOL
+    tuned, others = kept_peak(run, peaks, name, stage, cfg.rates, start=begun, score=wrong_answers)
+    return tuned, run.transform(f"{at}/merged", config.merge, tuned, to=cfg.net), others
+
+
+def wrong_answers(result: Any) -> float:
+    return 1 - float(result.history.last("accuracy"))
+
+
+@functools.cache
+def answer_flops(cfg: Config) -> float:
+    return cfg.how.flops(cfg.net, cfg.prompt)
+
+
+@functools.cache
+def loss_flops(cfg: Config) -> float:
+    """Of the perplexity of one gold response."""
+    like = jax.ShapeDtypeStruct
+    row = {"tokens": "int32", "targets": "int32", "weights": "float32"}
+    own = {name: like((cfg.length - 1,), kind) for name, kind in row.items()}
+    return float(flops_of_one(row_losses, cfg.net, own))
+
+
+def scored(cfg: Config, result: Any) -> dict[str, float]:
+    """Greedy responses that are right: by kind of request and their mean; and their mean for tools of training."""
+    found: dict[str, float] = {}
+    for split in ("test", "train"):
+        source = tested(cfg, split)
+        made = drawn_answers(result, prompts(cfg, source), cfg.how, 1, 0)
+        right = made["right"][np.argsort(made["prompt"])].reshape(len(ASKS), -1).mean(1)
+        found |= dict(zip(ASKS, right.tolist(), strict=True)) if split == "test" else {}
+        found["mean" if split == "test" else "known tools"] = float(right.mean())
+    return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was trained and measured."""
+
+    run: Any
+    cfg: Config
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+    scores: dict[str, list[Any]] = field(default_factory=dict)
+    sizes: dict[int, Any] = field(default_factory=dict)
+    first: dict[Any, tuple[Any, ...]] = field(default_factory=dict)  # what arms share of the first round
+    trees: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)  # by arm, seed and round
+    watched: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)  # of searches, by name
+    chosen: Peaks = field(default_factory=dict)
+
+    def add(self, label: str, seed: int, arm: Arm) -> None:
+        """An arm, and what its last network is right in."""
+        flops = len(ASKS) * sum(self.cfg.tests) * answer_flops(self.cfg)
+        made = self.run.make(f"{seed}/test/{slug(label)}", scored, self.cfg, arm.results[-1], flops=flops)
+        self.arms.setdefault(label, {})[seed] = arm
+        self.scores.setdefault(label, []).append(made)
+
+    def about(self, trees: Any) -> Any:
+        """What is said of a search, by its name once."""
+        if trees.name not in self.told:
+            self.told[trees.name] = self.run.make(f"about/{trees.name}", rows.about_pairs, trees).value
+        return self.told[trees.name]
+
+    def right(self, label: str, *asks: str) -> list[float]:
+        """The share of right responses to some kinds of requests, one a seed; nothing in a plan."""
+        made = [own.value for own in self.scores[label] if own.value]
+        return [mean([own[ask] for ask in asks]) for own in made]
+
+    def gaps(self, label: str, other: str, *asks: str) -> list[float]:
+        """By how many points an arm is above another, seed by seed."""
+        pairs = zip(self.right(label, *asks or ("mean",)), self.right(other, *asks or ("mean",)), strict=True)
+        return [100 * (one - less) for one, less in pairs]
+
+
+# --- report ---
+
+
+def judged(found: Found) -> tuple[Claim, ...]:
+    """The claims, by the rules of the docstring."""
+    longer, coin, program = (found.gaps(ITOOL, label) for label in (LONGER, COIN, VERIFIER))
+    hard, single = (found.gaps(ITOOL, LONGER, *asks) for asks in (HARD_ASKS, ASKS[:1]))
+    whole, chance, once, ordered = (
+        found.gaps(one, other) for one, other in ((ITOOL, WHOLE), (ITOOL, CHANCE), (ITOOL, ONCE), (WARM, MIXED))
+    )
+
+    def said(text: str, *values: Any) -> str | None:
+        return text.format(*(shown(own, "+.1f") for own in values)) if longer else None
+
+    rule = "right greedy responses for tools of the test split, mean over kinds of requests and seeds"
+    # fmt: off
+    return (
+        claim(
+            "Rounds of selection, search and SimPO repair what more SFT does not",
+            paper="13.1 % above the same-size base, +6.5 % in complex scenarios over the baseline (abstract)",
+            measured=said("{} points; on hard requests {}, on single ones {}; against sides by coin {}, the program as "
+                          "judge {}", longer, hard, single, coin, program),
+            margin=f"3 points or more above SFT of as many steps, and gains more on hard requests; {rule}",
+            holds=mean(longer) >= 3 and mean(hard) > mean(single),
+        ),
+        claim(
+            "Pairs of fragments teach more than pairs of whole responses", paper="better (ablation; no figure read)",
+            measured=said("{} points", whole), margin=f"above as many drawn responses as pairs; {rule}",
+            holds=mean(whole) > 0,
+        ),
+        claim(
+            "Selection by perplexity and several rounds help", paper="better (ablation; no figure read)",
+            measured=said("{} points over items by chance, {} over one round", chance, once),
+            margin=f"above both; {rule}",
+            holds=mean(chance) > 0 and mean(once) > 0,
+        ),
+        claim(
+            "A warm-up from easy to hard is better than one in mixed order", paper="better (ablation; no figure read)",
+            measured=said("{} points", ordered), margin=f"above it, before any round; {rule}", holds=mean(ordered) > 0,
+        ),
+    )
+    # fmt: on
+
+
+def report(found: Found) -> Report:
+    """Everything that was measured, and the claims."""
+    cfg, labels = found.cfg, (BASE, MIXED, WARM, *WAYS)
+    columns = [*ASKS, "mean", "known tools"]
+    turns = [str(number + 1) for number in range(cfg.iterations)]
+
+    def watched(label: str, turn: str) -> list[float]:
+        return found.watched[label, int(turn) - 1]
+
+    sizes = {cfg.items: found.scores[MIXED][0]} | found.sizes
+    return EXPERIMENT.report(
+        judged(found),
+        link="https://arxiv.org/abs/2501.09766",
+        arms=by_seed({label: own for label, own in found.arms.items() if label != BASE}, LONGER),
+        tables=(
+            table_of_means("Right greedy responses", labels, columns,
+                           lambda label, what: found.right(label, what) or [np.nan],
+                           note="In %: mean ± standard deviation over seeds, for tools of the test split; known tools: "
+                           "mean over kinds of requests, other prompts."),
+            table_of_means("Development requests along the rounds", tuple(WAYS), turns, watched,
+                           note="Right greedy responses after each round, in %."),
+            searches(found),
+            Table("More data in as many steps", ("items of a level", "right"),
+                  tuple((items, own.value and own.value["mean"]) for items, own in sorted(sizes.items())), ("", ".1%"),
+                  "Warm-up in mixed order, first seed."),
+            Table("Learning rates", ("for", "tried", "wrong responses to dev requests", "chosen", "at an end"),
+                  tuple((name, *peak.cells) for name, peak in found.chosen.items())),
+        ),
+        baseline=LONGER,
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def searches(found: Found) -> Table:
+    """What each arm's searches drew and found, and how good the judge was."""
+    what = ("tokens", "nodes", "pairs", "size", "agree", "good", "most")
+    lines = []
+    for label in (ITOOL, CHANCE, WHOLE, DPO, FAST, VERIFIER, ONCE):
+        for number in range(found.cfg.iterations):
+            trees = [own[1] for (arm, _, turn), own in found.trees.items() if (arm, turn) == (label, number)]
+            made = [found.about(own) for own in trees]
+            cells = [mean([own[name] for own in made]) if all(made) else None for name in what]
+            lines.append((f"{label}, {number + 1}", *cells))
+    return Table(
+        "What searches found",
+        ("search, round", "tokens", "nodes", "pairs", "tokens of a side", "grades", "good", "most"),
+        tuple(lines), ("", ".0f", ".0f", ".0f", ".1f", ".1%", ".1%", ".1%"),
+        "Means over seeds. Grades: of rollouts, that the policy gives as the program does; good: both or none say "
+        "excellent; most: the share of the commonest grade.",
+    )  # fmt: skip
+
+
+NOTES = ("One base for all seeds; a seed has its own items, draws and orders.",)
+
+EXPERIMENT = Experiment(
+    name="itool",
+    title="iTool: tool calls by search over fragments, in rounds",
+    reference="Zeng et al., 2025, arXiv 2501.09766",
+    paper=96,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("itool")
