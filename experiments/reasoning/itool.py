@@ -197,10 +197,10 @@ def with_grading(cfg: Config, source: Source, seed: int) -> Data:
 
 
 def reading(cfg: Config) -> Data:
-    """What the base learns: easy and middle requests, and to grade responses to hard ones."""
+    """What the base learns: requests of all levels, and to grade responses to hard ones."""
     requests = [ToolCalls(size=cfg.read, level=number, seed=11 + number) for number in range(len(LEVELS))]
-    parts = (*(learned(cfg, own) for own in requests[:2]), learned(cfg, GradedCalls(requests[2])))
-    return Mixture(parts=parts, weights=(1, 2, 1))
+    parts = (*(learned(cfg, own) for own in requests), learned(cfg, GradedCalls(requests[-1])))
+    return Mixture(parts=parts, weights=(1, 1, 2, 1))
 
 
 def prompts(cfg: Config, source: Source) -> GoldPrompts:

@@ -28,7 +28,8 @@ def graded(said: str, gold: str) -> int:
     """The grade of a response or of its beginning, 0 to 3 of `GRADES`, by pieces that are not those of the gold one.
 
     0 without a wrong piece, 1 with one, 2 with more; 3 where the first is wrong: another tool, or none instead of one.
-    A piece that is lacking is wrong where the response is at its end. An empty beginning is the worst.
+    A last piece that is the beginning of the gold one is right; one that is lacking is wrong where the response is at
+    its end. An empty beginning is the worst.
 
     >>> gold = "[ book hotel ( town = rome , day = friday ) ]"
     >>> graded(gold, gold), graded("[ book hotel ( town =", gold), graded(gold.replace("rome", "oslo"), gold)
@@ -36,14 +37,14 @@ def graded(said: str, gold: str) -> int:
     >>> graded("[ book hotel ( day = friday ) ]", gold), graded("[ find hotel ( town = rome", gold), graded("", gold)
     (2, 3, 3)
     """
-    own, wanted = pieces(said), pieces(gold)
+    own, wanted, ended = pieces(said), pieces(gold), said.endswith(("]", "."))
+    if own and len(own) <= len(wanted) and not ended and wanted[len(own) - 1].startswith(f"{own[-1]} "):
+        own[-1] = wanted[len(own) - 1]
     if not own or own[0] != wanted[0]:
-        partly = len(own) == 1 and own[0] and wanted[0].startswith(f"{own[0]} ")
-        return 0 if partly else 3
-    wrong = sum(a != b for a, b in zip(own, wanted, strict=False)) + max(0, len(own) - len(wanted))
-    if said.endswith(("]", ".")):
-        wrong += max(0, len(wanted) - len(own))
-    return min(wrong, 2)
+        return 3
+    wrong = sum(a != b for a, b in zip(own, wanted, strict=False))
+    lacking = len(wanted) - len(own)
+    return min(wrong + (abs(lacking) if ended else max(-lacking, 0)), 2)
 
 
 @dataclass(frozen=True)

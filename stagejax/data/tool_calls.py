@@ -59,7 +59,7 @@ KINDS = (
     Kind(("city", "town", "place"), "in {}", None, PLACES),
     Kind(("day", "date", "when"), "on {}", "the day after {}", DAYS),
     Kind(("number", "count", "size"), "for {}", "for {} plus me", COUNTS),
-    Kind(("person", "user", "guest"), "with {}", None, NAMES),
+    Kind(("person", "member", "guest"), "with {}", None, NAMES),
 )
 OPENINGS = ("", "please", "can you", "i want to")
 ASKED, NONE, GOLD, SAID, GRADE = "user", "no tool fits .", "right", "said", "grade"
@@ -80,7 +80,7 @@ class Level(NamedTuple):
 LEVELS = (
     Level(1, False, ("single", "single", "none")),
     Level(2, True, ("single", "parallel", "none")),
-    Level(3, True, ("parallel", "multiple", "values", "none")),
+    Level(3, True, ASKS),
 )
 
 
@@ -180,7 +180,8 @@ def _record(source: ToolCalls, index: int) -> Record:
     ask = source.ask or _one(level.asks, rng)
     needed = 2 if ask == "multiple" else 1
     shown = max(needed, level.tools)
-    own = [tuple(name) for name in rng.permutation(names_of(source.split))[:needed].tolist()]
+    names = names_of(source.split)
+    own = [names[i] for i in rng.permutation(len(names))[:needed]]
     others = _others(source.split, own, shown - needed + (ask == "none"), level.near, rng)
     tools = [_tool(name, ask, rng) for name in own]
     there = [*([] if ask == "none" else tools), *(_tool(name, "", rng) for name in others)]

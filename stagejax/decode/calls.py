@@ -43,7 +43,7 @@ def parsed(text: str) -> tuple[Call, ...] | None:
         pairs = [(own["name"], own["value"]) for own in re.finditer(_ARGUMENT, found["arguments"] or "")]
         if len({name for name, _ in pairs}) < len(pairs):
             return None
-        calls.append(Call(found["function"].removeprefix(", "), tuple(sorted(pairs))))
+        calls.append(Call(found["function"].strip(), tuple(sorted(pairs))))
     return tuple(sorted(calls))
 
 
