@@ -92,7 +92,7 @@ def fragment_pairs(
         good, bad = own[totals.argmax()], own[totals.argmin()]
         if totals.max() - totals.min() < gap or totals.max() < least:
             continue
-        if overlap(*(_fragment(trees, row) for row in (good, bad))) <= alike:
+        if overlap(*(_fragment(trees, row) for row in (int(good), int(bad)))) <= alike:
             better.append(int(good))
             worse.append(int(bad))
     return better, worse

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -116,7 +116,7 @@ def rolled_out(node: Node, steps: int) -> Node:
     return node
 
 
-def overlap(a: Sequence[int], b: Sequence[int]) -> float:
+def overlap(a: Collection[int], b: Collection[int]) -> float:
     """How many different words two texts share, of those of the one that has fewer; 0 where one has none.
 
     >>> overlap([5, 6, 6], [6, 7, 8])
@@ -126,7 +126,7 @@ def overlap(a: Sequence[int], b: Sequence[int]) -> float:
     return len(one & other) / min(len(one), len(other)) if one and other else 0.0
 
 
-def fast_reward(said: Sequence[int], gold: Sequence[int], closing: Sequence[int]) -> float:
+def fast_reward(said: Collection[int], gold: Collection[int], closing: Collection[int]) -> float:
     """±0.1 for whether both or none have what closes calls, and the overlap with the gold response less 0.5.
 
     Args:
@@ -144,7 +144,7 @@ def fast_reward(said: Sequence[int], gold: Sequence[int], closing: Sequence[int]
     return (0.1 if agreed else -0.1) + overlap(said, gold) - 0.5
 
 
-def holds(tokens: Sequence[int], part: Sequence[int]) -> bool:
+def holds(tokens: Collection[int], part: Collection[int]) -> bool:
     """Whether some tokens stand in a row in others."""
     size, own, part = len(part), list(tokens), list(part)
     return any(own[k : k + size] == part for k in range(len(own) - size + 1))
