@@ -14,8 +14,8 @@ Method   A prompt shows one to three tools (signature, description; parameters a
                              inserted as chains, depth 3; child by W / (N + 1) + P sqrt(ln N_parent / (N + 1)); W is at
                              first ±0.1 for closing calls + overlap with gold - 0.5; the policy's own grade of what two
                              best children lead to, (p_A + 0.1 p_B - p_C - 2 p_D) / 4, is added up to the root
-                   3 SimPO   LoRA of rank 8, merged: -log σ(2.5 (mean log π(w) - mean log π(l)) - 0.5), of each node the
-                             child of largest W over that of smallest, 0.1 apart, W_w >= -0.3, overlap <= 0.95
+                   3 SimPO   -log σ(2.5 (mean log π(w) - mean log π(l)) - 0.5), of each node the child of largest W over
+                             that of smallest, 0.1 apart, W_w >= -0.3, overlap <= 0.95; pod: LoRA of rank 8, merged
          Arms behind the same warm-up with as many steps in three rounds: SFT on all items, SFT on the selected ones;
          items drawn instead of selected; the best and the worst of as many whole responses; DPO; no judge; the program
          as the judge; all searches by the warm-up's policy ("one round"). Control: sides of the pairs by coin.
@@ -62,6 +62,7 @@ from stagejax.objectives.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
+from stagejax.report.trees import judged_search_table
 from stagejax.search.peak import Peak, kept_peak
 from stagejax.transforms import LoRA, Reparameterized, factors
 
@@ -112,24 +113,25 @@ class Config:
     prompt: int = 53  # of a prompt
     limit: int = 27  # of a response
     read: int = 6000  # requests of a level in the base's text
-    base: int = 1200  # steps
+    base: int = 1500  # steps
     base_rate: float = 5e-3
     batch: int = 16  # rows of a step
-    items: int = 200  # of each level of SFT
-    warm: int = 100  # steps of a level
-    warm_rate: float = 2e-3
-    other_items: tuple[int, ...] = (50, 800)  # of each level, for SFT in mixed order with less or more data
+    items: int = 120  # of each level of SFT
+    warm: int = 50  # steps of a level
+    warm_rate: float = 1.5e-3
+    other_items: tuple[int, ...] = ()  # of each level, for SFT in mixed order with less or more data
     iterations: int = 3
     share: float = 0.3  # of the items that are searched
-    steps: int = 16  # of a round
-    pairs: int = 16  # of a step
-    most: int = 128  # pairs of a round: two epochs
-    rank: int = 8
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # of what comes after the warm-up
+    steps: int = 12  # of a round
+    pairs: int = 8  # of a step, or twice as many rows
+    most: int = 48  # pairs of a round: two epochs
+    rank: int | None = None  # of LoRA; None: all parameters
+    rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3)  # of what comes after the warm-up
     simpo: Preference = field(default_factory=lambda: Preference(2.5, mean=True, reference=False, margin=0.5))
     dpo: Preference = field(default_factory=lambda: Preference(0.1))
     at_once: int = 64
     dev: int = 128
+    arms: tuple[str, ...] = (LONGER, ITOOL, CHANCE, WHOLE, DPO, ONCE, COIN)
     tests: tuple[int, int] = (64, 16)  # requests of each kind for tools of the test split, and for those of training
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -156,17 +158,20 @@ def graded_tokens(said: np.ndarray, gold: np.ndarray) -> int:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     vocab = tool_words().vocab
-    net = llama(vocab=vocab, embed=64, layers=2, heads=4, mlp=160, length=80, tied=True, init_std=0.125)
+    net = llama(vocab=vocab, embed=64, layers=3, heads=4, mlp=160, length=80, tied=True, init_std=0.1)
+    if name == "long":
+        return Config(net, read=20_000, base=6000, items=800, warm=250, steps=60, most=240, arms=tuple(WAYS),
+                      other_items=(100, 300, 2400), seeds=(0, 1, 2, 3, 4))  # fmt: skip
     if name == "smoke":
         sizes = {"read": 200, "base": 60, "items": 16, "warm": 8, "other_items": (8,), "iterations": 2, "steps": 3}
         more = {"pairs": 4, "most": 12, "rates": (1e-3,), "at_once": 16, "dev": 16, "tests": (4, 4), "seeds": (0,)}
-        return Config(replace(net, embed=32, mlp=64), **sizes, **more)
+        return Config(replace(net, embed=32, layers=2, mlp=64), **sizes, **more, arms=tuple(WAYS))
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "mlp": 14_336, "rotary_theta": 5e5}
         large = llama(vocab=128_256, length=2048, scan=True, remat="full", **sizes)
         rows = {"length": 2048, "prompt": 1024, "limit": 1024, "batch": 64, "read": 512, "base": 1, "items": 1500}
         steps = {"warm": 70, "steps": 1000, "pairs": 8, "most": 4000, "other_items": (), "at_once": 64}
-        rates = {"base_rate": 1e-5, "warm_rate": 1e-5, "rates": (1e-6,), "dev": 128, "tests": (128, 64)}
+        rates = {"base_rate": 1e-5, "warm_rate": 1e-5, "rates": (1e-6,), "rank": 8, "dev": 128, "tests": (128, 64)}
         return Config(large, **rows, **steps, **rates, seeds=(0,))
     return Config(net)
 
@@ -227,7 +232,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         found.add(WARM, seed, Arm("", (base, *warm)))
         mixed = warmed(run, cfg, seed, base, [pool(cfg, seed)] * len(LEVELS), MIXED)
         found.add(MIXED, seed, Arm("", (base, *mixed)))
-        for label in WAYS:
+        for label in cfg.arms:
             rounds(run, cfg, label, seed, (base, *warm), found)
     for items in cfg.other_items:
         made = warmed(run, cfg, cfg.seeds[0], base, [pool(cfg, cfg.seeds[0], items)] * len(LEVELS), f"{items} items")
@@ -263,9 +268,9 @@ def rounds(run: Any, cfg: Config, label: str, seed: int, warm: tuple[Any, ...], 
         elif way.learns != "all":
             made = looked(run, cfg, way, seed, number, warm[-1] if way.once else policy, found, at)
         found.trees[label, seed, number] = made
-        tuned, merged, others = after(run, cfg, label, seed, number, at, policy, made, found.chosen)
-        policy, results, spent = merged, (*results, tuned, merged), (*spent, *made, *others)
-        found.watched.setdefault((label, number), []).append(tuned.history.last("accuracy"))
+        tuned, others = after(run, cfg, label, seed, number, at, policy, made, found.chosen)
+        policy, results, spent = tuned[-1], (*results, *tuned), (*spent, *made, *others)
+        found.watched.setdefault((label, number), []).append(tuned[0].history.last("accuracy"))
     found.add(label, seed, charged_once(results, spent))
 
 
@@ -291,8 +296,8 @@ def looked(
 
 def after(
     run: Any, cfg: Config, label: str, seed: int, number: int, at: str, policy: Any, made: tuple[Any, ...], peaks: Peaks
-) -> tuple[Any, Any, tuple[Any, ...]]:
-    """What a round learns on fresh adapters, at the arm's rate: tuned, with adapters merged, and what the rate cost."""
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """What a round learns at the arm's rate: the stage, and adapters merged where it has some; what the rate cost."""
     way, shuffle = WAYS[label], 10 * seed + number
     stage = supervised(cfg, at, reading(cfg), cfg.steps, adam(cfg.rates[0], warmup=0.1, clip=1.0), seed)
     if way.learns == "pairs":
@@ -304,12 +309,15 @@ def after(
         stage = replace(stage, data=learned_rows(own, cfg.length - 1, 2 * cfg.pairs, shuffle))
     else:
         stage = replace(stage, data=replace(learned(cfg, pool(cfg, seed), shuffle), batch=2 * cfg.pairs))
-    config = Reparameterized(cfg.net, LoRA(cfg.rank, scale=2.0))
-    begun = run.transform(f"{at}/begun", config.adapt, policy, to=config)
-    stage = replace(stage, model=config, trainable=factors())
-    name = label if label in TUNED else ITOOL
-    tuned, others = kept_peak(run, peaks, name, stage, cfg.rates, start=begun, score=wrong_answers)
-    return tuned, run.transform(f"{at}/merged", config.merge, tuned, to=cfg.net), others
+    how: dict[str, Any] = {"start": policy, "score": wrong_answers}
+    if cfg.rank:
+        config = Reparameterized(cfg.net, LoRA(cfg.rank, scale=2.0))
+        stage = replace(stage, model=config, trainable=factors())
+        how["start"] = run.transform(f"{at}/begun", config.adapt, policy, to=config)
+    tuned, others = kept_peak(run, peaks, label if label in TUNED else ITOOL, stage, cfg.rates, **how)
+    if not cfg.rank:
+        return (tuned,), others
+    return (tuned, run.transform(f"{at}/merged", config.merge, tuned, to=cfg.net)), others
 
 
 def wrong_answers(result: Any) -> float:
@@ -354,7 +362,6 @@ class Found:
     first: dict[Any, tuple[Any, ...]] = field(default_factory=dict)  # what arms share of the first round
     trees: dict[tuple[str, int, int], tuple[Any, ...]] = field(default_factory=dict)  # by arm, seed and round
     watched: dict[tuple[str, int], list[float]] = field(default_factory=dict)
-    told: dict[str, Any] = field(default_factory=dict)  # of searches, by name
     chosen: Peaks = field(default_factory=dict)
 
     def add(self, label: str, seed: int, arm: Arm) -> None:
@@ -364,11 +371,16 @@ class Found:
         self.arms.setdefault(label, {})[seed] = arm
         self.scores.setdefault(label, []).append(made)
 
-    def about(self, trees: Any) -> Any:
-        """What is said of a search, by its name once."""
-        if trees.name not in self.told:
-            self.told[trees.name] = self.run.make(f"about/{trees.name}", rows.about_pairs, trees).value
-        return self.told[trees.name]
+    def searches(self) -> dict[str, list[Any]]:
+        """What is said of the searches of each arm and round, one a seed; of those that arms share once."""
+        about: dict[str, list[Any]] = {}
+        told: dict[str, Any] = {}
+        for (label, _, number), made in self.trees.items():
+            if len(made) > 1 and label != COIN:
+                name = f"about/{made[1].name}"
+                told[name] = told.get(name) or self.run.make(name, rows.about_pairs, made[1])
+                about.setdefault(f"{label}, round {number + 1}", []).append(told[name].value)
+        return about
 
     def right(self, label: str, *asks: str) -> list[float]:
         """The share of right responses to some kinds of requests, one a seed; nothing in a plan."""
@@ -386,7 +398,7 @@ class Found:
 
 def judged(found: Found) -> tuple[Claim, ...]:
     """The claims, by the rules of the docstring."""
-    longer, coin, program = (found.gaps(ITOOL, label) for label in (LONGER, COIN, VERIFIER))
+    longer, coin = (found.gaps(ITOOL, label) for label in (LONGER, COIN))
     hard, single = (found.gaps(ITOOL, LONGER, *asks) for asks in (HARD_ASKS, ASKS[:1]))
     whole, chance, once, ordered = (
         found.gaps(one, other) for one, other in ((ITOOL, WHOLE), (ITOOL, CHANCE), (ITOOL, ONCE), (WARM, MIXED))
@@ -401,8 +413,8 @@ def judged(found: Found) -> tuple[Claim, ...]:
         claim(
             "Rounds of selection, search and SimPO repair what more SFT does not",
             paper="13.1 % above the same-size base, +6.5 % in complex scenarios over the baseline (abstract)",
-            measured=said("{} points; on hard requests {}, on single ones {}; against sides by coin {}, the program as "
-                          "judge {}", longer, hard, single, coin, program),
+            measured=said("{} points; on hard requests {}, on single ones {}; against sides by coin {}", longer, hard,
+                          single, coin),
             margin=f"3 points or more above SFT of as many steps, and gains more on hard requests; {rule}",
             holds=mean(longer) >= 3 and mean(hard) > mean(single),
         ),
@@ -427,7 +439,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
 
 def report(found: Found) -> Report:
     """Everything that was measured, and the claims."""
-    cfg, labels = found.cfg, (BASE, MIXED, WARM, *WAYS)
+    cfg, labels = found.cfg, (BASE, MIXED, WARM, *found.cfg.arms)
     columns = [*ASKS, "mean", "known tools"]
     turns = [str(number + 1) for number in range(cfg.iterations)]
 
@@ -444,9 +456,9 @@ def report(found: Found) -> Report:
                            lambda label, what: found.right(label, what) or [np.nan],
                            note="In %: mean ± standard deviation over seeds, for tools of the test split; known tools: "
                            "mean over kinds of requests, other prompts."),
-            table_of_means("Development requests along the rounds", tuple(WAYS), turns, watched,
+            table_of_means("Development requests along the rounds", cfg.arms, turns, watched,
                            note="Right greedy responses after each round, in %."),
-            searches(found),
+            judged_search_table(found.searches()),
             Table("More data in as many steps", ("items of a level", "right"),
                   tuple((items, own.value and own.value["mean"]) for items, own in sorted(sizes.items())), ("", ".1%"),
                   "Warm-up in mixed order, first seed."),
@@ -461,25 +473,6 @@ def report(found: Found) -> Report:
     )  # fmt: skip
 
 
-def searches(found: Found) -> Table:
-    """What each arm's searches drew and found, and how good the judge was."""
-    what = ("tokens", "nodes", "pairs", "size", "agree", "good", "most")
-    lines = []
-    for label in (ITOOL, CHANCE, WHOLE, DPO, FAST, VERIFIER, ONCE):
-        for number in range(found.cfg.iterations):
-            trees = [own[1] for (arm, _, turn), own in found.trees.items() if (arm, turn) == (label, number)]
-            made = [found.about(own) for own in trees]
-            cells = [mean([own[name] for own in made]) if all(made) else None for name in what]
-            lines.append((f"{label}, {number + 1}", *cells))
-    return Table(
-        "What searches found",
-        ("search, round", "tokens", "nodes", "pairs", "tokens of a side", "grades", "good", "most"),
-        tuple(lines), ("", ".0f", ".0f", ".0f", ".1f", ".1%", ".1%", ".1%"),
-        "Means over seeds. Grades: of rollouts, that the policy gives as the program does; good: both or none say "
-        "excellent; most: the share of the commonest grade.",
-    )  # fmt: skip
-
-
 NOTES = ("One base for all seeds; a seed has its own items, draws and orders.",)
 
 EXPERIMENT = Experiment(
@@ -489,6 +482,7 @@ EXPERIMENT = Experiment(
     paper=96,
     pipeline=pipeline,
     preset=preset,
+    presets=("smoke", "laptop", "long", "pod"),
 )
 
 if __name__ == "__main__":
