@@ -59,7 +59,7 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.preference import Preference
-from stagejax.optimizer import adam, adamw
+from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.report.trees import judged_search_table
@@ -164,7 +164,7 @@ def preset(name: str) -> Config:
                       other_items=(100, 300, 2400), seeds=(0, 1, 2, 3, 4))  # fmt: skip
     if name == "smoke":
         sizes = {"read": 200, "base": 60, "items": 16, "warm": 8, "other_items": (8,), "iterations": 2, "steps": 3}
-        more = {"pairs": 4, "most": 12, "rates": (1e-3,), "at_once": 16, "dev": 16, "tests": (4, 4), "seeds": (0,)}
+        more = {"pairs": 8, "most": 24, "rates": (1e-3,), "at_once": 16, "dev": 16, "tests": (4, 4), "seeds": (0,)}
         return Config(replace(net, embed=32, layers=2, mlp=64), **sizes, **more, arms=tuple(WAYS))
     if name == "pod":
         sizes = {"embed": 4096, "layers": 32, "heads": 32, "kv_heads": 8, "mlp": 14_336, "rotary_theta": 5e5}
@@ -224,7 +224,7 @@ def tested(cfg: Config, split: str) -> Together:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """The base; with every seed both warm-ups, and all arms behind the one from easy to hard."""
-    base = run.train(supervised(cfg, "base", reading(cfg), cfg.base, adamw(cfg.base_rate, warmup=0.05, clip=1.0)))
+    base = run.train(supervised(cfg, "base", reading(cfg), cfg.base, cfg.base_rate))
     found = Found(run, cfg)
     found.add(BASE, cfg.seeds[0], Arm("", (base,)))
     for seed in cfg.seeds:
@@ -240,10 +240,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
     return report(found)
 
 
-def supervised(cfg: Config, name: str, data: Data, steps: int, optimizer: Any, seed: int = 0) -> Stage:
+def supervised(cfg: Config, name: str, data: Data, steps: int, rate: float, seed: int = 0) -> Stage:
     """What all stages share but data, loss and adapters: greedy responses for development are watched."""
     dev = prompts(cfg, ToolCalls("dev", cfg.dev, seed=900))
     test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
+    optimizer = adam(rate, warmup=0.1, clip=1.0)
     return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
 
 
@@ -252,7 +253,7 @@ def warmed(run: Any, cfg: Config, seed: int, base: Any, sources: Sequence[Source
     made: tuple[Any, ...] = ()
     for number, source in enumerate(sources):
         name, data = f"{seed}/{slug(label)}/{number}", with_grading(cfg, source, 10 * seed + number)
-        stage = supervised(cfg, name, data, cfg.warm, adam(cfg.warm_rate, warmup=0.1, clip=1.0), seed)
+        stage = supervised(cfg, name, data, cfg.warm, cfg.warm_rate, seed)
         made = (*made, run.train(stage, made[-1] if made else base))
     return made
 
@@ -299,7 +300,7 @@ def after(
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """What a round learns at the arm's rate: the stage, and adapters merged where it has some; what the rate cost."""
     way, shuffle = WAYS[label], 10 * seed + number
-    stage = supervised(cfg, at, reading(cfg), cfg.steps, adam(cfg.rates[0], warmup=0.1, clip=1.0), seed)
+    stage = supervised(cfg, at, reading(cfg), cfg.steps, cfg.rates[0], seed)
     if way.learns == "pairs":
         own = run.make(f"{at}/pairs", rows.preferred_fragments, policy, made[1], cfg.most, way.coin, shuffle)
         loss = cfg.dpo if way.dpo else cfg.simpo
