@@ -113,26 +113,26 @@ class Config:
     prompt: int = 53  # of a prompt
     limit: int = 27  # of a response
     read: int = 6000  # requests of a level in the base's text
-    base: int = 1500  # steps
+    base: int = 1200  # steps
     base_rate: float = 5e-3
     batch: int = 16  # rows of a step
-    items: int = 120  # of each level of SFT
-    warm: int = 50  # steps of a level
-    warm_rate: float = 1.5e-3
+    items: int = 105  # of each level of SFT
+    warm: int = 40  # steps of a level
+    warm_rate: float = 1e-3
     other_items: tuple[int, ...] = ()  # of each level, for SFT in mixed order with less or more data
     iterations: int = 3
     share: float = 0.3  # of the items that are searched
-    steps: int = 12  # of a round
+    steps: int = 16  # of a round
     pairs: int = 8  # of a step, or twice as many rows
-    most: int = 48  # pairs of a round: two epochs
+    most: int = 64  # pairs of a round: two epochs
     rank: int | None = None  # of LoRA; None: all parameters
     rates: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3)  # of what comes after the warm-up
     simpo: Preference = field(default_factory=lambda: Preference(2.5, mean=True, reference=False, margin=0.5))
     dpo: Preference = field(default_factory=lambda: Preference(0.1))
-    at_once: int = 64
-    dev: int = 128
+    at_once: int = 48
+    dev: int = 96
     arms: tuple[str, ...] = (LONGER, ITOOL, CHANCE, WHOLE, DPO, ONCE, COIN)
-    tests: tuple[int, int] = (64, 16)  # requests of each kind for tools of the test split, and for those of training
+    tests: tuple[int, int] = (48, 8)  # requests of each kind for tools of the test split, and for those of training
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -116,7 +117,7 @@ def rolled_out(node: Node, steps: int) -> Node:
     return node
 
 
-def overlap(a: Collection[int], b: Collection[int]) -> float:
+def overlap(a: Collection[Any], b: Collection[Any]) -> float:
     """How many different words two texts share, of those of the one that has fewer; 0 where one has none.
 
     >>> overlap([5, 6, 6], [6, 7, 8])
@@ -126,7 +127,7 @@ def overlap(a: Collection[int], b: Collection[int]) -> float:
     return len(one & other) / min(len(one), len(other)) if one and other else 0.0
 
 
-def fast_reward(said: Collection[int], gold: Collection[int], closing: Collection[int]) -> float:
+def fast_reward(said: Collection[Any], gold: Collection[Any], closing: Collection[Any]) -> float:
     """±0.1 for whether both or none have what closes calls, and the overlap with the gold response less 0.5.
 
     Args:
@@ -144,7 +145,7 @@ def fast_reward(said: Collection[int], gold: Collection[int], closing: Collectio
     return (0.1 if agreed else -0.1) + overlap(said, gold) - 0.5
 
 
-def holds(tokens: Collection[int], part: Collection[int]) -> bool:
+def holds(tokens: Collection[Any], part: Collection[Any]) -> bool:
     """Whether some tokens stand in a row in others."""
     size, own, part = len(part), list(tokens), list(part)
     return any(own[k : k + size] == part for k in range(len(own) - size + 1))
