@@ -60,8 +60,11 @@ class GradedCalls(Derived):
       seed: of the draws.
 
     >>> from stagejax.data.tool_calls import ToolCalls
-    >>> examples = GradedCalls(ToolCalls(size=40))
-    >>> examples[0]["question"], examples[0]["solution"]
+    >>> record = GradedCalls(ToolCalls(size=40, level=0))[2]
+    >>> record["question"]
+    'right [ cancel talk ( guest = eve , city = paris ) ] said [ rate job ( guest = eve , city = paris ) ] grade'
+    >>> record["solution"]
+    'poor'
     """
 
     seed: int = 0

@@ -24,8 +24,9 @@ class GoldPrompts(PromptedText):
       said: the gold response in a record.
 
     >>> from stagejax.data.tool_calls import ToolCalls, tool_words
-    >>> data = GoldPrompts(source=ToolCalls(size=8), tokenizer=tool_words(), batch=4, length=62, limit=27)
-    >>> tool_words().decode(data.take(np.arange(4))["gold"][1])
+    >>> data = GoldPrompts(source=ToolCalls(size=8), tokenizer=tool_words(), batch=4, length=53, limit=27)
+    >>> [tool_words().decode(gold) for gold in data.columns()["gold"][[0, 5]]]
+    ['[ book hotel ( person = eve , day = monday ) ]', 'no tool fits .']
     """
 
     limit: int

@@ -136,8 +136,8 @@ def fast_reward(said: Collection[Any], gold: Collection[Any], closing: Collectio
 
     Reference: iTool's published code.
 
-    >>> fast_reward([5, 6], [5, 6, 7, 8], [7, 8]), fast_reward([5, 7, 8], [5, 6, 7, 8], [7, 8])
-    (0.4, 0.6)
+    >>> [round(fast_reward(said, [5, 6, 7, 8], [7, 8]), 2) for said in ([5, 6], [5, 7, 8], [5, 9], [])]
+    [0.4, 0.6, -0.1, 0.0]
     """
     if not len(said):
         return 0.0

@@ -16,7 +16,7 @@ STARTS = [2, 2, 4, 4, 2, 2]
 TREES = {
     "tree": np.zeros(6, int),
     "parent": np.array([-1, 0, 1, 1, 0, 0]),
-    "tokens": np.array([[1, 7, *path] + [0] * (8 - len(path)) for path in PATHS]),
+    "tokens": np.array([[1, 7, *path] + [0] * (6 - len(path)) for path in PATHS]),
     "first": np.full(6, 2),
     "start": np.array(STARTS),
     "end": np.array([2 + len(path) for path in PATHS]),
