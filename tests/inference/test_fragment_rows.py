@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stagejax.data.answers import Answers
+from stagejax.data.tool_calls import ToolCalls, tool_words
 from stagejax.inference import fragment_rows
 from stagejax.result import Result
 
@@ -55,6 +57,8 @@ def test_the_highest_of_both_kinds_are_taken_in_their_shares() -> None:
 
 def test_a_search_is_described_by_its_pairs_and_its_judge() -> None:
     about = fragment_rows.about_pairs(MADE)
+    unjudged = fragment_rows.about_pairs(replace(MADE, value=TREES | {"grades": np.zeros((3, 4))}))
+    assert np.isnan([unjudged["agree"], unjudged["good"]]).all()
     judge = dict.fromkeys(("agree", "good", "most"), pytest.approx(2 / 3))
     assert about == {"trees": 1, "nodes": 6, "tokens": 11, "pairs": 1, "size": 2.5} | judge
 
@@ -79,5 +83,9 @@ def test_sides_are_prefix_and_fragment_and_the_coin_exchanges_some(monkeypatch: 
         np.testing.assert_array_equal(both, np.sort(np.stack([made["chosen"], made["rejected"]]), 0))
     with pytest.raises(ValueError, match="hold no pair"):
         fragment_rows.preferred_fragments(MADE, replace(MADE, value=TREES | {"total": np.zeros(6)}), 8, False, 0)
+
+
+def test_an_unknown_selection_is_refused() -> None:
+    data = Answers(source=ToolCalls(size=2), tokenizer=tool_words(), batch=1, length=79)
     with pytest.raises(ValueError, match="by='loss' is unknown"):
-        fragment_rows.hardest(MADE, None, 0.3, "loss")  # type: ignore[arg-type]
+        fragment_rows.hardest(MADE, data, 0.3, "loss")
