@@ -129,11 +129,12 @@ def about_pairs(trees: Result) -> dict[str, float]:
     """Of a search: trees, nodes, tokens, pairs, and how the judge's likeliest grades agree with those of the program.
 
     "agree" is the share of equal grades; "good" that of equal verdicts whether a response is excellent, and "most" what
-    the commonest grade alone would have.
+    the commonest grade alone would have. Without a judge the first two are NaN.
     """
     told = trees.value
     better, worse = fragment_pairs(told)
     said, known = told["grades"].argmax(1), told["graded"]
+    there = 1.0 if told["grades"].any() else float("nan")
     sizes = [int(told["end"][row] - told["start"][row]) for row in (*better, *worse)]
     return {
         "trees": float(told["tree"].max() + 1),
@@ -141,8 +142,8 @@ def about_pairs(trees: Result) -> dict[str, float]:
         "tokens": float(told["drawn"].sum()),
         "pairs": float(len(better)),
         "size": float(np.mean(sizes)) if sizes else 0.0,
-        "agree": float((said == known).mean()),
-        "good": float(((said == 0) == (known == 0)).mean()),
+        "agree": there * float((said == known).mean()),
+        "good": there * float(((said == 0) == (known == 0)).mean()),
         "most": float(np.bincount(known).max() / len(known)),
     }
 

@@ -135,7 +135,7 @@ def searched(policy: Result, data: GoldPrompts, chosen: Result, search: Fragment
       One row a node, a parent before its children: "tree"; "parent", a row or -1; "tokens" (nodes, S), with "first",
       "start" and "end": where the response, the node's own fragment, and what is behind it begin; "visits", "total" W,
       "prior", and "closed", 1 where the response ends. Beside them "drawn", tokens of each draw, and one row a
-      judgement: "grades" (judgements, 4), probabilities, and "graded", by the program.
+      judgement: "grades" (judgements, 4), zeros without a judge, and "graded", by the program.
 
     >>> # trees = run.make("trees", searched, policy, data, chosen, search, 0, sampled_tokens=tokens_of)
     """
@@ -226,11 +226,10 @@ def _judge(net: Frozen, ready: list[tuple[_Tree, Node]], search: FragmentSearch)
     said = [_plain(tree.said(node)) for tree, node in reached]
     gold = [tree.gold for tree, _ in reached]
     known = [search.grading.graded(own, right) for own, right in zip(said, gold, strict=True)]
-    told = np.eye(4)[known]
+    told = np.eye(4)[known] if search.judge == "verifier" else np.zeros((len(known), 4))
     if search.judge == "policy":
         told = policy_grades(net, search.grading, said, gold, search.at_once)
-    rewards = judged_reward(told) if search.judge != "none" else np.zeros(len(told))
-    for (_, node), own in zip(reached, rewards.tolist(), strict=True):
+    for (_, node), own in zip(reached, judged_reward(told).tolist(), strict=True):
         back_up(node, own)
     return list(zip(told, known, strict=True))
 
