@@ -36,7 +36,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -51,8 +50,6 @@ from stagejax.decode.calls import SameCalls
 from stagejax.inference import fragment_rows as rows
 from stagejax.inference.answering import Tempered
 from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of
-from stagejax.inference.frozen import flops_of_one
-from stagejax.inference.likelihood import row_losses
 from stagejax.inference.preferring import pair_rows
 from stagejax.inference.rollouts import drawn_answers
 from stagejax.inference.stepwise import learned_rows
@@ -283,13 +280,14 @@ def looked(
     first = (seed, way.by, way.learns, way.judge, way.whole)
     if number == 0 and first in found.first:
         return found.first[first]
-    source, flops = pool(cfg, seed), loss_flops(cfg)
-    items = (rows.hardest, policy, learned(cfg, source), cfg.share, way.by, 10 * seed + number)
-    made = (run.make(f"{at}/chosen", *items, flops=len(source) * flops),)
+    source, shuffle = pool(cfg, seed), 10 * seed + number
+    items = (rows.hardest, policy, learned(cfg, source), cfg.share, way.by, shuffle)
+    flops = len(source) * rows.loss_flops(cfg.net, cfg.length - 1)
+    made = (run.make(f"{at}/chosen", *items, flops=flops),)
     if way.learns == "pairs":
         search = cfg.search(way)
         flops = search.flops(cfg.net, round(cfg.share * len(source)), cfg.prompt)
-        given = (searched, policy, prompts(cfg, source), made[0], search, 10 * seed + number)
+        given = (searched, policy, prompts(cfg, source), made[0], search, shuffle)
         made = (*made, run.make(f"{at}/trees", *given, flops=flops, sampled_tokens=tokens_of))
     if number == 0:
         found.first[first] = made
@@ -329,15 +327,6 @@ def wrong_answers(result: Any) -> float:
 @functools.cache
 def answer_flops(cfg: Config) -> float:
     return cfg.how.flops(cfg.net, cfg.prompt)
-
-
-@functools.cache
-def loss_flops(cfg: Config) -> float:
-    """Of the perplexity of one gold response."""
-    like = jax.ShapeDtypeStruct
-    row = {"tokens": "int32", "targets": "int32", "weights": "float32"}
-    own = {name: like((cfg.length - 1,), kind) for name, kind in row.items()}
-    return float(flops_of_one(row_losses, cfg.net, own))
 
 
 def scored(cfg: Config, result: Any) -> dict[str, float]:
@@ -391,8 +380,8 @@ class Found:
 
     def gaps(self, label: str, other: str, *asks: str) -> list[float]:
         """By how many points an arm is above another, seed by seed."""
-        pairs = zip(self.right(label, *asks or ("mean",)), self.right(other, *asks or ("mean",)), strict=True)
-        return [100 * (one - less) for one, less in pairs]
+        both = (self.right(own, *asks or ("mean",)) for own in (label, other))
+        return [100 * (one - less) for one, less in zip(*both, strict=True)]
 
 
 # --- report ---
@@ -478,10 +467,10 @@ def report(found: Found) -> Report:
 NOTES = (
     "One base for all seeds; a seed has its own items, draws and orders. Tools, requests and gold calls are generated, "
     "in place of ToolACE and xLAM. Calls are compared by their syntax trees, and not executed.",
-    "An 8B model can grade unasked, one of 0.15M cannot: base and warm-ups learn it, from gold responses with pieces of "
-    "others, graded by a program, which no search asks. How well is in the table of searches.",
+    "An 8B model can grade unasked, one of 0.15M cannot: base and warm-ups learn it, from gold responses with other "
+    "pieces, graded by a program, which no search asks. How well is in the table of searches.",
     "As in the released code equal children stay apart, fast rewards are not backed up, and simulations at full, ended "
-    "or too deep nodes are skipped. All that a rollout could draw behind new leaves has been inserted, so none is drawn. "
+    "or too deep nodes are skipped. All that a rollout could draw behind new leaves has been inserted: none is drawn. "
     "Unlike there the judge reads the whole response so far, and the sides of a pair are the fragments alone.",
     "The paper's split by difficulty is not in its code; ours is by tools shown and calls asked for, not by answers.",
     "Rates: by greedy responses to development requests after the first round, first seed; items by chance, one round "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
+import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from stagejax.data.answers import Answers
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.inference.frozen import Frozen, apply
+from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.likelihood import row_losses
 from stagejax.inference.preferring import SIDES, exchanged, with_reference
 from stagejax.inference.rollouts import Arrays
@@ -48,17 +52,30 @@ def hardest(net: Result, data: Answers, share: float, by: str = "perplexity", se
     return {"records": highest_of_both(scores, data.source.column("calls") > 0, share), "losses": losses}
 
 
+@functools.cache
+def loss_flops(config: Any, length: int) -> float:
+    """FLOPs of the perplexity of one record, whose row has so many tokens.
+
+    >>> from stagejax.models import gpt
+    >>> loss_flops(gpt(layers=1), 8) > 10**5
+    True
+    """
+    names = {"tokens": "int32", "targets": "int32", "weights": "float32"}
+    row = {name: jax.ShapeDtypeStruct((length,), kind) for name, kind in names.items()}
+    return float(flops_of_one(row_losses, config, row))
+
+
 def highest_of_both(
-    scores: Float[np.ndarray, " n"], kinds: Int[np.ndarray, " n"], share: float
+    scores: Float[np.ndarray, " n"], kinds: Bool[np.ndarray, " n"], share: float
 ) -> Int[np.ndarray, " k"]:
     """The places of the highest scores, so large a share of each of two kinds, in order.
 
-    >>> highest_of_both(np.array([3.0, 1.0, 2.0, 9.0, 8.0, 7.0]), np.array([1, 1, 1, 0, 0, 0]), 0.4).tolist()
+    >>> highest_of_both(np.array([3.0, 1.0, 2.0, 9.0, 8.0, 7.0]), np.array([True] * 3 + [False] * 3), 0.4).tolist()
     [0, 3]
     """
     found = []
     for kind in (True, False):
-        own = np.flatnonzero(np.asarray(kinds, bool) == kind)
+        own = np.flatnonzero(kinds == kind)
         found.append(own[np.argsort(-scores[own], kind="stable")][: int(len(own) * share)])
     return np.sort(np.concatenate(found))
 

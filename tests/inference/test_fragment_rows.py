@@ -50,7 +50,7 @@ def test_special_tokens_are_no_shared_words() -> None:
 
 
 def test_the_highest_of_both_kinds_are_taken_in_their_shares() -> None:
-    scores, kinds = np.arange(10.0), np.array([1] * 6 + [0] * 4)
+    scores, kinds = np.arange(10.0), np.array([True] * 6 + [False] * 4)
     assert fragment_rows.highest_of_both(scores, kinds, 0.5).tolist() == [3, 4, 5, 8, 9]
     assert fragment_rows.highest_of_both(scores, kinds, 0.1).tolist() == []
 
