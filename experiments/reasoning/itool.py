@@ -211,7 +211,7 @@ def prompts(cfg: Config, source: Source) -> GoldPrompts:
     return GoldPrompts(source=source, tokenizer=tool_words(), **how)
 
 
-def tested(cfg: Config, split: str) -> Together:
+def requests_of(cfg: Config, split: str) -> Together:
     """As many hard requests of each kind; nothing of them is trained on."""
     size = cfg.tests[split == "train"]
     return Together(tuple(ToolCalls(split, size, ask=ask, seed=901) for ask in ASKS))
@@ -333,7 +333,7 @@ def scored(cfg: Config, result: Any) -> dict[str, float]:
     """Greedy responses that are right: by kind of request and their mean; and their mean for tools of training."""
     found: dict[str, float] = {}
     for split in ("test", "train"):
-        source = tested(cfg, split)
+        source = requests_of(cfg, split)
         made = drawn_answers(result, prompts(cfg, source), cfg.how, 1, 0)
         right = made["right"][np.argsort(made["prompt"])].reshape(len(ASKS), -1).mean(1)
         found |= dict(zip(ASKS, right.tolist(), strict=True)) if split == "test" else {}

@@ -31,6 +31,7 @@ class GoldPrompts(PromptedText):
 
     limit: int
     said: str = "solution"
+    beside: tuple[str, ...] = ()
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         return super().sample_spec() | {"gold": jax.ShapeDtypeStruct((self.limit,), np.dtype("int32"))}

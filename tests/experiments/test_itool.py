@@ -28,7 +28,7 @@ from experiments.reasoning.itool import (
     preset,
     prompts,
     reading,
-    tested,
+    requests_of,
 )
 from stagejax import Plan
 from stagejax.data.tool_calls import ASKS, LEVELS, names_of
@@ -127,7 +127,7 @@ def test_no_tool_of_tests_is_seen_in_training() -> None:
     for source in (*parts, *(level(config, k, 0) for k in range(3))):
         docs = " ".join(source[i]["question"].partition(" user ")[0] for i in range(25))
         assert not any(f"{name} (" in docs for name in held)
-    asked = tested(config, "test")
+    asked = requests_of(config, "test")
     assert [asked[i]["ask"] for i in range(0, len(asked), config.tests[0])] == list(ASKS)
 
 
