@@ -21,12 +21,13 @@ Method   A prompt shows one to three tools (signature, description; parameters a
          round"); control: sides of the pairs by coin. Preset long: also SFT on the selected items, no judge, and the
          program as judge; and SFT on fewer and more items.
 Run      stagejax run itool                 laptop
-         stagejax run itool --preset smoke  most of it compilation
+         stagejax run itool --preset smoke  three minutes of one core, most of it compilation
          stagejax plan itool --preset pod --mesh data=1,fsdp=8
 Holds if in right greedy responses on tools of the test split, means over five kinds of requests and three seeds, iTool
          is (1) 3 points or more above SFT of as many steps, and gains more over it where two tools or a worked-out
          value are asked for than on single calls; (2) above pairs of whole responses; (3) above selection by chance,
          and three rounds above one; and (4) the warm-up from easy to hard is above one as long in mixed order.
+Ours     Not measured yet.
 """
 
 from __future__ import annotations
