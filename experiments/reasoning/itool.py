@@ -20,14 +20,27 @@ Method   A prompt shows one to three tools (signature, description; parameters a
          selected; the best and the worst of as many whole responses; DPO; all searches by the warm-up's policy ("one
          round"); control: sides of the pairs by coin. Preset long: also SFT on the selected items, no judge, and the
          program as judge; and SFT on fewer and more items.
-Run      stagejax run itool                 laptop
+Run      stagejax run itool                 laptop: 13 minutes on two shared cores
          stagejax run itool --preset smoke  three minutes of one core, most of it compilation
          stagejax plan itool --preset pod --mesh data=1,fsdp=8
 Holds if in right greedy responses on tools of the test split, means over five kinds of requests and three seeds, iTool
          is (1) 3 points or more above SFT of as many steps, and gains more over it where two tools or a worked-out
          value are asked for than on single calls; (2) above pairs of whole responses; (3) above selection by chance,
          and three rounds above one; and (4) the warm-up from easy to hard is above one as long in mixed order.
-Ours     Not measured yet.
+Ours     Two of four hold, neither by more than its deviation, and iTool is not above more SFT. Right in % of 240
+         requests, three seeds: base (one) 42.1; mixed order 37.6 ± 1.9, easy to hard 39.6 ± 1.2; behind it SFT longer
+         40.3 ± 1.0, iTool 40.0 ± 2.2, whole responses 40.7 ± 1.7, one round 38.6 ± 3.1, items by chance 38.3 ± 1.4,
+         sides by coin 38.1 ± 1.3, DPO 36.1 ± 0.6. To decline always has 20; no arm is above the base that all start
+         from. (1) does not hold: -0.3 ± 2.3 points, hard requests -3.1 ± 6.8, single ones -5.6 ± 17.7, though searches
+         cost 2.5 times the steps of the rounds on top. Over the coin it is +1.9 ± 1.5. (2) does not hold: -0.7 ± 2.0.
+         (3) holds by its rule, +1.7 ± 3.1 and +1.4 ± 2.8, but along the rounds iTool falls on development requests:
+         38.9, 36.8, 36.1. (4) holds by its rule, +1.9 ± 2.3; on known tools mixed order leads, 40.0 ± 6.6 to 32.5 ±
+         6.6. What varies most is how often an arm declines: iTool is right on 76.4 ± 25.1 where nothing fits, 26.4 ±
+         24.9 of single calls, DPO on 48.6 ± 31.3 and 41.0 ± 25.2. The judge is worse than a constant: of what iTool's
+         search leads to it gives the program's grade to 41 to 43 %, the commonest grade alone would to 54 to 58 %; of
+         whole responses 55 to 56 %, 33 to 36 %. SFT longer took the lowest rate, 3e-5, level with two; the rest are
+         inside the grid. Weaker than the paper: 0.15M parameters, a short base, 16 steps a round, no benchmark. Since
+         this run notes were added, and what a search without a judge reports; its configuration is the same.
 """
 
 from __future__ import annotations
@@ -418,8 +431,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
         claim(
             "Selection by perplexity and several rounds help", paper="better (ablation; no figure read)",
             measured=said("{} points over items by chance, {} over one round", chance, once),
-            margin=f"above both; {rule}",
-            holds=mean(chance) > 0 and mean(once) > 0,
+            margin=f"above both; {rule}", holds=mean(chance) > 0 and mean(once) > 0,
         ),
         claim(
             "A warm-up from easy to hard is better than one in mixed order", paper="better (ablation; no figure read)",
@@ -457,11 +469,7 @@ def report(found: Found) -> Report:
             Table("Learning rates", ("for", "tried", "wrong responses to dev requests", "chosen", "at an end"),
                   tuple((name, *peak.cells) for name, peak in found.chosen.items())),
         ),
-        baseline=LONGER,
-        metric="accuracy",
-        rising=True,
-        seeds=cfg.seeds,
-        notes=NOTES,
+        baseline=LONGER, metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
 
@@ -481,14 +489,10 @@ NOTES = (
 )
 
 EXPERIMENT = Experiment(
-    name="itool",
-    title="iTool: tool calls by search over fragments, in rounds",
+    name="itool", title="iTool: tool calls by search over fragments, in rounds", paper=96,
     reference="Zeng et al., 2025, arXiv 2501.09766",
-    paper=96,
-    pipeline=pipeline,
-    preset=preset,
-    presets=("smoke", "laptop", "long", "pod"),
-)
+    pipeline=pipeline, preset=preset, presets=("smoke", "laptop", "long", "pod"),
+)  # fmt: skip
 
 if __name__ == "__main__":
     from stagejax.cli import run_module
