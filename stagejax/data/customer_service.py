@@ -1,4 +1,4 @@
-"""What agents of a customer service learn from: replies by habit, under a strategy or like an example; what a teacher."""
+"""What agents of a customer service learn from: replies by habit, by a strategy or like an example; what a teacher."""
 
 from __future__ import annotations
 
