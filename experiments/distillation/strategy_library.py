@@ -157,10 +157,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
     for name, net, agent in (("student", models.student, 0), ("second", models.other, 1)):
         found.obeyed[name] = run.make(f"{name}/obeys", rounds.obedience, net, cfg.how.student, agent, cfg.obeyed)
     for label, net in ((ALONE, models.student), (OTHER_ALONE, models.other), (TEACHER, models.teacher)):
-        found.fixed[label] = tested(run, cfg, models, slug(label), net, Guide())
+        found.fixed[label] = served(run, cfg, models, slug(label), net, Guide())
     for seed in cfg.seeds:
         for label, (net, guide, library, owed) in guided(run, cfg, models, found, seed).items():
-            made = tested(run, cfg, models, f"{seed}/{slug(label)}", net, guide, *library)
+            made = served(run, cfg, models, f"{seed}/{slug(label)}", net, guide, *library)
             found.tests.setdefault(label, {})[seed] = made
             found.arms.setdefault(label, {})[seed] = charged_once((net, made), owed)
         for label, made in found.fixed.items():
@@ -192,7 +192,7 @@ def learning(cfg: Config, name: str, net: Transformer, source: ServiceTexts, whi
     return Stage(name, net, causal_lm, optimizer, data, cfg.steps[which], **how)
 
 
-def tested(
+def served(
     run: Any, cfg: Config, models: Models, name: str, net: Any, guide: Guide, *library: Any, validation: bool = False
 ) -> Any:
     """Dialogues with the customers of the test, or of validation."""
@@ -261,7 +261,7 @@ def searched(run: Any, cfg: Config, models: Models, name: str, guide: Guide, lib
     for threshold in cfg.thresholds:
         own = replace(guide, threshold=threshold)
         at = f"{name}/threshold/{threshold:g}"
-        spent.append(tested(run, cfg, models, at, models.student, own, library, validation=True))
+        spent.append(served(run, cfg, models, at, models.student, own, library, validation=True))
         losses.append(1 - mean(satisfaction(spent[-1])))
     best = cfg.thresholds[0] if np.isnan(losses).any() else cfg.thresholds[int(np.argmin(losses))]
     return Peak(best, cfg.thresholds, tuple(losses), tuple(spent))
@@ -281,7 +281,7 @@ def fine_tuned(run: Any, cfg: Config, models: Models, found: Found, seed: int, r
     def score(result: Any) -> float:
         if not first:
             return 0.0
-        return 1 - mean(satisfaction(tested(run, cfg, models, result.name, result, Guide(), validation=True)))
+        return 1 - mean(satisfaction(served(run, cfg, models, result.name, result, Guide(), validation=True)))
 
     return kept_peak(run, found.rates, TUNED, stage, cfg.tuning, start=models.student, score=score)
 
@@ -359,12 +359,12 @@ def judged(found: Found) -> tuple[Claim, ...]:
               margin="0.05 and 0.02 or more, customers of unseen mixes, means over seeds",
               holds=to(GENERAL, "unseen").mean() >= 0.05 and to(TUNED, "unseen").mean() >= 0.02),
         claim("It serves another student as it is", paper="transfers to other models (abstract)",
-              measured=None if np.isnan(other).any() else f"{shown(other, '+.3f')} of {shown(gain, '+.3f')}: {kept:.0%}",
+              measured=None if np.isnan(kept) else f"{shown(other, '+.3f')} of {shown(gain, '+.3f')}: {kept:.0%}",
               margin="70 % or more of the first student's gain, all customers, means over seeds",
               holds=gain.mean() > 0 and kept >= 0.7),
         claim("It matters that scenarios are the student's own", paper="alternates, like DAgger",
               measured=said("unseen", VISITED, ONCE),
-              margin="not below one round on the teacher's states, unseen mixes, mean over seeds; the other is told only",
+              margin="not below one round on the teacher's states, unseen mixes, mean over seeds; on own states: told",
               holds=to(VISITED, "unseen").mean() >= 0),
         claim("Strategies are worth more than examples, and than any strategies", paper="not in what was read",
               measured=said("all", EXAMPLES, RANDOM), margin=f"above both: {deviation}",
