@@ -105,12 +105,12 @@ class ServiceTexts(Source):
         return prompt(talk.state), _said(talk.habit(), talk, draws)
 
     def _told(self, talk: Talk, draws: np.random.Generator) -> tuple[str, str]:
-        moves, known = any_moves(talk, draws), taught(self.agent)
+        moves, known = any_moves(draws), taught(self.agent)
         ways = [int(draws.choice(known[move])) for move in moves]
         return prompt(talk.state, (STRATEGY, directed(moves, ways))), _said(moves, talk, draws)
 
     def _shown(self, talk: Talk, draws: np.random.Generator) -> tuple[str, str]:
-        moves = any_moves(talk, draws)
+        moves = any_moves(draws)
         return prompt(talk.state, (EXAMPLE, example_of(moves, talk, draws))), _said(moves, talk, draws)
 
     def _reply(self, talk: Talk, draws: np.random.Generator) -> tuple[str, str]:
@@ -126,10 +126,10 @@ class ServiceTexts(Source):
     def _again(self, talk: Talk, draws: np.random.Generator) -> tuple[str, str]:
         """A strategy that failed: what the reply did is asked for in the same words, what it did not do in others."""
         best = talk.best()
-        tried = best if draws.random() < 0.85 else any_moves(talk, draws)
+        tried = best if draws.random() < 0.85 else any_moves(draws)
         ways = {move: int(draws.choice(_ALL)) for move in (*tried, *best)}
         done = [move for move in best if draws.random() < 0.4][: len(best) - 1]
-        weak = any_moves(talk, draws) if draws.random() < 0.5 else _weak(talk, draws)
+        weak = any_moves(draws) if draws.random() < 0.5 else _weak(talk, draws)
         did = [*done, *(move for move in weak if move not in best)][:2] or list(weak)
         named = [ways[move] if move in done and move in tried else _other(ways[move], draws) for move in best]
         failed = directed(tried, [ways[move] for move in tried])
@@ -147,7 +147,7 @@ def drawn_talk(draws: np.random.Generator) -> Talk:
     last, share = Talk(customer), draws.random()
     for _ in range(count):
         kind = draws.random()
-        moves = talk.best() if kind < 0.3 + 0.5 * share else talk.habit() if kind < 0.9 else any_moves(talk, draws)
+        moves = talk.best() if kind < 0.3 + 0.5 * share else talk.habit() if kind < 0.9 else any_moves(draws)
         said = _said(moves, talk, draws)
         talk.hear(said)
         if talk.over:
@@ -156,10 +156,9 @@ def drawn_talk(draws: np.random.Generator) -> Talk:
     return last
 
 
-def any_moves(talk: Talk, draws: np.random.Generator) -> tuple[str, ...]:
-    """One or two moves at random; none that tells an order number before it is known."""
-    among = [move for move in MOVES if talk.informed or move not in ("express", "refund")]
-    return tuple(str(move) for move in draws.choice(among, int(draws.integers(1, 3)), replace=False))
+def any_moves(draws: np.random.Generator) -> tuple[str, ...]:
+    """One or two moves at random."""
+    return tuple(str(move) for move in draws.choice(list(MOVES), int(draws.integers(1, 3)), replace=False))
 
 
 def example_of(moves: Sequence[str], talk: Talk, draws: np.random.Generator) -> str:
@@ -171,7 +170,7 @@ def example_of(moves: Sequence[str], talk: Talk, draws: np.random.Generator) -> 
 
 
 def _weak(talk: Talk, draws: np.random.Generator) -> tuple[str, ...]:
-    return talk.habit() if draws.random() < 0.6 else any_moves(talk, draws)
+    return talk.habit() if draws.random() < 0.6 else any_moves(draws)
 
 
 def _said(moves: Sequence[str], talk: Talk, draws: np.random.Generator) -> str:

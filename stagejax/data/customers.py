@@ -1,7 +1,7 @@
 """Customers who write to a service: programs with a hidden state, which talk and are content by rules of their own.
 
 An agent never sees the state, only what a customer says. What a reply does is read from its words: sentences of a
-closed language, each a move such as an apology, a question or an offer, about the customer's own name and order.
+closed language, each a move such as an apology, a question or an offer, and some with the customer's own name.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ MOVES: dict[str, tuple[str, str]] = {
     "ask": ("", ""),
     "other": ("what is your email", "which mail do you use"),
     "solve": ("", ""),
-    "express": ("{number} goes by express", "a courier brings {number}"),
-    "refund": ("we refund {number}", "you are paid for {number}"),
+    "express": ("it goes by express", "a courier brings it"),
+    "refund": ("we refund all of it", "you are paid back"),
     "voucher": ("here is a voucher", "we add ten points"),
     "date": ("it is done by monday", "you hear by noon"),
     "close": ("anything else {name}", "goodbye {name}"),
@@ -373,7 +373,7 @@ def sentences(move: str, customer: Customer) -> tuple[str, ...]:
     """
     problem = PROBLEMS[customer.mix.problem]
     ways = {"ask": QUESTIONS[problem.question], "solve": problem.remedy}.get(move, MOVES[move])
-    return tuple(way.format(name=customer.name, number=customer.number) for way in ways)
+    return tuple(way.format(name=customer.name) for way in ways)
 
 
 def replied(moves: Sequence[str], customer: Customer, ways: int) -> str:
@@ -409,8 +409,8 @@ def directives(strategy: str) -> tuple[str, ...]:
 def masked(text: str) -> str:
     """A text without names and numbers of a case.
 
-    >>> masked("we refund 301 . hello Ann")
-    'we refund _ . hello _'
+    >>> masked("that is 301 A hello Ann")
+    'that is _ A hello _'
     """
     return re.sub(r"\b[A-Z][a-z]+\b|\d+", MASK, text)
 

@@ -207,7 +207,7 @@ def obedience(student: Result, how: Calling, agent: int, count: int) -> Json:
         draws, talks, texts, wanted = np.random.default_rng(23), list[Talk](), [], []
         for number in range(count):
             talk = drawn_talk(np.random.default_rng([29, number]))
-            moves, known = any_moves(talk, draws), taught(agent)
+            moves, known = any_moves(draws), taught(agent)
             ways = [
                 int(draws.choice([way for way in range(3) if (way in known[move]) == (kind == "taught")]))
                 for move in moves
