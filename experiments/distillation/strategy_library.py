@@ -58,7 +58,7 @@ from stagejax.inference.two_calls import Calling
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.optimizer import adamw
+from stagejax.optimizer import muon
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.search.peak import Peak, kept_peak
@@ -82,7 +82,7 @@ class Config:
     teacher: Transformer = field(default_factory=lambda: decoder(embed=96, layers=2, heads=4, mlp=240))
     texts: int = 6000  # that each model learns from
     steps: tuple[int, int] = (400, 400)  # of students and teacher
-    rates: tuple[float, float] = (5e-3, 5e-3)
+    rates: tuple[float, float] = (1e-2, 1e-2)
     batch: int = 16  # rows, of about two texts
     rows: tuple[int, int] = (112, 124)  # tokens of a row, students' and teacher's
     rounds: int = 4
@@ -90,7 +90,7 @@ class Config:
     thresholds: tuple[float, ...] = (0.0, 0.4, 0.7)
     general: int = 6  # most frequent strategies that are tried as the only one
     tuned: int = 60  # steps of fine-tuning
-    tuning: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # its rates
+    tuning: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # its rates
     validation: int = 64  # customers
     test: tuple[int, int] = (128, 96)  # customers of seen and unseen mixes
     obeyed: int = 192  # strategies by which obedience is measured
@@ -119,7 +119,7 @@ def preset(name: str) -> Config:
         net = decoder(embed=32, layers=1, heads=2, mlp=64)
         calls = {"student": Calling(104, 14, 16), "teacher": Calling(112, 17, 16)}
         return Config(
-            net, replace(net, embed=24, mlp=48), replace(net, embed=48), texts=400, steps=(60, 60), rates=(1e-2, 1e-2),
+            net, replace(net, embed=24, mlp=48), replace(net, embed=48), texts=400, steps=(60, 60), rates=(2e-2, 2e-2),
             rounds=2, how=Refining(dialogues=6, scenarios=5, tries=2, **calls), thresholds=(0.4,), general=2, tuned=4,
             tuning=(1e-3,), validation=4, test=(8, 4), obeyed=16, seeds=(0,),
         )  # fmt: skip
@@ -187,7 +187,7 @@ def learning(cfg: Config, name: str, net: Transformer, source: ServiceTexts, whi
     data = PackedAnswers(
         source=source, tokenizer=service_words(), batch=cfg.batch, length=cfg.rows[which], seed=source.seed
     )
-    optimizer = adamw(cfg.rates[which], warmup=0.1, decay="linear", weight_decay=0.1, clip=1.0)
+    optimizer = muon(cfg.rates[which], warmup=0.1, decay="linear", clip=1.0)
     how = {"precision": cfg.precision, "save_every": cfg.save_every}
     return Stage(name, net, causal_lm, optimizer, data, cfg.steps[which], **how)
 
@@ -273,7 +273,7 @@ def fine_tuned(run: Any, cfg: Config, models: Models, found: Found, seed: int, r
     made = run.make(f"{seed}/rows", rounds.reply_rows, replies, length)
     shapes = (Row("tokens", (length,), "int32"), Row("targets", (length,), "int32"), Row("weights", (length,)))
     data = MadeRows(rows=shapes, of=made.fingerprint, arrays=made.value, batch=cfg.batch, seed=seed)
-    optimizer = adamw(cfg.tuning[0], warmup=0.1, decay="linear", clip=1.0)
+    optimizer = muon(cfg.tuning[0], warmup=0.1, decay="linear", clip=1.0)
     stage = Stage(
         f"{seed}/tuned", cfg.student, causal_lm, optimizer, data, cfg.tuned, precision=cfg.precision, seed=seed
     )
