@@ -81,7 +81,7 @@ class Config:
     other: Transformer = field(default_factory=lambda: decoder(embed=48, layers=3, heads=4, mlp=128))
     teacher: Transformer = field(default_factory=lambda: decoder(embed=96, layers=2, heads=4, mlp=240))
     texts: int = 6000  # that each model learns from
-    steps: tuple[int, int] = (400, 400)  # of students and teacher
+    steps: tuple[int, int] = (400, 700)  # of students and teacher
     rates: tuple[float, float] = (1e-2, 1e-2)
     batch: int = 16  # rows, of about two texts
     rows: tuple[int, int] = (112, 124)  # tokens of a row, students' and teacher's
