@@ -155,15 +155,15 @@ class Refining:
       student, teacher: how both are asked.
     """
 
-    dialogues: int = 40
-    scenarios: int = 24
+    dialogues: int = 32
+    scenarios: int = 20
     near: float = 0.9
     threshold: float = 0.5
     tries: int = 4
     slack: float = 2.5
     temperature: float = 0.7
-    student: Calling = field(default_factory=lambda: Calling(104, 14, 64))
-    teacher: Calling = field(default_factory=lambda: Calling(112, 17, 64))
+    student: Calling = field(default_factory=lambda: Calling(104, 14, 32))
+    teacher: Calling = field(default_factory=lambda: Calling(112, 17, 32))
 
 
 def scores(teacher: Frozen, states: Sequence[str], said: Sequence[str], how: Calling) -> Float[np.ndarray, " N"]:

@@ -159,7 +159,7 @@ def test_a_round_begins_with_the_library_so_far(monkeypatch: pytest.MonkeyPatch)
     old = {"entries": [list(entry) for entry in LIBRARY]}
     value = library_round(made(None), made(None), Refining(), 1, 2, made(old))
     assert seen["guide"].entries == LIBRARY
-    assert seen["people"] == customers(40, "train", 2001)
+    assert seen["people"] == customers(32, "train", 2001)
     assert seen["states"] == ["C i am locked out"]  # the other one is covered
     assert value["entries"] == [*LIBRARY, Entry("C new", "say sorry")]
     assert (value["queries"], value["mastered"], value["written"], value["rejected"]) == (7, 1, 2, 1)
