@@ -28,7 +28,7 @@ Method   Customers are programs with 8 problems, 3 moods and 3 wants; what conte
          one strategy are chosen on validation customers, all but the last with the first seed.
 Run      stagejax run strategy_library                  laptop
          stagejax run strategy_library --preset smoke   a minute, most of it compilation
-         stagejax plan strategy_library --preset pod --mesh data=16,fsdp=16
+         stagejax plan strategy_library --preset pod --mesh data=4,fsdp=64
 Holds if by satisfaction over whole dialogues with test customers, means over three seeds: (1) the library is 0.05 above
          the one general strategy and 0.02 above fine-tuning on customers of unseen mixes; (2) on all customers the
          second student keeps 70 % of what the first one gains; (3) it is not below one round on the teacher's states,
@@ -58,7 +58,7 @@ from stagejax.inference.two_calls import Calling
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.optimizer import muon
+from stagejax.optimizer import Optimizer, adamw, muon
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.search.peak import Peak, kept_peak
@@ -95,6 +95,7 @@ class Config:
     test: tuple[int, int] = (112, 80)  # customers of seen and unseen mixes
     obeyed: int = 192  # strategies by which obedience is measured
     seeds: tuple[int, ...] = (0, 1, 2)  # of training customers, of what is taken up and drawn
+    optimizer: type[Optimizer] = muon
     precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
 
@@ -132,7 +133,7 @@ def preset(name: str) -> Config:
             decoder(embed=8192, layers=80, heads=64, mlp=28_672, **how), texts=500_000, steps=(2000, 2000),
             rates=(2e-5, 1e-5), batch=256, rounds=8, how=Refining(dialogues=1024, scenarios=256, **calls), tuned=500,
             tuning=(5e-6, 2e-5, 5e-5), validation=1024, test=(4096, 2048), obeyed=1024, seeds=(0,),
-            precision=Precision(compute="bfloat16"), save_every=500,
+            optimizer=adamw, precision=Precision(compute="bfloat16"), save_every=500,
         )  # fmt: skip
     return Config()
 
@@ -187,7 +188,7 @@ def learning(cfg: Config, name: str, net: Transformer, source: ServiceTexts, whi
     data = PackedAnswers(
         source=source, tokenizer=service_words(), batch=cfg.batch, length=cfg.rows[which], seed=source.seed
     )
-    optimizer = muon(cfg.rates[which], warmup=0.1, decay="linear", clip=1.0)
+    optimizer = cfg.optimizer(cfg.rates[which], warmup=0.1, decay="linear", clip=1.0)
     how = {"precision": cfg.precision, "save_every": cfg.save_every}
     return Stage(name, net, causal_lm, optimizer, data, cfg.steps[which], **how)
 
@@ -273,7 +274,7 @@ def fine_tuned(run: Any, cfg: Config, models: Models, found: Found, seed: int, r
     made = run.make(f"{seed}/rows", rounds.reply_rows, replies, length)
     shapes = (Row("tokens", (length,), "int32"), Row("targets", (length,), "int32"), Row("weights", (length,)))
     data = MadeRows(rows=shapes, of=made.fingerprint, arrays=made.value, batch=cfg.batch, seed=seed)
-    optimizer = muon(cfg.tuning[0], warmup=0.1, decay="linear", clip=1.0)
+    optimizer = cfg.optimizer(cfg.tuning[0], warmup=0.1, decay="linear", clip=1.0)
     stage = Stage(
         f"{seed}/tuned", cfg.student, causal_lm, optimizer, data, cfg.tuned, precision=cfg.precision, seed=seed
     )
