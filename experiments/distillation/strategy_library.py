@@ -120,7 +120,7 @@ def preset(name: str) -> Config:
         net = decoder(embed=32, layers=1, heads=2, mlp=64)
         calls = {"student": Calling(104, 14, 16), "teacher": Calling(112, 17, 16)}
         return Config(
-            net, replace(net, embed=24, mlp=48), replace(net, embed=48), texts=400, steps=(60, 60), rates=(2e-2, 2e-2),
+            net, net, replace(net, embed=48), texts=400, steps=(60, 60), rates=(2e-2, 2e-2),
             rounds=2, how=Refining(dialogues=6, scenarios=5, tries=2, **calls), thresholds=(0.4,), general=2, tuned=4,
             tuning=(1e-3,), validation=4, test=(8, 4), obeyed=16, seeds=(0,),
         )  # fmt: skip
