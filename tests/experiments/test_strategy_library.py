@@ -110,7 +110,7 @@ def test_libraries_grow_name_no_case_and_cost_what_is_said(finished: Any) -> Non
         assert own["mastered"] <= len(own["states"]) <= SMOKE.how.scenarios
         assert set(own["states"]) <= set(own["visited"])
     assert len(results["0/visited"].value["states"]) <= SMOKE.rounds * SMOKE.how.scenarios
-    charged = {arm.name.partition(",")[0]: {one.name for one in arm.charged} for arm in report.arms}
+    charged = {arm.group: {one.name for one in arm.charged} for arm in report.arms}
     for label in (LIBRARY, FIRST, ONCE, VISITED, EXAMPLES, TUNED, GENERAL, RANDOM, OTHER):
         assert "teacher" in charged[label]
     assert {f"0/{slug(LIBRARY)}/{number}" for number in range(SMOKE.rounds)} <= charged[TUNED] & charged[OTHER]
