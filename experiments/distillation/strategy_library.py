@@ -32,8 +32,30 @@ Run      stagejax run strategy_library                  laptop: 33 minutes on tw
 Holds if by satisfaction over whole dialogues with test customers, means over three seeds: (1) the library is 0.05 above
          the one general strategy and 0.02 above fine-tuning on customers of unseen mixes; (2) on all customers the
          second student keeps 70 % of what the first one gains; (3) it is not below one round on the teacher's states,
-         unseen mixes; and, ours, on all customers by more than the deviation of the paired differences over seeds:
-         (4) it is above examples, and above its own entries at random; (5) it is above no revision.
+         and above the student alone, unseen mixes; and, ours, on all customers by more than the deviation of the paired
+         differences over seeds: (4) it is above examples, and above its own entries at random; (5) above no revision.
+Ours     Three seeds; satisfaction of 192 test customers, of the 112 of seen mixes and of the 80 of unseen ones:
+         student alone                 0.371            0.347            0.405
+         one general strategy          0.185            0.183            0.186
+         entries at random             0.099 ± 0.009    0.097 ± 0.005    0.102 ± 0.014
+         no revision                   0.517 ± 0.035    0.513 ± 0.036    0.521 ± 0.040
+         one round, teacher's states   0.720 ± 0.038    0.712 ± 0.038    0.730 ± 0.040
+         fine-tuned on replies         0.763 ± 0.039    0.771 ± 0.049    0.752 ± 0.027
+         examples                      0.808 ± 0.035    0.814 ± 0.037    0.799 ± 0.035
+         one round, own states         0.825 ± 0.052    0.844 ± 0.029    0.797 ± 0.087
+         strategy library              0.869 ± 0.019    0.883 ± 0.017    0.849 ± 0.025
+         teacher                       0.886            0.924            0.834
+         second student alone          0.376            0.364            0.392
+         second student, library       0.384 ± 0.154    0.391 ± 0.129    0.375 ± 0.189
+         (1) holds, +0.097 ± 0.045 to fine-tuning; one strategy for all states is worse than none here, where each asks
+         for another move, so that half of (1) says little. (2) does not hold: the second student gains 0.009 ± 0.154,
+         the first 0.498 ± 0.019. It does what 36 % of the entries put to it say, the first one 93 %: comparing keeps
+         wordings that the first was taught, and half of these are strange to the second. (3) holds, +0.119 ± 0.059;
+         over one round on own states it is +0.052 ± 0.109, so that alternation is not told from luck. (4) holds, +0.061
+         ± 0.017 to examples. (5) holds, +0.353 ± 0.041, by our design: one wording of three was not taught, and 59 % of
+         unrevised strategies are done. 337 ± 3 answers of the teacher left 39 ± 6 entries; of 96 ± 3 strategies written
+         the filter took out 15 ± 3 that name a customer. Library, examples and one round on own states took the lowest
+         threshold, 0.4, fine-tuning the highest rate, 1e-2.
 """
 
 from __future__ import annotations
