@@ -21,11 +21,11 @@ Method   Customers are programs with 8 problems, 3 moods and 3 wants; what conte
          3 in use      the nearest entry is put into the prompt, if it is near enough
          Arms of as many answers of the teacher (replies, strategies and judgements alike): examples (the teacher's
          replies to states of the same dialogues, found alike); fine-tuned on these replies; no revision (the first
-         strategy of each of as many states); one round on own states; one round on the states of the teacher's own
-         dialogues, of which only the states taken up are counted. Beside them the student alone, the library's entries
-         at random, its one strategy that is best for all states, the teacher, and a second student, of other size and
-         other wordings, alone and with the library as it is. The threshold of each arm, the rate of fine-tuning and the
-         one strategy are chosen on validation customers, all but the last with the first seed.
+         strategy of each of as many states). Arms of as many states taken up: one round on own states; one round on the
+         states of the teacher's own dialogues, whose replies are not counted. Beside them the student alone, the
+         library's entries at random, its one strategy that is best for all states, the teacher, and a second student,
+         of other size and other wordings, alone and with the library as it is. The threshold of each arm, the rate of
+         fine-tuning and the one strategy are chosen on validation customers, all but the last with the first seed.
 Run      stagejax run strategy_library                  laptop: 33 minutes on two cores that a dozen jobs shared
          stagejax run strategy_library --preset smoke   a minute, most of it compilation
          stagejax plan strategy_library --preset pod --mesh data=4,fsdp=64

@@ -141,7 +141,12 @@ class ServiceTexts(Source):
 
 
 def drawn_talk(draws: np.random.Generator) -> Talk:
-    """A dialogue with a customer of the train split that is not over, behind none to four replies of all kinds."""
+    """A dialogue with a customer of the train split that is not over, behind none to four replies of all kinds.
+
+    >>> talk = drawn_talk(np.random.default_rng(0))
+    >>> talk.over, talk.turns < TURNS
+    (False, True)
+    """
     (customer,) = customers(1, "train", int(draws.integers(1 << 30)))
     talk, count = Talk(customer), int(draws.integers(TURNS))
     last, share = Talk(customer), draws.random()
@@ -157,12 +162,20 @@ def drawn_talk(draws: np.random.Generator) -> Talk:
 
 
 def any_moves(draws: np.random.Generator) -> tuple[str, ...]:
-    """One or two moves at random."""
+    """One or two moves at random.
+
+    >>> any_moves(np.random.default_rng(2))
+    ('apologise', 'ask')
+    """
     return tuple(str(move) for move in draws.choice(list(MOVES), int(draws.integers(1, 3)), replace=False))
 
 
 def example_of(moves: Sequence[str], talk: Talk, draws: np.random.Generator) -> str:
-    """A reply of these moves to another customer, of the same problem or of another."""
+    """A reply of these moves to another customer, of the same problem or of another.
+
+    >>> example_of(("hold",), drawn_talk(np.random.default_rng(0)), np.random.default_rng(0))
+    'one moment please'
+    """
     mix = talk.customer.mix
     problem = str(draws.choice(list(PROBLEMS))) if draws.random() < 0.5 else mix.problem
     other = Customer(Mix(problem, *mix[1:]), str(draws.choice(NAMES)), str(draws.choice(NUMBERS)))

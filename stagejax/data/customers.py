@@ -18,6 +18,8 @@ from stagejax.data.words import Words
 
 CUSTOMER, AGENT, STRATEGY, EXAMPLE = "C", "A", "S", "E"  # what begins each part of a prompt
 JOIN, THEN, MASK = ".", "then", "_"
+#: The first words of the vocabulary, which say nothing of a case.
+MARKS = (CUSTOMER, AGENT, STRATEGY, EXAMPLE, JOIN, THEN, MASK, "for")
 CALM, WORRIED, ANGRY = MOODS = ("calm", "worried", "angry")
 ANY, HURRY, MONEY = WANTS = ("any", "hurry", "money")
 NAMES = ("Ann", "Ben", "Cleo", "Dora", "Emil", "Finn", "Gus", "Hal", "Ida", "Jon", "Kim", "Lea", "Max", "Nora", "Otto")
@@ -417,10 +419,13 @@ def masked(text: str) -> str:
 
 @functools.cache
 def service_words() -> Words:
-    """One token for each word of customers, agents and strategies."""
+    """One token for each word of customers, agents and strategies.
+
+    >>> service_words().decode(service_words().encode(["C hello this is Ann A say sorry"])[0])
+    'C hello this is Ann A say sorry'
+    """
     told = [way for ways in (*MOVES.values(), *DIRECTIVES.values(), *OPENINGS.values()) for way in ways]
     told += [way for ways in (*TAGS.values(), *DESIRES.values(), *SAID.values(), *QUESTIONS.values()) for way in ways]
     told += [way for problem in PROBLEMS.values() for way in (*problem.told, *problem.remedy)]
     plain = {word for way in told for word in way.split() if "{" not in word}
-    marks = (CUSTOMER, AGENT, STRATEGY, EXAMPLE, JOIN, THEN, MASK, "for")
-    return Words((*marks, *NAMES, *NUMBERS, *sorted(plain - set(marks))))
+    return Words((*MARKS, *NAMES, *NUMBERS, *sorted(plain - set(MARKS))))

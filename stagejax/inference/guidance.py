@@ -19,9 +19,10 @@ from jaxtyping import Float
 
 from stagejax.data.answers import answer_row, encoded
 from stagejax.data.customer_service import prompt
-from stagejax.data.customers import AGENT, CUSTOMER, STRATEGY, Customer, Talk, masked
+from stagejax.data.customers import AGENT, CUSTOMER, MARKS, STRATEGY, Customer, Talk, masked
 from stagejax.data.customers import service_words as words
 from stagejax.data.tfidf import tf_idf
+from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.likelihood import row_losses
 from stagejax.inference.two_calls import Calling, replies
@@ -50,23 +51,20 @@ def likeness(states: Sequence[str], scenarios: Sequence[str], before: float = 0.
     if not states or not scenarios:
         return np.zeros((len(states), len(scenarios)))
 
+    first = SPECIAL + len(MARKS)  # marks do not count
+
     def parts(texts: Sequence[str]) -> list[np.ndarray]:
         split = [masked(text).rpartition(f"{CUSTOMER} ") for text in texts]
         rows = words().encode([part for own in split for part in (own[2], own[0])])
         size = max(map(len, rows)) + 1
-        full = np.stack([np.pad(np.where(row < _first_word(), 0, row), (0, size - len(row))) for row in rows])
+        full = np.stack([np.pad(np.where(row < first, 0, row), (0, size - len(row))) for row in rows])
         return [full[0::2], full[1::2]]
 
-    found = 0.0
-    for weight, own, other in zip((1.0, before), parts(states), parts(scenarios), strict=True):
-        found = found + weight**2 * tf_idf(own, other, words().vocab) @ tf_idf(other, other, words().vocab).T
-    norms = [np.sqrt(1 + before**2 * (part[1] > 0).any(1)) for part in (parts(states), parts(scenarios))]
+    own, other, size = parts(states), parts(scenarios), words().vocab
+    pairs = zip((1.0, before), own, other, strict=True)
+    found = sum(weight**2 * tf_idf(a, b, size) @ tf_idf(b, b, size).T for weight, a, b in pairs)
+    norms = [np.sqrt(1 + before**2 * (part[1] > 0).any(1)) for part in (own, other)]
     return found / np.outer(*norms)
-
-
-def _first_word() -> int:
-    """The marks before it are in every text."""
-    return int(words().encode([words().words[8]])[0][0])
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,10 @@ class Served:
 
 
 def said(net: Frozen, states: Sequence[str], texts: Sequence[str], mark: str, how: Calling) -> list[str]:
-    """The likeliest replies to states, each under a text or, where it is "", under none."""
+    """The likeliest replies to states, each under a text or, where it is "", under none.
+
+    >>> # said(Frozen.of(student), ["C my lamp is broken"], ["say sorry"], STRATEGY, Calling(104, 14, 32))
+    """
     asked = [prompt(own, *(((mark, text),) if text else ())) for own, text in zip(states, texts, strict=True)]
     return replies(net, words(), asked, how, CUSTOMER).texts if asked else []
 
@@ -122,7 +123,7 @@ def said(net: Frozen, states: Sequence[str], texts: Sequence[str], mark: str, ho
 def serve(net: Frozen, people: Sequence[Customer], guide: Guide, how: Calling) -> Served:
     """Dialogues of an agent with customers, all abreast, until the last one is over.
 
-    >>> # serve(Frozen.of(student), customers(40, "train", 0), Guide(library), Calling(112, 14, 64)).talks
+    >>> # serve(Frozen.of(student), customers(32, "train", 0), Guide(library), Calling(104, 14, 32)).talks
     """
     made = Served([Talk(one) for one in people])
     turn = 0
@@ -167,7 +168,10 @@ class Refining:
 
 
 def scores(teacher: Frozen, states: Sequence[str], said: Sequence[str], how: Calling) -> Float[np.ndarray, " N"]:
-    """The judge: log p_T(reply | state) in nats, its end with it."""
+    """The judge: log p_T(reply | state) in nats, its end with it.
+
+    >>> # scores(Frozen.of(teacher), states, replies, Calling(112, 17, 32)) - scores_of_its_own
+    """
     length = how.prompt + how.limit
     rows = [answer_row(*encoded(words(), prompt(s), y), length) for s, y in zip(states, said, strict=True)]
     if not rows:
@@ -178,7 +182,10 @@ def scores(teacher: Frozen, states: Sequence[str], said: Sequence[str], how: Cal
 
 
 def advised(teacher: Frozen, asked: Sequence[tuple[str, str, str]], how: Refining, seed: int) -> list[str]:
-    """Strategies for states, given what the student replied and, where it is not "", the strategy that it was under."""
+    """Strategies for states, given what the student replied and, where it is not "", the strategy that it was under.
+
+    >>> # advised(Frozen.of(teacher), [(state, "which order is it", "")], Refining(), seed=0)
+    """
     prompts = [
         prompt(state, *(((STRATEGY, failed),) if failed else ()), (AGENT, reply), wanted=STRATEGY)
         for state, reply, failed in asked
@@ -273,5 +280,9 @@ def uncovered(
 
 
 def library_of(value: Mapping[str, Any]) -> tuple[Entry, ...]:
-    """The entries of a library as `run.make` keeps it."""
+    """The entries of a library as `run.make` keeps it.
+
+    >>> library_of({"entries": [["C what now", "say sorry", 1.5, 0, 2]]})[0].gain
+    1.5
+    """
     return tuple(Entry(*entry) for entry in value["entries"])
