@@ -438,7 +438,7 @@ def report(found: Found) -> Report:
 NOTES = (
     "The teacher, of 0.24M parameters, is trained here on replies and strategies that the customers' own rules wrote, "
     "on training mixes: its knowledge is an oracle's, but while libraries grow nobody asks the rules. Students have "
-    "0.11M. Customers are programs in the tests as well, where the paper has ratings by models and people.",
+    "0.11M and 0.10M. Customers are programs in the tests as well, where the paper has ratings by models and people.",
     "By design: a student was taught two of three wordings of each directive and hardly does what the third says, "
     "which the teacher does not know; a strategy names moves, such as the usual question, that the student knows how "
     "to say for its problem; an example has to be turned into words of another problem, which students were taught "
