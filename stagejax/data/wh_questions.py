@@ -79,7 +79,7 @@ class AnsweredSpans(Derived):
     >>> # rows = AnsweredSpans(Dataset("qnli"))
     """
 
-    others: int = 2
+    others: int = 0
 
     def __len__(self) -> int:
         return len(_answered(self.source, self.others))
@@ -186,6 +186,32 @@ def _cloze(own: ClozeSpans, context: str) -> Iterator[Record]:
     front = _FRONTS[kind][int(rng.integers(len(_FRONTS[kind])))]
     asked = " ".join((front, *rest)).rstrip(" .!?")
     yield {"question": f"{asked} ?", "context": context, "start": start, "end": end}
+
+
+@dataclass(frozen=True)
+class PublishedSpans(Derived):
+    """Questions as SQuAD has them: the first answer of each; one without any has the places -1.
+
+    Args:
+      source: records {"question", "context", "answers": {"text", "answer_start"}}, such as `TFDS("squad/v2.0")`.
+
+    Reference: Rajpurkar et al. 2018, https://arxiv.org/abs/1806.03822.
+
+    >>> # rows = PublishedSpans(TFDS("squad/v2.0", test="validation"))
+    """
+
+    def __getitem__(self, index: int) -> Record:
+        row = self.source[index]
+        texts, starts = row["answers"]["text"], row["answers"]["answer_start"]
+        start, size = (int(starts[0]), len(_plain(texts[0]))) if len(texts) else (-1, 0)
+        return {"question": row["question"], "context": row["context"], "start": start, "end": start + size}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), "published spans")
+
+
+def _plain(text: str | bytes) -> str:
+    return text.decode() if isinstance(text, bytes) else text
 
 
 def _lower_words(text: str) -> list[str]:
