@@ -8,25 +8,24 @@ Claim    Encoders tuned on general questions find the objects of a distant, low-
 Method   Stage 1: an encoder reads Wikipedia, news and sentences of QNLI (masked tokens). Stage 2: it learns to answer
          general questions by a span: real ones of QNLI, where a rule finds the one span of the kind that is asked for,
          and clozes of Wikipedia and news behind a question word. Stage 3, nothing trained: asked as it is ("vanilla").
-         Stage 4: fixed-prompt tuning of all weights on `<label> <predicate> ?` behind which a text stands, with the loss
+         Stage 4: fixed-prompt tuning of all weights on `<label> <predicate> ?` in front of a text, by the loss
          (CE(begin) + CE(end)) / 2: four labels (none, what, which, how), two learning rates, 4 epochs, the epoch with
          the lowest loss on development rows. First and last token are each the likeliest; a last one before the first
-         is no answer, and counts as wrong.
-         The domain stands in for the graph of papers: docstrings of Python's library are the abstracts, and what the
-         code under each does (raises, returns, first parameter, base class ...) its triples, read off syntax trees, no
-         rule looking at the text. As in the paper, objects below 3 characters and numbers below 999 are dropped, those
-         that the text names are kept at their first whole-word match, and predicates with fewer than 10 rows go to
-         training. Of the others 26 % are the test. Texts are dealt, not rows, so no test text is tuned on.
-         Arms, each with the same search over rates and epochs: tuned without stage 2; tuned from scratch; tuned and
-         asked with questions lent to other rows (what can be found without a question); tuning on 5 and 20 % of the
-         rows with and without stage 2. Beside them: rules (the predicate's most frequent object that is there, the first
-         word of its type, the likeliest word by counts of it and its neighbours), chosen by development rows;
-         predicates that no tuning row has; a second, cased encoder.
+         is no answer, and counts as wrong. The domain stands in for the graph of papers: docstrings of Python's library
+         are the abstracts, and what the code under each does (raises, returns, first parameter, base class ...) its
+         triples, read off syntax trees, no rule looking at the text. As in the paper, objects below 3 characters and
+         numbers below 999 are dropped, those that the text names are kept at their first whole-word match, and
+         predicates with fewer than 10 rows go to training. Of the others 26 % are the test. Texts are dealt, not rows,
+         so no test text is tuned on. Arms, each with the same search over rates and epochs: tuned without stage 2;
+         tuned from scratch; tuned and asked with questions lent to other rows (what can be found without a question);
+         tuning on 5 and 20 % of the rows with and without stage 2. Beside them: rules (the predicate's most frequent
+         object that is there, the first word of its type, the likeliest word by counts of it and its neighbours),
+         chosen by development rows; predicates that no tuning row has; a second, cased encoder.
 Run      stagejax run orkg_prompt_qa                         laptop: minutes on two cores
          stagejax run orkg_prompt_qa --preset smoke          seconds
          stagejax plan orkg_prompt_qa --preset pod --mesh data=16,fsdp=16
-Holds if on test rows of predicates that are tuned, first encoder, means over three seeds: (1) tuned is 20 points or more
-         above vanilla (at its best label) in the relaxed score; (2) tuned is 3 points or more above tuned without
+Holds if on test rows of predicates that are tuned, first encoder, means over three seeds: (1) tuned is 20 points or
+         more above vanilla (at its best label) in the relaxed score; (2) tuned is 3 points or more above tuned without
          stage 2 in it, on 5 % and on 20 % of the rows; (3) the labels matter: over the four, at the best rate, first
          seed, the relaxed score ranges over more than twice the deviation over seeds; (4) the question is read: tuned
          is 5 points or more above questions lent, relaxed; (5) tuned is above the best rule in the strict score, every
@@ -44,7 +43,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.axes import Axes
-from stagejax.data import BPE, TFDS, Dataset, MaskedText, Source, Stdlib, Tokenizer
+from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib, Tokenizer
 from stagejax.data.articles import Articles
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.library_triples import LibraryTriples
@@ -55,7 +54,7 @@ from stagejax.data.text_tasks import TaskText, TextTask
 from stagejax.data.together import Together
 from stagejax.data.wh_questions import AnsweredSpans, ClozeSpans, PublishedSpans
 from stagejax.data.wordpiece import WordPiece
-from stagejax.inference.span_answers import flops_of_answers, scores, span_answers
+from stagejax.inference.span_answers import flops_of_answers, scores, skill_of, span_answers
 from stagejax.inference.span_guesses import GUESSES
 from stagejax.models import Transformer, bert
 from stagejax.models.span_reader import SpanReader
@@ -63,7 +62,7 @@ from stagejax.names import slug
 from stagejax.objectives import masked_lm
 from stagejax.objectives.answer_spans import answer_spans
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 
 VANILLA, TUNED, NO_QA, SCRATCH, LENT = (
     "vanilla",
@@ -144,16 +143,21 @@ def preset(name: str) -> Config:
         readers = zip(("MiniLM, uncased", "DistilBERT, cased", "RoBERTa"), (mini, *nets[1:]), strict=True)
         words = WordPiece(30_522), BPE(28_996), BPE(50_265)
         return Config(
-            tuple(Reader(label, own, code) for (label, own), code in zip(readers, words, strict=True)), WIKIPEDIA, squad,
-            squad.of_split("test"), ObjectSpans(Dataset("orkg"), most=1_000_000), 512, 64, (500_000, 256, 1e-4),
+            tuple(Reader(*own, code) for own, code in zip(readers, words, strict=True)), WIKIPEDIA, squad,
+            squad.of_split("test"), ObjectSpans(Dataset("orkg"), most=10**6), 512, 64, (500_000, 256, 1e-4),
             (16_000, 32, 3e-5), 64, (4000, 400, 1500), 32, rates=(1e-4, 5e-4), save_every=1000,
         )  # fmt: skip
     qnli, wiki = Dataset("qnli"), Articles(Dataset("wikitext2"))
     sentences = TaskText(TextTask("qnli", qnli, 2, "question", "sentence"))
-    asked = Together((*[AnsweredSpans(qnli)] * 3, ClozeSpans(wiki, 35), ClozeSpans(news(), 35)))
-    held = Together((AnsweredSpans(qnli), ClozeSpans(wiki, 35), ClozeSpans(news(), 35))).of_split("test")
+    clozes = [ClozeSpans(Portion(text, stop=0.5), 35) for text in (wiki, news())]
+    asked, held = Together((*[AnsweredSpans(qnli)] * 3, *clozes)), Together((AnsweredSpans(qnli), *clozes))
     cased = Reader("cased", replace(net, embed=96, heads=6, mlp=384, types=0), BPE(2000))
-    return Config((Reader("uncased", net, WordPiece(2000)), cased), Together((wiki, news(), sentences)), asked, held)
+    return Config(
+        (Reader("uncased", net, WordPiece(2000)), cased),
+        Together((wiki, news(), sentences)),
+        asked,
+        held.of_split("test"),
+    )
 
 
 # --- stages ---
@@ -334,30 +338,19 @@ def general_skill(run: Any, cfg: Config, own: Reader, arm: str, result: Any) -> 
     )
 
 
-def skill_of(result: Any, data: SpanQuestions, count: int) -> dict[str, float]:
-    """On the first so many records of an order of its own."""
-    said, rows = span_answers(result, data), [data.source[int(i)] for i in (order := data.records(np.arange(count)))]
-    return scores([said[i] for i in order], [row["context"][row["start"] : row["end"]] for row in rows])
-
-
 def guesses(cfg: Config, part: str) -> dict[str, list[str]]:
     """What each rule says of the rows of a part."""
     known, asked = cfg.rows.of_split("train").rows(), cfg.rows.of_split(part).rows()
     return {name: guess(known, asked) for name, guess in GUESSES.items()}
 
 
-def wanted_of(cfg: Config, part: str) -> list[tuple[dict[str, Any], str]]:
-    """Rows of a part with their objects."""
-    rows = cfg.rows.of_split(part).rows()
-    return [(dict(row), row["context"][row["start"] : row["end"]]) for row in rows]
-
-
 def scored(cfg: Config, said: Any, part: str, keep: Callable[[dict[str, Any]], bool]) -> dict[str, float]:
     """Scores of answers to those rows of a part that are kept; NaN in a plan."""
     if said is None:
         return defaultdict(lambda: float("nan"))
-    pairs = [(own, object_) for own, (row, object_) in zip(said, wanted_of(cfg, part), strict=True) if keep(row)]
-    return scores([own for own, _ in pairs], [object_ for _, object_ in pairs])
+    rows = cfg.rows.of_split(part)
+    kept = [i for i, row in enumerate(rows.rows()) if keep(row)]
+    return scores([said[i] for i in kept], [rows.objects()[i] for i in kept])
 
 
 def relaxed_of(cfg: Config, result: Any, part: str) -> float:
@@ -398,6 +391,8 @@ def report(cfg: Config, own: Outcome) -> Report:
         for name in GUESSES
         for keep in (seen, unseen)
     }
+    on_dev = {f"{VANILLA}: {x or 'none'}": scored(cfg, said.value, "dev", seen) for x, said in own.tried.items()}
+    on_dev |= {name: rules["dev", name, seen] for name in GUESSES}
     rule = max(GUESSES, key=lambda name: np.nan_to_num(rules["dev", name, seen]["strict"]))
 
     def over(arm: str, what: str, keep: Any = seen) -> list[float]:
@@ -412,24 +407,21 @@ def report(cfg: Config, own: Outcome) -> Report:
 
     def category(arm: str, what: str) -> list[float]:
         keep = lambda row: seen(row) and row["category"] == what  # noqa: E731
-        if arm in GUESSES:
-            return [100 * scored(cfg, own.guessed["test"].value[arm], "test", keep)["strict"]]
-        return [
-            100 * scored(cfg, own.made[arm, s].value, "test", keep)["strict"] for s in cfg.seeds if (arm, s) in own.made
-        ]
+        answers = [own.made[arm, seed].value for seed in cfg.seeds if (arm, seed) in own.made]
+        answers = [own.guessed["test"].value[arm]] if arm in GUESSES else answers
+        return [100 * scored(cfg, said, "test", keep)["strict"] for said in answers]
 
     by_label = [over(f"{TUNED}: {label or 'none'}", "relaxed")[0] for label in cfg.labels]
     width, noise = np.ptp(by_label), float(np.std(over(TUNED, "relaxed"), ddof=1)) if len(cfg.seeds) > 1 else np.inf
     gain, read, far = apart(TUNED, VANILLA), apart(TUNED, LENT), apart(TUNED, VANILLA, keep=unseen)
     shares = [apart(few(TUNED, share), few(NO_QA, share)) for share in cfg.shares]
     ahead = np.subtract(over(TUNED, "strict"), over(rule, "strict"))
-    points = {"unit": "points", "margin": "relaxed, mean over seeds: "}
     claims = (
         claim("Tuning on prompts lifts the relaxed score", paper="up to 40 %", measured=shown(gain, "+.1f"),
               unit="points", margin="20 points or more above vanilla, mean over seeds", holds=gain.mean() >= 20),
-        claim("General questions before it help where rows are few", paper="the models are tuned on SQuAD",
-              measured=shown(np.stack(shares, 1), "+.1f"), unit=f"points at {' and '.join(f'{x:.0%}' for x in cfg.shares)}",
-              margin="3 points or more above no stage 2 at each share", holds=all(x.mean() >= 3 for x in shares)),
+        claim("General questions before it help where rows are few", paper="the models are tuned on SQuAD", unit="points",
+              measured=shown(np.stack(shares, 1), "+.1f"), holds=all(x.mean() >= 3 for x in shares),
+              margin="3 points or more above no stage 2, on 5 % and on 20 % of the rows"),
         claim("It matters which label a prompt has", paper="compared; no figure read",
               measured=None if planned else f"range {width:.1f}, deviation over seeds {noise:.1f}", unit="points",
               margin="a range of more than twice the deviation over seeds", holds=bool(width > 2 * noise)),
@@ -438,36 +430,34 @@ def report(cfg: Config, own: Outcome) -> Report:
         claim(f"A tuned reader is better than rules ({rule})", paper="not reported", measured=shown(ahead, "+.1f"),
               unit="points, strict", margin="above the best rule, every seed", holds=bool((ahead > 0).all())),
         claim("What was learned reaches predicates without a tuning row", paper="not reported",
-              measured=shown(far, "+.1f"), unit="points", margin="5 points or more above vanilla", holds=far.mean() >= 5),
+              measured=shown(far, "+.1f"), unit="points", margin="5 points or more above vanilla",
+              holds=far.mean() >= 5),
     )  # fmt: skip
     whats = ("strict", "relaxed", "strict F1", "relaxed precision", "relaxed recall", "relaxed F1", "empty", "words")
     every, note = [*tested, *GUESSES], "In %, words: of an answer. Mean ± standard deviation over seeds."
     table = lambda title, rows, keep, columns=whats: table_of_means(  # noqa: E731
         title, rows, columns, lambda arm, what: over(arm, what, keep), scale=1, note=note
     )
-    kinds = [] if planned else [*dict.fromkeys(row["category"] for row, _ in wanted_of(cfg, "test") if seen(row))]
-    examples = [] if planned else wanted_of(cfg, "test")[:12]
+    asked = () if planned else cfg.rows.of_split("test").rows()
+    kinds = [*dict.fromkeys(row["category"] for row in asked if seen(row))]
     at = own.made[TUNED, first].value, own.made[VANILLA, first].value
     tables = (
         table("Test rows of tuned predicates", every, seen),
         table("Test rows of predicates without a tuning row", every, unseen, ("strict", "relaxed", "empty", "words")),
         table_of_means("Strict score by category", [VANILLA, TUNED, NO_QA, rule], kinds, category, scale=1, note=note),
-        Table("Development rows: what was chosen by it", ("arm", "rate", "loss of each epoch"), tuple(
-            (f"{arm}: {label or 'none'}" if arm == TUNED else arm, one.rate, ", ".join(f"{x:.3f}" for x in one.losses))
-            for arm, label, found in ((TUNED, label, one) for label, one in own.grid.items()) for one in found.tried
-        ) + tuple((arm, one.rate, ", ".join(f"{x:.3f}" for x in one.losses)) for arm, found in own.found.items()
-                  if arm != TUNED for one in found.tried), ("", "g", "")),
-        Table("Development rows: vanilla, rules", ("of", "strict, %", "relaxed, %"), tuple(
-            (f"{VANILLA}: {label or 'none'}", 100 * x["strict"], 100 * x["relaxed"])
-            for label, said in own.tried.items() for x in (scored(cfg, said.value, "dev", seen),)
-        ) + tuple((name, *(100 * rules["dev", name, seen][x] for x in ("strict", "relaxed"))) for name in GUESSES),
-            ("", ".1f", ".1f")),
-        Table("General questions before and after tuning, first seed", ("arm", "strict, %", "relaxed, %", "F1, %"), tuple(
-            (arm, *(100 * (said.value or defaultdict(lambda: np.nan))[x] for x in ("strict", "relaxed", "relaxed F1")))
-            for arm, said in own.skill.items()), ("", ".1f", ".1f", ".1f")),
-        Table("Chosen labels", ("of", "label"), tuple(zip((VANILLA, TUNED), (x or "none" for x in own.labels), strict=True))),
+        Table("Rates: loss on development rows, first seed", ("arm", "rate", "epochs"), tuple(
+            (arm, one.rate, ", ".join(f"{x:.3f}" for x in one.losses))
+            for arm, search in (*((f"{TUNED}: {x or 'none'}", y) for x, y in own.grid.items()), *own.found.items())
+            for one in search.tried if arm != TUNED), ("", "g", "")),
+        Table("Development rows: vanilla and rules", ("of", "strict, %", "relaxed, %"), tuple(
+            (name, 100 * x["strict"], 100 * x["relaxed"]) for name, x in on_dev.items()), ("", ".1f", ".1f")),
+        Table("General questions, first seed", ("arm", "strict, %", "relaxed, %"), tuple(
+            (arm, *(100 * (said.value or {}).get(x, np.nan) for x in ("strict", "relaxed")))
+            for arm, said in own.skill.items()), ("", ".1f", ".1f")),
+        Table("Chosen labels", ("of", "label"), tuple(zip((VANILLA, TUNED), own.labels, strict=True))),
         Table("Answers, first seed", ("predicate", "object", TUNED, VANILLA), tuple(
-            (row["predicate"], object_, at[0][i], at[1][i]) for i, (row, object_) in enumerate(examples))),
+            (row["predicate"], row["context"][row["start"] : row["end"]], *(said[i] for said in at))
+            for i, row in enumerate(asked[:12]))),
     )  # fmt: skip
     how = {"link": "https://arxiv.org/abs/2305.12900", "baseline": VANILLA, "metric": "loss"}
     return EXPERIMENT.report(
@@ -480,13 +470,13 @@ NOTES = (
     "words: the paper's research problems, places and sentences are not among them. Categories are told by what a "
     "string looks like, without a tagger of parts of speech. A row has the first of its objects that the text names; "
     "the rest of them count as wrong answers.",
-    "The relaxed score rises with the length of an answer: a whole text would have 100 %. Words of an answer and the "
-    "strict score stand beside it.",
+    "The relaxed score rises with the length of an answer: a whole text would have 100 %. Words of an answer and "
+    "the strict score stand beside it.",
     "There are few spans among what QNLI kept of SQuAD: one is found where exactly one of the kind that the question "
     "asks for stands in the answering sentence. Clozes leave out words, and are not shuffled or translated.",
     "Rows are (question, context) when trained and when asked: the released code turns them round for predictions.",
-    "The loss of an epoch is on development rows; vanilla's label is chosen by its relaxed score on them, a rule by its "
-    "strict one. The rate is chosen with the first seed; there are two, so that it always lies at an end.",
+    "The loss of an epoch is on development rows; vanilla's label is chosen by its relaxed score on them, a rule by "
+    "its strict one. The rate is chosen with the first seed; there are two, so that it always lies at an end.",
     "An encoder with four types is told which tokens stand on both sides; the second has none, as the paper's "
     "DistilBERT and RoBERTa, and is wider.",
     "One stage 1 for all seeds. A seed draws order and head of stages 2 and 4. The cost of an arm has all its epochs.",

@@ -83,8 +83,8 @@ def facts(node: ast.AST) -> Iterator[Pair]:
     """Predicates and objects of a module, a class or a function, in the order of the code.
 
     >>> code = "def f(path, mode='read'):\\n 'Doc.'\\n if not path:\\n  raise ValueError(path)\\n return path.name"
-    >>> list(facts(ast.parse(code).body[0]))[:4]
-    [('first parameter', 'path'), ('second parameter', 'mode'), ('optional parameter', 'mode'), ('default value', 'read')]
+    >>> list(facts(ast.parse(code).body[0]))[:3]
+    [('first parameter', 'path'), ('second parameter', 'mode'), ('optional parameter', 'mode')]
     """
     own = _of_module if isinstance(node, ast.Module) else _of_class if isinstance(node, ast.ClassDef) else _of_function
     yield from ((predicate, said) for predicate, said in own(node) if said)

@@ -118,6 +118,10 @@ class ObjectSpans(Source):
         """All records, in the order of the hash."""
         return _rows(replace(self, label="")) if self.label else _rows(self)
 
+    def objects(self) -> list[str]:
+        """What each record asks for, as its text has it."""
+        return [row["context"][row["start"] : row["end"]] for row in self.rows()]
+
     def __len__(self) -> int:
         return len(self.rows())
 

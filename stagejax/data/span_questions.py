@@ -43,10 +43,11 @@ class Rows(NamedTuple):
 class SpanQuestions(OfRecords):
     """Rows [CLS, question, SEP, context, SEP], padded; the context is cut where the row ends.
 
-    A batch is {"tokens", "types", "words": int32 (batch, length), "start", "end": int32 (batch,)}. Types are 0 up to the
-    first SEP and 1 behind it. `words` numbers the word of the context that each token is of. `start` and `end` are the
-    first and the last token of the answer; `NOT_THERE` where the row does not reach it, 0 (CLS) where a record has
-    none: its places are -1. Each word is encoded by itself, with a space before it where the text has one.
+    A batch is {"tokens", "types", "words": int32 (batch, length), "start", "end": int32 (batch,)}. Types are 0 up to
+    the first SEP and 1 behind it. `words` numbers the word of the context that each token is of, and is -1 elsewhere.
+    `start` and `end` are the first and the last token of the answer; `NOT_THERE` where the row does not reach it, 0
+    (CLS) where a record has none: its places are -1. Each word is encoded by itself, with a space before it where the
+    text has one.
 
     Args:
       source: records {"question", "context", "start", "end"}: the answer's place in characters, whole words.

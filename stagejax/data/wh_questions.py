@@ -29,8 +29,8 @@ KINDS: dict[str, re.Pattern[str]] = {
     "name": re.compile(rf"(?<!\w){_WORD}(?:\s(?:(?:of|the|de|von|and)\s)?{_WORD})*"),
 }
 _THINGS = (
-    "city country company state person president king university school band river language team group empire war album "
-    "song island region continent artist author church name organization agency party player team"
+    "city country company state person president king university school band river language team group empire war "
+    "album song island region continent artist author church name organization agency party player"
 ).replace(" ", "|")
 _ASKS = {
     "year": re.compile(r"\bwhen\b|\b(?:what|which) (?:year|date)\b"),

@@ -99,3 +99,13 @@ def scores(said: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
         found |= {f"{name} recall": recall, f"{name} precision": precision}
         found[f"{name} F1"] = 2 * recall * precision / max(recall + precision, 1e-9)
     return found
+
+
+def skill_of(net: Any, data: SpanQuestions, count: int) -> dict[str, float]:
+    """`scores` of a trained reader on `count` records, the first ones by the order of `data`.
+
+    >>> # skill = run.make("skill", skill_of, result, SpanQuestions(source=held_out, ...), 256, flops=...)
+    """
+    said, order = span_answers(net, data), data.records(np.arange(count))
+    rows = [data.source[int(i)] for i in order]
+    return scores([said[i] for i in order], [row["context"][row["start"] : row["end"]] for row in rows])

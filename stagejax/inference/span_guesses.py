@@ -23,7 +23,7 @@ def frequent_object(known: Rows, asked: Rows) -> list[str]:
     >>> frequent_object([row], [{**row, "context": "A keyerror."}, {**row, "context": "None."}])
     ['keyerror', '']
     """
-    counts = _objects(known)
+    counts = _objects(known, asked)
     found = []
     for row in asked:
         places = (whole_word(said, row["context"]) for said, _ in counts[row["predicate"]].most_common())
@@ -54,7 +54,7 @@ def first_of_type(known: Rows, asked: Rows) -> list[str]:
 
 
 def likeliest_word(known: Rows, asked: Rows) -> list[str]:
-    """The word of the context with the highest log-odds of being the object, by itself, its neighbours and its category.
+    """The word of the context that is the likeliest object: by itself, its neighbours and its category.
 
     Naive Bayes, for each predicate: sum over features of log (n_object + λ p) / (N_object + λ) - log p, with p the
     share of the feature among all words of the training contexts (one added) and λ = 1. Predicates without a training
@@ -100,14 +100,13 @@ def _object(row: Record) -> str:
     return row["context"][row["start"] : row["end"]]
 
 
-def _objects(rows: Rows) -> dict[str, Counter[str]]:
-    """How often each predicate has which object, in lower case; a predicate without any has those of all."""
-    counts: dict[str, Counter[str]] = defaultdict(lambda: sum(counts.values(), Counter()))
+def _objects(rows: Rows, asked: Rows) -> dict[str, Counter[str]]:
+    """How often each predicate has which object, in lower case; one without any row has the objects of all."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
-        if row["predicate"] not in counts:
-            counts[row["predicate"]] = Counter()
         counts[row["predicate"]][_object(row).lower()] += 1
-    return defaultdict(lambda every=sum(counts.values(), Counter()): every, counts)
+    every = sum(counts.values(), Counter())
+    return {**{row["predicate"]: every for row in asked}, **counts}
 
 
 def _features(context: str) -> Iterator[tuple[tuple[int, int], tuple[str, ...]]]:

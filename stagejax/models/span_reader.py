@@ -1,4 +1,4 @@
-"""Extractive question answering: an encoder with two logits at every token, where an answer begins and where it ends."""
+"""Extractive question answering: an encoder that says where an answer begins and where it ends."""
 
 from __future__ import annotations
 
