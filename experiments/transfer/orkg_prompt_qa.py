@@ -9,27 +9,28 @@ Method   Stage 1: an encoder reads Wikipedia, news and sentences of QNLI (masked
          general questions by a span: real ones of QNLI, where a rule finds the one span of the kind that is asked for,
          and clozes of Wikipedia and news behind a question word. Stage 3, nothing trained: asked as it is ("vanilla").
          Stage 4: fixed-prompt tuning of all weights on `<label> <predicate> ?` in front of a text, by the loss
-         (CE(begin) + CE(end)) / 2: four labels (none, what, which, how), two learning rates, 4 epochs, the epoch with
-         the lowest loss on development rows. First and last token are each the likeliest; a last one before the first
-         is no answer, and counts as wrong. The domain stands in for the graph of papers: docstrings of Python's library
-         are the abstracts, and what the code under each does (raises, returns, first parameter, base class ...) its
-         triples, read off syntax trees, no rule looking at the text. As in the paper, objects below 3 characters and
-         numbers below 999 are dropped, those that the text names are kept at their first whole-word match, and
-         predicates with fewer than 10 rows go to training. Of the others 26 % are the test. Texts are dealt, not rows,
-         so no test text is tuned on. Arms, each with the same search over rates and epochs: tuned without stage 2;
-         tuned from scratch; tuned and asked with questions lent to other rows (what can be found without a question);
-         tuning on 5 and 20 % of the rows with and without stage 2. Beside them: rules (the predicate's most frequent
-         object that is there, the first word of its type, the likeliest word by counts of it and its neighbours),
-         chosen by development rows; predicates that no tuning row has; a second, cased encoder.
-Run      stagejax run orkg_prompt_qa                         laptop: minutes on two cores
-         stagejax run orkg_prompt_qa --preset smoke          seconds
+         (CE(begin) + CE(end)) / 2: labels (none, what, and in `full` which and how), two learning rates, 4 epochs, the
+         epoch with the lowest loss on development rows. First and last token are each the likeliest; a last one before
+         the first is no answer, and counts as wrong. The domain stands in for the graph of papers: docstrings of
+         Python's library are the abstracts, and what the code under each does (raises, returns, first parameter, base
+         class ...) its triples, read off syntax trees, no rule looking at the text. As in the paper, objects below 3
+         characters and numbers below 999 are dropped, those that the text names are kept at their first whole-word
+         match, and predicates with fewer than 10 rows go to training. Of the others 26 % are the test. Texts are dealt,
+         not rows, so no test text is tuned on. Arms, each with the same search over rates and epochs: tuned without
+         stage 2; tuned from scratch; tuned and asked with questions lent to other rows (what can be found without a
+         question); tuning on 5 and 20 % of the rows with and without stage 2. Beside them: rules (the predicate's most
+         frequent object that is there, the first word of its type, the likeliest word by counts of it and its
+         neighbours), chosen by development rows; predicates that no tuning row has; a second, cased encoder.
+Run      stagejax run orkg_prompt_qa                 laptop: minutes on two cores
+         stagejax run orkg_prompt_qa --preset full   also the labels which and how
+         stagejax run orkg_prompt_qa --preset smoke  seconds
          stagejax plan orkg_prompt_qa --preset pod --mesh data=16,fsdp=16
 Holds if on test rows of predicates that are tuned, first encoder, means over three seeds: (1) tuned is 20 points or
          more above vanilla (at its best label) in the relaxed score; (2) tuned is 3 points or more above tuned without
-         stage 2 in it, on 5 % and on 20 % of the rows; (3) the labels matter: over the four, at the best rate, first
+         stage 2 in it, on 5 % and on 20 % of the rows; (3) the labels matter: over all labels, at the best rate, first
          seed, the relaxed score ranges over more than twice the deviation over seeds; (4) the question is read: tuned
-         is 5 points or more above questions lent, relaxed; (5) tuned is above the best rule in the strict score, every
-         seed; (6) on predicates without a tuning row tuned is 5 points or more above vanilla, relaxed.
+         is 5 points or more above questions lent (one seed), relaxed; (5) tuned is above the best rule in the strict
+         score, every seed; (6) on predicates without a tuning row tuned is 5 points or more above vanilla, relaxed.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ from typing import Any
 
 import numpy as np
 
-from stagejax import Evaluation, Experiment, Handover, Precision, Stage
+from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib, Tokenizer
 from stagejax.data.articles import Articles
+from stagejax.data.field_text import FieldText
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.library_triples import LibraryTriples
 from stagejax.data.object_spans import ObjectSpans
@@ -73,7 +75,7 @@ VANILLA, TUNED, NO_QA, SCRATCH, LENT = (
 )
 LABELS = "", "what", "which", "how"
 CARRY = Handover(moments="carry", schedule="carry", data="carry")
-UNSEEN = "second parameter", "uses attribute", "method", "checks type"
+UNSEEN = "second parameter", "method", "checks type", "keyword parameter"
 
 
 @dataclass(frozen=True)
@@ -94,28 +96,31 @@ class Config:
     asked: Source  # of stage 2
     held: Source  # of its test
     rows: ObjectSpans = field(
-        default_factory=lambda: ObjectSpans(LibraryTriples(Stdlib(limit=30_000_000), 12, 40), unseen=UNSEEN)
+        default_factory=lambda: ObjectSpans(LibraryTriples(Stdlib(limit=30_000_000), 12, 50), most=200, unseen=UNSEEN)
     )
-    length: int = 80  # tokens of a row
+    length: int = 96  # tokens of a row
     question: int = 24  # of which a question has at most
-    read: tuple[int, int, float] = (300, 16, 2e-3)  # stage 1: steps, rows in a batch, peak of the learning rate
-    general: tuple[int, int, float] = (500, 16, 1e-3)  # stage 2
+    read: tuple[int, int, float] = (200, 8, 2e-3)  # stage 1: steps, rows in a batch, peak of the learning rate
+    general: tuple[int, int, float] = (250, 16, 1e-3)  # stage 2
     held_batches: int = 8  # of general questions that are tested; 32 rows each
-    sizes: tuple[int, int, int] = (902, 77, 379)  # rows for tuning, for choices, of the test
+    sizes: tuple[int, int, int] = (813, 78, 373)  # rows for tuning, for choices (at most what there are), of the test
     batch: int = 8
     epochs: int = 4
     rates: tuple[float, float] = (1e-3, 3e-3)
     shares: tuple[float, ...] = (0.05, 0.2)
-    labels: tuple[str, ...] = LABELS
+    labels: tuple[str, ...] = LABELS[:2]
     seeds: tuple[int, ...] = (0, 1, 2)
-    precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
 
     def reader(self, own: Reader) -> SpanReader:
         return SpanReader(replace(own.net, vocab=own.words.vocab, length=self.length))
 
+    def tokenizer(self, own: Reader) -> Tokenizer:
+        """Learned from the text of stage 1 and from the texts of tuning rows, so that it knows the domain's words."""
+        return LearnedFrom(own.words, Together((self.text, FieldText(self.rows, "context"))))
+
     def questions(self, own: Reader, source: Source, batch: int, seed: int = 0) -> SpanQuestions:
-        how = {"tokenizer": LearnedFrom(own.words, self.text), "length": self.length, "asked": self.question}
+        how = {"tokenizer": self.tokenizer(own), "length": self.length, "asked": self.question}
         return SpanQuestions(source=source, batch=batch, seed=seed, **how)
 
 
@@ -133,7 +138,7 @@ def preset(name: str) -> Config:
         return Config(
             (Reader("uncased", tiny, WordPiece(500)), Reader("cased", replace(tiny, types=0), BPE(400))), text, clozes,
             clozes.of_split("test"), rows, 64, read=(6, 8, 3e-3), general=(8, 8, 3e-3), held_batches=1,
-            sizes=(100, 12, 40), epochs=2, rates=(3e-3, 1e-2), labels=("", "what"), seeds=(0,),
+            sizes=(50, 4, 20), epochs=2, rates=(3e-3, 1e-2), shares=(0.2,), seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         squad = PublishedSpans(TFDS("squad/v2.0", test="validation"))
@@ -151,13 +156,9 @@ def preset(name: str) -> Config:
     sentences = TaskText(TextTask("qnli", qnli, 2, "question", "sentence"))
     clozes = [ClozeSpans(Portion(text, stop=0.5), 35) for text in (wiki, news())]
     asked, held = Together((*[AnsweredSpans(qnli)] * 3, *clozes)), Together((AnsweredSpans(qnli), *clozes))
-    cased = Reader("cased", replace(net, embed=96, heads=6, mlp=384, types=0), BPE(2000))
-    return Config(
-        (Reader("uncased", net, WordPiece(2000)), cased),
-        Together((wiki, news(), sentences)),
-        asked,
-        held.of_split("test"),
-    )
+    readers = Reader("uncased", net, WordPiece(6000)), Reader("cased", replace(net, types=0), BPE(6000))
+    labels, text = LABELS if name == "full" else LABELS[:2], Together((wiki, news(), sentences))
+    return Config(readers, text, asked, held.of_split("test"), labels=labels)
 
 
 # --- stages ---
@@ -202,7 +203,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
     general = {seed: run.train(answering(cfg, main, seed), read) for seed in cfg.seeds}
     test = Asking(run, cfg, main)
     tried = {label: test(f"vanilla/dev/{label or 'none'}", general[first], label, part="dev") for label in cfg.labels}
-    vanilla = max(cfg.labels, key=lambda label: relaxed_of(cfg, tried[label], "dev"))
+    dev = {label: scored(cfg, said.value, "dev", lambda row: True)["relaxed"] for label, said in tried.items()}
+    vanilla = max(cfg.labels, key=lambda label: float(np.nan_to_num(dev[label])))
     for seed in cfg.seeds:
         made[VANILLA, seed] = test(f"vanilla/{seed}", general[seed], vanilla)
         arms[VANILLA][seed] = Arm("", (read, general[seed]))
@@ -217,7 +219,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     plain = dict.fromkeys(cfg.seeds, read)
     found[NO_QA] = searched(run, cfg, main, NO_QA, plain, label, 1.0)
     found[SCRATCH] = searched(run, cfg, main, SCRATCH, dict.fromkeys(cfg.seeds), label, 1.0, seeds=(first,))
-    found[LENT] = searched(run, cfg, main, LENT, general, label, 1.0, lent=True)
+    found[LENT] = searched(run, cfg, main, LENT, general, label, 1.0, lent=True, seeds=(first,))
     for share in cfg.shares:
         for arm, begin in ((TUNED, general), (NO_QA, plain)):
             found[few(arm, share)] = searched(run, cfg, main, few(arm, share), begin, label, share)
@@ -259,14 +261,14 @@ def of_reading(path: str, axes: Axes) -> bool:
 
 
 def stage_of(cfg: Config, own: Reader, name: str, objective: Any, data: Any, steps: int, optimizer: Any) -> Stage:
-    how = {"precision": cfg.precision, "save_every": cfg.save_every}
-    return Stage(f"{slug(own.name)}/{name}", cfg.reader(own), objective, optimizer, data, steps, **how)
+    how = objective, optimizer, data, steps
+    return Stage(f"{slug(own.name)}/{name}", cfg.reader(own), *how, save_every=cfg.save_every)
 
 
 def reading(cfg: Config, own: Reader) -> Stage:
     """Stage 1: masked tokens of running text."""
     steps, batch, peak = cfg.read
-    data = MaskedText(source=cfg.text, tokenizer=LearnedFrom(own.words, cfg.text), batch=batch, length=cfg.length)
+    data = MaskedText(source=cfg.text, tokenizer=cfg.tokenizer(own), batch=batch, length=cfg.length)
     return stage_of(cfg, own, "read", masked_lm, data, steps, adamw(peak, warmup=0.1, decay="linear", clip=1.0))
 
 
@@ -282,7 +284,7 @@ def answering(cfg: Config, own: Reader, seed: int) -> Stage:
 def tuning(cfg: Config, own: Reader, name: str, rows: ObjectSpans, rate: float, seed: int) -> Stage:
     """Stage 4, one epoch of it, with the loss on development rows."""
     steps = max(1, round(rows.share * cfg.sizes[0] / cfg.batch))
-    how = {"decay": "linear", "weight_decay": 0.01, "clip": 1.0, "horizon": cfg.epochs * steps}
+    how = {"decay": "linear", "warmup": 0.1, "weight_decay": 0.01, "clip": 1.0, "horizon": cfg.epochs * steps}
     data, dev = cfg.questions(own, rows, cfg.batch, seed), rows.of_split("dev")
     held = Evaluation(replace(cfg.questions(own, dev, cfg.sizes[1]), count=1), 1)
     stage = stage_of(cfg, own, f"{slug(name)}/{rate:g}/{seed}", answer_spans, data, steps, adamw(rate, **how))
@@ -353,10 +355,6 @@ def scored(cfg: Config, said: Any, part: str, keep: Callable[[dict[str, Any]], b
     return scores([said[i] for i in kept], [rows.objects()[i] for i in kept])
 
 
-def relaxed_of(cfg: Config, result: Any, part: str) -> float:
-    return float(np.nan_to_num(scored(cfg, result.value, part, lambda row: True)["relaxed"]))
-
-
 # --- report ---
 
 
@@ -419,7 +417,7 @@ def report(cfg: Config, own: Outcome) -> Report:
     claims = (
         claim("Tuning on prompts lifts the relaxed score", paper="up to 40 %", measured=shown(gain, "+.1f"),
               unit="points", margin="20 points or more above vanilla, mean over seeds", holds=gain.mean() >= 20),
-        claim("General questions before it help where rows are few", paper="the models are tuned on SQuAD", unit="points",
+        claim("General questions before it help where rows are few", paper="models tuned on SQuAD", unit="points",
               measured=shown(np.stack(shares, 1), "+.1f"), holds=all(x.mean() >= 3 for x in shares),
               margin="3 points or more above no stage 2, on 5 % and on 20 % of the rows"),
         claim("It matters which label a prompt has", paper="compared; no figure read",
@@ -454,7 +452,7 @@ def report(cfg: Config, own: Outcome) -> Report:
         Table("General questions, first seed", ("arm", "strict, %", "relaxed, %"), tuple(
             (arm, *(100 * (said.value or {}).get(x, np.nan) for x in ("strict", "relaxed")))
             for arm, said in own.skill.items()), ("", ".1f", ".1f")),
-        Table("Chosen labels", ("of", "label"), tuple(zip((VANILLA, TUNED), own.labels, strict=True))),
+        Table("Chosen labels", (VANILLA, TUNED), (own.labels,)),
         Table("Answers, first seed", ("predicate", "object", TUNED, VANILLA), tuple(
             (row["predicate"], row["context"][row["start"] : row["end"]], *(said[i] for said in at))
             for i, row in enumerate(asked[:12]))),
@@ -478,7 +476,11 @@ NOTES = (
     "The loss of an epoch is on development rows; vanilla's label is chosen by its relaxed score on them, a rule by "
     "its strict one. The rate is chosen with the first seed; there are two, so that it always lies at an end.",
     "An encoder with four types is told which tokens stand on both sides; the second has none, as the paper's "
-    "DistilBERT and RoBERTa, and is wider.",
+    "DistilBERT and RoBERTa.",
+    "Tokenizers are learned from the texts of tuning rows as well: with 2000 pieces of general text alone names of the "
+    "domain fell into letters, and an encoder had 3 to 6 % of the development rows right after tuning. This, sizes and "
+    "a warm-up (the paper has none) were set on development rows before the run, for all arms; predicates of what a "
+    "body calls and assigns, which docstrings hardly tell, were left out then. No test row was looked at.",
     "One stage 1 for all seeds. A seed draws order and head of stages 2 and 4. The cost of an arm has all its epochs.",
 )
 
@@ -489,6 +491,7 @@ EXPERIMENT = Experiment(
     paper=66,
     pipeline=pipeline,
     preset=preset,
+    presets=("smoke", "laptop", "full", "pod"),
 )
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ class LibraryTriples(Derived):
     Predicates of modules: "imports", "defines class", "defines function"; of classes: "base class", "method",
     "attribute", "constructor argument"; of functions: "first parameter", "second parameter", "optional parameter",
     "keyword parameter", "variadic parameter", "default value", "parameter type", "return type", "raises", "handles",
-    "checks type", "calls", "calls method", "uses attribute", "assigns", "loops over", "loop variable", "returns",
-    "yields", "uses number", "mentions string". A predicate may have several objects, in the order of the code. Of equal
-    docstrings the first one is taken.
+    "checks type", "returns", "yields". These are what a docstring may be expected to tell; what else a body does is
+    left out. A predicate may have several objects, in the order of the code. Of equal docstrings the first one is
+    taken.
 
     Args:
       source: records of Python files, "name" and "text"; what is no Python is left out.
@@ -140,24 +140,10 @@ def _of_body(node: ast.AST) -> Iterator[Pair]:
             yield "handles", _name(what)
         case ast.Call(func=ast.Name(id="isinstance"), args=[_, what]):
             yield "checks type", _name(what)
-        case ast.Call(func=ast.Attribute(attr=what)):
-            yield "calls method", what
-        case ast.Call(func=what):
-            yield "calls", _name(what)
-        case ast.Attribute(value=ast.Name(id="self"), attr=what):
-            yield "uses attribute", what
         case ast.Return(value=ast.AST() as what):
             yield "returns", _said(what)
         case ast.Yield(value=ast.AST() as what):
             yield "yields", _said(what)
-        case ast.For(target=target, iter=what):
-            yield from (("loops over", _name(what)), ("loop variable", _name(target)))
-        case ast.Assign(targets=targets):
-            yield from (("assigns", _name(each)) for each in targets)
-        case ast.Constant(value=str(what)):
-            yield "mentions string", what
-        case ast.Constant(value=int(what) | float(what)) if not isinstance(node.value, bool):
-            yield "uses number", str(what)
 
 
 def _name(node: ast.AST) -> str:

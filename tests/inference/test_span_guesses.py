@@ -25,7 +25,10 @@ def test_the_most_frequent_object_that_is_there() -> None:
 
 
 def test_the_first_word_of_the_type() -> None:
-    asked = [row("raises", "The path has OtherThing or OSError.", "OSError"), row("argument", "Any old_name.", "old_name")]
+    asked = [
+        row("raises", "The path has OtherThing or OSError.", "OSError"),
+        row("argument", "Any old_name.", "old_name"),
+    ]
     assert first_of_type(KNOWN, asked) == ["OtherThing", "old_name"]
 
 
