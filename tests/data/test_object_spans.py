@@ -41,16 +41,23 @@ ROWS = ObjectSpans(Graph(), unseen=("hidden",), most=200)
 
 
 def test_filters_are_those_of_the_paper() -> None:
-    assert not is_kept("ab") and not is_kept("500") and is_kept("999") and is_kept("abc")
+    assert not is_kept("ab")
+    assert not is_kept("500")
+    assert is_kept("999")
+    assert is_kept("abc")
     assert whole_word("cat", "Concat a CAT.") == (9, 12)
-    assert whole_word("a.b", "a.b") == (0, 3) and whole_word("dog", "cat") is None
-    assert category("https://a.b") == "url" and category("12.5") == "number" and category("a b") == "phrase"
+    assert whole_word("a.b", "a.b") == (0, 3)
+    assert whole_word("dog", "cat") is None
+    assert category("https://a.b") == "url"
+    assert category("12.5") == "number"
+    assert category("a b") == "phrase"
 
 
 def test_parts_share_no_text_and_have_their_shares() -> None:
     parts = {part: ROWS.of_split(part).rows() for part in PARTS}
     texts = {part: {row["context"] for row in rows} for part, rows in parts.items()}
-    assert not texts["train"] & texts["test"] and not texts["dev"] & (texts["train"] | texts["test"])
+    assert not texts["train"] & texts["test"]
+    assert not texts["dev"] & (texts["train"] | texts["test"])
     tuned = [row for part in PARTS for row in parts[part] if row["predicate"] == "method"]
     assert len(tuned) == 200  # the most that a predicate has
     assert 0.2 < sum(row["predicate"] == "method" for row in parts["test"]) / 200 < 0.32
@@ -61,13 +68,18 @@ def test_parts_share_no_text_and_have_their_shares() -> None:
 
 def test_rare_predicates_are_for_training_and_unseen_ones_for_the_test() -> None:
     parts = {part: counted(ROWS.of_split(part).rows(), "predicate") for part in PARTS}
-    assert "hidden" in parts["test"] and "hidden" not in parts["train"] and "hidden" not in parts["dev"]
-    assert "rare" not in parts["test"] and "rare" not in parts["dev"] and parts["train"]["rare"] <= 5
+    assert "hidden" in parts["test"]
+    assert "hidden" not in parts["train"]
+    assert "hidden" not in parts["dev"]
+    assert "rare" not in parts["test"]
+    assert "rare" not in parts["dev"]
+    assert parts["train"]["rare"] <= 5
 
 
 def test_a_share_is_the_first_rows_and_choices_keep_all_of_theirs() -> None:
     few = replace(ROWS, share=0.05)
-    assert few.rows() == ROWS.rows()[: len(few)] and len(few) == round(0.05 * len(ROWS))
+    assert few.rows() == ROWS.rows()[: len(few)]
+    assert len(few) == round(0.05 * len(ROWS))
     assert few.of_split("dev").rows() == ROWS.of_split("dev").rows()
 
 

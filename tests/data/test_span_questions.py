@@ -22,8 +22,12 @@ ROWS = SpanQuestions(
 def test_a_row_is_question_and_context() -> None:
     found = ROWS.take_records(np.array([0]))
     tokens, types, words = (found[name][0] for name in ("tokens", "types", "words"))
-    assert tokens[0] == CLS and tokens[4] == SEP and tokens[-1] == SEP and PAD not in tokens
-    assert Bytes().decode(tokens[1:4]) == " wh" and Bytes().decode(tokens[5:-1]) == " a big cat, on"
+    assert tokens[0] == CLS
+    assert tokens[4] == SEP
+    assert tokens[-1] == SEP
+    assert PAD not in tokens
+    assert Bytes().decode(tokens[1:4]) == " wh"
+    assert Bytes().decode(tokens[5:-1]) == " a big cat, on"
     assert types.tolist() == [0] * 5 + [1] * 15
     assert words.tolist() == [-1] * 5 + [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 4, 4, 4] + [-1]
 
@@ -40,7 +44,8 @@ def test_a_short_context_is_padded() -> None:
     wide = SpanQuestions(source=source, tokenizer=Bytes(), batch=1, length=20, asked=9)
     found = wide.take_records(np.array([0]))
     assert (found["tokens"][0] == PAD).sum() == 20 - 1 - 4 - 1 - 6 - 1
-    assert (found["types"][0] == 1).sum() == 7 and (found["words"][0] >= 0).sum() == 6
+    assert (found["types"][0] == 1).sum() == 7
+    assert (found["words"][0] >= 0).sum() == 6
 
 
 def test_words_and_marks_stand_where_they_are() -> None:

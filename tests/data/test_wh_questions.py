@@ -62,7 +62,8 @@ def test_kinds() -> None:
     ]  # fmt: skip
     text = "The army of King John of England paid 1,500 pounds."
     assert [text[a:b] for a, b in spans_of("name", text)] == ["King John of England"]
-    assert [text[a:b] for a, b in spans_of("number", text)] == ["1,500"] and spans_of("year", text) == []
+    assert [text[a:b] for a, b in spans_of("number", text)] == ["1,500"]
+    assert spans_of("year", text) == []
 
 
 def test_clozes_ask_for_what_they_leave_out() -> None:
@@ -76,7 +77,9 @@ def test_clozes_ask_for_what_they_leave_out() -> None:
         row = rows[number]
         said = row["context"][row["start"] : row["end"]]
         kinds.add(said)
-        assert said not in row["question"] and row["question"].split()[0] in fronts and row["question"].endswith("?")
+        assert said not in row["question"]
+        assert row["question"].split()[0] in fronts
+        assert row["question"].endswith("?")
     assert len(kinds) > 4
 
 
@@ -85,4 +88,5 @@ def test_squad_records_have_their_first_answer_or_none() -> None:
     none = {"text": np.array([]), "answer_start": np.array([])}
     same = ("question", "What?"), ("context", "It is a blue one.")
     rows = PublishedSpans(Given(((*same, ("answers", answers)), (*same, ("answers", none)))))
-    assert rows[0]["context"][rows[0]["start"] : rows[0]["end"]] == "blue" and rows[1]["start"] == rows[1]["end"] == -1
+    assert rows[0]["context"][rows[0]["start"] : rows[0]["end"]] == "blue"
+    assert rows[1]["start"] == rows[1]["end"] == -1

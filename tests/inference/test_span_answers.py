@@ -25,9 +25,14 @@ def test_strict_and_relaxed(said: str, wanted: str, right: tuple[bool, bool]) ->
 
 def test_token_scores_count_right_objects_among_all_that_was_said() -> None:
     found = scores(["new york", "a long answer here", "x", ""], ["New York", "answer", "y z", "w"])
-    assert found["strict"] == 0.25 and found["relaxed"] == 0.5 and found["empty"] == 0.25 and found["words"] == 7 / 4
-    assert found["strict recall"] == 2 / 6 and found["strict precision"] == 2 / 7
-    assert found["relaxed recall"] == 3 / 6 and found["relaxed precision"] == 3 / 7
+    assert found["strict"] == 0.25
+    assert found["relaxed"] == 0.5
+    assert found["empty"] == 0.25
+    assert found["words"] == 7 / 4
+    assert found["strict recall"] == 2 / 6
+    assert found["strict precision"] == 2 / 7
+    assert found["relaxed recall"] == 3 / 6
+    assert found["relaxed precision"] == 3 / 7
     assert found["relaxed F1"] == pytest.approx(2 * (3 / 6) * (3 / 7) / (3 / 6 + 3 / 7))
 
 

@@ -39,5 +39,6 @@ def test_the_likeliest_word_follows_its_neighbour() -> None:
 
 def test_a_predicate_without_rows_is_guessed_by_all_of_them() -> None:
     asked = [row("unknown", "Some KeyError is.", "KeyError")]
-    assert frequent_object(KNOWN, asked) == ["KeyError"] and likeliest_word(KNOWN, asked) == ["KeyError"]
+    assert frequent_object(KNOWN, asked) == ["KeyError"]
+    assert likeliest_word(KNOWN, asked) == ["KeyError"]
     assert all(len(guess(KNOWN, asked)) == 1 for guess in GUESSES.values())

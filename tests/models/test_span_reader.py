@@ -25,6 +25,7 @@ def test_padding_is_not_seen_and_both_sides_are() -> None:
     assert np.abs(short - logits(2, [1, 7, 2, 8, 9, 2])).max() > 1e-3  # another question
 
 
+@pytest.mark.slow
 def test_types_matter_where_there_are_any() -> None:
     tokens, other = [1, 9, 2, 8, 9, 2], jnp.ones_like(TYPES)
     assert (logits(0, tokens) == logits(0, tokens, other)).all()
