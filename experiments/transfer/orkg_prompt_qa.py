@@ -24,7 +24,7 @@ Method   Stage 1: an encoder reads Wikipedia, news and sentences of QNLI (masked
 Run      stagejax run orkg_prompt_qa                 laptop: minutes on two cores
          stagejax run orkg_prompt_qa --preset full   also the labels which and how
          stagejax run orkg_prompt_qa --preset smoke  seconds
-         stagejax plan orkg_prompt_qa --preset pod --mesh data=16,fsdp=16
+         stagejax plan orkg_prompt_qa --preset pod --mesh data=16,fsdp=2
 Holds if on test rows of predicates that are tuned, first encoder, means over three seeds: (1) tuned is 20 points or
          more above vanilla (at its best label) in the relaxed score; (2) tuned is 3 points or more above tuned without
          stage 2 in it, on 5 % and on 20 % of the rows; (3) the labels matter: over all labels, at the best rate, first
@@ -149,8 +149,8 @@ def preset(name: str) -> Config:
         words = WordPiece(30_522), BPE(28_996), BPE(50_265)
         return Config(
             tuple(Reader(*own, code) for own, code in zip(readers, words, strict=True)), WIKIPEDIA, squad,
-            squad.of_split("test"), ObjectSpans(Dataset("orkg"), most=10**6), 512, 64, (500_000, 256, 1e-4),
-            (16_000, 32, 3e-5), 64, (4000, 400, 1500), 32, rates=(1e-4, 5e-4), save_every=1000,
+            squad.of_split("test"), ObjectSpans(TFDS("orkg"), most=10**6), 512, 64, (500_000, 256, 1e-4),
+            (16_000, 32, 3e-5), 64, (4000, 384, 1500), 32, rates=(1e-4, 5e-4), save_every=1000,
         )  # fmt: skip
     qnli, wiki = Dataset("qnli"), Articles(Dataset("wikitext2"))
     sentences = TaskText(TextTask("qnli", qnli, 2, "question", "sentence"))
