@@ -65,6 +65,7 @@ from stagejax.objectives import masked_lm
 from stagejax.objectives.answer_spans import answer_spans
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
+from stagejax.search.best_epoch import Epochs, SearchedEpochs, best_epochs, epoch_by_epoch
 
 VANILLA, TUNED, NO_QA, SCRATCH, LENT = (
     "vanilla",
@@ -150,7 +151,8 @@ def preset(name: str) -> Config:
         return Config(
             tuple(Reader(*own, code) for own, code in zip(readers, words, strict=True)), WIKIPEDIA, squad,
             squad.of_split("test"), ObjectSpans(TFDS("orkg"), most=10**6), 512, 64, (500_000, 256, 1e-4),
-            (16_000, 32, 3e-5), 64, (4000, 384, 1500), 32, rates=(1e-4, 5e-4), save_every=1000,
+            (16_000, 32, 3e-5), 64, (4000, 384, 1500), 32, rates=(1e-4, 5e-4), labels=LABELS,
+            save_every=1000,
         )  # fmt: skip
     qnli, wiki = Dataset("qnli"), Articles(Dataset("wikitext2"))
     sentences = TaskText(TextTask("qnli", qnli, 2, "question", "sentence"))
@@ -162,35 +164,6 @@ def preset(name: str) -> Config:
 
 
 # --- stages ---
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A run of stage 4: its epochs, and the best of them by the loss on development rows."""
-
-    epochs: tuple[Any, ...]
-    rate: float
-
-    @property
-    def losses(self) -> list[float]:
-        """Infinite where it diverged; zeros in a plan."""
-        return [np.inf if own.diverged else float(np.nan_to_num(own.history.last("loss"))) for own in self.epochs]
-
-    @property
-    def best(self) -> Any:
-        return self.epochs[int(np.argmin(self.losses))]
-
-
-@dataclass(frozen=True)
-class Searched:
-    """An arm of stage 4: the run of every seed at the rate that is best with the first one, and all that were tried."""
-
-    runs: dict[int, Tuned]
-    tried: tuple[Tuned, ...]
-
-    def owed(self, seed: int) -> tuple[Any, ...]:
-        """What was tried beside the seed's own run."""
-        return tuple(own for one in self.tried if one is not self.runs[seed] for own in one.epochs)
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -215,7 +188,9 @@ def pipeline(run: Any, cfg: Config) -> Report:
     label = min(grid, key=lambda label: min(grid[label].runs[first].losses))
     for own in cfg.labels:
         made[f"{TUNED}: {own or 'none'}", first] = test(f"labels/{own or 'none'}", grid[own].runs[first].best, own)
-    found = {TUNED: searched(run, cfg, main, f"{TUNED}/{label or 'none'}", general, label, 1.0, known=grid[label])}
+    found = {
+        TUNED: searched(run, cfg, main, f"{TUNED}/{label or 'none'}", general, label, 1.0, known=grid[label].tried)
+    }
     plain = dict.fromkeys(cfg.seeds, read)
     found[NO_QA] = searched(run, cfg, main, NO_QA, plain, label, 1.0)
     found[SCRATCH] = searched(run, cfg, main, SCRATCH, dict.fromkeys(cfg.seeds), label, 1.0, seeds=(first,))
@@ -231,7 +206,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
             before = starts.get(arm, general).get(seed)
             owed = () if before is None else (read,) if before is read else (read, before)
             pilots = replace(own, tried=every) if arm == TUNED else own
-            arms[arm][seed] = Arm("", tuned.epochs, (*owed, *pilots.owed(seed)))
+            arms[arm][seed] = Arm("", tuned.results, (*owed, *pilots.owed(seed)))
     tuned = found[TUNED].runs[first]
     made["asked as if another", first] = test("other-questions", tuned.best, label, lent=True)
     skill = {
@@ -245,7 +220,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         made[f"{at}: {VANILLA}", first] = own_test(f"{slug(at)}/vanilla", asked, vanilla)
         made[f"{at}: {TUNED}", first] = own_test(f"{slug(at)}/tuned-said", own.runs[first].best, label)
         arms[f"{at}: {VANILLA}"][first] = Arm("", (own_read, asked))
-        arms[f"{at}: {TUNED}"][first] = Arm("", own.runs[first].epochs, (own_read, asked, *own.owed(first)))
+        arms[f"{at}: {TUNED}"][first] = Arm("", own.runs[first].results, (own_read, asked, *own.owed(first)))
         found[f"{at}: {TUNED}"] = own
     guessed = {part: run.make(f"guesses/{part}", guesses, cfg, part) for part in ("dev", "test")}
     return report(cfg, Outcome(made, dict(arms), found, grid, tried, guessed, skill, (vanilla, label)))
@@ -293,24 +268,15 @@ def tuning(cfg: Config, own: Reader, name: str, rows: ObjectSpans, rate: float, 
 
 def searched(
     run: Any, cfg: Config, own: Reader, name: str, begin: dict[int, Any], label: str, share: float, *,
-    lent: bool = False, seeds: tuple[int, ...] | None = None, known: Searched | None = None,
-) -> Searched:  # fmt: skip
+    lent: bool = False, seeds: tuple[int, ...] | None = None, known: tuple[Epochs, ...] = (),
+) -> SearchedEpochs:  # fmt: skip
     """An arm of stage 4: every rate with the first seed, the best one with the others."""
-    rows, (first, *rest) = replace(cfg.rows, label=label, share=share, lent=lent), seeds or cfg.seeds
+    rows = replace(cfg.rows, label=label, share=share, lent=lent)
 
-    def tuned(rate: float, seed: int) -> Tuned:
-        stage, at, epochs = tuning(cfg, own, name, rows, rate, seed), begin[seed], []
-        for number in range(cfg.epochs):
-            handed = replace(stage, name=f"{stage.name}/{number}", handover=CARRY if number else Handover())
-            at = run.train(handed, at, may_diverge=True)
-            epochs.append(at)
-            if at.diverged:
-                break
-        return Tuned(tuple(epochs), rate)
+    def tuned(rate: float, seed: int) -> Epochs:
+        return epoch_by_epoch(run, tuning(cfg, own, name, rows, rate, seed), cfg.epochs, CARRY, begin[seed])
 
-    tried = known.tried if known else tuple(tuned(rate, first) for rate in cfg.rates)
-    best = min(tried, key=lambda one: min(one.losses))
-    return Searched({first: best} | {seed: tuned(best.rate, seed) for seed in rest}, tried)
+    return best_epochs(tuned, cfg.rates, seeds or cfg.seeds, known)
 
 
 # --- answers ---
@@ -364,8 +330,8 @@ class Outcome:
 
     made: dict[tuple[str, int], Any]
     arms: dict[str, dict[int, Arm]]
-    found: dict[str, Searched]
-    grid: dict[str, Searched]
+    found: dict[str, SearchedEpochs]
+    grid: dict[str, SearchedEpochs]
     tried: dict[str, Any]
     guessed: dict[str, Any]
     skill: dict[str, Any]
@@ -444,7 +410,7 @@ def report(cfg: Config, own: Outcome) -> Report:
         table("Test rows of predicates without a tuning row", every, unseen, ("strict", "relaxed", "empty", "words")),
         table_of_means("Strict score by category", [VANILLA, TUNED, NO_QA, rule], kinds, category, scale=1, note=note),
         Table("Rates: loss on development rows, first seed", ("arm", "rate", "epochs"), tuple(
-            (arm, one.rate, ", ".join(f"{x:.3f}" for x in one.losses))
+            (arm, one.peak, ", ".join(f"{x:.3f}" for x in one.losses))
             for arm, search in (*((f"{TUNED}: {x or 'none'}", y) for x, y in own.grid.items()), *own.found.items())
             for one in search.tried if arm != TUNED), ("", "g", "")),
         Table("Development rows: vanilla and rules", ("of", "strict, %", "relaxed, %"), tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ from experiments.transfer.orkg_prompt_qa import (
     SCRATCH,
     TUNED,
     VANILLA,
-    Searched,
-    Tuned,
     answering,
     few,
     of_reading,
@@ -34,10 +31,6 @@ SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
 
 
-def epoch(loss: float, diverged: bool = False) -> Any:
-    return SimpleNamespace(diverged=diverged, history=SimpleNamespace(last=lambda name: loss))
-
-
 def test_tokenizers_see_the_texts_of_tuning_rows_and_of_no_test_row() -> None:
     known = SMOKE.tokenizer(SMOKE.readers[0]).source
     texts = {known.parts[1][i]["text"] for i in range(len(known.parts[1]))}
@@ -45,16 +38,6 @@ def test_tokenizers_see_the_texts_of_tuning_rows_and_of_no_test_row() -> None:
     assert texts == {row["context"] for row in SMOKE.rows.rows()}
     assert test
     assert not texts & test
-
-
-def test_the_best_epoch_is_the_one_with_the_lowest_development_loss() -> None:
-    first = Tuned((epoch(3.0), epoch(2.0), epoch(2.5)), 1e-3)
-    assert first.best is first.epochs[1]
-    assert Tuned((epoch(3.0), epoch(1.0, True)), 1e-3).best.history.last("loss") == 3.0
-    other = Tuned((epoch(4.0),), 3e-3)
-    found = Searched({0: first, 1: other}, (first, Tuned((epoch(9.0),), 3e-3)))
-    assert [own.history.last("loss") for own in found.owed(0)] == [9.0]
-    assert len(found.owed(1)) == 4
 
 
 def test_an_epoch_of_a_share_has_its_part_of_the_steps_and_one_schedule() -> None:
