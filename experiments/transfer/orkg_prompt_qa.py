@@ -460,7 +460,8 @@ NOTES = (
     "domain fell into letters, and an encoder had 3 to 6 % of the development rows right after tuning. This, sizes and "
     "a warm-up (the paper has none) were set on development rows before the run, for all arms; predicates of what a "
     "body calls and assigns, which docstrings hardly tell, were left out then. Nothing was chosen by test rows.",
-    "One stage 1 for all seeds. A seed draws the order of stages 2 and 4, and from scratch the weights. The cost of an arm has all its epochs.",
+    "One stage 1 for all seeds. A seed draws the order of stages 2 and 4, and from scratch the weights. The cost of "
+    "an arm has all its epochs.",
 )
 
 EXPERIMENT = Experiment(

@@ -90,7 +90,7 @@ class ObjectSpans(Source):
 
     >>> from stagejax.data.library_triples import LibraryTriples
     >>> from stagejax.data import Stdlib
-    >>> rows = ObjectSpans(LibraryTriples(Stdlib(limit=300_000), 10), label="what")
+    >>> rows = ObjectSpans(LibraryTriples(Stdlib(limit=100_000), 10), label="what")
     >>> row = rows[0]
     >>> row["question"].startswith("what "), len(row["context"][row["start"] : row["end"]]) >= 3
     (True, True)

@@ -60,7 +60,7 @@ class SpanQuestions(OfRecords):
 
     >>> from stagejax.data import Bytes, Stdlib
     >>> from stagejax.data.wh_questions import ClozeSpans
-    >>> data = SpanQuestions(source=ClozeSpans(Stdlib(limit=300_000)), tokenizer=Bytes(), batch=2, length=400, asked=99)
+    >>> data = SpanQuestions(source=ClozeSpans(Stdlib(limit=100_000)), tokenizer=Bytes(), batch=2, length=400, asked=99)
     >>> batch = data.take(np.arange(4))
     >>> sorted(batch), bool((batch["start"] <= batch["end"]).all())
     (['end', 'start', 'tokens', 'types', 'words'], True)

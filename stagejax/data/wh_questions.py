@@ -126,7 +126,7 @@ class ClozeSpans(Derived):
     https://arxiv.org/abs/1906.04980: the noisy clozes of section 2.3, without their shuffling.
 
     >>> from stagejax.data import Stdlib
-    >>> row = ClozeSpans(Stdlib(limit=300_000))[0]
+    >>> row = ClozeSpans(Stdlib(limit=100_000))[0]
     >>> row["context"][row["start"] : row["end"]] in row["question"]
     False
     """

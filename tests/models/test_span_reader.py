@@ -18,6 +18,7 @@ def logits(types: int, tokens: list[int], sides: jnp.ndarray = TYPES) -> np.ndar
     return np.asarray(SpanReader(net).build(nnx.Rngs(0)).places(jnp.array([tokens]), sides)[0])
 
 
+@pytest.mark.slow
 def test_padding_is_not_seen_and_both_sides_are() -> None:
     short = logits(2, [1, 9, 2, 8, 9, 2])
     long = logits(2, [1, 9, 2, 8, 9, 2, 0, 0], jnp.pad(TYPES, ((0, 0), (0, 2))))
