@@ -141,6 +141,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
         {"train": 400, "validation": 40},
         lambda i: {"question": text(9), "context": text(90), "answers": {"text": [text(2)], "answer_start": [0]}},
     ),
+    "orkg": (  # prepared by its user
+        {"train": 400},
+        lambda i: {"text": text(90), "predicate": f"predicate {i % 9}", "object": "alpha"},
+    ),
     "uniref50": (  # prepared by its user
         {"train": 400},
         lambda i: {"id": f"P{i}".encode(), "sequence": b"MKVLAAGHRD" * 30, "family": f"family {i % 5}".encode()},
