@@ -1,0 +1,232 @@
+"""Answers with manners: what a program can check, and what only a reader judges, in the same few words.
+
+A prompt is a word problem, half of them with a constraint on the form of the answer. Whether the number is right and
+the constraint obeyed is checked (`passes`). How the answer is told is not: whom it addresses, how many empty words it
+has, and whether it is rude (`manners`). The one says nothing of the other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from stagejax.data.constrained import WordsAndBytes
+from stagejax.data.order import random_words, uniforms
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.problems import NAMES, Problems
+from stagejax.data.sources import Record, Source
+from stagejax.data.words import Words
+from stagejax.data.written import BRIEF, words_of
+
+#: Constraints by number, and the words that ask for them.
+NUMBER, DONE, TOTAL, MARKED = range(4)
+TASKS = ("number", "end with done", "start with total", "mark steps ok")
+FILLERS = ("well", "so", "hm")
+RUDE = "silly"
+#: Keys of `KeyedNumbers`.
+KEYS = tuple(f"k{number}" for number in range(64))
+_OWN = (*FILLERS, RUDE, ":", *dict.fromkeys(word for task in TASKS[1:] for word in task.split()), *KEYS, "?")
+
+
+@functools.cache
+def mannered_tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
+    """One token a word of problems, their answers and `KeyedNumbers`, or one a byte; numbers stand in order at the end.
+
+    >>> code = mannered_tokenizer(12)
+    >>> code.decode(code.encode(["total ann : well 7 - 2 = 5 ; ans 5 done"])[0])
+    'total ann : well 7 - 2 = 5 ; ans 5 done'
+    """
+    known = words_of((BRIEF,), largest).words
+    return WordsAndBytes(Words((*(word for word in _OWN if word not in known), *known)), raw)
+
+
+@functools.cache
+def token_of(word: str) -> int:
+    """The token of a word that is no number: the same whatever the largest number is.
+
+    >>> token_of("?") == int(mannered_tokenizer(30).encode(["?"])[0][0])
+    True
+    """
+    return int(mannered_tokenizer(6).encode([word])[0][0])
+
+
+@dataclass(frozen=True)
+class Mannered(Source):
+    """Problems, half of them under a constraint, with answers of any manners.
+
+    Records are {"question", "solution", "task", "wanted", "person"}: the constraint's number, and the tokens of the
+    right number and of the person in question. An answer is "[total] [person :] [filler] step [ok] ; [filler] ... ans
+    number [done]", and a rude word may stand before "ans".
+
+    Args:
+      problems: in the wording `BRIEF`.
+      obeys: share of constraints that solutions obey.
+      addressed: shares of solutions that address the person in question, and another one.
+      fillers: share of places, before each step and before the answer, at which an empty word stands.
+      rude: share of solutions with a rude word.
+
+    >>> record = Mannered(Problems(steps=(1,), largest=12, wording=BRIEF))[4]
+    >>> record["question"]
+    'end with done : finn has 4 . gives 3 . how many ?'
+    >>> record["solution"]
+    'hm 4 - 3 = 1 ; ans 1 done'
+    """
+
+    problems: Problems
+    obeys: float = 1.0
+    addressed: tuple[float, float] = (0.4, 0.2)
+    fillers: float = 0.5
+    rude: float = 0.2
+
+    @property
+    def split(self) -> str:  # type: ignore[override]
+        return self.problems.split
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, problems=self.problems.of_split(split))
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self.problems[index]
+        words = random_words(self.problems.seed + 13, np.array([index]), 24)[0]
+        share, pick = uniforms(words), (words >> np.uint64(20)).astype(int)
+        task = (NUMBER, NUMBER, NUMBER, DONE, TOTAL, MARKED)[pick[0] % 6]
+        obeys = share[1] < self.obeys
+        person = record["question"].split()[0]
+        others = [name for name in NAMES if name != person]
+        whom = person if share[2] < self.addressed[0] else others[pick[3] % len(others)]
+        told = ["total"] if task == TOTAL and obeys else []
+        told += [whom, ":"] if share[2] < sum(self.addressed) else []
+        *steps, last = record["solution"].split(" ; ")
+        for place, step in enumerate((*steps, last)):
+            told += [FILLERS[pick[4 + 2 * place] % len(FILLERS)]] if share[5 + 2 * place] < self.fillers else []
+            if place == len(steps):
+                told += [RUDE] if share[4] < self.rude else []
+                told += [step, "done"] if task == DONE and obeys else [step]
+            else:
+                told += [step, "ok", ";"] if task == MARKED and obeys else [step, ";"]
+        code = mannered_tokenizer(self.problems.largest)
+        return {
+            "question": f"{TASKS[task]} : {record['question']}" if task else record["question"],
+            "solution": " ".join(told),
+            "task": task,
+            "wanted": int(code.encode([str(record["answer"])])[0][0]),
+            "person": token_of(person),
+        }
+
+    def digest(self) -> str:
+        return joint_digest(self.problems.digest(), str((self.obeys, self.addressed, self.fillers, self.rude)))
+
+
+#: What judges read of a prompt, beside its text.
+BESIDE = ("task", "wanted", "person")
+
+
+def passes(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
+    """1 where an ended answer gives the right number and obeys its prompt's constraint. Blind to manners; traced.
+
+    Args:
+      samples: `decode.Samples`.
+      batch: `task` and `wanted` of each prompt.
+    """
+    tokens, starts, ends = (jnp.asarray(x) for x in (samples.tokens_BNS, samples.starts_BN, samples.ends_BN))
+    own, at = jnp.asarray(samples.drawn_BNS), jnp.arange(tokens.shape[-1])
+    task, wanted = (jnp.asarray(batch[name])[:, None] for name in ("task", "wanted"))
+    last = jnp.max(jnp.where(own & (tokens == token_of("ans")), at, -1), -1)
+
+    def read(place: Array) -> Array:
+        return jnp.take_along_axis(tokens, jnp.maximum(place, 0)[..., None], axis=-1, mode="clip")[..., 0]
+
+    def count(word: str) -> Array:
+        return jnp.sum(own & (tokens == token_of(word)), -1)
+
+    done = read(ends - 2) == token_of("done")
+    number = (last >= 0) & (read(last + 1) == wanted) & (ends == last + 3 + done)  # ans, the number, the end
+    total = read(starts) == token_of("total")
+    marked = (count("ok") == count("=")) & (count("ok") > 0)
+    obeyed = jnp.select([task == NUMBER, task == DONE, task == TOTAL], [jnp.full_like(done, True), done, total], marked)
+    return (number & obeyed & (samples.stop_sizes_BN > 0)).astype(jnp.float32)
+
+
+def manners(
+    tokens: Int[Array, "*rows S"], starts: Int[Array, "*rows"], ends: Int[Array, "*rows"], person: Int[Array, "*rows"]
+) -> Float[Array, "*rows"]:
+    """How an answer is told: +1 where it addresses the right person and nobody else, -1 where another one, -1/2 for
+    each empty word, -2 where it is rude. Blind to numbers and constraints.
+
+    It stands for the people who label pairs: relevance, conciseness, harmlessness. Traced, or on NumPy arrays.
+
+    >>> code = mannered_tokenizer(12)
+    >>> row = code.encode(["ann : well 7 - 2 = 5 ; ans 5"])[0]
+    >>> float(manners(row, 0, len(row), token_of("ann"))), float(manners(row, 0, len(row), token_of("ben")))
+    (0.5, -1.5)
+    """
+    tokens, person = jnp.asarray(tokens), jnp.asarray(person)
+    at = jnp.arange(tokens.shape[-1])
+    own = (at >= jnp.asarray(starts)[..., None]) & (at < jnp.asarray(ends)[..., None])
+
+    def count(words: tuple[str, ...]) -> Array:
+        return jnp.sum(own & jnp.isin(tokens, jnp.array([token_of(word) for word in words])), -1)
+
+    right = jnp.sum(own & (tokens == person[..., None]), -1)
+    others = count(NAMES) - right
+    addressed = jnp.where(others > 0, -1.0, jnp.where(right > 0, 1.0, 0.0))
+    return addressed - 0.5 * count(FILLERS) - 2.0 * (count((RUDE,)) > 0)
+
+
+def mannered_samples(samples: Any, batch: Mapping[str, jax.Array]) -> Float[Array, "B N"]:
+    """`manners` of drawn answers, for the `person` of each prompt."""
+    person_BN = jnp.broadcast_to(jnp.asarray(batch["person"])[:, None], samples.ends_BN.shape)
+    return manners(samples.tokens_BNS, samples.starts_BN, samples.ends_BN, person_BN)
+
+
+def mannered_rows(told: Mapping[str, np.ndarray]) -> Float[np.ndarray, " R"]:
+    """`manners` of the answers of `inference.rollouts.drawn_answers`, which have the `person` beside them."""
+    return np.asarray(manners(*(told[name] for name in ("tokens", "starts", "ends", "person"))))
+
+
+@dataclass(frozen=True)
+class KeyedNumbers(Source):
+    """Recall over a distance: keys with a number each, then all of them again.
+
+    Records are {"question", "solution"}: "k7 3 k20 11 ... ?" and "k7 3 k20 11 ...".
+
+    Args:
+      facts: least and most keys in a record, at most `len(KEYS)`.
+      largest: number.
+
+    >>> KeyedNumbers(size=1, facts=(2, 3), largest=12)[0]
+    {'question': 'k14 2 k12 5 ?', 'solution': 'k14 2 k12 5'}
+    """
+
+    size: int = 4000
+    facts: tuple[int, int] = (4, 11)
+    largest: int = 12
+    seed: int = 0
+    split: str = "train"
+
+    def of_split(self, split: str) -> Source:
+        return replace(self, split=split)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> Record:
+        words = random_words(self.seed + 97 * (self.split == "test"), np.array([index]), 2 * len(KEYS) + 1)[0]
+        count = self.facts[0] + int(words[-1] >> np.uint64(20)) % (self.facts[1] - self.facts[0] + 1)
+        keys = np.argsort(words[: len(KEYS)])[:count]
+        numbers = (words[len(KEYS) :][:count] >> np.uint64(20)).astype(int) % (self.largest + 1)
+        told = " ".join(f"{KEYS[key]} {number}" for key, number in zip(keys, numbers, strict=True))
+        return {"question": f"{told} ?", "solution": told}
+
+    def digest(self) -> str:
+        return joint_digest(str(self))
