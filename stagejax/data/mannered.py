@@ -1,6 +1,6 @@
 """Answers with manners: what a program can check, and what only a reader judges, in the same few words.
 
-A prompt is a word problem, half of them with a constraint on the form of the answer. Whether the number is right and
+A prompt is a word problem, some of them with a constraint on the form of the answer. Whether the number is right and
 the constraint obeyed is checked (`passes`). How the answer is told is not: whom it addresses, how many empty words it
 has, and whether it is rude (`manners`). The one says nothing of the other.
 """
@@ -30,14 +30,12 @@ NUMBER, DONE, TOTAL, MARKED = range(4)
 TASKS = ("number", "end with done", "start with total", "mark steps ok")
 FILLERS = ("well", "so", "hm")
 RUDE = "silly"
-#: Keys of `KeyedNumbers`.
-KEYS = tuple(f"k{number}" for number in range(64))
-_OWN = (*FILLERS, RUDE, ":", *dict.fromkeys(word for task in TASKS[1:] for word in task.split()), *KEYS, "?")
+_OWN = (*FILLERS, RUDE, ":", *dict.fromkeys(word for task in TASKS[1:] for word in task.split()))
 
 
 @functools.cache
 def mannered_tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
-    """One token a word of problems, their answers and `KeyedNumbers`, or one a byte; numbers stand in order at the end.
+    """One token a word of problems and of answers to them, or one a byte; numbers stand in order at the end.
 
     >>> code = mannered_tokenizer(12)
     >>> code.decode(code.encode(["total ann : well 7 - 2 = 5 ; ans 5 done"])[0])
@@ -51,7 +49,7 @@ def mannered_tokenizer(largest: int, raw: bool = False) -> WordsAndBytes:
 def token_of(word: str) -> int:
     """The token of a word that is no number: the same whatever the largest number is.
 
-    >>> token_of("?") == int(mannered_tokenizer(30).encode(["?"])[0][0])
+    >>> token_of("silly") == int(mannered_tokenizer(30).encode(["silly"])[0][0])
     True
     """
     return int(mannered_tokenizer(6).encode([word])[0][0])
@@ -59,7 +57,7 @@ def token_of(word: str) -> int:
 
 @dataclass(frozen=True)
 class Mannered(Source):
-    """Problems, half of them under a constraint, with answers of any manners.
+    """Problems, some of them under a constraint, with answers of any manners.
 
     Records are {"question", "solution", "task", "wanted", "person"}: the constraint's number, and the tokens of the
     right number and of the person in question. An answer is "[total] [person :] [filler] step [ok] ; [filler] ... ans
@@ -67,19 +65,21 @@ class Mannered(Source):
 
     Args:
       problems: in the wording `BRIEF`.
+      constrained: share of problems with a constraint, one of three.
       obeys: share of constraints that solutions obey.
       addressed: shares of solutions that address the person in question, and another one.
       fillers: share of places, before each step and before the answer, at which an empty word stands.
       rude: share of solutions with a rude word.
 
-    >>> record = Mannered(Problems(steps=(1,), largest=12, wording=BRIEF))[4]
+    >>> record = Mannered(Problems(steps=(1,), largest=12, wording=BRIEF))[3]
     >>> record["question"]
-    'end with done : finn has 4 . gives 3 . how many ?'
+    'end with done : cleo has 3 . splits in 3 . how many ?'
     >>> record["solution"]
-    'hm 4 - 3 = 1 ; ans 1 done'
+    'cleo : hm 3 / 3 = 1 ; hm ans 1 done'
     """
 
     problems: Problems
+    constrained: float = 0.5
     obeys: float = 1.0
     addressed: tuple[float, float] = (0.4, 0.2)
     fillers: float = 0.5
@@ -99,7 +99,7 @@ class Mannered(Source):
         record = self.problems[index]
         words = random_words(self.problems.seed + 13, np.array([index]), 24)[0]
         share, pick = uniforms(words), (words >> np.uint64(20)).astype(int)
-        task = (NUMBER, NUMBER, NUMBER, DONE, TOTAL, MARKED)[pick[0] % 6]
+        task = (DONE, TOTAL, MARKED)[pick[0] % 3] if share[23] < self.constrained else NUMBER
         obeys = share[1] < self.obeys
         person = record["question"].split()[0]
         others = [name for name in NAMES if name != person]
@@ -124,7 +124,9 @@ class Mannered(Source):
         }
 
     def digest(self) -> str:
-        return joint_digest(self.problems.digest(), str((self.obeys, self.addressed, self.fillers, self.rude)))
+        return joint_digest(
+            self.problems.digest(), str((self.constrained, self.obeys, self.addressed, self.fillers, self.rude))
+        )
 
 
 #: What judges read of a prompt, beside its text.
@@ -192,41 +194,3 @@ def mannered_samples(samples: Any, batch: Mapping[str, jax.Array]) -> Float[Arra
 def mannered_rows(told: Mapping[str, np.ndarray]) -> Float[np.ndarray, " R"]:
     """`manners` of the answers of `inference.rollouts.drawn_answers`, which have the `person` beside them."""
     return np.asarray(manners(*(told[name] for name in ("tokens", "starts", "ends", "person"))))
-
-
-@dataclass(frozen=True)
-class KeyedNumbers(Source):
-    """Recall over a distance: keys with a number each, then all of them again.
-
-    Records are {"question", "solution"}: "k7 3 k20 11 ... ?" and "k7 3 k20 11 ...".
-
-    Args:
-      facts: least and most keys in a record, at most `len(KEYS)`.
-      largest: number.
-
-    >>> KeyedNumbers(size=1, facts=(2, 3), largest=12)[0]
-    {'question': 'k14 2 k12 5 ?', 'solution': 'k14 2 k12 5'}
-    """
-
-    size: int = 4000
-    facts: tuple[int, int] = (4, 11)
-    largest: int = 12
-    seed: int = 0
-    split: str = "train"
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, split=split)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int) -> Record:
-        words = random_words(self.seed + 97 * (self.split == "test"), np.array([index]), 2 * len(KEYS) + 1)[0]
-        count = self.facts[0] + int(words[-1] >> np.uint64(20)) % (self.facts[1] - self.facts[0] + 1)
-        keys = np.argsort(words[: len(KEYS)])[:count]
-        numbers = (words[len(KEYS) :][:count] >> np.uint64(20)).astype(int) % (self.largest + 1)
-        told = " ".join(f"{KEYS[key]} {number}" for key, number in zip(keys, numbers, strict=True))
-        return {"question": f"{told} ?", "solution": told}
-
-    def digest(self) -> str:
-        return joint_digest(str(self))

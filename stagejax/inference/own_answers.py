@@ -1,7 +1,7 @@
-"""Several answers of a model to each prompt: pairs that a verifier or a judge orders, prompts in order of variance, wins.
+"""Several answers of a model to each prompt: pairs that a verifier or a judge orders, prompts by variance, wins.
 
-What is drawn is an artifact of `inference.rollouts.drawn_answers`, n answers to each prompt next to each other. Letters:
-R answers, n of each of Q prompts, S tokens of a row.
+What is drawn is an artifact of `inference.rollouts.drawn_answers`, n answers to each prompt next to each other.
+Letters: R answers, n of each of Q prompts, S tokens of a row.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def labelled_pairs(judging: Judging, sharpness: float, n: int, seed: int, pairs:
 def queries_in_order(
     judge: Result, n: int, prompt: int, beside: tuple[str, ...], order: Order, trust: Any, seed: int, drawn: Any
 ) -> Arrays:
-    """Prompts for RL in order of the variance of a reward model's scores of their n answers, drawn by the policy before.
+    """Prompts for RL in order of the variance of a reward model's scores of n answers, drawn by the policy before.
 
     Where all answers have one score, a group has no advantage, and the prompt teaches nothing: these come last if the
     order is decreasing.
@@ -204,8 +204,8 @@ def answered_twice(
     """How a model answers: greedily, and in n drawn answers.
 
     Returns:
-      "greedy", by the rule, one a prompt; "drawn", by the rule, the share of n; "judged", what the judge says of each of
-      n; "length", the mean number of tokens drawn.
+      "greedy", by the rule, one a prompt; "drawn", by the rule, the share of n; "judged", what the judge says of each
+      of n; "length", the mean number of tokens drawn.
 
     >>> # said = run.make("test", answered_twice, dpo, prompts, how, judging, 4, 7)
     """
