@@ -6,7 +6,7 @@ Claim    Offline RL (DPO on pairs that a program checked) teaches what a reward 
          with a reward model) the rest, from queries in order of decreasing variance of their scores.
 Method   Base on word problems with solutions of any manners, half of which disobey their constraint, and bytes of the
          standard library, 48 tokens -> two fifths of rows are bytes of 192 tokens, and the base of the rotary angles
-         goes from 1e4 to 1e6 (beside it the same with 1e4) -> SFT on a few right answers, a tenth of them constrained ->
+         goes from 1e4 to 1e6 (beside it the same with 1e4) -> SFT on a few right answers, few of them constrained ->
          8 answers to each new query; right beside wrong ones; DPO (beta 0.1) by the Online Merging Optimizer: an update
          d of Adam becomes (1 - a) M(d) + a M(SFT - base), M random masks that keep half (beside it Adam, and a = 0) ->
          reward model (RM): Bradley-Terry on pairs of answers of SFT and DPO, labelled by a noisy judge of manners (the
@@ -125,13 +125,11 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, or at the paper's scale."""
     net = llama(vocab=mannered_tokenizer(12).vocab, embed=64, layers=2, heads=4, mlp=192, length=192, tied=True)
-    if name == "smoke":
-        easy = Problems(steps=(1,), largest=6, wording=BRIEF)
-        small = replace(net, embed=32, layers=2, mlp=64, vocab=mannered_tokenizer(6).vocab)
-        sizes: dict[str, Any] = {"read": 200, "base": (100, 1e-2), "longer": (4, 1e-3), "sft": 60, "tuned": 60}
-        sizes |= {"asked": 32, "samples": 4, "dpo": 4, "merging": (0.0, 1e-2), "judge": (10, 1e-3, 2.0), "rounds": 4}
-        sizes |= {"queries": 8, "dev": 16, "tests": 32, "at_once": 16, "every": 4, "seeds": (0,), "batch": 8}
-        return Config(small, easy, **sizes, rates=((5e-3,), (1e-3,), (1e-3,)), long=96)
+    if name == "smoke":  # the same programs as of the laptop preset, for few steps
+        sizes: dict[str, Any] = {"read": 400, "base": (150, 5e-3), "longer": (4, 1e-3), "sft": 40, "tuned": 60}
+        sizes |= {"asked": 64, "dpo": 4, "merging": (0.0, 1e-2), "judge": (8, 1e-3, 2.0), "rounds": 4, "every": 4}
+        sizes |= {"rates": ((3e-3,), (1e-3,), (1e-3,)), "tests": 128, "seeds": (0,)}
+        return Config(net, Problems(steps=(1,), largest=12, wording=BRIEF), **sizes)
     if name == "pod":
         sizes = {"embed": 3584, "layers": 28, "heads": 28, "kv_heads": 4, "mlp": 18_944, "rotary_theta": 1e4}
         large = llama(vocab=152_064, length=32_768, scan=True, remat="full", **sizes)
@@ -169,7 +167,7 @@ def reading(cfg: Config, length: int) -> Mixture:
 
 def prompts(cfg: Config, source: Mannered) -> PromptedText:
     how = {"tokenizer": mannered_tokenizer(cfg.problems.largest), "length": cfg.prompt, "beside": BESIDE}
-    return PromptedText(source=source, batch=min(cfg.at_once, len(source)), **how)
+    return PromptedText(source=source, batch=cfg.at_once, **how)
 
 
 def held_out(cfg: Config, split: str) -> PromptedText:

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from stagejax.data.constrained import WordsAndBytes
 from stagejax.data.order import random_words, uniforms
@@ -159,13 +158,16 @@ def passes(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
     return (number & obeyed & (samples.stop_sizes_BN > 0)).astype(jnp.float32)
 
 
-def manners(
-    tokens: Int[Array, "*rows S"], starts: Int[Array, "*rows"], ends: Int[Array, "*rows"], person: Int[Array, "*rows"]
-) -> Float[Array, "*rows"]:
+def manners(tokens: Any, starts: Any, ends: Any, person: Any) -> Float[Array, "*rows"]:
     """How an answer is told: +1 where it addresses the right person and nobody else, -1 where another one, -1/2 for
     each empty word, -2 where it is rude. Blind to numbers and constraints.
 
     It stands for the people who label pairs: relevance, conciseness, harmlessness. Traced, or on NumPy arrays.
+
+    Args:
+      tokens: (*rows, S), prompts and answers.
+      starts, ends: (*rows), where answers begin, and behind their last token.
+      person: (*rows), the token of the person in question.
 
     >>> code = mannered_tokenizer(12)
     >>> row = code.encode(["ann : well 7 - 2 = 5 ; ans 5"])[0]
@@ -185,7 +187,7 @@ def manners(
     return addressed - 0.5 * count(FILLERS) - 2.0 * (count((RUDE,)) > 0)
 
 
-def mannered_samples(samples: Any, batch: Mapping[str, jax.Array]) -> Float[Array, "B N"]:
+def mannered_samples(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
     """`manners` of drawn answers, for the `person` of each prompt."""
     person_BN = jnp.broadcast_to(jnp.asarray(batch["person"])[:, None], samples.ends_BN.shape)
     return manners(samples.tokens_BNS, samples.starts_BN, samples.ends_BN, person_BN)

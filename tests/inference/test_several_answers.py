@@ -1,4 +1,4 @@
-"""Several answers of a model: mixed pairs, noisy labels, prompts by variance of scores, wins. Closed forms on arrays."""
+"""Several answers of a model: mixed pairs, noisy labels, prompts by variance of scores, wins, in closed forms."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stagejax.data.made_prompts import InOrder
 from stagejax.decode import Samples
 from stagejax.inference import own_answers as own
 from stagejax.inference.frozen import Frozen
+from stagejax.result import Result
 
 N, S, Q = 4, 10, 6
 RNG = np.random.default_rng(0)
@@ -28,6 +29,10 @@ def drawn(right: Any = None) -> Any:
     return SimpleNamespace(value=value | {"task": np.repeat(np.arange(Q), N)})
 
 
+def network(function: Any) -> Result:
+    return Result("net", "train", "a1", 0, value=function)
+
+
 def first_token(told: dict[str, np.ndarray]) -> np.ndarray:
     return told["tokens"][:, 3].astype(float)
 
@@ -35,14 +40,14 @@ def first_token(told: dict[str, np.ndarray]) -> np.ndarray:
 @pytest.fixture
 def scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network whose log-probabilities and scores are the number of the answer."""
-    monkeypatch.setattr(Frozen, "of", classmethod(lambda cls, result: result))
+    monkeypatch.setattr(Frozen, "of", classmethod(lambda cls, result: result.value))
     monkeypatch.setattr(own, "apply", lambda function, net, rows, batch: net(rows))
     monkeypatch.setattr(own, "with_reference", lambda net, pairs: pairs | {"by": net})
 
 
 def test_pairs_have_a_right_and_a_wrong_side_each_once(scores: None) -> None:
     right = [[1, 1, 0, 0]] * 3 + [[1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 0]]
-    made = own.passing_pairs("sft", N, 3, 0, drawn(right))  # type: ignore[arg-type]
+    made = own.passing_pairs(network("sft"), N, 3, 0, drawn(right))
     assert made["prompts"].tolist() == [6, 4]
     assert made["by"] == "sft"
     chosen, rejected = (made[side][:, 4] - 20 for side in ("chosen", "rejected"))
@@ -53,7 +58,7 @@ def test_pairs_have_a_right_and_a_wrong_side_each_once(scores: None) -> None:
     assert len({(int(a), int(b)) for a, b in zip(chosen, rejected, strict=True)}) == len(chosen)
     assert made["chosen_weights"][0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0, 0]
     with pytest.raises(ValueError, match="of 6 prompts none has a right and a wrong answer"):
-        own.passing_pairs("sft", N, 3, 0, drawn())  # type: ignore[arg-type]
+        own.passing_pairs(network("sft"), N, 3, 0, drawn())
 
 
 def test_a_sharp_judge_is_always_right_and_a_dull_one_is_a_coin() -> None:
@@ -81,10 +86,10 @@ def test_labels_follow_bradley_terry() -> None:
 
 def test_queries_come_by_variance_of_scores(scores: None) -> None:
     spread = np.array([3.0, 0.0, 5.0, 1.0, 4.0, 2.0])
-    judge: Any = lambda rows: (spread[:, None] * np.array([-1.0, 1, -1, 1])).reshape(-1)  # noqa: E731
+    judge = lambda rows: (spread[:, None] * np.array([-1.0, 1, -1, 1])).reshape(-1)  # noqa: E731
     found = {}
     for order in ("decreasing", "increasing", "random"):
-        made = own.queries_in_order(judge, N, 3, ("task",), order, (1.0, 0.0), 0, drawn())  # type: ignore[arg-type]
+        made = own.queries_in_order(network(judge), N, 3, ("task",), order, (1.0, 0.0), 0, drawn())
         np.testing.assert_allclose(made["variance"], spread[made["task"]] ** 2)
         assert made["tokens"].tolist() == [[1, 1, 1]] * Q
         assert made["trust"].tolist() == [[1.0, 0.0]] * Q
@@ -100,11 +105,11 @@ def test_queries_come_by_variance_of_scores(scores: None) -> None:
 
 def test_a_reward_model_is_compared_with_the_judge_and_the_verifier(scores: None) -> None:
     right = np.tile([0, 0, 1, 1], (Q, 1))
-    perfect: Any = lambda rows: rows["tokens"][:, 3].astype(float)  # noqa: E731
-    assert own.ordered_right(perfect, first_token, N, drawn(right)) == {
+    perfect = lambda rows: rows["tokens"][:, 3].astype(float)  # noqa: E731
+    assert own.ordered_right(network(perfect), first_token, N, drawn(right)) == {
         "ordered": 1.0, "pairs": 5.0 * Q, "passing": 1.0}  # fmt: skip
-    backwards: Any = lambda rows: -rows["tokens"][:, 3].astype(float)  # noqa: E731
-    assert own.ordered_right(backwards, first_token, N, drawn(right))["ordered"] == 0.0
+    backwards = lambda rows: -rows["tokens"][:, 3].astype(float)  # noqa: E731
+    assert own.ordered_right(network(backwards), first_token, N, drawn(right))["ordered"] == 0.0
 
 
 def test_wins_count_ties_half() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import optax
 import pytest
 
 from stagejax.axes import Axes
+from stagejax.stage import Part, Precision
 from stagejax.state import TrainState
 from stagejax.steps.merging import merging_adam, merging_step, online_dare
 
@@ -55,11 +55,8 @@ def part(optimizer: Any, steps: int = 4) -> Any:
     """What `gradient_step` reads of a part: a model of one vector, whose gradient is given."""
     selection = {"w": True}
     tx = optimizer(steps, {"w": Axes(("embed",), ("write",))})
-    precision = SimpleNamespace(gradients=None)
     gradients = lambda part, trained, *rest: (({"loss": jnp.zeros(())}, {}), {"w": 2 * trained["w"]})  # noqa: E731
-    from stagejax.stage import Part
-
-    return Part(None, None, None, None, None, selection, tx, None, gradients, precision, None, 1, None, steps)  # type: ignore
+    return Part(None, None, None, None, None, selection, tx, None, gradients, Precision(), None, 1, None, steps)
 
 
 def state(values: Any, tx: Any = None) -> TrainState:
