@@ -144,8 +144,8 @@ def preset(name: str) -> Config:
 # --- data ---
 
 
-def asked(cfg: Config, split: str, size: int, seed: int, **fields: Any) -> Mannered:
-    return Mannered(replace(cfg.problems, split=split, size=size, seed=seed), **fields)
+def asked(cfg: Config, split: str, size: int, seed: int, constrained: float = 0.75, obeys: float = 1.0) -> Mannered:
+    return Mannered(replace(cfg.problems, split=split, size=size, seed=seed), constrained, obeys)
 
 
 def solved(cfg: Config, source: Mannered, length: int, **fields: Any) -> Answers:
@@ -196,7 +196,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     def read(name: str, net: Transformer, length: int, steps: int, rate: float, *start: Any) -> Any:
         optimizer = adamw(rate, warmup=0.05, end=rate / 10, clip=1.0)
         made = run.train(Stage(slug(name), net, causal_lm, optimizer, reading(cfg, length), steps), *start)
-        far = raw_bytes(cfg, cfg.long).held_out(16)
+        far = raw_bytes(cfg, cfg.long).held_out(8)
         found.read[name] = run.make(f"{slug(name)}/bytes", losses_by_place, made, far, 4)
         return made
 
@@ -281,7 +281,7 @@ class Making:
     def supervised(self, name: str, steps: int) -> Stage:
         """SFT on answers that are right and obey, of any manners."""
         cfg, optimizer = self.cfg, adamw(1.0, warmup=0.05, clip=1.0, weight_decay=0.1)
-        data = solved(cfg, asked(cfg, "train", cfg.tuned, 21 + self.seed, constrained=0.1), cfg.length, seed=self.seed)
+        data = solved(cfg, asked(cfg, "train", cfg.tuned, 21 + self.seed, constrained=0.03), cfg.length, seed=self.seed)
         how = {"evaluate": watched(cfg), "seed": self.seed}
         return Stage(self.at(name), cfg.turned, causal_lm, optimizer, data, steps, **how)
 
@@ -472,6 +472,8 @@ NOTES = (
     "The paper's ratios, 1e-7 to 1e-4, are for thousands of steps; here they are larger. Masks halve steps: see a = 0.",
     "RM's pairs are of answers at temperature 1, not of several. All arms of GRPO of a seed share one RM.",
     "Charged to an arm: what was drawn and scored for it, and its other rates; base and long stage to none.",
+    "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
+    "offline RL would have nothing to teach beside numbers.",
     "Development and test problems are of programs that training never sees; one program may be in both.",
     "pod: one long stage of 4096 to 32,768 tokens, without Turbo's others; about 50,000 queries; generated problems.",
 )
