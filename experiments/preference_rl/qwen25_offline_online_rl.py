@@ -132,8 +132,8 @@ def preset(name: str) -> Config:
         return Config(net, Problems(steps=(1,), largest=12, wording=BRIEF), **sizes)
     if name == "pod":
         sizes = {"embed": 3584, "layers": 28, "heads": 28, "kv_heads": 4, "mlp": 18_944, "rotary_theta": 1e4}
-        large = llama(vocab=152_064, length=32_768, scan=True, remat="full", **sizes)
-        how: dict[str, Any] = {"length": 4096, "long": 32_768, "prompt": 2048, "limit": 2048, "batch": 256}
+        large = llama(vocab=152_064, length=8192, scan=True, remat="full", **sizes)
+        how: dict[str, Any] = {"length": 4096, "long": 8192, "prompt": 2048, "limit": 2048, "batch": 256}
         how |= {"base": (1, 3e-4), "longer": (1, 3e-5), "sft": 7812, "tuned": 1_000_000, "asked": 50_176, "dpo": 586}
         how |= {"judge": (586, 1e-6, 2.0), "queries": 256, "updates": 1, "rounds": 196, "dev": 256, "tests": 1024}
         how |= {"at_once": 256, "rates": ((7e-6,), (7e-7,), (1e-6,)), "merging": (0.0, 1e-5), "seeds": (0,)}
@@ -475,7 +475,7 @@ NOTES = (
     "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
     "offline RL would have nothing to teach beside numbers.",
     "Development and test problems are of programs that training never sees; one program may be in both.",
-    "pod: one long stage of 4096 to 32,768 tokens, without Turbo's others; about 50,000 queries; generated problems.",
+    "pod: a long stage of 8192 tokens, not 32,768, as attention here holds a row's whole square; generated problems.",
 )
 
 EXPERIMENT = Experiment(
