@@ -82,7 +82,7 @@ def test_solutions_pass_where_they_obey_and_have_the_manners_of_their_shares() -
     assert set(all_of(polite)[1].tolist()) == {1.0}
     steps = np.mean([record["solution"].count(";") for record in RECORDS])
     expected = 0.4 - 0.2 - 0.5 * 0.5 * (steps + 1) - 2 * 0.2
-    assert said.mean() == pytest.approx(expected, abs=0.1)
+    assert said.mean() == pytest.approx(expected, abs=0.15)
     assert abs(np.corrcoef(said, tasks)[0, 1]) < 0.15
 
 
