@@ -56,8 +56,7 @@ from stagejax.objectives.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.curves import curve, flops_to_reach
-from stagejax.report.tables import table_of_rates
-from stagejax.search.rates import Rates
+from stagejax.search.peak import Peak, kept_peak
 from stagejax.steps.judged import ScoredStep, judged
 from stagejax.steps.merging import merging_adam, merging_step
 from stagejax.steps.rollout import Answers as Drawn
@@ -247,7 +246,6 @@ class Making:
             results, charged = ((policy,), ()) if alone else ((chosen, policy), (first, after))
             self.keep(arm, results, (*charged, before, labelled, judge, *made))
         if OFFLINE in cfg.arms:
-            found.rates.like[OFFLINE] = found.merged()
             many = (own.passing_pairs, sft, cfg.samples, cfg.most, seed, first, before)
             more = self.run.make(self.at("more-pairs"), *many)
             rows = cfg.rounds * cfg.updates * cfg.queries * cfg.samples  # that online RL learns
@@ -261,8 +259,10 @@ class Making:
             self.keep(LONGER, (net,), searched)
 
     def train(self, arm: str, stage: Stage, kind: int, start: Any) -> tuple[Any, tuple[Any, ...]]:
-        """The arm's stage at its rate, and what finding it took."""
-        return self.found.rates.train(self.run, arm, stage, self.cfg.rates[kind], start)
+        """The arm's stage at its rate, and what finding it took: with the first seed, by development problems."""
+        name = self.found.merged() if arm == OFFLINE else AT_ITS_RATE.get(arm, arm)
+        how = {"start": start, "score": functools.partial(badness, arm)}
+        return kept_peak(self.run, self.found.peaks, name, stage, self.cfg.rates[kind], **how)
 
     def keep(self, arm: str, results: tuple[Any, ...], charged: tuple[Any, ...]) -> None:
         """An arm, and what its last model answers."""
@@ -329,10 +329,10 @@ def policy_of(result: Any) -> Any:
     return result.member("policy") if isinstance(result.model, dict) else result
 
 
-def goodness(arm: str, result: Any) -> float:
-    """By what rates are chosen: greedy answers that pass, and of online RL also the manners of drawn ones."""
+def badness(arm: str, result: Any) -> float:
+    """By what rates are chosen: greedy answers that do not pass, and of online RL the manners of drawn ones."""
     passed, manners = (result.history.last(name) or 0.0 for name in ("accuracy", "judged"))
-    return float(passed + manners / 4) if arm in REWARDED else float(passed)
+    return float(1 - passed - manners / 4) if arm in REWARDED else float(1 - passed)
 
 
 # --- report ---
@@ -344,7 +344,7 @@ class Found:
 
     cfg: Config
     read: dict[str, Any] = field(default_factory=dict)
-    rates: Rates = field(default_factory=lambda: Rates(goodness, dict(AT_ITS_RATE)))
+    peaks: dict[str, Peak] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     said: dict[tuple[str, int], Any] = field(default_factory=dict)
     losses: dict[tuple[str, int], Any] = field(default_factory=dict)
@@ -353,7 +353,7 @@ class Found:
     def merged(self) -> str:
         """The paper's DPO: the ratio above 0 whose model passes most development problems, with the first seed."""
         arms = [merged(ratio) for ratio in self.cfg.merging if ratio]
-        return max(arms, key=lambda arm: goodness(arm, self.arms[arm][self.cfg.seeds[0]].results[0]))
+        return min(arms, key=lambda arm: badness(arm, self.arms[arm][self.cfg.seeds[0]].results[0]))
 
     def each(self, arm: str, read: Any, of: Any = None) -> list[float]:
         """A number of what was measured of an arm, by seed; none in planning."""
@@ -461,7 +461,9 @@ def report(found: Found) -> Report:
             Table("The long stage", ("model", *(f"quarter {k + 1}" for k in range(4))),
                   tuple((name, *made.value) for name, made in found.read.items()) if known else (),
                   ("", *[".3f"] * 4), "Loss on held-out bytes by place in a long row, nats a byte."),
-            table_of_rates(found.rates.tried, "Rates: by what they were chosen, development problems, first seed"),
+            Table("Rates", ("arm", "tried", "does not pass, less a quarter of manners", "chosen", "at an end"),
+                  tuple((arm, *peak.cells) for arm, peak in found.peaks.items()),
+                  note="Development problems, first seed; manners count in online RL."),
         ),
         metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
