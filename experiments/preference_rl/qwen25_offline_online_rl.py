@@ -254,8 +254,8 @@ class Making:
         if LONGER in cfg.arms:
             both = found.arms[BOTH][seed]
             spent = sum(made.cost.flops for made in (*both.results, first, before, after, judge))
-            stage = self.supervised(LONGER, max(1, round(spent / (sft.cost.flops / sft.steps))))
-            net, searched = self.train(LONGER, stage, 0, sft)
+            steps = max(1, round(spent / max(sft.cost.flops / sft.steps, 1)))  # a plan may know no FLOPs
+            net, searched = self.train(LONGER, self.supervised(LONGER, steps), 0, sft)
             self.keep(LONGER, (net,), searched)
 
     def train(self, arm: str, stage: Stage, kind: int, start: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -360,13 +360,12 @@ class Found:
         made = (self.said if of is None else of).items()
         return [read(own_made.value) for (label, _), own_made in made if label == arm and own_made.value is not None]
 
-    def passed(self, arm: str, way: str = "greedy") -> np.ndarray:
-        return np.array(self.each(arm, lambda value: float(np.mean(value[way]))))
+    def passed(self, arm: str, way: str = "greedy") -> list[float]:
+        return self.each(arm, lambda value: float(np.mean(value[way])))
 
-    def more(self, arm: str, other: str) -> np.ndarray:
+    def more(self, arm: str, other: str) -> list[float]:
         """By seed how much more an arm passes than another one, greedy."""
-        ours, theirs = self.passed(arm), self.passed(other)
-        return ours - theirs if len(ours) == len(theirs) else np.zeros(0)
+        return [ours - theirs for ours, theirs in zip(self.passed(arm), self.passed(other), strict=False)]
 
     def wins(self, arm: str, other: str) -> list[float]:
         """By seed how often drawn answers of an arm win against those of another one, by the judge."""
@@ -394,7 +393,7 @@ def verdicts(found: Found) -> tuple[Any, ...]:
     dpo = found.merged()
     wins = {pair: found.wins(*pair) for pair in ((BOTH, dpo), (NOISE, dpo), (BOTH, LONGER))}
     gains = {pair: found.more(*pair) for pair in ((dpo, SFT), (BOTH, dpo), (dpo, ADAM), (BOTH, LONGER))}
-    costs = {arm: np.subtract(found.lost(arm), found.lost(SFT)) for arm in (dpo, ADAM)}
+    costs = {arm: [a - b for a, b in zip(found.lost(arm), found.lost(SFT), strict=True)] for arm in (dpo, ADAM)}
     needed = {arm: found.answers_to_half(arm) for arm in (BOTH, RANDOM, UPWARD)}
 
     def told(values: Any, form: str = "+.1%") -> str:
@@ -434,7 +433,7 @@ def report(found: Found) -> Report:
     cfg, arms, dpo, known = found.cfg, tuple(found.arms), found.merged(), len(found.passed(SFT)) > 0
     ways: dict[str, Any] = {"wins against SFT": lambda arm: found.wins(arm, SFT)}
     ways |= {"wins against DPO": lambda arm: found.wins(arm, dpo)}
-    ways |= {f"passes, {way}": lambda arm, way=way: found.passed(arm, way).tolist() for way in ("greedy", "drawn")}
+    ways |= {f"passes, {way}": lambda arm, way=way: found.passed(arm, way) for way in ("greedy", "drawn")}
     others: dict[str, Any] = {"manners": lambda value: float(np.mean(value["judged"])), "tokens": lambda v: v["length"]}
     between = [(seed, *(int(x) for x in pairs.value["prompts"]), *(int(x) for x in labels.value["counts"][[2, 0, 1]]),
                 tested.value["ordered"], tested.value["passing"])
