@@ -18,14 +18,18 @@ Method   Base on word problems with solutions of any manners, half of which diso
          offline, online  the paper's; from the same DPO model also in random order, in order of increasing variance,
                           and with rewards at random: how far luck reaches
          Rates by development problems with the first seed: SFT and DPO by passing, GRPO by both axes; others at these.
-Run      stagejax run qwen25_offline_online_rl                 laptop
-         stagejax run qwen25_offline_online_rl --preset smoke  most of it compilation
+Run      stagejax run qwen25_offline_online_rl    laptop: 18 minutes, two cores shared; --preset smoke: fewer steps
          stagejax plan qwen25_offline_online_rl --preset pod --mesh data=16,fsdp=16
 Holds if on problems of unseen programs, means over seeds: (1) DPO passes 2 points or more above SFT, greedy; (2) drawn
          answers of GRPO win 55 % or more against DPO's by the judge, and greedy ones pass at most 1 point less; (3) the
          merging optimizer loses less on held-out bytes than Adam and passes at most 1 point less; (4) with decreasing
          variance manners reach half of what random order comes to with fewer answers. Ours: (5) with rewards at random
          GRPO wins 5 points less; (6) both stages win against SFT longer, and pass no less.
+Ours     (1) holds by less than seeds differ, +2.1 ± 1.8 points (Adam +3.9), (2) not: GRPO wins 65.5 ± 1.7 %, but passes
+         -1.2 ± 7.1. (3) does not: pulling costs 0.04 nats a byte, Adam 0.005. (4) does not: 304, 300, increasing 316
+         answers. (5) holds, 51.2 ± 3.9 % by luck; (6) by little, 53.4 ± 0.9 %, passing +3.4 ± 6.0. GRPO alone wins most
+         against DPO, 75.8 %, passing 2.5 less than SFT. The RM orders 81 to 84 % of the judge's pairs, 45 to 55 % of
+         right and wrong. Angles: 1.86 nats in the last quarter, without change 1.90. DPO's rates are at the lower end.
 """
 
 from __future__ import annotations
@@ -112,8 +116,7 @@ class Config:
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
-    def turned(self) -> Transformer:
-        """The network with the other base of rotary angles; its parameters are those of `net`."""
+    def turned(self) -> Transformer:  # its parameters are those of `net`
         return replace(self.net, rotary_theta=self.theta)
 
     @property
@@ -239,9 +242,9 @@ class Making:
         seen = self.drawn("answers-to-dev", chosen, asked(cfg, "test", cfg.dev, 101))
         tested = self.run.make(self.at("judge-on-dev"), own.ordered_right, judge, mannered_rows, cfg.samples, seen)
         found.judges[seed] = pairs, labelled, tested
-        for arm in (own_arm for own_arm in REWARDED if own_arm in cfg.arms):
+        for arm in filter(cfg.arms.__contains__, REWARDED):
             alone = arm == ONLINE
-            rounds = cfg.rounds + (cfg.asked // cfg.queries if alone else 0)
+            rounds = cfg.rounds + alone * cfg.asked // cfg.queries
             policy, made = self.reinforced(arm, rounds, sft if alone else chosen, judge, before if alone else after)
             results, charged = ((policy,), ()) if alone else ((chosen, policy), (first, after))
             self.keep(arm, results, (*charged, before, labelled, judge, *made))
@@ -439,7 +442,7 @@ def report(found: Found) -> Report:
                 tested.value["ordered"], tested.value["passing"])
                for seed, (pairs, labels, tested) in found.judges.items()] if known else []  # fmt: skip
     courses, answers = [], []
-    for arm in (own_arm for own_arm in REWARDED if own_arm in arms and own_arm != ONLINE and known):
+    for arm in (name for name in REWARDED if name in arms and name != ONLINE and known):
         runs = [one.results[-1].history.evals for one in found.arms[arm].values()]
         answers = [f"{row['step'] // cfg.updates * cfg.queries * cfg.samples}" for row in runs[0]]
         courses.append((arm, *np.mean([[row["judged"] for row in run] for run in runs], axis=0).tolist()))
@@ -473,7 +476,7 @@ NOTES = (
     "SFT longer learns the same solved problems on: queries of RL come with a checker, not with solutions.",
     "The paper's ratios, 1e-7 to 1e-4, are for thousands of steps; here they are larger. Masks halve steps: see a = 0.",
     "RM's pairs are of answers at temperature 1, not of several. All arms of GRPO of a seed share one RM.",
-    "Charged to an arm: what was drawn and scored for it, and its other rates; base and long stage to none.",
+    "Charged to an arm: what was drawn and scored for it, its other rates to the first seed; the base to none.",
     "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
     "offline RL would have nothing to teach beside numbers.",
     "Development and test problems are of programs that training never sees; one program may be in both.",
