@@ -479,6 +479,7 @@ NOTES = (
     "Charged to an arm: what was drawn and scored for it, its other rates to the first seed; the base to none.",
     "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
     "offline RL would have nothing to teach beside numbers.",
+    "A pilot with seed 7 and other sizes read tests too; settings are by its development problems alone.",
     "Development and test problems are of programs that training never sees; one program may be in both.",
     "pod: a long stage of 8192 tokens, not 32,768, as attention here holds a row's whole square; generated problems.",
 )
