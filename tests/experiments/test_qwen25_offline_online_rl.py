@@ -79,7 +79,7 @@ def test_the_long_stage_turns_angles_alone_and_dpo_merges_what_sft_changed(finis
 @pytest.mark.slow
 def test_queries_are_in_order_and_arms_of_grpo_share_the_rest(finished: Any) -> None:
     results, report, _ = finished
-    queries = {arm: results[f"0/{slug(arm)}/queries"].value for arm in (BOTH, UPWARD, RANDOM, NOISE, ONLINE)}
+    queries = {arm: results[f"0/{slug(arm)}-queries"].value for arm in (BOTH, UPWARD, RANDOM, NOISE, ONLINE)}
     down = queries[BOTH]["variance"]
     assert (np.diff(down) <= 0).all()
     assert down[0] > down[-1]
