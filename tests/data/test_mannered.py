@@ -64,6 +64,7 @@ def test_the_judge_reads_manners_alone() -> None:
     assert float(manners(behind, 3, 4, token_of("ann"))) == 0  # neither before the answer nor behind its end
 
 
+@pytest.mark.slow
 def test_solutions_pass_where_they_obey_and_have_the_manners_of_their_shares() -> None:
     def all_of(source: Mannered) -> tuple[np.ndarray, np.ndarray]:
         records = [source[i] for i in range(len(source))]

@@ -106,6 +106,7 @@ def test_the_report_says_what_was_measured(finished: Any) -> None:
     assert {row[0] for row in titles["Manners by answers drawn in online RL"].rows} == {BOTH, RANDOM, UPWARD, NOISE}
 
 
+@pytest.mark.slow
 def test_sft_sees_few_constraints_and_tests_unseen_programs() -> None:
     cfg = preset("laptop")
     tuned = asked(cfg, "train", 300, 21, constrained=0.03)
