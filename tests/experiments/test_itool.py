@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from experiments.reasoning.itool import (
     WARM,
     WAYS,
     WHOLE,
+    Found,
     learned,
     level,
     pool,
@@ -29,8 +32,10 @@ from experiments.reasoning.itool import (
     prompts,
     reading,
     requests_of,
+    rounds,
+    supervised,
 )
-from stagejax import Plan
+from stagejax import Plan, running
 from stagejax.data.tool_calls import ASKS, LEVELS, names_of
 from stagejax.inference.fragment_rows import hardest
 from stagejax.inference.fragment_search import searched
@@ -45,7 +50,7 @@ slow = pytest.mark.slow  # what looks at the smoke run, most of it compilation
 @slow
 def test_items_of_round_two_are_selected_and_searched_with_what_round_one_left(finished: Any) -> None:
     results, _, _ = finished
-    policy, warm = results["0/itool/0/merged"], results["0/easy-to-hard/2"]
+    policy, warm = results[f"0/itool/0/{SMOKE.rates[0]}"], results["0/easy-to-hard/2"]
     chosen = results["0/itool/1/chosen"]
     again = hardest(policy, learned(SMOKE, pool(SMOKE, 0)), SMOKE.share, seed=1)
     np.testing.assert_array_equal(again["records"], chosen.value["records"])
@@ -86,9 +91,13 @@ def test_arms_share_warm_up_and_steps_and_differ_in_loss_and_data(finished: Any)
 
 
 @slow
-def test_adapters_are_merged_and_change_kernels_alone(finished: Any) -> None:
-    results, _, _ = finished
-    before, after = flat(results["0/easy-to-hard/2"]), flat(results["0/itool/0/merged"])
+def test_adapters_are_merged_and_change_kernels_alone(tmp_path: Path) -> None:
+    config = replace(SMOKE, rank=2, iterations=1)  # as the pod preset has them
+    with running(tmp_path, EXPERIMENT.name, mesh="data=1") as run:
+        base = run.train(supervised(config, "base", reading(config), config.base, config.base_rate))
+        rounds(run, config, ITOOL, 0, (base,), Found(run, config))
+        results = {result.name: result for result in run.results}
+        before, after = flat(base), flat(results["0/itool/0/merged"])
     assert set(before) == set(after)
     changed = {path for path in before if (before[path] != after[path]).any()}
     assert changed
