@@ -37,6 +37,7 @@ MESHES = {
     "superficial_alignment-pod": "data=8,fsdp=16",  # fine-tuned on 128 a batch
     "rise_judge_sft_dpo-pod": "data=8,fsdp=16",  # DPO on 128 pairs a batch
     "digirl_offline_to_online-pod": "data=4,fsdp=4",  # 16 episodes a batch
+    "itool-pod": "data=1,fsdp=8",  # 8 pairs a batch
     "strategy_library-pod": "data=4,fsdp=64",  # the teacher has 78 G parameters
 }
 

@@ -9,6 +9,7 @@ greedy     the cheapest choice for each part of a schedule, one after the other
 likeness   the clusters of a pool that are most like a target
 peak       the learning rate of the best of some short trainings
 mcts       trees of actions: PUCT, values backed up, what is done closed
+fragments  trees of pieces of responses, inserted as chains with a cheap reward
 """
 
 from stagejax.search.conflict import Recalling
