@@ -278,8 +278,10 @@ def _judged(record: Record, done: int, share: float, largest: int, rng: np.rando
     step, reason = spoilt(record, done + later, largest, rng)
     if later:
         return f"{left[0]} , {step}", f"{BAD} {reason}"
-    after = _applied(int(step.rpartition(" ")[2]), *left[1], largest) if two and not step.startswith(ANS) else None
-    return (f"{step} , {after}" if after else step), f"{BAD} {reason}"
+    if two and not step.startswith(ANS):
+        after = _applied(int(step.rpartition(" ")[2]), *record["changes"][2 + done], largest)
+        step = f"{step} , {after}" if after else step
+    return step, f"{BAD} {reason}"
 
 
 @functools.lru_cache(maxsize=8)

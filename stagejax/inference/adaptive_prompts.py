@@ -47,7 +47,7 @@ from stagejax.inference.two_calls import Calling, Replies, replies
 LADDER = (TWO, ONE, PARTS)
 #: Who judges a step: the model itself, nobody, whoever knows the answer, a coin.
 OWN, NOBODY, ORACLE, COIN = "own", "nobody", "oracle", "coin"
-END = ";"  # of a step
+STOP = "q:"  # no reply has it: SEP ends them
 #: (number of the problem, accepted calculations, what is said) -> whether it is right.
 Judge = Callable[[int, Sequence[str], Sequence[str]], bool]
 
@@ -67,6 +67,7 @@ class Control:
       backs: how often it goes back, at most; then it takes the step of highest P(ok).
       fixed: K, calculations before the answer is asked for; None: the problem's `complexity`, raised by 2 after two
         failures in a row.
+      most: K, however often it is raised.
       rounds: guided steps of a problem, at most.
       high: complexity above which a problem begins with one calculation a step, not two.
       temperature: of second and later tries; first ones are the likeliest.
@@ -84,6 +85,7 @@ class Control:
     retries: int = 2
     backs: int = 2
     fixed: int | None = None
+    most: int = 12
     rounds: int = 24
     high: int = 3
     temperature: float = 0.7
@@ -161,11 +163,17 @@ class Accepted(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether a step is valid, its P(ok), from which 1 is taken where a mechanical check fails, and why it is bad."""
+    """On a step or a whole solution."""
 
     valid: bool
-    score: float
-    reason: str
+    ok: float | None  # P(ok); None: it was not asked for
+    reason: str  # why it would be bad
+    sound: bool = True  # whether it passes all mechanical checks
+
+    @property
+    def score(self) -> float:
+        """P(ok), less 1 where a mechanical check fails."""
+        return (self.ok or 0.0) - (not self.sound)
 
 
 @dataclass
@@ -188,6 +196,7 @@ class State:
     answer: str | None = None
     tally: Tally = field(default_factory=Tally)
     judged: list[Any] = field(default_factory=list)  # (calculations before, what was said, its verdict)
+    wholes: list[bool] = field(default_factory=list)  # whether checks of all were passed
     corrections: list[Any] = field(default_factory=list)  # (calculations before, first rejected step, accepted one)
 
     @classmethod
@@ -231,7 +240,8 @@ class State:
             self.instead = self.instead or step.said
         if self.streak >= 2:
             self.granularity, self.streak = min(len(LADDER) - 1, self.granularity + 1), 0
-            self.limit += 2 * (control.fixed is None)
+            if control.fixed is None:
+                self.limit = min(control.most, self.limit + 2)
         if self.fails > control.retries:
             if self.steps and self.backs:
                 self.back(len(self.steps) - 1)
@@ -252,6 +262,7 @@ class State:
         """Behind an answer: emit it where the check of all is passed; else go back to before the worst step."""
         scores = [own.score for own in self.steps]
         self.chains.append((float(np.mean(scores)), self.steps[-1].said[-1].partition(" ")[2]))
+        self.wholes.append(verdict.valid)
         if verdict.valid:
             self.answer = self.chains[-1][1]
         elif self.backs:
@@ -327,14 +338,14 @@ class Solving:
 
     def judged(self, active: Sequence[State], said: Sequence[Any], number: int) -> list[Verdict]:
         """Verdicts on steps: by their text, then by the model, then by a second calculation."""
-        control, found = self.control, [Verdict(False, -1.0, READ)] * len(active)
+        control, found = self.control, [Verdict(False, None, READ, sound=False)] * len(active)
         if control.validator == NOBODY:
-            return [Verdict(step is not None, 1.0, READ) for step in said]
+            return [Verdict(step is not None, None, READ) for step in said]
         asked = []
         for at, (own, step) in enumerate(zip(active, said, strict=True)):
             reason = flaw(own.question, own.calculated, step) if step and control.mechanical else None
             if reason:
-                found[at] = Verdict(False, -1.0, reason)
+                found[at] = Verdict(False, None, reason, sound=False)
             elif step:
                 asked.append(at)
         prompts = [put(active[at].question, active[at].calculated, check(" , ".join(said[at]))) for at in asked]
@@ -347,13 +358,13 @@ class Solving:
             second = self.said(sums, [active[at] for at, _ in again], self.calls.sums, 0.0, 0)
             for (at, one), text in zip(again, second.texts, strict=True):
                 if text != operands(one)[3]:
-                    found[at] = Verdict(False, found[at].score - found[at].valid, SUM)
+                    found[at] = Verdict(False, found[at].ok, SUM, sound=False)
         return found
 
     def checked(self, ended: Sequence[State], number: int) -> list[Verdict]:
         """Verdicts on whole solutions."""
         if self.control.validator == NOBODY:
-            return [Verdict(True, 1.0, READ)] * len(ended)
+            return [Verdict(True, None, READ)] * len(ended)
         prompts = [put(own.question, own.calculated, check("all")) for own in ended]
         found = zip(ended, self.verdicts(prompts, ended), strict=True)
         return [self.decided(own, (), score, reason, number, 1) for own, (score, reason) in found]
@@ -381,7 +392,7 @@ class Solving:
 
     def said(self, prompts: Sequence[str], states: Sequence[State], how: Calling, heat: Any, number: int) -> Replies:
         """What the model says to prompts, on the account of each problem."""
-        made = replies(self.net, self.code, prompts, how, END, heat, 1000 * self.seed + number)
+        made = replies(self.net, self.code, prompts, how, STOP, heat, 1000 * self.seed + number)
         rows = zip(states, *map(self.code.encode, (prompts, made.texts)), made.tokens, strict=True)
         for own, prompt, text, tokens in rows:
             own.tally.add([CLS, *prompt.tolist()], [*text.tolist(), *[0] * (tokens - len(text))])
