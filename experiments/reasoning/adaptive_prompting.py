@@ -97,22 +97,22 @@ class Config:
 
     net: Transformer
     large: Transformer
-    largest: int = 30  # of all numbers
+    largest: int = 20  # of all numbers
     known: tuple[int, ...] = (1, 2, 3, 4)  # changes of problems that are read
     longer: tuple[int, ...] = (5, 6, 7)  # of others that are asked
-    size: int = 1200  # problems to pre-train on
+    size: int = 1400  # problems to pre-train on
     batch: int = 8
     length: int = 144  # tokens of a row
-    steps: int = 1200
+    steps: int = 1500
     rate: float = 5e-3
-    tests: int = 64  # problems of each set
-    valid: int = 32  # of each set, to choose by
+    tests: int = 40  # problems of each set
+    valid: int = 20  # of each set, to choose by
     prompt: int = 144  # tokens of a prompt
-    limit: tuple[int, int] = (48, 3)  # tokens of a reply, and of a sum's result
-    at_once: int = 96  # prompts
+    limit: int = 48  # tokens of a reply
+    at_once: int = 40  # prompts
     thresholds: tuple[float, ...] = (0.5, 0.2, 0.8)  # of equals the first is taken
     heats: tuple[float, ...] = (0.7, 0.4, 1.0)  # of votes
-    samples: int = 10
+    samples: int = 8
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Precision = field(default_factory=Precision)
     save_every: int | None = None
@@ -123,7 +123,7 @@ class Config:
 
     @property
     def calls(self) -> Calls:
-        return Calls(Calling(self.prompt, self.limit[0], self.at_once), Calling(8, self.limit[1], self.at_once))
+        return Calls(Calling(self.prompt, self.limit, self.at_once), Calling(8, 1, self.at_once))
 
 
 def preset(name: str) -> Config:
@@ -136,7 +136,7 @@ def preset(name: str) -> Config:
         tests = {"tests": 400, "valid": 200, "at_once": 512, "seeds": (0,), "save_every": 500}
         nets = replace(small, vocab=code), replace(large, vocab=code)
         return Config(*nets, **sizes, **tests, precision=Precision(compute="bfloat16"))
-    net = llama(vocab=steps.vocabulary(30).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
+    net = llama(vocab=steps.vocabulary(20).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
     large = replace(net, embed=112, layers=3, mlp=336)
     if name == "smoke":
         tiny = replace(net, embed=16, layers=1, heads=2, mlp=32)
@@ -195,6 +195,8 @@ def questions(cfg: Config, valid: bool = False) -> tuple[Record, ...]:
 
 
 # --- inference programs ---
+
+Program = Callable[..., programs.Said]
 
 
 def prompted(cfg: Config, net: Any, cue: str, n: int, heat: float, seed: int, valid: bool) -> programs.Said:
@@ -263,9 +265,7 @@ class Found:
     tried: dict[str, dict[int, dict[float, float]]] = field(default_factory=dict)  # right answers in %, validation
     spent: dict[str, dict[int, tuple[Any, ...]]] = field(default_factory=dict)  # on the choice
 
-    def asks(
-        self, run: Any, seed: int, label: str, net: Any, function: Callable[..., programs.Said], *made: Any
-    ) -> Any:
+    def asks(self, run: Any, seed: int, label: str, net: Any, function: Program, *made: Any) -> Any:
         """An artifact, and its cost: as if all tokens that there may be were drawn."""
         flops = cost_of(self.cfg, net.model, function, made)
         more = {} if function is weighed else {"sampled_tokens": drawn}
@@ -341,11 +341,9 @@ class Found:
             own, n, again = self.said[arm][seed].value, 1, arm == CHECKED_VOTE
             values = {name: np.mean(own[name]) for name in ("tokens", "drawn", "calls") if name in own}
             if arm in VOTES:
-                n, words = (
-                    self.votes(arm, seed),
-                    np.reshape(self.said[VOTE][seed].value["drawn"], (-1, self.cfg.samples)),
-                )
-                values = {"drawn": words[:, :n].sum(1).mean() + n * again, "calls": n * (1 + again)}
+                n, words = self.votes(arm, seed), self.said[VOTE][seed].value["drawn"]
+                words = np.reshape(words, (-1, self.cfg.samples))[:, :n].sum(1).mean()
+                values = {"drawn": words + n * again, "calls": n * (1 + again)}
                 values["tokens"] = self.vote_tokens(arm, seed, n)
             found.append(float({**values, "samples": n}[what]))
         return found
@@ -379,9 +377,9 @@ def one_flops(cfg: Config, net: Transformer) -> tuple[float, float, float]:
     return cfg.calls.guided.flops(net), cfg.calls.verdict_flops(net), cfg.calls.round_flops(net)
 
 
-def cost_of(cfg: Config, net: Transformer, function: Callable[..., programs.Said], made: tuple[Any, ...]) -> float:
-    """FLOPs of an artifact, as if all tokens that there may be were drawn; of the controller, as if its K + 1 steps
-    and one more in each place were asked for."""
+def cost_of(cfg: Config, net: Transformer, function: Program, made: tuple[Any, ...]) -> float:
+    """FLOPs of an artifact, as if all tokens that there may be were drawn; of the controller, as if it tried each of
+    its K + 1 steps twice."""
     reply, verdict, step = one_flops(cfg, net)
     if function is prompted:
         return len(questions(cfg, made[-1])) * made[3] * reply
@@ -484,8 +482,8 @@ NOTES = (
     "and the oracle ask the model for its verdicts, of which they take the reason, and are charged for them.",
     "A reply that is no step is another try in all arms. Where a step fails and there is no going back, that of the "
     "highest P(ok) is taken. Where the budget is spent, the answer of the best-scored chain.",
-    "FLOPs of the controller are charged as for twice the steps that a problem may need; what it really took is in the "
-    "table of costs. Tokens in which votes are made equal count the reading of prompts, once where prefixes are kept.",
+    "FLOPs of the controller are charged as for two tries of each step that a problem may need; what it really took is "
+    "in the table of costs. Votes take as many of the tokens counted there as the controller does, or more.",
     "pod: nets of 8 and 30 billion parameters, as Gemma's, pre-trained on these texts: it plans the sizes alone.",
 )
 

@@ -154,7 +154,8 @@ def spoilt(record: Record, done: int, largest: int, rng: np.random.Generator) ->
     changes, steps = record["changes"], record["steps"]
     values = [changes[0].n, *(int(own.rpartition(" ")[2]) for own in steps)]
     value, left = values[done], changes[1 + done :]
-    kinds = [SUM, SUM, READ, READ] * bool(left) + [AGAIN] * bool(done) + [EARLY]
+    twice = steps[max(0, done - 1) : done] not in ([], steps[done : done + 1])
+    kinds = [SUM, SUM, READ, READ] * bool(left) + [AGAIN] * twice + [EARLY]
     kind = kinds[rng.integers(len(kinds))]
     if kind == AGAIN:
         return steps[done - 1], AGAIN

@@ -1,6 +1,6 @@
 """What a frozen model answers to problems under static prompts and under a controller, as artifacts of a run.
 
-An artifact is {"answer", ...}, each a list by problem, or by sample, in order; "read", "drawn" and "tokens" count tokens:
+An artifact is {"answer", ...}, lists by problem, or by sample; "read", "drawn" and "tokens" count tokens:
 read by the model where prefixes are kept, drawn, and both.
 """
 
