@@ -48,6 +48,7 @@ import numpy as np
 from stagejax import Experiment, Precision, Stage
 from stagejax.data import Mixture, Source
 from stagejax.data import guided_steps as steps
+from stagejax.data.outside import Outside
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.planned_problems import PlannedProblems
 from stagejax.data.problems import Problems
@@ -56,7 +57,6 @@ from stagejax.data.sums import Sums
 from stagejax.data.together import Together
 from stagejax.data.words import Words
 from stagejax.data.written import BRIEF
-from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen
 from stagejax.inference import adaptive_answers as programs
 from stagejax.inference.adaptive_prompts import COIN, NOBODY, ORACLE, Calls, Control
@@ -86,8 +86,8 @@ VOTES = VOTE, CHECKED_VOTE = "vote", "checked vote"
 HELD, LONG, IRRELEVANT = SETS = ("held out", "longer", "irrelevant")
 #: Texts of one problem, by skill; sums are rows of their own.
 SKILLS = (
-    *[steps.ONE, steps.TWO] * 2, steps.PARTS, steps.RESTATED, steps.PLANNED, *[steps.STEP] * 4, *[steps.WHOLE] * 2,
-    *[steps.CORRECTED] * 3, *[steps.CHAIN] * 4, *[steps.DIRECT, steps.REFINED] * 2,
+    *steps.GUIDES, *[steps.STEP] * 3, *[steps.WHOLE] * 2, *[steps.CORRECTED] * 3, *[steps.CHAIN] * 4, steps.DIRECT,
+    *[steps.REFINED] * 2,
 )  # fmt: skip
 
 
@@ -164,9 +164,9 @@ def corpus(cfg: Config, seed: int) -> Mixture:
     texts = steps.GuidedSteps(problems(cfg), cfg.largest, SKILLS, seed=11)
     sums = Sums(size=cfg.size // 4, largest=cfg.largest, each=20, seed=11)
     how = {"tokenizer": cfg.words, "batch": cfg.batch, "length": cfg.length, "seed": seed}
-    parts = [PackedAnswers(source=own, fields=fields, **how)
-             for own, fields in ((texts, ("prompt", "reply")), (sums, ("text",)))]  # fmt: skip
-    return Mixture(parts=tuple(parts), weights=(4, 1))
+    told, bare = (PackedAnswers(source=own, fields=("text",), **how) for own in (texts, sums))
+    begin, end = (int(cfg.words.encode([mark])[0][0]) for mark in "()")
+    return Mixture(parts=(Outside(data=told, begin=begin, end=end), bare), weights=(4, 1))
 
 
 def pretraining(cfg: Config, name: str, net: Transformer, seed: int) -> Stage:
@@ -235,17 +235,17 @@ def pipeline(run: Any, cfg: Config) -> Report:
                         for name, net in (("small", cfg.net), ("large", cfg.large)))  # fmt: skip
         found.nets[seed] = small, large
         ask = functools.partial(found.asks, run, seed)
-        for label, net, cue in ((CHAINED, small, "steps :"), (ALONE, small, "at once :"), (LARGE, large, "steps :")):
+        for label, net, cue in ((CHAINED, small, steps.STEPS), (ALONE, small, steps.ONCE), (LARGE, large, steps.STEPS)):
             ask(label, net, prompted, cfg, net, cue, 1, 0.0, seed, False)
         ask(REWRITTEN, small, refined, cfg, small, found.said[CHAINED][seed])
         threshold = found.chosen(FULL, seed, {
             own: ask(f"{FULL}/{own}", small, controlled, cfg, small, Control(own), seed, True) for own in cfg.thresholds
         })  # fmt: skip
         heat = found.chosen(VOTE, seed, {
-            own: ask(f"{VOTE}/{own}", small, prompted, cfg, small, "steps :", cfg.samples, own, seed, True)
+            own: ask(f"{VOTE}/{own}", small, prompted, cfg, small, steps.STEPS, cfg.samples, own, seed, True)
             for own in cfg.heats
         })  # fmt: skip
-        samples = ask(VOTE, small, prompted, cfg, small, "steps :", cfg.samples, heat, seed + 100, False)
+        samples = ask(VOTE, small, prompted, cfg, small, steps.STEPS, cfg.samples, heat, seed + 100, False)
         ask(CHECKED_VOTE, small, weighed, cfg, small, samples)
         usual = round(float(np.mean([steps.complexity(own["question"]) for own in questions(cfg, True)])))
         for label, how in CHANGED.items():
@@ -279,8 +279,7 @@ class Found:
         scores = {}
         for own, made in tries.items():
             self.said.pop(f"{label}/{own}")
-            answers = (made.value or {}).get("answer", [])
-            elected = [majority_vote(answers[at : at + n]).answer for at in range(0, len(answers), n)]
+            elected = programs.voted(made.value or {"answer": []}, n, n)
             right = [a == b["answer"] for a, b in zip(elected, every, strict=False)]
             scores[own] = 100 * float(np.mean(right)) if right else float("nan")
         self.tried.setdefault(label, {})[seed] = scores
@@ -297,29 +296,22 @@ class Found:
         """Those of which answers are there: none in planning."""
         return [seed for seed, made in self.said.get(arm, {}).items() if made.value]
 
+    def ballot(self, arm: str, seed: int, n: int) -> tuple[Any, ...]:
+        """Samples of a vote, how many there are of a problem and count, and their checks."""
+        checks = (self.said[arm][seed].value,) if arm == CHECKED_VOTE else ()
+        return self.said[VOTE][seed].value, self.cfg.samples, n, *checks
+
     def votes(self, arm: str, seed: int) -> int:
         """Samples of a vote that take as many tokens as the controller, or more; all, if they do not reach it."""
-        wanted = float(np.mean(self.said[FULL][seed].value["tokens"]))
-        counts = range(1, self.cfg.samples + 1)
-        return next((n for n in counts if self.vote_tokens(arm, seed, n) >= wanted), self.cfg.samples)
-
-    def vote_tokens(self, arm: str, seed: int, n: int) -> float:
-        """Of a problem: its prompt once, n samples, and their checks."""
-        samples = self.said[VOTE][seed].value
-        own = np.array(samples["drawn"]).reshape(-1, self.cfg.samples)
-        if arm == CHECKED_VOTE:
-            own = own + np.array(self.said[arm][seed].value["tokens"]).reshape(own.shape)
-        return float(np.mean(own[:, :n].sum(1)) + np.mean(samples["read"]))
+        wanted, counts = np.mean(self.said[FULL][seed].value["tokens"]), range(1, self.cfg.samples + 1)
+        enough = (n for n in counts if programs.vote_cost(*self.ballot(arm, seed, n))["tokens"] >= wanted)
+        return next(enough, self.cfg.samples)
 
     def answers(self, arm: str, seed: int) -> list[Any]:
         """What an arm answers to the test problems; of votes, with as many tokens as the controller."""
-        if arm not in VOTES:
-            return self.said[arm][seed].value["answer"]
-        samples, n, of = self.said[VOTE][seed].value["answer"], self.votes(arm, seed), self.cfg.samples
-        weights = [1.0] * len(samples) if arm == VOTE else self.said[arm][seed].value["ok"]
-        known = [answer or None for answer in samples]
-        starts = range(0, len(samples), of)
-        return [majority_vote(known[at : at + n], weights[at : at + n]).answer for at in starts]
+        if arm in VOTES:
+            return programs.voted(*self.ballot(arm, seed, self.votes(arm, seed)))
+        return self.said[arm][seed].value["answer"]
 
     def right(self, arm: str, seed: int) -> np.ndarray:
         answers = zip(self.answers(arm, seed), questions(self.cfg), strict=True)
@@ -338,14 +330,12 @@ class Found:
         """Of a problem, one a seed: "tokens" that pass the model, of which "drawn"; "calls"; "samples" of votes."""
         found = []
         for seed in self.seeds(arm):
-            own, n, again = self.said[arm][seed].value, 1, arm == CHECKED_VOTE
-            values = {name: np.mean(own[name]) for name in ("tokens", "drawn", "calls") if name in own}
+            own, n = self.said[arm][seed].value, self.votes(arm, seed) if arm in VOTES else 1
             if arm in VOTES:
-                n, words = self.votes(arm, seed), self.said[VOTE][seed].value["drawn"]
-                words = np.reshape(words, (-1, self.cfg.samples))[:, :n].sum(1).mean()
-                values = {"drawn": words + n * again, "calls": n * (1 + again)}
-                values["tokens"] = self.vote_tokens(arm, seed, n)
-            found.append(float({**values, "samples": n}[what]))
+                values = programs.vote_cost(*self.ballot(arm, seed, n))
+            else:
+                values = {name: float(np.mean(own[name])) for name in ("tokens", "drawn", "calls")}
+            found.append({**values, "samples": float(n)}[what])
         return found
 
     def validator(self, arm: str, what: str) -> list[float]:

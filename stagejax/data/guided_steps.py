@@ -1,6 +1,7 @@
 """Word problems step by step: guided steps of several sizes, verdicts on steps, and corrections of rejected ones.
 
-A state is a problem and the calculations that were accepted so far; see `put`.
+A state is a problem and the calculations that were accepted so far; see `put`. What stands in brackets is read, and not
+learned: questions, what is asked for, and steps that may be wrong.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from stagejax.data.written import BRIEF, words_of
 
 #: What a step may be asked to be: two calculations, one, one by parts, one behind its sentence, one behind a plan.
 TWO, ONE, PARTS, RESTATED, PLANNED = GUIDES = ("two", "one", "parts", "restated", "planned")
-CUES = {TWO: "next two :", ONE: "next :", PARTS: "next in parts :", RESTATED: "restate :", PLANNED: "plan :"}
+CUES = {TWO: "next two", ONE: "next", PARTS: "in parts", RESTATED: "restate", PLANNED: "plan"}
 #: Whole solutions: step by step, at once, and rewritten.
 CHAIN, DIRECT, REFINED = "chain", "direct", "refined"
 #: Verdicts on a step, and on a whole solution.
 STEP, WHOLE = "step", "whole"
 CORRECTED = "corrected"
+#: How whole solutions are asked for.
+STEPS, ONCE = "all steps", "at once"
 #: Why a step is bad: its arithmetic, what it was read from, that it was there, that the end comes too early or late.
 SUM, READ, AGAIN, EARLY = REASONS = ("sum", "misread", "again", "early")
 OK, BAD, ANS = "ok", "bad", "ans"
@@ -35,29 +38,47 @@ _CALCULATION = re.compile(r"(\d+) ([-+*/]) (\d+) = (?:\d+ [-+] \d+ = )?(\d+)")
 _ASIDE = re.compile(rf"(?:{'|'.join(NAMES)}) (?:owns|is) ")
 
 
-def put(question: str, steps: Sequence[str], words: str) -> str:
+def put(question: str, steps: Sequence[str], asked: str) -> str:
     """A state and what is asked of it.
 
     >>> put("how many ?", ["7 + 3 = 10"], CUES[ONE])
-    'q: how many ? a: 7 + 3 = 10 ; next :'
+    '( how many ? ) 7 + 3 = 10 ; ( next )'
     """
-    return " ".join(["q:", question, "a:", *(f"{step} ;" for step in steps), words])
+    return " ".join(["(", question, ")", *(f"{step} ;" for step in steps), "(", asked, ")"])
 
 
 def check(step: str) -> str:
-    """What asks for a verdict on a step; for one on all steps behind an answer: `check("all")`.
+    """What asks for a verdict on a step.
 
     >>> check("7 + 3 = 10")
-    'check 7 + 3 = 10 is'
+    'check 7 + 3 = 10'
     """
-    return f"check {step} is"
+    return f"check {step}"
+
+
+def check_all(steps: Sequence[str]) -> str:
+    """What asks for a verdict on a whole solution, of a state without steps.
+
+    >>> check_all(["7 + 3 = 10", "ans 10"])
+    '7 + 3 = 10 ; ans 10 ; check all'
+    """
+    return " ".join([*(f"{step} ;" for step in steps), check("all")])
+
+
+def again(steps: Sequence[str]) -> str:
+    """What asks for a whole solution once more, of a state without steps.
+
+    >>> again(["7 + 3 = 10", "ans 10"])
+    '7 + 3 = 10 ; ans 10 ; again'
+    """
+    return " ".join([*(f"{step} ;" for step in steps), "again"])
 
 
 def rejected(step: str, reason: str, guide: str) -> str:
     """What asks for another step than a rejected one.
 
     >>> rejected("7 + 3 = 11", SUM, ONE)
-    'bad sum 7 + 3 = 11 next :'
+    'bad sum 7 + 3 = 11 next'
     """
     return f"{BAD} {reason} {step} {CUES[guide]}"
 
@@ -209,30 +230,33 @@ def derailed(record: Record, largest: int, rng: np.random.Generator) -> list[str
 
 @dataclass(frozen=True)
 class GuidedSteps(Derived):
-    """Records {"prompt", "reply", "skill"} of `PlannedProblems`: each problem once with every skill of `skills`.
+    """Records {"text", "skill"} of `PlannedProblems`: each problem once with every skill of `skills`.
 
-    Guided steps begin at a state of right steps, of any number; verdicts are half on right and half on wrong steps, one
-    in three of those of two calculations; corrections begin with a wrong step, one in five with a right one that was
-    rejected; what is to be rewritten is right in half of the texts.
+    Guided steps begin at a state of right steps, of any number. Verdicts are half on right and half on wrong steps, one
+    in three of those of two calculations, several of one state in a text, each as if there were no other. Corrections
+    begin with a wrong step, one in five with a right one that was rejected; what is to be rewritten is half right.
 
     Args:
       largest: of the numbers of wrong steps.
       skills: of `GUIDES`, STEP, WHOLE, CORRECTED, CHAIN, DIRECT and REFINED; they may repeat.
+      verdicts: in a text, on steps; half as many on whole solutions.
       seed: of states and mistakes.
 
     >>> from stagejax.data.planned_problems import PlannedProblems
     >>> from stagejax.data.problems import Problems
     >>> problems = PlannedProblems(Problems(size=4, steps=(2,), wording=BRIEF))
-    >>> for record in map(GuidedSteps(problems, skills=(ONE, STEP, CORRECTED, WHOLE)).__getitem__, range(4)):
-    ...     print(record["prompt"].partition(" a: ")[2], "->", record["reply"])
-    11 + 15 = 26 ; 26 - 14 = 12 ; next : -> ans 12
-    11 + 15 = 26 ; check ans 26 is -> bad early
-    11 + 15 = 26 ; 26 - 14 = 12 ; bad again 26 - 14 = 12 next two : -> ans 12
-    11 + 15 = 26 ; 26 - 14 = 12 ; 12 - 11 = 1 ; ans 1 ; check all is -> bad
+    >>> texts = GuidedSteps(problems, skills=(ONE, STEP, CORRECTED, WHOLE), verdicts=2)
+    >>> for place in range(4):
+    ...     print(texts[place]["text"].partition("? ) ")[2])
+    11 + 15 = 26 ; 26 - 14 = 12 ; ( next ) ans 12
+    11 + 15 = 26 ; ( check ans 26 ) bad early ( check 26 - 14 = 22 ) bad sum
+    11 + 15 = 26 ; 26 - 14 = 12 ; ( bad again 26 - 14 = 12 next two ) ans 12
+    ( 11 + 15 = 26 ; 26 - 14 = 12 ; 12 + 15 = 27 ; ans 27 ; check all ) bad
     """
 
     largest: int = 30
     skills: tuple[str, ...] = (*GUIDES, STEP, WHOLE, CORRECTED, CHAIN, DIRECT, REFINED)
+    verdicts: int = 4
     seed: int = 0
 
     def __len__(self) -> int:
@@ -243,30 +267,36 @@ class GuidedSteps(Derived):
         record, skill = _records(self.source)[problem], self.skills[place]
         rng = np.random.default_rng((self.seed, index))
         chain = [*record["steps"], f"{ANS} {record['answer']}"]
-        steps, words, reply = [], "", " ; ".join(chain)
+        whole, done = " ; ".join(chain), int(rng.integers(len(chain)))
+        state: list[str] = []
+        turns: list[tuple[str, str]] = []  # what is asked, and the reply
         if skill in (CHAIN, DIRECT):
-            words = {CHAIN: "steps :", DIRECT: "at once :"}[skill]
-            reply = reply if skill == CHAIN else chain[-1]
+            turns = [(STEPS, whole) if skill == CHAIN else (ONCE, chain[-1])]
         elif skill in (REFINED, WHOLE):
-            right = rng.random() < 0.5
-            steps = chain if right else derailed(record, self.largest, rng)
-            words = "again :" if skill == REFINED else check("all")
-            reply = reply if skill == REFINED else OK if right else BAD
+            for _ in range(1 if skill == REFINED else max(1, self.verdicts // 2)):
+                right = rng.random() < 0.5
+                told = chain if right else derailed(record, self.largest, rng)
+                verdict = OK if right else BAD
+                turns += [(again(told), whole) if skill == REFINED else (check_all(told), verdict)]
+        elif skill == STEP:
+            state = chain[:done]
+            judged = [_judged(record, done, 0.5, self.largest, rng) for _ in range(self.verdicts)]
+            turns = [(check(said), verdict) for said, verdict in judged]
         else:
-            done = int(rng.integers(len(chain)))
-            steps, guide = chain[:done], GUIDES[rng.integers(len(GUIDES))] if skill == CORRECTED else skill
-            if skill in GUIDES:
-                words, reply = CUES[guide], guided(record, done, guide)
-            else:
-                share = 0.5 if skill == STEP else 0.2
-                said, verdict = _judged(record, done, share, self.largest, rng)
+            state, guide = chain[:done], GUIDES[rng.integers(len(GUIDES))] if skill == CORRECTED else skill
+            asked = CUES[guide]
+            if skill == CORRECTED:
+                said, verdict = _judged(record, done, 0.2, self.largest, rng)
                 reason = verdict.partition(" ")[2] or REASONS[rng.integers(len(REASONS))]
-                words = check(said) if skill == STEP else rejected(said, reason, guide)
-                reply = verdict if skill == STEP else guided(record, done, guide)
-        return {"prompt": put(record["question"], steps, words), "reply": reply, "skill": skill}
+                asked = rejected(said, reason, guide)
+            turns = [(asked, guided(record, done, guide))]
+        (asked, reply), *more = turns
+        text = f"{put(record['question'], state, asked)} {reply}"
+        return {"text": " ".join([text, *(f"( {asked} ) {reply}" for asked, reply in more)]), "skill": skill}
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), f"guided {self.largest} {self.skills} {self.seed}")
+        how = f"{self.largest} {self.skills} {self.verdicts} {self.seed}"
+        return joint_digest(self.source.digest(), f"guided {how}")
 
 
 def _judged(record: Record, done: int, share: float, largest: int, rng: np.random.Generator) -> tuple[str, str]:
@@ -277,6 +307,8 @@ def _judged(record: Record, done: int, share: float, largest: int, rng: np.rando
         return guided(record, done, TWO if two else ONE), OK
     later = two and rng.random() < 0.5  # the second of both is wrong
     step, reason = spoilt(record, done + later, largest, rng)
+    if later and step.startswith(ANS):
+        later, (step, reason) = False, spoilt(record, done, largest, rng)
     if later:
         return f"{left[0]} , {step}", f"{BAD} {reason}"
     if two and not step.startswith(ANS):
@@ -296,8 +328,8 @@ def vocabulary(largest: int) -> Words:
 
     >>> code = vocabulary(30)
     >>> code.decode(code.encode([put("ann has 7 . how many ?", [], check("7 + 3 = 10"))])[0])
-    'q: ann has 7 . how many ? a: check 7 + 3 = 10 is'
+    '( ann has 7 . how many ? ) ( check 7 + 3 = 10 )'
     """
-    own = " ".join([*CUES.values(), *REASONS, "q: a: steps at once again check all is", OK, BAD, ANS]).split()
+    own = " ".join([*CUES.values(), *REASONS, STEPS, ONCE, "( ) : again check", OK, BAD, ANS]).split()
     words = {*words_of((BRIEF,), 0).words, *PLANNING, *own} - {"0"}
     return Words((*sorted(words), *map(str, range(largest + 1))))

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.guided_steps import ANS, check, put, right_step
+from stagejax.data.guided_steps import ANS, again, check_all, put, right_step
 from stagejax.data.sources import Record
 from stagejax.data.tokenizers import Codec
+from stagejax.decode.vote import majority_vote
 from stagejax.inference.adaptive_prompts import STOP, Calls, Control, Solving, verdicts_of
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.two_calls import Calling, replies
@@ -46,7 +47,7 @@ def chains(
 ) -> Said:
     """Whole solutions in one call, n of each problem side by side, each with what it drew.
 
-    >>> # said = chains(Frozen.of(result), code, Calling(144, 48), records, "steps :")
+    >>> # said = chains(Frozen.of(result), code, Calling(144, 48), records, STEPS)
     """
     prompts = [put(own["question"], (), cue) for own in records for _ in range(n)]
     made = replies(net, code, prompts, how, STOP, heat, seed)
@@ -59,7 +60,7 @@ def rewritten(net: Frozen, code: Codec, how: Calling, records: Records, first: S
 
     >>> # again = rewritten(Frozen.of(result), code, Calling(144, 48), records, said)
     """
-    prompts = [put(own["question"], parts(text), "again :") for own, text in zip(records, first["said"], strict=True)]
+    prompts = [put(own["question"], (), again(parts(text))) for own, text in zip(records, first["said"], strict=True)]
     made = replies(net, code, prompts, how, STOP)
     more = [len(a) - len(b) for a, b in zip(code.encode(prompts), _states(code, records), strict=True)]
     read, drawn = ([a + b for a, b in zip(first[name], own, strict=True)]
@@ -69,7 +70,7 @@ def rewritten(net: Frozen, code: Codec, how: Calling, records: Records, first: S
 
 def _states(code: Codec, records: Records) -> list[Any]:
     """What is read of every problem before its first step."""
-    return code.encode([put(own["question"], (), "").strip() for own in records])
+    return code.encode([f"( {own['question']} ) (" for own in records])
 
 
 def _said(texts: list[str], read: list[int], drawn: list[int], calls: list[int]) -> Said:
@@ -84,10 +85,36 @@ def checked(net: Frozen, code: Codec, how: Calling, records: Records, samples: S
     >>> # scores = checked(Frozen.of(result), code, Calling(144, 48), records, said)["ok"]
     """
     n = len(samples["said"]) // len(records)
-    prompts = [put(records[at // n]["question"], parts(own), check("all")) for at, own in enumerate(samples["said"])]
+    prompts = [put(records[at // n]["question"], (), check_all(parts(own))) for at, own in enumerate(samples["said"])]
     before = _states(code, records)
     tokens = [len(own) - len(before[at // n]) + 1 for at, own in enumerate(code.encode(prompts))]
     return {"ok": [ok for ok, _ in verdicts_of(net, code, prompts, how)], "tokens": tokens}
+
+
+def voted(samples: Said, of: int, n: int, checks: Said | None = None) -> list[Any]:
+    """The majority's answer of the first n of `of` samples of each problem; weighted by their checks, where there are.
+
+    >>> samples = {"answer": ["7", "", "8", "8"]}
+    >>> voted(samples, 4, 4), voted(samples, 4, 4, {"ok": [0.9, 0.9, 0.2, 0.2]}), voted(samples, 2, 1)
+    (['8'], ['7'], ['7', '8'])
+    """
+    answers = [answer or None for answer in samples["answer"]]
+    weights = [1.0] * len(answers) if checks is None else checks["ok"]
+    starts = range(0, len(answers), of)
+    return [majority_vote(answers[at : at + n], weights[at : at + n]).answer for at in starts]
+
+
+def vote_cost(samples: Said, of: int, n: int, checks: Said | None = None) -> dict[str, float]:
+    """ "tokens", "drawn" and "calls" of a problem, for a vote of n samples: its prompt is read once.
+
+    >>> vote_cost({"read": [20, 20], "drawn": [10, 12]}, of=2, n=2)
+    {'tokens': 42.0, 'drawn': 22.0, 'calls': 2}
+    """
+    drawn = np.reshape(samples["drawn"], (-1, of))[:, :n].sum(1).mean()
+    more = 0.0 if checks is None else np.reshape(checks["tokens"], (-1, of))[:, :n].sum(1).mean()
+    verdicts = 0 if checks is None else n
+    tokens = np.mean(samples["read"]) + drawn + more
+    return {"tokens": float(tokens), "drawn": float(drawn + verdicts), "calls": n + verdicts}
 
 
 def led(net: Frozen, code: Codec, calls: Calls, records: Records, control: Control, seed: int, *full: Said) -> Said:

@@ -32,6 +32,7 @@ from stagejax.data.guided_steps import (
     TWO,
     calculations,
     check,
+    check_all,
     complexity,
     operands,
     put,
@@ -47,7 +48,7 @@ from stagejax.inference.two_calls import Calling, Replies, replies
 LADDER = (TWO, ONE, PARTS)
 #: Who judges a step: the model itself, nobody, whoever knows the answer, a coin.
 OWN, NOBODY, ORACLE, COIN = "own", "nobody", "oracle", "coin"
-STOP = "q:"  # no reply has it: SEP ends them
+STOP = "("  # no reply has it: SEP ends them
 #: (number of the problem, accepted calculations, what is said) -> whether it is right.
 Judge = Callable[[int, Sequence[str], Sequence[str]], bool]
 
@@ -213,8 +214,9 @@ class State:
     def prompt(self, control: Control) -> str:
         """What is asked for next; an answer, where there are K calculations."""
         guide = control.guide(self.granularity, self.fails)
-        words = rejected(*self.refused, guide) if self.refused and control.corrects else CUES[guide]
-        return put(self.question, self.calculated, f"{words} {ANS}" if self.ends else words)
+        asked = rejected(*self.refused, guide) if self.refused and control.corrects else CUES[guide]
+        text = put(self.question, self.calculated, asked)
+        return f"{text} {ANS}" if self.ends else text
 
     @property
     def ends(self) -> bool:
@@ -365,7 +367,7 @@ class Solving:
         """Verdicts on whole solutions."""
         if self.control.validator == NOBODY:
             return [Verdict(True, None, READ)] * len(ended)
-        prompts = [put(own.question, own.calculated, check("all")) for own in ended]
+        prompts = [put(own.question, (), check_all(own.calculated)) for own in ended]
         found = zip(ended, self.verdicts(prompts, ended), strict=True)
         return [self.decided(own, (), score, reason, number, 1) for own, (score, reason) in found]
 
@@ -383,7 +385,7 @@ class Solving:
     def out_of_budget(self, left: Sequence[State]) -> None:
         """The answer of the best-scored chain; of problems without any, what the model answers behind their steps."""
         bare = [own for own in left if not own.chains]
-        prompts = [put(own.question, own.calculated, f"{CUES[ONE]} {ANS}") for own in bare]
+        prompts = [f"{put(own.question, own.calculated, CUES[ONE])} {ANS}" for own in bare]
         found = self.said(prompts, bare, self.calls.guided, 0.0, self.control.rounds).texts
         for own, text in zip(bare, found, strict=True):
             own.chains.append((0.0, text))
@@ -409,7 +411,7 @@ class Solving:
 def verdicts_of(net: Frozen, code: Codec, prompts: Sequence[str], how: Calling) -> list[tuple[float, str]]:
     """P(ok) = p(ok) / (p(ok) + p(bad)) behind each prompt, and the likeliest reason behind "bad".
 
-    >>> # scores = [score for score, _ in verdicts_of(net, code, ["q: ... check 7 + 3 = 10 is"], Calling(80, 2))]
+    >>> # scores = [score for score, _ in verdicts_of(net, code, ["( ... ) ( check 7 + 3 = 10 )"], Calling(80, 2))]
     """
     pair, reasons = (tuple(int(own[0]) for own in code.encode(words)) for words in ((OK, BAD), REASONS))
     rows, made = [[CLS, *ids.tolist(), pair[1]] for ids in code.encode(list(prompts))], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -64,23 +66,30 @@ def test_texts_have_the_verdicts_of_their_steps() -> None:
     seen: dict[str, list[bool]] = {steps.STEP: [], steps.WHOLE: []}
     for index in range(len(texts)):
         own, record = texts[index], RECORDS[index // len(texts.skills)]
-        assert code.decode(code.encode([own["prompt"]])[0]) == own["prompt"]
-        assert code.decode(code.encode([own["reply"]])[0]) == own["reply"]
-        before, _, after = own["prompt"].partition(" a: ")
-        assert before == f"q: {record['question']}"
+        text = own["text"]
+        assert code.decode(code.encode([text])[0]) == text
+        assert text.startswith(f"( {record['question']} ) ")
+        learned = re.sub(r"\(.*?\)", "", text).strip()
+        state, *turns = re.findall(r" \) ([^()]*)\( ([^()]*) \) ?(?=([^()]*))", text)
+        done = [part.strip() for part in state[0].split(";") if part.strip()]
+        assert steps.right_step(record, done, ())
         if own["skill"] in seen:
-            state, _, said = after.removesuffix(" is").rpartition("check ")
-            done = [part.strip() for part in state.split(";") if part.strip()]
-            found = () if said == "all" else steps.calculations(said)
-            assert found is not None
-            right = steps.right_step(record, done, found)
-            assert right is (own["reply"] == steps.OK)
-            seen[own["skill"]].append(right)
+            asked = re.findall(r"\( ([^()]*) \) ((?:ok|bad)[^()]*)", text)
+            assert len(asked) == {steps.STEP: 4, steps.WHOLE: 2}[own["skill"]]
+            for said, verdict in asked:
+                step = said.rpartition("check ")[2]
+                before = done if step != "all" else [part.strip() for part in said.split(";")[:-1]]
+                found = () if step == "all" else steps.calculations(step)
+                assert found is not None
+                right = steps.right_step(record, before, found)
+                assert right is (verdict.strip() == steps.OK)
+                seen[own["skill"]].append(right)
         elif own["skill"] == steps.CORRECTED:
-            assert steps.BAD in after.split()
-            assert steps.calculations(own["reply"])
+            assert steps.BAD in text.split()
+            assert steps.BAD not in learned.split()
         elif own["skill"] in (steps.CHAIN, steps.REFINED):
-            assert own["reply"] == " ; ".join([*record["steps"], f"ans {record['answer']}"])
+            assert learned == " ; ".join([*record["steps"], f"ans {record['answer']}"])
+        assert not turns or own["skill"] in seen
     assert all(0.3 < np.mean(own) < 0.7 for own in seen.values())
 
 

@@ -59,8 +59,10 @@ def test_sets_are_as_declared() -> None:
 
 def test_all_skills_are_read() -> None:
     texts, sums = corpus(SMOKE, 0).parts
-    assert len(texts.source) == len(problems(SMOKE)) * len(SKILLS)
-    assert {texts.source[i]["skill"] for i in range(len(SKILLS))} == set(SKILLS)
+    assert len(texts.data.source) == len(problems(SMOKE)) * len(SKILLS)
+    assert {texts.data.source[i]["skill"] for i in range(len(SKILLS))} == set(SKILLS)
+    row = texts.take(np.arange(1))
+    assert SMOKE.words.decode(row["targets"][0][row["weights"][0] > 0]).count("?") == 0
     assert "=" in sums.source[0]["text"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,14 +55,14 @@ class Scripted(Solving):
         own, done = RECORDS[state.place], len(state.calculated)
         if prompt.endswith(steps.ANS):
             return str(own["answer"])
-        guide = next(name for name, cue in steps.CUES.items() if re.search(rf"(?<!next ){cue}$", prompt))
+        guide = next(name for name, cue in steps.CUES.items() if prompt.endswith(f" {cue} )"))
         right = steps.guided(own, done, guide)
         return self.wrong.get(right, right) if self.stubborn or not state.fails else right
 
     def verdicts(self, prompts: Sequence[str], states: Sequence[State]) -> list[tuple[float, str]]:
         found = []
         for prompt, state in zip(prompts, states, strict=True):
-            said = re.sub(r".* check | is$", "", prompt)
+            said = prompt.rpartition("check ")[2].removesuffix(" )")
             calculated = () if said == "all" else steps.calculations(said)
             assert calculated is not None
             right = steps.right_step(RECORDS[state.place], state.calculated, calculated)
@@ -90,9 +89,9 @@ def test_a_faultless_model_is_led_to_the_answers(validator: str) -> None:
 
 def test_complexity_sets_the_first_size_of_steps() -> None:
     _, model = solved(Control(high=3))
-    assert model.prompts[0].endswith("next two :")
+    assert model.prompts[0].endswith("( next two )")
     _, model = solved(Control(high=2))
-    assert model.prompts[0].endswith(": next :") or model.prompts[0].endswith("a: next :")
+    assert model.prompts[0].endswith("( next )")
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
@@ -100,7 +99,7 @@ def test_a_rejected_step_is_asked_for_again_behind_its_reason(stubborn: bool) ->
     wrong = {"7 + 3 = 10": "7 + 3 = 11"}
     states, model = solved(Control(high=0), wrong=wrong, stubborn=stubborn)
     again = [prompt for prompt in model.prompts if "bad misread 7 + 3 = 11" in prompt]
-    assert again[0].endswith("next in parts :")
+    assert again[0].endswith("in parts )")
     assert 0.7 in model.heats
     if not stubborn:
         assert states[0].corrections == [([], ("7 + 3 = 11",), ("7 + 3 = 10",))]
@@ -123,8 +122,8 @@ def test_without_correction_nothing_of_a_rejected_step_is_shown() -> None:
 
 def test_without_adaptation_every_step_is_one_calculation() -> None:
     _, model = solved(Control(adapts=False), wrong={"7 + 3 = 10": "7 + 3 = 11"})
-    asked = [prompt for prompt in model.prompts if prompt.endswith(":")]
-    assert all(prompt.endswith("next :") for prompt in asked)
+    asked = [prompt for prompt in model.prompts if prompt.endswith(")")]
+    assert all(prompt.endswith("next )") for prompt in asked)
 
 
 def state(**how: Any) -> State:
@@ -218,9 +217,9 @@ def test_a_model_that_knows_nothing_answers_within_its_budget() -> None:
     net = llama(vocab=CODE.vocab, embed=8, layers=1, heads=1, mlp=8, length=64)
     _, params, rest = nnx.split(net.build(nnx.Rngs(0)), nnx.Param, ...)
     frozen = Frozen(net, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
-    first = adaptive_answers.chains(frozen, CODE, CALLS.guided, RECORDS, "steps :", n=2)
+    first = adaptive_answers.chains(frozen, CODE, CALLS.guided, RECORDS, steps.STEPS, n=2)
     assert first["said"][0] == first["said"][1]
-    assert first["read"][0] == len(FIRST["question"].split()) + 5
+    assert first["read"][0] == len(FIRST["question"].split()) + 7
     again = adaptive_answers.rewritten(frozen, CODE, CALLS.guided, RECORDS, {k: own[::2] for k, own in first.items()})
     assert again["calls"] == [2, 2]
     assert again["tokens"] == [a + b for a, b in zip(again["read"], again["drawn"], strict=True)]
