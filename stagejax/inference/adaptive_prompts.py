@@ -86,8 +86,8 @@ class Control:
     retries: int = 2
     backs: int = 2
     fixed: int | None = None
-    most: int = 12
-    rounds: int = 24
+    most: int = 10
+    rounds: int = 16
     high: int = 3
     temperature: float = 0.7
     shares: tuple[float, float] = (0.0, 0.0)

@@ -145,7 +145,7 @@ def test_two_failures_make_steps_smaller_and_allow_two_more() -> None:
         fixed.fail(None, Control(fixed=4))
     assert fixed.limit == 4
     high = state()
-    high.limit = 12
+    high.limit = 10
     for _ in range(2):
         high.fail(None, control)
     assert high.limit == control.most
