@@ -26,8 +26,8 @@ TWO, ONE, PARTS, RESTATED, PLANNED = GUIDES = ("two", "one", "parts", "restated"
 CUES = {TWO: "next two", ONE: "next", PARTS: "in parts", RESTATED: "restate", PLANNED: "plan"}
 #: Whole solutions: step by step, at once, and rewritten.
 CHAIN, DIRECT, REFINED = "chain", "direct", "refined"
-#: Verdicts on a step, on a whole solution, and on a calculation without any problem.
-STEP, WHOLE, BARE = "step", "whole", "bare"
+#: Verdicts on a step, and on a whole solution.
+STEP, WHOLE = "step", "whole"
 CORRECTED = "corrected"
 #: How whole solutions are asked for.
 STEPS, ONCE = "all steps", "at once"
@@ -233,14 +233,13 @@ class GuidedSteps(Derived):
     """Records {"text", "skill"} of `PlannedProblems`: each problem once with every skill of `skills`.
 
     Guided steps begin at a state of right steps, of any number. Verdicts are half on right and half on wrong steps, one
-    in three of those of two calculations, several of one state in a text, each as if there were no other. Verdicts on
-    bare calculations are on their arithmetic, twice as many in a text. Corrections begin with a wrong step, one in five
-    with a right one that was rejected; what is to be rewritten is half right.
+    in three of those of two calculations, several of one state in a text, each as if there were no other. Corrections
+    begin with a wrong step, one in five with a right one that was rejected; what is to be rewritten is half right.
 
     Args:
       largest: of the numbers of wrong steps.
-      skills: of `GUIDES`, STEP, WHOLE, BARE, CORRECTED, CHAIN, DIRECT and REFINED; they may repeat.
-      verdicts: in a text, on steps; a third as many on whole solutions.
+      skills: of `GUIDES`, STEP, WHOLE, CORRECTED, CHAIN, DIRECT and REFINED; they may repeat.
+      verdicts: in a text, on steps; half as many on whole solutions.
       seed: of states and mistakes.
 
     >>> from stagejax.data.planned_problems import PlannedProblems
@@ -256,8 +255,8 @@ class GuidedSteps(Derived):
     """
 
     largest: int = 30
-    skills: tuple[str, ...] = (*GUIDES, STEP, WHOLE, BARE, CORRECTED, CHAIN, DIRECT, REFINED)
-    verdicts: int = 6
+    skills: tuple[str, ...] = (*GUIDES, STEP, WHOLE, CORRECTED, CHAIN, DIRECT, REFINED)
+    verdicts: int = 4
     seed: int = 0
 
     def __len__(self) -> int:
@@ -267,9 +266,6 @@ class GuidedSteps(Derived):
         problem, place = divmod(index, len(self.skills))
         record, skill = _records(self.source)[problem], self.skills[place]
         rng = np.random.default_rng((self.seed, index))
-        if skill == BARE:
-            judged = [_bare(self.largest, rng) for _ in range(2 * self.verdicts)]
-            return {"text": " ".join(f"( {check(said)} ) {verdict}" for said, verdict in judged), "skill": skill}
         chain = [*record["steps"], f"{ANS} {record['answer']}"]
         whole, done = " ; ".join(chain), int(rng.integers(len(chain)))
         state: list[str] = []
@@ -277,7 +273,7 @@ class GuidedSteps(Derived):
         if skill in (CHAIN, DIRECT):
             turns = [(STEPS, whole) if skill == CHAIN else (ONCE, chain[-1])]
         elif skill in (REFINED, WHOLE):
-            for _ in range(1 if skill == REFINED else max(1, self.verdicts // 3)):
+            for _ in range(1 if skill == REFINED else max(1, self.verdicts // 2)):
                 right = rng.random() < 0.5
                 told = chain if right else derailed(record, self.largest, rng)
                 verdict = OK if right else BAD
@@ -319,17 +315,6 @@ def _judged(record: Record, done: int, share: float, largest: int, rng: np.rando
         after = _applied(int(step.rpartition(" ")[2]), *record["changes"][2 + done], largest)
         step = f"{step} , {after}" if after else step
     return step, f"{BAD} {reason}"
-
-
-def _bare(largest: int, rng: np.random.Generator) -> tuple[str, str]:
-    """A calculation, right in half of all, and the verdict on it."""
-    while True:
-        value, sign = int(rng.integers(largest + 1)), "+-+-*/"[rng.integers(6)]
-        change = Change(sign, int(rng.integers(2, 4) if sign in "*/" else rng.integers(1, largest + 1)))
-        right = _applied(value, *change, largest)
-        if right is not None:
-            break
-    return (right, OK) if rng.random() < 0.5 else (_miscalculated(value, change, largest, rng), f"{BAD} {SUM}")
 
 
 @functools.lru_cache(maxsize=8)
