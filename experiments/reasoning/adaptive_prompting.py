@@ -222,10 +222,6 @@ def controlled(cfg: Config, net: Any, control: Control, seed: int, valid: bool, 
     return programs.led(Frozen.of(net), cfg.words, cfg.calls, questions(cfg, valid), control, seed, *given)
 
 
-def drawn(value: Any) -> int:
-    return int(sum(value["drawn"]))
-
-
 # --- the run ---
 
 
@@ -271,7 +267,7 @@ class Found:
     def asks(self, run: Any, seed: int, label: str, net: Any, function: Program, *made: Any) -> Any:
         """An artifact, and its cost: as if all tokens that there may be were drawn."""
         flops = cost_of(self.cfg, net.model, function, made)
-        more = {} if function is weighed else {"sampled_tokens": drawn}
+        more = {} if function is weighed else {"sampled_tokens": programs.drawn_tokens}
         name = f"{seed}/{'/'.join(map(slug, label.split('/')))}"
         self.nets.setdefault(label, {})[seed] = net
         self.said.setdefault(label, {})[seed] = result = run.make(name, function, *made, flops=flops, **more)
@@ -279,8 +275,7 @@ class Found:
 
     def chosen(self, label: str, seed: int, tries: dict[float, Any]) -> float:
         """The option with the most right answers to validation problems."""
-        every, n = questions(self.cfg, True), self.cfg.samples if label == VOTE else 1
-        scores = {}
+        every, n, scores = questions(self.cfg, True), self.cfg.samples if label == VOTE else 1, {}
         for own, made in tries.items():
             self.said.pop(f"{label}/{own}")
             elected = programs.voted(made.value or {"answer": []}, n, n)
@@ -366,23 +361,15 @@ class Found:
         return 100 * float(np.mean([own["answer"] == best for own in questions(self.cfg)]))
 
 
-@functools.cache
-def one_flops(cfg: Config, net: Transformer) -> tuple[float, float, float]:
-    """Of a reply, a verdict, and a step of the controller."""
-    return cfg.calls.guided.flops(net), cfg.calls.verdict_flops(net), cfg.calls.round_flops(net)
-
-
 def cost_of(cfg: Config, net: Transformer, function: Program, made: tuple[Any, ...]) -> float:
     """FLOPs of an artifact, as if all tokens that there may be were drawn; of the controller, as if it tried each of
     its K + 1 steps twice."""
-    reply, verdict, step = one_flops(cfg, net)
+    reply, verdict, step = cfg.calls.flops(net)
+    if function is controlled:
+        return sum(2 * (steps.complexity(own["question"]) + 1) * step for own in questions(cfg, made[4]))
     if function is prompted:
         return len(questions(cfg, made[-1])) * made[3] * reply
-    if function is refined:
-        return len(questions(cfg)) * reply
-    if function is weighed:
-        return len(questions(cfg)) * cfg.samples * verdict
-    return sum(2 * (steps.complexity(own["question"]) + 1) * step for own in questions(cfg, made[4]))
+    return len(questions(cfg)) * (cfg.samples * verdict if function is weighed else reply)
 
 
 # --- report ---
@@ -393,7 +380,7 @@ def report(found: Found) -> Report:
     cfg, known = found.cfg, bool(found.seeds(FULL))
     chain, vote, luck = (found.apart(FULL, arm) for arm in (CHAINED, VOTE, LUCK))
     large, unchecked = found.apart(FULL, LARGE), found.apart(FULL, UNCHECKED)
-    luckless = min([*found.accuracy(FULL), *found.accuracy(LARGE)], default=0.0) > found.guess()
+    above = known and min([*found.accuracy(FULL), *found.accuracy(LARGE)]) > found.guess()
     better, worse = (found.corrected(FULL, was, not was) for was in (False, True))
     points = "right answers over three sets, means over seeds"
 
@@ -411,7 +398,7 @@ def report(found: Found) -> Report:
             "A small model that is led is no less right than a larger one's static chain",
             paper="small models near GPT-4 (abstract; no figure)", measured=said("{} points", large) if large else None,
             margin=f"not below 0, both above the most frequent answer; {points}, of seeds that have both",
-            holds=mean(large) >= 0 and luckless,
+            holds=mean(large) >= 0 and above,
         ),
         claim(
             "Corrections make more wrong steps right than right ones wrong", paper="not reported",
@@ -481,6 +468,12 @@ NOTES = (
     "highest P(ok) is taken. Where the budget is spent, the answer of the best-scored chain.",
     "FLOPs of the controller are charged as for two tries of each step that a problem may need; what it really took is "
     "in the table of costs. Votes take as many of the tokens counted there as the controller does, or more.",
+    "Set by try-outs on validation problems, with another seed of the model. With the reply alone learned "
+    "of each text, one verdict a text and numbers up to 20 the chain was right on 28 % of held-out problems after 1000 steps of "
+    "8 rows, on 30 % with numbers up to 16 and 1500 steps of 4. As it is now on 80 %, with an oracle on 90, without "
+    "validator on 65; P(ok) of its own steps had an AUC of 0.56, of spoilt ones 0.75. With twice as many verdicts and "
+    "1200 steps it had 0.61, the chain was at 44 %, and that was left. A threshold of 0.1 was put in place of 0.2, as "
+    "0.5 rejected half of all right steps.",
     "pod: nets of 8 and 30 billion parameters, as Gemma's, pre-trained on these texts: it plans the sizes alone.",
 )
 

@@ -42,6 +42,15 @@ def parts(text: str) -> list[str]:
     return [part.strip() for part in text.split(";") if part.strip()]
 
 
+def drawn_tokens(said: Said) -> int:
+    """How many tokens were drawn, for `run.make`.
+
+    >>> drawn_tokens({"drawn": [9, 11]})
+    20
+    """
+    return int(sum(said["drawn"]))
+
+
 def chains(
     net: Frozen, code: Codec, how: Calling, records: Records, cue: str, n: int = 1, heat: float = 0.0, seed: int = 0
 ) -> Said:

@@ -8,6 +8,7 @@ Reference: Think Beyond Size: Adaptive Prompting, 2024, https://arxiv.org/abs/24
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -111,15 +112,24 @@ class Calls:
     guided: Calling
     sums: Calling
 
-    def verdict_flops(self, config: Any) -> float:
-        """FLOPs of one verdict with its reason."""
-        like = jax.ShapeDtypeStruct
-        row = {"tokens": like((self.guided.prompt,), "int32"), "lengths": like((), "int32")}
-        return float(flops_of_one(_verdicts, config, row, (5, 6), (7,)))
+    def flops(self, config: Any) -> tuple[float, float, float]:
+        """FLOPs of a reply, of a verdict with its reason, and of a guided step with its verdict and two second
+        calculations; as if all had all tokens that they may have.
 
-    def round_flops(self, config: Any) -> float:
-        """FLOPs of a guided step, its verdict and two second calculations, if all have all tokens they may have."""
-        return self.guided.flops(config) + self.verdict_flops(config) + 2 * self.sums.flops(config)
+        >>> from stagejax.models import gpt
+        >>> reply, verdict, step = Calls(Calling(8, 4), Calling(4, 1)).flops(gpt(layers=1))
+        >>> step > reply > verdict > 10**5
+        True
+        """
+        return _flops(self, config)
+
+
+@functools.cache
+def _flops(calls: Calls, config: Any) -> tuple[float, float, float]:
+    like = jax.ShapeDtypeStruct
+    row = {"tokens": like((calls.guided.prompt,), "int32"), "lengths": like((), "int32")}
+    reply, verdict = calls.guided.flops(config), float(flops_of_one(_verdicts, config, row, (5, 6), (7,)))
+    return reply, verdict, reply + verdict + 2 * calls.sums.flops(config)
 
 
 @dataclass
