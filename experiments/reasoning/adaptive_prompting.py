@@ -468,7 +468,7 @@ NOTES = (
     "highest P(ok) is taken. Where the budget is spent, the answer of the best-scored chain.",
     "FLOPs of the controller are charged as for two tries of each step that a problem may need; what it really took is "
     "in the table of costs. Votes take as many of the tokens counted there as the controller does, or more.",
-    "Set by try-outs on validation problems, with another seed of the model. With the reply alone learned of each text, "
+    "Set by try-outs on validation problems, with another seed of the model. With the reply alone learned of a text, "
     "one verdict in it and numbers up to 20 the chain was right on 28 % of held-out problems after 1000 steps of "
     "8 rows, on 30 % with numbers up to 16 and 1500 steps of 4. As it is now on 80 %, with an oracle on 90, without "
     "validator on 65; P(ok) of its own steps had an AUC of 0.56, of spoilt ones 0.75. With twice as many verdicts and "
