@@ -24,8 +24,7 @@ Method   A prompt can only call up what a model has read. A small decoder is pre
          Problems     programs that are in no training text: 1 to 4 changes, half with an irrelevant number; 5 to 7;
                       with two irrelevant numbers
          Threshold and temperature of the vote are chosen from three each on validation problems, for each seed.
-         Tokens are those that pass the model where prefixes are kept: read anew, and drawn; verdicts and second
-         calculations count.
+         Tokens that are counted: those that all calls read anew, where prefixes are kept, and those that they draw.
 Run      stagejax run adaptive_prompting                    laptop: 8 minutes, beside other jobs
          stagejax run adaptive_prompting --preset smoke     a minute
          stagejax run adaptive_prompting --preset full      three seeds, larger models; not run
@@ -144,7 +143,7 @@ def preset(name: str) -> Config:
         large = replace(small, embed=4608, layers=46, heads=32, mlp=36_864)
         code = steps.vocabulary(99).vocab
         sizes = {"largest": 99, "size": 1000, "batch": 1024, "length": 2048, "steps": 2000, "rate": 3e-4}
-        tests = {"tests": 200, "valid": 50, "at_once": 512, "seeds": (0,), "larges": (0,), "save_every": 500}
+        tests = {"tests": 99, "valid": 24, "at_once": 512, "seeds": (0,), "larges": (0,), "save_every": 500}
         nets = replace(small, vocab=code), replace(large, vocab=code)
         return Config(*nets, **sizes, **tests, precision=Precision(compute="bfloat16"))
     net = llama(vocab=steps.vocabulary(16).vocab, embed=64, layers=2, heads=4, mlp=192, length=144)
@@ -353,10 +352,9 @@ class Found:
         return [100 * programs.validated(self.said[arm][seed].value["judged"])[what] for seed in self.seeds(arm)]
 
     def corrected(self, arm: str, was: bool, now: bool) -> list[float]:
-        """Corrections of steps behind right ones, by whether the rejected step was right, and the accepted one is;
-        of 100 problems, one a seed."""
+        """Corrections by whether the rejected step was right, and the accepted one is; of 100 problems, one a seed."""
         made = [self.said[arm][seed].value["corrections"] for seed in self.seeds(arm)]
-        return [100 * sum(own == [was, now] for own in each) / len(questions(self.cfg)) for each in made]
+        return [100 * own.count([was, now]) / len(questions(self.cfg)) for own in made]
 
     def turned(self, arm: str, before: str, was: bool, now: bool) -> list[float]:
         """Problems in % that one arm answers right or wrong, and another one right or wrong."""
@@ -365,8 +363,7 @@ class Found:
 
     def guess(self) -> float:
         """Right answers in % of whoever always says the most frequent answer of the pre-training problems."""
-        source = problems(self.cfg)
-        every = [source[i]["answer"] for i in range(len(source))]
+        every = [problems(self.cfg)[i]["answer"] for i in range(len(problems(self.cfg)))]
         best = max(set(every), key=every.count)
         return 100 * float(np.mean([own["answer"] == best for own in questions(self.cfg)]))
 
