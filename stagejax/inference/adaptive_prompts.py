@@ -118,7 +118,7 @@ class Calls:
 
         >>> from stagejax.models import gpt
         >>> reply, verdict, step = Calls(Calling(8, 4), Calling(4, 1)).flops(gpt(layers=1))
-        >>> step > reply > verdict > 10**5
+        >>> step > reply + verdict > 10**5
         True
         """
         return _flops(self, config)
