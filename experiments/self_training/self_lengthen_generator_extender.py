@@ -6,8 +6,8 @@ Claim    An instruct model answers with no more than the one or two thousand wor
          iterations, in which it extends its own responses in two halves and learns to write what came of it, make it
          write up to eight thousand at the same quality, better than other ways to get long data.
 Method   0  seed        a small decoder reads the samples of `breast_cancer`: instructions to report on eight features
-                        of a sample ("report radius low area high ..."), and reports of 3 to 6 of the 48 right lines
-                        ("most exceed radius ."), in order; some with a length; reports extended by lines, to 6 at most;
+                        of a sample ("report low-radius high-area ..."), and reports of 3 to 6 of the 48 right lines
+                        ("area-above most ."), in order; some with a length; reports extended by lines, to 6 at most;
                         invented instructions; whether one suits a long response. Of long texts it has read only others:
                         questions about single features, in no order, with a line each
          Iterations     1 to 3. In the first both roles are the seed, later LoRAs, each trained on from the last:
@@ -44,19 +44,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from stagejax import Experiment, Precision, Stage
-from stagejax.data.line_reports import LineReports, checked, facts_of, line_report_tokenizer, lines_of
+from stagejax.data.line_reports import LineReports, checked, facts_of, line_report_tokenizer
 from stagejax.data.packed_answers import PackedAnswers
 from stagejax.data.packing import Packed
+from stagejax.inference.length_tests import LongTests, again, answered, measured, shuffled_lines
 from stagejax.inference.lengthening import (
     Lengthening,
-    LongTests,
-    answered,
     concatenated,
     constrained,
     drawn_words,
@@ -95,13 +93,13 @@ class Config:
     iterations: int = 3
     kept: float = 0.8  # probability of a line of an outline
     form: LoRA = field(default_factory=lambda: LoRA(rank=8))
-    roles: tuple[int, float] = (30, 3e-3)  # steps of a role in an iteration, and rate
-    final: int = 60  # steps
+    roles: tuple[int, float] = (20, 3e-3)  # steps of a role in an iteration, and rate
+    final: int = 40  # steps
     batch: int = 8  # rows of roles and final stages
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # of final stages
     least: int = 7  # lines of what is learned in the end: more than the seed has read
     valid: LongTests = field(default_factory=lambda: LongTests("validation", 64, (8, 12, 16, 20)))
-    tests: LongTests = field(default_factory=lambda: LongTests("test", 96, (8, 12, 16, 20)))
+    tests: LongTests = field(default_factory=lambda: LongTests("test", 64, (8, 12, 16, 20)))
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Precision = field(default_factory=Precision)
@@ -148,3 +146,307 @@ def preset(name: str) -> Config:
             seeds=(0,), precision=Precision(compute="bfloat16"), save_every=500,
         )  # fmt: skip
     return Config()
+
+
+# --- stages ---
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """The seed; every arm's texts with all seeds; rates by the first one; every arm's final stage and its tests."""
+    found = Found(cfg)
+    base = run.train(pretraining(cfg))
+    start = run.transform("adapted", cfg.tuned.adapt, base, to=cfg.tuned)
+    for seed in cfg.seeds:
+        asked = tuple(self_instructed(run, cfg, base, 10 * seed + number) for number in range(cfg.iterations))
+        made = {arm: texts(run, found, arm, start, seed, asked) for arm in cfg.arms}
+        rows = {arm: run.make(f"{seed}/{slug(arm)}/rows", final_rows, cfg, seed, *own) for arm, own in made.items()}
+        for arm in cfg.arms:
+            owed = (base, *(() if arm == GOLD else found.trained.get((arm, seed), ())), *asked, *made[arm])
+            last = finals(run, found, arm, start, seed, rows[arm])
+            found.tested[arm, seed] = answers(run, cfg, f"{seed}/{slug(arm)}/test", last, cfg.tests, seed)
+            found.arms.setdefault(arm, {})[seed] = charged_once((last,), (*owed, *found.spent[arm]))
+        for name in (SEED, FORCED):
+            forced, at = name == FORCED, f"{seed}/{slug(name)}/test"
+            found.tested[name, seed] = answers(run, cfg, at, base, cfg.tests, seed, forced)
+        found.free[SEED, seed] = [answers(run, cfg, f"{seed}/{slug(SEED)}/free", base, cfg.free, seed)]
+        found.arms.setdefault(SEED, {})[seed] = charged_once((found.tested[SEED, seed],), (base,))
+    return report(found)
+
+
+def pretraining(cfg: Config) -> Stage:
+    """What stands for an instruction-tuned model."""
+    steps, batch, rate = cfg.base
+    data = PackedAnswers(source=cfg.texts, tokenizer=line_report_tokenizer(), batch=batch, length=cfg.row)
+    optimizer = adamw(rate, warmup=0.1, decay="linear", weight_decay=0.1, clip=1.0)
+    return Stage("base", cfg.net, causal_lm, optimizer, data, steps, precision=cfg.precision, save_every=cfg.save_every)
+
+
+def self_instructed(run: Any, cfg: Config, base: Any, seed: int) -> Any:
+    """New instructions for an iteration, by the seed; charged as if twice as many as are kept were asked for."""
+    shunned = [own for own, _ in (*cfg.tests.asked, *cfg.valid.asked)]
+    flops = cfg.how.flops(cfg.net, 4 * cfg.how.instructions)
+    how = {"flops": flops, "sampled_tokens": drawn_words}
+    return run.make(f"instructions/{seed}", instructions, base, cfg.how, seed, shunned, **how)
+
+
+def texts(run: Any, found: Found, arm: str, start: Any, seed: int, asked: Sequence[Any]) -> tuple[Any, ...]:
+    """What an arm learns from in the end: the texts of every iteration, or what it has instead."""
+    cfg, at = found.cfg, f"{seed}/{slug(arm)}"
+    how = replace(cfg.how, halves=arm != WHOLE, filtered=cfg.how.filtered and arm != RAW)
+    short, long = how.calls
+    cost = {"flops": how.flops(cfg.net, short, long), "sampled_tokens": drawn_words}
+    if arm == GOLD:
+        return (run.make(f"{at}/texts", oracle, how, seed, cfg.least, *asked),)
+    if arm == JOINED:
+        most = how.lines // 5 + 1
+        cost["flops"] = how.flops(cfg.net, len(asked) * how.instructions * how.samples * most)
+        return (run.make(f"{at}/texts", concatenated, how, seed, most, start, *asked, **cost),)
+    generator = extender = start
+    made, spent = list[Any](), list[Any]()
+    for number, own in enumerate(asked):
+        name, order = f"{at}/{number + 1}", 10 * seed + number
+        if number == 0 and arm in (FIXED, ONCE) and OWN in found.cfg.arms:
+            made.append(found.first[seed])
+        else:
+            made.append(run.make(f"{name}/texts", lengthened, how, order, generator, extender, own, **cost))
+        if number == 0 and arm == OWN:
+            found.first[seed] = made[-1]
+        if arm == ONCE:
+            continue
+        rows = run.make(f"{name}/rows", role_rows, cfg.kept, order, made[-1])
+        before = generator
+        generator = run.train(tuned(cfg, f"{name}/generator", ROLES[0], order, rows), before)
+        spent.append(generator)
+        if arm != FIXED and number + 1 < len(asked):
+            extender = run.train(tuned(cfg, f"{name}/extender", ROLES[1], order, rows), extender)
+            spent.append(extender)
+        free = answers(run, cfg, f"{name}/free", generator, cfg.free, seed)
+        found.free.setdefault((arm, seed), []).append(free)
+    found.made[arm, seed], found.trained[arm, seed] = tuple(made), tuple(spent)
+    return tuple(made)
+
+
+def role_rows(kept: float, seed: int, made: Any) -> dict[str, np.ndarray]:
+    """What both roles learn of an iteration, "generator/tokens" and so on."""
+    pairs = role_pairs(made.value, kept, seed)
+    return {f"{name}/{key}": array for name in ROLES for key, array in learned(pairs[name]).items()}
+
+
+def final_rows(cfg: Config, seed: int, *made: Any) -> dict[str, np.ndarray]:
+    """What is learned in the end: long responses of all iterations behind lengths. Where there is none, all are."""
+    values = [own.value for own in made]
+    pairs = [pair for own in values for names in (("to", "initial"), ("asked", "extended"))
+             for pair in zip(*(own[name] for name in names), strict=True)]  # fmt: skip
+    return learned(constrained(pairs, cfg.least, cfg.how.lines, seed) or constrained(pairs, 1, cfg.how.lines, seed))
+
+
+def tuned(cfg: Config, name: str, keep: str, seed: int, made: Any) -> Stage:
+    """A role in an iteration."""
+    steps, rate = cfg.roles
+    return lora(cfg, name, steps, rate, seed, made, f"{keep}/")
+
+
+def lora(cfg: Config, name: str, steps: int, rate: float, seed: int, made: Any, keep: str = "") -> Stage:
+    """Adapters that are trained on documents."""
+    data = Packed(of=made.fingerprint, arrays=made.value, keep=keep, batch=cfg.batch, length=cfg.row, seed=seed)
+    optimizer = adamw(rate, warmup=0.1, decay="cosine", clip=1.0)
+    how = {"trainable": factors, "precision": cfg.precision, "save_every": cfg.save_every, "seed": seed}
+    return Stage(name, cfg.tuned, causal_lm, optimizer, data, steps, **how)
+
+
+def answers(run: Any, cfg: Config, name: str, net: Any, tests: LongTests, seed: int, forced: bool = False) -> Any:
+    """What a model answers to tests."""
+    how = {"flops": cfg.how.flops(cfg.net, tests.count), "sampled_tokens": drawn_words}
+    return run.make(name, answered, net, cfg.how, tests, seed, forced, **how)
+
+
+def finals(run: Any, found: Found, arm: str, start: Any, seed: int, rows: Any) -> Any:
+    """The last stage of an arm: with the first seed at every rate, later at the one that is best on validation."""
+    cfg, tried = found.cfg, dict[float, Any]()
+    for rate in cfg.rates if arm not in found.spent else (found.rate(arm),):
+        name = f"{seed}/{slug(arm)}/final/{rate:g}"
+        tried[rate] = run.train(lora(cfg, name, cfg.final, rate, seed, rows), start)
+    if arm not in found.spent:
+        made = {rate: answers(run, cfg, f"{own.name}/valid", own, cfg.valid, seed) for rate, own in tried.items()}
+        found.tried[arm] = {rate: of(cfg.valid, own).get("following", float("nan")) for rate, own in made.items()}
+        found.spent[arm] = (*tried.values(), *made.values())
+    return tried[found.rate(arm)]
+
+
+# --- measures ---
+
+
+def of(tests: LongTests, made: Any, lines: Any = None) -> dict[str, float]:
+    """What `measured` says of an artifact; empty in a plan."""
+    return measured(tests, made.value["texts"], lines) if made.value else {}
+
+
+@dataclass
+class Found:
+    """What was trained and written."""
+
+    cfg: Config
+    first: dict[int, Any] = field(default_factory=dict)
+    made: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    trained: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
+    free: dict[tuple[str, int], list[Any]] = field(default_factory=dict)
+    tested: dict[tuple[str, int], Any] = field(default_factory=dict)
+    tried: dict[str, dict[float, float]] = field(default_factory=dict)
+    spent: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+
+    def rate(self, arm: str) -> float:
+        """The rate that is best on validation records; the first one in a plan."""
+        tried = self.tried.get(arm, {})
+        return max(tried, key=lambda rate: np.nan_to_num(tried[rate], nan=-1.0)) if tried else self.cfg.rates[0]
+
+    def over(self, arm: str, what: str = "following") -> list[float]:
+        """A measure of an arm's tests, one a seed; empty in a plan."""
+        like, change = {AGAIN: (SEED, again), SHUFFLED: (OWN, shuffled_lines)}.get(arm, (arm, None))
+        every = [of(self.cfg.tests, self.tested[like, seed], change) for seed in self.cfg.seeds]
+        return [own[what] for own in every if own]
+
+    def lead(self, arm: str, other: str) -> list[float]:
+        """Points of following by which an arm is ahead of another, seed by seed."""
+        return [100 * (a - b) for a, b in zip(self.over(arm), self.over(other), strict=True)]
+
+    def grown(self, arm: str, what: str = "valid") -> np.ndarray:
+        """A measure of reports without a length, of the seed and behind each iteration, (seeds, 1 + iterations)."""
+        cfg = self.cfg
+        own = [[of(cfg.free, made) for made in (*self.free[SEED, seed], *self.free[arm, seed])] for seed in cfg.seeds]
+        return np.array([[one[what] for one in several] for several in own if all(several)])
+
+    def loop(self, arm: str, what: str) -> list[float]:
+        """What became of texts in an iteration, one a seed."""
+        name, number = what.rsplit(" ", 1)
+        values = [self.made[arm, seed][int(number) - 1].value for seed in self.cfg.seeds if (arm, seed) in self.made]
+        rules: dict[str, Callable[[Any], float]] = {
+            "drafts": lambda own: len(own["initial"]),
+            "longer": lambda own: own["longer"] / max(own["tried"], 1),
+            "ratio": lambda own: sum(map(len, own["extended"])) / max(sum(map(len, own["drafts"])), 1),
+            "valid": lambda own: self.valid_share(own),
+        }
+        return [float(rules[name](value)) for value in values if value]
+
+    @staticmethod
+    def valid_share(own: Any) -> float:
+        """Valid lines of all lines of extended texts."""
+        pairs = [(facts, text) for asked, text in zip(own["asked"], own["extended"], strict=True)
+                 if (facts := facts_of(asked))]  # fmt: skip
+        every = [checked(facts, text) for facts, text in pairs]
+        return sum(one.valid for one in every) / max(sum(one.lines for one in every), 1)
+
+
+# --- report ---
+
+
+def judged(found: Found) -> tuple[Claim, ...]:
+    """The claims, by the rules of the docstring."""
+    paths = {arm: found.grown(arm) for arm in (OWN, WHOLE)}
+    steps = (
+        [(a, b) for a, b in zip(paths[OWN].mean(0), paths[OWN].mean(0)[1:], strict=False)] if paths[OWN].size else []
+    )
+    enough = 20 / 24 * found.cfg.how.lines
+    bad = {what: (found.over(OWN, what), found.over(SEED, what)) for what in ("wrong", "repeated")}
+
+    def ahead(statement: str, others: Sequence[str], margin: str, least: float | None, paper: str) -> Claim:
+        leads = {other: found.lead(OWN, other) for other in others}
+        told = [f"{shown(own, '+.1f')} points to {other}" for other, own in leads.items() if own]
+        holds = [mean(own) >= least if least is not None else len(own) > 1 and mean(own) > float(np.std(own, ddof=1))
+                 for own in leads.values()]  # fmt: skip
+        return claim(statement, paper=paper, measured="; ".join(told) or None, margin=margin, holds=all(holds))
+
+    return (
+        claim(
+            "Every iteration makes reports longer",
+            paper="from 2,000 words to 8,000 in three iterations",
+            measured=" → ".join(f"{own:.1f}" for own in paths[OWN].mean(0)) + " valid lines" if steps else None,
+            margin=f"1.5 times or more in every iteration, or {enough:.0f} lines; means over seeds",
+            holds=all(b >= 1.5 * a or b >= enough for a, b in steps),
+        ),
+        ahead("It follows lengths better than forced decoding and than concatenation", (FORCED, JOINED),
+              "10 points or more, means over seeds", 10, "outperforms other methods (abstract; no figure read)"),
+        claim(
+            "Texts are no worse for it",
+            paper="at the quality of short responses",
+            measured="; ".join(f"{what} {shown(own, '.1%')}, seed {shown(other, '.1%')}"
+                               for what, (own, other) in bad.items() if own) or None,
+            margin="wrong and repeated lines, as shares, not above the seed's, means over seeds",
+            holds=all(mean(own) <= mean(other) for own, other in bad.values()),
+        ),
+        claim(
+            "Two halves lengthen more than one piece",
+            paper="the reason for two halves; no figure read",
+            measured=f"{paths[OWN].mean(0)[-1]:.1f} valid lines after the last iteration, in one piece "
+            f"{paths[WHOLE].mean(0)[-1]:.1f}" if paths[OWN].size and paths[WHOLE].size else None,
+            margin="more valid lines after the last iteration, mean over seeds",
+            holds=bool(steps) and paths[OWN].mean(0)[-1] > paths[WHOLE].mean(0)[-1],
+        ),
+        ahead("It takes iterations, and an Extender that learns", (FIXED, ONCE),
+              "above both by more than the deviation of the paired differences", None, "not in what was read"),
+        ahead("Length alone does not do it", (AGAIN, SHUFFLED), "10 points or more above both controls", 10,
+              "not in what was read"),
+    )  # fmt: skip
+
+
+def report(found: Found) -> Report:
+    """Tests of all arms, how they grew, what iterations gave, rates, and the claims."""
+    cfg, in_turn = found.cfg, [arm for arm in IN_TURN if arm in found.cfg.arms]
+    every = [SEED, FORCED, *cfg.arms, AGAIN, SHUFFLED]
+    shares = ("following", "of all lines", "wrong", "repeated", "out of order")
+    numbers = [str(number) for number in range(cfg.iterations + 1)]
+    columns = [f"{what} {number}" for number in numbers[1:] for what in ("drafts", "longer", "ratio", "valid")]
+
+    def grown(what: str) -> Callable[[str, str], Sequence[float]]:
+        return lambda arm, number: own[:, int(number)].tolist() if (own := found.grown(arm, what)).size else []
+
+    return EXPERIMENT.report(
+        judged(found),
+        link="https://arxiv.org/abs/2410.23933",
+        arms=by_seed(found.arms, SEED),
+        tables=(
+            table_of_means("Tests with lengths", every, shares, found.over, note="In %: LonGen's score of the valid "
+                           "lines, and of all lines; shares of lines. Mean ± standard deviation over seeds."),
+            table_of_means("Lines in tests with lengths", every, ("lines", "valid"), found.over, scale=1.0, note=""),
+            table_of_means("Valid lines without a length, behind each iteration", in_turn, numbers, grown("valid"),
+                           scale=1.0, note="0 is the seed."),
+            table_of_means("Wrong lines without a length, behind each iteration", in_turn, numbers, grown("wrong")),
+            table_of_means("Iterations", in_turn, columns, found.loop, scale=1.0, digits=2,
+                           note="Drafts that were accepted; share of extensions that are 1.2 times as long; how many "
+                           "times as long those are that were kept; share of their lines that is valid."),
+            table_of_rates(found.tried, "Rates: following on validation records", ".1%", "First seed."),
+        ),
+        baseline=SEED,
+        metric="loss",
+        seeds=cfg.seeds,
+        notes=NOTES,
+    )  # fmt: skip
+
+
+NOTES = (
+    "A decoder of 0.15M parameters stands for Qwen2-7B-Instruct, and a language of reports on real samples for long "
+    "texts of any kind: what is right, in order and repeated is decided by rules, where the paper asks a judge.",
+    "check_response looks for a repeated run of 3 words, a line's worth, the paper of 13. No repetition penalty: in a "
+    "language of 132 words texts repeat words as they should. Stop strings and the 95 % rule have nothing to do here.",
+    "A response is drawn again twice if it fails, the paper 20 times; a failed extension is not.",
+    "An instruction that a test has is dropped when it is invented. Test and validation records agree with no training "
+    "record in all features of an instruction.",
+    "Where an iteration keeps nothing the roles learn its drafts.",
+    "Concatenation is charged with its own draws, which are fewer than those of iterations; more would change nothing.",
+    "One seed model serves all seeds. Charged: the seed, instructions, texts as if all had 24 lines, roles, rates.",
+    "pod: the same language at the paper's sizes; the first stage stands for published weights.",
+)
+
+EXPERIMENT = Experiment(
+    name="self_lengthen_generator_extender",
+    title="Self-Lengthen: a model learns to write longer from what it extended itself",
+    reference="Quan et al., 2024, arXiv 2410.23933",
+    paper=87,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("self_lengthen_generator_extender")

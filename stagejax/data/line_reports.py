@@ -1,7 +1,7 @@
 """Reports on records of a table: texts of any number of lines, each of which can be checked against the record.
 
 An instruction names some features of a record with their levels. A report on it is lines in the order of the features,
-and of the six things that can be said of each. What may be said follows from the record, so that for every line it is
+and of the six aspects of each. What may be said follows from the record, so that for every line it is
 known whether it is right, and for every text how many right lines stand in order.
 """
 
@@ -27,42 +27,42 @@ FEATURES = (
     "dimension",
 )  # fmt: skip
 LEVELS = ("low", "middling", "high")
-#: What can be said of a feature {0}, and the word {1} for each of its levels.
-FORMS = (
-    ("{0} is {1} .", LEVELS),
-    ("{1} exceed {0} .", ("most", "half", "few")),
-    ("{1} lack {0} .", ("few", "half", "most")),
-    ("{0} ranks {1} .", ("last", "midway", "first")),
-    ("{0} {1} risk .", ("lowers", "keeps", "raises")),
-    ("{1} {0} measured .", ("small", "usual", "large")),
-)
-WIDTH = 4  # words of a line, its full stop with them
+#: What can be said of a feature, and the word for each of its levels.
+ASPECTS = {
+    "level": LEVELS,
+    "above": ("few", "half", "most"),
+    "below": ("most", "half", "few"),
+    "rank": ("last", "midway", "first"),
+    "risk": ("falls", "stays", "rises"),
+    "size": ("small", "usual", "large"),
+}
+WIDTH = 3  # words of a line, its full stop with them
 REPORT, STATE, EXTEND, INVENT, SUITS, ASK = "report", "state", "extend", "invent", "suits", "ask"
 SO, PART = ":", ";"  # between prompt and response, and between the parts of a prompt
 Facts = tuple[tuple[str, str], ...]  # features of a record with their levels
 
 
-def line(feature: str, level: str, form: int) -> str:
-    """What form number `form` says of a feature at a level.
+def line(feature: str, level: str, number: int) -> str:
+    """What aspect number `number` says of a feature at a level.
 
-    >>> line("area", "high", 1), line("area", "high", 5)
-    ('few exceed area .', 'large area measured .')
+    >>> line("area", "high", 1), line("area", "high", 4)
+    ('area-above most .', 'area-risk rises .')
     """
-    text, words = FORMS[form]
-    return text.format(feature, words[LEVELS.index(level)])
+    aspect, words = list(ASPECTS.items())[number]
+    return f"{feature}-{aspect} {words[LEVELS.index(level)]} ."
 
 
 @functools.cache
 def _meanings() -> dict[str, tuple[str, str, int]]:
-    every = [(feature, level, form) for feature in FEATURES for level in LEVELS for form in range(len(FORMS))]
+    every = [(feature, level, aspect) for feature in FEATURES for level in LEVELS for aspect in range(len(ASPECTS))]
     return {line(*own): own for own in every}
 
 
 def lines_of(text: str) -> list[str]:
     """The lines of a text, each with its full stop; what follows the last one is a line without.
 
-    >>> lines_of("area is low . most exceed")
-    ['area is low .', 'most exceed']
+    >>> lines_of("area-level low . area-rank")
+    ['area-level low .', 'area-rank']
     """
     parts = [" ".join(part.split()) for part in text.split(".")]
     return [f"{part} ." for part in parts[:-1]] + parts[-1:] * bool(parts[-1])
@@ -72,31 +72,31 @@ def told(facts: Facts) -> str:
     """Features and levels in words.
 
     >>> told((("area", "high"), ("points", "low")))
-    'area high points low'
+    'high-area low-points'
     """
-    return " ".join(f"{feature} {level}" for feature, level in facts)
+    return " ".join(f"{level}-{feature}" for feature, level in facts)
 
 
 def facts_of(instruction: str) -> Facts | None:
     """What an instruction "report ..." or "state ..." tells of a record; None if it tells nothing that can be.
 
-    >>> facts_of("report area high points low"), facts_of("report area high area low"), facts_of("report high")
+    >>> facts_of("report high-area low-points"), facts_of("report high-area low-area"), facts_of("report area")
     ((('area', 'high'), ('points', 'low')), None, None)
     """
     kind, *words = instruction.split() or [""]
-    pairs = tuple(zip(words[::2], words[1::2], strict=False))
+    pairs = tuple((word.partition("-")[2], word.partition("-")[0]) for word in words)
     known = all(feature in FEATURES and level in LEVELS for feature, level in pairs)
     once = len({feature for feature, _ in pairs}) == len(pairs) > 0
-    return pairs if kind in (REPORT, STATE) and known and once and len(words) % 2 == 0 else None
+    return pairs if kind in (REPORT, STATE) and known and once else None
 
 
 def report(facts: Facts, places: Sequence[int]) -> str:
-    """The lines at some of the places 0 to 6 F - 1: place 6 i + j says form j of fact i.
+    """The lines at some of the places 0 to 6 F - 1: place 6 i + j says aspect j of fact i.
 
     >>> report((("area", "high"), ("points", "low")), [0, 7])
-    'area is high . most exceed points .'
+    'area-level high . points-above few .'
     """
-    return " ".join(line(*facts[place // len(FORMS)], place % len(FORMS)) for place in places)
+    return " ".join(line(*facts[place // len(ASPECTS)], place % len(ASPECTS)) for place in places)
 
 
 class Checked(NamedTuple):
@@ -114,12 +114,12 @@ def checked(facts: Facts, text: str) -> Checked:
     """A text against a record. Neither repeated lines, nor wrong ones, nor right ones out of order make it more valid.
 
     >>> facts = (("area", "high"), ("points", "low"))
-    >>> checked(facts, report(facts, [0, 1, 7, 4, 4]) + " area is low .")
+    >>> checked(facts, report(facts, [0, 1, 7, 4, 4]) + " area-level low .")
     Checked(lines=6, right=5, different=4, repeated=1, valid=3)
     """
     found, meanings, at = lines_of(text), _meanings(), {fact: place for place, fact in enumerate(facts)}
     known = [meanings[own] for own in found if own in meanings]
-    places = [at[feature, level] * len(FORMS) + form for feature, level, form in known if (feature, level) in at]
+    places = [at[feature, level] * len(ASPECTS) + aspect for feature, level, aspect in known if (feature, level) in at]
     return Checked(len(found), len(places), len(set(places)), len(found) - len(set(found)), longest_chain(places))
 
 
@@ -178,8 +178,8 @@ def unseen(split: str, count: int, seed: int, features: int = 8) -> tuple[Facts,
 def prompt(instruction: str, draft: str | None = None, asked: AskedLength | None = None) -> str:
     """What is read before a response: an instruction, perhaps with a length; or a draft of it that is to be extended.
 
-    >>> prompt("report area high", asked=AskedLength("about", 6, 6)), prompt("report area high", "area ranks first .")
-    ('about 0 6 ; report area high :', 'extend report area high ; area ranks first . :')
+    >>> prompt("report high-area", asked=AskedLength("about", 6, 6)), prompt("report high-area", "area-rank first .")
+    ('about 0 6 ; report high-area :', 'extend report high-area ; area-rank first . :')
     """
     if draft is not None:
         return " ".join([EXTEND, instruction, PART, draft, SO])
@@ -189,8 +189,8 @@ def prompt(instruction: str, draft: str | None = None, asked: AskedLength | None
 def inviting(first: str, second: str) -> str:
     """Two instructions, behind which a third is to be invented.
 
-    >>> inviting("state area low", "report area high")
-    'invent state area low ; report area high :'
+    >>> inviting("state low-area", "report high-area")
+    'invent state low-area ; report high-area :'
     """
     return f"{INVENT} {first} {PART} {second} {SO}"
 
@@ -198,8 +198,8 @@ def inviting(first: str, second: str) -> str:
 def judging(instruction: str) -> str:
     """The question whether an instruction suits a long response, to be answered by yes or no.
 
-    >>> judging("state area low")
-    'suits state area low :'
+    >>> judging("state low-area")
+    'suits state low-area :'
     """
     return f"{SUITS} {instruction} {SO}"
 
@@ -208,7 +208,7 @@ def drawn_instruction(facts: Facts, draws: np.random.Generator, most: int = 8) -
     """An instruction as users give them: of two a report on `most` features, else on 2 to 4 or a statement on 1 or 2.
 
     >>> drawn_instruction(records_of("train")[0], np.random.default_rng(1))
-    'report radius middling texture middling concavity high symmetry high'
+    'report middling-radius middling-texture high-concavity high-symmetry'
     """
     kind = draws.random()
     count = most if kind < 0.5 else int(draws.integers(2, 5)) if kind < 0.75 else int(draws.integers(1, 3))
@@ -216,10 +216,11 @@ def drawn_instruction(facts: Facts, draws: np.random.Generator, most: int = 8) -
 
 
 def line_report_tokenizer() -> Words:
-    """One token for each word of instructions and reports."""
-    said = [word for text, words in FORMS for word in (*text.format("", "").split(), *words)]
-    marks = (".", SO, PART, "?", "yes", "no", REPORT, STATE, EXTEND, INVENT, SUITS, ASK, *CUES)
-    return Words(tuple(dict.fromkeys((*marks, *"0123456789", *FEATURES, *LEVELS, *said))))
+    """One token for each word of instructions and reports, such as a feature with its level."""
+    facts = [f"{level}-{feature}" for feature in FEATURES for level in LEVELS]
+    heads = [f"{feature}-{aspect}" for feature in FEATURES for aspect in ASPECTS]
+    marks = (".", SO, PART, "?", "yes", "no", REPORT, STATE, EXTEND, INVENT, SUITS, ASK, *CUES, *"0123456789")
+    return Words(tuple(dict.fromkeys((*marks, *facts, *heads, *(own for words in ASPECTS.values() for own in words)))))
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ class LineReports(Source):
     size: int
     shortest: int = 3
     longest: int = 6
-    questions: int = 27
+    questions: int = 38
     seed: int = 0
     split: str = "train"
 
@@ -265,8 +266,8 @@ class LineReports(Source):
     def _drawn(self, kind: int, facts: Facts, draws: np.random.Generator) -> tuple[str, str]:
         if kind == 0:
             own = some_facts(facts, 8, draws)
-            cues = [(draws.integers(len(own)), draws.integers(len(FORMS))) for _ in range(self.questions)]
-            said = [f"? {own[i][0]} {form} {line(*own[i], int(form))}" for i, form in cues]
+            cues = [(draws.integers(len(own)), draws.integers(len(ASPECTS))) for _ in range(self.questions)]
+            said = [f"? {line(*own[i], int(aspect))}" for i, aspect in cues]
             return f"{ASK} {told(own)} {SO}", " ".join(said)
         if kind <= 4:
             return self._reported(kind, some_facts(facts, 8, draws), draws)
@@ -276,14 +277,14 @@ class LineReports(Source):
             both = [drawn_instruction(records[int(draws.integers(len(records)))], draws) for _ in range(2)]
             return inviting(*both), own
         if kind == 6:
-            return judging(own), "yes" if len(own.split()) > 12 else "no"
+            return judging(own), "yes" if len(own.split()) > 6 else "no"
         few = some_facts(facts, int(draws.integers(1, 3)), draws)
-        return prompt(f"{STATE} {told(few)}"), report(few, range(0, len(FORMS) * len(few), len(FORMS)))
+        return prompt(f"{STATE} {told(few)}"), report(few, range(0, len(ASPECTS) * len(few), len(ASPECTS)))
 
     def _reported(self, kind: int, own: Facts, draws: np.random.Generator) -> tuple[str, str]:
         """A report, a report of an asked length, or an extended one."""
         size = int(draws.integers(self.shortest, self.longest + 1))
-        places = np.sort(draws.choice(len(FORMS) * len(own), size, replace=False)).tolist()
+        places = np.sort(draws.choice(len(ASPECTS) * len(own), size, replace=False)).tolist()
         instruction, text = f"{REPORT} {told(own)}", report(own, places)
         if kind == 1:
             return prompt(instruction), text

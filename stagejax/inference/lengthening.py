@@ -1,8 +1,8 @@
 """A language model that writes longer texts than it was taught to: it drafts them, extends its drafts, and learns both.
 
 Two roles, a Generator that writes a response to an instruction and an Extender that rewrites a response longer. Texts
-are lines that end in a full stop (`data.line_reports`). `instructions`, `lengthened` and `answered` are functions for
-`run.make`.
+are lines that end in a full stop (`data.line_reports`). `instructions`, `lengthened`, `concatenated` and `oracle` are
+functions for `run.make`.
 
 Reference: Quan et al. 2024 (Self-Lengthen), https://arxiv.org/abs/2410.23933, and the published code,
 https://github.com/QwenLM/Self-Lengthen.
@@ -18,18 +18,17 @@ import numpy as np
 
 from stagejax.data.asked_length import AskedLength
 from stagejax.data.line_reports import (
-    REPORT,
+    ASPECTS,
     WIDTH,
-    Facts,
     drawn_instruction,
+    facts_of,
     inviting,
     judging,
     line_report_tokenizer,
     lines_of,
     prompt,
     records_of,
-    told,
-    unseen,
+    report,
 )
 from stagejax.data.packing import documents
 from stagejax.data.tokenizers import CLS, SEP
@@ -38,9 +37,8 @@ from stagejax.inference.continuing import Sampling, continued, continuing_flops
 from stagejax.inference.frozen import Frozen
 from stagejax.models import Transformer
 from stagejax.result import Result
-from stagejax.transforms import merged
 
-ASKED = 40  # tokens of prompts without a draft, CLS with them
+ASKED = 24  # tokens of prompts without a draft, CLS with them
 Pair = tuple[str, str]  # prompt and response
 Texts = dict[str, Any]
 
@@ -64,13 +62,13 @@ class Lengthening:
       filtered: drop responses that end without a full stop or repeat a line's worth of words, and short ones.
 
     >>> Lengthening().length
-    234
+    170
     """
 
     lines: int = 24
-    batch: int = 96
+    batch: int = 64
     how: Sampling = field(default_factory=lambda: Sampling(temperature=0.7, top_k=20, top_p=0.8))
-    instructions: int = 48
+    instructions: int = 32
     pool: int = 40
     retries: int = 3
     samples: int = 2
@@ -151,8 +149,8 @@ def long_enough(texts: Sequence[str], draws: np.random.Generator) -> list[int]:
 def instructions(seed_model: Result, how: Lengthening, seed: int, shunned: Sequence[str] = ()) -> Texts:
     """Self-instruction: "instructions", how many were "asked" for, and the "rejected" ones.
 
-    Behind two of the pool, drawn at random, the model writes a third. It is kept, and joins the pool, if it has 4 to
-    499 words and the model says yes to the question whether it suits a long response.
+    Behind two of the pool, drawn at random, the model writes a third. It is kept, and joins the pool, if it has more
+    than 3 words, few enough for a prompt, and the model says yes to the question whether it suits a long response.
 
     Args:
       shunned: instructions that are dropped: those of tests.
@@ -167,7 +165,7 @@ def instructions(seed_model: Result, how: Lengthening, seed: int, shunned: Seque
         both = [draws.choice(len(pool), 2, replace=False) for _ in range(min(2 * wanted, how.batch))]
         prompts = [inviting(pool[one], pool[other]) for one, other in both]
         made = how.said(net, prompts, int(np.int32(seed * 1009 + 2 * number)))
-        usual = [text if 3 < len(text.split()) < ASKED - 2 else "" for text in made]
+        usual = [text if 3 < len(text.split()) < ASKED - 4 else "" for text in made]
         suited = how.said(net, [judging(text) for text in usual], int(np.int32(seed * 1009 + 2 * number + 1)))
         for text, own, answer in zip(made, usual, suited, strict=True):
             (found if own and answer == "yes" and text not in shunned else rejected).append(text)
@@ -198,7 +196,7 @@ def extended(net: Frozen, how: Lengthening, pairs: Sequence[Pair], seed: int) ->
             made = [f"{one} {two}".strip() for one, two in zip(begun, rest, strict=True)]
             for at, text in enumerate(made):
                 fine = _fits(rows[at], how) and (accepted(text) or not how.filtered)
-                if fine and len(best[at]) < len(text) and len(lines_of(text)) <= how.lines:
+                if fine and len(best[at].split()) < len(text.split()) <= WIDTH * how.lines:
                     best[at] = text
     return best
 
@@ -252,14 +250,50 @@ def drawn_words(value: Mapping[str, Any]) -> int:
     return sum(len(text.split()) + 1 for text in texts)
 
 
+# --- other ways to long texts ---
+
+
+def concatenated(how: Lengthening, seed: int, most: int, generator: Result, *asked: Result) -> Texts:
+    """Responses joined without the lines that were there before, 2 to `most` to each of several: "to" and "initial".
+
+    As many for each instruction as an iteration has drafts, and accepted likewise.
+    """
+    draws, net = np.random.default_rng([seed, 8]), role(generator)
+    wanted = [own for made in asked for own in made.value["instructions"] for _ in range(how.samples)]
+    prompts = [prompt(own) for own in wanted for _ in range(most)]
+    said = how.said(net, prompts, int(np.int32(seed * 1009 + 800)))
+    found: Texts = {"to": [], "initial": [], "asked": [], "drafts": [], "extended": []}
+    for at, own in enumerate(wanted):
+        several = said[at * most : at * most + int(draws.integers(2, most + 1))]
+        text = " ".join(dict.fromkeys(line for each in several for line in lines_of(each)))
+        if accepted(text) and len(text.split()) <= WIDTH * how.lines:
+            found["to"].append(own)
+            found["initial"].append(text)
+    return found
+
+
+def oracle(how: Lengthening, seed: int, least: int, *asked: Result) -> Texts:
+    """Right lines in order, `least` to all that there is room for, drawn at random: an upper bound for all arms."""
+    draws = np.random.default_rng([seed, 9])
+    found: Texts = {"to": [], "initial": [], "asked": [], "drafts": [], "extended": []}
+    for own in (text for made in asked for text in made.value["instructions"] for _ in range(2 * how.samples)):
+        facts = facts_of(own)
+        every = len(ASPECTS) * len(facts or ())
+        if facts and every >= least:
+            size = int(draws.integers(least, min(every, how.lines) + 1))
+            found["to"].append(own)
+            found["initial"].append(report(facts, np.sort(draws.choice(every, size, replace=False)).tolist()))
+    return found
+
+
 # --- what is learned ---
 
 
 def learned(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """Documents [CLS, prompt, response, SEP], response and SEP learned, as `Packed` reads them.
 
-    >>> learned([("report area high :", "area is high .")])["weights"].tolist()
-    [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+    >>> learned([("report high-area :", "area-level high .")])["weights"].tolist()
+    [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0]
     """
     code, made = line_report_tokenizer(), []
     for asked, response in pairs:
@@ -273,10 +307,11 @@ def role_pairs(made: Mapping[str, Any], share: float, seed: int) -> dict[str, li
     """What the roles learn of an iteration, "generator" and "extender".
 
     The Generator learns to give extended responses to instructions; the Extender to make them of an outline, each line
-    of the draft kept with probability `share`.
+    of the draft kept with probability `share`. Where no extension was kept, they learn the drafts.
     """
     draws, found = np.random.default_rng([seed, 6]), dict[str, list[Pair]](generator=[], extender=[])
-    for asked, draft, text in zip(made["asked"], made["drafts"], made["extended"], strict=True):
+    names = ("asked", "drafts", "extended") if made["extended"] else ("to", "initial", "initial")
+    for asked, draft, text in zip(*(made[name] for name in names), strict=True):
         outline = " ".join(own for own in lines_of(draft) if draws.random() < share)
         found["generator"].append((prompt(asked), text))
         found["extender"].append((prompt(asked, outline), text))
@@ -286,8 +321,8 @@ def role_pairs(made: Mapping[str, Any], share: float, seed: int) -> dict[str, li
 def constrained(pairs: Sequence[Pair], least: int, most: int, seed: int) -> list[Pair]:
     """Of (instruction, response) those with `least` to `most` lines, a length that they follow put before each.
 
-    >>> constrained([("report area high", "area is high . half lack points .")], 1, 9, seed=1)
-    [('about 0 2 ; report area high :', 'area is high . half lack points .')]
+    >>> constrained([("report high-area", "area-level high . area-size large .")], 1, 9, seed=1)
+    [('about 0 2 ; report high-area :', 'area-level high . area-size large .')]
     """
     draws, found = np.random.default_rng([seed, 7]), []
     for instruction, text in pairs:
@@ -295,46 +330,3 @@ def constrained(pairs: Sequence[Pair], least: int, most: int, seed: int) -> list
         if least <= size <= most:
             found.append((prompt(instruction, asked=AskedLength.drawn(size, draws)), text))
     return found
-
-
-@dataclass(frozen=True)
-class LongTests:
-    """Reports that are asked for in tests, on eight features of records that no training record agrees with.
-
-    Args:
-      split: of the records.
-      count: of reports.
-      sizes: lengths that are asked for, each about, from two below to two above, over and under; empty: none.
-
-    >>> LongTests("test", 2, (8,)).asked[1]
-    ('report radius low texture high smoothness middling', AskedLength(cue='from', low=6, high=10))
-    """
-
-    split: str
-    count: int
-    sizes: tuple[int, ...] = ()
-    seed: int = 0
-
-    @property
-    def facts(self) -> tuple[Facts, ...]:
-        """What is told of each record."""
-        return unseen(self.split, self.count, self.seed)
-
-    @property
-    def asked(self) -> list[tuple[str, AskedLength | None]]:
-        """Instructions with their lengths."""
-        kinds = {"about": (0, 0), "from": (-2, 2), "over": (0, 0), "under": (0, 0)}
-        lengths = [AskedLength(cue, n + a, n + b) for n in self.sizes for cue, (a, b) in kinds.items()]
-        every = [f"{REPORT} {told(own)}" for own in self.facts]
-        return [(own, lengths[at % len(lengths)] if lengths else None) for at, own in enumerate(every)]
-
-
-def answered(trained: Result, how: Lengthening, tests: LongTests, seed: int, forced: bool = False) -> Texts:
-    """"texts", the responses to tests.
-
-    Args:
-      forced: no response ends before it has as many lines as its length is at least.
-    """
-    prompts = [prompt(instruction, asked=length) for instruction, length in tests.asked]
-    least = [WIDTH * int(np.ceil(length.interval[0])) for _, length in tests.asked if length] if forced else None
-    return {"texts": how.said(role(trained), prompts, int(np.int32(seed * 1009 + 700)), least)}
