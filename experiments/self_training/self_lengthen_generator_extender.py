@@ -87,7 +87,7 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     net: Transformer = field(default_factory=lambda: decoder(embed=64, layers=3, heads=2, mlp=160))
-    texts: LineReports = field(default_factory=lambda: LineReports(12_000))
+    texts: LineReports = field(default_factory=lambda: LineReports(24_000))
     base: tuple[int, int, float] = (600, 12, 5e-3)  # steps, rows and rate
     how: Lengthening = field(default_factory=Lengthening)
     iterations: int = 3

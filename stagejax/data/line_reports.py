@@ -225,12 +225,12 @@ def line_report_tokenizer() -> Words:
 
 @dataclass(frozen=True)
 class LineReports(Source):
-    """What an instruction-tuned model has read: records {"question", "solution"} of seven kinds, each once in eight.
+    """What an instruction-tuned model has read: records {"question", "solution"}; of 20 so many of each kind.
 
-    Reports on eight features, some with a length; reports extended by lines between and behind those of a draft, twice;
-    statements on one or two features; instructions behind two others; instructions with yes or no, whether they suit
-    long responses, which those on six features do; and, the only long ones, questions about single features in no order
-    with a line each.
+    Reports on eight features (2), and with a length (2); reports extended by lines between and behind those of a draft
+    (11); instructions behind two others (2); instructions with yes or no, whether they suit long responses, which those
+    on six features do (1); statements on one or two features (1); and, the only long ones, questions about single
+    features in no order with a line each (1).
 
     Args:
       size: records.
@@ -257,7 +257,7 @@ class LineReports(Source):
         draws = np.random.default_rng([self.seed, range(self.size)[index]])
         records = records_of(self.split)
         facts = records[int(draws.integers(len(records)))]
-        question, solution = self._drawn(index % 8, facts, draws)
+        question, solution = self._drawn(index % 20, facts, draws)
         return {"question": question, "solution": solution}
 
     def digest(self) -> str:
@@ -269,14 +269,14 @@ class LineReports(Source):
             cues = [(draws.integers(len(own)), draws.integers(len(ASPECTS))) for _ in range(self.questions)]
             said = [f"? {line(*own[i], int(aspect))}" for i, aspect in cues]
             return f"{ASK} {told(own)} {SO}", " ".join(said)
-        if kind <= 4:
+        if kind <= 15:
             return self._reported(kind, some_facts(facts, 8, draws), draws)
         own = drawn_instruction(facts, draws)
-        if kind == 5:
+        if kind <= 17:
             records = records_of(self.split)
             both = [drawn_instruction(records[int(draws.integers(len(records)))], draws) for _ in range(2)]
             return inviting(*both), own
-        if kind == 6:
+        if kind == 18:
             return judging(own), "yes" if len(own.split()) > 6 else "no"
         few = some_facts(facts, int(draws.integers(1, 3)), draws)
         return prompt(f"{STATE} {told(few)}"), report(few, range(0, len(ASPECTS) * len(few), len(ASPECTS)))
@@ -286,9 +286,9 @@ class LineReports(Source):
         size = int(draws.integers(self.shortest, self.longest + 1))
         places = np.sort(draws.choice(len(ASPECTS) * len(own), size, replace=False)).tolist()
         instruction, text = f"{REPORT} {told(own)}", report(own, places)
-        if kind == 1:
+        if kind <= 2:
             return prompt(instruction), text
-        if kind == 2:
+        if kind <= 4:
             return prompt(instruction, asked=AskedLength.drawn(size, draws)), text
         kept = np.sort(draws.choice(size, int(draws.integers(size // 2, size)), replace=False))
         return prompt(instruction, report(own, [places[i] for i in kept])), text

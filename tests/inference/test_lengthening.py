@@ -91,9 +91,7 @@ def test_what_repeats_a_line_or_has_no_end_or_is_too_long_is_not_kept() -> None:
 
 def test_an_iteration_keeps_what_is_a_fifth_longer_and_tells_who_learns_what() -> None:
     def reply(asked: str) -> str:
-        return (
-            denser(asked) if asked.startswith("extend") else report(FACTS, [0, 8, 16, 24, 32][: 3 + len(how.seen) % 3])
-        )
+        return denser(asked) if asked.startswith("extend") else report(FACTS, range(0, 8 * next(sizes), 8))
 
     sizes = itertools.cycle((3, 4, 5))
     how = Scripted(reply=reply, instructions=8, retries=2, rounds=1)
