@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,8 +93,8 @@ class Config:
     iterations: int = 3
     kept: float = 0.8  # probability of a line of an outline
     form: LoRA = field(default_factory=lambda: LoRA(rank=8))
-    roles: tuple[int, float] = (20, 3e-3)  # steps of a role in an iteration, and rate
-    final: int = 40  # steps
+    roles: tuple[int, float] = (16, 3e-3)  # steps of a role in an iteration, and rate
+    final: int = 30  # steps
     batch: int = 8  # rows of roles and final stages
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # of final stages
     least: int = 7  # lines of what is learned in the end: more than the seed has read
@@ -131,8 +131,8 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            decoder(embed=32, layers=2, heads=2, mlp=64), LineReports(400), (30, 8, 1e-2),
-            Lengthening(lines=10, batch=8, instructions=3, pool=8, retries=2, rounds=1, filtered=False), 2,
+            decoder(embed=32, layers=2, heads=2, mlp=64), LineReports(400, questions=12), (40, 8, 1e-2),
+            Lengthening(lines=10, batch=16, instructions=4, pool=8, retries=2, rounds=1), 2,
             roles=(2, 3e-3), final=2, batch=2, rates=(1e-3, 3e-3), least=1, valid=LongTests("validation", 8, (4, 8)),
             tests=LongTests("test", 8, (4, 8)), seeds=(0,),
         )  # fmt: skip
@@ -149,6 +149,15 @@ def preset(name: str) -> Config:
 
 
 # --- stages ---
+
+
+class Iteration(NamedTuple):
+    """Results of an iteration that several arms have in common."""
+
+    texts: Any
+    rows: Any
+    generator: Any
+    free: Any
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -205,22 +214,21 @@ def texts(run: Any, found: Found, arm: str, start: Any, seed: int, asked: Sequen
     made, spent = list[Any](), list[Any]()
     for number, own in enumerate(asked):
         name, order = f"{at}/{number + 1}", 10 * seed + number
-        if number == 0 and arm in (FIXED, ONCE) and OWN in found.cfg.arms:
-            made.append(found.first[seed])
-        else:
-            made.append(run.make(f"{name}/texts", lengthened, how, order, generator, extender, own, **cost))
-        if number == 0 and arm == OWN:
-            found.first[seed] = made[-1]
+        shared = number == 0 and arm in (FIXED, ONCE) and seed in found.first  # the first iteration of Self-Lengthen
+        first = found.first[seed] if shared else None
+        inputs = (how, order, generator, extender, own)
+        made.append(first.texts if first else run.make(f"{name}/texts", lengthened, *inputs, **cost))
         if arm == ONCE:
             continue
-        rows = run.make(f"{name}/rows", role_rows, cfg.kept, order, made[-1])
-        before = generator
-        generator = run.train(tuned(cfg, f"{name}/generator", ROLES[0], order, rows), before)
+        rows = first.rows if first else run.make(f"{name}/rows", role_rows, cfg.kept, order, made[-1])
+        generator = first.generator if first else run.train(tuned(cfg, name, ROLES[0], order, rows), generator)
+        free = first.free if first else answers(run, cfg, f"{name}/free", generator, cfg.free, seed)
         spent.append(generator)
+        if number == 0 and arm == OWN:
+            found.first[seed] = Iteration(made[-1], rows, generator, free)
         if arm != FIXED and number + 1 < len(asked):
-            extender = run.train(tuned(cfg, f"{name}/extender", ROLES[1], order, rows), extender)
+            extender = run.train(tuned(cfg, name, ROLES[1], order, rows), extender)
             spent.append(extender)
-        free = answers(run, cfg, f"{name}/free", generator, cfg.free, seed)
         found.free.setdefault((arm, seed), []).append(free)
     found.made[arm, seed], found.trained[arm, seed] = tuple(made), tuple(spent)
     return tuple(made)
@@ -243,7 +251,7 @@ def final_rows(cfg: Config, seed: int, *made: Any) -> dict[str, np.ndarray]:
 def tuned(cfg: Config, name: str, keep: str, seed: int, made: Any) -> Stage:
     """A role in an iteration."""
     steps, rate = cfg.roles
-    return lora(cfg, name, steps, rate, seed, made, f"{keep}/")
+    return lora(cfg, f"{name}/{keep}", steps, rate, seed, made, f"{keep}/")
 
 
 def lora(cfg: Config, name: str, steps: int, rate: float, seed: int, made: Any, keep: str = "") -> Stage:
@@ -286,7 +294,7 @@ class Found:
     """What was trained and written."""
 
     cfg: Config
-    first: dict[int, Any] = field(default_factory=dict)
+    first: dict[int, Iteration] = field(default_factory=dict)
     made: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     trained: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)
     free: dict[tuple[str, int], list[Any]] = field(default_factory=dict)

@@ -292,10 +292,15 @@ def oracle(how: Lengthening, seed: int, least: int, *asked: Result) -> Texts:
 def learned(pairs: Sequence[Pair]) -> dict[str, np.ndarray]:
     """Documents [CLS, prompt, response, SEP], response and SEP learned, as `Packed` reads them.
 
+    Raises:
+      ValueError: there are none.
+
     >>> learned([("report high-area :", "area-level high .")])["weights"].tolist()
     [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0]
     """
     code, made = line_report_tokenizer(), []
+    if not pairs:
+        raise ValueError("no response was accepted: train the seed model longer, or ask for more `instructions`")
     for asked, response in pairs:
         first, last = code.encode([asked, response])
         tokens = np.concatenate([np.int32([CLS]), first, last, np.int32([SEP])])
