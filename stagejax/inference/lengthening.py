@@ -256,7 +256,7 @@ def drawn_words(value: Mapping[str, Any]) -> int:
 def concatenated(how: Lengthening, seed: int, most: int, generator: Result, *asked: Result) -> Texts:
     """Responses joined without the lines that were there before, 2 to `most` to each of several: "to" and "initial".
 
-    As many for each instruction as an iteration has drafts, and accepted likewise.
+    As many for each instruction as an iteration has drafts, accepted likewise, and cut where there is no more room.
     """
     draws, net = np.random.default_rng([seed, 8]), role(generator)
     wanted = [own for made in asked for own in made.value["instructions"] for _ in range(how.samples)]
@@ -265,8 +265,9 @@ def concatenated(how: Lengthening, seed: int, most: int, generator: Result, *ask
     found: Texts = {"to": [], "initial": [], "asked": [], "drafts": [], "extended": []}
     for at, own in enumerate(wanted):
         several = said[at * most : at * most + int(draws.integers(2, most + 1))]
-        text = " ".join(dict.fromkeys(line for each in several for line in lines_of(each)))
-        if accepted(text) and len(text.split()) <= WIDTH * how.lines:
+        every = dict.fromkeys(line for each in several for line in lines_of(each) if len(line.split()) == WIDTH)
+        text = " ".join([line for line in every if line.endswith(".")][: how.lines])
+        if accepted(text):
             found["to"].append(own)
             found["initial"].append(text)
     return found
