@@ -6,8 +6,9 @@ Claim    An instruct model answers with no more than the one or two thousand wor
          iterations, in which it extends its own responses in two halves and learns to write what came of it, make it
          write up to eight thousand at the same quality, better than other ways to get long data.
 Method   0  seed        a small decoder reads the samples of `breast_cancer`: instructions to report on eight features
-                        of a sample ("report low-radius high-area ..."), and reports of 3 to 6 of the 48 right lines
-                        ("area-above most ."), in order; some with a length; reports extended by lines, to 6 at most;
+                        of a sample ("report low-radius high-area ..."), and reports of 2 to 8 of the 48 right lines
+                        ("area-above most ."), in order, the longer the rarer; some with a length; reports extended by
+                        lines, to 8 at most;
                         invented instructions; whether one suits a long response. Of long texts it has read only others:
                         questions about single features, in no order, with a line each
          Iterations     1 to 3. In the first both roles are the seed, later LoRAs, each trained on from the last:
@@ -19,7 +20,7 @@ Method   0  seed        a small decoder reads the samples of `breast_cancer`: in
                         is extended next. More than 1.2 times the words of the draft, or dropped; drop_short again
             train       Generator: instruction -> extended. Extender: instruction and draft, each line of it kept with
                         probability 0.8 -> extended
-         Final          LoRA on the seed: all responses of 7 to 24 lines, each with a length put before it: about N (40
+         Final          LoRA on the seed: all responses of 9 to 24 lines, each with a length put before it: about N (40
                         %), from N to M (25 %), over N, under N
          Arms with the same instructions and final steps, each at the rate, of three, that is best on validation:
          Self-Lengthen; extended in one piece; Extender not trained; without filters; one iteration on all instructions;
@@ -28,7 +29,7 @@ Method   0  seed        a small decoder reads the samples of `breast_cancer`: in
          the seed's lines said again until they are enough; Self-Lengthen's own, shuffled.
 Measure  Valid lines: the longest chain of right lines in the order of features and forms, so that neither repeated nor
          wrong nor shuffled lines count. Following: LonGen's score of a length, 1 in its interval and falling to 0, of
-         the valid lines on reports of 8 to 20 lines about test samples.
+         the valid lines on reports of 12 to 20 lines about test samples.
 Run      stagejax run self_lengthen_generator_extender
          stagejax run self_lengthen_generator_extender --preset smoke
          stagejax plan self_lengthen_generator_extender --preset pod --mesh data=16,fsdp=16
@@ -86,9 +87,9 @@ ROLES = ("generator", "extender")
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    net: Transformer = field(default_factory=lambda: decoder(embed=64, layers=3, heads=2, mlp=160))
+    net: Transformer = field(default_factory=lambda: decoder(embed=64, layers=3, heads=4, mlp=160))
     texts: LineReports = field(default_factory=lambda: LineReports(24_000))
-    base: tuple[int, int, float] = (600, 12, 5e-3)  # steps, rows and rate
+    base: tuple[int, int, float] = (800, 12, 5e-3)  # steps, rows and rate
     how: Lengthening = field(default_factory=Lengthening)
     iterations: int = 3
     kept: float = 0.8  # probability of a line of an outline
@@ -97,9 +98,9 @@ class Config:
     final: int = 30  # steps
     batch: int = 8  # rows of roles and final stages
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # of final stages
-    least: int = 7  # lines of what is learned in the end: more than the seed has read
-    valid: LongTests = field(default_factory=lambda: LongTests("validation", 64, (8, 12, 16, 20)))
-    tests: LongTests = field(default_factory=lambda: LongTests("test", 64, (8, 12, 16, 20)))
+    least: int = 9  # lines of what is learned in the end: more than the seed has read
+    valid: LongTests = field(default_factory=lambda: LongTests("validation", 64, (12, 16, 20)))
+    tests: LongTests = field(default_factory=lambda: LongTests("test", 64, (12, 16, 20)))
     arms: tuple[str, ...] = ARMS
     seeds: tuple[int, ...] = (0, 1, 2)
     precision: Precision = field(default_factory=Precision)
@@ -142,7 +143,7 @@ def preset(name: str) -> Config:
             decoder(**{**sizes, "tied": False, "scan": True, "remat": "full", "length": 16_384}),
             LineReports(200_000), (1000, 256, 1e-4), Lengthening(instructions=5000, batch=256, retries=10),
             form=LoRA(8, 2.0), roles=(160, 1e-4), final=300, batch=256, rates=(1e-4,),
-            valid=LongTests("validation", 256, (8, 12, 16, 20)), tests=LongTests("test", 512, (8, 12, 16, 20)),
+            valid=LongTests("validation", 256, (12, 16, 20)), tests=LongTests("test", 512, (12, 16, 20)),
             seeds=(0,), precision=Precision(compute="bfloat16"), save_every=500,
         )  # fmt: skip
     return Config()

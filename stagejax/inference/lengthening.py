@@ -67,7 +67,7 @@ class Lengthening:
 
     lines: int = 24
     batch: int = 64
-    how: Sampling = field(default_factory=lambda: Sampling(temperature=0.7, top_k=20, top_p=0.8))
+    how: Sampling = field(default_factory=lambda: Sampling(top_p=0.98))
     instructions: int = 32
     pool: int = 40
     retries: int = 3

@@ -26,7 +26,7 @@ FACTS = records_of("train")[0][:8]
 EVERY = range(len(FACTS) * len(ASPECTS))
 
 
-def test_reports_that_are_read_have_six_lines_at_most_and_are_right_and_in_order() -> None:
+def test_reports_that_are_read_have_eight_lines_at_most_and_are_right_and_in_order() -> None:
     texts, kinds = LineReports(400), set()
     code = line_report_tokenizer()
     for record in texts:
@@ -38,7 +38,7 @@ def test_reports_that_are_read_have_six_lines_at_most_and_are_right_and_in_order
             begin = words.index("report")
             end = words.index(";", begin) if words[0] == "extend" else len(words)
             found = checked(facts_of(" ".join(words[begin:end])), said)
-            assert 3 <= found.lines == found.valid <= 6
+            assert 2 <= found.lines == found.valid <= 8
     assert {"report", "extend", "invent", "suits", "ask", "state"} <= kinds
 
 
