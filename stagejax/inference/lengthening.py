@@ -68,7 +68,7 @@ class Lengthening:
     lines: int = 24
     batch: int = 64
     how: Sampling = field(default_factory=lambda: Sampling(top_p=0.98))
-    instructions: int = 32
+    instructions: int = 26
     pool: int = 40
     retries: int = 3
     samples: int = 2
