@@ -155,6 +155,7 @@ def some_facts(facts: Facts, count: int, draws: np.random.Generator) -> Facts:
     return tuple(facts[i] for i in sorted(draws.choice(len(facts), count, replace=False)))
 
 
+@functools.cache
 def unseen(split: str, count: int, seed: int, features: int = 8) -> tuple[Facts, ...]:
     """`count` different facts of records of a split, that no record of the training split agrees with in all of them.
 
@@ -166,13 +167,13 @@ def unseen(split: str, count: int, seed: int, features: int = 8) -> tuple[Facts,
     """
     draws, found, known = np.random.default_rng([seed, 5]), dict[Facts, None](), [set(r) for r in records_of("train")]
     records = records_of(split)
-    for number in range(40 * count):
+    for number in range(8 * count):
         own = some_facts(records[number % len(records)], features, draws)
         if not any(known_of.issuperset(own) for known_of in known):
             found[own] = None
         if len(found) == count:
             return tuple(found)
-    raise ValueError(f"{split} has {len(found)} such facts in {40 * count} draws, not {count}: lower `count`")
+    raise ValueError(f"{split} has {len(found)} such facts in {8 * count} draws, not {count}: lower `count`")
 
 
 def prompt(instruction: str, draft: str | None = None, asked: AskedLength | None = None) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 
 from stagejax.data.line_reports import ASPECTS, checked, facts_of, lines_of, prompt, records_of, report, told
 from stagejax.data.packing import Packed
-from stagejax.inference import lengthening
+from stagejax.inference import Frozen, lengthening
 from stagejax.inference.length_tests import LongTests, again, measured, shuffled_lines
 from stagejax.inference.lengthening import (
     Lengthening,
@@ -28,9 +27,11 @@ from stagejax.inference.lengthening import (
     oracle,
     role_pairs,
 )
+from stagejax.result import Result
 
 FACTS = records_of("train")[0][:8]
 ASKED = f"report {told(FACTS)}"
+NET, MODEL = Frozen(None, None, None), Result("", "train", "", 1)
 EVERY = len(FACTS) * len(ASPECTS)
 
 
@@ -51,7 +52,7 @@ class Scripted(Lengthening):
 
 @pytest.fixture(autouse=True)
 def _no_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lengthening, "role", lambda trained: trained)
+    monkeypatch.setattr(lengthening, "role", lambda trained: NET)
 
 
 def denser(asked: str) -> str:
@@ -65,7 +66,7 @@ def denser(asked: str) -> str:
 
 def test_two_halves_rewrite_the_first_and_continue_the_whole_behind_two_thirds_of_that() -> None:
     draft, how = report(FACTS, [0, 4, 8, 12]), Scripted(reply=denser, rounds=1)
-    (found,) = extended(None, how, [(ASKED, draft)], seed=0)
+    (found,) = extended(NET, how, [(ASKED, draft)], seed=0)
     assert how.seen[0] == prompt(ASKED, report(FACTS, [0, 4]))
     assert how.seen[1] == f"{prompt(ASKED, draft)} {report(FACTS, [0, 1])}"  # of 0, 1, 4 and 5
     assert found == report(FACTS, [0, 1, 4, 5, 8, 9, 12, 13])
@@ -74,19 +75,19 @@ def test_two_halves_rewrite_the_first_and_continue_the_whole_behind_two_thirds_o
 def test_rounds_go_on_from_the_best_and_one_piece_takes_as_many_calls() -> None:
     draft = report(FACTS, [0, 8, 16])
     halves, whole = Scripted(reply=denser, rounds=2), Scripted(reply=denser, rounds=2, halves=False)
-    assert len(lines_of(extended(None, halves, [(ASKED, draft)], seed=0)[0])) == 9
-    assert len(lines_of(extended(None, whole, [(ASKED, draft)], seed=0)[0])) == 15
+    assert len(lines_of(extended(NET, halves, [(ASKED, draft)], seed=0)[0])) == 9
+    assert len(lines_of(extended(NET, whole, [(ASKED, draft)], seed=0)[0])) == 15
     assert len(halves.seen) == len(whole.seen) == 4
-    assert whole.seen[0] == prompt(ASKED, draft)
+    assert whole.seen[0].strip() == prompt(ASKED, draft)
 
 
 def test_what_repeats_a_line_or_has_no_end_or_is_too_long_is_not_kept() -> None:
     draft = report(FACTS, [0, 8])
     for reply in (report(FACTS, [0, 1, 1, 8]), f"{draft} area-rank", report(FACTS, range(25)), draft, ""):
         how = Scripted(reply=lambda _, reply=reply: reply, rounds=1, halves=False)
-        assert extended(None, how, [(ASKED, draft)], seed=0) == [draft]
+        assert extended(NET, how, [(ASKED, draft)], seed=0) == [draft]
     how = Scripted(reply=lambda _: report(FACTS, [0, 1, 1, 8]), rounds=1, halves=False, filtered=False)
-    assert extended(None, how, [(ASKED, draft)], seed=0) == [report(FACTS, [0, 1, 1, 8])]
+    assert extended(NET, how, [(ASKED, draft)], seed=0) == [report(FACTS, [0, 1, 1, 8])]
 
 
 def test_an_iteration_keeps_what_is_a_fifth_longer_and_tells_who_learns_what() -> None:
@@ -95,8 +96,8 @@ def test_an_iteration_keeps_what_is_a_fifth_longer_and_tells_who_learns_what() -
 
     sizes = itertools.cycle((3, 4, 5))
     how = Scripted(reply=reply, instructions=8, retries=2, rounds=1)
-    given = SimpleNamespace(value={"instructions": [ASKED] * 8})
-    made = lengthened(how, 0, None, None, given)  # type: ignore[arg-type]
+    given = Result("", "make", "", 1, value={"instructions": [ASKED] * 8})
+    made = lengthened(how, 0, MODEL, MODEL, given)
     assert len(made["initial"]) == 16
     assert 0 < len(made["extended"]) < made["longer"] <= made["tried"] <= 32
     for draft, text in zip(made["drafts"], made["extended"], strict=True):
@@ -130,21 +131,21 @@ def test_instructions_are_kept_if_the_model_says_yes_and_join_the_pool() -> None
 
     how = Scripted(reply=reply, instructions=6)
     shunned = ["report low-radius high-points low-symmetry"]
-    made = instructions(None, how, 0, shunned)  # type: ignore[arg-type]
+    made = instructions(MODEL, how, 0, shunned)
     assert len(made["instructions"]) == 6
     assert not set(shunned) & set(made["instructions"])
     refused = Scripted(reply=lambda asked: "no" if asked.startswith("suits") else ASKED, instructions=6)
-    assert instructions(None, refused, 0)["instructions"] == []  # type: ignore[arg-type]
+    assert instructions(MODEL, refused, 0)["instructions"] == []
 
 
 def test_concatenation_has_no_line_twice_and_the_oracle_is_right() -> None:
-    given = SimpleNamespace(value={"instructions": [ASKED] * 20})
+    given = Result("", "make", "", 1, value={"instructions": [ASKED] * 20})
     draws = np.random.default_rng(0)
     how = Scripted(reply=lambda _: report(FACTS, np.sort(draws.choice(EVERY, 4, replace=False)).tolist()))
-    joined = concatenated(how, 0, 5, None, given)["initial"]  # type: ignore[arg-type]
+    joined = concatenated(how, 0, 5, MODEL, given)["initial"]
     assert joined
     assert all(checked(FACTS, own).repeated == 0 for own in joined)
-    gold = oracle(how, 0, 7, given)["initial"]  # type: ignore[arg-type]
+    gold = oracle(how, 0, 7, given)["initial"]
     assert len(gold) == 80
     assert all(7 <= own.valid == own.lines <= 24 for own in (checked(FACTS, text) for text in gold))
 
