@@ -10,6 +10,7 @@ https://github.com/QwenLM/Self-Lengthen.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,7 +98,7 @@ class Lengthening:
         """FLOPs of so many responses to prompts without and with a draft, as if each had all lines that it may have."""
         limit, found = WIDTH * self.lines, 0.0
         for count, length in ((prompts, ASKED + limit), (drafts, self.length)):
-            found += count * continuing_flops(net, length, limit) if count else 0.0
+            found += count * _flops_of_one(net, length, limit) if count else 0.0
         return found
 
     @property
@@ -105,6 +106,11 @@ class Lengthening:
         """Responses without and with a draft in an iteration at most, those that are retried with them."""
         first = self.instructions * self.samples
         return first * self.retries, first * self.attempts * self.rounds * 2
+
+
+@functools.cache
+def _flops_of_one(net: Transformer, length: int, limit: int) -> float:
+    return continuing_flops(net, length, limit)
 
 
 def role(trained: Result) -> Frozen:
