@@ -26,8 +26,8 @@ class LongTests:
       count: of reports.
       sizes: lengths that are asked for, each about, from two below to two above, over and under; empty: none.
 
-    >>> LongTests("test", 2, (8,)).asked[1]
-    ('report low-radius', AskedLength(cue='from', low=6, high=10))
+    >>> LongTests("test", 2, (8,)).asked[1][1]
+    AskedLength(cue='from', low=6, high=10)
     """
 
     split: str

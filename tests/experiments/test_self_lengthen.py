@@ -29,6 +29,7 @@ from experiments.self_training.self_lengthen_generator_extender import (
 )
 from stagejax import Plan
 from stagejax.data.line_reports import line_report_tokenizer, lines_of, records_of, report, told
+from stagejax.inference.length_tests import LongTests
 from stagejax.inference.lengthening import accepted
 from stagejax.names import slug
 from stagejax.result import Result
@@ -43,7 +44,8 @@ def of(texts: list[str]) -> Result:
 
 def filled(valid: dict[str, int], free: dict[str, list[int]], wrong: int = 0) -> Found:
     """What would be found if the texts of an arm had so many valid lines, and `wrong` ones behind them."""
-    found, cfg = Found(preset("laptop")), preset("laptop")
+    cfg = replace(preset("laptop"), tests=LongTests("test", 12, (12, 16, 20)), seeds=(0, 1))
+    found = Found(cfg)
     bad = " ".join(["points-rank usual ."] * wrong)
     for seed in cfg.seeds:
         for arm, size in valid.items():
