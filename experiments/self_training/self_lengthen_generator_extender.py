@@ -44,12 +44,13 @@ Ours     Three seeds. Following in %, lines in tests with lengths, and valid one
          seed, forced             16.8 ± 4.7   13.8    5.8      Extender not trained    48.5 ± 3.2   10.9    8.8
          Self-Lengthen            50.5 ± 2.1   11.5    9.0      one iteration           43.5 ± 2.9   10.1    8.2
          concatenation            18.7 ± 5.4   14.3    5.7      long data               76.6 ± 3.0   18.2   13.8
-         (1) does not hold: 3.6, 8.1, 9.2 and 9.6 valid lines, so the first iteration doubles them and the others hardly
-         add. In the second 16 % of extensions are 1.2 times as long as their drafts, in the third 3 %: the Extender goes
-         little beyond what it has learned. (2) holds, +33.7 ± 2.6 and +31.8 ± 3.4 points. (3) does not hold: 16.1 % of
-         lines are wrong, the seed's 10.2 %; 2.8 % are repeated, the seed's 0.9 %. (4) holds by its rule, 9.6 ± 0.8 lines
-         to 9.2 ± 0.4: no sign of it. (5) does not hold: +7.0 ± 0.9 points to one iteration, but +2.1 ± 3.8 where the
-         Extender is not trained. (6) holds. Self-Lengthen's rate is the upper end of its grid, no other arm's is an end.
+         (1) does not hold: 3.6, 8.1, 9.2 and 9.6 valid lines, so the first iteration doubles them and the others
+         hardly add. In the second 16 % of extensions are 1.2 times as long as their drafts, in the third 3 %: the
+         Extender goes little beyond what it has learned. (2) holds, +33.7 ± 2.6 and +31.8 ± 3.4 points. (3) does not
+         hold: 16.1 % of lines are wrong, the seed's 10.2 %; 2.8 % are repeated, the seed's 0.9 %. (4) holds by its
+         rule, 9.6 ± 0.8 lines to 9.2 ± 0.4: no sign of it. (5) does not hold: +7.0 ± 0.9 points to one iteration, but
+         +2.1 ± 3.8 where the Extender is not trained. (6) holds. Self-Lengthen's rate is the upper end of its grid, no
+         other arm's is an end.
 """
 
 from __future__ import annotations
