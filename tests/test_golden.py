@@ -33,9 +33,11 @@ MESHES = {
     "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
     "staged_fusion-pod": "data=16,fsdp=4",  # 64 remarks a batch
     "meta_demo_retrieval-pod": "data=16,fsdp=2",  # tuned on 32 a batch
+    "orkg_prompt_qa-pod": "data=16,fsdp=2",  # tuned on 32 a batch
     "superficial_alignment-pod": "data=8,fsdp=16",  # fine-tuned on 128 a batch
     "rise_judge_sft_dpo-pod": "data=8,fsdp=16",  # DPO on 128 pairs a batch
     "digirl_offline_to_online-pod": "data=4,fsdp=4",  # 16 episodes a batch
+    "strategy_library-pod": "data=4,fsdp=64",  # the teacher has 78 G parameters
 }
 
 

@@ -48,7 +48,7 @@ def beam_search(
     stops: Sequence[tuple[int, ...]],
     limit: int | Int[Array, " B"] | None = None,
     penalty: float | Array = 0.0,
-    allowed: Bool[Array, ...] | Allowed | None = None,
+    allowed: Bool[Array, "..."] | Allowed | None = None,
 ) -> Beams:
     """The hypotheses y with the largest log p(y | x) / ((5 + |y|) / 6)^penalty that the search comes across.
 

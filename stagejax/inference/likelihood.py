@@ -16,6 +16,7 @@ from stagejax.data.tokenizers import Codec
 from stagejax.decode import padded_prompts
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.objectives.similarity import spearman
+from stagejax.result import Result
 
 
 def row_losses(model: Any, batch: Mapping[str, Any]) -> Float[Array, " B"]:
@@ -53,6 +54,25 @@ def held_out_loss(net: Frozen, *parts: Data, batch: int = 64) -> float:
     batches = [each for data in parts for each in data.batches()]
     rows = {name: np.concatenate([each[name] for each in batches]) for name in ("tokens", "targets", "weights")}
     return float(np.average(apply(row_losses, net, rows, batch), weights=rows["weights"].sum(1)))
+
+
+def losses_by_place(net: Result, data: Data, parts: int, batch: int = 64) -> list[float]:
+    """The mean loss of a counted target in each of `parts` equal stretches of a row, as an artifact; nats.
+
+    Args:
+      data: its first `count` batches, for `causal_lm`.
+
+    >>> # quarters = run.make("quarters", losses_by_place, net, long_text.held_out(16), 4)
+    """
+    batches = list(data.batches())
+    rows = {name: np.concatenate([each[name] for each in batches]) for name in ("tokens", "targets", "weights")}
+    frozen, width = Frozen.of(net), rows["weights"].shape[1]
+    part_T, found = np.arange(width) * parts // width, []
+    for part in range(parts):
+        weights = np.where(part_T == part, rows["weights"], 0).astype(np.float32)
+        losses = apply(row_losses, frozen, rows | {"weights": weights}, batch)
+        found.append(float(np.average(losses, weights=weights.sum(1))))
+    return found
 
 
 def fitness_correlation(losses: Float32[np.ndarray, " n"], fitness: Float32[np.ndarray, " mutants"]) -> float:

@@ -26,6 +26,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(rows=st.integers(1, 120), seed=st.integers(-5, 5), start=st.integers(0, 10**9), data=st.data())

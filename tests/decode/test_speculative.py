@@ -85,6 +85,7 @@ def test_at_temperature_0_they_are_the_greedy_tokens(limit: int) -> None:
     np.testing.assert_allclose(found.samples.logprobs_BNS, wanted.logprobs_BNS, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_logprobs_are_those_of_the_target_and_rounds_are_counted() -> None:
     found = emulated(jax.random.key(3))
     tokens = found.samples.tokens_BNS[:, 0]

@@ -43,6 +43,7 @@ def programs(source: Any) -> set[str]:
     return {source[i]["program"] for i in range(len(source))}
 
 
+@pytest.mark.slow
 def test_no_test_program_is_trained_on() -> None:
     test = {own["program"] for own in records(SMOKE, "test")}
     assert not test & programs(problems(SMOKE, Lot(), 0))
@@ -53,6 +54,7 @@ def test_no_test_program_is_trained_on() -> None:
     assert about["fresh"].tolist() == [not each for each in known]
 
 
+@pytest.mark.slow
 def test_cpt_learns_every_token_of_packed_documents_and_sft_the_solution_alone() -> None:
     packed = rows(SMOKE, Solved(problems(SMOKE, Lot(), 0)), 0).take(np.arange(4))
     assert ((packed["segments"] > 0) == (packed["weights"] > 0)).all()

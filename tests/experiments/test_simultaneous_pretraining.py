@@ -148,6 +148,7 @@ def test_the_report_judges_and_shows_words_and_losses(finished: Any) -> None:
     assert json.loads((folder / "report.json").read_text())["claims"]
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), preset("laptop"))
     assert {claim.verdict for claim in report.claims} == {"not tested"}

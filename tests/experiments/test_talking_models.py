@@ -62,6 +62,7 @@ def size(tree: Any) -> float:
     return float(sum(jnp.abs(x).sum() for x in jax.tree.leaves(tree)))
 
 
+@pytest.mark.slow
 def test_the_teacher_thinks_about_the_students_message() -> None:
     found, params = losses(lesson(SMOKE, 0, TALKING, 1.0))
     talking = partial(talked, low=SMOKE.low)

@@ -166,6 +166,7 @@ def change(kind: str, **rules: Any) -> float:
     return float(np.abs(after - before).max() / np.abs(before).max())
 
 
+@pytest.mark.slow
 def test_width_is_exact_by_our_rule_and_by_the_published_one_only_behind_a_norm() -> None:
     """Divided tables stand a norm that follows them, as BERT has, and ruin GPT-2, where Wo and W2 write as well."""
     with jax.enable_x64(True):

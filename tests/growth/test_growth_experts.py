@@ -103,6 +103,7 @@ def test_added_experts_are_silent_behind_their_mask(routing) -> None:
     assert change(AddExperts(), small, large, masks={"experts": jnp.maximum(closed, 0.5)}) > 1e-3
 
 
+@pytest.mark.slow
 def test_experts_are_copies_and_routers_are_drawn() -> None:
     large = replace(SMALL, experts=3)
     growth, params = Growth(Upcycle(), SMALL, large), random_params(SMALL)
@@ -158,6 +159,7 @@ def gradients(config: Transformer, params):
     return jax.jit(jax.grad(lambda p: causal_lm(model(config, p), batch, None)[0]))(params)
 
 
+@pytest.mark.slow
 def test_gradients_of_copies_chosen_together_move_by_the_dual() -> None:
     """So that the moments of CopyExperts are exact, and their factors those under which it follows the small model."""
     small = replace(PLAIN, experts=2, top_k=1)
@@ -196,6 +198,7 @@ def test_moments_of_upcycled_experts(rule) -> None:
 # --- receipts ---
 
 
+@pytest.mark.slow
 def test_a_receipt_of_a_mixture() -> None:
     """From dense to experts by the dense objective, and from experts to more by one that looks at the routers."""
     batch, params = {"tokens": jnp.asarray(TOKENS)}, random_params(PLAIN)

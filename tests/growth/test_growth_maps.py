@@ -60,6 +60,7 @@ def test_gradients_move_by_the_dual(drawn: tuple[list[int], int]) -> None:
             np.testing.assert_allclose(linear.dual().dual().dense(), linear.dense(), atol=1e-12)
 
 
+@pytest.mark.slow
 @quick
 @given(gathers())
 def test_a_gather_is_its_matrix(gather: Gather) -> None:

@@ -119,6 +119,7 @@ def test_moments_take_their_parameters_shardings() -> None:
             np.testing.assert_allclose(a, b, **ROUNDING)
 
 
+@pytest.mark.slow
 @needs_eight
 @pytest.mark.parametrize(
     ("operator", "fsdp", "tensor"),

@@ -38,6 +38,7 @@ def test_the_auxiliary_network_has_the_learngenes_parameters_and_names() -> None
     assert AUX.sizes() == LEARNGENE.sizes()
 
 
+@pytest.mark.slow
 def test_a_descendant_by_the_auxiliary_networks_own_list_is_that_network() -> None:
     descendant = grow(Growth(Expand(SOURCE), AUX, NETWORK), PARAMS)
     loss, _ = loss_and_gradient(AUX)(PARAMS)

@@ -58,6 +58,7 @@ def test_greedy_continuations_are_the_likeliest_tokens(net: Frozen) -> None:
         assert said == Bytes().decode(told)
 
 
+@pytest.mark.slow
 def test_what_is_found_is_the_best_of_beam_search_whatever_stands_beside_it(net: Frozen) -> None:
     prompts, how = ["ab", "Seq=<MK", "c", "dd", "hello"], Searching(12, 17, beams=4, penalty=0.0)
     found = searched(net, Bytes(), prompts, how, batch=2)

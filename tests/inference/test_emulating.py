@@ -43,6 +43,7 @@ def test_answers_are_samples_of_the_steered_model() -> None:
     np.testing.assert_array_equal(alone.tokens_BNS[np.arange(2), 0, PROMPTS["lengths"]], greedy)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_weights_is_one_program_and_its_ends_differ() -> None:
     nets = [*NETS, frozen(SMALL, 4)]
     compiled_together.cache_clear()

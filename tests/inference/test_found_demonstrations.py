@@ -111,6 +111,7 @@ class Model:
     encode, decode, logits = MODEL.encode, MODEL.decode, MODEL.logits
 
 
+@pytest.mark.slow
 def test_free_answers_are_greedy_under_the_mixture() -> None:
     batch = DATA.take_records(np.arange(3))
     rows = {name: batch[name] for name in ("inputs", "mask", "scores")}

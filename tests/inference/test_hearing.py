@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.data import MASK
@@ -48,6 +49,7 @@ def test_losses_are_none_where_vectors_are_the_words() -> None:
     np.testing.assert_allclose(spoken[0], text[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_their_batch() -> None:
     values = {name: nnx.to_pure_dict(nnx.state(model, nnx.Param)) for name, model in MODELS.items()}
     configs = {"encoder": EAR, "llm": NET, "adapter": ADAPTER}

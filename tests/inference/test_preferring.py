@@ -47,6 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return go(tmp_path_factory.mktemp("pairs"), pipeline)
 
 
+@pytest.mark.slow
 def test_a_right_answer_is_beside_a_wrong_or_a_longer_one(made: tuple[Any, Any]) -> None:
     pairs = made[1].value
     chosen, rejected = (pairs[f"{side}_weights"].sum(1) for side in ("chosen", "rejected"))

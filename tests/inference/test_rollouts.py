@@ -67,6 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return go(tmp_path_factory.mktemp("rollouts"), pipeline)
 
 
+@pytest.mark.slow
 def test_answers_of_a_prompt_stand_together(made: dict[str, Any]) -> None:
     told = made["drawn"].value
     assert told["tokens"].shape == (48, LENGTH)
@@ -113,6 +114,7 @@ def ends_even(samples: Any, batch: Any) -> Any:
     return jnp.asarray(last % 2 == 0, jnp.float32)
 
 
+@pytest.mark.slow
 def test_completions_succeed_as_often_as_the_model_says(made: dict[str, Any]) -> None:
     """With room for one token more, p is the probability of the even ones."""
     net, told = made["net"], made["drawn"].value
@@ -153,6 +155,7 @@ def test_pairs_differ_only_in_where_the_wrong_answer_ends(made: dict[str, Any]) 
         assert told["right"][same].all() if rights.any() else (chosen == solution).all()
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_model_that_answered(made: dict[str, Any]) -> None:
     net, pairs = made["net"].module(), made["pit"].value
     for side in ("chosen", "rejected"):

@@ -57,6 +57,7 @@ def test_pairs_are_the_rows_taken_apart() -> None:
         Pairs.of(DATA, NUMBERS, P, 4)
 
 
+@pytest.mark.slow
 def test_contexts_are_mixed_and_targets_stay_gold(own) -> None:
     gold, places = Gold()(NET, PAIRS, KEYS), drawn_places(0.5, 1, PAIRS, KEYS)
     np.testing.assert_array_equal(own["targets"], gold["targets"])

@@ -86,6 +86,7 @@ def test_reading_with_a_cache_is_as_without(decoder: Transformer) -> None:
             np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dropout_needs_a_key() -> None:
     config = Coupled(ENCODER, bert(vocab=30, embed=16, layers=1, heads=2, mlp=32, length=12, dropout=0.5))
     model, inputs, said = built(config), rows(20, 2, 7), rows(30, 2, 6)

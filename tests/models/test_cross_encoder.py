@@ -15,6 +15,7 @@ QUERIES = jnp.array([[1, 5, 6, 7, 0], [1, 8, 9, 0, 0]])
 ITEMS = jnp.array([[1, 6, 10, 11, 12, 0, 0], [1, 13, 14, 15, 0, 0, 0]])
 
 
+@pytest.mark.slow
 def test_scores_are_read_at_cls_or_at_the_markers() -> None:
     tokens = jnp.array([[1, 27, 5, 6, 7, 0, 28, 2, 29, 6, 10, 11, 12, 0, 0]])  # [CLS] [S] query [E] [SEP] [T] item
     types = jnp.array([[0, 0, 0, 2, 0, 0, 0, 0, 1, 3, 1, 1, 1, 1, 1]])

@@ -49,6 +49,7 @@ def found(model: ImageTextModel) -> dict[str, np.ndarray]:
     return jax.tree.map(np.asarray, jax.jit(program)(params))
 
 
+@pytest.mark.slow
 def test_logits_are_scaled_cosines(found: dict) -> None:
     np.testing.assert_allclose(np.linalg.norm(found["image"], axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found["text"], axis=1), 1, rtol=1e-5)
@@ -100,6 +101,7 @@ def test_widening_keeps_the_function(found: dict, larger: dict) -> None:
     np.testing.assert_allclose(logits(wide, grown), found["logits"], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_one_branch_widens_behind_its_adapter() -> None:
     apart = replace(CONFIG, adapters=True)
     wide, params = replace(apart, text=Tower(layers=1, embed=32, mlp=24)), params_of(apart)

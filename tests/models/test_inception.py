@@ -23,6 +23,7 @@ def numbers(config: Any) -> int:
     return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(nnx.to_pure_dict(nnx.state(model, nnx.Param))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "size", "pixels"),
     [(inception_v3(), 23_834_568, (8, 8)), (Xception(), 22_855_952, (10, 10))],

@@ -49,6 +49,7 @@ def test_a_patch_is_one_row_of_tokens() -> None:
     np.testing.assert_allclose(tokens(IMAGES)[2, 2], by_hand, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_shared_rows_equal_repeated_ones_and_add_their_gradients() -> None:
     graphdef, params = spread(CONFIG)
     wide = ViT(**{**vars(CONFIG), "layers": 4})
@@ -151,6 +152,7 @@ def test_refusals() -> None:
         nnx.merge(*spread(CONFIG))(jnp.zeros((1, 5, 6, 2)))
 
 
+@pytest.mark.slow
 def test_dense_features_are_those_that_are_pooled() -> None:
     for tokens in ({}, {"pool": "class", "distilled": "token"}):
         graphdef, params = spread(replace(CONFIG, **tokens))

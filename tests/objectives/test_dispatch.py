@@ -89,6 +89,7 @@ def test_a_cascade_holds_no_more_than_what_the_plant_above_lets_through() -> Non
     assert bool((low <= high).all())
 
 
+@pytest.mark.slow
 def test_the_path_in_one_program_costs_what_its_stages_cost_between_its_own_volumes() -> None:
     """Perfect foresight's volumes, carried out stage by stage, cost what the whole program says, and no path less."""
     case = Cascade()

@@ -72,6 +72,7 @@ def test_merged_margins_are_exact_and_tighter_than_two_bounds() -> None:
     assert (found + 1e-5 >= apart).all()
 
 
+@pytest.mark.slow
 def test_bounds_use_the_statistics_of_the_clean_batch() -> None:
     images, labels = jnp.asarray(RNG.rand(6, 6, 6, 1), jnp.float32), jnp.arange(6) % 3
     model, twin = net().build(nnx.Rngs(0)), net().build(nnx.Rngs(0))
@@ -88,6 +89,7 @@ def test_bounds_use_the_statistics_of_the_clean_batch() -> None:
     assert float(metrics["error"][0]) == float((expected.argmax(-1) != labels).sum())
 
 
+@pytest.mark.slow
 def test_verified_error_bounds_attacked_error_on_every_example() -> None:
     model, images = net().build(nnx.Rngs(3)), jnp.asarray(RNG.rand(32, 6, 6, 1), jnp.float32)
     labels = model(images).argmax(-1)

@@ -152,6 +152,7 @@ def test_classification():
     ) == float(loss)
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_to_copy_the_last_token():
     config = gpt(vocab=8, embed=16, heads=2, layers=1, mlp=32, length=8)
     graphdef, params = nnx.split(config.build(nnx.Rngs(0)))

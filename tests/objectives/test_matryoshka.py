@@ -81,12 +81,14 @@ def test_a_cup_is_the_smaller_encoder_and_reads_a_prefix(scan: bool) -> None:
         np.testing.assert_allclose(first, x[:, 0, :size], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_lifting_a_prefix_is_the_head_on_a_vector_with_zeros_behind_it(model: Any) -> None:
     x = jax.random.normal(jax.random.key(0), (2, 3, 12))
     full = model.encoder.head(x.at[..., 8:].set(0), model.encoder.tokens)
     np.testing.assert_allclose(model.predict(model.lift(x[..., :8])), full, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_similarity_is_ranking_and_agreement_of_coordinates(vectors: Any) -> None:
     loss, _ = similarity(Given(vectors), BATCH, None, cups=CUPS, weight=0.5)
     last = vectors[-1]
@@ -147,6 +149,7 @@ def test_two_dimensional_draws_one_inner_layer_and_trains_all_sizes() -> None:
     assert found == {round(of_scores(0), 3), round(of_scores(1), 3)}
 
 
+@pytest.mark.slow
 def test_the_decoder_sees_the_sentence_only_through_its_first_vector(model: Any) -> None:
     batch = {
         "tokens": jnp.array([[1, 3, 6, 7, 8, 2]]), "targets": jnp.array([[1, 5, 6, 7, 8, 2]]),

@@ -28,6 +28,7 @@ def accounts() -> dict[str, Any]:
     return found | {"with_foresight": jax.jit(partial(operation.with_foresight, system))(INFLOW)}
 
 
+@pytest.mark.slow
 def test_all_accounts_have_the_same_entries_and_no_program_fails(accounts: dict[str, Any]) -> None:
     for name, own in accounts.items():
         assert own["costs"].shape == own["shed"].shape == (B, T), name

@@ -40,6 +40,7 @@ def gradient(objective: Any, *inputs: Any) -> Any:
     return jax.jit(jax.grad(lambda p: objective(nnx.merge(GRAPHDEF, p), *inputs)[0]))(PARAMS)
 
 
+@pytest.mark.slow
 def test_with_ratio_one_lambda_one_and_no_critic_ppo_has_the_gradient_of_reinforce(drawn: Any) -> None:
     reinforce = gradient(partial(releases.release_policy_gradient, **OPTIONS), PATHS, KEY)
     ppo = gradient(clipped, drawn(1.0), None)

@@ -279,6 +279,7 @@ def test_the_atlas(report, stages, tmp_path):
     assert atlas.read(tmp_path / "nowhere") == ()
 
 
+@pytest.mark.slow
 def test_the_last_result_and_the_folder_of_results(report, stages, tmp_path):
     for day, name in ((2, "b"), (1, "a")):
         report.write(tmp_path / name, environment={"commit": "c" * day, "date": f"2026-01-0{day}"})

@@ -73,6 +73,7 @@ def test_noise_is_pulled_near_and_harm_pushed_up(model: Any) -> None:
     assert 0 <= near < 0.5 < away
 
 
+@pytest.mark.slow
 def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
     how = {"tokenizer": Bytes(), "batch": 4, "length": 8}
     user, aligned = (CausalText(source=Stdlib(split, limit=100_000), **how) for split in ("train", "test"))

@@ -57,6 +57,7 @@ def module(program: Any, states: Any, name: str) -> Any:
     return nnx.merge(program.parts[name].graphdef, states[name].params, states[name].rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("divergence", [forward_kl, jensen_shannon])
 def test_the_loss_is_the_mean_over_weighted_tokens(divergence: Any) -> None:
     weights = np.ones((B, LIMIT), np.float32)
@@ -104,6 +105,7 @@ def test_responses_are_drawn_from_the_named_model_anew_in_each_step() -> None:
     assert metrics["sampled_tokens"] == wanted["weights"].sum()
 
 
+@pytest.mark.slow
 def test_a_mixture_takes_each_row_from_one_source() -> None:
     program, states, key = began(STAGE)
     models = {who: module(program, states, who) for who in ("student", "teacher")}

@@ -160,6 +160,7 @@ def test_a_killed_stage_goes_on_with_the_same_programs(tmp_path: Any, monkeypatc
     assert_same(again.state(), whole[1][1].state())
 
 
+@pytest.mark.slow
 def test_the_state_holds_what_was_found_and_the_ledger_what_was_drawn(whole: Any) -> None:
     _, (told, result) = whole
     rest, history = result.state()["buffer"].rest, result.history.train

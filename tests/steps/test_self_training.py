@@ -172,6 +172,7 @@ def test_virtual_steps_are_steps_of_the_student_at_the_rate_of_today() -> None:
     assert max(apart) > 1e-3
 
 
+@pytest.mark.slow
 def test_no_step_ahead_is_the_mean_teacher_bit_for_bit() -> None:
     none, classic = walk(lookahead_teacher(taught_step, 0)), walk(CLASSIC)
     a, b = none.begun, classic.begun

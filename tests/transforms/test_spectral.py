@@ -65,6 +65,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray], **tolerance: 
         np.testing.assert_allclose(kernel, other[path], **tolerance, err_msg=path)
 
 
+@pytest.mark.slow
 def test_the_first_kernels_are_those_of_the_base(parts: Any) -> None:
     _, params, rest = parts
     base = build(BASE)
@@ -90,6 +91,7 @@ def test_factors_name_their_axes(parts: Any) -> None:
     assert all(is_axes(named) for named in query.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enhanced", [True, False])
 def test_gradients_of_active_directions_lack_the_singular_value(enhanced: bool) -> None:
     keys = jax.random.split(jax.random.key(0), 4)
