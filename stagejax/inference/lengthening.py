@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import numpy as np
 
 from stagejax.data.asked_length import AskedLength
@@ -118,7 +119,7 @@ def role(trained: Result) -> Frozen:
     own = Frozen.of(trained)
     if isinstance(own.config, Transformer):
         return own
-    return Frozen(own.config.base, *own.config.merge(None, (own.params, own.rest)))
+    return Frozen(own.config.base, *own.config.merge(jax.random.key(0), (own.params, own.rest)))
 
 
 # --- filters ---
