@@ -145,7 +145,7 @@ def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         return Config(
-            decoder(embed=32, layers=2, heads=2, mlp=64), LineReports(400, questions=12), (40, 8, 1e-2),
+            decoder(embed=32, layers=2, heads=2, mlp=64), LineReports(400, questions=12), (160, 8, 1e-2),
             Lengthening(lines=10, batch=16, instructions=4, pool=8, retries=2, rounds=1), 2,
             roles=(2, 3e-3), final=2, batch=2, rates=(1e-3, 3e-3), least=1, valid=LongTests("validation", 8, (4, 8)),
             tests=LongTests("test", 8, (4, 8)), arms=ARMS, seeds=(0,),
