@@ -269,6 +269,7 @@ OF_ITS_OWN = {
     "tulu3_sft_dpo_rlvr",
     "per_step_negative_dpo",
     "qwen25_math_self_improvement",
+    "qwen25_offline_online_rl",
     "cpl_plan_mcts_step_apo",
 }
 
