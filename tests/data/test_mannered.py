@@ -44,6 +44,7 @@ def judged(task: int, *answers: str, ended: bool = True) -> list[float]:
     return passes(samples(*answers, ended=ended), batch)[:, 0].tolist()
 
 
+@pytest.mark.slow
 def test_the_verifier_reads_number_and_constraint_alone() -> None:
     assert judged(NUMBER, "7 - 2 = 5 ; ans 5", "hm silly ben : ans 5 done", "ans 4", "ans 5 5", "5") == [1, 1, 0, 0, 0]
     assert judged(NUMBER, "ans 5", ended=False) == [0]
@@ -87,6 +88,7 @@ def test_solutions_pass_where_they_obey_and_have_the_manners_of_their_shares() -
     assert abs(np.corrcoef(said, tasks)[0, 1]) < 0.15
 
 
+@pytest.mark.slow
 def test_unseen_programs_and_tokens() -> None:
     test = SOURCE.of_split("test")
     programs: list[set[Any]] = [{own.problems[i]["program"] for i in range(len(own))} for own in (SOURCE, test)]

@@ -40,6 +40,7 @@ def texts(source: Any) -> list[str]:
     return [source[i]["text"] for i in range(len(source))]
 
 
+@pytest.mark.slow
 def test_simpt_reads_both_corpora_in_equal_amounts_and_concatenation_does_not() -> None:
     both, joined = data_of(SIMPT), data_of(JOINED)
     assert [source for source, _ in both.corpora] == [SMOKE.domain, SMOKE.general]

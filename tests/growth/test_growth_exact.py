@@ -54,6 +54,7 @@ def test_uneven_width_needs_another_rule() -> None:
     assert grown.norm_eps == pytest.approx(1e-2 * 8 / 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "depth", "grouped"),
     [

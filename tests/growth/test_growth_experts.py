@@ -85,6 +85,7 @@ def test_the_function_is_kept(operator, small, large) -> None:
         assert change(operator, small, large) < 1e-10
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_is_noticed() -> None:
     """The loss of the output under softmax-then-top-k, naive doubling at fixed top_k, and dropped knowledge."""
     large = replace(GATED, experts=4)
@@ -93,6 +94,7 @@ def test_what_is_not_kept_is_noticed() -> None:
     assert change(DropUpcycle(share=0.5), GATED, large) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routing", ["topk_softmax", "softmax_topk"])
 def test_added_experts_are_silent_behind_their_mask(routing) -> None:
     small = replace(GATED, experts=2, routing=routing)
@@ -133,6 +135,7 @@ def test_granular_experts_are_shards_in_virtual_groups() -> None:
     assert np.abs(router[..., 0] - router[..., 3]).min() > 0
 
 
+@pytest.mark.slow
 def test_dropped_units_are_drawn_with_the_old_statistics() -> None:
     small = replace(SMALL, mlp=200)
     operator = DropUpcycle(share=0.25, seed=1)

@@ -87,6 +87,7 @@ def blends(draw: st.DrawFn) -> Blend:
     return Blend(gather, np.array(draw(st.lists(weight, min_size=gather.new, max_size=gather.new))))
 
 
+@pytest.mark.slow
 @quick
 @given(blends(), st.data())
 def test_a_blend_is_its_matrix(blend: Blend, data: st.DataObject) -> None:

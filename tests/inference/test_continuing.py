@@ -44,6 +44,7 @@ def module(net: Frozen) -> nnx.Module:
     return nnx.merge(take_apart(net.config)[0], net.params, net.rest)
 
 
+@pytest.mark.slow
 def test_greedy_continuations_are_the_likeliest_tokens(net: Frozen) -> None:
     prompts = ["ab", "Seq=<MK", "c", "dd", "hello"]
     found = continued(net, Bytes(), prompts, GREEDY, **HOW)
@@ -74,6 +75,7 @@ def test_what_is_found_is_the_best_of_beam_search_whatever_stands_beside_it(net:
     assert searching_flops(SMALL, how) > 3 * searching_flops(SMALL, replace(how, beams=1))
 
 
+@pytest.mark.slow
 def test_no_text_ends_before_it_has_as_many_tokens_as_are_asked_for() -> None:
     class Ending(Recomputed):
         config = SimpleNamespace(vocab=260)

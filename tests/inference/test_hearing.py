@@ -37,6 +37,7 @@ def test_kept_states_are_heard_as_the_encoders_are() -> None:
     np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.slow
 def test_losses_are_none_where_vectors_are_the_words() -> None:
     words = jnp.array([[5, 6, 7]])
     net, vectors, real = MODELS["llm"], MODELS["llm"].tokens(words), jnp.ones((1, 6), bool)

@@ -78,6 +78,7 @@ def test_answers_of_a_prompt_stand_together(made: dict[str, Any]) -> None:
     assert made["drawn"].cost.sampled_tokens == (told["ends"] - told["starts"]).sum()
 
 
+@pytest.mark.slow
 def test_values_are_successes_of_completions_and_the_whole_answer_is_its_verdict(made: dict[str, Any]) -> None:
     told, values = made["drawn"].value, made["values"].value
     assert made["values"].cost.sampled_tokens == values["drawn"].sum() > 0

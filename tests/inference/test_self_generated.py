@@ -90,6 +90,7 @@ def test_own_tokens_are_drawn_behind_the_mixed_context_one_after_the_other(net: 
     assert differ > 0
 
 
+@pytest.mark.slow
 def test_controls_have_the_same_places_or_as_many_changes(net: Frozen, own) -> None:
     noise, matched = RandomTokens(OwnTokens(0.5))(net, PAIRS, KEYS), RandomWhereOthers(OwnTokens(0.5))(net, PAIRS, KEYS)
     places = drawn_places(0.5, 1, PAIRS, KEYS)

@@ -51,6 +51,7 @@ def test_fresh_adapters_change_nothing() -> None:
     np.testing.assert_allclose(plain.hidden(TOKENS, TASKS), wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_block_adds_its_residual_once() -> None:
     """Three equal adapters with coefficients that sum to 1 are one adapter; r + 3 u would be another stream."""
     model = trained_bank(replace(CONFIG, combine=Scale(dropout=0.0)))

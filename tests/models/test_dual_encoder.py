@@ -56,10 +56,12 @@ def test_logits_are_scaled_cosines(found: dict) -> None:
     np.testing.assert_allclose(found["logits"], found["image"] @ found["text"].T / 0.07, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_is_no_part_of_a_text(found: dict) -> None:
     np.testing.assert_allclose(found["short"], found["text"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_modalities_train_the_shared_tower_and_only_their_own_branch(model: ImageTextModel) -> None:
     graphdef, params = nnx.split(model)
 
@@ -88,6 +90,7 @@ def test_axes_name_the_towers() -> None:
     assert str(axes["tokens"]["table"]) == "<vocab >embed.text"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "larger",
     [

@@ -60,6 +60,7 @@ def test_a_reader_reads_states_in_its_slots_alone(pair) -> None:
     np.testing.assert_array_equal(reader.hidden(tokens, vectors=reader.vectors(tokens, states)), before)
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_slot_does_not_reach_it(pair) -> None:
     writer, _ = pair
     tokens = jnp.array(PROMPTS)

@@ -121,6 +121,7 @@ def test_masks_of_ones_change_nothing(config) -> None:
     np.testing.assert_allclose(logits(config, params, ones), logits(config, params), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_masks_may_differ_from_layer_to_layer() -> None:
     """Removed in one layer means that its row of the down projection is zero there; also in a scan over layers."""
     config, mask = MODELS["gpt"], np.ones((3, 12))

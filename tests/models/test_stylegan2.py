@@ -39,6 +39,7 @@ def test_every_axis_has_its_size(config: StyleGenerator | StyleDiscriminator) ->
         assert tuple(sizes[name] for name in axes.names) == leaf.shape
 
 
+@pytest.mark.slow
 def test_at_1024_pixels_it_has_as_many_parameters_as_the_published_one() -> None:
     channels = (512, 512, 512, 512, 512, 256, 128, 64, 32)
     for config, count in (

@@ -51,6 +51,7 @@ def test_what_tokens_may_see() -> None:
     assert np.abs(seen[0, 0] - memory[0, 0]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_loop_over_layers_in_the_program_is_the_same() -> None:
     graphdef, params = nnx.split(CONFIG.build(nnx.Rngs(0)))
     looped, _ = nnx.split(nnx.eval_shape(lambda: replace(CONFIG, scan=True, remat="full").build(nnx.Rngs(0))))

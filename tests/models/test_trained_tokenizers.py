@@ -45,6 +45,7 @@ def test_decoding_needs_the_codes_alone() -> None:
     assert str(axes_of(codec())["quantizer"]["books"][0]["table"]) == "<codes >embed"
 
 
+@pytest.mark.slow
 def test_what_is_behind_a_clip_changes_nothing() -> None:
     other = jnp.where(REAL[..., None], FRAMES, 9.0)
     encoder = SpeechEncoder(bands=6, frames=7, embed=8, layers=1, heads=2, mlp=8).build(nnx.Rngs(0))
@@ -67,6 +68,7 @@ def test_the_encoder_predicts_what_it_does_not_see() -> None:
     assert float(metrics["loss"][1]) <= float(REAL.sum())
 
 
+@pytest.mark.slow
 def test_distillation_moves_the_first_book_alone() -> None:
     batch = {"frames": FRAMES, "real": REAL, "features": jax.random.normal(jax.random.key(2), (3, 7, 5))}
     graphdef, params = nnx.split(codec())

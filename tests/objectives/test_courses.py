@@ -217,6 +217,7 @@ def test_held_out_rows_are_corrupted_in_the_same_way_each_time() -> None:
     assert float(one) == float(two) != float(drawn)
 
 
+@pytest.mark.slow
 def test_masked_modelling_alone_scores_masked_places_only() -> None:
     model = SimpleNamespace(encoder=PAIR.encoder)
     loss, metrics = only_masked(model, {"targets": CLEAN}, jax.random.key(0), rate=0.25)

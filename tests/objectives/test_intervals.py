@@ -129,6 +129,7 @@ def test_the_smoothed_radius_is_continuous_with_its_slope() -> None:
     assert abs(slopes[499] - slopes[502]) < 0.03 * slopes[-1]
 
 
+@pytest.mark.slow
 def test_redrawn_kernels_keep_the_width_of_bounds() -> None:
     wide = CNN((8, 8, 1), (ConvLayer(32), ConvLayer(32), ConvLayer(32)), (256,), heads=(("label", (3,)),))
     x = jnp.asarray(RNG.rand(8, 8, 8, 1), jnp.float32)

@@ -99,6 +99,7 @@ def test_similarity_is_ranking_and_agreement_of_coordinates(vectors: Any) -> Non
     np.testing.assert_allclose(alone, ranking(vectors[1]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_retrieval_compares_scores_with_a_fixed_target(vectors: Any) -> None:
     scores = [x[:5] @ x[5:].T / 3 for x in vectors]
     expected = sum(-np.log(np.diag(softmax(s))).mean() for s in scores)
@@ -169,6 +170,7 @@ def test_the_decoder_sees_the_sentence_only_through_its_first_vector(model: Any)
     np.testing.assert_array_equal(same, model.decode(batch["decoder_tokens"], first))
 
 
+@pytest.mark.slow
 def test_few_graded_pairs_are_ranked_by_grade(vectors: Any) -> None:
     grades = np.array([0.0, 5.0, 2.5, 2.5, 1.0], np.float32)
     loss, metrics = similarity(Given(vectors), BATCH | {"grade": jnp.asarray(grades)}, None, cups=CUPS, rank=by_grade)
@@ -216,6 +218,7 @@ def test_ranking_losses_are_their_formulas() -> None:
     np.testing.assert_allclose(cosent(jnp.asarray(s), jnp.asarray(y)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_has_no_normed_inner_states_is_refused(model: Any) -> None:
     with pytest.raises(ValueError, match=r"give it bert"):
         Matryoshka(gpt())

@@ -101,6 +101,7 @@ def test_prototypes_are_shared_and_each_has_its_own_map(model: Any) -> None:
     assert not np.allclose(found[:, 0], found[:, 1])
 
 
+@pytest.mark.slow
 def test_temperature_divides_cosines(model: Any) -> None:
     batch = {
         "image": jax.random.uniform(jax.random.key(1), (4, 8, 4, 3)),

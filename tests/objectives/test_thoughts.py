@@ -75,6 +75,7 @@ def test_answers_teach_the_reader_alone() -> None:
     assert float(jnp.abs(grads["hcot"]["inject"]["kernel"][...]).sum()) > 0
 
 
+@pytest.mark.slow
 def test_what_is_learned_is_said_behind_the_states_of_the_prefix() -> None:
     rows, seen = batch(), []
     cot = SimpleNamespace(hidden=lambda tokens: seen.append(tokens) or jnp.ones((*tokens.shape, 8)))

@@ -86,6 +86,7 @@ def test_the_best_half_by_reward_less_value_is_chosen_and_nothing_held(parts: An
     assert (np.flatnonzero(plain).tolist(), float(cutoff)) == ([7, 11], 0.5)
 
 
+@pytest.mark.slow
 def test_rows_of_the_critic_are_two_frames_of_both_states(parts: Any, states: Any) -> None:
     store, place = states["store"].rest, jnp.array([7 * 3, 10 * 3 + 2])
     rows = LEARN.critic_rows(parts, states, place)

@@ -52,6 +52,7 @@ def test_the_perturbation_raises_the_loss_by_its_length_times_the_slope(model: A
     assert shifted(reach * other / jnp.linalg.norm(other.ravel())) - plain < raised
 
 
+@pytest.mark.slow
 def test_drift_is_the_squared_distance_of_what_blocks_leave(model: Any) -> None:
     other = NET.build(nnx.Rngs(1))
     loss, metrics = FeatureDrift(0.5)(model, BATCH, None, other)

@@ -74,6 +74,7 @@ def test_the_loss_is_the_mean_over_weighted_tokens(divergence: Any) -> None:
     assert metrics["sampled_tokens"] == 0
 
 
+@pytest.mark.slow
 def test_only_the_student_learns_and_the_oracle_is_not_read() -> None:
     before, after, _ = stepped(STAGE)
     for who in ("teacher", "oracle"):
@@ -131,6 +132,7 @@ def test_drawing_is_charged() -> None:
     assert cost["drawn"][0] - cost["given"][0] == pytest.approx(drawing, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_row_has_one_response() -> None:
     with pytest.raises(ValueError, match="draw 1"):
         Drawn("teacher", Responding(LIMIT, n=2))

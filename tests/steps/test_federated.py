@@ -99,6 +99,7 @@ def test_selective_clients_move_the_backbone_and_nothing_else_by_a_bit(selective
         assert clients.all() if backbone(path) else not clients.any(), path
 
 
+@pytest.mark.slow
 def test_only_the_backbone_is_averaged_by_counts(selective: Any) -> None:
     _, trained, _, server = selective
     mixed = aggregated(server, trained, jnp.array([0.25, 0.75]), backbone)

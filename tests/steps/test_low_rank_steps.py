@@ -60,6 +60,7 @@ def test_within_an_iteration_only_active_directions_and_values_move(spectral: An
         np.testing.assert_allclose(np.linalg.norm(new["active_left"][0], axis=0), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_draw_writes_back_what_was_trained(spectral: Any) -> None:
     found, _ = spectral
     (old, active), (new, drawn) = query(found[3]), query(found[4])

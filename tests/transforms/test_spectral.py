@@ -79,6 +79,7 @@ def test_the_first_kernels_are_those_of_the_base(parts: Any) -> None:
     np.testing.assert_allclose(logits(parts), logits(base), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_factors_name_their_axes(parts: Any) -> None:
     query = axes_of(nnx.merge(*parts))["blocks"]["attention"]["query"]["kernel"]
     assert {name: str(named) for name, named in query.items()} == {
@@ -118,6 +119,7 @@ def test_gradients_of_active_directions_lack_the_singular_value(enhanced: bool) 
         np.testing.assert_allclose(own, true / by, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_draw_leaves_the_function_to_the_bit(moved: Any) -> None:
     params, rest = jax.jit(lambda p, r: resample(FORM, p, r, jax.random.key(1), 0, multinomial))(*moved)
     same(kernels(*moved), kernels(params, rest), rtol=0)
