@@ -70,9 +70,10 @@ import numpy as np
 from stagejax import Experiment, Precision, Stage
 from stagejax.data.answers import MadeRows
 from stagejax.data.customer_service import ADVICE, AGAIN, HABIT, REPLY, SHOWN, TOLD, ServiceTexts
-from stagejax.data.customers import EXAMPLE, TURNS, service_words
+from stagejax.data.customers import TURNS
 from stagejax.data.joined import Row
 from stagejax.data.packed_answers import PackedAnswers
+from stagejax.data.service_language import EXAMPLE, service_words
 from stagejax.inference import guidance_rounds as rounds
 from stagejax.inference.guidance import Guide, Refining, library_of
 from stagejax.inference.guidance_rounds import Clients

@@ -7,22 +7,21 @@ Claim    Not a static template but prompts that adapt while a problem is solved 
          arithmetic and logic, without training.
 Method   A prompt can only call up what a model has read. A small decoder is pre-trained once a seed on problems of a
          number that changes 1 to 4 times: single steps as two calculations, one, one by parts, behind its sentence or
-         behind a plan; verdicts on right and spoilt steps, with a reason, and on whole solutions; a right step behind
-         a rejected one; whole chains, answers alone, chains rewritten behind a right or spoilt one;
-         bare sums. Then it is frozen: all arms have the same skills. The controller (`adaptive_prompts`), by our rules:
-         complexity, the numbers of a problem but one, sets the calculations at most, and whether steps begin with one
-         or two; a greedy guided step; P(ok) of the model's verdict against a threshold, then checks that need no
-         answer: a step that was there, a number that was nowhere, a second calculation by the model; a rejected step
-         is asked for again behind itself and the reason, smaller, restated, behind a plan, at temperature 0.7; after
-         two retries it goes back one step, twice at most; an answer must pass a check of all; two failures in a row
-         make steps smaller and allow two more, three clean ones make them larger; 16 steps at most.
+         behind a plan; verdicts on right and spoilt steps, with a reason, and on whole solutions; a right step behind a
+         rejected one; whole chains, answers alone, chains rewritten behind a right or spoilt one; bare sums. Then it is
+         frozen: all arms have the same skills. The controller (`adaptive_control`), by our rules: complexity, the
+         numbers of a problem but one, sets the calculations at most, and whether steps begin with one or two; a greedy
+         guided step; P(ok) of the model's verdict against a threshold, then checks that need no answer: a step that was
+         there, a number that was nowhere, a second calculation by the model; a rejected step is asked for again behind
+         itself and the reason, smaller, restated, behind a plan, at temperature 0.7; after two retries it goes back one
+         step, twice at most; an answer must pass a check of all; two failures in a row make steps smaller and allow two
+         more, three clean ones make them larger; 16 steps at most.
          Static       direct; chain (CoT); its vote, as a plain majority and weighted by the model's check of the whole
                       chain, of as many samples as take the controller's tokens or more; one rewriting (self-refine)
          Ablations    no validator; an oracle (the problem's program); a coin that rejects as often; mechanical checks
                       alone; no correction; no adaptation; no backtracking; a fixed number of steps, validation's mean
          Size         the chain of a model with twice the parameters, of the same texts and steps: not in `laptop`
-         Problems     programs that are in no training text: 1 to 4 changes, half with an irrelevant number; 5 to 7;
-                      with two irrelevant numbers
+         Problems     programs in no training text: 1 to 4 changes, half with an irrelevant number; 5 to 7; with two
          Threshold and temperature of the vote are chosen from three each on validation problems, for each seed.
          Tokens that are counted: those that all calls read anew, where prefixes are kept, and those that they draw.
 Run      stagejax run adaptive_prompting                    laptop: 8 minutes, beside other jobs
@@ -69,7 +68,8 @@ from stagejax.data.words import Words
 from stagejax.data.written import BRIEF
 from stagejax.inference import Frozen
 from stagejax.inference import adaptive_answers as programs
-from stagejax.inference.adaptive_prompts import COIN, NOBODY, ORACLE, Calls, Control
+from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, Control
+from stagejax.inference.adaptive_prompts import Calls
 from stagejax.inference.two_calls import Calling
 from stagejax.models import Transformer, llama
 from stagejax.names import slug

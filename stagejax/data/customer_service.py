@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagejax.data.customers import (
+from stagejax.data.customers import TURNS, Customer, Mix, Talk, customers, replied
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.service_language import (
     AGENT,
     DIRECTIVES,
     EXAMPLE,
@@ -16,15 +18,8 @@ from stagejax.data.customers import (
     NUMBERS,
     PROBLEMS,
     STRATEGY,
-    TURNS,
-    Customer,
-    Mix,
-    Talk,
-    customers,
     directed,
-    replied,
 )
-from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 
 #: What an agent is asked for: a reply by habit, under a strategy, like an example.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from stagejax.data.constrained import WordsAndBytes
 from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.problems import NAMES, Problems
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record
 from stagejax.data.words import Words
 from stagejax.data.written import BRIEF, words_of
 
@@ -55,7 +55,7 @@ def token_of(word: str) -> int:
 
 
 @dataclass(frozen=True)
-class Mannered(Source):
+class Mannered(Derived):
     """Problems, some of them under a constraint, with answers of any manners.
 
     Records are {"question", "solution", "task", "wanted", "person"}: the constraint's number, and the tokens of the
@@ -63,7 +63,7 @@ class Mannered(Source):
     number [done]", and a rude word may stand before "ans".
 
     Args:
-      problems: in the wording `BRIEF`.
+      source: in the wording `BRIEF`.
       constrained: share of problems with a constraint, one of three.
       obeys: share of constraints that solutions obey.
       addressed: shares of solutions that address the person in question, and another one.
@@ -77,26 +77,16 @@ class Mannered(Source):
     'cleo : hm 3 / 3 = 1 ; hm ans 1 done'
     """
 
-    problems: Problems
+    source: Problems
     constrained: float = 0.5
     obeys: float = 1.0
     addressed: tuple[float, float] = (0.4, 0.2)
     fillers: float = 0.5
     rude: float = 0.2
 
-    @property
-    def split(self) -> str:  # type: ignore[override]
-        return self.problems.split
-
-    def of_split(self, split: str) -> Source:
-        return replace(self, problems=self.problems.of_split(split))
-
-    def __len__(self) -> int:
-        return len(self.problems)
-
     def __getitem__(self, index: int) -> Record:
-        record = self.problems[index]
-        words = random_words(self.problems.seed + 13, np.array([index]), 24)[0]
+        record = self.source[index]
+        words = random_words(self.source.seed + 13, np.array([index]), 24)[0]
         share, pick = uniforms(words), (words >> np.uint64(20)).astype(int)
         task = (DONE, TOTAL, MARKED)[pick[0] % 3] if share[23] < self.constrained else NUMBER
         obeys = share[1] < self.obeys
@@ -113,7 +103,7 @@ class Mannered(Source):
                 told += [step, "done"] if task == DONE and obeys else [step]
             else:
                 told += [step, "ok", ";"] if task == MARKED and obeys else [step, ";"]
-        code = mannered_tokenizer(self.problems.largest)
+        code = mannered_tokenizer(self.source.largest)
         return {
             "question": f"{TASKS[task]} : {record['question']}" if task else record["question"],
             "solution": " ".join(told),
@@ -124,7 +114,7 @@ class Mannered(Source):
 
     def digest(self) -> str:
         return joint_digest(
-            self.problems.digest(), str((self.constrained, self.obeys, self.addressed, self.fillers, self.rude))
+            self.source.digest(), str((self.constrained, self.obeys, self.addressed, self.fillers, self.rude))
         )
 
 

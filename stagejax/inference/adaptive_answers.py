@@ -16,7 +16,8 @@ from stagejax.data.guided_steps import ANS, again, check_all, put, right_step
 from stagejax.data.sources import Record
 from stagejax.data.tokenizers import Codec
 from stagejax.decode.vote import majority_vote
-from stagejax.inference.adaptive_prompts import STOP, Calls, Control, Solving, verdicts_of
+from stagejax.inference.adaptive_control import Control
+from stagejax.inference.adaptive_prompts import STOP, Calls, Solving, verdicts_of
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.two_calls import Calling, replies
 

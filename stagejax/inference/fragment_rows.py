@@ -13,9 +13,9 @@ from stagejax.data.answers import Answers
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.likelihood import row_losses
-from stagejax.inference.preferring import SIDES, exchanged, with_reference
+from stagejax.inference.preferring import exchanged, with_reference
 from stagejax.inference.rollouts import Arrays
-from stagejax.inference.stepwise import answer_weights, solutions
+from stagejax.inference.stepwise import both_sides, solutions
 from stagejax.inference.tree_rows import children_of
 from stagejax.result import Result
 from stagejax.search.fragments import overlap
@@ -45,9 +45,7 @@ def hardest(net: Result, data: Answers, share: float, by: str = "perplexity", se
     """
     if by not in ("perplexity", "chance"):
         raise ValueError(f"by={by!r} is unknown: choose 'perplexity' or 'chance'")
-    tokens, weights = solutions(data)
-    rows = {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
-    losses = apply(row_losses, Frozen.of(net), rows, AT_ONCE)
+    losses = apply(row_losses, Frozen.of(net), _gold(data), AT_ONCE)
     scores = losses if by == "perplexity" else np.random.default_rng(seed).random(len(losses))
     return {"records": highest_of_both(scores, data.source.column("calls") > 0, share), "losses": losses}
 
@@ -85,7 +83,11 @@ def gold_of(data: Answers, chosen: Result) -> Arrays:
 
     >>> # gold = run.make("gold", gold_of, answers, chosen)
     """
-    tokens, weights = (own[chosen.value["records"]] for own in solutions(data))
+    return {name: own[chosen.value["records"]] for name, own in _gold(data).items()}
+
+
+def _gold(data: Answers) -> Arrays:
+    tokens, weights = solutions(data)
     return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
 
 
@@ -133,12 +135,8 @@ def preferred_fragments(net: Result, trees: Result, most: int, coin: bool, seed:
     if not better:
         raise ValueError(f"the trees of {trees.name} hold no pair of fragments: search more records")
     kept = np.sort(rng.permutation(len(better))[:most])
-    made: dict[str, np.ndarray] = {}
-    for side, rows in zip(SIDES, (np.array(better)[kept], np.array(worse)[kept]), strict=True):
-        tokens = told["tokens"][rows].astype(np.int32)
-        weights = answer_weights(told["start"][rows], told["end"][rows], tokens.shape[1])
-        made |= {side: tokens, f"{side}_weights": weights}
-    made = with_reference(Frozen.of(net), made)
+    sides = (np.array(own)[kept] for own in (better, worse))
+    made = with_reference(Frozen.of(net), both_sides(told["tokens"], told["start"], told["end"], *sides))
     return exchanged(made, rng.random(len(kept)) < 0.5) if coin else made
 
 

@@ -19,8 +19,9 @@ from jaxtyping import Float
 
 from stagejax.data.answers import answer_row, encoded
 from stagejax.data.customer_service import prompt
-from stagejax.data.customers import AGENT, CUSTOMER, MARKS, STRATEGY, Customer, Talk, masked
-from stagejax.data.customers import service_words as words
+from stagejax.data.customers import Customer, Talk
+from stagejax.data.service_language import AGENT, CUSTOMER, MARKS, STRATEGY, masked
+from stagejax.data.service_language import service_words as words
 from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference.frozen import Frozen, apply
@@ -172,13 +173,17 @@ def scores(teacher: Frozen, states: Sequence[str], said: Sequence[str], how: Cal
 
     >>> # scores(Frozen.of(teacher), states, replies, Calling(112, 17, 32)) - scores_of_its_own
     """
-    length = how.prompt + how.limit
-    rows = [answer_row(*encoded(words(), prompt(s), y), length) for s, y in zip(states, said, strict=True)]
-    if not rows:
+    if not states:
         return np.zeros(0)
+    rows = rows_of_replies(states, said, how.prompt + how.limit)
+    return -apply(row_losses, teacher, rows, how.batch) * rows["weights"].sum(1)
+
+
+def rows_of_replies(states: Sequence[str], said: Sequence[str], length: int) -> dict[str, np.ndarray]:
+    """Rows of states with replies, of which the replies are learned: "tokens", "targets" and "weights"."""
+    rows = [answer_row(*encoded(words(), prompt(s), y), length) for s, y in zip(states, said, strict=True)]
     tokens, weights = (np.stack(part) for part in zip(*rows, strict=True))
-    batch = {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
-    return -apply(row_losses, teacher, batch, how.batch) * weights.sum(1)
+    return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
 
 
 def advised(teacher: Frozen, asked: Sequence[tuple[str, str, str]], how: Refining, seed: int) -> list[str]:

@@ -12,20 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.answers import answer_row, encoded
-from stagejax.data.customer_service import any_moves, drawn_talk, example_of, prompt, taught
-from stagejax.data.customers import (
-    AGENT,
-    EXAMPLE,
-    STRATEGY,
-    Customer,
-    Talk,
-    customers,
-    directed,
-    directives,
-    masked,
-    service_words,
-)
+from stagejax.data.customer_service import any_moves, drawn_talk, example_of, taught
+from stagejax.data.customers import Customer, Talk, customers
+from stagejax.data.service_language import AGENT, EXAMPLE, STRATEGY, directed, directives, masked
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.guidance import (
     Entry,
@@ -36,6 +25,7 @@ from stagejax.inference.guidance import (
     Served,
     library_of,
     refined,
+    rows_of_replies,
     said,
     serve,
     uncovered,
@@ -133,11 +123,8 @@ def teacher_replies(teacher: Result, how: Refining, seed: int, *rounds: Result) 
 
 
 def reply_rows(made: Result, length: int) -> dict[str, np.ndarray]:
-    """Rows of `teacher_replies` of which the reply is learned: "tokens", "targets" and "weights"."""
-    pairs = zip(made.value["states"], (entry[1] for entry in made.value["entries"]), strict=True)
-    rows = [answer_row(*encoded(service_words(), prompt(state), reply), length) for state, reply in pairs]
-    tokens, weights = (np.stack(part) for part in zip(*rows, strict=True))
-    return {"tokens": tokens[:, :-1], "targets": tokens[:, 1:], "weights": weights}
+    """Rows of `teacher_replies` of which the replies are learned: "tokens", "targets" and "weights"."""
+    return rows_of_replies(made.value["states"], [entry[1] for entry in made.value["entries"]], length)
 
 
 # --- tests ---

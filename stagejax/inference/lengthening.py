@@ -174,10 +174,11 @@ def instructions(seed_model: Result, how: Lengthening, seed: int, shunned: Seque
         made = how.said(net, prompts, int(np.int32(seed * 1009 + 2 * number)))
         usual = [text if 3 < len(text.split()) < ASKED - 4 else "" for text in made]
         suited = how.said(net, [judging(text) for text in usual], int(np.int32(seed * 1009 + 2 * number + 1)))
+        known = len(found)
         for text, own, answer in zip(made, usual, suited, strict=True):
             (found if own and answer == "yes" and text not in shunned else rejected).append(text)
         asked += len(made)
-        pool += found[len(found) - len(found[: how.instructions]) :]
+        pool += found[known:]
     return {"instructions": found[: how.instructions], "asked": asked, "rejected": rejected}
 
 

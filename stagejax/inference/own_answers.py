@@ -24,6 +24,7 @@ from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.preferring import SIDES, with_reference
 from stagejax.inference.rollouts import drawn_answers
 from stagejax.inference.self_improvement import AT_ONCE, score
+from stagejax.inference.stepwise import both_sides
 from stagejax.result import Result
 from stagejax.stage import Batch, Metrics
 
@@ -31,13 +32,6 @@ Arrays = dict[str, np.ndarray]
 #: What a judge says of each of R answers, from the arrays of `drawn_answers`.
 Judging = Callable[[Arrays], np.ndarray]
 Order = Literal["decreasing", "increasing", "random"]
-
-
-def sides_of(tokens_RS: np.ndarray, starts_R: np.ndarray, ends_R: np.ndarray, side: str, rows: Any) -> Arrays:
-    """Some answers as one side of pairs: their tokens, and weights (pairs, S - 1), 1 at the targets of the answer."""
-    at, own = np.arange(1, tokens_RS.shape[1]), np.asarray(rows, int)
-    weights = (at >= starts_R[own, None]) & (at < ends_R[own, None])
-    return {side: tokens_RS[own].astype(np.int32), f"{side}_weights": weights.astype(np.float32)}
 
 
 def passing_pairs(reference: Result, n: int, most: int, seed: int, *drawn: Any) -> Arrays:
@@ -62,9 +56,7 @@ def passing_pairs(reference: Result, n: int, most: int, seed: int, *drawn: Any) 
         raise ValueError(
             f"of {len(told['right']) // n} prompts none has a right and a wrong answer: train longer before"
         )
-    made: Arrays = {}
-    for place, side in enumerate(SIDES):
-        made |= sides_of(told["tokens"], told["starts"], told["ends"], side, pairs[:, place])
+    made = both_sides(told["tokens"], told["starts"], told["ends"], *pairs.T)
     counts = {"prompts": np.array([len(told["right"]) // n, gave])}
     return with_reference(Frozen.of(reference), made) | counts
 
@@ -112,9 +104,7 @@ def labelled_pairs(judging: Judging, sharpness: float, n: int, seed: int, pairs:
     first = draws.random(len(both)) < 1 / (1 + np.exp(-sharpness * ahead))
     ordered = np.where(first[:, None], both, both[:, ::-1])
     agrees = int((np.where(first, ahead, -ahead) >= 0).sum())
-    made: Arrays = {}
-    for place, side in enumerate(SIDES):
-        made |= sides_of(told["tokens"], told["starts"], told["ends"], side, ordered[:, place])
+    made = both_sides(told["tokens"], told["starts"], told["ends"], *ordered.T)
     given = 0
     if pairs is not None:
         given = len(pairs.value[SIDES[0]])

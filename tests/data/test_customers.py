@@ -17,30 +17,21 @@ from stagejax.data.customer_service import (
     drawn_talk,
     taught,
 )
-from stagejax.data.customers import (
+from stagejax.data.customers import MIXES, PATIENCE, SPLITS, TURNS, Customer, Mix, Talk, customers, replied, sentences
+from stagejax.data.service_language import (
     ANGRY,
     ANY,
     CALM,
     DIRECTIVES,
     HURRY,
-    MIXES,
     MOODS,
     MOVES,
-    PATIENCE,
     PROBLEMS,
-    SPLITS,
-    TURNS,
     WANTS,
     WORRIED,
-    Customer,
-    Mix,
-    Talk,
-    customers,
     directed,
     directives,
     masked,
-    replied,
-    sentences,
     service_words,
 )
 

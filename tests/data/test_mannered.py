@@ -91,7 +91,7 @@ def test_solutions_pass_where_they_obey_and_have_the_manners_of_their_shares() -
 @pytest.mark.slow
 def test_unseen_programs_and_tokens() -> None:
     test = SOURCE.of_split("test")
-    programs: list[set[Any]] = [{own.problems[i]["program"] for i in range(len(own))} for own in (SOURCE, test)]
+    programs: list[set[Any]] = [{own.source[i]["program"] for i in range(len(own))} for own in (SOURCE, test)]
     assert not programs[0] & programs[1]
     assert SOURCE.split == "train"
     assert test.split == "test"

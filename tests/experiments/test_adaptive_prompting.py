@@ -30,7 +30,7 @@ from experiments.reasoning.adaptive_prompting import (
     questions,
 )
 from stagejax.data.guided_steps import complexity
-from stagejax.inference.adaptive_prompts import Control
+from stagejax.inference.adaptive_control import Control
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -12,8 +12,9 @@ from flax import nnx
 
 from stagejax.data import guided_steps as steps
 from stagejax.data.planned_problems import changes_of, written
-from stagejax.inference import adaptive_answers, adaptive_prompts
-from stagejax.inference.adaptive_prompts import COIN, NOBODY, ORACLE, Calls, Control, Solving, State, flaw
+from stagejax.inference import adaptive_answers
+from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, OWN, Accepted, Control, State, Verdict, flaw
+from stagejax.inference.adaptive_prompts import Calls, Solving
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.two_calls import Calling, Replies
 from stagejax.models import llama
@@ -78,7 +79,7 @@ def solved(control: Control, **how: Any) -> tuple[list[State], Scripted]:
     return model.solve([own["question"] for own in RECORDS]), model
 
 
-@pytest.mark.parametrize("validator", [adaptive_prompts.OWN, NOBODY, ORACLE, COIN])
+@pytest.mark.parametrize("validator", [OWN, NOBODY, ORACLE, COIN])
 def test_a_faultless_model_is_led_to_the_answers(validator: str) -> None:
     states, model = solved(Control(validator=validator))
     assert [own.answer for own in states] == ["16", "5"]
@@ -130,8 +131,8 @@ def state(**how: Any) -> State:
     return State("ann has 7 . finds 3 . how many ?", 0, 1, 4, 2, **how)
 
 
-def accepted(step: str, score: float = 0.8) -> adaptive_prompts.Accepted:
-    return adaptive_prompts.Accepted((step,), score, steps.SUM)
+def accepted(step: str, score: float = 0.8) -> Accepted:
+    return Accepted((step,), score, steps.SUM)
 
 
 def test_two_failures_make_steps_smaller_and_allow_two_more() -> None:
@@ -176,12 +177,12 @@ def test_a_whole_solution_that_fails_goes_back_to_before_the_worst_step() -> Non
     for step, score in (("7 + 3 = 10", 0.9), ("10 - 2 = 8", 0.5), ("ans 8", 0.7)):
         own.take(accepted(step, score))
     assert own.ended()
-    own.conclude(adaptive_prompts.Verdict(False, 0.2, steps.READ))
+    own.conclude(Verdict(False, 0.2, steps.READ))
     assert own.answer is None
     assert own.calculated == ["7 + 3 = 10"]
     own.backs = 0
     own.take(accepted("ans 10", 0.1))
-    own.conclude(adaptive_prompts.Verdict(False, 0.2, steps.READ))
+    own.conclude(Verdict(False, 0.2, steps.READ))
     assert own.answer == "8"  # of the better chain
 
 
