@@ -112,7 +112,7 @@ def test_sft_sees_few_constraints_and_tests_unseen_programs() -> None:
     tuned = asked(cfg, "train", 300, 21, constrained=0.03)
     tasks = np.array([tuned[i]["task"] for i in range(300)])
     assert 0 < np.isin(tasks, (DONE, TOTAL, MARKED)).mean() < 0.06
-    programs = [{own.problems[i]["program"] for i in range(len(own))}
+    programs = [{own.source[i]["program"] for i in range(len(own))}
                 for own in (tuned, asked(cfg, "test", 200, 102))]  # fmt: skip
     assert not programs[0] & programs[1]
     rows = reading(replace(cfg, read=50), cfg.long)
