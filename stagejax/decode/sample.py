@@ -63,7 +63,7 @@ def sample(
     top_p: Number | Float[Array, " B"] | None = None,
     repetition: Number | Float[Array, " B"] | None = None,
     stops: Sequence[tuple[int, ...]] = (),
-    allowed: Bool[Array, "..."] | Allowed | None = None,
+    allowed: Bool[Array, "..."] | Bool[np.ndarray, "..."] | Allowed | None = None,
 ) -> Samples:
     """`n` continuations of each prompt, y_t ~ p(. | x, y_<t), token by token until a stop string or the limit.
 
