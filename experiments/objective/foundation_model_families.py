@@ -1,0 +1,563 @@
+"""Foundation models by family: the same text and FLOPs for every criterion, then the same tasks for every model.
+
+Paper    Paaß and Giesselbach, Foundation Models for Natural Language Processing, Springer 2023, arXiv 2302.08575
+         (dossier 037). A survey: it has no method and no table of this kind; this is the comparison it makes in words.
+Claim    Bidirectional encoders win at understanding, encoder-decoders at conditional generation; only models that
+         generate are prompted; adapters do as well as full fine-tuning.
+Method   Criteria, on rows of 64 tokens of one text:
+         causal           -sum log p(x_t | x_<t)
+         MLM              15 % of the tokens, 80/10/10 masked, random, kept (BERT)
+         prefix LM        a row is cut anywhere; what is before the cut is seen both ways, what is behind it is asked
+         span corruption  15 % in spans of mean length 3, said by a decoder (T5); at equal FLOPs, and at equal tokens
+         The first three have one network, parameter by parameter, and differ in what is seen and asked; the encoder-
+         decoder has 2 + 2 layers in place of 4 and a narrower feed-forward network, for equally many parameters. Then
+         each is adapted alike, by one recipe and one program: a linear head on the states of words (UPOS tags, at a
+         word's last token) or on their mean (sentiment, kinds of questions); the encoder-decoder reads the text on both
+         sides, as BART does. Ways: full fine-tuning, LoRA on all linear maps, a linear probe of frozen states; a cloze
+         without training, for sentiment. Captions are translated by all of them: MLM's network as a prefix LM (UniLM).
+         Beside them the same networks without pre-training, a linear model of pieces, and for captions the translation
+         of the nearest training caption. Rates are chosen by development rows with the first seed, for all arms alike.
+Run      stagejax run foundation_model_families                          laptop: about 6 minutes on two idle cores
+         stagejax run foundation_model_families --preset full            all tasks with three seeds, longer
+         stagejax run foundation_model_families --preset smoke           a minute
+         stagejax plan foundation_model_families --preset pod --mesh data=16,fsdp=16
+Holds if (i) every criterion, fully fine-tuned, is above the same network from scratch on 3 of 4 tasks or more, by 2
+         points or more in the mean over tasks; (ii) MLM has the best mean rank of all criteria (the best one, if two share
+         it, does not) on the tasks of understanding, over tasks and seeds, by a Friedman test at 5 %; (iii) span
+         corruption or prefix LM has the most chrF on captions, and more there than its own answers put to other
+         captions; (iv) LoRA is not more than 2 points below full fine-tuning, mean over criteria, tasks and seeds.
+Ours     Not run yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Precision, Stage
+from stagejax.budget import flops, within
+from stagejax.data import BPE, TFDS, CausalText, Data, Dataset, MaskedText, Portion, Source, Tokenizer
+from stagejax.data.applications import (
+    Application,
+    Translation,
+    captions,
+    drawn_applications,
+    three_applications,
+    unlabelled,
+)
+from stagejax.data.denoising import T5 as SHORT_SPANS
+from stagejax.data.denoising import Denoising
+from stagejax.data.learned import LearnedFrom
+from stagejax.data.published import C4
+from stagejax.data.seq2seq import OneSequence, TextToText
+from stagejax.data.tagged_rows import UPOS
+from stagejax.data.word_or_text import WordOrText
+from stagejax.decode import chrf
+from stagejax.inference.cloze import zero_shot
+from stagejax.inference.linear_answers import bag_of_pieces, probed
+from stagejax.inference.nearest_translation import nearest_translations
+from stagejax.inference.speaking import drawn_tokens, spoken
+from stagejax.models import Transformer
+from stagejax.models.readout import Readout
+from stagejax.models.t5 import T5
+from stagejax.names import slug
+from stagejax.objectives import causal_lm
+from stagejax.objectives.families import answering, masked_both_ways, prefix_lm
+from stagejax.objectives.language import seq2seq
+from stagejax.optimizer import adamw
+from stagejax.report import Arm, Report, Table, claim, mean, shown, table_of_means
+from stagejax.report.ranks import mean_ranks
+from stagejax.report.tables import table_of_rates
+from stagejax.transforms import LoRA, Reparameterized, factors, kept
+
+CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
+SPANS_TOKENS = "span corruption, equal tokens"
+CRITERIA = (CAUSAL, MLM, PREFIX, SPANS)
+SCRATCH = {
+    CAUSAL: "decoder from scratch", MLM: "encoder from scratch", PREFIX: "encoder from scratch",
+    SPANS: "encoder-decoder from scratch", SPANS_TOKENS: "encoder-decoder from scratch",
+}  # fmt: skip
+FRESH = tuple(dict.fromkeys(SCRATCH.values()))
+FULL, ADAPTED, PROBE = "full fine-tuning", "LoRA", "linear probe"
+PIECES, NEAREST = "linear model of pieces", "nearest caption"
+FORMS = {CAUSAL: "causal", MLM: "masked", PREFIX: "prefix", SPANS: "spans", SPANS_TOKENS: "spans"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    net: Transformer = field(
+        default_factory=lambda: Transformer(
+            embed=64,
+            layers=4,
+            heads=4,
+            mlp=256,
+            norm="rms",
+            positions="rotary",
+            use_bias=False,
+            init_std=0.1,
+            scan=True,
+        )
+    )
+    text: Source = field(default_factory=unlabelled)
+    held: Source = field(default_factory=lambda: Dataset("wikitext2", "test"))
+    bpe: Tokenizer = field(default_factory=lambda: BPE(1024))
+    batch: int = 16  # rows of text
+    length: int = 64  # tokens of each
+    steps: int = 400  # of causal pre-training, whose FLOPs all criteria have
+    peaks: tuple[tuple[str, float], ...] = ((CAUSAL, 5e-3), (MLM, 5e-3), (PREFIX, 5e-3), (SPANS, 5e-3))
+    tested_text: int = 8  # batches
+    tasks: tuple[Application, ...] = field(default_factory=three_applications)
+    classes: int = len(UPOS)  # of the head, for all tasks
+    labelled: int = 1000  # rows of each task, others for every seed
+    rows: int = 16  # in a batch
+    words: int = 32  # tokens of a row
+    tuning: int = 60  # steps
+    rates: tuple[tuple[str, tuple[float, ...]], ...] = ((FULL, (1e-3, 3e-3)), (ADAPTED, (3e-3, 1e-2)))
+    rank: int = 8  # of LoRA
+    adapted: tuple[str, ...] = (CAUSAL, MLM, SPANS)  # criteria with LoRA, on tasks with several seeds
+    captions: Translation | None = field(default_factory=captions)
+    cloze: tuple[str, tuple[str, str], tuple[str, ...]] | None = ("sst2", (" it was", " ."), (" bad", " good"))
+    pretrained: tuple[int, ...] = (0,)  # seeds of pre-training; those of tasks take turns with them
+    precision: Precision = field(default_factory=Precision)
+    save_every: int | None = None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return LearnedFrom(self.bpe, self.text)
+
+    @property
+    def spans(self) -> Denoising:
+        """Rows of span corruption: as many tokens of text in a row as for the other criteria."""
+        inputs, outputs = SHORT_SPANS[0].sizes(self.length)
+        return Denoising(
+            source=self.text, tokenizer=self.tokenizer, batch=self.batch, inputs=inputs, outputs=outputs,
+            length=self.length, denoisers=SHORT_SPANS, mode_tokens=False,
+        )  # fmt: skip
+
+    def model(self, label: str) -> Readout:
+        """The network of a criterion or of its like from scratch, with a head."""
+        c, vocab = self.net, self.spans.vocab
+        if SCRATCH.get(label, label) != SCRATCH[SPANS]:
+            return Readout(replace(c, vocab=vocab), self.classes)
+        both = T5(
+            vocab=vocab, embed=c.embed, heads=c.heads, head_dim=c.embed // c.heads, mlp=c.mlp - c.embed,
+            encoder_layers=c.layers // 2, decoder_layers=c.layers - c.layers // 2, scan=c.scan, remat=c.remat,
+        )  # fmt: skip
+        return Readout(both, self.classes)
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller, with all seeds, or at the scale of published models."""
+    if name == "smoke":
+        drawn, pairs, words = drawn_applications()
+        return Config(
+            replace(Config().net, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), batch=4,
+            length=16, steps=8, tested_text=2, tasks=drawn, classes=8, labelled=60, rows=4, words=16, tuning=6, rank=2,
+            captions=pairs, cloze=("who", (" .", ""), (" the", " a", " an", " some", " e")),
+        )  # fmt: skip
+    if name == "pod":
+        net = replace(Config().net, embed=768, heads=12, layers=12, mlp=3072, init_std=0.02, remat="full")
+        reviews = TFDS("glue/sst2", train="train[2%:]", test="validation")
+        held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
+        return Config(
+            net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
+            peaks=tuple((label, 6e-4) for label in CRITERIA), classes=2, labelled=60_000, rows=32, words=128,
+            tasks=(Application("sst2", reviews, *held, ("sentence", "label")),), tuning=6_000,
+            rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
+            cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
+            save_every=2_000,
+        )  # fmt: skip
+    if name == "full":
+        every = tuple(replace(task, seeds=(0, 1, 2)) for task in three_applications(test=1800))
+        longer = replace(captions(), steps=1000, tested=400, seeds=(0, 1, 2))
+        return Config(
+            steps=2000, tasks=every, tuning=200, labelled=4000, adapted=CRITERIA, pretrained=(0, 1, 2), captions=longer
+        )
+    return Config()
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Every criterion once; then every network on every task, in every way."""
+    found = Found([pre_trained(run, cfg, seed) for seed in cfg.pretrained])
+    for label in (*CRITERIA, SPANS_TOKENS, *FRESH):
+        several = [task for task in cfg.tasks if len(task.seeds) > 1]
+        for task in several if label == SPANS_TOKENS else cfg.tasks:
+            tuned(run, cfg, found, label, task, FULL)
+            probe(run, cfg, found, label, task)
+        for task in several if label in cfg.adapted else ():
+            tuned(run, cfg, found, label, task, ADAPTED)
+        if cfg.captions is not None and label != SPANS_TOKENS:
+            translated(run, cfg, found, label, cfg.captions)
+        if cfg.cloze is not None and label in CRITERIA:
+            asked(run, cfg, found, label, *cfg.cloze)
+    for task in cfg.tasks:
+        pieces(run, cfg, found, task)
+    if cfg.captions is not None:
+        own = cfg.captions
+        how = (own.train, Portion(own.test, stop=own.tested), own.fields, cfg.tokenizer, cfg.text)
+        found.nearest = run.make("nearest", nearest_translations, *how).value
+    return report(cfg, found)
+
+
+@dataclass
+class Found:
+    """What a run has measured so far."""
+
+    starts: list[dict[str, Any]]  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
+    scores: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)  # (arm, way, task): one a seed
+    tried: dict[str, dict[float, float]] = field(default_factory=dict)  # on development rows, by rate
+    tuned: dict[tuple[str, str], list[Any]] = field(default_factory=dict)  # results of (arm, way)
+    said: dict[str, list[Any]] = field(default_factory=dict)  # captions of each arm
+    zero: dict[str, list[Any]] = field(default_factory=dict)  # cloze answers
+    nearest: Any = None
+
+    def start(self, label: str, seed: int) -> Any:
+        """The network that an arm begins with; seeds of tasks take turns with those of pre-training."""
+        return self.starts[seed % len(self.starts)][label]
+
+
+def pre_trained(run: Any, cfg: Config, seed: int) -> dict[str, Any]:
+    """All criteria at the FLOPs of the causal one, span corruption also at its tokens; and networks of no training."""
+    at, causal = f"pretrain/{seed}/{{}}".format, pretraining(cfg, CAUSAL, seed)
+    made = {CAUSAL: run.train(causal)}
+    budget = flops(made[CAUSAL])
+    made |= {label: run.train(within(pretraining(cfg, label, seed), budget)) for label in CRITERIA[1:]}
+    made[SPANS_TOKENS] = run.train(replace(pretraining(cfg, SPANS, seed), name=at(slug(SPANS_TOKENS))))
+    fresh = {"steps": 1, "optimizer": adamw(1e-9)}
+    decoder = run.train(replace(causal, name=at("fresh-decoder"), **fresh))
+    both = run.train(replace(pretraining(cfg, SPANS, seed), name=at("fresh-encoder-decoder"), **fresh))
+    made |= {label: both if label == SCRATCH[SPANS] else decoder for label in FRESH}
+    for label in cfg.adapted:
+        config = Reparameterized(cfg.model(label), LoRA(cfg.rank))
+        made[label, ADAPTED] = run.transform(at(f"{slug(label)}-lora"), config.adapt, made[label], to=config)
+    return made
+
+
+def pretraining(cfg: Config, label: str, seed: int) -> Stage:
+    """The recipe that all criteria share."""
+    how = {"source": cfg.text, "tokenizer": cfg.tokenizer, "batch": cfg.batch, "length": cfg.length, "seed": seed}
+    data: Data = {MLM: MaskedText, SPANS: lambda **_: replace(cfg.spans, seed=seed)}.get(label, CausalText)(**how)
+    objective = {CAUSAL: causal_lm, MLM: masked_both_ways, PREFIX: prefix_lm, SPANS: seq2seq}[label]
+    return Stage(
+        name=f"pretrain/{seed}/{slug(label)}",
+        model=cfg.model(label),
+        objective=objective,
+        optimizer=adamw(dict(cfg.peaks)[label], warmup=0.1, decay="linear", clip=1.0),
+        data=data,
+        steps=cfg.steps,
+        trainable=all_but_the_head,
+        evaluate=Evaluation(replace(data, source=cfg.held, seed=0, count=cfg.tested_text), cfg.tested_text),
+        precision=cfg.precision,
+        seed=seed,
+        save_every=cfg.save_every,
+    )
+
+
+def all_but_the_head(path: str, axes: Any) -> bool:
+    return not path.startswith("head/")
+
+
+# --- tasks of understanding ---
+
+
+def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[WordOrText, WordOrText]:
+    """Some labelled rows, others for every seed; and development and test rows."""
+    how = {"tokenizer": cfg.tokenizer, "length": cfg.words, "fields": task.fields, "names": task.tags}
+    both = label not in (CAUSAL, SCRATCH[CAUSAL])
+    train = Portion(task.train, stop=min(cfg.labelled, len(task.train)), seed=seed)
+    held = WordOrText(sources=(task.dev, task.test), batch=64, both=both, once=True, **how)
+    return WordOrText(sources=(train,), batch=cfg.rows, both=both, seed=seed, **how), held
+
+
+def tuning(cfg: Config, label: str, task: Application, way: str, seed: int, rate: float) -> Stage:
+    """The recipe of all tasks and networks; with LoRA the head, which has classes, is trained in full as well."""
+    train, held = rows_of(cfg, label, task, seed)
+    batches, model = -(-held.size() // held.batch), cfg.model(label)
+    return Stage(
+        name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}/{rate:g}",
+        model=model if way == FULL else Reparameterized(model, LoRA(cfg.rank)),
+        objective=answering,
+        optimizer=adamw(rate, warmup=0.1, decay="linear", clip=1.0),
+        data=train,
+        steps=cfg.tuning,
+        handover=Handover(params=kept("net")),
+        evaluate=Evaluation(replace(held, count=batches), batches),
+        precision=cfg.precision,
+        seed=seed,
+        **({"trainable": factors("head")} if way == ADAPTED else {}),
+    )
+
+
+def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, way: str) -> None:
+    """Every rate with the first seed; the best one on development rows with all seeds."""
+
+    def one(seed: int, rate: float) -> Any:
+        start = found.start(label if way == FULL else (label, ADAPTED), seed)
+        return run.train(tuning(cfg, label, task, way, seed, rate), start, may_diverge=True)
+
+    first, *others = task.seeds
+    tried = {rate: one(first, rate) for rate in dict(cfg.rates)[way]}
+    scores = {rate: score(result, 0) for rate, result in tried.items()}
+    rate = max(scores, key=lambda rate: np.nan_to_num(scores[rate], nan=-1.0))
+    results = [tried[rate], *(one(seed, rate) for seed in others)]
+    found.tried[f"{label}, {way}, {task.name}"] = scores
+    found.scores[label, way, task.name] = [score(result, 1) for result in results]
+    found.tuned.setdefault((label, way), []).extend([*tried.values(), *results[1:]])
+
+
+def score(result: Any, source: int) -> float:
+    """Accuracy on development rows (0) or on test rows (1)."""
+    return float("nan") if result.diverged else result.history.last(f"accuracy_{source}")
+
+
+def probe(run: Any, cfg: Config, found: Found, label: str, task: Application) -> None:
+    """A linear classifier on the states of what was pre-trained, or of fresh parameters."""
+    made = [
+        run.make(
+            f"{slug(label)}/{task.name}/probe/{seed}", probed, found.start(label, seed),
+            *rows_of(cfg, label, task, seed), cfg.classes,
+        )
+        for seed in task.seeds
+    ]  # fmt: skip
+    found.scores[label, PROBE, task.name] = [one.value["accuracy"] if one.value else float("nan") for one in made]
+
+
+def pieces(run: Any, cfg: Config, found: Found, task: Application) -> None:
+    """What the pieces of words tell, without a network."""
+    made = [
+        run.make(f"pieces/{task.name}/{seed}", bag_of_pieces, *rows_of(cfg, MLM, task, seed), cfg.tokenizer.vocab)
+        for seed in task.seeds
+    ]
+    values = [one.value["accuracy"] if one.value else float("nan") for one in made]
+    found.scores[PIECES, FULL, task.name] = values
+
+
+def asked(
+    run: Any, cfg: Config, found: Found, label: str, name: str, pattern: tuple[str, str], words: tuple[str, ...]
+) -> None:
+    """A cloze on the test rows of a task, without training."""
+    task, how = next(task for task in cfg.tasks if task.name == name), (cfg.tokenizer, cfg.text, pattern, words)
+    form = {"sentinel": cfg.tokenizer.vocab, "length": cfg.words + 8, "fields": task.fields, "form": FORMS[label]}
+    function = partial(zero_shot, **form)
+    starts = [own[label] for own in found.starts]
+    made = [run.make(f"{slug(label)}/cloze/{k}", function, start, task.test, *how) for k, start in enumerate(starts)]
+    found.zero[label] = [one.value for one in made if one.value]
+
+
+# --- captions ---
+
+
+def translation(cfg: Config, label: str, own: Translation, seed: int, rate: float) -> Stage:
+    """Fine-tuning on pairs."""
+    model, data = cfg.model(label), pairs(cfg, label, own, own.train, seed)
+    held = replace(own, rows=own.tested)
+    return Stage(
+        name=f"{slug(label)}/captions/{seed}/{rate:g}",
+        model=model,
+        objective=seq2seq if isinstance(model.net, T5) else causal_lm,
+        optimizer=adamw(rate, warmup=0.1, decay="linear", clip=1.0),
+        data=data,
+        steps=own.steps,
+        trainable=all_but_the_head,
+        handover=Handover(params=kept("net")),
+        evaluate=Evaluation(pairs(cfg, label, held, own.dev, 0, 1), 1),
+        precision=cfg.precision,
+        seed=seed,
+    )
+
+
+def pairs(
+    cfg: Config, label: str, own: Translation, source: Source, seed: int, count: int | None = None
+) -> TextToText | OneSequence:
+    """Pairs for an encoder and a decoder, or for a decoder alone, which sees all of what it translates both ways unless
+    it is a causal model."""
+    data = TextToText(
+        source=source, tokenizer=cfg.tokenizer, learned_from=cfg.text, batch=own.rows, inputs=own.inputs,
+        outputs=own.outputs, fields=own.fields, seed=seed, count=count,
+    )  # fmt: skip
+    both = isinstance(cfg.model(label).net, T5)
+    return data if both else OneSequence(data=data, causal=label in (CAUSAL, SCRATCH[CAUSAL]))
+
+
+def translated(run: Any, cfg: Config, found: Found, label: str, own: Translation) -> None:
+    """Every rate with the first seed; the best one, by the loss of development pairs, translates those of the test."""
+
+    def one(seed: int, rate: float) -> Any:
+        return run.train(translation(cfg, label, own, seed, rate), found.start(label, seed), may_diverge=True)
+
+    first, *others = own.seeds
+    tried = {rate: one(first, rate) for rate in own.rates}
+    losses = {r: float("inf") if net.diverged else net.history.last("loss") for r, net in tried.items()}
+    rate = min(losses, key=lambda rate: losses[rate])
+    nets = {first: tried[rate]} | {seed: one(seed, rate) for seed in others}
+    test = pairs(cfg, label, replace(own, rows=own.tested), Portion(own.test, stop=own.tested), 0, 1)
+    for seed, net in nets.items():
+        at = f"{slug(label)}/captions/{seed}"
+        bare = run.transform(f"{at}/bare", without_head, net, to=cfg.model(label).net)
+        how = (bare, test, own.outputs, cfg.tokenizer, cfg.text)
+        found.said.setdefault(label, []).append(run.make(f"{at}/said", spoken, *how, sampled_tokens=drawn_tokens).value)
+    found.tried[f"{label}, captions"] = losses
+    found.tuned.setdefault((label, "captions"), []).extend([*tried.values(), *(nets[seed] for seed in others)])
+
+
+def without_head(key: Any, start: Any) -> Any:
+    """The variables of the bare network, from those of a `Readout`."""
+    return start[0]["net"], start[1].get("net", {})
+
+
+# --- report ---
+
+
+def said_chrf(found: Found, label: str, others: bool = False) -> list[float]:
+    """chrF, from 0 to 100, of what an arm says, or of the same answers put to the next caption."""
+    known = [own for own in found.said.get(label, ()) if own]
+    return [chrf([*own["said"][1:], own["said"][0]] if others else own["said"], own["wanted"]) for own in known]
+
+
+def report(cfg: Config, found: Found) -> Report:
+    """Scores of all arms on all tasks in all ways, ranks, what they cost, and the claims."""
+    names, labels = [task.name for task in cfg.tasks], (*CRITERIA, SPANS_TOKENS, *FRESH)
+    columns = [*names, *(["chrF"] if cfg.captions else [])]
+
+    def over(label: str, name: str, way: str = FULL) -> list[float]:
+        if name == "chrF":
+            return [value / 100 for value in said_chrf(found, label)] if way == FULL else []
+        return found.scores.get((label, way, name), [])
+
+    def gains(label: str) -> list[float]:
+        return [100 * (mean(over(label, name)) - mean(over(SCRATCH[label], name))) for name in columns]
+
+    ranked = mean_ranks(np.array([
+        scores for name in names for scores in zip(*(over(label, name) for label in CRITERIA), strict=True)
+    ]).reshape(-1, len(CRITERIA)))  # fmt: skip
+    gained = {label: gains(label) for label in CRITERIA}
+    best = min(CRITERIA, key=lambda label: ranked.means[CRITERIA.index(label)])
+    spoke = {label: mean(said_chrf(found, label)) for label in CRITERIA}
+    most = max(CRITERIA, key=lambda label: np.nan_to_num(spoke[label], nan=-1.0))
+    echo = mean(said_chrf(found, most, others=True))
+    behind = [
+        100 * (a - b)
+        for label in cfg.adapted for name in names
+        for a, b in zip(over(label, name, ADAPTED), over(label, name), strict=False)
+    ]  # fmt: skip
+    known = not np.isnan([*ranked.means, *np.ravel(list(gained.values()))]).any()
+    claims = (
+        claim(
+            "Every criterion of pre-training is worth it, by full fine-tuning at equal steps",
+            paper="pre-training is what made the models of the book",
+            measured="; ".join(f"{k} {mean(v):+.1f} ({sum(x > 0 for x in v)} of {len(v)})" for k, v in gained.items())
+            if known else None,
+            unit="points",
+            margin="above scratch on all tasks but one or more, by 2 points or more in the mean over tasks, for each",
+            holds=all(mean(v) >= 2 and sum(x > 0 for x in v) >= len(v) - 1 for v in gained.values()),
+        ),
+        claim(
+            "The masked encoder is best at understanding",
+            paper="bidirectional encoders win at understanding",
+            measured=", ".join(f"{k} {x:.2f}" for k, x in zip(CRITERIA, ranked.means, strict=True))
+            + f"; p = {ranked.p:.2g}" if known else None,
+            margin="the best mean rank over tasks and seeds, and Friedman's p below 0.05",
+            holds=best == MLM and ranked.p < 0.05,
+        ),
+        claim(
+            "An encoder-decoder or a prefix LM is best at conditional generation",
+            paper="encoder-decoders are",
+            measured=", ".join(f"{k} {x:.1f}" for k, x in spoke.items()) + f"; {most} on other captions {echo:.1f}"
+            if known and cfg.captions else None,
+            unit="chrF",
+            margin="the most chrF of all criteria, and more than its own answers put to other captions",
+            holds=most in (SPANS, PREFIX) and spoke[most] > echo,
+        ),
+        claim(
+            "LoRA is as good as full fine-tuning",
+            paper="adapters do as well with few parameters",
+            measured=shown(behind, "+.1f") if behind and known else None, unit="points",
+            margin="-2 points or more, mean over criteria, tasks and seeds", holds=mean(behind) >= -2,
+        ),
+    )  # fmt: skip
+    note = "Accuracy, and chrF / 100, on test rows in %: mean ± standard deviation over seeds, where there are several."
+    rows = (*labels, PIECES)
+    arms = tuple(
+        Arm(label, tuple(own[-1:]), (*(s for s in [found.starts[0].get(label)] if s is not None and label not in FRESH),
+                                     *own[:-1]))
+        for label in labels for own in [found.tuned.get((label, FULL), [])] if own
+    )  # fmt: skip
+    tables = [
+        table_of_means("Full fine-tuning", rows, columns, over, note=note),
+        table_of_means("LoRA", cfg.adapted, names, lambda label, name: over(label, name, ADAPTED), note=note),
+        table_of_means("Linear probes of frozen states", labels, names, partial(over, way=PROBE), note=note),
+        spent(found),
+        generation(found),
+        Table(
+            "Mean ranks at understanding", ("criterion", "rank"), tuple(zip(CRITERIA, ranked.means, strict=True)),
+            ("", ".2f"), f"Over tasks and seeds; Friedman's test: p = {ranked.p:.3g}.",
+        ),
+        table_of_rates(found.tried, "Rates", note="Accuracy, and of captions the loss, on development rows, first seed."),
+    ]  # fmt: skip
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2302.08575",
+        arms=arms,
+        tables=tuple(tables),
+        baseline=SCRATCH[CAUSAL], metric="accuracy_1", rising=True,
+        seeds=max((task.seeds for task in cfg.tasks), key=len),
+        notes=NOTES,
+    )  # fmt: skip
+
+
+def spent(found: Found) -> Table:
+    """What the first seed of pre-training cost each criterion."""
+    rows = []
+    for label, net in found.starts[0].items():
+        if label in (*CRITERIA, SPANS_TOKENS):
+            data, cost = net.stage.data, net.cost
+            text = net.steps * data.batch * data.length
+            rows.append((label, net.steps, text, float(cost.flops), net.history.last("loss")))
+    note = "Losses are of held-out rows, in nats a token that is asked for: of other tokens for each criterion."
+    return Table("Pre-training", ("criterion", "steps", "tokens of text", "FLOPs", "own loss"), tuple(rows),
+                 ("", "", "si", "si", ".3f"), note)  # fmt: skip
+
+
+def generation(found: Found) -> Table:
+    """Captions and cloze answers."""
+    rows = []
+    for label in (*CRITERIA, *FRESH):
+        zero = [own["accuracy"] for own in found.zero.get(label, ())]
+        right = mean([max(own["share"]) for own in found.zero.get(label, ())])
+        own, other = (mean(said_chrf(found, label, others)) for others in (False, True))
+        rows.append((label, own, other, mean(zero), right))
+    rows.append((NEAREST, found.nearest["chrf"] if found.nearest else float("nan"), *(float("nan"),) * 3))
+    columns = ("arm", "chrF", "put to other captions", "cloze, accuracy", "its most frequent answer")
+    return Table("Translation, and a cloze without training", columns, tuple(rows), ("", ".1f", ".1f", ".1%", ".1%"))
+
+
+NOTES = (
+    "What is equal: parameters without heads of tasks, tokenizer, text, schedule, FLOPs of pre-training; steps, rows and "
+    "rates tried in each task. Span corruption has fewer FLOPs for a token of text, so that it reads more of them at "
+    "equal FLOPs; the arm at equal tokens has fewer FLOPs.",
+    "Of the book's criteria replaced-token detection, sentence order, permutations and BART's denoising are left out, as "
+    "are longer inputs, retrieval and images.",
+    "A text is read by the mean of its states in all families: other readings (a first or last token) are usual.",
+    "The text of pre-training has what tasks have to train on, without labels; no development or test rows.",
+)
+
+
+EXPERIMENT = Experiment(
+    name="foundation_model_families",
+    title="Foundation models by family: one text, one budget, one set of tasks",
+    reference="Paaß and Giesselbach, Springer 2023, arXiv 2302.08575",
+    paper=37,
+    pipeline=pipeline,
+    preset=preset,
+    presets=("smoke", "laptop", "full", "pod"),
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("foundation_model_families")
