@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -70,11 +71,16 @@ class WordOrText(Data):
         """All records, in their order."""
         return _encoded(replace(self, seed=0, count=None, once=False, both=True, batch=1))
 
-    def size(self) -> int:
+    @property
+    def records(self) -> int:
+        """Of all sources together."""
         return sum(map(len, self.sources))
 
+    def size(self) -> int:
+        return sys.maxsize if self.once else self.records
+
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        records, size = self.rows(), self.size()
+        records, size = self.rows(), self.records
         at = shuffled(self.seed, numbers, size)
         made = {name: leaf[at] for name, leaf in records._asdict().items()}
         prefix: Bool[np.ndarray, "n length"] = (made["tokens"] != PAD) & self.both
@@ -90,7 +96,7 @@ class WordOrText(Data):
 @functools.lru_cache(maxsize=32)
 def _encoded(data: WordOrText) -> Rows:
     length, number = data.length, {name: place for place, name in enumerate(data.names)}
-    code, size = codec(data.tokenizer, data.sources[0], data.fields[0]), data.size()
+    code, size = codec(data.tokenizer, data.sources[0], data.fields[0]), data.records
     made = Rows(
         np.full((size, length), PAD, np.int32), np.zeros((size, length + 1), np.int32),
         np.zeros((size, length + 1), np.float32), np.repeat(np.arange(len(data.sources)), [*map(len, data.sources)]),
