@@ -21,11 +21,11 @@ Run      stagejax run foundation_model_families                          laptop:
          stagejax run foundation_model_families --preset full            all tasks with three seeds, longer
          stagejax run foundation_model_families --preset smoke           a minute
          stagejax plan foundation_model_families --preset pod --mesh data=16,fsdp=16
-Holds if (i) every criterion, fully fine-tuned, is above the same network from scratch on 3 of 4 tasks or more, by 2
-         points or more in the mean over tasks; (ii) MLM has the best mean rank of all criteria (the best one, if two share
-         it, does not) on the tasks of understanding, over tasks and seeds, by a Friedman test at 5 %; (iii) span
-         corruption or prefix LM has the most chrF on captions, and more there than its own answers put to other
-         captions; (iv) LoRA is not more than 2 points below full fine-tuning, mean over criteria, tasks and seeds.
+Holds if (i) every criterion, fully fine-tuned, is above the same network from scratch on all tasks but one or more, by
+         2 points or more in the mean over tasks (accuracy, chrF); (ii) MLM has the best mean rank of the criteria over
+         tasks of understanding and seeds, and a Friedman test tells them apart at 5 %; (iii) span corruption or prefix
+         LM has the most chrF, by 2 or more above its own answers put to other captions; (iv) LoRA is not more than 2
+         points below full fine-tuning, mean over criteria, tasks and seeds, and above training from scratch.
 Ours     Not run yet.
 """
 
@@ -40,14 +40,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, within
 from stagejax.data import BPE, TFDS, CausalText, Data, Dataset, MaskedText, Portion, Source, Tokenizer
-from stagejax.data.applications import (
-    Application,
-    Translation,
-    captions,
-    drawn_applications,
-    three_applications,
-    unlabelled,
-)
+from stagejax.data.applications import Application, Translation, captions, made_up, understanding, unlabelled
 from stagejax.data.denoising import T5 as SHORT_SPANS
 from stagejax.data.denoising import Denoising
 from stagejax.data.learned import LearnedFrom
@@ -70,9 +63,9 @@ from stagejax.objectives import causal_lm
 from stagejax.objectives.labelled_places import labelled_places
 from stagejax.objectives.language import seq2seq
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks
-from stagejax.report.tables import table_of_rates
+from stagejax.search.peak import Peak, kept_peak
 from stagejax.transforms import LoRA, Reparameterized, factors, kept
 
 CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
@@ -87,24 +80,16 @@ FULL, ADAPTED, PROBE = "full fine-tuning", "LoRA", "linear probe"
 PIECES, NEAREST = "linear model of pieces", "nearest caption"
 FORMS = {CAUSAL: "causal", MLM: "masked", PREFIX: "prefix", SPANS: "spans", SPANS_TOKENS: "spans"}
 
+NET = Transformer(
+    embed=64, layers=4, heads=4, mlp=256, norm="rms", positions="rotary", use_bias=False, init_std=0.1, scan=True
+)
+
 
 @dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    net: Transformer = field(
-        default_factory=lambda: Transformer(
-            embed=64,
-            layers=4,
-            heads=4,
-            mlp=256,
-            norm="rms",
-            positions="rotary",
-            use_bias=False,
-            init_std=0.1,
-            scan=True,
-        )
-    )
+    net: Transformer = NET  # its vocabulary is set by the data
     text: Source = field(default_factory=unlabelled)
     held: Source = field(default_factory=lambda: Dataset("wikitext2", "test"))
     bpe: Tokenizer = field(default_factory=lambda: BPE(1024))
@@ -113,7 +98,7 @@ class Config:
     steps: int = 600  # of causal pre-training, whose FLOPs all criteria have
     peaks: tuple[tuple[str, float], ...] = ((CAUSAL, 5e-3), (MLM, 5e-3), (PREFIX, 5e-3), (SPANS, 5e-3))
     tested_text: int = 8  # batches
-    tasks: tuple[Application, ...] = field(default_factory=lambda: three_applications()[:2])
+    tasks: tuple[Application, ...] = field(default_factory=lambda: understanding()[:2])
     classes: int = len(UPOS)  # of the head, for all tasks
     labelled: int = 800  # rows of each task, others for every seed
     rows: int = 8  # in a batch
@@ -151,14 +136,14 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller, with all seeds, or at the scale of published models."""
     if name == "smoke":
-        drawn, pairs, words = drawn_applications()
+        drawn, pairs, words = made_up()
         return Config(
-            replace(Config().net, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), batch=4,
+            replace(NET, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), batch=4,
             length=16, steps=8, tested_text=2, tasks=drawn, classes=8, labelled=60, rows=4, words=16, tuning=6, rank=2,
             captions=pairs, cloze=("who", (" .", ""), (" the", " a", " an", " some", " e")),
         )  # fmt: skip
     if name == "pod":
-        net = replace(Config().net, embed=768, heads=12, layers=12, mlp=3072, init_std=0.02, remat="full")
+        net = replace(NET, embed=768, heads=12, layers=12, mlp=3072, init_std=0.02, remat="full")
         reviews = TFDS("glue/sst2", train="train[2%:]", test="validation")
         held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
         return Config(
@@ -170,7 +155,7 @@ def preset(name: str) -> Config:
             save_every=2_000,
         )  # fmt: skip
     if name == "full":
-        every = tuple(replace(task, seeds=(0, 1, 2)) for task in three_applications(test=1800))
+        every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
         longer = replace(captions(), steps=1000, tested=400, seeds=(0, 1, 2))
         return Config(
             steps=2000, tasks=every, tuning=200, labelled=4000, adapted=CRITERIA, pretrained=(0, 1, 2), captions=longer
@@ -183,20 +168,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
     found = Found([pre_trained(run, cfg, seed) for seed in cfg.pretrained])
     for label in (*CRITERIA, SPANS_TOKENS, *FRESH):
         for task in cfg.tasks:
-            tuned(run, cfg, found, label, task, FULL)
-            probe(run, cfg, found, label, task)
-            if label in cfg.adapted:
-                tuned(run, cfg, found, label, task, ADAPTED)
+            for way in (FULL, ADAPTED) if label in cfg.adapted else (FULL,):
+                tuned(run, cfg, found, label, task, way)
+            without_tuning(run, cfg, found, label, task)
         if cfg.captions is not None and label != SPANS_TOKENS:
             translated(run, cfg, found, label, cfg.captions)
-        if cfg.cloze is not None and label in CRITERIA:
-            asked(run, cfg, found, label, *cfg.cloze)
-    for task in cfg.tasks:
-        pieces(run, cfg, found, task)
-    if cfg.captions is not None:
-        own = cfg.captions
-        how = (own.train, Portion(own.test, stop=own.tested), own.fields, cfg.tokenizer, cfg.text)
-        found.nearest = run.make("nearest", nearest_translations, *how).value
+    without_network(run, cfg, found)
     return report(cfg, found)
 
 
@@ -204,17 +181,17 @@ def pipeline(run: Any, cfg: Config) -> Report:
 class Found:
     """What a run has measured so far."""
 
-    starts: list[dict[str, Any]]  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
+    starts: list[dict[Any, Any]]  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
     scores: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)  # (arm, way, task): one a seed
-    tried: dict[str, dict[float, float]] = field(default_factory=dict)  # on development rows, by rate
-    tuned: dict[tuple[str, str], list[Any]] = field(default_factory=dict)  # results of (arm, way)
+    peaks: dict[str, Peak] = field(default_factory=dict)  # by development rows and the first seed
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)  # full fine-tuning on the first task, by seed
     said: dict[str, list[Any]] = field(default_factory=dict)  # captions of each arm
     zero: dict[str, list[Any]] = field(default_factory=dict)  # cloze answers
     nearest: Any = None
 
-    def start(self, label: str, seed: int) -> Any:
-        """The network that an arm begins with; seeds of tasks take turns with those of pre-training."""
-        return self.starts[seed % len(self.starts)][label]
+    def start(self, label: Any, seed: int) -> Any:
+        """The network that an arm begins with: fresh ones are drawn by its seed; pre-trained ones take turns."""
+        return None if label in FRESH else self.starts[seed % len(self.starts)][label]
 
 
 def pre_trained(run: Any, cfg: Config, seed: int) -> dict[str, Any]:
@@ -277,15 +254,15 @@ def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[Word
     return WordOrText(sources=(train,), batch=cfg.rows, both=both, seed=seed, **how), held
 
 
-def tuning(cfg: Config, label: str, task: Application, way: str, seed: int, rate: float) -> Stage:
+def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> Stage:
     """The recipe of all tasks and networks; with LoRA the head, which has classes, is trained in full as well."""
     train, held = rows_of(cfg, label, task, seed)
     batches, model = -(-held.records // held.batch), cfg.model(label)
     return Stage(
-        name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}/{rate:g}",
+        name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}",
         model=model if way == FULL else Reparameterized(model, LoRA(cfg.rank)),
         objective=labelled_places,
-        optimizer=adamw(rate, warmup=0.1, decay="linear", clip=1.0),
+        optimizer=adamw(dict(cfg.rates)[way][0], warmup=0.1, decay="linear", clip=1.0),
         data=train,
         steps=cfg.tuning,
         handover=Handover(params=kept("net")),
@@ -298,114 +275,85 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int, rate
 
 def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, way: str) -> None:
     """Every rate with the first seed; the best one on development rows with all seeds."""
-
-    def one(seed: int, rate: float) -> Any:
-        start = found.start(label if way == FULL else (label, ADAPTED), seed)
-        return run.train(tuning(cfg, label, task, way, seed, rate), start, may_diverge=True)
-
-    first, *others = task.seeds
-    tried = {rate: one(first, rate) for rate in dict(cfg.rates)[way]}
-    scores = {rate: score(result, 0) for rate, result in tried.items()}
-    rate = max(scores, key=lambda rate: np.nan_to_num(scores[rate], nan=-1.0))
-    results = [tried[rate], *(one(seed, rate) for seed in others)]
-    found.tried[f"{label}, {way}, {task.name}"] = scores
-    found.scores[label, way, task.name] = [score(result, 1) for result in results]
-    found.tuned.setdefault((label, way), []).extend([*tried.values(), *results[1:]])
+    scores, of = [], label if way == FULL else (label, ADAPTED)
+    for seed in task.seeds:
+        stage, start = tuning(cfg, label, task, way, seed), found.start(of, seed)
+        how = {"start": start, "score": lambda net: 1 - score(net)}
+        net, others = kept_peak(run, found.peaks, f"{label}, {way}, {task.name}", stage, dict(cfg.rates)[way], **how)
+        scores.append(score(net, 1))
+        if way == FULL and task is cfg.tasks[0]:
+            charged = (*others, *([start] if start is not None else []))
+            found.arms.setdefault(label, {})[seed] = Arm("", (net,), charged)
+    found.scores[label, way, task.name] = scores
 
 
-def score(result: Any, source: int) -> float:
+def score(net: Any, source: int = 0) -> float:
     """Accuracy on development rows (0) or on test rows (1)."""
-    return float("nan") if result.diverged else result.history.last(f"accuracy_{source}")
+    return float("nan") if net.diverged else net.history.last(f"accuracy_{source}")
 
 
-def probe(run: Any, cfg: Config, found: Found, label: str, task: Application) -> None:
-    """A linear classifier on the states of what was pre-trained, or of fresh parameters; with the first seed."""
-    made = [
-        run.make(
-            f"{slug(label)}/{task.name}/probe/{seed}", probed, found.start(label, seed),
-            *rows_of(cfg, label, task, seed), cfg.classes,
-        )
-        for seed in task.seeds[:1]
-    ]  # fmt: skip
-    found.scores[label, PROBE, task.name] = [one.value["accuracy"] if one.value else float("nan") for one in made]
+def without_tuning(run: Any, cfg: Config, found: Found, label: str, task: Application) -> None:
+    """With the first seed, a linear classifier on states of what was pre-trained, or is fresh; and a cloze."""
+    net, at, rows = found.starts[0][label], f"{slug(label)}/{task.name}", rows_of(cfg, label, task, task.seeds[0])
+    value = run.make(f"{at}/probe", probed, net, *rows, cfg.classes).value
+    found.scores[label, PROBE, task.name] = [value["accuracy"]] if value else []
+    if cfg.cloze is not None and cfg.cloze[0] == task.name and label in CRITERIA:
+        how = {"sentinel": cfg.tokenizer.vocab, "length": cfg.words + 8, "fields": task.fields, "form": FORMS[label]}
+        answer = partial(zero_shot, **how)
+        asked = run.make(f"{at}/cloze", answer, net, task.test, cfg.tokenizer, cfg.text, *cfg.cloze[1:])
+        found.zero[label] = [asked.value] if asked.value else []
 
 
-def pieces(run: Any, cfg: Config, found: Found, task: Application) -> None:
-    """What the pieces of words tell, without a network."""
-    made = [
-        run.make(f"pieces/{task.name}/{seed}", bag_of_pieces, *rows_of(cfg, MLM, task, seed), cfg.tokenizer.vocab)
-        for seed in task.seeds
-    ]
-    values = [one.value["accuracy"] if one.value else float("nan") for one in made]
-    found.scores[PIECES, FULL, task.name] = values
-
-
-def asked(
-    run: Any, cfg: Config, found: Found, label: str, name: str, pattern: tuple[str, str], words: tuple[str, ...]
-) -> None:
-    """A cloze on the test rows of a task, without training."""
-    task, how = next(task for task in cfg.tasks if task.name == name), (cfg.tokenizer, cfg.text, pattern, words)
-    form = {"sentinel": cfg.tokenizer.vocab, "length": cfg.words + 8, "fields": task.fields, "form": FORMS[label]}
-    function = partial(zero_shot, **form)
-    starts = [own[label] for own in found.starts]
-    made = [run.make(f"{slug(label)}/cloze/{k}", function, start, task.test, *how) for k, start in enumerate(starts)]
-    found.zero[label] = [one.value for one in made if one.value]
+def without_network(run: Any, cfg: Config, found: Found) -> None:
+    """What pieces of words tell, and the nearest caption."""
+    for task in cfg.tasks:
+        rows, size = {seed: rows_of(cfg, MLM, task, seed) for seed in task.seeds}, cfg.tokenizer.vocab
+        made = [run.make(f"pieces/{task.name}/{seed}", bag_of_pieces, *own, size) for seed, own in rows.items()]
+        found.scores[PIECES, FULL, task.name] = [one.value["accuracy"] for one in made if one.value]
+    if cfg.captions is not None:
+        own, test = cfg.captions, Portion(cfg.captions.test, stop=cfg.captions.tested)
+        found.nearest = run.make("nearest", nearest_translations, own.train, test, own.fields, cfg.tokenizer, cfg.text)
 
 
 # --- captions ---
 
 
-def translation(cfg: Config, label: str, own: Translation, seed: int, rate: float) -> Stage:
+def translation(cfg: Config, label: str, own: Translation, seed: int) -> Stage:
     """Fine-tuning on pairs."""
-    model, data = cfg.model(label), pairs(cfg, label, own, own.train, seed)
-    batches = own.tested // own.rows
+    model, batches = cfg.model(label), own.tested // own.rows
     return Stage(
-        name=f"{slug(label)}/captions/{seed}/{rate:g}",
+        name=f"{slug(label)}/captions/{seed}",
         model=model,
         objective=seq2seq if isinstance(model.net, T5) else causal_lm,
-        optimizer=adamw(rate, warmup=0.1, decay="linear", clip=1.0),
-        data=data,
+        optimizer=adamw(own.rates[0], warmup=0.1, decay="linear", clip=1.0),
+        data=pairs(cfg, label, own.train, seed=seed),
         steps=own.steps,
         trainable=all_but_the_head,
         handover=Handover(params=kept("net")),
-        evaluate=Evaluation(pairs(cfg, label, own, own.dev, 0, batches), batches),
+        evaluate=Evaluation(pairs(cfg, label, own.dev, count=batches), batches),
         precision=cfg.precision,
         seed=seed,
     )
 
 
-def pairs(
-    cfg: Config, label: str, own: Translation, source: Source, seed: int, count: int | None = None
-) -> TextToText | OneSequence:
-    """Pairs for an encoder and a decoder, or for a decoder alone, which sees all of what it translates both ways unless
-    it is a causal model."""
-    data = TextToText(
-        source=source, tokenizer=cfg.tokenizer, learned_from=cfg.text, batch=own.rows, inputs=own.inputs,
-        outputs=own.outputs, fields=own.fields, seed=seed, count=count,
-    )  # fmt: skip
-    both = isinstance(cfg.model(label).net, T5)
-    return data if both else OneSequence(data=data, causal=label in (CAUSAL, SCRATCH[CAUSAL]))
+def pairs(cfg: Config, label: str, source: Source, **more: Any) -> TextToText | OneSequence:
+    """Pairs as the network of an arm reads them."""
+    decoder = "causal" if label in (CAUSAL, SCRATCH[CAUSAL]) else "prefix"
+    form = "pairs" if isinstance(cfg.model(label).net, T5) else decoder
+    return cfg.captions.batches(source, form, tokenizer=cfg.tokenizer, learned_from=cfg.text, **more)
 
 
 def translated(run: Any, cfg: Config, found: Found, label: str, own: Translation) -> None:
     """Every rate with the first seed; the best one, by the loss of development pairs, translates those of the test."""
-
-    def one(seed: int, rate: float) -> Any:
-        return run.train(translation(cfg, label, own, seed, rate), found.start(label, seed), may_diverge=True)
-
-    first, *others = own.seeds
-    tried = {rate: one(first, rate) for rate in own.rates}
-    losses = {r: float("inf") if net.diverged else net.history.last("loss") for r, net in tried.items()}
-    rate = min(losses, key=lambda rate: losses[rate])
-    nets = {first: tried[rate]} | {seed: one(seed, rate) for seed in others}
-    test = pairs(cfg, label, replace(own, rows=own.tested), Portion(own.test, stop=own.tested), 0, 1)
-    for seed, net in nets.items():
-        at = f"{slug(label)}/captions/{seed}"
-        bare = run.transform(f"{at}/bare", without_head, net, to=cfg.model(label).net)
+    test = pairs(cfg, label, Portion(own.test, stop=own.tested), batch=own.tested, count=1)
+    for seed in own.seeds:
+        stage = translation(cfg, label, own, seed)
+        start = found.start(label, seed)
+        net, _ = kept_peak(run, found.peaks, f"{label}, captions", stage, own.rates, start=start)
+        bare = run.transform(f"{stage.name}/bare", without_head, net, to=cfg.model(label).net)
         how = (bare, test, own.outputs, cfg.tokenizer, cfg.text)
-        found.said.setdefault(label, []).append(run.make(f"{at}/said", spoken, *how, sampled_tokens=drawn_tokens).value)
-    found.tried[f"{label}, captions"] = losses
-    found.tuned.setdefault((label, "captions"), []).extend([*tried.values(), *(nets[seed] for seed in others)])
+        said = run.make(f"{stage.name}/said", spoken, *how, sampled_tokens=drawn_tokens)
+        found.said.setdefault(label, []).append(said.value)
 
 
 def without_head(key: Any, start: Any) -> Any:
@@ -432,117 +380,106 @@ def report(cfg: Config, found: Found) -> Report:
             return [value / 100 for value in said_chrf(found, label)] if way == FULL else []
         return found.scores.get((label, way, name), [])
 
-    def gains(label: str) -> list[float]:
-        return [100 * (mean(over(label, name)) - mean(over(SCRATCH[label], name))) for name in columns]
-
-    ranked = mean_ranks(np.array([
-        scores for name in names for scores in zip(*(over(label, name) for label in CRITERIA), strict=True)
-    ]).reshape(-1, len(CRITERIA)))  # fmt: skip
-    gained = {label: gains(label) for label in CRITERIA}
+    cases = [np.transpose([over(label, name) for label in CRITERIA]) for name in names]
+    ranked = mean_ranks(np.concatenate(cases).reshape(-1, len(CRITERIA)))
+    gained = {
+        label: [100 * (mean(over(label, name)) - mean(over(SCRATCH[label], name))) for name in columns]
+        for label in CRITERIA
+    }
     best = min(CRITERIA, key=lambda label: ranked.means[CRITERIA.index(label)])
     spoke = {label: mean(said_chrf(found, label)) for label in CRITERIA}
     most = max(CRITERIA, key=lambda label: np.nan_to_num(spoke[label], nan=-1.0))
     echo = mean(said_chrf(found, most, others=True))
-    behind = [
-        100 * (a - b)
-        for label in cfg.adapted for name in names
-        for a, b in zip(over(label, name, ADAPTED), over(label, name), strict=False)
-    ]  # fmt: skip
+    both = [(over(label, name, ADAPTED), over(label, name)) for label in cfg.adapted for name in names]
+    behind = [100 * (a - b) for scores in both for a, b in zip(*scores, strict=True)]
+    above = mean(behind) + mean([mean(gained[label][: len(names)]) for label in cfg.adapted])
     known = not np.isnan([*ranked.means, *np.ravel(list(gained.values()))]).any()
+
+    def listed(values: Any, form: str, more: str = "") -> str | None:
+        return ", ".join(f"{k} {x:{form}}" for k, x in zip(CRITERIA, values, strict=True)) + more if known else None
+
     claims = (
         claim(
             "Every criterion of pre-training is worth it, by full fine-tuning at equal steps",
-            paper="pre-training is what made the models of the book",
-            measured="; ".join(f"{k} {mean(v):+.1f} ({sum(x > 0 for x in v)} of {len(v)})" for k, v in gained.items())
-            if known else None,
-            unit="points",
+            paper="pre-training is what made the models of the book", unit="points",
+            measured=listed([mean(gained[k]) for k in CRITERIA], "+.1f", "; on tasks: " + " / ".join(
+                f"{sum(x > 0 for x in own)} of {len(own)}" for own in gained.values())),
             margin="above scratch on all tasks but one or more, by 2 points or more in the mean over tasks, for each",
-            holds=all(mean(v) >= 2 and sum(x > 0 for x in v) >= len(v) - 1 for v in gained.values()),
+            holds=all(mean(own) >= 2 and sum(x > 0 for x in own) >= len(own) - 1 for own in gained.values()),
         ),
         claim(
             "The masked encoder is best at understanding",
             paper="bidirectional encoders win at understanding",
-            measured=", ".join(f"{k} {x:.2f}" for k, x in zip(CRITERIA, ranked.means, strict=True))
-            + f"; p = {ranked.p:.2g}" if known else None,
+            measured=listed(ranked.means, ".2f", f"; p = {ranked.p:.2g}"),
             margin="the best mean rank over tasks and seeds, and Friedman's p below 0.05",
             holds=best == MLM and ranked.p < 0.05,
         ),
         claim(
             "An encoder-decoder or a prefix LM is best at conditional generation",
-            paper="encoder-decoders are",
-            measured=", ".join(f"{k} {x:.1f}" for k, x in spoke.items()) + f"; {most} on other captions {echo:.1f}"
-            if known and cfg.captions else None,
-            unit="chrF",
-            margin="the most chrF of all criteria, and more than its own answers put to other captions",
-            holds=most in (SPANS, PREFIX) and spoke[most] > echo,
+            paper="encoder-decoders are", unit="chrF",
+            measured=listed(spoke.values(), ".1f", f"; {most} on other captions {echo:.1f}") if cfg.captions else None,
+            margin="the most of all criteria, by 2 or more above its own answers put to other captions",
+            holds=most in (SPANS, PREFIX) and spoke[most] >= echo + 2,
         ),
         claim(
             "LoRA is as good as full fine-tuning",
-            paper="adapters do as well with few parameters",
-            measured=shown(behind, "+.1f") if behind and known else None, unit="points",
-            margin="-2 points or more, mean over criteria, tasks and seeds", holds=mean(behind) >= -2,
+            paper="adapters do as well with few parameters", unit="points",
+            measured=f"{shown(behind, '+.1f')}; above full fine-tuning from scratch by {above:+.1f}" if known else None,
+            margin="-2 or more, mean over criteria, tasks and seeds, and above full fine-tuning from scratch",
+            holds=mean(behind) >= -2 and above > 0,
         ),
     )  # fmt: skip
     note = "Accuracy, and chrF / 100, on test rows in %: mean ± standard deviation over seeds, where there are several."
-    rows = (*labels, PIECES)
-    arms = tuple(
-        Arm(label, tuple(own[-1:]), (*(s for s in [found.starts[0].get(label)] if s is not None and label not in FRESH),
-                                     *own[:-1]))
-        for label in labels for own in [found.tuned.get((label, FULL), [])] if own
-    )  # fmt: skip
-    tables = [
-        table_of_means("Full fine-tuning", rows, columns, over, note=note),
-        table_of_means("LoRA", cfg.adapted, names, lambda label, name: over(label, name, ADAPTED), note=note),
-        table_of_means("Linear probes of frozen states", labels, names, partial(over, way=PROBE), note=note),
-        spent(found),
-        generation(found),
-        Table(
-            "Mean ranks at understanding", ("criterion", "rank"), tuple(zip(CRITERIA, ranked.means, strict=True)),
-            ("", ".2f"), f"Over tasks and seeds; Friedman's test: p = {ranked.p:.3g}.",
+    ranks = tuple(zip(CRITERIA, ranked.means, strict=True)), ("", ".2f"), f"Friedman's test: p = {ranked.p:.3g}."
+    peaks = tuple((name, *peak.cells) for name, peak in found.peaks.items())
+    tried = "Share of wrong answers, of captions the lowest loss in nats a token, on development rows, first seed."
+    tables = (
+        table_of_means("Full fine-tuning", (*labels, PIECES), columns, over, note=note),
+        table_of_means("LoRA", cfg.adapted, names, partial(over, way=ADAPTED), note=note),
+        table_of_means(
+            "Linear probes of frozen states", labels, names, partial(over, way=PROBE), note="The first seed."
         ),
-        table_of_rates(found.tried, "Rates", note="Accuracy, of captions the loss, on development rows, first seed."),
-    ]  # fmt: skip
+        spent(cfg, found),
+        generation(found),
+        Table("Mean ranks over tasks of understanding and seeds", ("criterion", "rank"), *ranks),
+        Table("Rates", ("arm, way, task", "tried", "error or loss", "chosen", "at an end"), peaks, note=tried),
+    )
     return EXPERIMENT.report(
-        claims,
-        link="https://arxiv.org/abs/2302.08575",
-        arms=arms,
-        tables=tuple(tables),
-        baseline=SCRATCH[CAUSAL], metric="accuracy_1", rising=True,
-        seeds=max((task.seeds for task in cfg.tasks), key=len),
-        notes=NOTES,
+        claims, link="https://arxiv.org/abs/2302.08575", arms=by_seed(found.arms, SCRATCH[CAUSAL]), tables=tables,
+        baseline=SCRATCH[CAUSAL], metric="accuracy_1", rising=True, seeds=cfg.tasks[0].seeds, notes=NOTES,
     )  # fmt: skip
 
 
-def spent(found: Found) -> Table:
-    """What the first seed of pre-training cost each criterion."""
+def spent(cfg: Config, found: Found) -> Table:
+    """What pre-training cost each criterion, and what the first seed of it came to."""
     rows = []
-    for label, net in found.starts[0].items():
-        if label in (*CRITERIA, SPANS_TOKENS):
-            data, cost = net.stage.data, net.cost
-            text = net.steps * data.batch * data.length
-            rows.append((label, net.steps, text, float(cost.flops), net.history.last("loss")))
+    for label in (*CRITERIA, SPANS_TOKENS):
+        net = found.starts[0][label]
+        text = net.steps * cfg.batch * cfg.length
+        rows.append((label, net.steps, text, float(net.cost.flops), net.history.last("loss")))
     note = "Losses are of held-out rows, in nats a token that is asked for: of other tokens for each criterion."
-    return Table("Pre-training", ("criterion", "steps", "tokens of text", "FLOPs", "own loss"), tuple(rows),
-                 ("", "", "si", "si", ".3f"), note)  # fmt: skip
+    columns = ("criterion", "steps", "tokens of text", "FLOPs", "own loss")
+    return Table("Pre-training", columns, tuple(rows), ("", "", "si", "si", ".3f"), note)
 
 
 def generation(found: Found) -> Table:
     """Captions and cloze answers."""
     rows = []
     for label in (*CRITERIA, *FRESH):
-        zero = [own["accuracy"] for own in found.zero.get(label, ())]
-        right = mean([max(own["share"]) for own in found.zero.get(label, ())])
+        zero = found.zero.get(label, ())
         own, other = (mean(said_chrf(found, label, others)) for others in (False, True))
-        rows.append((label, own, other, mean(zero), right))
-    rows.append((NEAREST, found.nearest["chrf"] if found.nearest else float("nan"), *(float("nan"),) * 3))
+        answers = mean([one["accuracy"] for one in zero]), mean([max(one["share"]) for one in zero])
+        rows.append((label, own, other, *answers))
+    nearest = found.nearest.value["chrf"] if found.nearest and found.nearest.value else None
+    rows.append((NEAREST, nearest, None, None, None))
     columns = ("arm", "chrF", "put to other captions", "cloze, accuracy", "its most frequent answer")
     return Table("Translation, and a cloze without training", columns, tuple(rows), ("", ".1f", ".1f", ".1%", ".1%"))
 
 
 NOTES = (
-    "Equal are parameters without tables and heads, tokenizer, text, schedule, FLOPs of pre-training; steps, rows and the "
+    "Equal are parameters without tables and heads, tokenizer, text, schedule, FLOPs of pre-training; steps, rows and "
     "rates tried in each task. Span corruption has fewer FLOPs for a token of text, so that it reads more of them.",
-    "Left out of the book's criteria are replaced tokens, sentence order, permutations and BART's denoising, and beyond "
+    "Left out of the book's criteria are replaced tokens, sentence order, permutations, BART's denoising, and beyond "
     "them longer inputs, retrieval and images. `trec` is in `full` alone.",
     "All families read a text by the mean of its states, where a first or a last token is as usual.",
     "The text of pre-training has what tasks have to train on, without labels; no development or test rows.",

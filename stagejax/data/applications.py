@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Literal
 
 from stagejax.data.field_text import FieldText
 from stagejax.data.named import Dataset
 from stagejax.data.parallel import DrawnTranslations, Short
 from stagejax.data.portion import Portion
+from stagejax.data.seq2seq import OneSequence, TextToText
 from stagejax.data.sources import Source
 from stagejax.data.tagged import DrawnSentences
 from stagejax.data.tagged_rows import UPOS
 from stagejax.data.text_tasks import SynonymRows
 from stagejax.data.together import Together
+
+#: How a pair is read: by an encoder and a decoder, or as one row of a decoder, its first part both ways or not.
+Reading = Literal["pairs", "prefix", "causal"]
 
 
 @dataclass(frozen=True)
@@ -59,14 +64,21 @@ class Translation:
     tested: int = 96
     seeds: tuple[int, ...] = (0,)
 
+    def batches(self, source: Source, form: Reading, **more: Any) -> TextToText | OneSequence:
+        """Pairs of a source for an encoder and a decoder, or for a decoder alone, which sees all of what it translates
+        both ways unless it is a causal model; `more` are fields of `TextToText`, such as the tokenizer."""
+        how = {"batch": self.rows, "inputs": self.inputs, "outputs": self.outputs, "fields": self.fields}
+        data = TextToText(source=source, **how | more)
+        return data if form == "pairs" else OneSequence(data=data, causal=form == "causal")
 
-def three_applications(dev: int = 256, test: int = 512) -> tuple[Application, ...]:
+
+def understanding(dev: int = 256, test: int = 512) -> tuple[Application, ...]:
     """Sentiment (`sst2`), parts of speech (`ud`), kinds of questions (`trec`), with so many rows to choose by and to
     test on.
 
     Development rows of `trec` are some of its training split that are not trained on.
 
-    >>> [task.name for task in three_applications()]
+    >>> [task.name for task in understanding()]
     ['sst2', 'ud', 'trec']
     """
     sst2, ud = partial(Dataset, "sst2"), partial(Dataset, "ud", part="en_ewt")
@@ -91,15 +103,15 @@ def unlabelled() -> Source:
     """
     pairs = Dataset("multi30k")
     german, english = (FieldText(Portion(pairs, a, b), name) for a, b, name in ((0.0, 0.4, "de"), (0.4, 0.8, "en")))
-    labelled = three_applications()
+    labelled = understanding()
     words = FieldText(labelled[1].train, "form")
     return Together((Dataset("wikitext2"), labelled[0].train, words, labelled[2].train, english, german))
 
 
-def drawn_applications(seeds: tuple[int, ...] = (0, 1)) -> tuple[tuple[Application, ...], Translation, Source]:
+def made_up(seeds: tuple[int, ...] = (0, 1)) -> tuple[tuple[Application, ...], Translation, Source]:
     """Made-up ones for tests: who a sentence is about, tags, translations; and their text.
 
-    >>> applications, translation, text = drawn_applications()
+    >>> applications, translation, text = made_up()
     >>> [len(task.train) for task in applications], text[0]["text"]
     ([160, 120], 'the nurse drops some door quickly')
     """
