@@ -39,13 +39,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, within
-from stagejax.data import BPE, TFDS, CausalText, Data, Dataset, MaskedText, Portion, Source, Tokenizer
+from stagejax.data import BPE, TFDS, Dataset, Portion, Source, Tokenizer
 from stagejax.data.applications import Application, Translation, captions, made_up, understanding, unlabelled
-from stagejax.data.denoising import T5 as SHORT_SPANS
-from stagejax.data.denoising import Denoising
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4
-from stagejax.data.seen_text import SeenText
+from stagejax.data.seen_text import text_for
 from stagejax.data.seq2seq import OneSequence, TextToText
 from stagejax.data.tagged_rows import UPOS
 from stagejax.data.word_or_text import WordOrText
@@ -65,7 +63,7 @@ from stagejax.objectives.language import seq2seq
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks
-from stagejax.search.peak import Peak, kept_peak
+from stagejax.search.peak import Peak, best_peak, kept_peak
 from stagejax.transforms import LoRA, Reparameterized, factors, kept
 
 CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
@@ -92,18 +90,19 @@ class Config:
     net: Transformer = NET  # its vocabulary is set by the data
     text: Source = field(default_factory=unlabelled)
     held: Source = field(default_factory=lambda: Dataset("wikitext2", "test"))
-    bpe: Tokenizer = field(default_factory=lambda: BPE(1024))
+    bpe: Tokenizer = field(default_factory=lambda: BPE(2048))
     batch: int = 8  # rows of text
     length: int = 64  # tokens of each
-    steps: int = 600  # of causal pre-training, whose FLOPs all criteria have
-    peaks: tuple[tuple[str, float], ...] = ((CAUSAL, 5e-3), (MLM, 5e-3), (PREFIX, 5e-3), (SPANS, 5e-3))
+    steps: int = 400  # of causal pre-training, whose FLOPs all criteria have
+    criteria: tuple[str, ...] = (CAUSAL, MLM, SPANS)
+    pilot: tuple[int, tuple[float, ...]] = (100, (2e-3, 6e-3))  # steps of text, and rates to choose from
     tested_text: int = 8  # batches
     tasks: tuple[Application, ...] = field(default_factory=lambda: understanding()[:2])
     classes: int = len(UPOS)  # of the head, for all tasks
     labelled: int = 800  # rows of each task, others for every seed
-    rows: int = 8  # in a batch
-    words: int = 32  # tokens of a row
-    tuning: int = 100  # steps
+    few: int = 8  # of them in a batch
+    words: int = 40  # tokens of a row
+    tuning: int = 80  # steps
     rates: tuple[tuple[str, tuple[float, ...]], ...] = ((FULL, (1e-3, 3e-3)), (ADAPTED, (3e-3, 1e-2)))
     rank: int = 8  # of LoRA
     adapted: tuple[str, ...] = (CAUSAL, MLM)  # criteria with LoRA
@@ -117,18 +116,14 @@ class Config:
     def tokenizer(self) -> Tokenizer:
         return LearnedFrom(self.bpe, self.text)
 
-    @property
-    def spans(self) -> Denoising:
-        """Rows of span corruption: as many tokens of text in a row as for the other criteria."""
-        inputs, outputs = SHORT_SPANS[0].sizes(self.length)
-        return Denoising(
-            source=self.text, tokenizer=self.tokenizer, batch=self.batch, inputs=inputs, outputs=outputs,
-            length=self.length, denoisers=SHORT_SPANS, mode_tokens=False,
-        )  # fmt: skip
+    def rows(self, label: str, source: Source, seed: int = 0, count: int | None = None) -> Any:
+        """Rows of as many tokens of text for all criteria."""
+        how = {"batch": self.batch, "length": self.length, "seed": seed, "count": count}
+        return text_for(FORMS[label], source, self.tokenizer, **how)
 
     def model(self, label: str) -> Readout:
         """The network of a criterion or of its like from scratch, with a head."""
-        net = replace(self.net, vocab=self.spans.vocab)
+        net = replace(self.net, vocab=self.rows(SPANS, self.text).vocab)
         both = SCRATCH.get(label, label) == SCRATCH[SPANS]
         return Readout(as_encoder_decoder(net) if both else net, self.classes)
 
@@ -138,8 +133,8 @@ def preset(name: str) -> Config:
     if name == "smoke":
         drawn, pairs, words = made_up()
         return Config(
-            replace(NET, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), batch=4,
-            length=16, steps=8, tested_text=2, tasks=drawn, classes=8, labelled=60, rows=4, words=16, tuning=6, rank=2,
+            replace(NET, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), 4, 16, 8, CRITERIA,
+            (3, (2e-3, 6e-3)), 2, drawn, classes=8, labelled=60, few=4, words=16, tuning=6, rank=2,
             captions=pairs, cloze=("who", (" .", ""), ("a", "b", "c", "d", "e")),
         )  # fmt: skip
     if name == "pod":
@@ -148,7 +143,7 @@ def preset(name: str) -> Config:
         held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
         return Config(
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
-            peaks=tuple((label, 6e-4) for label in CRITERIA), classes=2, labelled=60_000, rows=32, words=128,
+            criteria=CRITERIA, pilot=(2_000, (3e-4, 6e-4, 1e-3)), classes=2, labelled=60_000, few=32, words=128,
             tasks=(Application("sst2", reviews, *held, ("sentence", "label")),), tuning=6_000,
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
             cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
@@ -158,15 +153,23 @@ def preset(name: str) -> Config:
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
         longer = replace(captions(), steps=1000, tested=400, seeds=(0, 1, 2))
         return Config(
-            steps=2000, tasks=every, tuning=200, labelled=4000, adapted=CRITERIA, pretrained=(0, 1, 2), captions=longer
+            steps=2000,
+            criteria=CRITERIA,
+            tasks=every,
+            tuning=200,
+            labelled=4000,
+            adapted=CRITERIA,
+            pretrained=(0, 1, 2),
+            captions=longer,
         )
     return Config()
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Every criterion once; then every network on every task, in every way."""
-    found = Found([pre_trained(run, cfg, seed) for seed in cfg.pretrained])
-    for label in (*CRITERIA, SPANS_TOKENS, *FRESH):
+    found = Found()
+    found.starts = [pre_trained(run, cfg, found, seed) for seed in cfg.pretrained]
+    for label in found.labels:
         for task in cfg.tasks:
             for way in (FULL, ADAPTED) if label in cfg.adapted else (FULL,):
                 tuned(run, cfg, found, label, task, way)
@@ -181,7 +184,9 @@ def pipeline(run: Any, cfg: Config) -> Report:
 class Found:
     """What a run has measured so far."""
 
-    starts: list[dict[Any, Any]]  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
+    starts: list[dict[Any, Any]] = field(
+        default_factory=list
+    )  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
     scores: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)  # (arm, way, task): one a seed
     peaks: dict[str, Peak] = field(default_factory=dict)  # by development rows and the first seed
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)  # full fine-tuning on the first task, by seed
@@ -189,53 +194,57 @@ class Found:
     zero: dict[str, list[Any]] = field(default_factory=dict)  # cloze answers
     nearest: Any = None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All arms: criteria, and networks of no training."""
+        return tuple(label for label in self.starts[0] if isinstance(label, str))
+
     def start(self, label: Any, seed: int) -> Any:
         """The network that an arm begins with: fresh ones are drawn by its seed; pre-trained ones take turns."""
         return None if label in FRESH else self.starts[seed % len(self.starts)][label]
 
 
-def pre_trained(run: Any, cfg: Config, seed: int) -> dict[str, Any]:
+def pre_trained(run: Any, cfg: Config, found: Found, seed: int) -> dict[Any, Any]:
     """All criteria at the FLOPs of the causal one, span corruption also at its tokens; and networks of no training."""
-    at, causal = f"pretrain/{seed}/{{}}".format, pretraining(cfg, CAUSAL, seed)
-    made = {CAUSAL: run.train(causal)}
-    budget = flops(made[CAUSAL])
-    made |= {label: run.train(within(pretraining(cfg, label, seed), budget)) for label in CRITERIA[1:]}
-    made[SPANS_TOKENS] = run.train(replace(pretraining(cfg, SPANS, seed), name=at(slug(SPANS_TOKENS))))
+
+    def stage(label: str, own: str, **more: Any) -> Stage:
+        whole, name = pretraining(cfg, label, seed), f"{label}, pre-training"
+        if name not in found.peaks:
+            pilot = replace(whole, name=f"pilot/{slug(label)}", steps=cfg.pilot[0])
+            found.peaks[name] = best_peak(run, pilot, cfg.pilot[1])
+        chosen = replace(whole.optimizer, peak=found.peaks[name].peak)
+        return replace(whole, **{"name": f"pretrain/{seed}/{slug(own)}", "optimizer": chosen} | more)
+
+    made: dict[Any, Any] = {CAUSAL: run.train(stage(CAUSAL, CAUSAL))}
+    made |= {k: run.train(within(stage(k, k), flops(made[CAUSAL]))) for k in cfg.criteria if k != CAUSAL}
+    made[SPANS_TOKENS] = run.train(stage(SPANS, SPANS_TOKENS))
     fresh = {"steps": 1, "optimizer": adamw(1e-9)}
-    decoder = run.train(replace(causal, name=at("fresh-decoder"), **fresh))
-    both = run.train(replace(pretraining(cfg, SPANS, seed), name=at("fresh-encoder-decoder"), **fresh))
-    made |= {label: both if label == SCRATCH[SPANS] else decoder for label in FRESH}
+    both, decoder = (
+        run.train(stage(k, f"fresh-{name}", **fresh)) for k, name in ((SPANS, "both"), (CAUSAL, "decoder"))
+    )
+    made |= {SCRATCH[label]: both if label == SPANS else decoder for label in cfg.criteria}
     for label in cfg.adapted:
         config = Reparameterized(cfg.model(label), LoRA(cfg.rank))
-        made[label, ADAPTED] = run.transform(at(f"{slug(label)}-lora"), config.adapt, made[label], to=config)
+        name = f"pretrain/{seed}/{slug(label)}-lora"
+        made[label, ADAPTED] = run.transform(name, config.adapt, made[label], to=config)
     return made
 
 
 def pretraining(cfg: Config, label: str, seed: int) -> Stage:
     """The recipe that all criteria share; those of decoders differ in their data alone."""
-    data = text_of(cfg, label, cfg.text, seed)
     return Stage(
         name=f"pretrain/{seed}/{slug(label)}",
         model=cfg.model(label),
         objective=seq2seq if label == SPANS else causal_lm,
-        optimizer=adamw(dict(cfg.peaks)[label], warmup=0.1, decay="linear", clip=1.0),
-        data=data,
+        optimizer=adamw(cfg.pilot[1][0], warmup=0.1, decay="linear", clip=1.0),
+        data=cfg.rows(label, cfg.text, seed),
         steps=cfg.steps,
         trainable=all_but_the_head,
-        evaluate=Evaluation(text_of(cfg, label, cfg.held, 0, cfg.tested_text), cfg.tested_text),
+        evaluate=Evaluation(cfg.rows(label, cfg.held, count=cfg.tested_text), cfg.tested_text),
         precision=cfg.precision,
         seed=seed,
         save_every=cfg.save_every,
     )
-
-
-def text_of(cfg: Config, label: str, source: Source, seed: int, count: int | None = None) -> Data:
-    """Rows of as many tokens of text for all criteria."""
-    if label == SPANS:
-        return replace(cfg.spans, source=source, seed=seed, count=count)
-    how = {"source": source, "tokenizer": cfg.tokenizer, "batch": cfg.batch, "length": cfg.length, "seed": seed}
-    rows = (MaskedText if label == MLM else CausalText)(**how, count=count)
-    return SeenText(data=rows, form=FORMS[label], seed=seed)
 
 
 def all_but_the_head(path: str, axes: Any) -> bool:
@@ -247,11 +256,8 @@ def all_but_the_head(path: str, axes: Any) -> bool:
 
 def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[WordOrText, WordOrText]:
     """Some labelled rows, others for every seed; and development and test rows."""
-    how = {"tokenizer": cfg.tokenizer, "length": cfg.words, "fields": task.fields, "names": task.tags}
-    both = label not in (CAUSAL, SCRATCH[CAUSAL])
-    train = Portion(task.train, stop=min(cfg.labelled, len(task.train)), seed=seed)
-    held = WordOrText(sources=(task.dev, task.test), batch=64, both=both, once=True, **how)
-    return WordOrText(sources=(train,), batch=cfg.rows, both=both, seed=seed, **how), held
+    how = {"batch": cfg.few, "tokenizer": cfg.tokenizer, "length": cfg.words}
+    return task.batches(cfg.labelled, seed, both=label not in (CAUSAL, SCRATCH[CAUSAL]), **how)
 
 
 def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> Stage:
@@ -276,7 +282,7 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> S
 def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, way: str) -> None:
     """Every rate with the first seed; the best one on development rows with all seeds."""
     scores, of = [], label if way == FULL else (label, ADAPTED)
-    for seed in task.seeds:
+    for seed in task.seeds[: 1 if label == SPANS_TOKENS else None]:
         stage, start = tuning(cfg, label, task, way, seed), found.start(of, seed)
         how = {"start": start, "score": lambda net: 1 - score(net)}
         net, others = kept_peak(run, found.peaks, f"{label}, {way}, {task.name}", stage, dict(cfg.rates)[way], **how)
@@ -297,7 +303,7 @@ def without_tuning(run: Any, cfg: Config, found: Found, label: str, task: Applic
     net, at, rows = found.starts[0][label], f"{slug(label)}/{task.name}", rows_of(cfg, label, task, task.seeds[0])
     value = run.make(f"{at}/probe", probed, net, *rows, cfg.classes).value
     found.scores[label, PROBE, task.name] = [value["accuracy"]] if value else []
-    if cfg.cloze is not None and cfg.cloze[0] == task.name and label in CRITERIA:
+    if cfg.cloze is not None and cfg.cloze[0] == task.name and label in cfg.criteria:
         how = {"sentinel": cfg.tokenizer.vocab, "length": cfg.words + 8, "fields": task.fields, "form": FORMS[label]}
         answer = partial(zero_shot, **how)
         asked = run.make(f"{at}/cloze", answer, net, task.test, cfg.tokenizer, cfg.text, *cfg.cloze[1:])
@@ -372,7 +378,7 @@ def said_chrf(found: Found, label: str, others: bool = False) -> list[float]:
 
 def report(cfg: Config, found: Found) -> Report:
     """Scores of all arms on all tasks in all ways, ranks, what they cost, and the claims."""
-    names, labels = [task.name for task in cfg.tasks], (*CRITERIA, SPANS_TOKENS, *FRESH)
+    names, labels, criteria = [task.name for task in cfg.tasks], found.labels, cfg.criteria
     columns = [*names, *(["chrF"] if cfg.captions else [])]
 
     def over(label: str, name: str, way: str = FULL) -> list[float]:
@@ -380,15 +386,15 @@ def report(cfg: Config, found: Found) -> Report:
             return [value / 100 for value in said_chrf(found, label)] if way == FULL else []
         return found.scores.get((label, way, name), [])
 
-    cases = [np.transpose([over(label, name) for label in CRITERIA]) for name in names]
-    ranked = mean_ranks(np.concatenate(cases).reshape(-1, len(CRITERIA)))
+    cases = [np.transpose([over(label, name) for label in criteria]) for name in names]
+    ranked = mean_ranks(np.concatenate(cases).reshape(-1, len(criteria)))
     gained = {
         label: [100 * (mean(over(label, name)) - mean(over(SCRATCH[label], name))) for name in columns]
-        for label in CRITERIA
+        for label in criteria
     }
-    best = min(CRITERIA, key=lambda label: ranked.means[CRITERIA.index(label)])
-    spoke = {label: mean(said_chrf(found, label)) for label in CRITERIA}
-    most = max(CRITERIA, key=lambda label: np.nan_to_num(spoke[label], nan=-1.0))
+    best = min(criteria, key=lambda label: ranked.means[criteria.index(label)])
+    spoke = {label: mean(said_chrf(found, label)) for label in criteria}
+    most = max(criteria, key=lambda label: np.nan_to_num(spoke[label], nan=-1.0))
     echo = mean(said_chrf(found, most, others=True))
     both = [(over(label, name, ADAPTED), over(label, name)) for label in cfg.adapted for name in names]
     behind = [100 * (a - b) for scores in both for a, b in zip(*scores, strict=True)]
@@ -396,13 +402,13 @@ def report(cfg: Config, found: Found) -> Report:
     known = not np.isnan([*ranked.means, *np.ravel(list(gained.values()))]).any()
 
     def listed(values: Any, form: str, more: str = "") -> str | None:
-        return ", ".join(f"{k} {x:{form}}" for k, x in zip(CRITERIA, values, strict=True)) + more if known else None
+        return ", ".join(f"{k} {x:{form}}" for k, x in zip(criteria, values, strict=True)) + more if known else None
 
     claims = (
         claim(
             "Every criterion of pre-training is worth it, by full fine-tuning at equal steps",
             paper="pre-training is what made the models of the book", unit="points",
-            measured=listed([mean(gained[k]) for k in CRITERIA], "+.1f", "; on tasks: " + " / ".join(
+            measured=listed([mean(gained[k]) for k in criteria], "+.1f", "; on tasks: " + " / ".join(
                 f"{sum(x > 0 for x in own)} of {len(own)}" for own in gained.values())),
             margin="above scratch on all tasks but one or more, by 2 points or more in the mean over tasks, for each",
             holds=all(mean(own) >= 2 and sum(x > 0 for x in own) >= len(own) - 1 for own in gained.values()),
@@ -430,7 +436,7 @@ def report(cfg: Config, found: Found) -> Report:
         ),
     )  # fmt: skip
     note = "Accuracy, and chrF / 100, on test rows in %: mean ± standard deviation over seeds, where there are several."
-    ranks = tuple(zip(CRITERIA, ranked.means, strict=True)), ("", ".2f"), f"Friedman's test: p = {ranked.p:.3g}."
+    ranks = tuple(zip(criteria, ranked.means, strict=True)), ("", ".2f"), f"Friedman's test: p = {ranked.p:.3g}."
     peaks = tuple((name, *peak.cells) for name, peak in found.peaks.items())
     tried = "Share of wrong answers, of captions the lowest loss in nats a token, on development rows, first seed."
     tables = (

@@ -16,6 +16,7 @@ from stagejax.data.tagged import DrawnSentences
 from stagejax.data.tagged_rows import UPOS
 from stagejax.data.text_tasks import SynonymRows
 from stagejax.data.together import Together
+from stagejax.data.word_or_text import WordOrText
 
 #: How a pair is read: by an encoder and a decoder, or as one row of a decoder, its first part both ways or not.
 Reading = Literal["pairs", "prefix", "causal"]
@@ -39,6 +40,21 @@ class Application:
     tags: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
 
+    def batches(
+        self, labelled: int, seed: int, *, batch: int, tested: int = 64, **how: Any
+    ) -> tuple[WordOrText, WordOrText]:
+        """Some labelled rows, others for every seed; and development and test rows, as its first and second source.
+
+        Args:
+          labelled: how many rows; all, if there are less.
+          batch, tested: rows in a batch of each.
+          how: fields of `WordOrText`, such as the tokenizer.
+        """
+        fields = {"fields": self.fields, "names": self.tags} | how
+        train = Portion(self.train, stop=min(labelled, len(self.train)), seed=seed)
+        held = WordOrText(sources=(self.dev, self.test), batch=tested, once=True, **fields)
+        return WordOrText(sources=(train,), batch=batch, seed=seed, **fields), held
+
 
 @dataclass(frozen=True)
 class Translation:
@@ -59,7 +75,7 @@ class Translation:
     inputs: int = 28
     outputs: int = 36
     rows: int = 8
-    steps: int = 120
+    steps: int = 80
     rates: tuple[float, ...] = (2e-3, 5e-3)
     tested: int = 96
     seeds: tuple[int, ...] = (0,)

@@ -9,8 +9,12 @@ import jax
 import numpy as np
 from jaxtyping import Int64
 
+from stagejax.data.denoising import T5, Denoising
 from stagejax.data.order import random_words
 from stagejax.data.pipeline import Around, Batch, Data
+from stagejax.data.sources import Source
+from stagejax.data.text import CausalText, MaskedText
+from stagejax.data.tokenizers import Tokenizer
 
 Form = Literal["causal", "prefix", "masked"]
 
@@ -73,3 +77,28 @@ class SeenText(Around):
 
     def digest(self) -> str:
         return self.data.digest()
+
+
+def text_for(
+    form: Form | Literal["spans"],
+    source: Source,
+    tokenizer: Tokenizer,
+    *,
+    batch: int,
+    length: int,
+    seed: int = 0,
+    count: int | None = None,
+) -> SeenText | Denoising:
+    """Rows of `length` tokens of text under a criterion: for a decoder, or as span corruption for an encoder-decoder.
+
+    >>> from stagejax.data import Bytes, Stdlib
+    >>> made = [text_for(form, Stdlib(limit=50_000), Bytes(), batch=2, length=64) for form in ("masked", "spans")]
+    >>> [sorted(data.spec()) for data in made]  # doctest: +NORMALIZE_WHITESPACE
+    [['prefix', 'targets', 'tokens', 'weights'],
+     ['denoiser', 'inputs', 'mask', 'targets', 'tokens', 'weights']]
+    """
+    how = {"source": source, "tokenizer": tokenizer, "batch": batch, "length": length, "seed": seed, "count": count}
+    if form == "spans":
+        inputs, outputs = T5[0].sizes(length)
+        return Denoising(inputs=inputs, outputs=outputs, denoisers=T5, mode_tokens=False, **how)
+    return SeenText(data=(MaskedText if form == "masked" else CausalText)(**how), form=form, seed=seed)
