@@ -459,7 +459,7 @@ def report(cfg: Config, found: Found) -> Report:
 def spent(cfg: Config, found: Found) -> Table:
     """What pre-training cost each criterion, and what the first seed of it came to."""
     rows = []
-    for label in (*CRITERIA, SPANS_TOKENS):
+    for label in (*cfg.criteria, SPANS_TOKENS):
         net = found.starts[0][label]
         text = net.steps * cfg.batch * cfg.length
         rows.append((label, net.steps, text, float(net.cost.flops), net.history.last("loss")))
@@ -471,7 +471,7 @@ def spent(cfg: Config, found: Found) -> Table:
 def generation(found: Found) -> Table:
     """Captions and cloze answers."""
     rows = []
-    for label in (*CRITERIA, *FRESH):
+    for label in found.labels:
         zero = found.zero.get(label, ())
         own, other = (mean(said_chrf(found, label, others)) for others in (False, True))
         answers = mean([one["accuracy"] for one in zero]), mean([max(one["share"]) for one in zero])
