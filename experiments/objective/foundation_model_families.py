@@ -151,17 +151,11 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "full":
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
-        longer = replace(captions(), steps=1000, tested=400, seeds=(0, 1, 2))
+        longer = replace(captions(), steps=1000, tested=384, seeds=(0, 1, 2))
         return Config(
-            steps=2000,
-            criteria=CRITERIA,
-            tasks=every,
-            tuning=200,
-            labelled=4000,
-            adapted=CRITERIA,
-            pretrained=(0, 1, 2),
-            captions=longer,
-        )
+            steps=5000, criteria=CRITERIA, tasks=every, labelled=4000, tuning=400, adapted=CRITERIA,
+            pretrained=(0, 1, 2), captions=longer,
+        )  # fmt: skip
     return Config()
 
 
@@ -388,10 +382,7 @@ def report(cfg: Config, found: Found) -> Report:
 
     cases = [np.transpose([over(label, name) for label in criteria]) for name in names]
     ranked = mean_ranks(np.concatenate(cases).reshape(-1, len(criteria)))
-    gained = {
-        label: [100 * (mean(over(label, name)) - mean(over(SCRATCH[label], name))) for name in columns]
-        for label in criteria
-    }
+    gained = {k: [100 * (mean(over(k, n)) - mean(over(SCRATCH[k], n))) for n in columns] for k in criteria}
     best = min(criteria, key=lambda label: ranked.means[criteria.index(label)])
     spoke = {label: mean(said_chrf(found, label)) for label in criteria}
     most = max(criteria, key=lambda label: np.nan_to_num(spoke[label], nan=-1.0))
@@ -442,9 +433,7 @@ def report(cfg: Config, found: Found) -> Report:
     tables = (
         table_of_means("Full fine-tuning", (*labels, PIECES), columns, over, note=note),
         table_of_means("LoRA", cfg.adapted, names, partial(over, way=ADAPTED), note=note),
-        table_of_means(
-            "Linear probes of frozen states", labels, names, partial(over, way=PROBE), note="The first seed."
-        ),
+        table_of_means("Linear probes", labels, names, partial(over, way=PROBE), note="Of frozen states, first seed."),
         spent(cfg, found),
         generation(found),
         Table("Mean ranks over tasks of understanding and seeds", ("criterion", "rank"), *ranks),
@@ -458,26 +447,23 @@ def report(cfg: Config, found: Found) -> Report:
 
 def spent(cfg: Config, found: Found) -> Table:
     """What pre-training cost each criterion, and what the first seed of it came to."""
-    rows = []
-    for label in (*cfg.criteria, SPANS_TOKENS):
-        net = found.starts[0][label]
-        text = net.steps * cfg.batch * cfg.length
-        rows.append((label, net.steps, text, float(net.cost.flops), net.history.last("loss")))
+    nets = {label: found.starts[0][label] for label in (*cfg.criteria, SPANS_TOKENS)}
+    rows = tuple(
+        (label, net.steps, net.steps * cfg.batch * cfg.length, float(net.cost.flops), net.history.last("loss"))
+        for label, net in nets.items()
+    )
     note = "Losses are of held-out rows, in nats a token that is asked for: of other tokens for each criterion."
     columns = ("criterion", "steps", "tokens of text", "FLOPs", "own loss")
-    return Table("Pre-training", columns, tuple(rows), ("", "", "si", "si", ".3f"), note)
+    return Table("Pre-training", columns, rows, ("", "", "si", "si", ".3f"), note)
 
 
 def generation(found: Found) -> Table:
     """Captions and cloze answers."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for label in found.labels:
-        zero = found.zero.get(label, ())
-        own, other = (mean(said_chrf(found, label, others)) for others in (False, True))
-        answers = mean([one["accuracy"] for one in zero]), mean([max(one["share"]) for one in zero])
-        rows.append((label, own, other, *answers))
-    nearest = found.nearest.value["chrf"] if found.nearest and found.nearest.value else None
-    rows.append((NEAREST, nearest, None, None, None))
+        zero, scores = found.zero.get(label, ()), [mean(said_chrf(found, label, others)) for others in (False, True)]
+        rows.append((label, *scores, *(mean([one[what] for one in zero]) for what in ("accuracy", "largest"))))
+    rows.append((NEAREST, (found.nearest.value or {}).get("chrf") if found.nearest else None, None, None, None))
     columns = ("arm", "chrF", "put to other captions", "cloze, accuracy", "its most frequent answer")
     return Table("Translation, and a cloze without training", columns, tuple(rows), ("", ".1f", ".1f", ".1%", ".1%"))
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 
+from stagejax.data import Bytes
 from stagejax.data.applications import captions, made_up, understanding, unlabelled
 
 real = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 
 
 def test_translation_reads_a_pair_as_two_rows_or_as_one() -> None:
-    from stagejax.data import Bytes
-
     _, own, text = made_up()
     how = {"tokenizer": Bytes(), "learned_from": text}
-    two, prefix, causal = (own.batches(own.train, form, **how).take(range(4)) for form in ("pairs", "prefix", "causal"))
+    two, prefix, causal = (
+        own.batches(own.train, form, **how).take(np.arange(4)) for form in ("pairs", "prefix", "causal")
+    )
     assert two["inputs"].shape == (4, 12)
     assert prefix["tokens"].shape == causal["tokens"].shape == (4, 24)
     assert prefix["prefix"].sum() == two["mask"].sum()

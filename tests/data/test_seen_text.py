@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from stagejax.data import Bytes, CausalText, MaskedText, Stdlib
 from stagejax.data.seen_text import SeenText
@@ -44,8 +43,3 @@ def test_all_forms_have_one_specification_and_cuts_follow_a_row() -> None:
     np.testing.assert_array_equal(whole["prefix"][100:], later["prefix"])
     other = SeenText(data=CAUSAL, form="prefix", seed=1).take(NUMBERS)
     assert (whole["prefix"] != other["prefix"]).any()
-
-
-def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown"):
-        SeenText(data=CAUSAL, form="both")  # type: ignore[arg-type]

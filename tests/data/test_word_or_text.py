@@ -31,7 +31,7 @@ class Records(Source):
 
 HOW = {"tokenizer": Bytes(), "batch": 2, "length": 8, "fields": ("text", "label")}
 TEXTS = WordOrText(sources=(Records((("abc", 2), ("abcdefghij", 1))), Records((("x", 0),), "test")), **HOW)
-WORDS = WordOrText(sources=(Records(((["ab", "c"], ["N", "V"]), (["abc", "de", "f"], ["V", "V", "N"]))),),
+WORDS = WordOrText(sources=(Records(((("ab", "c"), ("N", "V")), (("abc", "de", "f"), ("V", "V", "N")))),),
                    names=("N", "V"), **HOW)  # fmt: skip
 
 

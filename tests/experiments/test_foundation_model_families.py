@@ -37,7 +37,9 @@ def test_criteria_of_decoders_are_one_model_and_one_objective() -> None:
     for stage in stages[1:]:
         assert (stage.model, stage.objective) == (stages[0].model, stages[0].objective)
         assert stage.data.spec() == stages[0].data.spec()
-    assert {stage.data.data.length * stage.data.data.batch for stage in stages} == {LAPTOP.spans.length * LAPTOP.batch}
+    text = {stage.data.data.length * stage.data.data.batch for stage in stages}
+    spans = pretraining(LAPTOP, SPANS, 0).data
+    assert text == {spans.length_of(spans.denoisers[0]) * spans.batch} == {LAPTOP.length * LAPTOP.batch}
 
 
 def test_tasks_are_read_both_ways_by_all_but_causal_models() -> None:
@@ -112,4 +114,5 @@ def test_the_report_has_all_arms_verdicts_and_what_was_said(finished: tuple[dict
     assert len(said["said"]) == len(said["wanted"]) == 16
     assert {"Full fine-tuning", "LoRA", "Pre-training", "Rates"} <= {table.title for table in report.tables}
     cloze = results["causal/who/cloze"].value
-    assert sum(cloze["share"]) == pytest.approx(1)
+    assert 0 <= cloze["accuracy"] <= 1
+    assert cloze["largest"] >= 1 / 5
