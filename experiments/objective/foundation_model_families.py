@@ -93,19 +93,20 @@ class Config:
     bpe: Tokenizer = field(default_factory=lambda: BPE(2048))
     batch: int = 8  # rows of text
     length: int = 64  # tokens of each
-    steps: int = 400  # of causal pre-training, whose FLOPs all criteria have
+    steps: int = 700  # of causal pre-training, whose FLOPs all criteria have
     criteria: tuple[str, ...] = (CAUSAL, MLM, SPANS)
-    pilot: tuple[int, tuple[float, ...]] = (100, (2e-3, 6e-3))  # steps of text, and rates to choose from
+    peaks: tuple[float, ...] = (3e-3,)  # learning rates of pre-training; of several, pilots choose one
+    pilot: int = 100  # their steps
     tested_text: int = 8  # batches
     tasks: tuple[Application, ...] = field(default_factory=lambda: understanding()[:2])
     classes: int = len(UPOS)  # of the head, for all tasks
-    labelled: int = 800  # rows of each task, others for every seed
-    few: int = 8  # of them in a batch
+    labelled: int = 2000  # rows of each task, others for every seed
+    few: int = 16  # of them in a batch
     words: int = 40  # tokens of a row
-    tuning: int = 80  # steps
+    tuning: int = 100  # steps
     rates: tuple[tuple[str, tuple[float, ...]], ...] = ((FULL, (1e-3, 3e-3)), (ADAPTED, (3e-3, 1e-2)))
     rank: int = 8  # of LoRA
-    adapted: tuple[str, ...] = (CAUSAL, MLM)  # criteria with LoRA
+    adapted: tuple[str, ...] = (MLM,)  # criteria with LoRA
     captions: Translation | None = field(default_factory=captions)
     cloze: tuple[str, tuple[str, str], tuple[str, ...]] | None = ("sst2", (" it was", " ."), (" bad", " good"))
     pretrained: tuple[int, ...] = (0,)  # seeds of pre-training; those of tasks take turns with them
@@ -134,7 +135,7 @@ def preset(name: str) -> Config:
         drawn, pairs, words = made_up()
         return Config(
             replace(NET, embed=16, heads=2, layers=2, mlp=32), words, words.parts[1], BPE(300), 4, 16, 8, CRITERIA,
-            (3, (2e-3, 6e-3)), 2, drawn, classes=8, labelled=60, few=4, words=16, tuning=6, rank=2,
+            (2e-3, 6e-3), 3, 2, drawn, classes=8, labelled=60, few=4, words=16, tuning=6, rank=2,
             captions=pairs, cloze=("who", (" .", ""), ("a", "b", "c", "d", "e")),
         )  # fmt: skip
     if name == "pod":
@@ -143,7 +144,7 @@ def preset(name: str) -> Config:
         held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
         return Config(
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
-            criteria=CRITERIA, pilot=(2_000, (3e-4, 6e-4, 1e-3)), classes=2, labelled=60_000, few=32, words=128,
+            criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=32, words=128,
             tasks=(Application("sst2", reviews, *held, ("sentence", "label")),), tuning=6_000,
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
             cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
@@ -153,8 +154,8 @@ def preset(name: str) -> Config:
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
         longer = replace(captions(), steps=1000, tested=384, seeds=(0, 1, 2))
         return Config(
-            steps=5000, criteria=CRITERIA, tasks=every, labelled=4000, tuning=400, adapted=CRITERIA,
-            pretrained=(0, 1, 2), captions=longer,
+            steps=5000, peaks=(1e-3, 3e-3, 6e-3), criteria=CRITERIA, tasks=every, labelled=4000, tuning=400,
+            adapted=CRITERIA, pretrained=(0, 1, 2), captions=longer,
         )  # fmt: skip
     return Config()
 
@@ -203,10 +204,10 @@ def pre_trained(run: Any, cfg: Config, found: Found, seed: int) -> dict[Any, Any
 
     def stage(label: str, own: str, **more: Any) -> Stage:
         whole, name = pretraining(cfg, label, seed), f"{label}, pre-training"
-        if name not in found.peaks:
-            pilot = replace(whole, name=f"pilot/{slug(label)}", steps=cfg.pilot[0])
-            found.peaks[name] = best_peak(run, pilot, cfg.pilot[1])
-        chosen = replace(whole.optimizer, peak=found.peaks[name].peak)
+        if len(cfg.peaks) > 1 and name not in found.peaks:
+            pilot = replace(whole, name=f"pilot/{slug(label)}", steps=cfg.pilot)
+            found.peaks[name] = best_peak(run, pilot, cfg.peaks)
+        chosen = replace(whole.optimizer, peak=found.peaks[name].peak if name in found.peaks else cfg.peaks[0])
         return replace(whole, **{"name": f"pretrain/{seed}/{slug(own)}", "optimizer": chosen} | more)
 
     made: dict[Any, Any] = {CAUSAL: run.train(stage(CAUSAL, CAUSAL))}
@@ -230,7 +231,7 @@ def pretraining(cfg: Config, label: str, seed: int) -> Stage:
         name=f"pretrain/{seed}/{slug(label)}",
         model=cfg.model(label),
         objective=seq2seq if label == SPANS else causal_lm,
-        optimizer=adamw(cfg.pilot[1][0], warmup=0.1, decay="linear", clip=1.0),
+        optimizer=adamw(cfg.peaks[0], warmup=0.1, decay="linear", clip=1.0),
         data=cfg.rows(label, cfg.text, seed),
         steps=cfg.steps,
         trainable=all_but_the_head,
