@@ -145,14 +145,14 @@ def preset(name: str) -> Config:
         return Config(
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
             criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=32, words=128,
-            tasks=(Application("sst2", reviews, *held, ("sentence", "label")),), tuning=6_000,
+            tasks=(Application("sst2", reviews, *held, ("sentence", "label"), held=2220),), tuning=6_000,
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
             cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
             save_every=2_000,
         )  # fmt: skip
     if name == "full":
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
-        longer = replace(captions(), steps=1000, tested=384, seeds=(0, 1, 2))
+        longer = replace(captions(), steps=1000, tested=352, seeds=(0, 1, 2))
         return Config(
             steps=5000, peaks=(1e-3, 3e-3, 6e-3), criteria=CRITERIA, tasks=every, labelled=4000, tuning=400,
             adapted=CRITERIA, pretrained=(0, 1, 2), captions=longer,
@@ -258,7 +258,7 @@ def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[Word
 def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> Stage:
     """The recipe of all tasks and networks; with LoRA the head, which has classes, is trained in full as well."""
     train, held = rows_of(cfg, label, task, seed)
-    batches, model = -(-held.records // held.batch), cfg.model(label)
+    batches, model = -(-task.held // held.batch), cfg.model(label)
     return Stage(
         name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}",
         model=model if way == FULL else Reparameterized(model, LoRA(cfg.rank)),

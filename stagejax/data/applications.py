@@ -30,6 +30,7 @@ class Application:
       fields: of a record: the text or the words, the label or the tags.
       tags: their names; none: labels are numbers.
       seeds: with which it is repeated.
+      held: rows of `dev` and `test` together, at least.
     """
 
     name: str
@@ -39,19 +40,20 @@ class Application:
     fields: tuple[str, str] = ("text", "label")
     tags: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
+    held: int = 768
 
     def batches(
         self, labelled: int, seed: int, *, batch: int, tested: int = 64, **how: Any
     ) -> tuple[WordOrText, WordOrText]:
-        """Some labelled rows, others for every seed; and development and test rows, as its first and second source.
+        """Some labelled rows, others for every seed; and all development and test rows, as its first and second source.
 
         Args:
-          labelled: how many rows; all, if there are less.
+          labelled: how many rows.
           batch, tested: rows in a batch of each.
           how: fields of `WordOrText`, such as the tokenizer.
         """
         fields = {"fields": self.fields, "names": self.tags} | how
-        train = Portion(self.train, stop=min(labelled, len(self.train)), seed=seed)
+        train = Portion(self.train, stop=labelled, seed=seed)
         held = WordOrText(sources=(self.dev, self.test), batch=tested, once=True, **fields)
         return WordOrText(sources=(train,), batch=batch, seed=seed, **fields), held
 
@@ -99,10 +101,11 @@ def understanding(dev: int = 256, test: int = 512) -> tuple[Application, ...]:
     """
     sst2, ud = partial(Dataset, "sst2"), partial(Dataset, "ud", part="en_ewt")
     questions = Portion(Dataset("trec"), start=dev, seed=1), Portion(Dataset("trec"), stop=dev, seed=1)
+    tagged, held = (Portion(ud("dev"), stop=dev), Portion(ud("test"), stop=test)), dev + test
     return (
-        Application("sst2", sst2(), Portion(sst2("dev"), stop=dev), Portion(sst2("test"), stop=test)),
-        Application("ud", ud(), Portion(ud("dev"), stop=dev), Portion(ud("test"), stop=test), ("form", "upos"), UPOS),
-        Application("trec", *questions, Dataset("trec", "test"), seeds=(0,)),
+        Application("sst2", sst2(), Portion(sst2("dev"), stop=dev), Portion(sst2("test"), stop=test), held=held),
+        Application("ud", ud(), *tagged, ("form", "upos"), UPOS, held=held),
+        Application("trec", *questions, Dataset("trec", "test"), seeds=(0,), held=dev + 500),
     )
 
 
@@ -136,8 +139,8 @@ def made_up(seeds: tuple[int, ...] = (0, 1)) -> tuple[tuple[Application, ...], T
     tags = tuple(f"T{tag}" for tag in range(8))
     who = Portion(rows, start=40), Portion(rows, stop=40), SynonymRows("test", 60)
     made = (
-        Application("who", *who, ("s1", "who"), seeds=seeds),
-        Application("tags", *drawn, ("form", "upos"), tags, seeds),
+        Application("who", *who, ("s1", "who"), seeds=seeds, held=100),
+        Application("tags", *drawn, ("form", "upos"), tags, seeds, 50),
     )
     held = [DrawnTranslations(20, seed=seed) for seed in (1, 2)]
     translation = Translation(Portion(pairs, start=0.5), *held, inputs=12, outputs=12, rows=4, steps=4, tested=16)
