@@ -309,7 +309,7 @@ def without_network(run: Any, cfg: Config, found: Found) -> None:
     """What pieces of words tell, and the nearest caption."""
     for task in cfg.tasks:
         rows, size = {seed: rows_of(cfg, MLM, task, seed) for seed in task.seeds}, cfg.tokenizer.vocab
-        made = [run.make(f"pieces/{task.name}/{seed}", bag_of_pieces, *own, size) for seed, own in rows.items()]
+        made = [run.make(f"linear/{task.name}/{seed}", bag_of_pieces, *own, size) for seed, own in rows.items()]
         found.scores[PIECES, FULL, task.name] = [one.value["accuracy"] for one in made if one.value]
     if cfg.captions is not None:
         own, test = cfg.captions, Portion(cfg.captions.test, stop=cfg.captions.tested)

@@ -51,7 +51,7 @@ def bag_of_pieces(train: WordOrText, held: WordOrText, vocab: int) -> dict[str, 
     texts = bool(fit.weights[:, -1].any())
     x = [csr_matrix(tf_idf(p.tokens, fit.tokens, vocab)) if texts else words_and_neighbours(p, vocab) for p in parts]
     y = [p.targets[p.weights > 0] for p in parts]
-    models = [LogisticRegression(C=c, max_iter=100, tol=1e-2).fit(x[0], y[0]) for c in (1.0, 10.0, 100.0)]
+    models = [LogisticRegression(C=c, max_iter=200).fit(x[0], y[0]) for c in (1.0, 10.0, 100.0)]
     best = max(models, key=lambda model: model.score(x[1], y[1]))
     return {"accuracy": float(best.score(x[2], y[2]))}
 
