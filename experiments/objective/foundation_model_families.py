@@ -49,7 +49,7 @@ from stagejax.data.tagged_rows import UPOS
 from stagejax.data.word_or_text import WordOrText
 from stagejax.decode import chrf
 from stagejax.inference.cloze import zero_shot
-from stagejax.inference.linear_answers import bag_of_pieces, probed
+from stagejax.inference.linear_answers import linear_of_pieces, probed
 from stagejax.inference.nearest_translation import nearest_translations
 from stagejax.inference.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer
@@ -64,7 +64,7 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks
 from stagejax.search.peak import Peak, best_peak, kept_peak
-from stagejax.transforms import LoRA, Reparameterized, factors, kept
+from stagejax.transforms import LoRA, Reparameterized, factors, kept, linear_maps
 
 CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
 SPANS_TOKENS = "span corruption, equal tokens"
@@ -144,8 +144,8 @@ def preset(name: str) -> Config:
         held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
         return Config(
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
-            criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=32, words=128,
-            tasks=(Application("sst2", reviews, *held, ("sentence", "label"), held=2220),), tuning=6_000,
+            criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=256, words=128,
+            tasks=(Application("sst2", reviews, *held, ("sentence", "label"), held=2220),), tuning=750,
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
             cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
             save_every=2_000,
@@ -219,7 +219,7 @@ def pre_trained(run: Any, cfg: Config, found: Found, seed: int) -> dict[Any, Any
     )
     made |= {SCRATCH[label]: both if label == SPANS else decoder for label in cfg.criteria}
     for label in cfg.adapted:
-        config = Reparameterized(cfg.model(label), LoRA(cfg.rank))
+        config = with_lora(cfg, cfg.model(label))
         name = f"pretrain/{seed}/{slug(label)}-lora"
         made[label, ADAPTED] = run.transform(name, config.adapt, made[label], to=config)
     return made
@@ -251,7 +251,7 @@ def all_but_the_head(path: str, axes: Any) -> bool:
 
 def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[WordOrText, WordOrText]:
     """Some labelled rows, others for every seed; and development and test rows."""
-    how = {"batch": cfg.few, "tokenizer": cfg.tokenizer, "length": cfg.words}
+    how = {"batch": cfg.few, "tested": max(64, cfg.few), "tokenizer": cfg.tokenizer, "length": cfg.words}
     return task.batches(cfg.labelled, seed, both=label not in (CAUSAL, SCRATCH[CAUSAL]), **how)
 
 
@@ -261,7 +261,7 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> S
     batches, model = -(-task.held // held.batch), cfg.model(label)
     return Stage(
         name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}",
-        model=model if way == FULL else Reparameterized(model, LoRA(cfg.rank)),
+        model=model if way == FULL else with_lora(cfg, model),
         objective=labelled_places,
         optimizer=adamw(dict(cfg.rates)[way][0], warmup=0.1, decay="linear", clip=1.0),
         data=train,
@@ -272,6 +272,16 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> S
         seed=seed,
         **({"trainable": factors("head")} if way == ADAPTED else {}),
     )
+
+
+def with_lora(cfg: Config, model: Readout) -> Reparameterized:
+    """LoRA on all linear maps; T5's biases of distances are none, though they read and write."""
+    more = {"chosen": no_positions} if isinstance(model.net, T5) else {}
+    return Reparameterized(model, LoRA(cfg.rank), **more)
+
+
+def no_positions(path: str, axes: Any) -> bool:
+    return linear_maps(path, axes) and "buckets" not in axes.names
 
 
 def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, way: str) -> None:
@@ -309,7 +319,7 @@ def without_network(run: Any, cfg: Config, found: Found) -> None:
     """What pieces of words tell, and the nearest caption."""
     for task in cfg.tasks:
         rows, size = {seed: rows_of(cfg, MLM, task, seed) for seed in task.seeds}, cfg.tokenizer.vocab
-        made = [run.make(f"linear/{task.name}/{seed}", bag_of_pieces, *own, size) for seed, own in rows.items()]
+        made = [run.make(f"linear/{task.name}/{seed}", linear_of_pieces, *own, size) for seed, own in rows.items()]
         found.scores[PIECES, FULL, task.name] = [one.value["accuracy"] for one in made if one.value]
     if cfg.captions is not None:
         own, test = cfg.captions, Portion(cfg.captions.test, stop=cfg.captions.tested)

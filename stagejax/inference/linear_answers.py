@@ -33,7 +33,7 @@ def probed(net: Any, train: WordOrText, held: WordOrText, classes: int) -> dict[
     return {"accuracy": probe_accuracy(features, labels, DECAYS, classes=classes)}
 
 
-def bag_of_pieces(train: WordOrText, held: WordOrText, vocab: int) -> dict[str, float]:
+def linear_of_pieces(train: WordOrText, held: WordOrText, vocab: int) -> dict[str, float]:
     """`accuracy` on test rows of logistic regression on pieces, without a network; for `run.make`.
 
     A text is its TF-IDF; a word is the sum of one-hot vectors of its pieces, beside those of the word before and of the

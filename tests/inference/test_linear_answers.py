@@ -8,7 +8,7 @@ import pytest
 from stagejax.data import Bytes
 from stagejax.data.applications import made_up
 from stagejax.data.word_or_text import Rows, WordOrText
-from stagejax.inference.linear_answers import bag_of_pieces, words_and_neighbours
+from stagejax.inference.linear_answers import linear_of_pieces, words_and_neighbours
 
 
 def test_a_word_is_its_pieces_beside_those_of_its_neighbours() -> None:
@@ -28,4 +28,4 @@ def test_pieces_tell_who_a_text_is_about_and_most_tags(number: int) -> None:
     pieces = LearnedFrom(BPE(500), text) if number == 0 else Bytes()
     how = {"tokenizer": pieces, "length": 100, "fields": task.fields, "names": task.tags, "batch": 4}
     train, held = WordOrText(sources=(task.train,), **how), WordOrText(sources=(task.dev, task.test), **how)
-    assert bag_of_pieces(train, held, pieces.vocab)["accuracy"] > (0.9, 0.4)[number]
+    assert linear_of_pieces(train, held, pieces.vocab)["accuracy"] > (0.9, 0.4)[number]
