@@ -10,14 +10,13 @@ Method   Criteria, on rows of 64 tokens of one text:
          prefix LM        a row is cut anywhere; what is before the cut is seen both ways, what is behind it is asked
          span corruption  15 % in spans of mean length 3, said by a decoder (T5); at equal FLOPs, and at equal tokens
          The first three have one network, parameter by parameter, and differ in what is seen and asked; the encoder-
-         decoder has 2 + 2 layers in place of 4 and a narrower feed-forward network, for equally many parameters. Then
-         each is adapted alike, by one recipe and one program: a linear head on the states of words (UPOS tags, at a
-         word's last token) or on their mean (sentiment, kinds of questions); the encoder-decoder reads the text on both
-         sides, as BART does. Ways: full fine-tuning, LoRA on all linear maps, a linear probe of frozen states; a cloze
-         without training, for sentiment. Captions are translated by all of them: MLM's network as a prefix LM (UniLM).
-         Beside them the same networks without pre-training, a linear model of pieces, and for captions the translation
-         of the nearest training caption. Rates are chosen by development rows with the first seed, for all arms alike.
-Run      stagejax run foundation_model_families                          laptop: about 6 minutes on two idle cores
+         decoder has 2 + 2 layers in place of 4 and a narrower MLP, for as many parameters. Each is adapted by one
+         recipe: a linear head on the states of words (UPOS tags, at a word's last token) or on their mean (sentiment);
+         the encoder-decoder reads a text on both sides, as BART does. Ways: full fine-tuning, LoRA on all linear maps,
+         a linear probe of frozen states; a cloze without training. Captions are translated by all, by MLM's network as
+         a prefix LM (UniLM). Beside them networks without pre-training, a linear model of pieces, the nearest caption.
+         Development rows choose rates with the first seed. The laptop leaves out prefix LM, and LoRA but for MLM.
+Run      stagejax run foundation_model_families                          laptop: about 15 minutes on two busy cores
          stagejax run foundation_model_families --preset full            all tasks with three seeds, longer
          stagejax run foundation_model_families --preset smoke           a minute
          stagejax plan foundation_model_families --preset pod --mesh data=16,fsdp=16
@@ -26,7 +25,21 @@ Holds if (i) every criterion, fully fine-tuned, is above the same network from s
          tasks of understanding and seeds, and a Friedman test tells them apart at 5 %; (iii) span corruption or prefix
          LM has the most chrF, by 2 or more above its own answers put to other captions; (iv) LoRA is not more than 2
          points below full fine-tuning, mean over criteria, tasks and seeds, and above training from scratch.
-Ours     Not run yet.
+Ours     Nothing holds at this scale: 700 steps of 8 x 64 tokens, a fifth of the text, teach little that tasks can use.
+         Test rows, %, three seeds of tasks, one of pre-training; probes and captions (chrF, put to others, nats): one.
+                                       sst2         ud   ud, probe   captions
+         causal                  56.7 ± 6.3 81.6 ± 0.5        70.6   18.6   18.2   2.73
+         MLM                     51.2 ± 1.8 76.2 ± 0.2        57.0   17.7   15.6   3.54
+         span corruption         54.6 ± 3.7 62.4 ± 0.1        54.7   12.7   13.0   3.74
+         decoder, scratch        58.7 ± 2.4 74.7 ± 0.6        42.5   19.1   17.3   3.42
+         encoder, scratch        63.3 ± 2.3 75.6 ± 0.5        45.8   18.8   17.0   3.42
+         encoder-decoder, scr.   51.0 ± 1.5 64.0 ± 0.4        50.8   15.9   14.3   4.73
+         linear model of pieces  70.1 ± 2.2 86.9 ± 0.4    nearest caption: 31.0
+         (i) Over scratch: +1.4 (causal), -4.2 and -0.4 points, each above it on one task of three. Causal pre-training
+         is worth 6.9 points of tagging and 0.7 nats of captions; on sst2 the linear model is above all. (ii) Mean ranks
+         1.33, 2.17, 2.50, p = 0.11. (iii) None translates: answers are little better than others'. (iv) LoRA is 5.0 ±
+         6.1 below. Clozes are near chance. Rates lie at an end of two. A first run was stopped early and settings then
+         changed by a pilot on development rows: no pre-trained decoder had learned sst2. 960 s, beside other work.
 """
 
 from __future__ import annotations
@@ -64,7 +77,7 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks
 from stagejax.search.peak import Peak, best_peak, kept_peak
-from stagejax.transforms import LoRA, Reparameterized, factors, kept, linear_maps
+from stagejax.transforms import LoRA, Reparameterized, factors, kept
 
 CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
 SPANS_TOKENS = "span corruption, equal tokens"
@@ -146,9 +159,8 @@ def preset(name: str) -> Config:
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
             criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=256, words=128,
             tasks=(Application("sst2", reviews, *held, ("sentence", "label"), held=2220),), tuning=750,
-            rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None,
-            cloze=("sst2", (" It was", "."), (" bad", " good")), precision=Precision(compute="bfloat16"),
-            save_every=2_000,
+            rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None, cloze=None,
+            precision=Precision(compute="bfloat16"), save_every=2_000,
         )  # fmt: skip
     if name == "full":
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
@@ -179,9 +191,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
 class Found:
     """What a run has measured so far."""
 
-    starts: list[dict[Any, Any]] = field(
-        default_factory=list
-    )  # of each seed of pre-training: networks by criterion, fresh ones, those with LoRA
+    starts: list[dict[Any, Any]] = field(default_factory=list)  # of each seed of pre-training: networks by arm
     scores: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)  # (arm, way, task): one a seed
     peaks: dict[str, Peak] = field(default_factory=dict)  # by development rows and the first seed
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)  # full fine-tuning on the first task, by seed
@@ -214,13 +224,10 @@ def pre_trained(run: Any, cfg: Config, found: Found, seed: int) -> dict[Any, Any
     made |= {k: run.train(within(stage(k, k), flops(made[CAUSAL]))) for k in cfg.criteria if k != CAUSAL}
     made[SPANS_TOKENS] = run.train(stage(SPANS, SPANS_TOKENS))
     fresh = {"steps": 1, "optimizer": adamw(1e-9)}
-    both, decoder = (
-        run.train(stage(k, f"fresh-{name}", **fresh)) for k, name in ((SPANS, "both"), (CAUSAL, "decoder"))
-    )
+    both, decoder = (run.train(stage(k, f"fresh-{n}", **fresh)) for k, n in ((SPANS, "both"), (CAUSAL, "decoder")))
     made |= {SCRATCH[label]: both if label == SPANS else decoder for label in cfg.criteria}
     for label in cfg.adapted:
-        config = with_lora(cfg, cfg.model(label))
-        name = f"pretrain/{seed}/{slug(label)}-lora"
+        config, name = Reparameterized(cfg.model(label), LoRA(cfg.rank)), f"pretrain/{seed}/{slug(label)}-lora"
         made[label, ADAPTED] = run.transform(name, config.adapt, made[label], to=config)
     return made
 
@@ -246,9 +253,6 @@ def all_but_the_head(path: str, axes: Any) -> bool:
     return not path.startswith("head/")
 
 
-# --- tasks of understanding ---
-
-
 def rows_of(cfg: Config, label: str, task: Application, seed: int) -> tuple[WordOrText, WordOrText]:
     """Some labelled rows, others for every seed; and development and test rows."""
     how = {"batch": cfg.few, "tested": max(64, cfg.few), "tokenizer": cfg.tokenizer, "length": cfg.words}
@@ -261,7 +265,7 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> S
     batches, model = -(-task.held // held.batch), cfg.model(label)
     return Stage(
         name=f"{slug(label)}/{task.name}/{slug(way)}/{seed}",
-        model=model if way == FULL else with_lora(cfg, model),
+        model=model if way == FULL else Reparameterized(model, LoRA(cfg.rank)),
         objective=labelled_places,
         optimizer=adamw(dict(cfg.rates)[way][0], warmup=0.1, decay="linear", clip=1.0),
         data=train,
@@ -272,16 +276,6 @@ def tuning(cfg: Config, label: str, task: Application, way: str, seed: int) -> S
         seed=seed,
         **({"trainable": factors("head")} if way == ADAPTED else {}),
     )
-
-
-def with_lora(cfg: Config, model: Readout) -> Reparameterized:
-    """LoRA on all linear maps; T5's biases of distances are none, though they read and write."""
-    more = {"chosen": no_positions} if isinstance(model.net, T5) else {}
-    return Reparameterized(model, LoRA(cfg.rank), **more)
-
-
-def no_positions(path: str, axes: Any) -> bool:
-    return linear_maps(path, axes) and "buckets" not in axes.names
 
 
 def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, way: str) -> None:
@@ -326,9 +320,6 @@ def without_network(run: Any, cfg: Config, found: Found) -> None:
         found.nearest = run.make("nearest", nearest_translations, own.train, test, own.fields, cfg.tokenizer, cfg.text)
 
 
-# --- captions ---
-
-
 def translation(cfg: Config, label: str, own: Translation, seed: int) -> Stage:
     """Fine-tuning on pairs."""
     model, batches = cfg.model(label), own.tested // own.rows
@@ -370,9 +361,6 @@ def translated(run: Any, cfg: Config, found: Found, label: str, own: Translation
 def without_head(key: Any, start: Any) -> Any:
     """The variables of the bare network, from those of a `Readout`."""
     return start[0]["net"], start[1].get("net", {})
-
-
-# --- report ---
 
 
 def said_chrf(found: Found, label: str, others: bool = False) -> list[float]:
@@ -482,10 +470,11 @@ def generation(found: Found) -> Table:
 NOTES = (
     "Equal are parameters without tables and heads, tokenizer, text, schedule, FLOPs of pre-training; steps, rows and "
     "rates tried in each task. Span corruption has fewer FLOPs for a token of text, so that it reads more of them.",
-    "Left out of the book's criteria are replaced tokens, sentence order, permutations, BART's denoising, and beyond "
-    "them longer inputs, retrieval and images. `trec` is in `full` alone.",
-    "All families read a text by the mean of its states, where a first or a last token is as usual.",
+    "Left out: replaced tokens, sentence order, permutations, BART's denoising, longer inputs, retrieval and images. "
+    "`trec` is in `full` alone. All families read a text by the mean of its states, where one token is as usual.",
     "The text of pre-training has what tasks have to train on, without labels; no development or test rows.",
+    "The laptop's rate of pre-training was not searched: at 6e-3, the better of two by own loss after 100 steps, no "
+    "decoder learned sst2 afterwards; half of it was taken for all.",
 )
 
 
