@@ -132,7 +132,7 @@ def made_up(seeds: tuple[int, ...] = (0, 1)) -> tuple[tuple[Application, ...], T
 
     >>> applications, translation, text = made_up()
     >>> [len(task.train) for task in applications], text[0]["text"]
-    ([160, 120], 'the nurse drops some door quickly')
+    ([160, 120], 'the lady colours a ship rapidly')
     """
     rows, pairs = SynonymRows(size=200), DrawnTranslations(80)
     drawn = [DrawnSentences(count, seed=seed) for seed, count in enumerate((120, 20, 30))]

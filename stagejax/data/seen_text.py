@@ -44,7 +44,7 @@ class SeenText(Around):
     >>> text = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=2, length=6)
     >>> batch = SeenText(data=text, form="prefix").take(np.arange(2))
     >>> batch["prefix"].astype(int).tolist(), batch["weights"].astype(int).tolist()
-    ([[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]], [[0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]])
+    ([[1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0]], [[0, 1, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1]])
     """
 
     data: Data

@@ -28,7 +28,7 @@ def mean_ranks(scores: Float[np.ndarray, "cases methods"]) -> Ranked:
 
     >>> found = mean_ranks(np.array([[0.9, 0.5, 0.1], [0.8, 0.6, 0.2], [0.7, 0.3, 0.1], [0.9, 0.4, 0.4]]))
     >>> found.means.tolist(), round(found.p, 3)
-    ([1.0, 2.125, 2.875], 0.023)
+    ([1.0, 2.125, 2.875], 0.022)
     """
     from scipy.stats import friedmanchisquare, rankdata
 
