@@ -472,7 +472,7 @@ NOTES = (
     "rates tried in each task. Span corruption has fewer FLOPs for a token of text, so that it reads more of them.",
     "Left out: replaced tokens, sentence order, permutations, BART's denoising, longer inputs, retrieval and images. "
     "`trec` is in `full` alone. All families read a text by the mean of its states, where one token is as usual.",
-    "The text of pre-training has what tasks have to train on, without labels; no development or test rows.",
+    "The text of pre-training has what tasks have to train on, without labels; no pair, no development or test rows.",
     "The laptop's rate of pre-training was not searched: at 6e-3, the better of two by own loss after 100 steps, no "
     "decoder learned sst2 afterwards; half of it was taken for all.",
 )

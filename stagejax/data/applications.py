@@ -118,7 +118,8 @@ def captions(words: int = 10) -> Translation:
 def unlabelled() -> Source:
     """Articles, what the three applications have to train on, without its labels, and captions in both languages.
 
-    The German and the English captions are of different images; a fifth is in neither.
+    The German and the English captions are of different images, so that no pair is read. Some are one side of a pair
+    that `captions` trains on, none of what is held out.
     """
     pairs = Dataset("multi30k")
     german, english = (FieldText(Portion(pairs, a, b), name) for a, b, name in ((0.0, 0.4, "de"), (0.4, 0.8, "en")))
