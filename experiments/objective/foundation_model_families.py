@@ -113,7 +113,7 @@ class Config:
     tested_text: int = 8  # batches
     tasks: tuple[Application, ...] = field(default_factory=lambda: understanding()[:2])
     classes: int = len(UPOS)  # of the head, for all tasks
-    labelled: int = 2000  # rows of each task, others for every seed
+    labelled: int | float = 2000  # rows of each task, or a share of them, others for every seed
     few: int = 16  # of them in a batch
     words: int = 40  # tokens of a row
     tuning: int = 100  # steps
@@ -157,7 +157,7 @@ def preset(name: str) -> Config:
         held = replace(reviews, train="train[:2%]"), reviews.of_split("test")
         return Config(
             net, C4, C4.of_split("test"), BPE(32_000), batch=512, length=512, steps=40_000,
-            criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=60_000, few=256, words=128,
+            criteria=CRITERIA, peaks=(3e-4, 6e-4, 1e-3), pilot=2_000, classes=2, labelled=0.9, few=256, words=128,
             tasks=(Application("sst2", reviews, *held, ("sentence", "label"), held=2220),), tuning=750,
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None, cloze=None,
             precision=Precision(compute="bfloat16"), save_every=2_000,

@@ -43,12 +43,12 @@ class Application:
     held: int = 768
 
     def batches(
-        self, labelled: int, seed: int, *, batch: int, tested: int = 64, **how: Any
+        self, labelled: int | float, seed: int, *, batch: int, tested: int = 64, **how: Any
     ) -> tuple[WordOrText, WordOrText]:
         """Some labelled rows, others for every seed; and all development and test rows, as its first and second source.
 
         Args:
-          labelled: how many rows.
+          labelled: how many rows, or which share of all.
           batch, tested: rows in a batch of each.
           how: fields of `WordOrText`, such as the tokenizer.
         """
