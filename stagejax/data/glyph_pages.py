@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stagejax.data.lines import glyph
 from stagejax.data.sources import Source
 
 Boxes = np.ndarray  # (K, 4)

@@ -177,9 +177,7 @@ class Drawn:
 def looked_at(layouts: Layouts, glyphs: np.ndarray, pages: np.ndarray, reader: Reader) -> Drawn:
     """Pages with what a reader reads on them; their score is the words' F1, and closeness where that is equal."""
     read = reader(pages)
-    scores = [
-        word_scores([text for text, _ in own], words) for own, words in zip(read, layouts.words, strict=True)
-    ]
+    scores = [word_scores([text for text, _ in own], words) for own, words in zip(read, layouts.words, strict=True)]
     both = [score["f1"] + 1e-3 * score["closeness"] for score in scores]
     return Drawn(layouts, glyphs, pages, read, np.array(both))
 
