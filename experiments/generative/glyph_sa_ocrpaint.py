@@ -29,7 +29,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -38,20 +37,9 @@ from stagejax.data.answers import MadeRows
 from stagejax.data.glyph_pages import Page, Script, random_words, written_by
 from stagejax.data.joined import Row
 from stagejax.data.page_layouts import LayoutTokens, tidy
-from stagejax.decode import padded_prompts, sample
 from stagejax.inference import Frozen
-from stagejax.inference.answering import ask
-from stagejax.inference.page_drawing import (
-    Draughtsman,
-    Layouts,
-    flops_of_page,
-    layouts_of,
-    prompt_tokens,
-    ratios_of,
-    repainted,
-    sampled,
-    with_all_words,
-)
+from stagejax.inference.page_drawing import Draughtsman, best_of, flops_of_page, prompt_tokens, repainted, sampled
+from stagejax.inference.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words
 from stagejax.inference.page_reading import Reader, strips_of, word_scores
 from stagejax.models import Transformer
 from stagejax.models.dit import DiT
@@ -65,7 +53,7 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
 from stagejax.search.annealing import Annealing
-from stagejax.search.layouts import LayoutEnergy, LayoutMoves, overlaps, repaired
+from stagejax.search.layouts import LayoutEnergy, LayoutMoves, repaired
 
 BASE, MISSING, SA, ALL_MOVES = "base", "missing boxes", "SA", "SA, all moves"
 FAMILIES = (BASE, MISSING, SA, ALL_MOVES)
@@ -277,42 +265,28 @@ def painted(family: str, rounds: int) -> str:
 # --- layouts ---
 
 
-def answers(model: Any, batch: Any, length: int, n: int, temperature: float) -> Any:
-    """`n` layouts of each prompt, as tokens, and where they begin."""
-    found = sample(model, batch["prompts"], batch["key"], length=length, n=n, temperature=temperature, stops=((2,),))
-    return found.tokens_BNS, found.starts_BN
-
-
-def planned(cfg: Config, seed: int, planner: Any) -> dict[str, np.ndarray]:
+def plans_of(cfg: Config, seed: int, planner: Any) -> dict[str, np.ndarray]:
     """Boxes (draws, P, K, 4) of the planner for every prompt, and which there are."""
-    words = prompts_of(cfg, seed)
-    longest = cfg.characters + cfg.most + 2
-    prompts = padded_prompts([cfg.tokens.prompt(own) for own in words], longest)
-    how = longest + 4 * cfg.most + 1, cfg.draws, cfg.temperature
-    batch = {"prompts": prompts, "key": jax.random.key(seed)}
-    tokens, starts = ask(answers, Frozen.of(planner), batch, *how)
-    layouts = [
-        layouts_of(words, [cfg.tokens.boxes(tokens[p, k, starts[p, k] :]) for p in range(len(words))], cfg.most)
-        for k in range(cfg.draws)
-    ]
-    return {"boxes": np.stack([own.boxes for own in layouts]), "there": np.stack([own.there for own in layouts])}
+    how = cfg.tokens, prompts_of(cfg, seed), cfg.most, cfg.draws, cfg.temperature, seed
+    return stacked(planned(Frozen.of(planner), *how))
 
 
 def boxes_of(cfg: Config, family: str, seed: int, plans: Any) -> dict[str, np.ndarray]:
-    """The boxes of one family of arms, the moves that annealing made, and IoU of pairs before and after."""
-    words, boxes, there, moves = prompts_of(cfg, seed), [], [], []
-    for k, made in enumerate(layouts_in(cfg, seed, plans)):
-        own = made if family == BASE else with_all_words(made, cfg.page, cfg.height, 100 * seed + k)
-        moved = np.zeros(len(words), np.int64)
+    """The boxes of one family of arms, in every draw."""
+    found = []
+    for k, own in enumerate(layouts_in(cfg, seed, plans)):
+        if family != BASE:
+            own = with_all_words(own, cfg.page, cfg.height, 100 * seed + k)
         if family in (SA, ALL_MOVES):
-            ratios, to_the_end = ratios_of(own, cfg.page, cfg.height), family == ALL_MOVES
-            how = cfg.annealing, cfg.energy, cfg.moves
-            better = repaired(own.boxes, ratios, own.there, *how, to_the_end=to_the_end, seed=100 * seed + k)
-            own, moved = replace(own, boxes=better.states), better.moves
-        boxes.append(own.boxes)
-        there.append(own.there)
-        moves.append(moved)
-    return {"boxes": np.stack(boxes), "there": np.stack(there), "moves": np.stack(moves)}
+            how = ratios_of(own, cfg.page, cfg.height), own.there, cfg.annealing, cfg.energy, cfg.moves
+            made = repaired(own.boxes, *how, to_the_end=family == ALL_MOVES, seed=100 * seed + k)
+            own = replace(own, boxes=made.states)
+        found.append(own)
+    return stacked(found)
+
+
+def stacked(layouts: Sequence[Layouts]) -> dict[str, np.ndarray]:
+    return {"boxes": np.stack([own.boxes for own in layouts]), "there": np.stack([own.there for own in layouts])}
 
 
 def layouts_in(cfg: Config, seed: int, made: Any) -> list[Layouts]:
@@ -358,9 +332,7 @@ def first_pages(cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, b
 def more_pages(cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, boxes: Any) -> dict[str, Any]:
     """The best of 2, 3, ... pages of each prompt by the checker, each page with a layout of its own."""
     hand, *readers = tools(cfg, writer, checker, judge)
-    kept = [sampled(hand, own, readers[0], 1000 * seed + k) for k, own in enumerate(layouts_in(cfg, seed, boxes))]
-    for k in range(1, len(kept)):
-        kept[k] = kept[k - 1].or_better(kept[k])
+    kept = best_of(hand, layouts_in(cfg, seed, boxes), readers[0], 1000 * seed)
     return scored([own.pages for own in kept[1:]], kept[0].layouts.words, readers)
 
 
@@ -407,37 +379,28 @@ def report(cfg: Config, found: dict[int, dict[str, Any]], readers: Sequence[Any]
                 values.append(scale * float(pages[[where[subset] for subset in subsets]].mean()))
         return values
 
-    def touching(family: str, subset: str | None = None) -> list[float]:
+    def touching(family: str, subset: str) -> list[float]:
         """Mean IoU of the pairs of boxes of the first layouts."""
-        values = []
-        for own in found.values():
-            made = own["arms"][family][0][0].value
-            if made is not None:
-                boxes, there = made["boxes"][0], made["there"][0]
-                part = slice(None) if subset is None else slice(where[subset] * cfg.prompts, None)
-                part = part if subset is None else slice(part.start, part.start + cfg.prompts)
-                boxes, there = boxes[part], there[part]
-                count = there.sum(1)
-                pairs = (count * (count - 1) / 2).sum()
-                values.append(float(overlaps(boxes, there).sum() / max(1, pairs)))
-        return values
+        made = [(seed, own["arms"][family][0][0]) for seed, own in found.items()]
+        return [pairwise_iou(part(layouts_in(cfg, s, own)[0], subset)) for s, own in made if own.value is not None]
 
     def dropped(subset: str) -> list[float]:
         """Words without a box, in %."""
-        values = []
-        for seed, own in found.items():
-            if own["plans"].value is not None:
-                part = slice(where[subset] * cfg.prompts, (where[subset] + 1) * cfg.prompts)
-                count = sum(map(len, prompts_of(cfg, seed)[part]))
-                values.append(100 * float(1 - own["plans"].value["there"][0][part].sum() / count))
-        return values
+        known = [(seed, own["plans"]) for seed, own in found.items() if own["plans"].value is not None]
+        plans = [part(layouts_in(cfg, seed, own)[0], subset) for seed, own in known]
+        return [100 * float(1 - own.there.sum() / sum(map(len, own.words))) for own in plans]
+
+    def part(layouts: Layouts, subset: str) -> Layouts:
+        first, last = (0, 3) if subset == "all" else (where[subset], where[subset] + 1)
+        own = slice(first * cfg.prompts, last * cfg.prompts)
+        return Layouts(layouts.words[own], layouts.boxes[own], layouts.there[own])
 
     hard, ours = SUBSETS[1:], painted(SA, cfg.rounds[0])
     curve = [mean(over(SA, hard))] + [mean(over(painted(SA, r), hard)) for r in range(1, cfg.rounds[1] + 1)]
     base, both = mean(over(BASE, hard)), mean(over(ours, hard))
     most, equal = best(BASE, cfg.draws), mean(over(best(BASE, cfg.draws), hard))
     early, late = curve[cfg.rounds[0]] - curve[0], curve[-1] - curve[cfg.rounds[0]]
-    left = mean(touching(SA))
+    left = mean(touching(SA, "all"))
     claims = (
         claim(
             "SA + OcrPaint lifts the word F1 on long and on many words",
@@ -468,19 +431,19 @@ def report(cfg: Config, found: dict[int, dict[str, Any]], readers: Sequence[Any]
     evaluations = {BASE: 1, MISSING: 1, SA: 1, ALL_MOVES: 1}
     evaluations |= {best(family, k): k for family in (BASE, SA) for k in range(2, cfg.draws + 1)}
     evaluations |= {painted(family, r): r + 1 for family in FAMILIES for r in range(1, cfg.rounds[1] + 1)}
-    parts = {subset: (subset,) for subset in SUBSETS} | {"long and crowded": hard}
+    together = {subset: (subset,) for subset in SUBSETS} | {"long and crowded": hard}
     others = {"precision": "precision", "recall": "recall", "whole page": "exact", "closeness": "closeness"}
     tables = (
-        table_of_means("Word F1", rows, list(parts), lambda arm, part: over(arm, parts[part]), scale=1.0, digits=1,
+        table_of_means("Word F1", rows, list(together),
+                       lambda arm, what: over(arm, together[what]), scale=1.0, digits=1,
                        note="In %, by the judge: mean ± standard deviation over seeds of the base models."),
         table_of_means("Long and crowded prompts", rows[:-1], [*others, "F1 by the checker", "network evaluations"],
                        lambda arm, what: [float(cfg.euler * evaluations.get(arm, 0))] if what[0] == "n" else
                        over(arm, hard, others.get(what, "f1 seen")), scale=1.0, digits=1,
                        note="In %; closeness is 1 - the normalised edit distance. The checker is the wrapper's own."),
-        table_of_means("IoU of pairs of boxes", FAMILIES, [*SUBSETS, "all"],
-                       lambda family, part: touching(family, None if part == "all" else part), scale=1.0, digits=4),
-        table_of_means("Words that the planner drops", ["planner"], SUBSETS, lambda _, part: dropped(part), scale=1.0,
-                       digits=1, note="In % of the prompts' words."),
+        table_of_means("IoU of pairs of boxes", FAMILIES, [*SUBSETS, "all"], touching, scale=1.0, digits=4),
+        table_of_means("Words that the planner drops", ["planner"], SUBSETS, lambda _, subset: dropped(subset),
+                       scale=1.0, digits=1, note="In % of the prompts' words."),
         table_of_means("Words that the readers read", ["checker", "judge"], ["exact"],
                        lambda name, _: [readers[name == "judge"].history.last("exact")],
                        note="In %: single words of 1 to 6 digits by hands that neither has seen."),

@@ -12,11 +12,12 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int32
+from jaxtyping import Float, Float32, Int32
 
 from stagejax.data.glyph_pages import Page
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, flops_of_one
+from stagejax.inference.page_planning import Layouts
 from stagejax.inference.page_reading import Reader, word_scores, wrong_words
 from stagejax.objectives.flow import inpaint, shifted_times
 
@@ -31,26 +32,6 @@ def prompt_tokens(words: Sequence[str], length: int) -> Int32[np.ndarray, "lengt
     rows = [(int(c) + 1, place, number) for number, word in enumerate(words) for place, c in enumerate(word)]
     found[: len(rows)] = rows
     return found
-
-
-@dataclass(frozen=True)
-class Layouts:
-    """Words of pages, the box of each where `there`, and which glyphs of the map are missing is drawn by whoever draws.
-
-    Args:
-      words: of each page, K at most.
-      boxes: (P, K, 4) in shares of the page.
-      there: (P, K).
-    """
-
-    words: tuple[tuple[str, ...], ...]
-    boxes: np.ndarray
-    there: np.ndarray
-
-    def of(self, number: int) -> tuple[list[int], list[str], np.ndarray]:
-        """The numbers of the words of a page that have a box, these words, and their boxes."""
-        known = [k for k in range(len(self.words[number])) if self.there[number, k]]
-        return known, [self.words[number][k] for k in known], self.boxes[number][known]
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,11 +171,11 @@ def sampled(hand: Draughtsman, layouts: Layouts, reader: Reader, seed: int) -> D
 
 
 def best_of(hand: Draughtsman, layouts: Sequence[Layouts], reader: Reader, seed: int) -> list[Drawn]:
-    """The best of the first 1, 2, ... pages of each prompt, one page of each of its layouts."""
-    found = [sampled(hand, own, reader, seed + i) for i, own in enumerate(layouts)]
-    best = found[:1]
-    for other in found[1:]:
-        best.append(best[-1].or_better(other))
+    """The best of the first 1, 2, ... pages of each prompt by the reader: one page of each of its layouts."""
+    best: list[Drawn] = []
+    for number, own in enumerate(layouts):
+        made = sampled(hand, own, reader, seed + number)
+        best.append(best[-1].or_better(made) if best else made)
     return best
 
 
@@ -231,39 +212,3 @@ def wrong_areas(page: Page, drawn: Drawn, wider: int) -> tuple[Float[np.ndarray,
         masks.append(page.covered(boxes[wrong], wider))
         counts.append(len(wrong))
     return np.stack(masks), np.array(counts, float)
-
-
-def layouts_of(words: Sequence[Sequence[str]], boxes: Sequence[np.ndarray], most: int) -> Layouts:
-    """Layouts of generated boxes: the first box is of the first word; words without a box are dropped words.
-
-    >>> layouts_of([["1", "2"]], [np.ones((1, 4))], 3).there.tolist()
-    [[True, False, False]]
-    """
-    full, there = np.zeros((len(words), most, 4)), np.zeros((len(words), most), bool)
-    for number, (own, made) in enumerate(zip(words, boxes, strict=True)):
-        count = min(len(own), len(made))
-        full[number, :count], there[number, :count] = made[:count], True
-    return Layouts(tuple(map(tuple, words)), full, there)
-
-
-def with_all_words(layouts: Layouts, page: Page, height: float, seed: int) -> Layouts:
-    """Every word has a box: those that had none get one of natural shape, `height` of the page high, anywhere on it."""
-    rng, boxes, there = np.random.default_rng(seed), layouts.boxes.copy(), layouts.there.copy()
-    for number, words in enumerate(layouts.words):
-        for k in range(len(words)):
-            if not there[number, k]:
-                wide = min(1.0, page.natural(words[k], height * page.shape[0]) * height)
-                boxes[number, k] = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - height), wide, height
-                there[number, k] = True
-    return Layouts(layouts.words, boxes, there)
-
-
-def ratios_of(layouts: Layouts, page: Page, height: float) -> Float[np.ndarray, "P K"]:
-    """The natural width by height of each word's box; 1 where there is no word."""
-    ratios = np.ones(layouts.there.shape)
-    for number, words in enumerate(layouts.words):
-        ratios[number, : len(words)] = [page.natural(word, height * page.shape[0]) for word in words]
-    return ratios
-
-
-Mask = Bool[np.ndarray, "P K"]
