@@ -80,17 +80,17 @@ class Config:
     words: tuple[int, int] = (3, 3)  # words of a page that is learned from, and digits of a word, at most
     most: int = 7  # words of a prompt
     longest: int = 6  # digits of a word
-    counts: tuple[int, int, int] = (3000, 4000, 4000)  # pages, layouts and strips that are learned from
+    counts: tuple[int, int, int] = (3000, 4000, 10_000)  # pages, layouts and strips that are learned from
     net: GlyphDiT = field(default_factory=lambda: GlyphDiT(DiT(channels=3, patch=4, layers=3, text=32, scan=True)))
     planner: Transformer = field(
         default_factory=lambda: Transformer(vocab=64, layers=2, heads=2, positions="rotary", scan=True)
     )
-    reader: Recognizer = field(default_factory=lambda: Recognizer(12, 48, 2, 4, 192, 10, scan=True))
+    reader: Recognizer = field(default_factory=lambda: Recognizer(12, 64, 2, 4, 192, 10, dropout=0.15, scan=True))
     strip: tuple[int, int] = (12, 48)
-    steps: tuple[int, int, int] = (600, 500, 1000)  # of the generator, the planner and the readers
+    steps: tuple[int, int, int] = (1500, 500, 2000)  # of the generator, the planner and the readers
     rates: tuple[float, float, float] = (3e-3, 3e-3, 3e-3)
-    batches: tuple[int, int, int] = (16, 32, 32)
-    drop: float = 0.2  # of glyphs in a map
+    batches: tuple[int, int, int] = (8, 32, 32)
+    drop: float = 0.1  # of glyphs in a map
     blur: float = 0.6  # pixels
     euler: int = 10  # network evaluations of a page
     temperature: float = 1.0  # of the planner

@@ -17,7 +17,7 @@ from stagejax.data.sources import Source
 
 Boxes = np.ndarray  # (K, 4)
 _TALL, _WIDE = 20, 12  # pixels of a cell: the ink of one character, squeezed where it is wider
-_NARROW = 8  # pixels to which narrower ones are stretched: between two strokes is less room than between two words
+_NARROW = 9  # pixels to which narrower ones are stretched: between two strokes is less room than between two words
 _THICK = 0.35  # ink above which a pixel belongs to a character's extent
 
 
@@ -64,12 +64,12 @@ def _cells(script: Script) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cell(image: np.ndarray) -> Float32[np.ndarray, "20 12"]:
-    """The ink of a drawing, bright on dark: trimmed, as high as the cell, and 8 to 12 columns wide.
+    """The ink of a drawing, bright on dark: trimmed, as high as the cell, and 9 to 12 columns wide.
 
     >>> bar = np.zeros((9, 9))
     >>> bar[2:7, 4] = 1
     >>> cell(bar).max(0).round(1).tolist()
-    [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+    [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
     """
     ink = image.astype(np.float32).reshape(image.shape[:2])
     ink /= max(float(ink.max()), 1e-6)
@@ -111,14 +111,14 @@ class Page:
       character: width of a character by its height, in pixels.
 
     >>> round(Page().natural("123") * 48 / 28, 2)  # by pixels, of a box for three digits
-    2.31
+    2.42
     """
 
     shape: tuple[int, int] = (28, 48)
-    margin: tuple[float, float] = (0.5, 2.0)
+    margin: tuple[float, float] = (0.5, 2.5)
     character: float = 0.7
 
-    def natural(self, word: str, height: float = 9.0) -> float:
+    def natural(self, word: str, height: int | float = 9) -> float:
         """Width by height, in shares of the page, of a box that shows a word undistorted in so many rows of pixels."""
         width = len(word) * self.character * (height - 2 * self.margin[0]) + 2 * self.margin[1]
         return width / height * self.shape[0] / self.shape[1]
@@ -139,7 +139,7 @@ class Page:
             edges = np.linspace(left, right, len(word) + 1)
             for one, other in zip(edges[:-1].round().astype(int), edges[1:].round().astype(int), strict=True):
                 drawn = next(upcoming)
-                wide = max(1, other - one - (other - one > 3))  # a free column behind each
+                wide = max(1, int(other - one - (other - one > 3)))  # a free column behind each
                 place = page[top:bottom, one : one + wide]
                 np.maximum(place, scaled(drawn, (bottom - top, wide))[:, : place.shape[1]], out=place)
         return page

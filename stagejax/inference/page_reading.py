@@ -34,16 +34,16 @@ class Detector:
     """
 
     ink: float = 0.4
-    bridge: int = 3
+    bridge: int = 4
     least: int = 5
 
     def __call__(self, page_YX: Float[np.ndarray, "Y X"]) -> list[tuple[int, int, int, int]]:
         """Boxes of words, from the top of the page.
 
         >>> page = np.zeros((8, 16))
-        >>> page[2:7, [1, 4, 12]] = 1
+        >>> page[2:7, [1, 5, 12]] = 1
         >>> Detector()(page)
-        [(2, 7, 1, 5), (2, 7, 12, 13)]
+        [(2, 7, 1, 6), (2, 7, 12, 13)]
         """
         from scipy import ndimage
 
