@@ -81,7 +81,7 @@ class Config:
     most: int = 7  # words of a prompt
     longest: int = 6  # digits of a word
     counts: tuple[int, int, int] = (3000, 4000, 10_000)  # pages, layouts and strips that are learned from
-    net: GlyphDiT = field(default_factory=lambda: GlyphDiT(DiT(channels=3, patch=4, layers=3, text=32, scan=True)))
+    net: GlyphDiT = field(default_factory=lambda: GlyphDiT(DiT(channels=8, patch=4, layers=3, text=32, scan=True)))
     planner: Transformer = field(
         default_factory=lambda: Transformer(vocab=64, layers=2, heads=2, positions="rotary", scan=True)
     )
@@ -91,7 +91,7 @@ class Config:
     rates: tuple[float, float, float] = (3e-3, 3e-3, 3e-3)
     batches: tuple[int, int, int] = (8, 32, 32)
     drop: float = 0.1  # of glyphs in a map
-    blur: float = 0.6  # pixels
+    blur: float = 0.5  # pixels
     euler: int = 10  # network evaluations of a page
     temperature: float = 1.0  # of the planner
     draws: int = 3  # pages of the best of k: as many evaluations as two rounds of painting behind a first page
@@ -121,7 +121,7 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        digits, net = Script(Digits()), GlyphDiT(DiT(channels=3, patch=4, embed=32, layers=1, heads=1, text=16, mlp=64))
+        digits, net = Script(Digits()), GlyphDiT(DiT(channels=4, patch=4, embed=32, layers=1, heads=1, text=16, mlp=64))
         return Config(
             digits, Script(Digits("test")), (Script(Digits(), 0, 700), Script(Digits(), 700)),
             counts=(64, 64, 128), net=net, planner=Transformer(vocab=64, embed=32, layers=1, heads=2, mlp=64),
@@ -129,20 +129,18 @@ def preset(name: str) -> Config:
             rounds=(1, 1), annealing=Annealing(100), prompts=4, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
-        mnist = [Script(TFDS("emnist/digits", split)) for split in ("train", "test")]
-        page = Page((512, 512), (4.0, 12.0))
-        net = GlyphDiT(
-            DiT(
-                channels=3, patch=16, embed=1152, layers=28, heads=16, head_dim=72, mlp=4608, text=1152,
-                split=(4, 16, 16), scan=True, remat="full",
-            )
-        )  # fmt: skip
-        planner = Transformer(vocab=528, embed=768, layers=12, heads=12, mlp=3072, positions="rotary", scan=True)
+        pages, readers = Script(TFDS("mnist")), Script(TFDS("mnist", "test"))
+        sizes = {"embed": 1152, "layers": 28, "heads": 16, "head_dim": 72, "mlp": 4608, "text": 1152}
+        net = DiT(channels=16, patch=8, split=(4, 16, 16), scan=True, remat="full", **sizes)
         return Config(
-            mnist[0], mnist[0], (mnist[1], mnist[1]), page, (48, 128), most=8, longest=12, counts=(4096, 4096, 4096),
-            net=replace(net, places=16), planner=planner, reader=Recognizer(48, 512, 6, 8, 2048, 10, scan=True),
-            strip=(48, 768), steps=(300_000, 20_000, 50_000), rates=(1e-4, 3e-4, 3e-4), batches=(256, 256, 256),
-            euler=50, draws=3, moves=LayoutMoves(least=48 / 512), prompts=1024, seeds=(0,),
+            replace(pages, stop=50_000), replace(pages, start=50_000),
+            (replace(readers, stop=5000), replace(readers, start=5000)),
+            Page((256, 256), (3.0, 8.0)), (32, 64), most=8, longest=12, counts=(20_000, 100_000, 100_000),
+            net=GlyphDiT(net, fine=64, places=16),
+            planner=Transformer(vocab=272, embed=768, layers=12, heads=12, mlp=3072, positions="rotary", scan=True),
+            reader=Recognizer(32, 512, 6, 8, 2048, 10, dropout=0.15, scan=True), strip=(32, 384),
+            steps=(300_000, 20_000, 50_000), rates=(1e-4, 3e-4, 3e-4), batches=(256, 256, 256), euler=50,
+            moves=LayoutMoves(least=32 / 256), prompts=1024, seeds=(0,),
         )  # fmt: skip
     return Config()
 
