@@ -75,32 +75,32 @@ class Config:
             Script(Dataset("mnist", "test"), *part, "x", "y") for part in ((0, 5000), (5000, 10_000))
         )
     )
-    page: Page = field(default_factory=Page)
-    heights: tuple[int, int] = (8, 11)  # pixels of a box
+    page: Page = field(default_factory=lambda: Page((32, 48)))
+    heights: tuple[int, int] = (9, 12)  # pixels of a box
     words: tuple[int, int] = (3, 3)  # words of a page that is learned from, and digits of a word, at most
     most: int = 7  # words of a prompt
     longest: int = 6  # digits of a word
-    counts: tuple[int, int, int] = (3000, 4000, 10_000)  # pages, layouts and strips that are learned from
+    counts: tuple[int, int, int] = (2400, 3000, 8000)  # pages, layouts and strips that are learned from
     net: GlyphDiT = field(default_factory=lambda: GlyphDiT(DiT(channels=8, patch=4, layers=3, text=32, scan=True)))
     planner: Transformer = field(
         default_factory=lambda: Transformer(vocab=64, layers=2, heads=2, positions="rotary", scan=True)
     )
     reader: Recognizer = field(default_factory=lambda: Recognizer(12, 64, 2, 4, 192, 10, dropout=0.15, scan=True))
     strip: tuple[int, int] = (12, 48)
-    steps: tuple[int, int, int] = (1500, 500, 2000)  # of the generator, the planner and the readers
+    steps: tuple[int, int, int] = (900, 400, 1200)  # of the generator, the planner and the readers
     rates: tuple[float, float, float] = (3e-3, 3e-3, 3e-3)
     batches: tuple[int, int, int] = (8, 32, 32)
     drop: float = 0.1  # of glyphs in a map
-    blur: float = 0.5  # pixels
-    euler: int = 10  # network evaluations of a page
+    blur: float = 0.4  # pixels
+    euler: int = 8  # network evaluations of a page
     temperature: float = 1.0  # of the planner
     draws: int = 3  # pages of the best of k: as many evaluations as two rounds of painting behind a first page
-    rounds: tuple[int, int] = (2, 4)  # of painting without SA, and with it
+    rounds: tuple[int, int] = (2, 4)  # of painting: of SA the second, to see where it ends
     wider: int = 1  # pixels by which a mask is wider than its boxes
-    annealing: Annealing = field(default_factory=Annealing)
+    annealing: Annealing = field(default_factory=lambda: Annealing(800, each=8))
     energy: LayoutEnergy = field(default_factory=LayoutEnergy)
-    moves: LayoutMoves = field(default_factory=lambda: LayoutMoves(least=8 / 28))
-    prompts: int = 32  # of each subset
+    moves: LayoutMoves = field(default_factory=lambda: LayoutMoves(least=9 / 32))
+    prompts: int = 20  # of each subset
     seeds: tuple[int, ...] = (0, 1, 2)
 
     @property
@@ -230,7 +230,7 @@ def arms_of(run: Any, cfg: Config, made: Any, readers: Sequence[Any], seed: int)
 
     writer = run.train(stage(0, "generator", cfg.net, FLOW, images, "pages", "held-out"))
     planner = run.train(stage(1, "planner", cfg.planner, causal_lm, texts, "layouts", "layouts-held-out"))
-    plans = run.make(f"{seed}/plans", planned, cfg, seed, planner)
+    plans = run.make(f"{seed}/plans", plans_of, cfg, seed, planner)
     pages = len(SUBSETS) * cfg.prompts
     price = pages * cfg.euler * flops_of_page(cfg.net, cfg.page, cfg.characters)
     arms: dict[str, Any] = {}
@@ -243,7 +243,7 @@ def arms_of(run: Any, cfg: Config, made: Any, readers: Sequence[Any], seed: int)
             more = run.make(f"{seed}/{slug(family)}/best", more_pages, *inputs, flops=(cfg.draws - 1) * price)
             arms |= {best(family, k): ((boxes, first, more), more, k - 2) for k in range(2, cfg.draws + 1)}
         if family != MISSING:
-            rounds = cfg.rounds[family != BASE]
+            rounds = cfg.rounds[family == SA]
             again = run.make(f"{seed}/{slug(family)}/painted", painted_pages, rounds, *inputs, flops=rounds * price)
             arms |= {painted(family, r): ((boxes, first, again), again, r - 1) for r in range(1, rounds + 1)}
     real = run.make(f"{seed}/real", real_pages, cfg, seed, arms[SA][0][0], *readers)
@@ -335,7 +335,7 @@ def more_pages(cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, bo
 
 
 def painted_pages(
-    cfg: Config, rounds: int, seed: int, writer: Any, checker: Any, judge: Any, boxes: Any
+    rounds: int, cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, boxes: Any
 ) -> dict[str, Any]:
     """The first pages behind 1, 2, ... rounds of painting, and how many words were wrong before each."""
     hand, *readers = tools(cfg, writer, checker, judge)

@@ -46,7 +46,7 @@ class LayoutEnergy:
           ratios: r, the natural width by height of each word's box.
           there: which boxes there are.
         """
-        bent = np.abs(boxes[..., 2] / boxes[..., 3] - ratios) / ratios
+        bent = np.abs(boxes[..., 2] / np.where(there, boxes[..., 3], 1.0) - ratios) / ratios
         moved = np.sqrt(((boxes - start) ** 2).sum(-1))
         each = self.outside * outside(boxes) + self.ratio * bent + self.away * moved
         pairs = self.overlap * overlaps(boxes, there).sum((1, 2)) + self.order * disorder(boxes, there)

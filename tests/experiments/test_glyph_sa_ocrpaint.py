@@ -67,7 +67,7 @@ def test_pages_are_never_read_worse_by_the_one_that_chooses(finished: Any) -> No
         first, more, again = (results[f"0/{names()[family]}/{kind}"].value for kind in ("first", "best", "painted"))
         assert (more["f1 seen"][0] >= first["f1 seen"][0]).all()
         assert (again["f1 seen"][0] >= first["f1 seen"][0]).all()
-        assert again["wrong"].shape == (SMOKE.rounds[family != BASE], 3 * SMOKE.prompts)
+        assert again["wrong"].shape == (SMOKE.rounds[family == SA], 3 * SMOKE.prompts)
         assert first["pages"].shape == (1, 3 * SMOKE.prompts, *SMOKE.page.shape)
 
 
