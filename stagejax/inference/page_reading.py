@@ -90,7 +90,8 @@ def strips_of(
         drawn = page.write([word], box[None], written_by(script, [word], rng))
         drawn = drawn + rng.normal(0, rng.uniform(0, 0.06), drawn.shape)
         rows, columns = np.flatnonzero((drawn > 0.4).any(1)), np.flatnonzero((drawn > 0.4).any(0))
-        images.append(strip_of(drawn, (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1), shape))
+        place = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        images.append(strip_of(drawn, place, shape))
         labels[i, : len(word)] = [int(c) for c in word]
     return {"image": np.stack(images)[..., None].astype(np.float32), "labels": labels}
 
@@ -143,6 +144,28 @@ def word_scores(read: Sequence[str], wanted: Sequence[str]) -> dict[str, float]:
         "exact": float(Counter(read) == Counter(wanted)),
         "closeness": 1 - float(np.mean(far)),
     }
+
+
+def scores_of_pages(
+    made: Sequence[np.ndarray], words: Sequence[Sequence[str]], readers: Sequence[Reader], more: Any = None
+) -> dict[str, Any]:
+    """Pages (n, P, Y, X), and what two readers say of them.
+
+    Args:
+      readers: one that chooses, and one that judges.
+      more: arrays that are passed on.
+
+    Returns:
+      "pages", and every score of `word_scores` (n, P) by the judge; by the one that chooses as "f1 seen" and so on.
+    """
+    found: dict[str, Any] = {"pages": np.stack(list(made)).astype(np.float32)}
+    for suffix, reader in zip((" seen", ""), readers, strict=True):
+        rows = []
+        for pages in made:
+            read = [[text for text, _ in own] for own in reader(pages)]
+            rows.append([word_scores(own, wanted) for own, wanted in zip(read, words, strict=True)])
+        found |= {name + suffix: np.array([[page[name] for page in row] for row in rows]) for name in rows[0][0]}
+    return found | (more or {})
 
 
 def wrong_words(

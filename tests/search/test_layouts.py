@@ -80,11 +80,11 @@ def test_a_box_is_sent_to_a_row_that_is_free() -> None:
 
 
 def test_annealing_takes_boxes_apart_and_stops_there_or_goes_on() -> None:
-    boxes = random_boxes(12, 4, 3)
-    there, ratios = np.ones((12, 4), bool), np.full((12, 4), 0.7)
-    how = ratios, there, Annealing(400), LayoutEnergy(), LayoutMoves(least=0.25)
+    boxes = random_boxes(6, 4, 3)
+    there, ratios = np.ones((6, 4), bool), np.full((6, 4), 0.7)
+    how = ratios, there, Annealing(800, each=8), LayoutEnergy(), LayoutMoves(least=0.25)
     soon, late = (repaired(boxes, *how, to_the_end=end) for end in (False, True))
     assert overlaps(boxes, there).sum() > 1
-    assert (overlaps(soon.states, there).sum((1, 2)) == 0).mean() > 0.8
-    assert soon.moves.sum() < late.moves.sum() == 12 * 400
+    assert overlaps(soon.states, there).sum() < 0.1 * overlaps(boxes, there).sum()
+    assert soon.moves.sum() < late.moves.sum() == 6 * 800
     assert late.energies.mean() < soon.energies.mean()
