@@ -474,10 +474,10 @@ NOTES = (
     "A page is 32 x 48 grey pixels and a word a string of digits; the detector of words is a rule (patches of ink), "
     "not a network. No CLIPScore, for want of a network that sees digits and text.",
     "Pilots on held-out pages of 1 to 3 short words chose the generator: F1 by one reader, 73 to 77 % on real pages, "
-    "was 22 and 26 % with a DiT alone, and 41 with convolutions around it. Canvas, sizes of digits, blur and steps were "
+    "was 22 and 26 % with a DiT alone, and 41 with convolutions around it. Canvas, digits' sizes, blur and steps were "
     "changed once more behind that, without a pilot. Rates were not searched.",
     "Every draw of a best of k has a layout of its own. Glyphs are missing from maps by chance, anew in each draw. "
-    "FLOPs are those of artifacts: fewer draws or rounds than the most are charged with the most; see network evaluations.",
+    "FLOPs are those of artifacts: fewer draws or rounds than the most are charged with the most.",
     "Words of up to three digits are among those learned from, on other pages and by other hands; longer ones are not.",
 )
 
