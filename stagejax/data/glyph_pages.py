@@ -170,7 +170,7 @@ class Page:
     def covered(self, boxes: Boxes, wider: int = 0) -> Float32[np.ndarray, "Y X"]:
         """1 in the ink area of boxes, and in so many pixels around it.
 
-        >>> Page((8, 8), (0, 0)).covered(np.array([[0.25, 0.5, 0.5, 0.25]])).sum()
+        >>> Page((8, 8), (0.0, 0.0)).covered(np.array([[0.25, 0.5, 0.5, 0.25]])).sum()
         np.float32(8.0)
         """
         page = np.zeros(self.shape, np.float32)

@@ -23,7 +23,7 @@ def tidy(page: Page, words: Sequence[str], heights: tuple[int, int], rng: np.ran
     Raises:
       ValueError: they do not fit, at the least height.
 
-    >>> tidy(Page((8, 12), (0, 0), 0.5), ["12", "3"], (4, 4), np.random.default_rng(0))[:, 2:].round(2).tolist()
+    >>> tidy(Page((8, 12), (0.0, 0.0), 0.5), ["12", "3"], (4, 4), np.random.default_rng(0))[:, 2:].round(2).tolist()
     [[0.33, 0.5], [0.17, 0.5]]
     """
     rows, columns = page.shape
