@@ -79,6 +79,7 @@ def test_a_box_is_sent_to_a_row_that_is_free() -> None:
     assert LayoutMoves()._free_row(full, ALL, np.array([0]), np.random.default_rng(0))[0] == 0.0
 
 
+@pytest.mark.slow
 def test_annealing_takes_boxes_apart_and_stops_there_or_goes_on() -> None:
     boxes = random_boxes(6, 4, 3)
     there, ratios = np.ones((6, 4), bool), np.full((6, 4), 0.7)
