@@ -25,6 +25,8 @@ retrieving    banks of demonstrations in a pipeline                     bag_of_w
 demonstrations  found for questions, and answers behind them
 tree_search   steps of answers searched, trees abreast                   tree_rows     paths, pairs and values of trees
 fragment_search  pieces of responses searched and judged     fragment_rows  records worth a search, pairs of pieces
+page_planning boxes for words, said by a planner              page_drawing  pages drawn, the best kept, words repainted
+page_reading  words found on pages and read, and their scores
 """
 
 from stagejax.inference.frozen import (
