@@ -76,7 +76,7 @@ class KnowledgeChange:
 
     @property
     def fuar(self) -> float | None:
-        """Forgotten / (updated + acquired): facts lost for one learnt; lower is better. None: undefined, none was learnt.
+        """Lost / (updated + acquired): facts lost for one learnt, lower is better. None: undefined, none was learnt.
 
         Reference: Jang et al. 2022, https://arxiv.org/abs/2110.03215, section 3.3; here of counts.
 
