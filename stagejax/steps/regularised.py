@@ -12,7 +12,7 @@ rows of text (`of_answers`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from flax import nnx
 from stagejax.handover import Handover
 from stagejax.objectives.distillation import kl_divergence, soft_targets
 from stagejax.objectives.elastic import Elastic, consolidated, fisher_diagonal
-from stagejax.stage import Batch, Metrics, Objective, Part, Stage
+from stagejax.stage import Batch, Data, Metrics, Objective, Part, Stage
 from stagejax.state import TrainState
 from stagejax.steps.alternating import Alternate, Move
 
@@ -123,6 +123,46 @@ def noting(phase: Stage, steps: int, says: Says = of_images) -> Stage:
         handover=Handover(schedule="carry"),
         evaluate=None,
     )
+
+
+def one_by_one(
+    run: Any,
+    phase: Stage,
+    loss: EWC | LwF,
+    phases: Sequence[Data],
+    seen: Sequence[Data],
+    start: Any = None,
+    *,
+    fisher: int = 8,
+    says: Says = of_images,
+) -> tuple[Any, ...]:
+    """Phases one after the other under a regulariser, each a stage: the results, of which EWC has one between two.
+
+    Args:
+      run: whose `train` trains.
+      phase: a phase, the first one without old networks.
+      phases: the data of each.
+      seen: of each phase, the data by which EWC notes what it minds.
+      start: what the first phase begins from.
+      fisher: batches of that.
+
+    >>> # results = one_by_one(run, phase, EWC(classification, 100.0), phases, phases)
+    """
+    name = f"{phase.name}/{{}}".format
+    net, before = run.train(replace(phase, name=name(0), data=phases[0]), start), {}
+    results = [net]
+    for k in range(1, len(phases)):
+        if isinstance(loss, EWC):
+            own = noting(replace(phase, name=name(f"{k}/fisher"), data=seen[k - 1]), fisher, says)
+            noted = run.train(own, {"net": net} | before)
+            results.append(noted)
+            before = {model: noted.member(model) for model in loss.models}
+        else:
+            before = {"teacher": net}
+        own = replace(phase, name=name(k), data=phases[k])
+        results.append(run.train(beside(own, loss), {"net": net} | before))
+        net = results[-1].member("net")
+    return tuple(results)
 
 
 def consolidate(
