@@ -1,46 +1,40 @@
 """Continual learning of language models: one vertical chain, one stream of tasks, three families of methods.
 
 Paper    Shi et al., Continual Learning of Large Language Models: A Comprehensive Survey, ACM Computing Surveys 2025,
-         arXiv 2404.16789 (dossier 079). It has no experiments of its own: this is a protocol for what it reports.
-Claim    Language models forget along two directions: vertically, when a general model is adapted to a domain, and
-         horizontally, over a stream of corpora or tasks. Replay, regularisation and parts of their own for each task
-         forget less than training in sequence, in different measures; parts of their own are the safest way to update
-         facts; a small share of general data keeps what a domain would take away.
-Method   A small decoder, one recipe: Adam at a constant rate, every stage at equal steps and tokens, replayed ones
-         counted, nothing trained longer because of its method.
-         vertical    general text (PT), then three corpora one after the other (CPT: other contents, another language,
-                     another style), then the documents of a domain (DAP). CPT in sequence, with replay, and jointly;
-                     DAP, behind CPT with replay, without and with 10 % general text.
-         horizontal  behind DAP with 10 %: tasks one after the other as instructions (CFT), in two orders. Answers are
-                     free, greedy over the whole vocabulary: no method is told the task by more than the question's
-                     words. In sequence; replay of a buffer of 5 % of each old task's rows as a quarter of each batch;
-                     EWC, the diagonal Fisher information of 200 rows a task, added up; LoRA for each task beside the
-                     frozen model, the adapter chosen row by row by the nearest prototype of prompts, no task id;
-                     jointly on all tasks (the upper bound). Preset full: LwF at temperature 2, replay of 1 % and 20 %.
-         facts       behind PT: a made-up town is read, then two episodes in which some people have changed and some
-                     are new. In sequence, with replay, and by an adapter for each episode beside the frozen rest.
-                     Every fact is asked for as a cloze: lost, updated, acquired, and their ratio FUAR are exact.
-         At each border all tasks and all held-out corpora are scored: R[i, j] after i stages. OP, forgetting (best
-         score so far less the last), BWT and FWT, as in `objectives.transfer`. FWT is also taken among the names of a
-         task, as nobody can name a class that it has not seen. Learning rates (of a grid of three: full training, and
-         LoRA) and EWC's strength are chosen once on the first two tasks, by validation rows, with the first seed's
-         model; on a town of their own for facts.
-Run      stagejax run llm_continual_learning_survey                   laptop: about 5 minutes on two idle cores
+         arXiv 2404.16789 (dossier 079). It has no experiments: this is a protocol for what it observes.
+Claim    Language models forget vertically, from general to domain, and horizontally, over streams of corpora or tasks.
+         Replay, regularisation and parts of their own for each task forget less, in different measures; such parts
+         update facts most safely; a small share of general data keeps what a domain would take away.
+Method   A small decoder, one recipe: Adam at a constant rate, equal steps and tokens for every arm, replay counted.
+         vertical    PT on general text; CPT on three corpora (other contents, another language, another style), in
+                     sequence, with replay, jointly; behind replay DAP on a domain, with 0 or 10 % of general text.
+         horizontal  behind DAP with 10 %, CFT on five tasks as instructions, in two orders. Answers are free, over the
+                     whole vocabulary: no arm is told the task but by the question's words. In sequence; replay of a
+                     buffer of 5 % of each old task's rows, a quarter of each batch; EWC, its Fisher information of 192
+                     rows a task added up; LoRA for each task beside the frozen model, rows answered by the adapter with
+                     the nearest prototype of prompts, no task id; jointly. Preset full: LwF, buffers of 1 % and 20 %.
+         facts       behind PT a made-up town is read, then two episodes in which people have changed or are new: in
+                     sequence, with replay, and by an adapter for each episode on top of the frozen rest. Each fact is
+                     asked for as a cloze: lost, updated and acquired ones, and their ratio FUAR, are counted.
+         All tasks and held-out corpora are scored at every border: R[i, j], its OP, forgetting (best so far less the
+         last), BWT and FWT (`objectives.transfer`); FWT also among the names of a task, as nobody can name a class that
+         was never named. Rates (full, LoRA) and EWC's strength are chosen once, on validation rows of the first two
+         tasks with the first seed's model; for facts on another town.
+Run      stagejax run llm_continual_learning_survey                   laptop: 6 minutes on two idle cores
          stagejax run llm_continual_learning_survey --preset smoke    a minute, most of it compilation
-         stagejax run llm_continual_learning_survey --preset full     hours: two sizes, more arms
          stagejax plan llm_continual_learning_survey --preset pod --mesh data=16,fsdp=16
-Holds if, over six streams (three seeds, two orders; paired differences with 95 % intervals by Student's t): forgetting
-         in sequence is above EWC's and EWC's above that of replay, each with an interval above 0; the mean OP of EWC
-         and of replay lies between those in sequence and jointly; LoRA for each task forgets 2 points or less, and has
-         a lower mean FWT among the names of a task than training in sequence; and over three seeds, in means: FUAR of
-         adapters is below that in sequence; and 10 % of general text takes away half or more of the rise of the general
-         loss in DAP, for 10 % or less of the domain's gain.
+Holds if over six streams (three seeds, two orders; paired differences, 95 % intervals by Student's t) forgetting in
+         sequence is above EWC's and EWC's above replay's, both intervals above 0; mean OP of EWC and of replay is
+         between those in sequence and jointly; LoRA for each task forgets 2 points or less, with a lower mean FWT among
+         names than in sequence; and in means over three seeds FUAR of adapters is below that in sequence; and 10 % of
+         general text takes away half of the rise of the general loss in DAP or more, for 10 % of the domain's gain or
+         less.
 Ours     Not run yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -48,22 +42,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, TFDS, Dataset, Stdlib
-from stagejax.data.articles import Articles
 from stagejax.data.changed_facts import Episodes
-from stagejax.data.documentation import Documentation
-from stagejax.data.field_text import FieldText
-from stagejax.data.instructed import drawn_instructions, names_of, published_instructions, small_instructions
-from stagejax.data.language_stream import LanguageStream
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.portion import Portion
-from stagejax.data.published import C4
-from stagejax.data.rehearsal import Equal, FixedBudget, Rehearsal
+from stagejax.data.language_stream import LanguageStream, drawn_stream, published_stream, small_stream
+from stagejax.data.rehearsal import Rehearsal, mixed_in
 from stagejax.data.successive import Successive
-from stagejax.data.text_tasks import TaskText, TextTask
-from stagejax.data.together import Together
-from stagejax.data.whole_words import WholeWords
-from stagejax.data.wordpiece import WordPiece
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.likelihood import right_records, rows_right
 from stagejax.inference.routed_adapters import answers_of_adapters, flops_of_answers, routed_scores
@@ -80,6 +62,7 @@ from stagejax.objectives.transfer import (
 )
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, table_of_means
+from stagejax.report.choices import Choices
 from stagejax.report.continual import accuracy_matrix
 from stagejax.report.paired import interval, lines, paired
 from stagejax.steps import in_turn, regularised
@@ -88,7 +71,7 @@ from stagejax.transforms import LoRA
 SEQUENCE, JOINT, EWC, LWF, LORA = "in sequence", "jointly", "EWC", "LwF", "LoRA for each task"
 REPLAY, LESS, MORE, ADAPTER = "replay 5%", "replay 1%", "replay 20%", "adapter for each episode"
 BUFFERS = {REPLAY: 0.05, LESS: 0.01, MORE: 0.2}
-SCORED = {"free": "task", "among": "among"}  # and the names of their metrics
+SCORED = {"free": "task", "among": "among"}  # by the names of their metrics
 
 
 @dataclass(frozen=True)
@@ -97,12 +80,12 @@ class Config:
 
     net: Transformer
     data: LanguageStream  # general text, the corpora of CPT, the domain; and the tasks
-    town: Episodes = field(default_factory=lambda: Episodes(60, 10, 10, 2))
+    town: Episodes = field(default_factory=lambda: Episodes(20, 5, 5, 2))
     told: int = 24  # tokens of a row about the town
-    general: int = 1000  # steps of PT
-    corpus: int = 150  # steps on each corpus of CPT, and of DAP
-    phase: int = 200  # steps on each task of CFT
-    read: tuple[int, int] = (600, 100)  # steps on the town as it was, and on each episode
+    general: int = 500  # steps of PT
+    corpus: int = 50  # steps on each corpus of CPT, and of DAP
+    phase: int = 80  # steps on each task of CFT
+    read: tuple[int, int] = (400, 60)  # steps on the town as it was, and on each episode
     rate: float = 3e-3  # of PT, CPT and DAP
     rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # tried for full training
     low_rank: tuple[float, ...] = (3e-3, 1e-2, 3e-2)  # tried for LoRA
@@ -112,8 +95,8 @@ class Config:
     mixed: float = 0.25  # of a batch, replayed rows
     shares: tuple[float, float] = (0.0, 0.1)  # of general text in DAP; the second goes on to CFT
     fisher: int = 12  # batches of a task, of which EWC takes its Fisher information
-    tested: int = 128  # rows of each task and of each corpus
-    orders: tuple[tuple[int, ...], ...] = ((0, 1, 2, 3, 4, 5), (3, 5, 1, 4, 0, 2))
+    tested: int = 96  # rows of each task and of each corpus
+    orders: tuple[tuple[int, ...], ...] = ((0, 1, 2, 3, 4), (3, 1, 4, 0, 2))
     arms: tuple[str, ...] = (SEQUENCE, EWC, REPLAY, LORA, JOINT)
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -121,44 +104,37 @@ class Config:
 def preset(name: str) -> Config:
     """The laptop preset, the same with more arms and steps, or the same experiment smaller or at a large scale."""
     if name == "pod":
-        words = LearnedFrom(WholeWords(BPE(32_000), names_of(published_instructions())), C4)
-        net = llama(vocab=words.vocab, embed=2048, layers=24, heads=16, mlp=5632, length=1024, scan=True, remat="full")
-        gsm = TaskText(TextTask("gsm8k", TFDS("gsm8k"), 1, "question", "answer"))
-        corpora = (C4, TFDS("wiki40b/en"), TFDS("wiki40b/de"), TFDS("wiki40b/fr"), gsm)
-        data = LanguageStream(words, corpora, published_instructions(), longest=800, length=256, batch=256)
+        data = published_stream(32_000, length=256, batch=256)
+        shape = {"layers": 24, "embed": 2048, "heads": 16, "mlp": 5632, "length": 256, "scan": True, "remat": "full"}
         steps = {"general": 100_000, "corpus": 5000, "phase": 250, "read": (200, 20), "fisher": 1, "tested": 256}
         rates = {"rate": 3e-4, "rates": (3e-6, 1e-5, 3e-5), "low_rank": (3e-5, 1e-4, 3e-4), "form": LoRA(rank=16)}
-        return Config(net, data, Episodes(300, 50, 50, 2), told=64, **steps, **rates)
+        more = {"orders": ((0, 1, 2, 3, 4, 5), (3, 5, 1, 4, 0, 2)), "town": Episodes(300, 50, 50, 2), "told": 64}
+        return Config(llama(vocab=data.tokenizer.vocab, **shape), data, **steps, **rates, **more)
     if name == "smoke":
-        tasks, text = drawn_instructions(400), (Stdlib(limit=100_000), Documentation(Stdlib(limit=2_000_000)))
-        words = LearnedFrom(WholeWords(WordPiece(400), names_of(tasks)), text[0])
-        net = llama(vocab=words.vocab, embed=24, layers=1, heads=2, mlp=48, length=40, tied=True, init_std=0.07)
-        data = LanguageStream(words, (*text, Stdlib(limit=200_000)), tasks, longest=40, length=32, batch=8)
-        steps = {"general": 20, "corpus": 8, "phase": 40, "read": (200, 30), "fisher": 3, "tested": 24}
+        data = drawn_stream(400, length=32, batch=8)
+        shape = {"layers": 1, "embed": 24, "heads": 2, "mlp": 48, "length": 40, "tied": True, "init_std": 0.07}
+        steps = {"general": 20, "corpus": 8, "phase": 40, "read": (150, 20), "fisher": 3, "tested": 24}
         rates = {"rate": 1e-2, "rates": (1e-2,), "low_rank": (3e-2,), "strengths": (100.0,)}
-        more = {"arms": (SEQUENCE, EWC, REPLAY, LORA, JOINT, LWF), "orders": ((0, 1, 2), (2, 0, 1)), "seeds": (0, 1)}
-        return Config(net, data, Episodes(6, 2, 2, 2), **steps, **rates, **more)
-    read = Documentation(), FieldText(Portion(Dataset("multi30k"), stop=8000), "de"), Dataset("tinyshakespeare")
-    corpora = (Articles(Dataset("wikitext2")), *read)
-    words = LearnedFrom(WholeWords(WordPiece(1200), names_of(small_instructions())), Together(corpora))
-    gsm = TaskText(TextTask("gsm8k", Dataset("gsm8k"), 1, "question", "solution"))
-    net = llama(vocab=words.vocab, embed=48, layers=2, heads=4, mlp=128, length=48, tied=True, init_std=0.05)
-    laptop = Config(net, LanguageStream(words, (*corpora, gsm), small_instructions(), longest=48, length=28, batch=16))
+        rates |= {"town": Episodes(6, 2, 2, 2), "told": 40, "orders": ((0, 1, 2), (2, 0, 1)), "seeds": (0,)}
+        arms = (SEQUENCE, EWC, REPLAY, LORA, JOINT, LWF)
+        return Config(llama(vocab=data.tokenizer.vocab, **shape), data, arms=arms, **steps, **rates)
+    data = small_stream(1200, length=28, batch=16)
+    shape = {"layers": 2, "embed": 48, "heads": 4, "mlp": 128, "length": 48, "tied": True, "init_std": 0.05}
+    laptop = Config(llama(vocab=data.tokenizer.vocab, **shape), data)
     every = (SEQUENCE, EWC, LWF, LESS, REPLAY, MORE, LORA, JOINT)
-    return replace(laptop, arms=every, phase=400, corpus=400) if name == "full" else laptop
+    return replace(laptop, arms=every, phase=300, corpus=300) if name == "full" else laptop
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """A chain for every seed; rates on the first one; every arm of the stream in every order; the facts; the claims."""
     chains = {seed: chain(run, cfg, seed) for seed in cfg.seeds}
-    first = chains[cfg.seeds[0]]
-    best = chosen(run, cfg, first.adapted[cfg.shares[1]], first.general)
+    best = chosen(run, cfg, chains[cfg.seeds[0]])
     found: Found = {label: {} for label in cfg.arms}
     known = {}
     for seed, own in chains.items():
         for label in cfg.arms:
-            arm = routed if label == LORA else streams
-            found[label] |= arm(run, cfg, best, label, own.adapted[cfg.shares[1]], seed)
+            how = run, cfg, best, own.adapted[cfg.shares[1]], seed
+            found[label] |= routed(*how) if label == LORA else streams(*how, label)
         known[seed] = facts(run, cfg, f"{seed}/facts", own.general, cfg.town, best.town, seed)
     return report(cfg, Measures(cfg, chains, found, known), best)
 
@@ -175,23 +151,20 @@ def stage(cfg: Config, name: str, data: Any, steps: int, seed: int, **how: Any) 
     return Stage(name, objective=causal_lm, optimizer=optimizer, data=data, steps=steps, **own)
 
 
-def phases(cfg: Config, data: Successive, steps: int, label: str = SEQUENCE, **how: Any) -> Rehearsal:
+def phases(cfg: Config, data: Successive, steps: int, label: str = SEQUENCE, first: int = 0) -> Rehearsal:
     """Tasks one after the other for so many steps each, and replay of a buffer of a share of their rows."""
-    rows, share = steps * cfg.data.batch, BUFFERS.get(label)
-    plain = {"rows": rows, "rehearsed": 0, "seed": data.seed}
-    if share is not None:
-        old = round(cfg.mixed * rows)
-        plain |= {"rows": rows - old, "rehearsed": old, "memory": max(1, round(share * rows))}
-        plain |= {"budget": FixedBudget(Equal())}
-    return Rehearsal(data=data, **plain | how)
+    rows, kept = steps * cfg.data.batch, BUFFERS.get(label)
+    if kept is None:
+        return mixed_in(data, rows, first=first)
+    return mixed_in(data, rows, cfg.mixed, max(1, round(kept * rows)), first)
 
 
 class Chain(NamedTuple):
-    """The vertical chain of a seed: what each stage left."""
+    """What the stages of a vertical chain left: PT, CPT by arm, DAP by share of general text."""
 
     general: Any
-    read: dict[str, Any]  # CPT by arm
-    adapted: dict[float, Any]  # DAP by share of general text
+    read: dict[str, Any]
+    adapted: dict[float, Any]
 
 
 def chain(run: Any, cfg: Config, seed: int) -> Chain:
@@ -206,23 +179,17 @@ def chain(run: Any, cfg: Config, seed: int) -> Chain:
         read[label] = run.train(own, general)
     adapted = {}
     for share in cfg.shares:
-        old = round(share * cfg.corpus * cfg.data.batch)
-        how = {
-            "rows": cfg.corpus * cfg.data.batch - old,
-            "rehearsed": old,
-            "budget": FixedBudget(Equal()) if old else None,
-        }
-        data = phases(cfg, domain, cfg.corpus, first=1, **how)  # all of the general text is there to be drawn from
+        data = mixed_in(domain, cfg.corpus * cfg.data.batch, share, first=1)  # all of the general text is there
         adapted[share] = run.train(stage(cfg, at(f"domain/{share:g}"), data, cfg.corpus, seed), read[REPLAY])
     return Chain(general, read, adapted)
 
 
 class Scores(NamedTuple):
-    """A stream of tasks: R in its order, free and among a task's names, and losses of texts before and after."""
+    """A stream of tasks: R (1 + N, N) in its order, free and among a task's names; losses of texts (2, corpora)."""
 
-    free: np.ndarray  # (1 + N, N)
+    free: np.ndarray
     among: np.ndarray
-    texts: np.ndarray  # (2, corpora)
+    texts: np.ndarray
     results: tuple[Any, ...]
     charged: tuple[Any, ...]
 
@@ -230,10 +197,10 @@ class Scores(NamedTuple):
 Found = dict[str, dict[tuple[int, int], Scores]]  # by arm, then by seed and order
 
 
-def streams(run: Any, cfg: Config, best: Best, label: str, start: Any, seed: int) -> dict[tuple[int, int], Scores]:
+def streams(run: Any, cfg: Config, best: Best, start: Any, seed: int, label: str) -> dict[tuple[int, int], Scores]:
     """An arm in every order; joint training has none."""
     found, tasks, corpora = {}, len(cfg.data.tasks), len(cfg.data.corpora)
-    charged = (*best.spent[SEQUENCE], *best.spent.get(label, ()) * (label == EWC))
+    charged = (*best.choices.spent[SEQUENCE], *best.choices.spent.get(label, ()) * (label == EWC))
     for o, order in enumerate(cfg.orders[:1] if label == JOINT else cfg.orders):
         at = f"{seed}/{slug(label)}/{o}"
         results = stream(run, cfg, label, at, start, order, seed, best.rates[SEQUENCE], best.strength)
@@ -261,9 +228,9 @@ def stream(
     return regularised.one_by_one(run, phase, loss, own, own, start, fisher=cfg.fisher, says=says)
 
 
-def routed(run: Any, cfg: Config, best: Best, label: str, start: Any, seed: int) -> dict[tuple[int, int], Scores]:
+def routed(run: Any, cfg: Config, best: Best, start: Any, seed: int) -> dict[tuple[int, int], Scores]:
     """An adapter for each task beside the frozen model, and a router: orders are those of asking, not of training."""
-    tasks, corpora, at = len(cfg.data.tasks), len(cfg.data.corpora), f"{seed}/{slug(label)}"
+    tasks, corpora, at = len(cfg.data.tasks), len(cfg.data.corpora), f"{seed}/lora"
     nets = adapters(run, cfg, at, start, range(tasks), best.rates[LORA], seed)
     asked, names = cfg.data.suite("test"), cfg.data.names
     flops = flops_of_answers(cfg.net, nets[0].model, asked, names, cfg.tested)
@@ -275,7 +242,7 @@ def routed(run: Any, cfg: Config, best: Best, label: str, start: Any, seed: int)
         score = {kind: np.full((1 + tasks, tasks), np.nan) for kind in SCORED}
         if said.value:
             score = {kind: routed_scores(said.value[kind], said.value["distances"], order) for kind in SCORED}
-        found[seed, o] = Scores(**score, texts=around, results=nets, charged=(said, *best.spent[LORA]))
+        found[seed, o] = Scores(**score, texts=around, results=nets, charged=(said, *best.choices.spent[LORA]))
     return found
 
 
@@ -288,25 +255,17 @@ def adapters(
     return in_turn.adapter_each(run, phase, cfg.form, {str(j): replace(data, first=j) for j in tasks}, start)
 
 
-class Known(NamedTuple):
-    """Which facts an arm gives rightly, as they are in the end, before the episodes and behind them."""
-
-    before: np.ndarray
-    after: np.ndarray
-    results: tuple[Any, ...]
-
-
 def facts(
     run: Any, cfg: Config, at: str, start: Any, town: Episodes, rates: dict[str, float], seed: int
-) -> dict[str, Known]:
-    """The town is read as it was, then in episodes by every arm, at its rate."""
+) -> dict[str, tuple[KnowledgeChange, tuple[Any, ...]]]:
+    """The town is read as it was, then in episodes by every arm at its rate: what these did to facts, and results."""
     how = cfg.data.tokenizer, cfg.data.batch, cfg.told
-    data, asked, (first, steps) = town.reading(*how, seed), town.questions(*how), cfg.read
+    data, asked, (first, steps), kinds = town.reading(*how, seed), town.questions(*how), cfg.read, town.kinds()
 
     def given(net: Any) -> np.ndarray:
         flops = asked.size() * flops_of_one(rows_right, net.model, asked.sample_spec())
         made = run.make(f"{net.name}/given", right_records, net, asked, flops=flops)
-        return made.value["right"] if made.value else np.zeros(len(town.kinds()), bool)
+        return made.value["right"] if made.value else np.zeros(len(kinds), bool)
 
     base = run.train(stage(cfg, f"{at}/town", phases(cfg, data, first), first, seed, evaluate=None), start)
     before, found = given(base), {}
@@ -318,7 +277,7 @@ def facts(
             results = in_turn.adapters_on_top(run, phase, cfg.form, own, base)
         else:
             results = (run.train(replace(phase, steps=town.count * steps), base),)
-        found[label] = Known(before, given(results[-1]), results)
+        found[label] = knowledge_change(before, given(results[-1]), kinds), results
     return found
 
 
@@ -332,24 +291,13 @@ class Best:
     rates: dict[str, float]
     town: dict[str, float]
     strength: float
-    rows: tuple[tuple[Any, ...], ...]  # of the table
-    spent: dict[str, tuple[Any, ...]]  # results by what was chosen
+    choices: Choices
 
 
-def chosen(run: Any, cfg: Config, start: Any, general: Any) -> Best:
+def chosen(run: Any, cfg: Config, own: Chain) -> Best:
     """Rates and EWC's strength on the first two tasks, by validation rows; rates for facts on another town."""
-    seed, pair, tasks = cfg.seeds[0], cfg.orders[0][:2], len(cfg.data.tasks)
-    rows: list[tuple[Any, ...]] = []
-    spent: dict[str, tuple[Any, ...]] = {}
-
-    def best(what: str, grid: Sequence[float], tried: Callable[[float], tuple[float, tuple[Any, ...]]]) -> float:
-        found = [tried(value) for value in grid]
-        scores = [score for score, _ in found]
-        value = grid[0 if np.isnan(scores).any() else int(np.argmax(scores))]
-        spent[what] = tuple(result for _, results in found for result in results)
-        shown = [", ".join(map(form, of)) for form, of in (("{:g}".format, grid), ("{:.1%}".format, scores))]
-        rows.append((what, *shown, value))
-        return value
+    start, general = own.adapted[cfg.shares[1]], own.general
+    seed, pair, tasks, choices = cfg.seeds[0], cfg.orders[0][:2], len(cfg.data.tasks), Choices()
 
     def full(label: str, *of: float) -> tuple[float, tuple[Any, ...]]:
         at = f"choice/{slug(label)}-{of[-1]:g}"
@@ -362,16 +310,15 @@ def chosen(run: Any, cfg: Config, start: Any, general: Any) -> Best:
 
     def told(label: str, rate: float) -> tuple[float, tuple[Any, ...]]:
         at, town = f"choice/facts/{slug(label)}-{rate:g}", replace(cfg.town, seed=1000)
-        own = facts(run, cfg, at, general, town, {label: rate}, seed)[label]
-        return float(own.after.mean()), own.results
+        change, results = facts(run, cfg, at, general, town, {label: rate}, seed)[label]
+        return float(change.updated + change.acquired - change.lost), results
 
-    rate = best(SEQUENCE, cfg.rates, partial(full, SEQUENCE))
-    rates = {SEQUENCE: rate, LORA: best(LORA, cfg.low_rank, low)}
-    strength = best(EWC, cfg.strengths, partial(full, EWC, rate))
-    plain = best(f"facts, {SEQUENCE}", cfg.rates, partial(told, SEQUENCE))
-    town = {SEQUENCE: plain, REPLAY: plain}
-    town |= {ADAPTER: best(f"facts, {ADAPTER}", cfg.low_rank, partial(told, ADAPTER))}
-    return Best(rates, town, strength, tuple(rows), spent)
+    rate = choices.best(SEQUENCE, cfg.rates, partial(full, SEQUENCE))
+    rates = {SEQUENCE: rate, LORA: choices.best(LORA, cfg.low_rank, low)}
+    strength = choices.best(EWC, cfg.strengths, partial(full, EWC, rate))
+    plain = choices.best(f"facts, {SEQUENCE}", cfg.rates, partial(told, SEQUENCE))
+    beside = choices.best(f"facts, {ADAPTER}", cfg.low_rank, partial(told, ADAPTER))
+    return Best(rates, {SEQUENCE: plain, REPLAY: plain, ADAPTER: beside}, strength, choices)
 
 
 # --- report ---
@@ -384,7 +331,7 @@ class Measures:
     cfg: Config
     chains: dict[int, Chain]
     found: Found
-    known: dict[int, dict[str, Known]]
+    known: dict[int, dict[str, tuple[KnowledgeChange, tuple[Any, ...]]]]  # by seed and arm
 
     def over(self, label: str, what: str, kind: str = "free") -> np.ndarray:
         """A summary of each stream."""
@@ -412,12 +359,7 @@ class Measures:
 
     def changes(self, label: str) -> list[KnowledgeChange]:
         """What each seed's episodes did to facts."""
-        kinds = self.cfg.town.kinds()
-        return [knowledge_change(own[label].before, own[label].after, kinds) for own in self.known.values()]
-
-    def fuar(self, label: str) -> float:
-        """The mean over seeds; NaN where it is undefined for one."""
-        return mean([float("nan") if own.fuar is None else own.fuar for own in self.changes(label)])
+        return [own[label][0] for own in self.known.values()]
 
 
 def claims(m: Measures) -> tuple[Claim, ...]:
@@ -425,7 +367,10 @@ def claims(m: Measures) -> tuple[Claim, ...]:
     first, second = m.gap(SEQUENCE, EWC, "forgetting"), m.gap(EWC, REPLAY, "forgetting")
     reached = {label: float(m.over(label, "average").mean()) for label in (SEQUENCE, EWC, REPLAY, JOINT)}
     kept, ahead = float(m.over(LORA, "forgetting").mean()), m.gap(LORA, SEQUENCE, "forward", "among")
-    price = {label: m.fuar(label) for label in (ADAPTER, SEQUENCE)}
+    undefined = float("nan")
+    price = {
+        x: mean([undefined if own.fuar is None else own.fuar for own in m.changes(x)]) for x in (ADAPTER, SEQUENCE)
+    }
     (rise, gain), (less, smaller) = (m.adapted(share).mean(0) for share in m.cfg.shares)
     saved, lost, planned = 1 - less / rise, 1 - smaller / gain, np.isnan([kept, rise]).any()
 
@@ -461,7 +406,7 @@ def claims(m: Measures) -> tuple[Claim, ...]:
             "A tenth of general text in DAP keeps most of what is general",
             "a small share of general data reduces vertical forgetting",
             "half or more of the rise of the general loss taken away, for 10 % or less of the domain's gain",
-            f"rise {rise:+.3f} to {less:+.3f}, {saved:.0%} less; gain {gain:.3f} to {smaller:.3f} nats, {lost:.0%} less",
+            f"rise {rise:+.3f} to {less:+.3f}, {saved:.0%} less; gain {gain:.3f} to {smaller:.3f}, {lost:.0%} less",
             saved >= 0.5 and lost <= 0.1,
         ),
     )  # fmt: skip
@@ -509,7 +454,7 @@ def report(cfg: Config, m: Measures, best: Best) -> Report:
                 "Facts", ("arm", "lost", "updated", "acquired", "FUAR of each seed"), facts, ("", *[".1f"] * 3, ""),
                 "Means over seeds; {} facts stay, {} change, {} are new.".format(*np.bincount(cfg.town.kinds())),
             ),
-            Table("What was chosen", ("of", "tried", "scores", "chosen"), best.rows, note="By validation rows."),
+            best.choices.table("By validation rows; of facts by those learnt less those lost."),
             Table("What is kept", ("arm", "stored rows", "numbers beside the model"), stored(cfg, m), ("", ",", "si")),
         ),
         figures=() if np.isnan([*longer.values()]).any() else (
@@ -521,23 +466,19 @@ def report(cfg: Config, m: Measures, best: Best) -> Report:
     )  # fmt: skip
 
 
-def stored(cfg: Config, m: Measures) -> list[tuple[Any, ...]]:
+def stored(cfg: Config, m: Measures) -> tuple[tuple[Any, ...], ...]:
     """For each arm: rows of old tasks that it keeps at the end, and numbers beside one model."""
-    tasks, rows, found = len(cfg.data.tasks), cfg.phase * cfg.data.batch, []
-    ends = {label: next(iter(m.found[label].values())).results[-1].parameters for label in cfg.arms}
-    base = ends[SEQUENCE]
-    more = {EWC: 2 * base, LWF: base, LORA: tasks * (ends[LORA] - base)}
-    for label in cfg.arms:
-        kept = round(BUFFERS.get(label, float(label == JOINT)) * rows) * (tasks - 1)
-        found.append((label, kept, more.get(label, 0)))
-    return found
+    tasks, rows = len(cfg.data.tasks), cfg.phase * cfg.data.batch
+    size = {label: next(iter(m.found[label].values())).results[-1].parameters for label in (SEQUENCE, LORA)}
+    more = {EWC: 2 * size[SEQUENCE], LWF: size[SEQUENCE], LORA: tasks * (size[LORA] - size[SEQUENCE])}
+    kept = {label: round(share * rows) * (tasks - 1) for label, share in (BUFFERS | {JOINT: 1.0}).items()}
+    return tuple((label, kept.get(label, 0), more.get(label, 0)) for label in cfg.arms)
 
 
 NOTES = (
-    "The survey's own index conventions could not be read: those of the papers on its metrics are used. It has no "
-    "experiments; what it observes is tested as the dossier puts it.",
-    "SVAMP's problems are asked for their operation, POS for the class of one word in its context. Refinement (CMR), "
-    "alignment (CMA) and the recovery of old tasks are left out.",
+    "The survey's own index conventions could not be read: those of the papers on its metrics are used.",
+    "Word problems are asked for their operation, POS for the class of one word in its context. Refinement (CMR), "
+    "alignment (CMA) and recovery are left out; so are SST-2 and MSRP, which a model so small does not learn.",
     "A prompt begins with the question of its task, as instructions do: that is why prototypes find the adapter.",
     "Facts are asked for in a wording in which they were told. An arm's costs are those of its first order.",
 )

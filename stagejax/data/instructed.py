@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stagejax.data.named import TFDS, Dataset
+from stagejax.data.pipeline import joint_digest
 from stagejax.data.portion import Portion
 from stagejax.data.question_tasks import CLASSES, Operations, WordsInText
 from stagejax.data.questions import Marked, TaskQuestions
-from stagejax.data.sources import Source
+from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Splits
 
@@ -56,27 +57,52 @@ def names_of(tasks: tuple[Instructed, ...]) -> tuple[str, ...]:
     return (*dict.fromkeys(word for task in tasks for word in (*task.names, *task.asked.split())), "=>")
 
 
-def small_instructions() -> tuple[Instructed, ...]:
-    """Kinds of questions, classes of words, operations of word problems, topics, sentiment, paraphrases.
+@dataclass(frozen=True)
+class SpokenIn(Derived):
+    """Records {"text", "label"}: every text of a parallel corpus in one of its languages, by turns, and which it is.
 
-    From `$STAGEJAX_DATA`. The test rows of word problems are a fifth of the training records, as SVAMP's own are of
-    another form.
+    Args:
+      languages: fields of the source's records; the label is the place in this list.
     """
-    problems = Operations(Dataset("svamp"))
+
+    languages: tuple[str, ...]
+
+    def __getitem__(self, index: int) -> Record:
+        label = index % len(self.languages)
+        return {"text": self.source[index][self.languages[label]], "label": label}
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), f"spoken in {self.languages}")
+
+
+def small_instructions(most: int) -> tuple[Instructed, ...]:
+    """Kinds of questions, classes of words, operations of word problems, topics, languages.
+
+    From `$STAGEJAX_DATA`, so many training records of each, but the 1,660 of word problems: a fifth of their training
+    records is for tests, as SVAMP's own are of another form. Languages are those of captions that are none of the
+    first 8000.
+    """
+    problems, words = Operations(Dataset("svamp")), WordsInText(Dataset("ud", part="en_ewt"))
     held = Splits(Portion(problems, stop=0.8), Portion(problems, start=0.8))
-    words = WordsInText(Dataset("ud", part="en_ewt"))
+    spoken = SpokenIn(Portion(Dataset("multi30k"), 8000, 8000 + most), ("en", "de", "fr", "cs"))
+
+    def task(name: str, asked: str, names: tuple[str, ...], source: Source, text: str = "text") -> Instructed:
+        return Instructed(TextTask(name, source, len(names), text), asked, names)
+
+    def few(source: Source) -> Portion:
+        return Portion(source, stop=most)
+
     return (
-        Instructed(TextTask("trec", Dataset("trec"), 6), "what kind ?", KINDS),
-        Instructed(TextTask("ud", words, 6), "what class ?", tuple(CLASSES.values())),
-        Instructed(TextTask("svamp", held, 4), "what operation ?", ("add", "subtract", "multiply", "divide")),
-        Instructed(TextTask("agnews", Dataset("agnews"), 4, "title"), "what topic ?", TOPICS),
-        Instructed(TextTask("sst2", Dataset("sst2"), 2), "what sentiment ?", ("negative", "positive")),
-        Instructed(TextTask("msrp", Dataset("msrp"), 2, "s1", "s2"), "a paraphrase ?", ("no", "yes")),
+        task("trec", "what kind ?", KINDS, few(Dataset("trec"))),
+        task("ud", "what class ?", tuple(CLASSES.values()), few(words)),
+        task("svamp", "what operation ?", ("add", "subtract", "multiply", "divide"), held),
+        task("agnews", "what topic ?", TOPICS, few(Dataset("agnews")), "title"),
+        task("multi30k", "what language ?", ("english", "german", "french", "czech"), spoken),
     )
 
 
 def published_instructions() -> tuple[Instructed, ...]:
-    """The same kinds of tasks from TFDS: e-SNLI and citations in place of word classes and operations.
+    """Six tasks from TFDS: kinds of questions, entailment, citations, topics, sentiment, paraphrases.
 
     >>> [task.name for task in published_instructions()]
     ['trec', 'esnli', 'scicite', 'ag_news_subset', 'glue/sst2', 'glue/mrpc']

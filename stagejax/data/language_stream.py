@@ -6,12 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stagejax.data.answers import Answers
+from stagejax.data.articles import Articles
+from stagejax.data.documentation import Documentation
+from stagejax.data.field_text import FieldText
 from stagejax.data.fitting import Fitting
-from stagejax.data.instructed import Instructed
+from stagejax.data.instructed import (
+    Instructed,
+    drawn_instructions,
+    names_of,
+    published_instructions,
+    small_instructions,
+)
 from stagejax.data.learned import LearnedFrom
-from stagejax.data.sources import Source
+from stagejax.data.named import TFDS, Dataset
+from stagejax.data.portion import Portion
+from stagejax.data.published import C4
+from stagejax.data.sources import Source, Stdlib
 from stagejax.data.successive import Successive
 from stagejax.data.text import CausalText
+from stagejax.data.text_tasks import TaskText, TextTask
+from stagejax.data.together import Together
+from stagejax.data.tokenizers import BPE
+from stagejax.data.whole_words import WholeWords
+from stagejax.data.wordpiece import WordPiece
 
 
 @dataclass(frozen=True)
@@ -76,3 +93,41 @@ class LanguageStream:
         data = (*asked, *(self.text(corpus).held_out(1) for corpus in range(len(self.corpora))))
         data = tuple(replace(own, batch=each * len(data), count=None, seed=0) for own in data)  # type: ignore[type-var]
         return Successive(data=data, tasks=len(data))
+
+
+def small_stream(pieces: int, length: int, batch: int, most: int = 2500) -> LanguageStream:
+    """Encyclopedia articles; documentation, German captions and Shakespeare; word problems; and five tasks.
+
+    Args:
+      pieces: of a vocabulary of WordPiece, to which come the whole words of the tasks.
+      length, batch: of rows; questions have at most 48 characters of text.
+      most: training records of a task.
+    """
+    captions = FieldText(Portion(Dataset("multi30k"), stop=8000), "de")
+    corpora = (Articles(Dataset("wikitext2")), Documentation(), captions, Dataset("tinyshakespeare"))
+    problems = TextTask("gsm8k", Portion(Dataset("gsm8k"), stop=2000), 1, "question", "solution")
+    tasks = small_instructions(most)
+    words = LearnedFrom(WholeWords(WordPiece(pieces), names_of(tasks)), Together(corpora))
+    return LanguageStream(words, (*corpora, TaskText(problems)), tasks, longest=48, length=length, batch=batch)
+
+
+def published_stream(pieces: int, length: int, batch: int) -> LanguageStream:
+    """C4; the encyclopedia in English, German and French; word problems; and six tasks: from TFDS."""
+    problems = TaskText(TextTask("gsm8k", TFDS("gsm8k"), 1, "question", "answer"))
+    corpora = (C4, TFDS("wiki40b/en"), TFDS("wiki40b/de"), TFDS("wiki40b/fr"), problems)
+    tasks = published_instructions()
+    words = LearnedFrom(WholeWords(BPE(pieces), names_of(tasks)), C4)
+    return LanguageStream(words, corpora, tasks, longest=3 * length, length=length, batch=batch)
+
+
+def drawn_stream(pieces: int, length: int, batch: int) -> LanguageStream:
+    """Program text, its documentation, other program text; and three generated tasks: nothing outside is needed.
+
+    >>> stream = drawn_stream(400, length=32, batch=8)
+    >>> [task.name for task in stream.tasks], len(stream.corpora), stream.tokenizer.vocab
+    (['who', 'does', 'same'], 3, 420)
+    """
+    tasks, text = drawn_instructions(400), Stdlib(limit=100_000)
+    words = LearnedFrom(WholeWords(WordPiece(pieces), names_of(tasks)), text)
+    corpora = (text, Documentation(Stdlib(limit=2_000_000)), Stdlib(limit=200_000))
+    return LanguageStream(words, corpora, tasks, longest=40, length=length, batch=batch)

@@ -9,7 +9,7 @@ import pytest
 
 from stagejax.data.answers import Answers
 from stagejax.data.problems import Problems
-from stagejax.data.rehearsal import Equal, FixedBudget, Rehearsal
+from stagejax.data.rehearsal import mixed_in
 from stagejax.data.successive import Successive
 
 EASY = Problems(size=40, steps=(1,))
@@ -28,7 +28,7 @@ def test_a_task_has_each_of_its_own_rows_once_an_epoch() -> None:
 
 
 def test_rehearsal_has_a_quarter_of_old_rows_and_no_others_than_the_kept_ones() -> None:
-    data = Rehearsal(data=THREE, rows=30, rehearsed=10, budget=FixedBudget(Equal()), memory=2)
+    data = mixed_in(THREE, rows=40, share=0.25, memory=2)
     phases = [data.take(np.arange(40 * k, 40 * (k + 1))) for k in range(3)]
     assert [np.bincount(phase["task"], minlength=3).tolist() for phase in phases] == [
         [40, 0, 0],
