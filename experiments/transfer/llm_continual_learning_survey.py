@@ -82,12 +82,12 @@ class Config:
     data: LanguageStream  # general text, the corpora of CPT, the domain; and the tasks
     town: Episodes = field(default_factory=lambda: Episodes(20, 5, 5, 2))
     told: int = 24  # tokens of a row about the town
-    general: int = 500  # steps of PT
-    corpus: int = 50  # steps on each corpus of CPT, and of DAP
-    phase: int = 80  # steps on each task of CFT
-    read: tuple[int, int] = (400, 60)  # steps on the town as it was, and on each episode
-    rate: float = 3e-3  # of PT, CPT and DAP
-    rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # tried for full training
+    general: int = 400  # steps of PT
+    corpus: int = 40  # steps on each corpus of CPT, and of DAP
+    phase: int = 60  # steps on each task of CFT
+    read: tuple[int, int] = (300, 40)  # steps on the town as it was, and on each episode
+    rate: float = 4e-3  # of PT, CPT and DAP
+    rates: tuple[float, ...] = (2e-3, 4e-3, 8e-3)  # tried for full training
     low_rank: tuple[float, ...] = (3e-3, 1e-2, 3e-2)  # tried for LoRA
     strengths: tuple[float, ...] = (10.0, 100.0, 1000.0)  # tried for EWC
     kept: float = 1.0  # strength of LwF
@@ -118,7 +118,7 @@ def preset(name: str) -> Config:
         rates |= {"town": Episodes(6, 2, 2, 2), "told": 40, "orders": ((0, 1, 2), (2, 0, 1)), "seeds": (0,)}
         arms = (SEQUENCE, EWC, REPLAY, LORA, JOINT, LWF)
         return Config(llama(vocab=data.tokenizer.vocab, **shape), data, arms=arms, **steps, **rates)
-    data = small_stream(1200, length=28, batch=16)
+    data = small_stream(800, length=28, batch=16)
     shape = {"layers": 2, "embed": 48, "heads": 4, "mlp": 128, "length": 48, "tied": True, "init_std": 0.05}
     laptop = Config(llama(vocab=data.tokenizer.vocab, **shape), data)
     every = (SEQUENCE, EWC, LWF, LESS, REPLAY, MORE, LORA, JOINT)

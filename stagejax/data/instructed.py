@@ -80,11 +80,11 @@ def small_instructions(most: int) -> tuple[Instructed, ...]:
 
     From `$STAGEJAX_DATA`, so many training records of each, but the 1,660 of word problems: a fifth of their training
     records is for tests, as SVAMP's own are of another form. Languages are those of captions that are none of the
-    first 8000.
+    first 5000.
     """
     problems, words = Operations(Dataset("svamp")), WordsInText(Dataset("ud", part="en_ewt"))
     held = Splits(Portion(problems, stop=0.8), Portion(problems, start=0.8))
-    spoken = SpokenIn(Portion(Dataset("multi30k"), 8000, 8000 + most), ("en", "de", "fr", "cs"))
+    spoken = SpokenIn(Portion(Dataset("multi30k"), 5000, 5000 + most), ("en", "de", "fr", "cs"))
 
     def task(name: str, asked: str, names: tuple[str, ...], source: Source, text: str = "text") -> Instructed:
         return Instructed(TextTask(name, source, len(names), text), asked, names)

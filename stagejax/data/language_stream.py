@@ -95,20 +95,20 @@ class LanguageStream:
         return Successive(data=data, tasks=len(data))
 
 
-def small_stream(pieces: int, length: int, batch: int, most: int = 2500) -> LanguageStream:
-    """Encyclopedia articles; documentation, German captions and Shakespeare; word problems; and five tasks.
+def small_stream(pieces: int, length: int, batch: int, most: int = 1500) -> LanguageStream:
+    """Encyclopedia articles; program text, German captions and Shakespeare; word problems; and five tasks.
 
     Args:
       pieces: of a vocabulary of WordPiece, to which come the whole words of the tasks.
-      length, batch: of rows; questions have at most 48 characters of text.
+      length, batch: of rows; questions have at most 40 characters of text.
       most: training records of a task.
     """
-    captions = FieldText(Portion(Dataset("multi30k"), stop=8000), "de")
-    corpora = (Articles(Dataset("wikitext2")), Documentation(), captions, Dataset("tinyshakespeare"))
-    problems = TextTask("gsm8k", Portion(Dataset("gsm8k"), stop=2000), 1, "question", "solution")
+    captions = FieldText(Portion(Dataset("multi30k"), stop=5000), "de")
+    corpora = (Articles(Dataset("wikitext2")), Stdlib(limit=400_000), captions, Dataset("tinyshakespeare"))
+    problems = TextTask("gsm8k", Portion(Dataset("gsm8k"), stop=1000), 1, "question", "solution")
     tasks = small_instructions(most)
     words = LearnedFrom(WholeWords(WordPiece(pieces), names_of(tasks)), Together(corpora))
-    return LanguageStream(words, (*corpora, TaskText(problems)), tasks, longest=48, length=length, batch=batch)
+    return LanguageStream(words, (*corpora, TaskText(problems)), tasks, longest=40, length=length, batch=batch)
 
 
 def published_stream(pieces: int, length: int, batch: int) -> LanguageStream:

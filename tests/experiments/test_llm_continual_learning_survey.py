@@ -1,4 +1,4 @@
-"""Continual learning of language models: equal budgets, no test rows in choices, who sees which task when, what is kept."""
+"""Continual learning of language models: equal budgets, no test rows in choices, who sees which task, what is kept."""
 
 from __future__ import annotations
 
