@@ -71,3 +71,21 @@ class Successive(TaskSequence):
 
     def digest(self) -> str:
         return joint_digest(*(own.digest() for own in self.data))
+
+
+def most_frequent(data: Successive, tasks: int, rows: int) -> dict[str, np.ndarray]:
+    """`share`: of the first tasks, how many of their first `rows` rows begin their answer with the most frequent token.
+
+    That is what always saying one thing would score: how far luck reaches.
+
+    >>> from stagejax.data.answers import Answers
+    >>> from stagejax.data.problems import Problems
+    >>> easy = Problems(size=8, steps=(1,))
+    >>> part = Answers(source=easy, tokenizer=easy.tokenizer(), batch=4, length=48)
+    >>> most_frequent(Successive(data=(part, part), tasks=2), 1, 8)["share"].shape
+    (1,)
+    """
+    batch = data.take(np.arange(rows * data.tasks))
+    first = batch["targets"][np.arange(len(batch["task"])), (batch["weights"] > 0).argmax(1)]
+    counts = (np.unique(first[batch["task"] == task], return_counts=True)[1] for task in range(tasks))
+    return {"share": np.array([own.max() / rows for own in counts])}

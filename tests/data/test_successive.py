@@ -10,7 +10,7 @@ import pytest
 from stagejax.data.answers import Answers
 from stagejax.data.problems import Problems
 from stagejax.data.rehearsal import mixed_in
-from stagejax.data.successive import Successive
+from stagejax.data.successive import Successive, most_frequent
 
 EASY = Problems(size=40, steps=(1,))
 ROWS = Answers(source=EASY, tokenizer=EASY.tokenizer(), batch=4, length=60)
@@ -52,3 +52,10 @@ def test_data_of_another_shape_are_an_error() -> None:
         Successive(data=(ROWS, replace(ROWS, length=61)), tasks=2)
     with pytest.raises(ValueError, match="1 data of 2"):
         Successive(data=(ROWS,), tasks=2)
+
+
+def test_luck_is_the_share_of_the_most_frequent_first_word() -> None:
+    batch = THREE.take(np.arange(3 * 20))
+    first = batch["targets"][np.arange(60), (batch["weights"] > 0).argmax(1)]
+    expected = [max(np.bincount(first[batch["task"] == task])) / 20 for task in range(2)]
+    assert most_frequent(THREE, 2, 20)["share"].tolist() == expected
