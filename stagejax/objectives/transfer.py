@@ -57,15 +57,6 @@ def summary(scores: Float[np.ndarray, "rows T"], what: str) -> float:
     return float(getattr(transfer(scores[1:], scores[0]), what)) if len(scores) > 1 else float("nan")
 
 
-def forgetting_by_length(scores: Float[np.ndarray, "rows T"]) -> Float[np.ndarray, " lengths"]:
-    """The forgetting of the first 2, 3, ..., T tasks right after them, of scores before all tasks and after each.
-
-    >>> forgetting_by_length(np.array([[0, 0, 0], [0.9, 0, 0], [0.6, 0.8, 0], [0.5, 0.6, 0.7]])).round(2)
-    array([0.3, 0.3])
-    """
-    return np.array([summary(scores[: n + 1, :n], "forgetting") for n in range(2, scores.shape[1] + 1)])
-
-
 def steps_until(accuracies: Float[np.ndarray, "T steps"], reached: float, window: int = 8) -> Float[np.ndarray, " T"]:
     """How many steps each task took until its mean accuracy over a window was so high; all steps where it never was.
 
