@@ -471,8 +471,8 @@ NOTES = (
     "alignment (CMA) and recovery are left out; so are SST-2 and MSRP, which a model so small does not learn.",
     "A prompt begins with the question of its task, as instructions do: that is why prototypes find the adapter.",
     "Facts are asked for in a wording in which they were told. An arm's costs are those of its first order.",
-    "Beside the model and its moments EWC keeps two numbers for each of its numbers, LwF one, LoRA as many for each task "
-    "as an adapter has (see the table of stages), replay its share of each task's rows.",
+    "Beside the model and its moments EWC keeps two numbers for each of its numbers, LwF one, LoRA an adapter for each "
+    "task (see the table of stages), replay its share of each task's rows.",
 )
 
 EXPERIMENT = Experiment(
