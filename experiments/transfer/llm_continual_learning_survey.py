@@ -20,7 +20,7 @@ Method   A small decoder, one recipe: Adam at a constant rate, equal steps and t
          last), BWT and FWT (`objectives.transfer`); FWT also among the names of a task, as nobody can name a class that
          was never named. Rates (full, LoRA) and EWC's strength are chosen once, on validation rows of the first two
          tasks with the first seed's model; for facts on another town.
-Run      stagejax run llm_continual_learning_survey                   laptop: 6 minutes on two idle cores
+Run      stagejax run llm_continual_learning_survey                   laptop: 17 minutes, beside other jobs
          stagejax run llm_continual_learning_survey --preset smoke    a minute, most of it compilation
          stagejax plan llm_continual_learning_survey --preset pod --mesh data=16,fsdp=16
 Holds if over six streams (three seeds, two orders; paired differences, 95 % intervals by Student's t) forgetting in
@@ -29,7 +29,17 @@ Holds if over six streams (three seeds, two orders; paired differences, 95 % int
          each task's most frequent name, with a lower mean FWT among names than in sequence; and in means over three
          seeds FUAR of adapters is below that in sequence, and 10 % of general text takes away half or more of the rise
          of the general loss in DAP for 10 % or less of the domain's gain.
-Ours     Not run yet.
+Ours     Three of five hold. In %, six streams, mean ± standard deviation (saying one name throughout scores 31.9):
+                              OP           forgetting    OP among names
+         in sequence          14.0 ± 5.8   53.6 ± 8.5    36.5 ± 4.5
+         EWC                  16.9 ± 4.0   40.8 ± 5.4    47.2 ± 3.6
+         replay 5 %           53.8 ± 2.8    5.6 ± 4.3    54.4 ± 2.9
+         LoRA for each task   25.3 ± 4.1    5.9 ± 2.4    31.9 ± 3.4
+         jointly              56.1 ± 4.0                 56.1 ± 4.0
+         LoRA learns no more than luck in 160 steps beside so small a model: its forgetting tells little. 10 % of general
+         text turns a rise of 0.21 nats into a fall of 0.10, for 1 % of the gain. FUAR is 1.16 of adapters, 0.97 in
+         sequence, 0.33 of replay: of 60 facts 34, 37 and 14 are lost. EWC's strength and the rate for facts in sequence
+         are at the ends of their grids. A first run, of 60 steps a task, was stopped at its choices: no LoRA learned.
 """
 
 from __future__ import annotations
