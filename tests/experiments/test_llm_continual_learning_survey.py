@@ -67,7 +67,7 @@ def test_tasks_are_learnt_and_the_router_is_right_more_often_than_not(finished: 
     first = accuracy_matrix((results["0/in-sequence/0"],), TASKS)
     assert first[1, 0] > first[0, 0]
     said = results["0/lora/answers"].value
-    assert said["free"].shape == (1 + TASKS, TASKS, SMOKE.tested)
+    assert said["free"].shape == (1 + TASKS, TASKS, SMOKE.tested[0])
     nearest = said["distances"].argmin(-1) == np.arange(TASKS)[:, None]
     assert nearest.mean() > 0.5
 
