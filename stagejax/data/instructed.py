@@ -27,7 +27,7 @@ class Instructed:
       names: of the classes, which should be a token each.
 
     >>> drawn_instructions(40)[1].questions("train", longest=30)[7]["question"]
-    'does what ? a robber paints quickly =>'
+    'does what ? the boy lifts a shop quickly =>'
     """
 
     task: TextTask

@@ -51,7 +51,7 @@ class LanguageStream:
     >>> words = LearnedFrom(WholeWords(Bytes(), names_of(tasks)), text)
     >>> stream = LanguageStream(words, (text, text), tasks, longest=30, length=48, batch=4)
     >>> stream.suite("test").batch, stream.names[2], stream.tasks_in((2, 0), seed=0).take(np.arange(2))["task"].tolist()
-    (40, (270, 271), [0, 1])
+    (40, (274, 275), [0, 1])
     """
 
     tokenizer: LearnedFrom
@@ -125,7 +125,7 @@ def drawn_stream(pieces: int, length: int, batch: int) -> LanguageStream:
 
     >>> stream = drawn_stream(400, length=32, batch=8)
     >>> [task.name for task in stream.tasks], len(stream.corpora), stream.tokenizer.vocab
-    (['who', 'does', 'same'], 3, 420)
+    (['who', 'does', 'same'], 3, 418)
     """
     tasks, text = drawn_instructions(400), Stdlib(limit=100_000)
     words = LearnedFrom(WholeWords(WordPiece(pieces), names_of(tasks)), text)
