@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32
+from jaxtyping import Array, Bool, Float, Float32
 
 from stagejax.data import CLS
 from stagejax.data.pipeline import Data
@@ -32,6 +32,32 @@ def row_losses(model: Any, batch: Mapping[str, Any]) -> Float[Array, " B"]:
     logp_BTV = jax.nn.log_softmax(model(jnp.asarray(batch["tokens"])))
     own_BT = jnp.take_along_axis(logp_BTV, jnp.asarray(batch["targets"])[..., None], axis=-1)[..., 0]
     return -(own_BT * batch["weights"]).sum(1) / jnp.maximum(batch["weights"].sum(1), 1)
+
+
+def rows_right(model: Any, batch: Mapping[str, Any]) -> Bool[Array, " B"]:
+    """Whether all counted targets of each row are the likeliest ones, which are those that greedy decoding gives.
+
+    Args:
+      batch: `tokens`, `targets` and `weights` (B, T), as for `causal_lm`.
+
+    >>> rows = {"tokens": jnp.zeros((1, 2), int), "targets": jnp.array([[0, 3]]), "weights": jnp.array([[1.0, 0.0]])}
+    >>> rows_right(lambda tokens: jnp.zeros((*tokens.shape, 4)), rows)
+    Array([ True], dtype=bool)
+    """
+    right_BT = model(jnp.asarray(batch["tokens"])).argmax(-1) == batch["targets"]
+    return (right_BT | (jnp.asarray(batch["weights"]) == 0)).all(1)
+
+
+def right_records(net: Result, data: Data) -> dict[str, np.ndarray]:
+    """`right`: of every record of the source of `data`, in its order, whether its answer is given greedily.
+
+    >>> # known = run.make("known", right_records, net, Answers(source=Cloze(...), ...)).value["right"]
+    """
+    at = np.arange(data.size())
+    rows = {name: leaf for name, leaf in data.take(at).items() if name in ("tokens", "targets", "weights")}
+    right = np.zeros(len(at), bool)
+    right[data.records(at)] = apply(rows_right, Frozen.of(net), rows, data.batch)
+    return {"right": right}
 
 
 def text_losses(
