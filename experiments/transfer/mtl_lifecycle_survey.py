@@ -19,7 +19,7 @@ Method   An encoder is pre-trained once (MLM on running text and the tasks' text
                     (replay), with the old heads' answers kept (LwF), jointly again from the encoder; and to the
                     adapters, of which the new one alone is trained.
          Shift      a model trained on two of four topics of agnews meets all four: left alone, fine-tuned on agnews,
-                    trained again on all tasks by annealed shares from where it is; steps until it has recovered.
+                    trained on all tasks from where it is, by tau = 2; steps until it has recovered.
 Run      stagejax run mtl_lifecycle_survey                      laptop: about 5 minutes on two cores
          stagejax run mtl_lifecycle_survey --preset smoke       seconds
          stagejax plan mtl_lifecycle_survey --preset pod --mesh data=16,fsdp=16
@@ -32,3 +32,623 @@ Holds if, in means over seeds and points of test scores (accuracy; of stsb, corr
          2 points of naive fine-tuning; (6) against single-task models of the same steps in all, the two smallest tasks
          gain more than the two largest.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Handover, Stage
+from stagejax.axes import Axes
+from stagejax.data import BPE, Dataset, MaskedText, Portion, Source, Stdlib
+from stagejax.data.joined import Row, for_every_record, join
+from stagejax.data.mixture import Mixture
+from stagejax.data.of_labels import OfLabels
+from stagejax.data.published import C4
+from stagejax.data.question_tasks import CLASSES, WordsInText
+from stagejax.data.task_sampling import (
+    NumberedTasks,
+    SampledTasks,
+    SizePowers,
+    annealed,
+    proportional,
+    temperature,
+    uniform,
+)
+from stagejax.data.text_suites import CORRELATED, glue
+from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.together import Splits, Together
+from stagejax.inference.frozen import Frozen, compiled, flops_of_one
+from stagejax.inference.serving import answering_seconds, served_parameters
+from stagejax.models import Transformer, bert
+from stagejax.models.adapters import Adapted
+from stagejax.names import slug
+from stagejax.objectives import masked_lm
+from stagejax.objectives.several_tasks import accuracy, correlation, scored
+from stagejax.objectives.task_weighting import SampledLoss
+from stagejax.objectives.taught_tasks import OldHeads, TaughtLoss, gold_share
+from stagejax.optimizer import adam, adamw
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.paired import interval, paired
+from stagejax.steps.regularised import beside
+from stagejax.steps.scheduled import paced_step
+from stagejax.steps.weighing_tasks import Surgery, by_uncertainty, dynamically
+from stagejax.transforms.parts import kept, parts
+
+EQUAL, GENEROUS = "single-task", "single-task, generous"
+PROPORTIONAL, TAU, UNIFORM, ANNEALED = "proportional", "tau = 2", "uniform", "annealed"
+UNCERTAIN, DWA, PCGRAD = "annealed, uncertainty", "annealed, DWA", "annealed, PCGrad"
+ADAPTERS, DISTILLED = "adapters", "annealed, distilled"
+SAMPLINGS: dict[str, SizePowers] = {
+    PROPORTIONAL: proportional(), TAU: temperature(2.0), UNIFORM: uniform(), ANNEALED: annealed(),
+}  # fmt: skip
+ALONE = (EQUAL, GENEROUS)
+DESIGNS = (*ALONE, *SAMPLINGS, UNCERTAIN, DWA, PCGRAD, DISTILLED, ADAPTERS)
+CLAIMED = (EQUAL, GENEROUS, PROPORTIONAL, TAU, ANNEALED, ADAPTERS)  # every seed; the others the first one
+NAIVE, REPLAY, LWF, AGAIN, ADAPTER = "naive", "replay, 5 %", "LwF", "jointly again", "a new adapter"
+ARRIVALS = (NAIVE, REPLAY, LWF, AGAIN, ADAPTER)
+LEFT, TUNED, RETRAINED = "left alone", "fine-tuned on it", "retrained on all"
+
+
+def uneven() -> tuple[TextTask, ...]:
+    """Topic, sentiment, paraphrase, similarity and kind of question, of 6,000 to 500 training rows."""
+
+    def task(name: str, rows: int, classes: int, *texts: str, part: str = "", **fields: Any) -> TextTask:
+        return TextTask(name, Portion(Dataset(name, part=part), stop=rows), classes, *texts, **fields)
+
+    return (
+        task("agnews", 6000, 4),
+        task("sst2", 4000, 2),
+        task("msrp", 2000, 2, "s1", "s2"),
+        task("stsb", 1000, 1, "s1", "s2", part="en", label="score", unit=5.0),
+        task("trec", 500, 6),
+    )
+
+
+def word_classes() -> TextTask:
+    """The class of a word of a sentence, of six: one word of each of 3,000 sentences."""
+    return TextTask("ud", Portion(WordsInText(Dataset("ud", part="en_ewt")), stop=3000), len(CLASSES))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    tasks: tuple[TextTask, ...] = field(default_factory=uneven)  # by size, the largest first
+    arriving: TextTask = field(default_factory=word_classes)
+    shifting: tuple[int, tuple[int, ...]] = (0, (0, 1))  # number of the task whose data shift, its labels at first
+    correlated: tuple[str, ...] = ("stsb",)  # tasks scored by correlation; the others by accuracy
+    encoder: Transformer = field(
+        default_factory=lambda: bert(vocab=2048, layers=2, embed=64, heads=4, mlp=256, positions="rotary")
+    )
+    bottleneck: int = 16  # of an adapter
+    text: Source = field(default_factory=lambda: Dataset("wikitext2"))  # for pre-training, beside the tasks' texts
+    pretraining: tuple[int, int, float] = (1000, 32, 3e-3)  # steps, rows of a batch, learning rate
+    masked: float = 0.3  # share of the tokens, in pre-training
+    length: int = 40  # tokens of a row
+    batch: int = 32  # rows
+    steps: int = 300  # of multi-task learning, and of each generous single-task model
+    epochs: int = 5  # parts of multi-task learning, through which shares are annealed and losses compared
+    peak: float = 3e-3  # learning rate of all that trains an encoder
+    adapter: float = 1e-2  # of adapters
+    later: tuple[int, float] = (150, 1e-3)  # steps and learning rate after an event
+    replay: float = 0.05  # share of the rows
+    keeping: float = 1.0  # strength of LwF
+    tested: tuple[int, int] = (100, 6)  # test rows of each task in a batch; batches, a multiple of all tasks' number
+    watched: tuple[int, int] = (4, 6)  # batches of a test on the way after a shift, and how many tests
+    recovered: float = 0.02  # below the annealed model's score, where a shifted task has recovered
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+    @property
+    def learned_from(self) -> Source:
+        """What the tokenizer and the encoder are trained on; the encoder is tested on running text."""
+        texts = (self.text, *map(TaskText, self.tasks))
+        return Splits(Together(texts), self.text.of_split("test"))
+
+    @property
+    def all_tasks(self) -> tuple[TextTask, ...]:
+        """The tasks by their numbers; the arriving one is the last."""
+        return (*self.tasks, self.arriving)
+
+    @property
+    def hard(self) -> Adapted:
+        """One encoder and a head for each task, the arriving one included."""
+        return Adapted(self.encoder, len(self.all_tasks), max(task.classes for task in self.all_tasks))
+
+    @property
+    def adapted(self) -> Adapted:
+        """The same with an adapter for each task in every block."""
+        return replace(self.hard, adapters=len(self.all_tasks), bottleneck=self.bottleneck)
+
+    @property
+    def joint(self) -> tuple[int, ...]:
+        """The numbers of the tasks that are there from the beginning."""
+        return tuple(range(len(self.tasks)))
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the scale of the surveyed papers."""
+    if name == "smoke":
+        who, does, same, score = synonym_tasks(600)
+        tiny = bert(vocab=300, layers=2, embed=16, heads=2, mlp=32, length=32)
+        return Config(
+            (who, does.few(300, 0), score.few(100, 0)), same, (0, (0, 1, 2)), ("score",), tiny, 4,
+            Stdlib(limit=100_000), (20, 8, 5e-3), length=32, batch=16, steps=20, epochs=2, later=(8, 3e-3),
+            tested=(20, 4), watched=(2, 2), seeds=(0, 1),
+        )  # fmt: skip
+    if name == "pod":
+        base = bert(vocab=30_522, layers=12, embed=768, heads=12, mlp=3072, length=512, scan=True)
+        *tasks, arriving = glue()
+        return Config(
+            tuple(tasks), arriving, (0, (0, 2)), CORRELATED, base, 64, C4, (125_000, 2048, 7e-4), 0.15, 128, 256,
+            11_000, 3, 2e-5, 1e-4, (2000, 2e-5), tested=(32, 296), watched=(40, 10),
+        )  # fmt: skip
+    return Config()
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """One encoder; for every seed all designs and the arrival; the shift and the serving of the first seed."""
+    encoder = run.train(pretraining(cfg))
+    arms = {seed: designs(run, cfg, seed, encoder) for seed in cfg.seeds}
+    later = {seed: arrivals(run, cfg, seed, encoder, own) for seed, own in arms.items()}
+    shifts = shifted(run, cfg, encoder)
+    first = arms[cfg.seeds[0]]
+    singles = (*first[EQUAL].results, *first[EQUAL].charged[1:])
+    nets = (first[ANNEALED].results[0], first[ADAPTERS].results[0], *singles)
+    seconds = run.make("serving", answering_seconds, learning(cfg, "served", cfg.joint, 0).data, *nets)
+    known = run.make("constant", constant_answers, cfg.correlated, *(test_of(task) for task in cfg.all_tasks))
+    return report(cfg, arms, later, shifts, seconds.value, known.value)
+
+
+# --- stages ---
+
+
+def pretraining(cfg: Config) -> Stage:
+    """The encoder that all arms and seeds share."""
+    steps, rows, peak = cfg.pretraining
+    data = MaskedText(
+        source=cfg.learned_from, tokenizer=BPE(cfg.encoder.vocab), batch=rows, length=cfg.length, rate=cfg.masked
+    )
+    return Stage(
+        name="encoder",
+        model=cfg.hard,
+        objective=masked_lm,
+        optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
+        data=data,
+        steps=steps,
+        trainable=parts("encoder"),
+        evaluate=Evaluation(data.held_out(4), 4, max(1, steps // 4)),
+    )
+
+
+def learning(
+    cfg: Config, name: str, numbers: tuple[int, ...], seed: int, how: SizePowers = SAMPLINGS[ANNEALED]
+) -> Stage:
+    """Some tasks together from the pre-trained encoder, or one alone: the recipe that all arms share."""
+    return Stage(
+        name=name,
+        model=cfg.hard,
+        objective=SampledLoss(len(cfg.all_tasks)),
+        optimizer=adam(cfg.peak, warmup=0.1, decay="linear", clip=1.0),
+        data=sampled(cfg, numbers, seed, how),
+        steps=cfg.steps,
+        trainable=all_but_the_language_head,
+        handover=Handover(params=kept("encoder")),
+        evaluate=tested(cfg, numbers),
+        seed=seed,
+    )
+
+
+def sampled(cfg: Config, numbers: tuple[int, ...], seed: int, how: SizePowers) -> SampledTasks:
+    return SampledTasks(
+        tasks=tuple(cfg.all_tasks[number] for number in numbers), sampling=how, numbers=numbers, seed=seed,
+        batch=cfg.batch, epoch=cfg.steps * cfg.batch // cfg.epochs, epochs=cfg.epochs, **text_of(cfg),
+    )  # fmt: skip
+
+
+def text_of(cfg: Config) -> dict[str, Any]:
+    return {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.learned_from, "length": cfg.length}
+
+
+def tested(cfg: Config, numbers: tuple[int, ...]) -> Evaluation:
+    """The test rows of one task, or of all: as many in a batch either way, so that both share one program."""
+    (rows, batches), every = cfg.tested, len(cfg.all_tasks)
+    numbers = numbers if len(numbers) == 1 else tuple(range(every))
+    tasks = tuple(test_of(cfg.all_tasks[number]) for number in numbers)
+    count, each = batches * len(numbers) // every, rows * every // len(numbers)
+    test = NumberedTasks(tasks=tasks, rows=each, once=True, numbers=numbers, count=count, **text_of(cfg))
+    return Evaluation(test, count, objective=partial(scored, tasks=every))
+
+
+def test_of(task: TextTask) -> TextTask:
+    return task.of_split("test")
+
+
+def all_but_the_language_head(path: str, axes: Axes) -> bool:
+    return not path.startswith("encoder/head")
+
+
+# --- designs ---
+
+
+def designs(run: Any, cfg: Config, seed: int, encoder: Any) -> dict[str, Arm]:
+    """The arms of one seed; those that no claim is about are trained with the first one only."""
+    at, first = f"{seed}/{{}}".format, seed == cfg.seeds[0]
+    arms: dict[str, Arm] = {}
+    for label, steps in ((EQUAL, cfg.steps // len(cfg.tasks)), (GENEROUS, cfg.steps)):
+        found = [
+            run.train(replace(learning(cfg, at(f"{slug(label)}/{task.name}"), (number,), seed), steps=steps), encoder)
+            for number, task in enumerate(cfg.tasks)
+        ]
+        arms[label] = Arm("", (found[0],), (encoder, *found[1:]))
+    teachers = (arms[GENEROUS].results[0], *arms[GENEROUS].charged[1:])
+
+    def arm(label: str, stage: Stage, start: Any, *charged: Any) -> None:
+        arms[label] = Arm("", (run.train(replace(stage, name=at(slug(label))), start),), (encoder, *charged))
+
+    for label, how in SAMPLINGS.items():
+        if first or label in CLAIMED:
+            arm(label, learning(cfg, "", cfg.joint, seed, how), encoder)
+    arm(ADAPTERS, adapters(cfg, "", cfg.joint, seed), encoder)
+    if first:
+        stage, count = learning(cfg, "", cfg.joint, seed), len(cfg.all_tasks)
+        regressions = tuple(task.classes == 1 for task in cfg.all_tasks)
+        arm(UNCERTAIN, by_uncertainty(stage, regressions), {"net": encoder})
+        arm(DWA, dynamically(stage, count, cfg.epochs), {"net": encoder})
+        arm(PCGRAD, replace(stage, step=Surgery()), encoder)
+        flops = stage.data.size() * flops_of_one(answers_of, cfg.hard, row_of(stage))
+        said = run.make(at("taught"), taught, replace(stage.data, batch=8 * cfg.batch), *teachers, flops=flops)
+        arm(DISTILLED, distilled(cfg, stage, said), encoder, *teachers, said)
+    return {label: arms[label] for label in DESIGNS if label in arms}
+
+
+def adapters(cfg: Config, name: str, numbers: tuple[int, ...], seed: int) -> Stage:
+    """Task adapters and heads in the frozen encoder."""
+    stage = learning(cfg, name, numbers, seed)
+    return replace(
+        stage, model=cfg.adapted, optimizer=replace(stage.optimizer, peak=cfg.adapter), trainable=parts("bank", "heads")
+    )
+
+
+def distilled(cfg: Config, stage: Stage, said: Any) -> Stage:
+    """The stage from what single-task teachers say, which fade."""
+    return replace(
+        stage,
+        data=join(stage.data, said, Row("taught", (cfg.hard.classes,))),
+        objective=TaughtLoss(len(cfg.all_tasks)),
+        step=partial(paced_step, options=gold_share),
+    )
+
+
+def row_of(stage: Stage) -> dict[str, jax.ShapeDtypeStruct]:
+    spec = stage.data.sample_spec()
+    return {name: spec[name] for name in ("tokens", "task")}
+
+
+def answers_of(model: Any, rows: Mapping[str, jax.Array]) -> jax.Array:
+    """(B, C) of rows {"tokens", "task"}."""
+    return model.answers(rows["tokens"], rows["task"])
+
+
+def taught(data: SampledTasks, *teachers: Any) -> dict[str, np.ndarray]:
+    """`taught` (records, C): what each record's own teacher answers."""
+    nets = [Frozen.of(teacher) for teacher in teachers]
+
+    def said(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        rows = {name: batch[name] for name in ("tokens", "task")}
+        found = np.zeros(0)
+        for number in np.unique(rows["task"]):
+            net = nets[number]
+            own = np.asarray(compiled(answers_of, net.config)(net.params, net.rest, rows), np.float32)
+            found = np.where((rows["task"] == number)[:, None], own, found if found.size else own)
+        return {"taught": found}
+
+    return for_every_record(said, data)
+
+
+# --- events ---
+
+
+def arrivals(run: Any, cfg: Config, seed: int, encoder: Any, arms: Mapping[str, Arm]) -> dict[str, Any]:
+    """A new task comes: to the annealed model in several ways, and to the adapters."""
+    at, new = f"{seed}/arrival/{{}}".format, len(cfg.tasks)
+    before, apart = arms[ANNEALED].results[0], arms[ADAPTERS].results[0]
+    stage = after(cfg, learning(cfg, at(NAIVE), (new,), seed))
+    both = Mixture(
+        parts=(stage.data, replace(stage.data, tasks=cfg.tasks, numbers=cfg.joint)),
+        weights=(1 - cfg.replay, cfg.replay),
+    )
+    heads = OldHeads(new + 1, tuple(task.classes for task in cfg.tasks), cfg.keeping)
+    keeping = replace(beside(replace(stage, name=at(slug(LWF))), heads), handover=Handover())
+    added = after(cfg, adapters(cfg, at(slug(ADAPTER)), (new,), seed))
+    return {
+        NAIVE: run.train(stage, before),
+        REPLAY: run.train(replace(stage, name=at("replay"), data=both), before),
+        LWF: run.train(keeping, {"net": before, "teacher": before}),
+        AGAIN: run.train(learning(cfg, at(slug(AGAIN)), (*cfg.joint, new), seed), encoder),
+        ADAPTER: run.train(replace(added, optimizer=replace(added.optimizer, peak=cfg.adapter)), apart),
+    }
+
+
+def after(cfg: Config, stage: Stage) -> Stage:
+    """A stage behind an event: it goes on from all weights, tested on all tasks."""
+    steps, peak = cfg.later
+    return replace(
+        stage, steps=steps, optimizer=replace(stage.optimizer, peak=peak), handover=Handover(),
+        evaluate=tested(cfg, cfg.joint),
+    )  # fmt: skip
+
+
+def shifted(run: Any, cfg: Config, encoder: Any) -> dict[str, Any]:
+    """A task's data shift: a model that has seen some of its labels only meets all of them."""
+    (number, labels), seed = cfg.shifting, cfg.seeds[0]
+    own = cfg.tasks[number]
+    before = tuple(
+        replace(task, source=OfLabels(task.source, labels, task.label)) if task is own else task for task in cfg.tasks
+    )
+    stage = learning(cfg, "shift/before", cfg.joint, seed)
+    stage = replace(stage, data=replace(stage.data, tasks=before))
+    model = run.train(stage, encoder)
+    batches, times = cfg.watched
+    evaluation = tested(cfg, cfg.joint)
+    watch = replace(
+        evaluation, batches=batches, data=replace(evaluation.data, count=batches), every=cfg.later[0] // times
+    )
+    tuned = replace(after(cfg, learning(cfg, f"shift/{slug(TUNED)}", (number,), seed)), evaluate=watch)
+    again = replace(
+        after(cfg, learning(cfg, f"shift/{slug(RETRAINED)}", cfg.joint, seed, SAMPLINGS[TAU])), evaluate=watch
+    )  # fmt: skip
+    return {LEFT: model, TUNED: run.train(tuned, model), RETRAINED: run.train(again, model)}
+
+
+# --- measures and report ---
+
+
+def constant_answers(correlated: tuple[str, ...], *tasks: TextTask) -> dict[str, float]:
+    """The score of the best constant answer to each test: the share of its largest class; of a correlation 0."""
+
+    def score(task: TextTask) -> float:
+        labels = [task.source[i][task.label] for i in range(len(task.source))]
+        return 0.0 if task.name in correlated or task.classes == 1 else float(np.bincount(labels).max() / len(labels))
+
+    return {task.name: score(task) for task in tasks}
+
+
+def score(cfg: Config, last: Any, number: int) -> float:
+    """A task's test score, from 0 to 1, of the means that `last` gives by name."""
+    measure = correlation if cfg.all_tasks[number].name in cfg.correlated else accuracy
+    return measure(last, number)
+
+
+def scores(cfg: Config, label: str, arm: Arm) -> dict[str, float]:
+    """An arm's score on every task, and their means over all, the two smallest and the two largest."""
+    several = label in ALONE
+    networks = (*arm.results, *arm.charged[1:]) if several else arm.results * len(cfg.tasks)
+    found = {
+        task.name: score(cfg, network.history.last, number)
+        for number, (task, network) in enumerate(zip(cfg.tasks, networks, strict=True))
+    }
+    return found | means_of(list(found.values()))
+
+
+def means_of(values: list[float]) -> dict[str, float]:
+    return {"mean": mean(values), "smallest": mean(values[-2:]), "largest": mean(values[:2])}
+
+
+def forgotten(cfg: Config, before: Any, later: Any) -> list[float]:
+    """How much each old task's score fell between two models."""
+    return [score(cfg, before.history.last, t) - score(cfg, later.history.last, t) for t in cfg.joint]
+
+
+def report(
+    cfg: Config,
+    arms: dict[int, dict[str, Arm]],
+    later: dict[int, dict[str, Any]],
+    shifts: dict[str, Any],
+    seconds: dict[str, list[float]] | None,
+    constant: dict[str, float] | None,
+) -> Report:
+    """Scores of all designs, gains over single-task models, what events cost, what serving costs, and the verdicts."""
+    found = {seed: {label: scores(cfg, label, arm) for label, arm in own.items()} for seed, own in arms.items()}
+    new, names = len(cfg.tasks), [task.name for task in cfg.tasks]
+    known = constant or dict.fromkeys((task.name for task in cfg.all_tasks), float("nan"))
+
+    def over(label: str, what: str) -> list[float]:
+        if label == "constant answer":
+            return [(known | means_of([known[name] for name in names]))[what]]
+        return [own[label][what] for own in found.values() if label in own]
+
+    def gap(label: str, other: str, what: str) -> list[float]:
+        """In points, seed by seed."""
+        return [100 * (own[label][what] - own[other][what]) for own in found.values() if label in own and other in own]
+
+    def event(label: str, what: str) -> list[float]:
+        """Of an arrival, by seed: the old tasks' mean, what they forgot in the mean, the new task."""
+        values = []
+        for seed, own in later.items():
+            before = arms[seed][ADAPTERS if label == ADAPTER else ANNEALED].results[0]
+            lost = forgotten(cfg, before, own[label])
+            old = [score(cfg, own[label].history.last, t) for t in cfg.joint]
+            fell = {"old tasks": mean(old), "forgotten": mean(lost), "most forgotten": max(lost)}
+            values.append((fell | {cfg.arriving.name: score(cfg, own[label].history.last, new)})[what])
+        return values
+
+    lifts = [100 * (mean(over(GENEROUS, name)) - known[name]) for name in names]
+    smallest = {label: gap(label, PROPORTIONAL, "smallest") for label in (TAU, ANNEALED)}
+    better = max(smallest, key=lambda label: mean(smallest[label]))
+    behind = gap(ANNEALED, GENEROUS, "mean")
+    sizes = parameters(cfg)
+    share = sizes[EQUAL] / sizes["hard sharing"]
+    lost = [100 * value for value in event(NAIVE, "forgotten")]
+    kept_ones = [100 * value for value in event(ADAPTER, "most forgotten")]
+    learned = [100 * (a - n) for a, n in zip(event(ADAPTER, cfg.arriving.name), event(NAIVE, cfg.arriving.name),
+                                             strict=True)]  # fmt: skip
+    small, large = (gap(ANNEALED, EQUAL, what) for what in ("smallest", "largest"))
+    luck = 100 * float(np.ptp(over(ANNEALED, "smallest")))
+    told = ", ".join(f"{label} {shown(points, '+.1f')}" for label, points in smallest.items())
+    claims = (
+        claim(
+            "Each task is learned by its own model, without which the rest says little", paper="taken for granted",
+            measured=None if np.isnan(lifts).any() else ", ".join(f"{n} {p:+.1f}" for n, p in zip(names, lifts)),
+            margin="generous single-task models 2 points or more above a constant answer", holds=min(lifts) >= 2,
+        ),
+        claim(
+            "Annealed or tempered sampling protects the two smallest tasks against proportional sampling",
+            paper="a survey: said, without a figure", measured=None if np.isnan(luck) else told, unit="points",
+            margin=f"+1 or more for either; annealed seeds lie within {luck:.1f}", holds=mean(smallest[better]) >= 1,
+        ),
+        claim(
+            "Hard sharing is as good as a model for each task, with far fewer parameters",
+            paper="a survey: said, without a figure", unit="points",
+            measured=None if np.isnan(behind).any() else f"{shown(behind, '+.1f')}, {share:.1f}x fewer parameters",
+            margin="-2 or more against generous single-task models, 3x fewer or more",
+            holds=mean(behind) >= -2 and share >= 3,
+        ),
+        claim(
+            "Naive fine-tuning on a new task makes the others be forgotten", paper="a survey: said, without a figure",
+            measured=shown(lost, ".1f"), unit="points", margin="more than 5, mean over the old tasks",
+            holds=mean(lost) > 5,
+        ),
+        claim(
+            "Adapters forget nothing when a task is added", paper="a survey: said, without a figure",
+            measured=shown(kept_ones, ".1f"), unit="points",
+            margin="0 on every old task; by construction, so this checks the code", holds=max(map(abs, kept_ones)) == 0,
+        ),
+        claim(
+            "A new adapter learns the new task as well as fine-tuning does", paper="cheap to add; no figure",
+            measured=shown(learned, "+.1f"), unit="points", margin="-2 or more against naive fine-tuning",
+            holds=mean(learned) >= -2,
+        ),
+        claim(
+            "Multi-task learning helps the two smallest tasks more than the two largest",
+            paper="a survey: said, without a figure", unit="points",
+            measured=None if np.isnan(small).any() else f"{shown(small, '+.1f')} and {shown(large, '+.1f')}",
+            margin="more, over single-task models of the same steps in all", holds=mean(small) > mean(large),
+        ),
+    )  # fmt: skip
+    note = f"In %: accuracy, of {', '.join(cfg.correlated)} correlation; mean ± standard deviation over seeds."
+    rows = ("constant answer", *(label for label in DESIGNS if label in found[cfg.seeds[0]]))
+    columns = [*names, "mean", "smallest", "largest"]
+    tables = (
+        table_of_means("Test scores by design", rows, columns, over, note=note),
+        gains(cfg, found, arms),
+        table_of_means(
+            f"A new task arrives: {cfg.arriving.name}", ARRIVALS,
+            ["old tasks", "forgotten", "most forgotten", cfg.arriving.name], event,
+            note=f"Scores in % after it, and points that old tasks lost in the mean and at most. A constant answer has "
+            f"{100 * known[cfg.arriving.name]:.1f} on the new one.",
+        ),
+        shift_table(cfg, arms, shifts),
+        served(cfg, sizes, seconds),
+    )  # fmt: skip
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2308.08234",
+        arms=by_seed({label: {s: own[label] for s, own in arms.items() if label in own} for label in rows[1:]}, EQUAL),
+        tables=tables, baseline=EQUAL, seeds=cfg.seeds, notes=NOTES,
+    )  # fmt: skip
+
+
+def gains(cfg: Config, found: dict[int, dict[str, Any]], arms: dict[int, dict[str, Arm]]) -> Table:
+    """Mean relative gains over both kinds of single-task models, with intervals, and tasks that are worse."""
+    rows = []
+    for label in (label for label in DESIGNS if label not in ALONE):
+        cells: list[Any] = [label]
+        worse = []
+        for other in ALONE:
+            values, harmed = [], []
+            for own in found.values():
+                if label in own:
+                    pairs = [(own[label][task.name], own[other][task.name]) for task in cfg.tasks]
+                    values.append(100 * mean([(m - s) / s if s else float("nan") for m, s in pairs]))
+                    harmed.append(sum(m < s for m, s in pairs))
+            cells.append(with_interval(values))
+            worse.append(mean(harmed))
+        train = arms[cfg.seeds[0]][label].results[0].history.train if label in arms[cfg.seeds[0]] else {}
+        conflict = train.get("conflict")
+        cells += [*worse, None if not conflict else float(np.mean(conflict))]
+        rows.append(tuple(cells))
+    note = (
+        "Δ = mean over tasks of (M - S) / S, with its 95 % interval over seeds by Student's t. Negative transfer: tasks "
+        f"of {len(cfg.tasks)} below S, mean over seeds. Conflicts: pairs of tasks whose gradients of the encoder have a "
+        "negative cosine."
+    )
+    columns = ("design", "Δ, %", "Δ, generous, %", "negative transfer", "generous", "conflicts")
+    return Table("Gains over single-task models", columns, tuple(rows), ("", "", "", ".1f", ".1f", ".1%"), note)
+
+
+def with_interval(values: list[float]) -> str:
+    """The mean of some seeds and its 95 % interval; of one the value alone."""
+    if not values or np.isnan(values).any():
+        return ""
+    if len(values) == 1:
+        return f"{values[0]:+.1f}"
+    low, high = interval(paired(np.array(values), np.zeros(len(values))), len(values))
+    return f"{mean(values):+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def shift_table(cfg: Config, arms: dict[int, dict[str, Arm]], shifts: dict[str, Any]) -> Table:
+    """The shifted task and the others after what was done about the shift, and how soon it had recovered."""
+    number, (labels, before) = cfg.shifting[0], (cfg.shifting[1], shifts[LEFT])
+    aim = score(cfg, arms[cfg.seeds[0]][ANNEALED].results[0].history.last, number) - cfg.recovered
+    rows = []
+    for label, result in shifts.items():
+        rest = [t for t in cfg.joint if t != number]
+        lost = forgotten(cfg, before, result)
+        steps = [row["step"] for row in result.history.evals if score(cfg, row.get, number) >= aim and label != LEFT]
+        others = mean([score(cfg, result.history.last, t) for t in rest])
+        own = score(cfg, result.history.last, number)
+        rows.append((label, 100 * own, 100 * others, 100 * mean([lost[t] for t in rest]), steps[0] if steps else None))
+    note = (
+        f"{cfg.tasks[number].name} had the labels {', '.join(map(str, labels))} at first and is tested on all. It has "
+        f"recovered where it is {100 * cfg.recovered:.0f} points or less below the annealed model of all labels "
+        f"({100 * (aim + cfg.recovered):.1f} %). One seed; tests on the way and behind both trainings have "
+        f"{cfg.watched[0] * cfg.tested[0]} rows of each task, the others {cfg.tested[0] * cfg.tested[1]}."
+    )
+    columns = ("what is done", f"{cfg.tasks[number].name}, %", "other tasks, %", "they lost", "steps to recover")
+    return Table("A task's data shift", columns, tuple(rows), ("", ".1f", ".1f", "+.1f", ""), note)
+
+
+def parameters(cfg: Config) -> dict[str, int]:
+    """The numbers that must be there to serve the tasks of the beginning."""
+    tasks = len(cfg.tasks)
+    return {
+        EQUAL: tasks * served_parameters(replace(cfg.hard, tasks=1)),
+        "hard sharing": served_parameters(replace(cfg.hard, tasks=tasks)),
+        ADAPTERS: served_parameters(replace(cfg.adapted, tasks=tasks, adapters=tasks)),
+    }
+
+
+def served(cfg: Config, sizes: dict[str, int], seconds: dict[str, list[float]] | None) -> Table:
+    """Parameters and times of the three kinds of models."""
+    names = {EQUAL: "alone", "hard sharing": "shared", ADAPTERS: "adapted"}
+    times = {label: [1e3 * t for t in (seconds or {}).get(name, [float("nan")] * 2)] for label, name in names.items()}
+    rows = tuple((label, size, 4 * size, *times[label]) for label, size in sizes.items())
+    note = "Of one text for all tasks, on the machine that ran this; median and least of 50 calls by turns."
+    columns = ("models", "parameters", "bytes", "ms, median", "ms, least")
+    return Table(f"Serving {len(cfg.tasks)} tasks", columns, rows, ("", ",", ",", ".2f", ".2f"), note)
+
+
+NOTES = (
+    "The survey has no figures of its own: claims are its statements, margins those of the dossier; the sixth and "
+    "seventh were added, with margins set before the run.",
+)
+
+EXPERIMENT = Experiment(
+    name="mtl_lifecycle_survey",
+    title="Multi-task learning through the life of a model",
+    reference="Torbarina et al. 2023, arXiv 2308.08234",
+    paper=38,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("mtl_lifecycle_survey")

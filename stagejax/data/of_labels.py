@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Derived, Record, Source, labels_of
+from stagejax.data.sources import Derived, Record, labels_of
 
 
 @dataclass(frozen=True)

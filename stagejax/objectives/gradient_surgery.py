@@ -1,7 +1,7 @@
-"""Gradients of several tasks that pull against each other: how often they do, and what is left without their conflicts.
+"""Gradients of several tasks that pull against each other: how often they do, and what is left without conflicts.
 
-All is said by the Gram matrix K of the tasks' gradients, K_tu = g_t . g_u, so that parameters may have any structure and
-lie anywhere. Letters: T tasks.
+All is said by the Gram matrix K of the tasks' gradients, K_tu = g_t . g_u, so that parameters may have any structure
+and lie anywhere. Letters: T tasks.
 """
 
 from __future__ import annotations

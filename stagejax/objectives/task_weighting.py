@@ -1,8 +1,7 @@
 """How much each task's loss counts in multi-task learning: as it is sampled, by its uncertainty, by its progress.
 
-A batch holds rows of T tasks, n_t of B from task t, whose mean loss is L_t. The plain objective is Σ_t (n_t / B) L_t, so
-that sampling says how much a task counts; weights w_t multiply its terms. As sampling, they leave a task without rows
-out.
+A batch holds rows of T tasks, n_t of B from task t, whose mean loss is L_t. The plain objective is Σ_t (n_t / B) L_t,
+so that sampling says how much a task counts; weights w_t multiply its terms.
 """
 
 from __future__ import annotations

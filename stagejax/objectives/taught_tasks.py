@@ -107,8 +107,8 @@ class OldHeads:
     ) -> tuple[Float[Array, ""], Metrics]:
         """The sum; the metric `kept` is the mean divergence."""
         loss, metrics = SampledLoss(self.tasks)(model, batch, key)
-        said_BNC = model.every_answer(batch["tokens"])
-        was_BNC = jax.lax.stop_gradient(others["teacher"].every_answer(batch["tokens"]))
+        said_BNC = model.every_answer(batch["tokens"], len(self.classes))
+        was_BNC = jax.lax.stop_gradient(others["teacher"].every_answer(batch["tokens"], len(self.classes)))
         kept = jnp.mean(
             jnp.stack(
                 [
