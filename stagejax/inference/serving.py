@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,7 +23,6 @@ from stagejax.models.adapters import Adapted
 def served_parameters(config: Adapted, language_head: str = "encoder/head") -> int:
     """The numbers that a model needs for its answers; the head of its pre-training is left out.
 
-    >>> from dataclasses import replace
     >>> from stagejax.models import bert
     >>> one = Adapted(bert(vocab=16, layers=1, embed=8, heads=2, mlp=16), tasks=1, classes=3)
     >>> served_parameters(replace(one, tasks=2)) - served_parameters(one)  # a head on 4 x 8 numbers
@@ -30,6 +30,22 @@ def served_parameters(config: Adapted, language_head: str = "encoder/head") -> i
     """
     leaves = jax.tree_util.tree_leaves_with_path(take_apart(config)[2])
     return sum(int(np.prod(leaf.shape)) for path, leaf in leaves if not path_name(path).startswith(language_head))
+
+
+def parameters_of(hard: Adapted, adapted: Adapted, tasks: int) -> dict[str, int]:
+    """`served_parameters` of "alone", a model for each of some tasks, and of "shared" and "adapted", one for all.
+
+    >>> from stagejax.models import bert
+    >>> one = Adapted(bert(vocab=16, layers=1, embed=8, heads=2, mlp=16), tasks=3, classes=3)
+    >>> own = parameters_of(one, replace(one, adapters=3, bottleneck=2), 3)
+    >>> own["alone"] - own["shared"] == 2 * (served_parameters(replace(one, tasks=1)) - 99)
+    True
+    """
+    return {
+        "alone": tasks * served_parameters(replace(hard, tasks=1)),
+        "shared": served_parameters(replace(hard, tasks=tasks)),
+        "adapted": served_parameters(replace(adapted, tasks=tasks, adapters=tasks)),
+    }
 
 
 def one_task(model: Any, tokens_BT: jax.Array, task_B: jax.Array) -> jax.Array:

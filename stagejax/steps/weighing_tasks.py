@@ -72,9 +72,8 @@ def dynamically(stage: Stage, tasks: int, epochs: int, temperature: float = 2.0)
 
     Reference: Liu et al. 2019, https://arxiv.org/abs/1803.10704, section 3.2.
     """
-    models = {"net": stage.model, "weights": LossMemory(tasks)}
     step = partial(averaged_step, epochs=epochs, temperature=temperature)
-    return replace(_both(stage, models, {"net": stage.optimizer, "weights": None}), step=step)
+    return _both(stage, LossMemory(tasks), None, step=step)
 
 
 def by_uncertainty(stage: Stage, regressions: tuple[bool, ...]) -> Stage:
@@ -82,19 +81,19 @@ def by_uncertainty(stage: Stage, regressions: tuple[bool, ...]) -> Stage:
 
     Reference: Kendall et al. 2018, https://arxiv.org/abs/1705.07115, section 3.
     """
-    models = {"net": stage.model, "weights": LogVariances(len(regressions))}
-    two = _both(stage, models, dict.fromkeys(models, stage.optimizer))
-    return replace(two, objective=UncertainLoss(regressions), step=joint_step)
+    variances = LogVariances(len(regressions))
+    return _both(stage, variances, stage.optimizer, objective=UncertainLoss(regressions), step=joint_step)
 
 
-def _both(stage: Stage, models: dict[str, Any], optimizer: dict[str, Any]) -> Stage:
+def _both(stage: Stage, weights: Any, optimizer: Any, **changed: Any) -> Stage:
     evaluation = stage.evaluate
     return replace(
         stage,
-        model=models,
-        optimizer=optimizer,
+        model={"net": stage.model, "weights": weights},
+        optimizer={"net": stage.optimizer, "weights": optimizer},
         trainable={"net": stage.trainable, "weights": everything},
         evaluate=evaluation and replace(evaluation, objective=partial(of_net, evaluation.objective or stage.objective)),
+        **changed,
     )
 
 
