@@ -65,6 +65,7 @@ from stagejax.objectives.task_weighting import SampledLoss
 from stagejax.objectives.taught_tasks import OldHeads, TaughtLoss, gold_share
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report.recovering import Shifted, recovery_table
 from stagejax.report.served import serving_table
 from stagejax.report.task_gains import gains_table
 from stagejax.steps.regularised import beside
@@ -107,11 +108,11 @@ class Config:
     masked: float = 0.3  # share of the tokens, in pre-training
     length: int = 40  # tokens of a row
     batch: int = 32  # rows
-    steps: int = 300  # of multi-task learning, and of each generous single-task model
+    steps: int = 250  # of multi-task learning, and of each generous single-task model
     epochs: int = 5  # parts of multi-task learning, through which shares are annealed and losses compared
     peak: float = 3e-3  # learning rate of all that trains an encoder
     adapter: float = 1e-2  # of adapters
-    later: tuple[int, float] = (150, 1e-3)  # steps and learning rate after an event
+    later: tuple[int, float] = (100, 1e-3)  # steps and learning rate after an event
     replay: float = 0.05  # share of the rows
     keeping: float = 1.0  # strength of LwF
     tested: tuple[int, int] = (100, 6)  # test rows of each task in a batch; batches, a multiple of all tasks' number
@@ -124,6 +125,11 @@ class Config:
         """What the tokenizer and the encoder are trained on; the encoder is tested on running text."""
         texts = (self.text, *map(TaskText, self.tasks))
         return Splits(Together(texts), self.text.of_split("test"))
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """How a text becomes tokens."""
+        return {"tokenizer": BPE(self.encoder.vocab), "learned_from": self.learned_from, "length": self.length}
 
     @property
     def all_tasks(self) -> tuple[TextTask, ...]:
@@ -186,9 +192,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
 def pretraining(cfg: Config) -> Stage:
     """The encoder that all arms and seeds share."""
     steps, rows, peak = cfg.pretraining
-    data = MaskedText(
-        source=cfg.learned_from, tokenizer=BPE(cfg.encoder.vocab), batch=rows, length=cfg.length, rate=cfg.masked
-    )
+    text = {"tokenizer": BPE(cfg.encoder.vocab), "length": cfg.length}
+    data = MaskedText(source=cfg.learned_from, batch=rows, rate=cfg.masked, **text)
     return Stage(
         name="encoder", model=cfg.hard, objective=masked_lm, data=data, steps=steps, trainable=parts("encoder"),
         optimizer=adamw(peak, warmup=0.1, decay="linear", clip=1.0),
@@ -202,7 +207,7 @@ def learning(
     """Some tasks together from the pre-trained encoder, or one alone: the recipe that all arms share."""
     data = SampledTasks(
         tasks=tuple(cfg.all_tasks[number] for number in numbers), sampling=how, numbers=numbers, seed=seed,
-        batch=cfg.batch, epoch=cfg.steps * cfg.batch // cfg.epochs, epochs=cfg.epochs, **text_of(cfg),
+        batch=cfg.batch, epoch=cfg.steps * cfg.batch // cfg.epochs, epochs=cfg.epochs, **cfg.texts,
     )  # fmt: skip
     return Stage(
         name=name, model=cfg.hard, objective=SampledLoss(len(cfg.all_tasks)), data=data, steps=cfg.steps,
@@ -211,17 +216,13 @@ def learning(
     )  # fmt: skip
 
 
-def text_of(cfg: Config) -> dict[str, Any]:
-    return {"tokenizer": BPE(cfg.encoder.vocab), "learned_from": cfg.learned_from, "length": cfg.length}
-
-
 def tested(cfg: Config, numbers: tuple[int, ...]) -> Evaluation:
     """The test rows of one task, or of all: as many in a batch either way, so that both share one program."""
     (rows, batches), every = cfg.tested, len(cfg.all_tasks)
     numbers = numbers if len(numbers) == 1 else tuple(range(every))
     tasks = tuple(cfg.all_tasks[number].of_split("test") for number in numbers)
     count, each = batches * len(numbers) // every, rows * every // len(numbers)
-    test = NumberedTasks(tasks=tasks, rows=each, once=True, numbers=numbers, count=count, **text_of(cfg))
+    test = NumberedTasks(tasks=tasks, rows=each, once=True, numbers=numbers, count=count, **cfg.texts)
     return Evaluation(test, count, objective=partial(scored, tasks=every))
 
 
@@ -279,23 +280,22 @@ def with_adapters(cfg: Config, stage: Stage) -> Stage:
 
 
 def arrivals(run: Any, cfg: Config, seed: int, encoder: Any, arms: Mapping[str, Arm]) -> dict[str, Any]:
-    """A new task comes: to the annealed model in several ways, and to the adapters."""
+    """A new task comes, to the annealed model in several ways and to the adapters; for claims with every seed."""
     at, new = f"{seed}/arrival/{{}}".format, len(cfg.tasks)
     before, apart = arms[ANNEALED].results[0], arms[ADAPTERS].results[0]
     stage = after(cfg, learning(cfg, at(NAIVE), (new,), seed))
-    both = Mixture(
-        parts=(stage.data, replace(stage.data, tasks=cfg.tasks, numbers=cfg.joint)),
-        weights=(1 - cfg.replay, cfg.replay),
-    )
+    added = with_adapters(cfg, replace(stage, name=at(slug(ADAPTER))))
+    found = {NAIVE: run.train(stage, before), ADAPTER: run.train(added, apart)}
+    if seed != cfg.seeds[0]:
+        return found
+    old = replace(stage.data, tasks=cfg.tasks, numbers=cfg.joint)
+    both = Mixture(parts=(stage.data, old), weights=(1 - cfg.replay, cfg.replay))
     heads = OldHeads(new + 1, tuple(task.classes for task in cfg.tasks), cfg.keeping)
     keeping = replace(beside(replace(stage, name=at(slug(LWF))), heads), handover=Handover())
-    added = with_adapters(cfg, replace(stage, name=at(slug(ADAPTER))))
-    return {
-        NAIVE: run.train(stage, before),
+    return found | {
         REPLAY: run.train(replace(stage, name=at("replay"), data=both), before),
         LWF: run.train(keeping, {"net": before, "teacher": before}),
         AGAIN: run.train(learning(cfg, at(slug(AGAIN)), (*cfg.joint, new), seed), encoder),
-        ADAPTER: run.train(added, apart),
     }
 
 
@@ -311,13 +311,10 @@ def after(cfg: Config, stage: Stage) -> Stage:
 def shifted(run: Any, cfg: Config, encoder: Any) -> dict[str, Any]:
     """A task's data shift: a model that has seen some of its labels only meets all of them."""
     (number, labels), seed = cfg.shifting, cfg.seeds[0]
-    own = cfg.tasks[number]
-    before = tuple(
-        replace(task, source=OfLabels(task.source, labels, task.label)) if task is own else task for task in cfg.tasks
-    )
-    stage = learning(cfg, "shift/before", cfg.joint, seed)
-    stage = replace(stage, data=replace(stage.data, tasks=before))
-    model = run.train(stage, encoder)
+    stage, own = learning(cfg, "shift/before", cfg.joint, seed), cfg.tasks[number]
+    few = replace(own, source=OfLabels(own.source, labels, own.label))
+    before = replace(stage.data, tasks=(*cfg.tasks[:number], few, *cfg.tasks[number + 1 :]))
+    model = run.train(replace(stage, data=before), encoder)
     found = {LEFT: model}
     for label, numbers in ((TUNED, (number,)), (RETRAINED, cfg.joint)):
         again = after(cfg, learning(cfg, f"shift/{slug(label)}", numbers, seed, SAMPLINGS[TAU]))
@@ -337,12 +334,8 @@ def score(cfg: Config, last: Any, number: int) -> float:
 
 def scores(cfg: Config, label: str, arm: Arm) -> dict[str, float]:
     """An arm's score on every task, and their means over all, the two smallest and the two largest."""
-    several = label in ALONE
-    networks = (*arm.results, *arm.charged[1:]) if several else arm.results * len(cfg.tasks)
-    found = {
-        task.name: score(cfg, network.history.last, number)
-        for number, (task, network) in enumerate(zip(cfg.tasks, networks, strict=True))
-    }
+    networks = (*arm.results, *arm.charged[1:]) if label in ALONE else arm.results * len(cfg.tasks)
+    found = {cfg.tasks[t].name: score(cfg, networks[t].history.last, t) for t in cfg.joint}
     return found | means_of(list(found.values()))
 
 
@@ -356,13 +349,9 @@ def forgotten(cfg: Config, before: Any, later: Any) -> list[float]:
 
 
 def report(
-    cfg: Config,
-    arms: dict[int, dict[str, Arm]],
-    later: dict[int, dict[str, Any]],
-    shifts: dict[str, Any],
-    seconds: dict[str, list[float]] | None,
-    constant: dict[str, float] | None,
-) -> Report:
+    cfg: Config, arms: dict[int, dict[str, Arm]], later: dict[int, dict[str, Any]], shifts: dict[str, Any],
+    seconds: dict[str, list[float]] | None, constant: dict[str, float] | None,
+) -> Report:  # fmt: skip
     """Scores of all designs, gains over single-task models, what events cost, what serving costs, and the verdicts."""
     found = {seed: {label: scores(cfg, label, arm) for label, arm in own.items()} for seed, own in arms.items()}
     new, names = len(cfg.tasks), [task.name for task in cfg.tasks]
@@ -380,7 +369,7 @@ def report(
     def event(label: str, what: str) -> list[float]:
         """Of an arrival, by seed: the old tasks' mean, what they forgot in the mean, the new task."""
         values = []
-        for seed, own in later.items():
+        for seed, own in ((seed, own) for seed, own in later.items() if label in own):
             before = arms[seed][ADAPTERS if label == ADAPTER else ANNEALED].results[0]
             lost = forgotten(cfg, before, own[label])
             old = [score(cfg, own[label].history.last, t) for t in cfg.joint]
@@ -413,20 +402,17 @@ def report(
             margin=f"+1 or more for either; annealed seeds lie within {luck:.1f}", holds=mean(smallest[better]) >= 1,
         ),
         claim(
-            "Hard sharing is as good as a model for each task, with far fewer parameters",
-            paper=SAID, unit="points",
+            "Hard sharing is as good as a model for each task, with far fewer parameters", paper=SAID, unit="points",
             measured=None if np.isnan(behind).any() else f"{shown(behind, '+.1f')}, {share:.1f}x fewer parameters",
             margin="-2 or more against generous single-task models, 3x fewer or more",
             holds=mean(behind) >= -2 and share >= 3,
         ),
         claim(
-            "Naive fine-tuning on a new task makes the others be forgotten", paper=SAID,
-            measured=shown(lost, ".1f"), unit="points", margin="more than 5, mean over the old tasks",
-            holds=mean(lost) > 5,
+            "Naive fine-tuning on a new task makes the others be forgotten", paper=SAID, measured=shown(lost, ".1f"),
+            unit="points", margin="more than 5, mean over the old tasks", holds=mean(lost) > 5,
         ),
         claim(
-            "Adapters forget nothing when a task is added", paper=SAID,
-            measured=shown(moved, ".1f"), unit="points",
+            "Adapters forget nothing when a task is added", paper=SAID, measured=shown(moved, ".1f"), unit="points",
             margin="no old task moves; by construction, so this checks the code", holds=max(moved) == 0,
         ),
         claim(
@@ -435,8 +421,7 @@ def report(
             holds=mean(learned) >= -2,
         ),
         claim(
-            "Multi-task learning helps the two smallest tasks more than the two largest",
-            paper=SAID, unit="points",
+            "Multi-task learning helps the two smallest tasks more than the two largest", paper=SAID, unit="points",
             measured=None if np.isnan(small).any() else f"{shown(small, '+.1f')} and {shown(large, '+.1f')}",
             margin="more, over single-task models of the same steps in all", holds=mean(small) > mean(large),
         ),
@@ -468,23 +453,19 @@ def report(
 
 def shift_table(cfg: Config, arms: dict[int, dict[str, Arm]], shifts: dict[str, Any]) -> Table:
     """The shifted task and the others after what was done about the shift, and how soon it had recovered."""
-    number, (labels, before) = cfg.shifting[0], (cfg.shifting[1], shifts[LEFT])
-    aim = score(cfg, arms[cfg.seeds[0]][ANNEALED].results[0].history.last, number) - cfg.recovered
-    rows = []
-    for label, result in shifts.items():
-        rest = [t for t in cfg.joint if t != number]
-        lost = forgotten(cfg, before, result)
-        steps = [row["step"] for row in result.history.evals if score(cfg, row.get, number) >= aim and label != LEFT]
-        others = mean([score(cfg, result.history.last, t) for t in rest])
-        own = score(cfg, result.history.last, number)
-        rows.append((label, 100 * own, 100 * others, 100 * mean([lost[t] for t in rest]), steps[0] if steps else None))
+    number, labels = cfg.shifting
+    aim, name = score(cfg, arms[cfg.seeds[0]][ANNEALED].results[0].history.last, number), cfg.tasks[number].name
     note = (
-        f"{cfg.tasks[number].name} had the labels {', '.join(map(str, labels))} at first and is tested on all. It has "
-        f"recovered where it is {100 * cfg.recovered:.0f} points or less below the annealed model of all labels "
-        f"({100 * (aim + cfg.recovered):.1f} %), looked at every {cfg.later[0] // cfg.watched} steps. One seed."
+        f"{name} had the labels {', '.join(map(str, labels))} at first and is tested on all. It has recovered where it "
+        f"is {100 * cfg.recovered:.0f} points or less below the annealed model of all labels ({100 * aim:.1f} %), "
+        f"looked at every {cfg.later[0] // cfg.watched} steps. One seed."
     )
-    columns = ("what is done", f"{cfg.tasks[number].name}, %", "other tasks, %", "they lost", "steps to recover")
-    return Table("A task's data shift", columns, tuple(rows), ("", ".1f", ".1f", "+.1f", ""), note)
+    found = {label: Shifted(result.history.evals, label != LEFT) for label, result in shifts.items()}
+    others = [t for t in cfg.joint if t != number]
+    return recovery_table(
+        "A task's data shift", found, lambda row, t: score(cfg, row.get, t), (name, number), others,
+        aim - cfg.recovered, note,
+    )  # fmt: skip
 
 
 NOTES = (
