@@ -469,8 +469,15 @@ def shift_table(cfg: Config, arms: dict[int, dict[str, Arm]], shifts: dict[str, 
 
 
 NOTES = (
-    "The survey has no figures of its own: claims are its statements, margins those of the dossier; the sixth and "
-    "seventh were added, with margins set before the run.",
+    "The survey has no figures of its own, and its full text was not read: claims are its statements, margins those of "
+    "the dossier; the first, sixth and seventh were added. All were set before the run.",
+    "The tasks are cut to uneven sizes. ud is the class of a word between its neighbours, not tagging of every token; "
+    "AdapterFusion, hypernetworks, text-to-text models, GradNorm, EWC and label correction are not here.",
+    "Rows of all tasks are mixed in a batch. A task's share of the rows is its sampling weight, and loss weights and "
+    "PCGrad work on the terms (n_t / B) L_t. Uncertainties are trained at the network's rate; an epoch is a fifth of a "
+    "run. A teacher answers each training row once.",
+    "Learning rates were chosen on training rows that were held back, with one seed, among 1e-3, 3e-3 and 1e-2 for the "
+    "annealed model and, of some tasks, for single ones. All that trains an encoder from its pre-training has that one.",
 )
 
 EXPERIMENT = Experiment(

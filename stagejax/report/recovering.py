@@ -23,7 +23,7 @@ def steps_to_recover(
 ) -> int | None:
     """The step of the first evaluation whose score reaches the aim; None where none does.
 
-    >>> steps_to_recover([{"step": 0, "a": 0.1}, {"step": 20, "a": 0.5}, {"step": 40, "a": 0.4}], lambda row: row["a"], 0.4)
+    >>> steps_to_recover([{"step": 0, "a": 0.1}, {"step": 20, "a": 0.5}], lambda row: row["a"], 0.4)
     20
     """
     return next((int(row["step"]) for row in evals if score(row) >= aim), None)
