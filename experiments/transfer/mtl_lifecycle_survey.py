@@ -6,7 +6,7 @@ Claim    A survey, without figures of its own. What it says of multi-task learni
          small tasks most and may hurt large ones; how tasks are sampled protects the small ones; hard sharing is the
          cheapest to serve; adapters keep tasks apart and make a new one cheap; MTL with continual learning is open.
 Method   An encoder is pre-trained once (MLM on running text and the tasks' texts). Tasks have uneven sizes on purpose:
-         agnews > sst2 > msrp > stsb > trec; ud (the tag of a word in its sentence) arrives later.
+         agnews > sst2 > stsb > trec; ud (the class of a word between its neighbours) arrives later.
          Models     single-task ones, hard sharing (one encoder, a head a task), task adapters in a frozen encoder
          Sampling   shares p ~ n^a in the rows of a batch: proportional a = 1, tau = 2 a = 1/2, uniform a = 0, annealed
                     a = 1 - .8 (e - 1) / (E - 1)
@@ -97,26 +97,26 @@ class Config:
     tasks: tuple[TextTask, ...] = field(default_factory=uneven_suite)  # by size, the largest first
     arriving: TextTask = field(default_factory=word_classes)
     shifting: tuple[int, tuple[int, ...]] = (0, (0, 1))  # number of the task whose data shift, its labels at first
-    records: int = 13_500  # of all tasks together, each of which a teacher answers
+    records: int = 11_500  # of all tasks together, each of which a teacher answers
     correlated: tuple[str, ...] = ("stsb",)  # tasks scored by correlation; the others by accuracy
     encoder: Transformer = field(
         default_factory=lambda: bert(vocab=2048, layers=2, embed=64, heads=4, mlp=256, positions="rotary")
     )
     bottleneck: int = 16  # of an adapter
     text: Source = field(default_factory=lambda: Dataset("wikitext2"))  # for pre-training, beside the tasks' texts
-    pretraining: tuple[int, int, float] = (1000, 32, 3e-3)  # steps, rows of a batch, learning rate
+    pretraining: tuple[int, int, float] = (500, 32, 3e-3)  # steps, rows of a batch, learning rate
     masked: float = 0.3  # share of the tokens, in pre-training
     length: int = 40  # tokens of a row
-    batch: int = 32  # rows
-    steps: int = 250  # of multi-task learning, and of each generous single-task model
+    batch: int = 16  # rows
+    steps: int = 200  # of multi-task learning, and of each generous single-task model
     epochs: int = 5  # parts of multi-task learning, through which shares are annealed and losses compared
     peak: float = 3e-3  # learning rate of all that trains an encoder
     adapter: float = 1e-2  # of adapters
-    later: tuple[int, float] = (100, 1e-3)  # steps and learning rate after an event
+    later: tuple[int, float] = (100, 3e-3)  # steps and learning rate after an event
     replay: float = 0.05  # share of the rows
     keeping: float = 1.0  # strength of LwF
-    tested: tuple[int, int] = (100, 6)  # test rows of each task in a batch; batches, a multiple of all tasks' number
-    watched: int = 5  # tests of a training that follows a shift
+    tested: tuple[int, int] = (100, 5)  # test rows of each task in a batch; batches, a multiple of all tasks' number
+    watched: int = 4  # tests of a training that follows a shift
     recovered: float = 0.02  # below the annealed model's score, where a shifted task has recovered
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -476,8 +476,10 @@ NOTES = (
     "Rows of all tasks are mixed in a batch. A task's share of the rows is its sampling weight, and loss weights and "
     "PCGrad work on the terms (n_t / B) L_t. Uncertainties are trained at the network's rate; an epoch is a fifth of a "
     "run. A teacher answers each training row once.",
-    "Learning rates were chosen on training rows that were held back, with one seed, among 1e-3, 3e-3 and 1e-2 for the "
-    "annealed model and, of some tasks, for single ones. All that trains an encoder from its pre-training has that one.",
+    "Learning rates were chosen on training rows that were held back, with one seed and batches of 32, among 1e-3, "
+    "3e-3 and 1e-2 for the annealed model and, of some tasks, for single ones: one rate for all that trains an encoder, "
+    "behind events too. That of adapters is the one chosen so for ScaLearn's; LwF's strength was not chosen. msrp was "
+    "left out, as no model was above its largest class there.",
 )
 
 EXPERIMENT = Experiment(

@@ -63,10 +63,10 @@ def small_suite(large: int = 3000, small: int = 500) -> tuple[TextTask, ...]:
 
 
 def uneven_suite() -> tuple[TextTask, ...]:
-    """Topic, sentiment, paraphrases, similarity (a regression) and kind of question, of 6,000 to 500 training rows.
+    """Topic, sentiment, similarity (a regression) and kind of question, of 6,000 to 500 training rows.
 
     >>> [task.name for task in uneven_suite()]
-    ['agnews', 'sst2', 'msrp', 'stsb', 'trec']
+    ['agnews', 'sst2', 'stsb', 'trec']
     """
 
     def task(name: str, rows: int, classes: int, *texts: str, part: str = "", **fields: Any) -> TextTask:
@@ -75,7 +75,6 @@ def uneven_suite() -> tuple[TextTask, ...]:
     return (
         task("agnews", 6000, 4),
         task("sst2", 4000, 2),
-        task("msrp", 2000, 2, "s1", "s2"),
         task("stsb", 1000, 1, "s1", "s2", part="en", label="score", unit=5.0),
         task("trec", 500, 6),
     )
