@@ -2,35 +2,48 @@
 
 Paper    Torbarina et al., Challenges and Opportunities of Using Transformer-Based Multi-Task Learning in NLP Through ML
          Lifecycle: A Survey, 2023, arXiv 2308.08234 (dossier 038).
-Claim    A survey, without figures of its own. What it says of multi-task learning (MTL) with transformers: it helps
-         small tasks most and may hurt large ones; how tasks are sampled protects the small ones; hard sharing is the
-         cheapest to serve; adapters keep tasks apart and make a new one cheap; MTL with continual learning is open.
+Claim    A survey, without figures of its own. It says that multi-task learning helps small tasks most and may hurt
+         large ones, that sampling protects the small ones, that hard sharing is the cheapest to serve, and that
+         adapters keep tasks apart and make a new one cheap.
 Method   An encoder is pre-trained once (MLM on running text and the tasks' texts). Tasks have uneven sizes on purpose:
          agnews > sst2 > stsb > trec; ud (the class of a word between its neighbours) arrives later.
          Models     single-task ones, hard sharing (one encoder, a head a task), task adapters in a frozen encoder
-         Sampling   shares p ~ n^a in the rows of a batch: proportional a = 1, tau = 2 a = 1/2, uniform a = 0, annealed
+         Sampling   shares p ~ n^a of the rows: proportional a = 1, tau = 2 a = 1/2, uniform a = 0, annealed
                     a = 1 - .8 (e - 1) / (E - 1)
          Losses     annealed with learned uncertainties, with dynamic weight average (DWA), with PCGrad on the encoder
-         Scheme     annealed, distilled from the single-task models with teacher annealing (BAM)
-         Budget     all have the same steps of the same rows in all: the single-task models of a column share them; a
-                    generous column gives each of them as many steps as all of MTL.
-         Serving    parameters, and the measured time for one text to be answered for all tasks, a figure of a machine.
+         Scheme     annealed, distilled from the generous single-task models with teacher annealing (BAM)
+         Budget     single-task models share the steps of one multi-task run; generous ones have all of them each.
+         Serving    parameters, and the measured time in which one text is answered for all tasks, a machine's figure
          Arrival    ud comes to the annealed model: fine-tuned on ud alone (naive), with 5 % of the rows from old tasks
-                    (replay), with the old heads' answers kept (LwF), jointly again from the encoder; and to the
+                    (replay), with the old heads' answers kept (LwF), or all jointly again from the encoder; and to the
                     adapters, of which the new one alone is trained.
-         Shift      a model trained on two of four topics of agnews meets all four: left alone, fine-tuned on agnews,
+         Shift      a model trained on two of the four topics of agnews meets all: left alone, fine-tuned on agnews,
                     trained on all tasks from where it is, by tau = 2; steps until it has recovered.
-Run      stagejax run mtl_lifecycle_survey                      laptop: about 5 minutes on two cores
-         stagejax run mtl_lifecycle_survey --preset smoke       seconds
+Run      stagejax run mtl_lifecycle_survey                      laptop: 9 minutes on two shared cores
+         stagejax run mtl_lifecycle_survey --preset smoke       a minute
          stagejax plan mtl_lifecycle_survey --preset pod --mesh data=16,fsdp=16
 Holds if, in means over seeds and points of test scores (accuracy; of stsb, correlation), (1) each task's generous
          single-task model is 2 points or more above a constant answer, without which the rest says little; (2)
          annealed or tau = 2 sampling is 1 point or more above proportional in the mean over the two smallest tasks;
          (3) annealed hard sharing is at most 2 points below the generous single-task mean, with a third of the
          parameters or fewer; (4) naive fine-tuning on the new task costs the old ones more than 5 points in the mean;
-         (5) adapters forget nothing, to the bit (by construction: this checks the code), and learn the new task within
-         2 points of naive fine-tuning; (6) against single-task models of the same steps in all, the two smallest tasks
-         gain more than the two largest.
+         (5) adapters forget nothing, to the bit (by construction: this checks the code), and (6) learn the new task
+         within 2 points of naive fine-tuning; (7) against single-task models of the same steps in all, the two smallest
+         tasks gain more than the two largest.
+Ours     Three seeds (no ±: one); test scores in %:
+                                      agnews         sst2         stsb         trec         mean
+         single-task              50.7 ± 5.3   58.8 ± 3.6   37.1 ± 1.7   53.1 ± 4.0   49.9 ± 0.6
+         single-task, generous    73.0 ± 2.3   66.1 ± 1.2   51.2 ± 1.6   58.6 ± 1.7   62.2 ± 1.0
+         proportional             67.7 ± 1.3   59.5 ± 2.2   12.6 ± 7.2   29.9 ± 4.4   42.4 ± 2.2
+         annealed                 66.3 ± 0.1   58.6 ± 2.1   25.7 ± 4.7   35.5 ± 2.6   46.5 ± 1.2
+         tau = 2; uniform         65.0; 57.0   60.3; 49.4   28.0; 35.3   42.8; 55.4   49.0 ± 1.6; 49.3
+         adapters                 40.5 ± 4.0   53.3 ± 0.9   38.4 ± 1.3   48.1 ± 4.6   45.1 ± 0.9
+         Four of seven hold: (1); (2), by 14.2 ± 6.4 (tau = 2) and 9.3 ± 2.7 points; (4), 10.7 ± 2.9 lost; (5). Hard
+         sharing is 15.7 ± 2.0 below the generous models, whose steps are four times its own in all; a new adapter is
+         7.5 ± 2.0 below naive fine-tuning; and small tasks lose 14.5 where large ones gain 7.7, as sampling by size
+         gives small tasks fewer rows than models of their own have. With as many (uniform) they end level, at 45.4.
+         Annealed with PCGrad 49.1, uncertainty 47.9, distilled 47.8, DWA 47.7 (annealed, that seed: 47.9). Of one seed
+         naive lost 14.1, replay 14.9, LwF 5.9. No training recovers the shift in 100 steps.
 """
 
 from __future__ import annotations
@@ -260,7 +273,7 @@ def designs(run: Any, cfg: Config, seed: int, encoder: Any) -> dict[str, Arm]:
         arm(PCGRAD, replace(whole, step=Surgery()), encoder)
         row = {name: whole.data.sample_spec()[name] for name in ("tokens", "task")}
         price, data = flops_of_one(answers_of, cfg.hard, row), replace(whole.data, batch=8 * cfg.batch)
-        said = run.make(at("taught"), answers_of_teachers, data, *teachers, flops=cfg.records * price)
+        said = run.make(at("taught"), answers_of_teachers, data, *teachers, flops=float(cfg.records * price))
         taught = replace(
             whole, data=join(whole.data, said, Row("taught", (cfg.hard.classes,))),
             objective=TaughtLoss(len(cfg.all_tasks)), step=partial(paced_step, options=gold_share),
@@ -302,10 +315,8 @@ def arrivals(run: Any, cfg: Config, seed: int, encoder: Any, arms: Mapping[str, 
 def after(cfg: Config, stage: Stage) -> Stage:
     """A stage behind an event: it goes on from all weights, tested on all tasks."""
     steps, peak = cfg.later
-    return replace(
-        stage, steps=steps, optimizer=replace(stage.optimizer, peak=peak), handover=Handover(),
-        evaluate=tested(cfg, cfg.joint),
-    )  # fmt: skip
+    optimizer = replace(stage.optimizer, peak=peak)
+    return replace(stage, steps=steps, optimizer=optimizer, handover=Handover(), evaluate=tested(cfg, cfg.joint))
 
 
 def shifted(run: Any, cfg: Config, encoder: Any) -> dict[str, Any]:
@@ -343,11 +354,6 @@ def means_of(values: list[float]) -> dict[str, float]:
     return {"mean": mean(values), "smallest": mean(values[-2:]), "largest": mean(values[:2])}
 
 
-def forgotten(cfg: Config, before: Any, later: Any) -> list[float]:
-    """How much each old task's score fell between two models."""
-    return [score(cfg, before.history.last, t) - score(cfg, later.history.last, t) for t in cfg.joint]
-
-
 def report(
     cfg: Config, arms: dict[int, dict[str, Arm]], later: dict[int, dict[str, Any]], shifts: dict[str, Any],
     seconds: dict[str, list[float]] | None, constant: dict[str, float] | None,
@@ -371,14 +377,14 @@ def report(
         values = []
         for seed, own in ((seed, own) for seed, own in later.items() if label in own):
             before = arms[seed][ADAPTERS if label == ADAPTER else ANNEALED].results[0]
-            lost = forgotten(cfg, before, own[label])
             old = [score(cfg, own[label].history.last, t) for t in cfg.joint]
+            lost = [score(cfg, before.history.last, t) - now for t, now in zip(cfg.joint, old, strict=True)]
             fell = {"old tasks": mean(old), "forgotten": mean(lost), "most moved": max(map(abs, lost))}
             values.append((fell | {cfg.arriving.name: score(cfg, own[label].history.last, new)})[what])
         return values
 
     lifts = [100 * (mean(over(GENEROUS, name)) - known[name]) for name in names]
-    lifted = [f"{name} {points:+.1f}" for name, points in zip(names, lifts, strict=True)]
+    lifted = ", ".join(f"{name} {points:+.1f}" for name, points in zip(names, lifts, strict=True))
     smallest = {label: gap(label, PROPORTIONAL, "smallest") for label in (TAU, ANNEALED)}
     better = max(smallest, key=lambda label: mean(smallest[label]))
     behind = gap(ANNEALED, GENEROUS, "mean")
@@ -393,7 +399,7 @@ def report(
     claims = (
         claim(
             "Each task is learned by its own model, without which the rest says little", paper="taken for granted",
-            measured=None if np.isnan(lifts).any() else ", ".join(lifted), unit="points",
+            measured=None if np.isnan(lifts).any() else lifted, unit="points",
             margin="generous single-task models 2 points or more above a constant answer", holds=min(lifts) >= 2,
         ),
         claim(
@@ -462,24 +468,21 @@ def shift_table(cfg: Config, arms: dict[int, dict[str, Arm]], shifts: dict[str, 
     )
     found = {label: Shifted(result.history.evals, label != LEFT) for label, result in shifts.items()}
     others = [t for t in cfg.joint if t != number]
-    return recovery_table(
-        "A task's data shift", found, lambda row, t: score(cfg, row.get, t), (name, number), others,
-        aim - cfg.recovered, note,
-    )  # fmt: skip
+    of, aim = (lambda row, t: score(cfg, row.get, t)), aim - cfg.recovered
+    return recovery_table("A task's data shift", found, of, (name, number), others, aim, note)
 
 
 NOTES = (
     "The survey has no figures of its own, and its full text was not read: claims are its statements, margins those of "
     "the dossier; the first, sixth and seventh were added. All were set before the run.",
-    "The tasks are cut to uneven sizes. ud is the class of a word between its neighbours, not tagging of every token; "
-    "AdapterFusion, hypernetworks, text-to-text models, GradNorm, EWC and label correction are not here.",
-    "Rows of all tasks are mixed in a batch. A task's share of the rows is its sampling weight, and loss weights and "
-    "PCGrad work on the terms (n_t / B) L_t. Uncertainties are trained at the network's rate; an epoch is a fifth of a "
-    "run. A teacher answers each training row once.",
-    "Learning rates were chosen on training rows that were held back, with one seed and batches of 32, among 1e-3, "
-    "3e-3 and 1e-2 for the annealed model and, of some tasks, for single ones: one rate for all that trains an encoder, "
-    "behind events too. That of adapters is the one chosen so for ScaLearn's; LwF's strength was not chosen. msrp was "
-    "left out, as no model was above its largest class there.",
+    "The tasks are cut to uneven sizes. AdapterFusion, hypernetworks, text-to-text models, tagging of every token, "
+    "GradNorm, EWC and label correction are not here.",
+    "Rows of all tasks are mixed in a batch; loss weights and PCGrad work on the terms (n_t / B) L_t. Uncertainties "
+    "have the network's rate; an epoch is a fifth of a run. A teacher answers each training row once.",
+    "Learning rates were chosen on training rows that were held back, with one seed and batches of 32: among 1e-3, "
+    "3e-3 and 1e-2 for the annealed model and, of some tasks, for single ones, and all that trains an encoder has one, "
+    "behind events too; 1e-2 or 3e-2 for adapters. LwF's strength was not chosen. msrp was left out, as no model was "
+    "above its largest class there.",
 )
 
 EXPERIMENT = Experiment(
