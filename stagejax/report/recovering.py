@@ -50,7 +50,7 @@ def recovery_table(
     >>> found = {"left alone": Shifted([{"step": 9, "0": 0.2, "1": 0.9}], False),
     ...          "trained": Shifted([{"step": 0, "0": 0.2, "1": 0.9}, {"step": 5, "0": 0.7, "1": 0.8}])}
     >>> recovery_table("Shift", found, lambda row, t: row[str(t)], ("news", 0), [1], 0.5).cells()
-    [['left alone', '20.0', '90.0', '+0.0', ''], ['trained', '70.0', '80.0', '+10.0', '5']]
+    [['left alone', '20.0', '90.0', '+0.0', '–'], ['trained', '70.0', '80.0', '+10.0', '5']]
     """
     name, number = task
 

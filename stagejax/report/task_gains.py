@@ -64,7 +64,7 @@ def gains_table(
 
     >>> found = {s: {"one": {"a": 0.5, "b": 1.0}, "all": {"a": 0.6, "b": 0.9}} for s in range(2)}
     >>> gains_table(found, ["all"], ["one"], ["a", "b"], {}).cells()
-    [['all', '+5.0 [+5.0, +5.0]', '1.0', '']]
+    [['all', '+5.0 [+5.0, +5.0]', '1.0', '–']]
     """
     rows: list[tuple[Any, ...]] = []
     for label in designs:
