@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +92,21 @@ class LwF:
         return loss + self.strength * kept, metrics | {"kept": kept}
 
 
-def beside(phase: Stage, loss: EWC | LwF) -> Stage:
+@runtime_checkable
+class BesideOthers(Protocol):
+    """An objective of "net" that looks at frozen models beside it: `EWC`, `LwF`, `OldHeads` of several tasks."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Their names."""
+        ...
+
+    def __call__(self, model: Any, batch: Any, key: Any, *, others: Mapping[str, Any]) -> tuple[jax.Array, Metrics]:
+        """The loss and its metrics."""
+        ...
+
+
+def beside(phase: Stage, loss: BesideOthers) -> Stage:
     """A phase after the first: the same stage with old networks beside the new one, whose moments go on."""
     others, evaluation = dict.fromkeys(loss.models), phase.evaluate
     return replace(
