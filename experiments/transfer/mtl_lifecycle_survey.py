@@ -66,8 +66,8 @@ from stagejax.data.task_sampling import NumberedTasks, SampledTasks, SizePowers
 from stagejax.data.text_suites import CORRELATED, glue, uneven_suite, word_classes
 from stagejax.data.text_tasks import TaskText, TextTask, constant_scores, synonym_tasks
 from stagejax.data.together import Splits, Together
+from stagejax.inference.cost_of_serving import answering_seconds, parameters_of
 from stagejax.inference.frozen import flops_of_one
-from stagejax.inference.serving import answering_seconds, parameters_of
 from stagejax.inference.task_teachers import answers_of, answers_of_teachers
 from stagejax.models import Transformer, bert
 from stagejax.models.adapters import Adapted
