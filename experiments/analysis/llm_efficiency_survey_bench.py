@@ -12,8 +12,8 @@ Method   One decoder and one Switch-style mixture of experts on the same text. A
          weights of 8 and 4 bits, speculative sampling), serving (static and continuous batching, length bucketing).
          Of each: tokens/s, bytes, perplexity. Then case study A: SparseGPT against magnitude, with its mask alone and
          with calibration on random tokens as controls; B: ternary experts and their entropy code.
-Smaller  3 layers of width 64 for the paper's billions of parameters, one training run of each model. Not there: 8-bit Adam
-         (optax has none), multi-query, beam search, prefix cache, packing, and shardings, of which a mesh is one run.
+Smaller  3 layers of width 64 for billions of parameters, one training run of each model. Not there: 8-bit Adam (optax
+         has none), multi-query, beam search, prefix cache, packing, and shardings, of which a mesh is one run.
 Run      stagejax run llm_efficiency_survey_bench                       laptop: about five minutes on two idle cores
          stagejax run llm_efficiency_survey_bench --preset smoke        a minute, most of it compilation
          stagejax plan llm_efficiency_survey_bench --preset pod --mesh data=16,fsdp=16
@@ -33,7 +33,6 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
@@ -41,14 +40,7 @@ from stagejax.data import BPE, CausalText, Dataset, Source, Stdlib
 from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4, WIKIPEDIA
 from stagejax.inference import Frozen, serving
-from stagejax.inference.compressing import (
-    MaskOf,
-    Solved,
-    Uncalibrated,
-    compressed,
-    kernels,
-    with_kernels,
-)  # fmt: skip
+from stagejax.inference.compressing import MaskOf, Solved, Uncalibrated, Zeros, compressed, kernels
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.likelihood import held_out_loss
 from stagejax.inference.token_rates import Rates, token_rates
@@ -58,12 +50,12 @@ from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adafactor, adamw
 from stagejax.report import Arm, Claim, Report, Table, claim, shown
 from stagejax.steps.windows import matmul_peak, ratio, stage_windows
-from stagejax.transforms import LoRA, Reparameterized, adapters, update_kernels
+from stagejax.transforms import LoRA, Reparameterized, adapters
 from stagejax.transforms.prune import Masked
 from stagejax.transforms.quantize import Quantized, Uniform, rounded
 from stagejax.transforms.sparsegpt import SemiStructured, Unstructured, magnitude
-from stagejax.transforms.ternary import Ternary, symbols, ternary
-from stagejax.transforms.ternary_code import TernaryCode, entropy
+from stagejax.transforms.ternary import Ternary, symbol_rows, ternary
+from stagejax.transforms.ternary_code import TernaryCode
 
 BASE, TUNED, LORA, REMAT = "float32, scanned", "fine-tuned whole", "fine-tuned by LoRA", "rematerialised"
 PLAIN, NO_CACHE, DRAFTED, EIGHT, FOUR = "cache", "no cache", "cache, speculative", "cache, 8 bits", "cache, 4 bits"
@@ -72,7 +64,6 @@ MASK, RANDOM, JOINT = "mask of SparseGPT 50% alone", "SparseGPT 50% on random to
 GPTQ4, NEAREST4 = "GPTQ 4 bits", "nearest 4 bits"
 TERNARY, NEAREST, TERNARY_RANDOM = "ternary, GPTQ-style", "ternary, nearest", "ternary, GPTQ-style on random tokens"
 DENSE = "as trained"
-FILLINGS = ("static", "bucketed", "continuous")
 Values = dict[str, np.ndarray]
 
 
@@ -120,7 +111,7 @@ class Config:
     damping: float = 0.01  # of SparseGPT and GPTQ
     expert_damping: float = 0.1  # QMoE's
     least: int = 64  # tokens below which an expert is rounded
-    code: TernaryCode = TernaryCode()
+    code: TernaryCode = field(default_factory=TernaryCode)
     recover: int = 40  # steps behind pruning
     prompts: int = 8
     prompt: int = 16
@@ -246,27 +237,6 @@ def recovery(cfg: Config, label: str, model: Any) -> Stage:
     return stage(cfg, f"recovered/{slug(label)}", model, cfg.recover, optimizer=optimizer)
 
 
-@dataclass(frozen=True)
-class Zeros:
-    """The transform that puts pruned kernels, and a mask at their zeros. Make it by `Zeros.of`."""
-
-    fingerprint: str  # of the pruned kernels
-    to: Reparameterized
-    arrays: Any = field(default=None, repr=False, compare=False, metadata={"declared": False})  # None in a plan
-
-    @classmethod
-    def of(cls, pruned: Any, to: Reparameterized) -> Zeros:
-        """The kernels that `compress` left."""
-        own = {name: array for name, array in (pruned.value or {}).items() if "/" in name}
-        return cls(pruned.fingerprint, to, own)
-
-    def __call__(self, key: jax.Array, start: Any) -> Any:
-        """The variables of the masked model."""
-        params, rest = start
-        made = self.to.adapt(key, (with_kernels(params, self.arrays or {}), rest))
-        return update_kernels(Masked(), lambda _, p, r: (p, {**r, "mask": p["dense"] != 0}), *made)
-
-
 # --- case studies ---
 
 
@@ -291,14 +261,14 @@ def expert_methods(cfg: Config) -> dict[str, Any]:
 
 def studied(run: Any, cfg: Config, study: str, trained: Any, by: dict[str, Any]) -> dict[str, list[Any]]:
     """Every method on every draw of text; and the model as it was."""
-    row = jax.ShapeDtypeStruct((cfg.length,), "int32")
+    row, unread = jax.ShapeDtypeStruct((cfg.length,), "int32"), (RANDOM, TERNARY_RANDOM)
     flops = 5.0 * cfg.calibration * cfg.batch * flops_of_one(logits, working(cfg, trained.model), row)
     found = {f"{DENSE}, {study}": [run.make(f"{study}/dense", compress, trained, None, 0, False, cfg)]}
     for label, method in by.items():
         draws, free = cfg.seeds, isinstance(method, Uncalibrated)
         found[label] = [
-            run.make(f"{study}/{slug(label)}/{draw}", compress, trained, method, draw, label in (RANDOM, TERNARY_RANDOM),
-                     cfg, flops=0.0 if free else flops)
+            run.make(f"{study}/{slug(label)}/{draw}", compress, trained, method, draw, label in unread, cfg,
+                     flops=0.0 if free else flops)
             for draw in (draws[:1] if free else draws)
         ]  # fmt: skip
     return found
@@ -327,19 +297,16 @@ def compress(trained: Any, method: Any, draw: int, at_random: bool, cfg: Config)
         made = compressed(net, tokens.reshape(cfg.calibration, cfg.batch, -1), method)
         net, found = made.net, {"error": np.array(made.error), "least": made.counts.min()}
         own = kernels(net.params, routed)
-        found |= {"zeros": np.array(np.mean(np.concatenate([kernel.ravel() for kernel in own.values()]) == 0))}
-        found |= code_of(cfg, own) if routed else own
+        found["zeros"] = np.array(np.mean(np.concatenate([kernel.ravel() for kernel in own.values()]) == 0))
+        found |= taken_by_code(cfg, own) if routed else own
     loss = held_out_loss(net, text(cfg, cfg.source, cfg.batch).held_out(cfg.evaluate_batches), batch=cfg.batch)
     return found | {"loss": np.array(loss)}
 
 
-def code_of(cfg: Config, own: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Bits a weight: of the words, with each row's two numbers of 16 bits and its offset of 32, and the entropy."""
-    rows = [np.asarray(symbols(jnp.asarray(np.swapaxes(k, -1, -2).reshape(-1, k.shape[-2])))) for k in own.values()]
-    weights, words = sum(part.size for part in rows), sum(cfg.code.bits_for(part) for part in rows)
-    whole = words + 64 * sum(map(len, rows))
-    flat = np.concatenate([part.ravel() for part in rows])
-    return {"bits": np.array(words / weights), "stored": np.array(whole / weights), "entropy": np.array(entropy(flat))}
+def taken_by_code(cfg: Config, own: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Bits a weight of ternary experts."""
+    bits = cfg.code.bits_a_weight([symbol_rows(kernel) for kernel in own.values()])
+    return {name: np.array(value) for name, value in bits.items()}
 
 
 # --- rows of inference and serving ---
@@ -367,22 +334,11 @@ def inference_rows(reference: Any, draft: Any, eight: Any, four: Any, cfg: Confi
 
 
 def serving_rows(reference: Any, cfg: Config) -> dict[str, Any]:
-    """The same requests served in three ways, in turn; Poisson arrivals at a share of what full slots give."""
+    """The same requests served in three ways, in turn."""
     least, mean, most = cfg.asked
     asked = serving.poisson_requests(prompts(cfg, cfg.requests, cfg.prompt), least, mean, most, seed=0)
     engine = serving.Engine(Frozen.of(reference), cfg.slots, cfg.length)
-    between = serving.warmed(engine, asked) * float(asked.limits_N.mean()) / (cfg.slots * cfg.load)
-    found: dict[str, Any] = {filling: [] for filling in FILLINGS}
-    said = set()
-    for _ in range(cfg.windows):
-        for filling in FILLINGS:
-            one = serving.serve(engine, asked, filling, between)
-            said.add(one.tokens)
-            wait, gap = (np.percentile(own, (50, 95)).tolist() for own in (one.first_N, one.gaps))
-            found[filling].append([one.goodput, one.occupancy, *wait, *gap])
-    if len(said) > 1:
-        raise ArithmeticError("the ways of filling slots gave different tokens for the same requests")
-    return found
+    return serving.in_turn(engine, asked, cfg.load, cfg.windows)
 
 
 # --- report ---
@@ -391,7 +347,7 @@ def serving_rows(reference: Any, cfg: Config) -> dict[str, Any]:
 def report(cfg: Config, models: Any, trained: Any, recovered: Any, studies: Any, measured: Any) -> Report:
     """The rows as tables, the case studies, and the claims; `measured` holds None in a plan."""
     known = all(value is not None for value in measured)
-    reference, draft, mixture = models
+    reference = models[0]
     arms = [Arm(name, (result,)) for name, result in zip(("reference", "draft", "mixture"), models, strict=True)]
     arms += [Arm(label, (own,), charged=(reference,) * (label in (TUNED, LORA))) for label, own in trained.items()]
     for label, own in recovered.items():
@@ -474,8 +430,9 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
         second, goal = float(np.median(own["seconds"])), last[against][-1]["loss"]
         reached = next((point["step"] * second for point in last[label] if point["loss"] <= goal), None)
         rows.append((
-            label, float(np.exp(last[label][-1]["loss"])), tokens / second, ratio(own["seconds"], timed[against]["seconds"]),
-            own["flops"] / second / peak, own["params"], own["moments"], own["temporary"], reached,
+            label, float(np.exp(last[label][-1]["loss"])), tokens / second,
+            ratio(own["seconds"], timed[against]["seconds"]), own["flops"] / second / peak,
+            own["params"], own["moments"], own["temporary"], reached,
         ))  # fmt: skip
     drawing = [
         (label, float(np.exp(own["loss"])), own["tokens"] / float(np.median(own["seconds"])),
@@ -489,7 +446,7 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
         dense = values[f"{DENSE}, {study}"]
         return tuple(
             (label, shown(values[label], ".2f"), shown(values[label] - dense, "+.2f"),
-             *(shown(of_draws(studies[label], name), form) for name, form in zip(extra, (".4f", ".1%", ".3f", ".3f", ".3f"))))
+             *(shown(of_draws(studies[label], name), ".1%" if name == "zeros" else ".3f") for name in extra))
             for label in names
         )  # fmt: skip
 
@@ -507,15 +464,15 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
         Table(
             "Inference: rows drawn in turn", ("row", "perplexity", "tokens/s", "times no cache", "weights", "temporary",
             "drafts kept"), tuple(drawing), ("", ".2f", "si", ".2f", "si", "si", ".1%"),
-            note=f"{cfg.prompts} rows filled from {cfg.prompt} to {cfg.length} tokens. No cache: the padded row is read "
-            "anew for each token, on average twice as long as what is there. Bytes.",
+            note=f"{cfg.prompts} rows filled from {cfg.prompt} to {cfg.length} tokens. No cache: the padded row is "
+            "read anew for each token, on average twice as long as what is there. Bytes.",
         ),
         Table(
             "Serving: the same requests in every way", ("slots are filled", "tokens/s asked for", "occupancy",
             "first token, median", "first token, 95 %", "between tokens, median", "between tokens, 95 %"),
             tuple(serving_), ("", "si", ".1%", "time", "time", "time", "time"),
-            note=f"{cfg.requests} requests, {cfg.slots} slots, Poisson arrivals at {cfg.load:.0%} of what full slots give; "
-            f"medians over {cfg.windows} repeats.",
+            note=f"{cfg.requests} requests, {cfg.slots} slots, Poisson arrivals at {cfg.load:.0%} of what full slots "
+            f"give; medians over {cfg.windows} repeats.",
         ),
         Table(
             "Case study A: pruned in one shot", ("method", "perplexity", "added", "layer error", "zeros"),
@@ -528,8 +485,8 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
             "with row data", "entropy"),
             studied_rows("ternary", (f"{DENSE}, ternary", *expert_methods(cfg)),
                          ("error", "zeros", "bits", "stored", "entropy")),
-            note=f"Words of {cfg.code.bits} bits from a fixed dictionary, each row apart. Row data: minimum and maximum "
-            "in 16 bits each and an offset in 32, much for rows as short as these.",
+            note=f"Words of {cfg.code.bits} bits from a fixed dictionary, each row apart. Row data: minimum and "
+            "maximum in 16 bits each and an offset in 32, much for rows as short as these.",
         ),
         Table(
             "Trained on between the zeros", ("start", "before", "after"),
@@ -543,19 +500,19 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
 NOTES = (
     "Each model was trained once; what repeats are draws of calibration text (quality) and windows (time). Times were "
     "measured on cores that other work shares: compare ratios in one table, not tokens/s between runs.",
-    "Learning rates were not searched: one for all that starts from scratch, one for what starts from the trained model, "
-    "four times that for LoRA. On a CPU bfloat16 is emulated.",
-    "SparseGPT's release cuts at a threshold and may zero one entry more; here the share is exact. Masks and scales of a "
-    "group come from the weights as they are when its turn comes. QMoE's damping (0.1) for experts, SparseGPT's (0.01) "
-    "else. In a block, what reads the same is compressed together, and the rest of the block on what that gives.",
+    "Learning rates were not searched: one for all that starts from scratch, one for what starts from the trained "
+    "model, four times that for LoRA. On a CPU bfloat16 is emulated.",
+    "SparseGPT's release cuts at a threshold and may zero one entry more; here the share is exact. Masks and scales of "
+    "a group come from the weights as they are when its turn comes. QMoE's damping (0.1) for experts, SparseGPT's "
+    "(0.01) else. What reads the same is compressed together, and the rest of a block on what that gives.",
     "The mixture is trained with a capacity, and calibrated and scored without: no token is dropped.",
-    "Perplexities are of byte-level pieces of a small vocabulary, on the test split; calibration text is of the training "
-    "split.",
+    "Perplexities are of byte-level pieces of a small vocabulary, on the test split; calibration text is of the "
+    "training split.",
 )
 
 
 EXPERIMENT = Experiment(
-    name="llm_efficiency_survey_bench", title="LLM efficiency: a survey's options measured, pruning and ternary experts",
+    name="llm_efficiency_survey_bench", title="LLM efficiency: options of a survey measured, its case studies redone",
     reference="Systematic review, IEEE Access 12, 2024, arXiv 2409.04833", paper=19, pipeline=pipeline, preset=preset,
 )  # fmt: skip
 

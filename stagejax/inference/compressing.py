@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,10 @@ from stagejax.compiling import once_only
 from stagejax.inference.frozen import Frozen
 from stagejax.models import MoE, attend
 from stagejax.models.mlp import activate
+from stagejax.result import Result
+from stagejax.transforms import Reparameterized, update_kernels
 from stagejax.transforms.compensation import Choice, hessian, layer_error, second_moment
+from stagejax.transforms.prune import Masked
 from stagejax.transforms.sparsegpt import sparsegpt
 
 #: Kernels of a block that read the same, in the order in which they are compressed.
@@ -142,6 +145,32 @@ def with_kernels(params: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str,
     for name, kernel in own.items():
         blocks = _with_kernel(blocks, name, jnp.asarray(kernel))
     return {**params, "blocks": blocks}
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """The transform that puts pruned kernels, and a mask at their zeros. Make it by `Zeros.of`."""
+
+    fingerprint: str  # of the pruned kernels
+    to: Reparameterized  # with `Masked`
+    arrays: Mapping[str, Any] | None = field(
+        default=None, repr=False, compare=False, metadata={"declared": False}
+    )  # None in a plan
+
+    @classmethod
+    def of(cls, pruned: Result, to: Reparameterized) -> Zeros:
+        """The kernels of an artifact: those of its arrays that are named as in `kernels`.
+
+        >>> # masked = run.transform("masked", Zeros.of(pruned, to), trained, to=Reparameterized(model, Masked()))
+        """
+        own = None if pruned.value is None else {name: x for name, x in pruned.value.items() if "/" in name}
+        return cls(pruned.fingerprint, to, own)
+
+    def __call__(self, key: Array, start: tuple[Any, Any]) -> tuple[Any, Any]:
+        """The variables of the masked model."""
+        params, rest = start
+        made = self.to.adapt(key, (with_kernels(params, self.arrays or {}), rest))
+        return update_kernels(Masked(), lambda _, p, r: (p, {**r, "mask": p["dense"] != 0}), *made)
 
 
 # --- a block's parts ---

@@ -1,4 +1,4 @@
-"""How many tokens a second decoders draw in one program: with a cache or without, with a draft, with smaller weights."""
+"""How many tokens a second decoders draw: with a cache or without, with a draft model, with weights of few bits."""
 
 from __future__ import annotations
 

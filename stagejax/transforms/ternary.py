@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int8
 
 from stagejax.transforms.compensation import Choice, State
@@ -44,10 +45,11 @@ def ternary(weight_OI: Float[Array, "O I"]) -> Float[Array, "O I"]:
     )
 
 
-def symbols(weight_OI: Float[Array, "O I"]) -> Int8[Array, "O I"]:
-    """Ternary weights as what is to be stored of each: 0 for 0, 1 for a negative one, 2 for a positive one.
+def symbol_rows(kernel: Float[np.ndarray, "*stack I O"]) -> Int8[np.ndarray, "rows I"]:
+    """What is to be stored of ternary kernels, a row for each output: 0 for 0, 1 for a negative, 2 for a positive one.
 
-    >>> symbols(jnp.array([[4.0, 0.0, -2.0]])).tolist()
-    [[2, 0, 1]]
+    >>> symbol_rows(np.array([[4.0, 0.0], [0.0, -2.0]])).tolist()
+    [[2, 0], [0, 1]]
     """
-    return jnp.where(weight_OI > 0, 2, jnp.where(weight_OI < 0, 1, 0)).astype(jnp.int8)
+    rows = np.swapaxes(np.asarray(kernel), -1, -2).reshape(-1, kernel.shape[-2])
+    return np.where(rows > 0, 2, np.where(rows < 0, 1, 0)).astype(np.int8)

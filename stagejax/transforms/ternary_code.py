@@ -74,6 +74,15 @@ class TernaryCode:
         """Bits of the words of all rows, each row in words of its own."""
         return self.bits * sum(len(self.encoded(row)) for row in np.asarray(rows_RI))
 
+    def bits_a_weight(self, parts: Sequence[Int[np.ndarray, "R I"]]) -> dict[str, float]:
+        """What matrices of symbols take: "bits" of their words; "stored" with two numbers of 16 bits and an offset of
+        32 for each row; and "entropy", the least for independent symbols of one distribution.
+        """
+        weights, rows = sum(part.size for part in parts), sum(map(len, parts))
+        words = sum(map(self.bits_for, parts))
+        whole = entropy(np.concatenate([part.ravel() for part in parts]))
+        return {"bits": words / weights, "stored": (words + 64 * rows) / weights, "entropy": whole}
+
 
 @functools.cache
 def _sequences(bits: int, zeros: float, longest: int) -> tuple[tuple[int, ...], ...]:
