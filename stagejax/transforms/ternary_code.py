@@ -74,14 +74,15 @@ class TernaryCode:
         """Bits of the words of all rows, each row in words of its own."""
         return self.bits * sum(len(self.encoded(row)) for row in np.asarray(rows_RI))
 
-    def bits_a_weight(self, parts: Sequence[Int[np.ndarray, "R I"]]) -> dict[str, float]:
-        """What matrices of symbols take: "bits" of their words; "stored" with two numbers of 16 bits and an offset of
-        32 for each row; and "entropy", the least for independent symbols of one distribution.
+    def bits_a_weight(self, parts: Sequence[Int[np.ndarray, "R I"]]) -> dict[str, np.ndarray]:
+        """What matrices of symbols take a weight, as part of an artifact: "bits" of their words; "stored" with two
+        numbers of 16 bits and an offset of 32 for each row; "entropy", the least for independent symbols.
         """
         weights, rows = sum(part.size for part in parts), sum(map(len, parts))
         words = sum(map(self.bits_for, parts))
         whole = entropy(np.concatenate([part.ravel() for part in parts]))
-        return {"bits": words / weights, "stored": (words + 64 * rows) / weights, "entropy": whole}
+        found = {"bits": words / weights, "stored": (words + 64 * rows) / weights, "entropy": whole}
+        return {name: np.array(value) for name, value in found.items()}
 
 
 @functools.cache
