@@ -48,7 +48,8 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adafactor, adamw
 from stagejax.report import Arm, Claim, Report, Table, claim, shown
-from stagejax.steps.windows import matmul_peak, ratio, stage_windows
+from stagejax.report.rates import ratio, step_table
+from stagejax.steps.windows import matmul_peak, stage_windows
 from stagejax.transforms import LoRA, Reparameterized, adapters
 from stagejax.transforms.prune import Masked
 from stagejax.transforms.quantize import Quantized, Uniform, rounded
@@ -91,15 +92,16 @@ class Config:
     capacity: float = 1.25  # in training; at work no token is dropped
     balance: float = 0.01  # weight of the load-balance loss
     batch: int = 16
-    steps: int = 600  # of the dense model
-    mixture_steps: int = 400
-    draft_steps: int = 300
+    steps: int = 400  # of the dense model
+    mixture_steps: int = 250
+    draft_steps: int = 200
     peak: float = 4e-3  # learning rate of all that starts from scratch
     tuned_peak: float = 1e-3  # of all that starts from the trained model
     evaluate_batches: int = 8
     row_batch: int = 8
     row_steps: int = 30
-    row_every: int = 5  # steps between evaluations, for the time to a perplexity
+    row_every: int = 10  # steps between evaluations, for the time to a perplexity
+    row_evaluated: int = 2  # batches
     accumulate: int = 4
     rank: int = 8  # of LoRA
     windows: int = 5
@@ -159,9 +161,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
     trained = {label: run.train(own, starts.get(label)) for label, own in rows.items()}
     timed = run.make("timed/training", stage_windows, rows, cfg.windows, cfg.each)
     peak = run.make("timed/peak", matmul_peak)
-    small = {label: Reparameterized(reference.model, form) for label, form in stored(cfg).items()}
-    lighter = {label: run.transform(slug(label), to.adapt, reference, to=to) for label, to in small.items()}
-    drawn = run.make("timed/inference", inference_rows, reference, draft, *lighter.values(), cfg)
+    small = {label: Reparameterized(reference.model, form) for label, form in
+             {EIGHT: Quantized(8), FOUR: Quantized(4, cfg.group)}.items()}  # fmt: skip
+    lighter = [run.transform(slug(label), to.adapt, reference, to=to) for label, to in small.items()]
+    drawn = run.make("timed/inference", inference_rows, reference, draft, *lighter, cfg)
     served = run.make("timed/serving", serving_rows, reference, cfg)
     pruned = studied(run, cfg, "pruned", reference, methods(cfg))
     rounded_ = studied(run, cfg, "ternary", mixture, expert_methods(cfg))
@@ -199,11 +202,12 @@ def stage(cfg: Config, name: str, model: Any, steps: int, **fields: Any) -> Stag
     """Training from scratch on the source, unless `fields` say otherwise."""
     data = fields.pop("data", text(cfg, cfg.source, cfg.batch))
     routed = isinstance(model, Transformer) and model.experts
-    held_out = replace(data, batch=cfg.batch, seed=0).held_out(cfg.evaluate_batches)
+    every = fields.pop("every", None)
+    batches = cfg.evaluate_batches if every is None else cfg.row_evaluated
     given = {
         "objective": partial(with_experts, causal_lm, balance=cfg.balance) if routed else causal_lm,
         "optimizer": adamw(cfg.peak, warmup=0.1, clip=1.0, b2=0.95), "save_every": cfg.save_every,
-        "evaluate": Evaluation(held_out, cfg.evaluate_batches, fields.pop("every", None), causal_lm),
+        "evaluate": Evaluation(replace(data, batch=cfg.batch).held_out(batches), batches, every, causal_lm),
     }  # fmt: skip
     return Stage(name=name, model=model, data=data, steps=steps, **(given | fields))
 
@@ -300,14 +304,9 @@ def compress(trained: Any, method: Any, draw: int, at_random: bool, cfg: Config)
 # --- rows of inference and serving ---
 
 
-def stored(cfg: Config) -> dict[str, Quantized]:
-    """Weights of few bits, rounded to nearest: with a scale an output, or a group of inputs."""
-    return {EIGHT: Quantized(8), FOUR: Quantized(4, cfg.group)}
-
-
-def prompts(cfg: Config, rows: int, length: int) -> np.ndarray:
+def prompts(cfg: Config, rows: int) -> np.ndarray:
     """Beginnings of held-out text."""
-    return text(cfg, cfg.source.of_split("test"), rows, seed=7).take(np.arange(rows))["tokens"][:, :length]
+    return text(cfg, cfg.source.of_split("test"), rows, seed=7).take(np.arange(rows))["tokens"][:, : cfg.prompt]
 
 
 def inference_rows(reference: Any, draft: Any, eight: Any, four: Any, cfg: Config) -> dict[str, Any]:
@@ -315,7 +314,7 @@ def inference_rows(reference: Any, draft: Any, eight: Any, four: Any, cfg: Confi
     whole, small, *few = map(Frozen.of, (reference, draft, eight, four))
     rows = {PLAIN: ("cached", (whole,)), NO_CACHE: ("recomputed", (whole,)), DRAFTED: ("drafted", (whole, small))}
     rows |= {label: ("cached", (net,)) for label, net in zip((EIGHT, FOUR), few, strict=True)}
-    found = token_rates(rows, prompts(cfg, cfg.prompts, cfg.prompt), Rates(cfg.length, cfg.block, cfg.windows))
+    found = token_rates(rows, prompts(cfg, cfg.prompts), Rates(cfg.length, cfg.block, cfg.windows))
     held_out = text(cfg, cfg.source, cfg.batch).held_out(cfg.evaluate_batches)
     losses = {id(net): held_out_loss(net, held_out, batch=cfg.batch) for net in (whole, *few)}
     return {label: own | {"loss": losses[id(rows[label][1][0])]} for label, own in found.items()}
@@ -324,7 +323,7 @@ def inference_rows(reference: Any, draft: Any, eight: Any, four: Any, cfg: Confi
 def serving_rows(reference: Any, cfg: Config) -> dict[str, Any]:
     """The same requests served in three ways, in turn."""
     least, mean, most = cfg.asked
-    asked = serving.poisson_requests(prompts(cfg, cfg.requests, cfg.prompt), least, mean, most, seed=0)
+    asked = serving.poisson_requests(prompts(cfg, cfg.requests), least, mean, most, seed=0)
     engine = serving.Engine(Frozen.of(reference), cfg.slots, cfg.length)
     return serving.in_turn(engine, asked, cfg.load, cfg.windows)
 
@@ -408,17 +407,9 @@ def of_draws(own: list[Any], name: str) -> np.ndarray:
 def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Values, measured: Any) -> tuple[Table, ...]:
     """One table for each class of the survey, one for each case study."""
     timed, peak, drawn, served = measured
-    last = {label: own.history.evals for label, own in trained.items()}
-    rows, tokens = [], cfg.row_batch * cfg.length
-    for label, own in timed.items():
-        against = TUNED if label in (TUNED, LORA) else BASE
-        second, goal = float(np.median(own["seconds"])), last[against][-1]["loss"]
-        reached = next((point["step"] * second for point in last[label] if point["loss"] <= goal), None)
-        rows.append((
-            label, float(np.exp(last[label][-1]["loss"])), tokens / second,
-            ratio(own["seconds"], timed[against]["seconds"]), own["flops"] / second / peak,
-            own["params"], own["moments"], own["temporary"], reached,
-        ))  # fmt: skip
+    evals = {label: own.history.evals for label, own in trained.items()}
+    against = {label: TUNED if label in (TUNED, LORA) else BASE for label in timed}
+    tokens = cfg.row_batch * cfg.length
     drawing = [
         (label, float(np.exp(own["loss"])), own["tokens"] / float(np.median(own["seconds"])),
          ratio(drawn[NO_CACHE]["seconds"], own["seconds"]), own["stored"], own["temporary"],
@@ -436,11 +427,8 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
         )  # fmt: skip
 
     return (
-        Table(
-            "Training: equal tokens, steps timed in turn",
-            ("row", "perplexity", "tokens/s", "time of a step", "utilisation", "parameters", "moments", "activations",
-             "to the first row's perplexity"),
-            tuple(rows), ("", ".1f", "si", ".2f", ".1%", "si", "si", "si", "time"),
+        step_table(
+            "Training: equal tokens, steps timed in turn", timed, evals, against, tokens=tokens, peak=peak,
             note=f"After {cfg.row_steps} steps of {tokens} tokens; the fine-tuned rows start from the reference, on "
             "other text, and are measured against the first of them. Time of a step: median ratio over windows. "
             "Utilisation: FLOPs of the program as the ledger counts them, recomputation among them, over those of a "
@@ -490,9 +478,8 @@ NOTES = (
     "SparseGPT's release cuts at a threshold and may zero one entry more; here the share is exact. Masks and scales of "
     "a group come from the weights as they are when its turn comes. QMoE's damping (0.1) for experts, SparseGPT's "
     "(0.01) else. What reads the same is compressed together, and the rest of a block on what that gives.",
-    "The mixture is trained with a capacity, and calibrated and scored without: no token is dropped.",
-    "Perplexities are of byte-level pieces of a small vocabulary, on the test split; calibration text is of the "
-    "training split.",
+    "The mixture is trained with a capacity, and calibrated and scored without. Perplexities are of byte-level pieces "
+    "of a small vocabulary, on the test split; calibration text is of the training split.",
 )
 
 

@@ -41,15 +41,6 @@ def interleaved(calls: Mapping[str, Callable[[], Any]], windows: int, each: int 
     return seconds
 
 
-def ratio(one: list[float], other: list[float]) -> float:
-    """The median over windows of one's seconds over the other's in the same window.
-
-    >>> ratio([2.0, 6.0, 9.0], [1.0, 2.0, 3.0])
-    3.0
-    """
-    return float(np.median(np.array(one) / np.array(other)))
-
-
 def temporary_bytes(compiled: Any) -> int:
     """Bytes that a compiled program holds beside its arguments and results, by XLA's plan of its memory: of a training
     step, activations and gradients."""
