@@ -106,7 +106,7 @@ class Config:
     rank: int = 8  # of LoRA
     windows: int = 5
     each: int = 3  # steps in a window
-    calibration: int = 4  # batches
+    calibration: tuple[int, int] = (4, 16)  # batches of text, and rows in each
     sparsity: float = 0.5
     group: int = 32  # inputs that share a scale of 4 bits
     damping: float = 0.01  # of SparseGPT and GPTQ
@@ -134,17 +134,17 @@ def preset(name: str) -> Config:
             laptop, source=Stdlib(limit=300_000), target=Stdlib(limit=200_000), vocab=300, length=32, dense=tiny,
             mixture=tiny, draft=Size(layers=1, embed=16, heads=1, mlp=32), experts=3, batch=8, steps=120,
             mixture_steps=80, draft_steps=40, evaluate_batches=2, row_batch=4, row_steps=4, row_every=2, accumulate=2,
-            rank=2, windows=2, each=1, calibration=2, group=16, least=16, code=TernaryCode(bits=10), recover=5,
+            rank=2, windows=2, each=1, calibration=(2, 8), group=16, least=16, code=TernaryCode(bits=10), recover=5,
             prompts=2, prompt=4, block=2, requests=6, slots=2, asked=(2, 6.0, 16), seeds=(0, 1),
         )  # fmt: skip
     if name == "pod":
         return replace(
             laptop, source=C4, target=WIKIPEDIA, vocab=32_128, length=2048,
-            dense=Size(layers=32, embed=4096, heads=32, mlp=16_384),  # 6.6B
+            dense=Size(layers=24, embed=2048, heads=16, mlp=8192),  # 1.3B
             mixture=Size(layers=12, embed=768, heads=12, mlp=3072), experts=128,  # 7.3B, Switch-base-128's
-            draft=Size(layers=12, embed=768, heads=12, mlp=3072), batch=1024, steps=20_000, mixture_steps=20_000,
-            draft_steps=10_000, peak=3e-4, tuned_peak=1e-5, row_batch=1024, row_steps=100, row_every=10, each=5,
-            calibration=8, group=128, recover=1_000, prompts=32, prompt=128, requests=4_096, slots=64,
+            draft=Size(layers=12, embed=768, heads=12, mlp=3072), batch=512, steps=20_000, mixture_steps=20_000,
+            draft_steps=10_000, peak=3e-4, tuned_peak=1e-5, row_batch=512, row_steps=100, accumulate=2, each=5,
+            calibration=(16, 8), group=128, recover=1_000, prompts=32, prompt=128, requests=4_096, slots=64,
             asked=(16, 256.0, 1_800), save_every=500,
         )  # fmt: skip
     return laptop
@@ -265,7 +265,7 @@ def expert_methods(cfg: Config) -> dict[str, Any]:
 def studied(run: Any, cfg: Config, study: str, trained: Any, by: dict[str, Any]) -> dict[str, list[Any]]:
     """Every method on every draw of text; and the model as it was."""
     row, unread = text(cfg, cfg.source, 1).sample_spec(), (RANDOM, TERNARY_RANDOM)
-    flops = 5.0 * cfg.calibration * cfg.batch * flops_of_one(row_losses, working(trained.model), row)
+    flops = 5.0 * np.prod(cfg.calibration).item() * flops_of_one(row_losses, working(trained.model), row)
     found = {f"{DENSE}, {study}": [run.make(f"{study}/dense", compress, trained, None, 0, False, cfg)]}
     for label, method in by.items():
         draws, free = cfg.seeds, isinstance(method, Uncalibrated)
@@ -288,16 +288,17 @@ def compress(trained: Any, method: Any, draw: int, at_random: bool, cfg: Config)
     net = Frozen(working(net.config), net.params, net.rest)
     routed, found = bool(net.config.experts), {}
     if method is not None:
-        numbers = np.arange(cfg.calibration * cfg.batch)
+        numbers = np.arange(np.prod(cfg.calibration))
         tokens = text(cfg, cfg.source, cfg.batch, seed=1_000 + draw).take(numbers)["tokens"]
         if at_random:
             tokens = np.random.default_rng(draw).integers(0, cfg.vocab, tokens.shape).astype(np.int32)
-        made = compressed(net, tokens.reshape(cfg.calibration, cfg.batch, -1), method)
+        made = compressed(net, tokens.reshape(*cfg.calibration, -1), method)
         net, found = made.net, {"error": np.array(made.error), "least": np.array(made.counts.min())}
         own = kernels(net.params, routed)
         found["zeros"] = np.array(np.mean(np.concatenate([kernel.ravel() for kernel in own.values()]) == 0))
         found |= cfg.code.bits_a_weight([symbol_rows(kernel) for kernel in own.values()]) if routed else own
-    loss = held_out_loss(net, text(cfg, cfg.source, cfg.batch).held_out(cfg.evaluate_batches), batch=cfg.batch)
+    held_out = text(cfg, cfg.source, cfg.batch).held_out(cfg.evaluate_batches)
+    loss = held_out_loss(net, held_out, batch=cfg.calibration[1])
     return found | {"loss": np.array(loss)}
 
 
@@ -316,7 +317,7 @@ def inference_rows(reference: Any, draft: Any, eight: Any, four: Any, cfg: Confi
     rows |= {label: ("cached", (net,)) for label, net in zip((EIGHT, FOUR), few, strict=True)}
     found = token_rates(rows, prompts(cfg, cfg.prompts), Rates(cfg.length, cfg.block, cfg.windows))
     held_out = text(cfg, cfg.source, cfg.batch).held_out(cfg.evaluate_batches)
-    losses = {id(net): held_out_loss(net, held_out, batch=cfg.batch) for net in (whole, *few)}
+    losses = {id(net): held_out_loss(net, held_out, batch=cfg.calibration[1]) for net in (whole, *few)}
     return {label: own | {"loss": losses[id(rows[label][1][0])]} for label, own in found.items()}
 
 
