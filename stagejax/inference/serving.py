@@ -118,7 +118,7 @@ def _stepped(model: Any, cache: Any, last_S: Int[Array, " S"], live_S: Bool[Arra
 
 
 def serve(
-    engine: Engine, requests: Requests, filling: Filling, seconds: float, clock: Callable[[], float] = time.perf_counter
+    engine: Any, requests: Requests, filling: Filling, seconds: float, clock: Callable[[], float] = time.perf_counter
 ) -> Served:
     """All requests answered.
 
@@ -129,6 +129,7 @@ def serve(
       continuous: each as soon as it is free, by the one that waits longest.
 
     Args:
+      engine: an `Engine`, or what has its methods.
       seconds: mean time between two requests.
       clock: of the calls.
 

@@ -19,9 +19,6 @@ class Counting:
 
     slots, length = 2, 100
 
-    def __init__(self) -> None:
-        self.live: list[int] = []
-
     def empty(self) -> None:
         return None
 
@@ -29,7 +26,6 @@ class Counting:
         return None
 
     def step(self, cache: Any, last_S: Any, live_S: Any) -> Any:
-        self.live.append(int(live_S.sum()))
         return np.where(live_S, last_S + 1, 0), None
 
 
@@ -41,7 +37,7 @@ def asked(limits: list[int], arrivals: list[float]) -> Requests:
 
 def clock() -> Any:
     """A second passes between two looks."""
-    return itertools.count().__next__
+    return map(float, itertools.count()).__next__
 
 
 def test_a_slot_is_filled_again_at_once_or_when_all_are_free() -> None:
