@@ -92,8 +92,8 @@ class Config:
     capacity: float = 1.25  # in training; at work no token is dropped
     balance: float = 0.01  # weight of the load-balance loss
     batch: int = 16
-    steps: int = 400  # of the dense model
-    mixture_steps: int = 250
+    steps: int = 700  # of the dense model
+    mixture_steps: int = 400
     draft_steps: int = 200
     peak: float = 4e-3  # learning rate of all that starts from scratch
     tuned_peak: float = 1e-3  # of all that starts from the trained model
