@@ -32,6 +32,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
@@ -63,7 +64,7 @@ SPARSE, SPARSE24, MAGNITUDE, MAGNITUDE24 = "SparseGPT 50%", "SparseGPT 2:4", "ma
 MASK, RANDOM, JOINT = "mask of SparseGPT 50% alone", "SparseGPT 50% on random tokens", "SparseGPT 50% + 4 bits"
 GPTQ4, NEAREST4 = "GPTQ 4 bits", "nearest 4 bits"
 TERNARY, NEAREST, TERNARY_RANDOM = "ternary, GPTQ-style", "ternary, nearest", "ternary, GPTQ-style on random tokens"
-DENSE = "as trained"
+DENSE, NONE = "as trained", "experts taken out"
 Values = dict[str, np.ndarray]
 
 
@@ -257,9 +258,9 @@ def methods(cfg: Config) -> dict[str, Any]:
 
 
 def expert_methods(cfg: Config) -> dict[str, Any]:
-    """How the experts are made ternary."""
+    """How the experts are made ternary; and what they are worth at all, by zeros in place of their weights."""
     solved = Solved(Ternary(), cfg.expert_damping, cfg.least)
-    return {TERNARY: solved, TERNARY_RANDOM: solved, NEAREST: Uncalibrated(ternary)}
+    return {TERNARY: solved, TERNARY_RANDOM: solved, NEAREST: Uncalibrated(ternary), NONE: Uncalibrated(jnp.zeros_like)}
 
 
 def studied(run: Any, cfg: Config, study: str, trained: Any, by: dict[str, Any]) -> dict[str, list[Any]]:
@@ -417,7 +418,8 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
          own["accepted"] / own["judged"] if "judged" in own else None)
         for label, own in drawn.items()
     ]  # fmt: skip
-    serving_ = [(filling, *np.median(own, axis=0).tolist()) for filling, own in served.items()]
+    middle = {filling: np.median(own, axis=0) for filling, own in served.items()}
+    serving_ = [(filling, *own[:2].tolist(), *(1000 * own[2:]).tolist()) for filling, own in middle.items()]
 
     def studied_rows(study: str, names: Any, extra: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
         dense = values[f"{DENSE}, {study}"]
@@ -444,9 +446,9 @@ def tables(cfg: Config, trained: Any, recovered: Any, studies: Any, values: Valu
         Table(
             "Serving: the same requests in every way", ("slots are filled", "tokens/s asked for", "occupancy",
             "first token, median", "first token, 95 %", "between tokens, median", "between tokens, 95 %"),
-            tuple(serving_), ("", "si", ".1%", "time", "time", "time", "time"),
+            tuple(serving_), ("", "si", ".1%", ".0f", ".0f", ".1f", ".1f"),
             note=f"{cfg.requests} requests, {cfg.slots} slots, Poisson arrivals at {cfg.load:.0%} of what full slots "
-            f"give; medians over {cfg.windows} repeats.",
+            f"give; medians over {cfg.windows} repeats. Milliseconds.",
         ),
         Table(
             "Case study A: pruned in one shot", ("method", "perplexity", "added", "layer error", "zeros"),
