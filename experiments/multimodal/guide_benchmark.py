@@ -11,9 +11,9 @@ Method   1  build       tasks in 8 domains, their videos, specific steps with bo
          4  guided      guideline + video -> specific steps, from stage 2, trained with the true guideline
          5  evaluate    all three tasks, greedy decoding
          The loss is the cross entropy of the list of steps. No real instructional video is at hand: real images
-         (clothes, digits) are taken, painted, turned, shrunk, moved, boxed, dimmed, joined and cleared by a program, with
-         photographs (CIFAR-10) in 15 % of frames; 30 % of videos have a step more or two swapped. Guidelines are
-         abstract ("color it"), steps concrete ("paint the boot green"). Test tasks have sequences of operations and
+         (clothes, digits) are taken, painted, turned, shrunk, moved, boxed, dimmed, added and removed by a program; 15 %
+         of frames are photographs (CIFAR-10), 30 % of videos have a step more or two swapped. Guidelines are abstract
+         ("color it"), steps concrete ("paint the boot green"). Test tasks have sequences of operations and
          images that no stage sees. This tests the benchmark's protocol and its hypothesis, not GUIDE's data.
          Arms: stage 2 trained on without a guideline for the steps of stage 4; guided, put to the test with the true
          guideline, one predicted from 4 other videos of the task, that of the nearest training task (BM25 of captions),
@@ -35,6 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import TFDS, Batch, Data, Dataset
 from stagejax.data.bm25 import BM25
+from stagejax.data.guide_records import annotations, guideline_of, specific, titles
 from stagejax.data.guided_clips import Guide, GuidedClips, Summaries, captioned, summarized
 from stagejax.data.guidelines import numbered
 from stagejax.data.procedure_videos import ProcedureVideos, real_procedures, toy
@@ -63,7 +65,9 @@ TRUE, PREDICTED, NEAREST, WRONG = "true", "predicted", "nearest task's", "anothe
 EMPTY, BLIND = "none", "true, no video"
 GUIDES = (TRUE, PREDICTED, NEAREST, WRONG, EMPTY, BLIND)
 VIDEO, TEXT, ORACLE, NEAR = "videos", "captions of stage 2", "true captions", "nearest task"
-#: Columns of the tables, and whether a number is a share.
+#: Videos that a guideline is predicted from, none of them captioned beside it.
+FOUR = 4
+#: Columns of the tables, and the names of what is measured.
 COLUMNS = {
     "step F1": "f1", "precision": "precision", "recall": "recall", "step F1, METEOR": "near", "METEOR": "meteor",
     "ROUGE-L": "rouge", "tau": "tau", "coverage": "coverage", "whole lists": "whole",
@@ -109,7 +113,7 @@ class Config:
 def strided(pixels: int, channels: tuple[int, ...], width: int) -> CNN:
     """Convolutions that halve a frame and the one before it, and a dense layer."""
     layers = tuple(ConvLayer(size, stride=2) for size in channels)
-    return CNN((pixels, pixels, 6), layers, (width,), heads=(("label", (1,)),), convolution="patches")
+    return CNN((pixels, pixels, 6), layers, (width,), heads=(("label", (1,)),), std=0.25, convolution="patches")
 
 
 def preset(name: str) -> Config:
@@ -118,7 +122,8 @@ def preset(name: str) -> Config:
         net = Transformer(embed=16, layers=1, heads=2, mlp=32, causal=False)
         return Config(
             toy(12, videos=6), held=(4, 4), captioned=2, net=net, image=strided(16, (4, 8), 16),
-            width=("hidden.1", 16), counts=(1, 2, 4), batches=(8, 4), steps=(12, 6, 8), at_once=8, seeds=(0,), beside=(),
+            width=("hidden.1", 16), counts=(1, 2, 4), batches=(8, 4), steps=(12, 6, 8), peaks=(3e-3,), at_once=8, seeds=(0,),
+            beside=(),
         )  # fmt: skip
     if name == "pod":
         resnet = ResNet(224, 6, (64, 128, 256, 512), (2, 2, 2, 2), 1000, stem=64, stem_size=7, stem_pool=True)
@@ -165,59 +170,72 @@ def stage(cfg: Config, name: str, data: Any, steps: int, seed: int) -> Stage:
 # --- pipeline ---
 
 
+@dataclass
+class Found:
+    """What the seeds have given so far."""
+
+    peaks: dict[str, Peak] = field(default_factory=dict)
+    arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
+    captions: dict[tuple[str, int], Any] = field(default_factory=dict)  # by arm and seed
+    guidelines: dict[tuple[str, int], Any] = field(default_factory=dict)  # by route and videos, and seed
+    chosen: dict[int, str] = field(default_factory=dict)  # the route with the lower validation loss
+
+
 def pipeline(run: Any, cfg: Config) -> Report:
     """Stage 1 once; of every seed stages 2 to 4, and what all say of the test."""
-    built = run.make("build", annotated, cfg)
-    peaks: dict[str, Peak] = {}
-    arms: dict[str, dict[int, Arm]] = {}
-    captions: dict[tuple[str, int], Any] = {}
-    guidelines: dict[tuple[str, int], Any] = {}
-    chosen: dict[int, str] = {}
+    built, found = run.make("build", annotated, cfg), Found()
     for seed in cfg.seeds:
+        of_seed(run, cfg, seed, built, found)
+    return report(cfg, found)
 
-        def tuned(name: str, data: Any, steps: int, start: Any = None, seed: int = seed) -> tuple[Any, tuple[Any, ...]]:
-            own = stage(cfg, f"{seed}/{slug(name)}", data, steps, seed)
-            return kept_peak(run, peaks, name, own, cfg.peaks, start=start)
 
-        base, spent = tuned("captioning", clips(cfg, "none", seed), cfg.steps[0])
-        video, spent_video = tuned("summaries, videos", summaries(cfg, "video", seed), cfg.steps[1], base)
-        text, spent_text = tuned("summaries, captions", summaries(cfg, "text", seed), cfg.steps[1], base)
-        own = read(run, cfg, f"{seed}/captions", captions_of_all, built, base, count=cfg.held[1] * cfg.videos.videos)
-        chosen[seed] = VIDEO if lower(video, text) else TEXT
-        told = partial(summarized_test, run, cfg, seed, built)
-        found = {(VIDEO, n): told(VIDEO, n, video) for n in cfg.counts}
-        found |= {(TEXT, n): told(TEXT, n, text, own) for n in cfg.counts}
-        four = 4 if 4 in cfg.counts else max(cfg.counts)
-        found[ORACLE, four] = told(ORACLE, four, text)
-        found[NEAR, four] = run.make(f"{seed}/nearest", nearest, cfg, built, own, four)
-        guidelines |= {(f"{route}, {n}", seed): result for (route, n), result in found.items()}
+def of_seed(run: Any, cfg: Config, seed: int, built: Any, found: Found) -> None:
+    """Stages 2 to 4 of a seed, and the test."""
 
-        def compared(label: str, guide: Guide, steps: int, start: Any, before: Any, seed: int = seed) -> Any:
-            result, more = tuned(label, clips(cfg, guide, seed), steps, start)
-            arms.setdefault(label, {})[seed] = Arm("", (*before, result), (*more, *(spent if before else ())))
-            return result
+    def tuned(name: str, data: Any, steps: int, start: Any = None, like: str | None = None) -> tuple[Any, tuple]:
+        if like:
+            found.peaks.setdefault(name, found.peaks[like])
+        own = stage(cfg, f"{seed}/{slug(name)}", data, steps, seed)
+        return kept_peak(run, found.peaks, name, own, cfg.peaks, start=start)
 
-        def judged(label: str, result: Any, guide: str, given: Any = None, seed: int = seed) -> None:
-            name = f"{seed}/{slug(label)}"
-            count = cfg.held[1] * cfg.captioned
-            captions[label, seed] = read(run, cfg, name, captions_of_test, built, result, guide, given, count=count)
+    base, spent = tuned("captioning", clips(cfg, "none", seed), cfg.steps[0])
+    video, spent_video = tuned("summaries, videos", summaries(cfg, "video", seed), cfg.steps[1], base)
+    text, spent_text = tuned("summaries, captions", summaries(cfg, "text", seed), cfg.steps[1], base)
+    own = read(run, cfg, f"{seed}/captions", captions_of_all, built, base, count=cfg.held[1] * cfg.videos.videos)
+    told, four = partial(summarized_test, run, cfg, seed, built), FOUR
+    lists = {(VIDEO, n): told(VIDEO, n, video) for n in cfg.counts} | {
+        (TEXT, n): told(TEXT, n, text, own) for n in cfg.counts
+    }
+    lists[ORACLE, four] = told(ORACLE, four, text)
+    lists[NEAR, four] = run.make(f"{seed}/nearest", nearest, cfg, built, own, four)
+    found.guidelines |= {(f"{route}, {n}", seed): result for (route, n), result in lists.items()}
+    route = found.chosen[seed] = VIDEO if lower(video, text) else TEXT
 
-        judged(PLAIN, compared(PLAIN, "none", cfg.steps[2], base, (base,)), EMPTY)
-        guided = compared(GUIDED, "gold", cfg.steps[2], base, (base,))
-        given = {PREDICTED: found[chosen[seed], four], NEAREST: found[NEAR, four]}
-        for guide in GUIDES:
-            judged(f"{GUIDED}: {guide}", guided, guide, given.get(guide))
-        used = {VIDEO: (video, *spent_video), TEXT: (text, *spent_text, own)}[chosen[seed]]
-        arm = arms[GUIDED][seed]
-        arms.setdefault(f"{GUIDED}, {PREDICTED}", {})[seed] = replace(
-            arm, charged=(*arm.charged, *used, given[PREDICTED])
-        )
-        if seed == cfg.seeds[0]:
-            if SCRATCH in cfg.beside:
-                judged(SCRATCH, compared(SCRATCH, "gold", cfg.steps[0] + cfg.steps[2], None, ()), TRUE)
-            if OTHER in cfg.beside:
-                judged(OTHER, compared(OTHER, "other", cfg.steps[2], base, (base,)), WRONG)
-    return report(cfg, arms, captions, guidelines, chosen, peaks, built)
+    def arm(label: str, guide: Guide, steps: int, start: Any = base, like: str | None = None) -> Any:
+        result, more = tuned(label, clips(cfg, guide, seed), steps, start, like)
+        before, charged = ((base,), spent) if start is not None else ((), ())
+        found.arms.setdefault(label, {})[seed] = Arm("", (*before, result), (*charged, *more))
+        return result
+
+    def test(label: str, result: Any, guide: str, given: Any = None) -> None:
+        count = cfg.held[1] * cfg.captioned
+        made = read(run, cfg, f"{seed}/{slug(label)}", captions_of_test, built, result, guide, given, count=count)
+        found.captions[label, seed] = made
+
+    test(PLAIN, arm(PLAIN, "none", cfg.steps[2]), EMPTY)
+    guided = arm(GUIDED, "gold", cfg.steps[2])
+    given = {PREDICTED: lists[route, four], NEAREST: lists[NEAR, four]}
+    for guide in GUIDES:
+        test(f"{GUIDED}: {guide}", guided, guide, given.get(guide))
+    used = {VIDEO: (video, *spent_video), TEXT: (text, *spent_text, own)}[route]
+    whole = found.arms[GUIDED][seed]
+    charged = replace(whole, charged=(*whole.charged, *used, given[PREDICTED]))
+    found.arms.setdefault(f"{GUIDED}, {PREDICTED}", {})[seed] = charged
+    if seed == cfg.seeds[0]:
+        if SCRATCH in cfg.beside:
+            test(SCRATCH, arm(SCRATCH, "gold", cfg.steps[0] + cfg.steps[2], None, like="captioning"), TRUE)
+        if OTHER in cfg.beside:
+            test(OTHER, arm(OTHER, "other", cfg.steps[2], like=GUIDED), WRONG)
 
 
 def lower(one: Any, other: Any) -> bool:
@@ -246,39 +264,9 @@ def summarized_test(
 
 def annotated(cfg: Config) -> dict[str, Any]:
     """Stage 1: the records of all splits as in GUIDE's schema, by the name of the split."""
-    return {split: annotations(cfg.videos if split == "train" else cfg.of(split)) for split in ("train", "valid", "test")}
-
-
-def annotations(source: ProcedureVideos) -> list[dict[str, Any]]:
-    """{query, category, guideline_steps_num, guideline_steps {k: text}, videos {id: specific_step {i: {title,
-    guideline_step, bounds}}}} of every task; a step of no guideline's step links to 0."""
-    found = []
-    for number, task in enumerate(source.tasks):
-        videos = {}
-        for at in range(number * source.videos, (number + 1) * source.videos):
-            own = source.told(at)
-            steps = zip(own["steps"], own["links"], own["bounds"], strict=True)
-            names = ("title", "guideline_step", "bounds")
-            videos[str(at)] = {str(i): dict(zip(names, step, strict=True)) for i, step in enumerate(steps, 1)}
-        guideline = {str(k): text for k, text in enumerate(task.guideline, 1)}
-        found.append(
-            {"query": task.query, "category": task.domain, "guideline_steps_num": len(guideline),
-             "guideline_steps": guideline, "videos": {name: {"specific_step": own} for name, own in videos.items()}}
-        )  # fmt: skip
-    return found
-
-
-def guideline_of(record: Mapping[str, Any]) -> list[str]:
-    return list(record["guideline_steps"].values())
-
-
-def specific(record: Mapping[str, Any], video: int) -> list[Mapping[str, Any]]:
-    """The specific steps of a video by its number."""
-    return list(record["videos"][str(video)]["specific_step"].values())
-
-
-def titles(record: Mapping[str, Any], video: int) -> list[str]:
-    return [step["title"] for step in specific(record, video)]
+    return {
+        split: annotations(cfg.videos if split == "train" else cfg.of(split)) for split in ("train", "valid", "test")
+    }
 
 
 def captions_of_all(cfg: Config, built: Any, result: Any) -> dict[str, Any]:
@@ -345,33 +333,29 @@ def nearest(cfg: Config, built: Any, own: Any, n: int) -> dict[str, Any]:
     """The guideline of the training task whose true captions are the nearest to what stage 2 says of n videos."""
     train, tasks = built.value["train"], built.value["test"]
     documents = [[word for video in task["videos"] for word in terms(titles(task, int(video)))] for task in train]
-    queries = [[word for video in videos for word in terms(own.value["lists"][video])] for videos in last_videos(cfg, n)]
-    found, _ = BM25().best(queries, documents, 1)
-    return measured([guideline_of(train[at]) for at in found[:, 0].tolist()], tasks)
+    queries = [
+        [word for video in videos for word in terms(own.value["lists"][video])] for videos in last_videos(cfg, n)
+    ]
+    best, _ = BM25().best(queries, documents, 1)
+    return measured([guideline_of(train[at]) for at in best[:, 0].tolist()], tasks)
 
 
 def terms(steps: Sequence[str]) -> list[str]:
     """The words of steps, and which deed follows which."""
     deeds = [step.split()[0] for step in steps]
-    return [*" ".join(steps).split(), *(f"{a}>{b}" for a, b in zip(deeds, deeds[1:], strict=False))]
+    return [*" ".join(steps).split(), *(f"{a}>{b}" for a, b in pairwise(deeds))]
 
 
 # --- report ---
 
 
-def report(
-    cfg: Config,
-    arms: Mapping[str, Mapping[int, Arm]],
-    captions: Mapping[tuple[str, int], Any],
-    guidelines: Mapping[tuple[str, int], Any],
-    chosen: Mapping[int, str],
-    peaks: Mapping[str, Peak],
-    built: Any,
-) -> Report:
+def report(cfg: Config, found: Found) -> Report:
     """The three tasks, and the claims."""
 
-    def over(found: Mapping[tuple[str, int], Any], label: str, what: str) -> np.ndarray:
-        own = [result.value["scores"][what] for (name, _), result in found.items() if name == label and result.value]
+    captions, guidelines = found.captions, found.guidelines
+
+    def over(made: Mapping[tuple[str, int], Any], label: str, what: str) -> np.ndarray:
+        own = [result.value["scores"][what] for (name, _), result in made.items() if name == label and result.value]
         return np.array(own)
 
     def of(guide: str, what: str = "f1") -> np.ndarray:
@@ -384,10 +368,11 @@ def report(
     gains = {name: mean(of(TRUE, name)) / max(mean(over(captions, PLAIN, name)), 1e-9) - 1 for name in ("cider", "f1")}
     known = len(plain) > 0
     by_route = {
-        n: np.array([guidelines[f"{chosen[s]}, {n}", s].value["scores"]["f1"] for s in cfg.seeds if known])
+        n: np.array([guidelines[f"{found.chosen[s]}, {n}", s].value["scores"]["f1"] for s in cfg.seeds if known])
         for n in cfg.counts
     }
-    least, four = min(cfg.counts), 4 if 4 in cfg.counts else max(cfg.counts)
+    least, four = min(cfg.counts), FOUR
+    between = f"{lead(of(PREDICTED), plain)} to none, {lead(of(PREDICTED), of(TRUE))} to the true one"
     claims = (
         claim("On unseen tasks the true guideline improves captions of specific steps",
               paper="not read", margin=f"+10 % or more, relative, of CIDEr-D and of step F1, {seeds}",
@@ -395,7 +380,7 @@ def report(
               holds=min(gains.values()) >= 0.1 if known else None),
         claim("With a predicted guideline captions lie between those without one and those with the true one",
               paper="not read", unit="points of step F1", margin=f"above none and below the true one, {seeds}",
-              measured=f"{lead(of(PREDICTED), plain)} to none, {lead(of(PREDICTED), of(TRUE))} to true" if known else None,
+               measured=between if known else None,
               holds=bool(plain.mean() < of(PREDICTED).mean() < of(TRUE).mean()) if known else None),
         claim("With another task's guideline captions are worse than without one",
               paper="not compared", unit="points of step F1", margin=f"below none, {seeds}",
@@ -408,12 +393,12 @@ def report(
     rows = list(dict.fromkeys(label for label, _ in captions))
     routes = list(dict.fromkeys(label for label, _ in guidelines))
     raw = {"CIDEr-D": "cider", "BLEU-4": "bleu", "steps off": "off"}
-    routed = ", ".join(f"seed {seed}: {route}" for seed, route in chosen.items())
+    routed = ", ".join(f"seed {seed}: {route}" for seed, route in found.chosen.items())
     note = f"In %, tau times 100: mean ± standard deviation over seeds. {cfg.held[1]} unseen tasks"
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2406.18227",
-        arms=by_seed(arms, PLAIN),
+        arms=by_seed(found.arms, PLAIN),
         tables=(
             table_of_means("Step captioning", rows, list(COLUMNS), lambda r, c: over(captions, r, COLUMNS[c]).tolist(),
                            note=f"{note}, {cfg.captioned} videos each."),
@@ -426,7 +411,7 @@ def report(
             table_of_means("Guideline summarization, by n-grams and length", routes, list(raw),
                            lambda r, c: over(guidelines, r, raw[c]).tolist(), scale=1.0, digits=2, note=""),
             Table("Learning rates", ("stage", "tried", "validation loss", "chosen", "at an end"),
-                  tuple((name, *peak.cells) for name, peak in peaks.items()), ("", "", "", "g", ""),
+                  tuple((name, *peak.cells) for name, peak in found.peaks.items()), ("", "", "", "g", ""),
                   note="With the first seed, by the validation's loss."),
             examples(cfg, captions),
         ),
@@ -440,7 +425,9 @@ def examples(cfg: Config, captions: Mapping[tuple[str, int], Any]) -> Table:
     rows = []
     for label in shown_of:
         value = captions[label, cfg.seeds[0]].value
-        for said_, wanted in zip(value["lists"][:: cfg.captioned], value["wanted"][:: cfg.captioned], strict=True) if value else ():
+        for said_, wanted in (
+            zip(value["lists"][:: cfg.captioned], value["wanted"][:: cfg.captioned], strict=True) if value else ()
+        ):
             rows.append((label, numbered(said_), numbered(wanted)))
     return Table("Said and wanted", ("arm", "said", "wanted"), tuple(rows), note="First seed.")
 

@@ -164,7 +164,11 @@ class Summaries(Data):
 
 
 def summarized(
-    source: ProcedureVideos, records: Sequence[Sequence[int]], said: Sequence[Sequence[str]] | None, most: int, text: int
+    source: ProcedureVideos,
+    records: Sequence[Sequence[int]],
+    said: Sequence[Sequence[str]] | None,
+    most: int,
+    text: int,
 ) -> dict[str, np.ndarray]:
     """Several videos a sample, or what is said of each: {"inputs", "rows"}, padded to `most` rows."""
     frames, width = (source.frames, 0) if said is None else (0, text)
@@ -195,5 +199,3 @@ def spec_of(videos: int, frames: int, size: int, text: int, length: int) -> dict
         "targets": like((length,), np.dtype("int32")),
         "weights": like((length,), np.dtype("float32")),
     }
-
-

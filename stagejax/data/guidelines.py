@@ -29,6 +29,8 @@ CONCRETE = (
 PLACES = ("northwest", "northeast", "southwest", "southeast")
 #: Operations that a video may have beyond its guideline.
 EXTRA = (PAINT, TURN, SHRINK, MOVE, BOX, DIM)
+#: Steps of a list at most: five of a guideline and one more.
+MOST = 6
 #: Twentieths of all sequences of operations that belong to each split.
 SPLITS: Mapping[str, range] = {"train": range(14), "valid": range(14, 16), "test": range(16, 20)}
 
@@ -158,12 +160,12 @@ def _swapped(own: list, at: int) -> list:
 
 
 def numbered(steps: Sequence[str]) -> str:
-    """A list as one text, each step behind its number.
+    """A list as one text, each of the first `MOST` steps behind its number.
 
     >>> numbered(("take the boot", "turn the boot"))
     '1 take the boot 2 turn the boot'
     """
-    return " ".join(f"{at} {step}" for at, step in enumerate(steps, 1))
+    return " ".join(f"{at} {step}" for at, step in enumerate(steps[:MOST], 1))
 
 
 def steps_of(text: str) -> list[str]:
@@ -181,8 +183,8 @@ def steps_of(text: str) -> list[str]:
     return [" ".join(words) for words in found if words]
 
 
-def vocabulary(families: Sequence[str], items: Sequence[str], colors: Sequence[str], most: int) -> tuple[str, ...]:
-    """Every word of guidelines and of videos' steps, and the numbers of at most so many steps."""
+def vocabulary(families: Sequence[str], items: Sequence[str], colors: Sequence[str]) -> tuple[str, ...]:
+    """Every word of guidelines and of videos' steps, and the numbers of steps."""
     fixed = [word for text in (*ABSTRACT, *CONCRETE) for word in text.split() if not word.isupper()]
     own = [word for text in (*families, *items) for word in text.split()]
-    return tuple(dict.fromkeys((*map(str, range(1, most + 1)), *fixed, *PLACES, *colors, *own)))
+    return tuple(dict.fromkeys((*map(str, range(1, MOST + 1)), *fixed, *PLACES, *colors, *own)))

@@ -13,18 +13,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from stagejax.data import guidelines as steps
 from stagejax.data.composites import COLORS, SPLITS, Objects
-from stagejax.data.guidelines import (
-    ADD, BOX, DIM, MOVE, PAINT, PLACES, REMOVE, SHRINK, TAKE, TURN, Task, said_of_step, tasks, varied, vocabulary,
-)  # fmt: skip
+from stagejax.data.guidelines import MOST, PLACES, Task, said_of_step, tasks, varied, vocabulary
 from stagejax.data.moving import pools
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Digits, Record, Source
 from stagejax.data.tasks import resized
 from stagejax.data.words import Words
 
-#: Steps at most: five of a guideline and one more.
-MOST = 6
 #: Photographs of a split that are shown, at most.
 PHOTOS = 500
 _SMALL, _DARK = 0.55, 0.4  # of an item that was shrunk, and of one that was dimmed
@@ -92,7 +89,7 @@ class ProcedureVideos(Source):
             raise ValueError(f"split={self.split!r}: choose among {', '.join(SPLITS)}")
         if self.side > self.size // 2 or self.frames < 3 * MOST:
             raise ValueError(
-                f"side={self.side} must fit into half of size={self.size}, and frames={self.frames} be {3 * MOST} or more"
+                f"side={self.side} must fit into half of size={self.size}, frames={self.frames} be {3 * MOST} or more"
             )
 
     @property
@@ -104,7 +101,7 @@ class ProcedureVideos(Source):
     def words(self) -> Words:
         """A tokenizer of all steps and guidelines."""
         items = [item for family in self.families for item in family.items]
-        return Words(vocabulary([family.name for family in self.families], items, self.colors, MOST))
+        return Words(vocabulary([family.name for family in self.families], items, self.colors))
 
     def __len__(self) -> int:
         return self.count * self.videos
@@ -203,9 +200,18 @@ class _Take:
         def of(operation: int) -> np.ndarray:
             return progress.get(operation, np.zeros(len(frames)))
 
-        second = of(ADD) * (1 - of(REMOVE))
-        light, scale = 1 - (1 - _DARK) * of(DIM), 1 - (1 - _SMALL) * of(SHRINK)
-        return [of(TAKE), 90 * of(TURN), scale, second, of(BOX), light, of(PAINT), of(MOVE)]
+        second = of(steps.ADD) * (1 - of(steps.REMOVE))
+        light, scale = 1 - (1 - _DARK) * of(steps.DIM), 1 - (1 - _SMALL) * of(steps.SHRINK)
+        return [
+            of(steps.TAKE),
+            90 * of(steps.TURN),
+            scale,
+            second,
+            of(steps.BOX),
+            light,
+            of(steps.PAINT),
+            of(steps.MOVE),
+        ]
 
     def _image(self, name: str) -> Float32[np.ndarray, "s s"]:
         family = next(family for family in self.source.families if name in family.items)
@@ -217,7 +223,9 @@ class _Take:
         if s.photos is None:
             return np.full((s.size, s.size, 3), 0.5, np.float32)
         photos = s.photos.of_split("train" if s.split == "train" else "test")
-        return _reduced(photos, int(self.rng.integers(min(len(photos), 2 * PHOTOS) // 2)) * 2 + (s.split == "test"), s.size)
+        return _reduced(
+            photos, int(self.rng.integers(min(len(photos), 2 * PHOTOS) // 2)) * 2 + (s.split == "test"), s.size
+        )
 
 
 @functools.lru_cache(maxsize=2 * PHOTOS)
@@ -234,7 +242,11 @@ def _placed(
     cos, sin = (np.float32(f(turn) / scales)[:, None, None] for f in (np.cos, np.sin))
     y, x = np.arange(size)[:, None], np.arange(size)
     down, right = (np.float32(line - middle[:, None, None]) for line, middle in zip((y, x), middles.T, strict=True))
-    padded, centre, made = np.pad(image, 2), np.float32((side + 3) / 2), np.zeros((len(middles), size, size), np.float32)
+    padded, centre, made = (
+        np.pad(image, 2),
+        np.float32((side + 3) / 2),
+        np.zeros((len(middles), size, size), np.float32),
+    )
     places = [np.clip(own + centre, 0, side + 2) for own in (cos * down + sin * right, cos * right - sin * down)]
     lows = [own.astype(np.int32) for own in places]
     parts = [own - low for own, low in zip(places, lows, strict=True)]
@@ -262,6 +274,7 @@ def toy(count: int, **fields: Any) -> ProcedureVideos:
     >>> len(toy(3))
     24
     """
+
     def named(parity: int) -> tuple[str, ...]:
         names = ("zero", "one", "two", "three", "four")
         return tuple(name if at % 2 == parity and at else "" for at, name in enumerate(names))
@@ -288,4 +301,3 @@ def real_procedures(source: Any, count: int, **fields: Any) -> ProcedureVideos:
         for name, (own, names) in kinds.items()
     )
     return ProcedureVideos(families, count, photos=source("cifar10"), **fields)
-

@@ -20,6 +20,7 @@ from stagejax.models.build import built
 from stagejax.models.coupled import Reading, qualified
 from stagejax.models.language_model import LanguageModel
 from stagejax.models.linear import Dense, Table
+from stagejax.models.norm import Norm
 from stagejax.models.sequence import along_sequence
 from stagejax.models.sign_translation import BATCH_AXES, TextDecoderModel, sided
 from stagejax.models.transformer import Transformer
@@ -90,6 +91,7 @@ class VideosToTextModel(TextDecoderModel):
             if hasattr(self.frames, head):
                 setattr(self.frames, head, None)
         self.project = Dense(dict([c.width]), {"embed": E}, std=c.width[1] ** -0.5, bias=True, rngs=rngs)
+        self.frame_norm = Norm(c.encoder.norm, "embed", E, eps=c.encoder.norm_eps)
         names = {name: qualified(name, "encoder") for name in c.encoder.sizes()}
         self.encoder = axes.renamed(LanguageModel(c.encoder, rngs), names)
         self.encoder.head = None
@@ -137,10 +139,10 @@ class VideosToTextModel(TextDecoderModel):
         M, F = video_MFYXP.shape[:2]
         video = video_MFYXP.astype(self.numbers.table[...].dtype) / 255
         before = jnp.concatenate([video[:, :1], video[:, :-1]], axis=1)
-        pairs = jnp.concatenate([video, before], axis=-1)
+        pairs = jnp.concatenate([video, video - before], axis=-1)
         images = along_sequence(pairs.reshape(M * F, *pairs.shape[2:]), 0, BATCH_AXES)
         x_MFC = along_sequence(self.frames.features(images, key).reshape(M, F, -1), 1, whole=True)
-        return self.project(x_MFC)
+        return self.frame_norm(self.project(x_MFC))
 
 
 __all__ = ["VideosToText", "VideosToTextModel"]
