@@ -11,9 +11,9 @@ Method   1  build       tasks in 8 domains, their videos, specific steps with bo
          4  guided      guideline + video -> specific steps, from stage 2, trained with the true guideline
          5  evaluate    all three tasks, greedy decoding
          The loss is the cross entropy of the list of steps. No real instructional video is at hand: real images
-         (clothes, digits) are taken, painted, turned, shrunk, moved, boxed, dimmed, added and removed by a program; 15 %
-         of frames are photographs (CIFAR-10), 30 % of videos have a step more or two swapped. Guidelines are abstract
-         ("color it"), steps concrete ("paint the boot green"). Test tasks have sequences of operations and
+         (clothes, digits) are taken, painted, turned, shrunk, moved, boxed, dimmed, added and removed by a program;
+         photographs (CIFAR-10) stand in 15 % of frames; 30 % of videos have a step more or two swapped. Guidelines are
+         abstract ("color it"), steps concrete ("paint the boot green"). Test tasks have sequences of operations and
          images that no stage sees. This tests the benchmark's protocol and its hypothesis, not GUIDE's data.
          Arms: stage 2 trained on without a guideline for the steps of stage 4; guided, put to the test with the true
          guideline, one predicted from 4 other videos of the task, that of the nearest training task (BM25 of captions),
@@ -122,12 +122,12 @@ def preset(name: str) -> Config:
         net = Transformer(embed=16, layers=1, heads=2, mlp=32, causal=False)
         return Config(
             toy(12, videos=6), held=(4, 4), captioned=2, net=net, image=strided(16, (4, 8), 16),
-            width=("hidden.1", 16), counts=(1, 2, 4), batches=(8, 4), steps=(12, 6, 8), peaks=(3e-3,), at_once=8, seeds=(0,),
-            beside=(),
+            width=("hidden.1", 16), counts=(1, 2, 4), batches=(8, 4), steps=(12, 6, 8), peaks=(3e-3,),
+            at_once=8, seeds=(0,), beside=(),
         )  # fmt: skip
     if name == "pod":
         resnet = ResNet(224, 6, (64, 128, 256, 512), (2, 2, 2, 2), 1000, stem=64, stem_size=7, stem_pool=True)
-        videos = real_procedures(TFDS, 800, videos=64, frames=32, size=224, side=112)
+        videos = real_procedures(TFDS, 800, ("image", "label"), videos=64, frames=32, size=224, side=112)
         net = Transformer(embed=1024, layers=12, heads=16, mlp=4096, causal=False, scan=True, remat="full")
         return Config(
             videos, held=(64, 256), captioned=8, net=net, image=resnet, width=("channels.4", 512), batches=(64, 16),

@@ -22,6 +22,7 @@ from stagejax.data.sources import Digits, Record, Source
 from stagejax.data.tasks import resized
 from stagejax.data.words import Words
 
+_KEPT = 32  # rows and columns up to which videos are kept in memory
 #: Photographs of a split that are shown, at most.
 PHOTOS = 500
 _SMALL, _DARK = 0.55, 0.4  # of an item that was shrunk, and of one that was dimmed
@@ -107,7 +108,8 @@ class ProcedureVideos(Source):
         return self.count * self.videos
 
     def __getitem__(self, index: int) -> Record:
-        return _video(self, range(len(self))[index])
+        made = _video if self.size <= _KEPT else _video.__wrapped__
+        return made(self, range(len(self))[index])
 
     def told(self, index: int) -> Record:
         """All of a record but its frames."""
@@ -283,11 +285,12 @@ def toy(count: int, **fields: Any) -> ProcedureVideos:
     return ProcedureVideos(families, count, **({"size": 16, "side": 8} | fields))
 
 
-def real_procedures(source: Any, count: int, **fields: Any) -> ProcedureVideos:
+def real_procedures(source: Any, count: int, named: tuple[str, str] = ("x", "y"), **fields: Any) -> ProcedureVideos:
     """Clothes of Fashion-MNIST, digits of MNIST, and photographs of CIFAR-10 where the camera looks away.
 
     Args:
       source: of a name, such as `Dataset`.
+      named: the fields of images and labels.
     """
     digits, clothes = source("mnist"), source("fashion_mnist")
     kinds = {
@@ -297,7 +300,7 @@ def real_procedures(source: Any, count: int, **fields: Any) -> ProcedureVideos:
         "odd number": (digits, {1: "one", 3: "three", 7: "seven"}),
     }
     families = tuple(
-        Family(name, Objects(own, tuple(names.get(label, "") for label in range(10)), image="x", label="y"))
+        Family(name, Objects(own, tuple(names.get(label, "") for label in range(10)), image=named[0], label=named[1]))
         for name, (own, names) in kinds.items()
     )
     return ProcedureVideos(families, count, photos=source("cifar10"), **fields)
