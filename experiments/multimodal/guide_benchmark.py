@@ -3,8 +3,10 @@
 Paper    GUIDE: A Guideline-Guided Dataset for Instructional Video Comprehension, IJCAI 2024, arXiv 2406.18227
          (dossier 085). A dataset and benchmark; it proposes no training method, and its figures could not be read.
 Claim    A task's guideline, what all its videos have in common, guides the captions of a video's specific steps.
-Method   1  build       tasks in 8 domains, their videos, specific steps with bounds and links to the guideline's steps
-         2  captioning  one video -> its specific steps; no guideline and no task is seen
+Method   0  eyes        a small network learns from single frames which items, colour and operation they show, as the
+                        annotations say: the stand-in for a pre-trained visual encoder; one for all
+         1  build       tasks in 8 domains, their videos, specific steps with bounds and links to the guideline's steps
+         2  captioning  one video -> its specific steps; neither guideline nor task is seen
          3  summaries   1, 2, 4 or 8 videos of a task -> its guideline, from stage 2: by video (each is encoded alone,
                         a vector of its number is added, the decoder attends to all), or by text (captions in place of
                         videos: true ones in training, those of stage 2 in the test)
@@ -13,7 +15,7 @@ Method   1  build       tasks in 8 domains, their videos, specific steps with bo
          The loss is the cross entropy of the list of steps. No real instructional video is at hand: real images
          (clothes, digits) are taken, painted, turned, shrunk, moved, boxed, dimmed, added and removed by a program;
          photographs (CIFAR-10) stand in 15 % of frames; 30 % of videos have a step more or two swapped. Guidelines are
-         abstract ("color it"), steps concrete ("paint the boot green"). Test tasks have sequences of operations and
+         abstract ("color it"), steps concrete ("paint boot green"). Test tasks have sequences of operations and
          images that no stage sees. This tests the benchmark's protocol and its hypothesis, not GUIDE's data.
          Arms: stage 2 trained on without a guideline for the steps of stage 4; guided, put to the test with the true
          guideline, one predicted from 4 other videos of the task, that of the nearest training task (BM25 of captions),
@@ -46,6 +48,7 @@ from stagejax.data.bm25 import BM25
 from stagejax.data.guide_records import annotations, guideline_of, specific, titles
 from stagejax.data.guided_clips import Guide, GuidedClips, Summaries, captioned, summarized
 from stagejax.data.guidelines import numbered
+from stagejax.data.procedure_frames import ProcedureFrames
 from stagejax.data.procedure_videos import ProcedureVideos, real_procedures, toy
 from stagejax.inference import Frozen
 from stagejax.inference.step_lists import list_flops, lists_said, step_scores
@@ -54,11 +57,12 @@ from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet
 from stagejax.models.videos_to_text import VideosToText
 from stagejax.names import slug
-from stagejax.objectives.loss import Metrics
+from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.signs import said
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, kept_peak
+from stagejax.transforms.transplant import Transplant
 
 PLAIN, GUIDED, SCRATCH, OTHER = "no guideline", "guided", "guided, from scratch", "other tasks' guidelines"
 TRUE, PREDICTED, NEAREST, WRONG = "true", "predicted", "nearest task's", "another task's"
@@ -81,17 +85,18 @@ class Config:
     videos: ProcedureVideos = field(default_factory=lambda: real_procedures(Dataset, 440))
     held: tuple[int, int] = (32, 64)  # tasks of validation and test
     captioned: int = 3  # videos of a test task; the last four predict its guideline
-    text: int = 28  # tokens of a guideline, or of a video's captions
-    length: int = 32  # tokens of what is said
+    text: int = 24  # tokens of a guideline, or of a video's captions
+    length: int = 26  # tokens of what is said
     net: Transformer = field(
         default_factory=lambda: Transformer(embed=64, layers=2, heads=4, mlp=128, causal=False, init_std=0.1)
     )  # encoder and decoder, each
     image: Any = field(default_factory=lambda: strided(24, (8, 16, 32), 64))  # the network of single frames
     width: tuple[str, int] = ("hidden.1", 64)  # of its features
+    eyes: tuple[int, int, float] = (500, 64, 3e-3)  # steps, batch and learning rate of stage 0
     counts: tuple[int, ...] = (1, 2, 4, 8)  # videos of a summary
     batches: tuple[int, int] = (16, 8)  # of captions, and of summaries
-    steps: tuple[int, int, int] = (600, 200, 300)  # of stages 2, 3 and 4
-    peaks: tuple[float, ...] = (1e-3, 3e-3)  # learning rates, from which each arm takes its own
+    steps: tuple[int, int, int] = (400, 120, 200)  # of stages 2, 3 and 4
+    peaks: tuple[float, ...] = (2e-3,)  # learning rates, from which each arm takes its own
     at_once: int = 64  # samples that are decoded together
     precision: Precision = field(default_factory=Precision)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -121,7 +126,7 @@ def preset(name: str) -> Config:
     if name == "smoke":
         net = Transformer(embed=16, layers=1, heads=2, mlp=32, causal=False)
         return Config(
-            toy(12, videos=6), held=(4, 4), captioned=2, net=net, image=strided(16, (4, 8), 16),
+            toy(12, videos=6), eyes=(12, 8, 3e-3), held=(4, 4), captioned=2, net=net, image=strided(16, (4, 8), 16),
             width=("hidden.1", 16), counts=(1, 2, 4), batches=(8, 4), steps=(12, 6, 8), peaks=(3e-3,),
             at_once=8, seeds=(0,), beside=(),
         )  # fmt: skip
@@ -142,6 +147,27 @@ def preset(name: str) -> Config:
 def listing(model: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
     """The mean cross entropy of a list of steps, token by token."""
     return said(model(batch["inputs"], batch["tokens"], rows=batch["rows"], key=key), batch, 0.0)
+
+
+def seeing(model: Any, batch: Batch, key: Any) -> tuple[Any, Metrics]:
+    """The sum of the cross entropies of all labels of single frames."""
+    features = model.features(batch["inputs"], key)
+    found = {name: weighted(model.head(features, name, key), batch[name]) for name, _ in model.config.heads}
+    accuracies = {name: metrics["accuracy"] for name, (_, metrics) in found.items()}
+    loss = sum(own for own, _ in found.values())
+    return loss, accuracies | {"loss": loss}
+
+
+def eyes(cfg: Config) -> Stage:
+    """Stage 0, one for all seeds and arms."""
+    steps, batch, peak = cfg.eyes
+    data = ProcedureFrames(source=cfg.videos, batch=batch)
+    held = replace(data, source=cfg.of("valid"), count=1)
+    image = replace(cfg.image, heads=tuple((name, (size,)) for name, size in data.classes.items()))
+    optimizer = adamw(peak, warmup=0.1, clip=1.0, weight_decay=1e-3)
+    return Stage(
+        "eyes", image, seeing, optimizer, data, steps, evaluate=Evaluation(held, 1), precision=cfg.precision
+    )  # fmt: skip
 
 
 def clips(cfg: Config, guide: Guide, seed: int) -> GuidedClips:
@@ -183,13 +209,13 @@ class Found:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Stage 1 once; of every seed stages 2 to 4, and what all say of the test."""
-    built, found = run.make("build", annotated, cfg), Found()
+    built, sight, found = run.make("build", annotated, cfg), run.train(eyes(cfg)), Found()
     for seed in cfg.seeds:
-        of_seed(run, cfg, seed, built, found)
+        of_seed(run, cfg, seed, built, sight, found)
     return report(cfg, found)
 
 
-def of_seed(run: Any, cfg: Config, seed: int, built: Any, found: Found) -> None:
+def of_seed(run: Any, cfg: Config, seed: int, built: Any, sight: Any, found: Found) -> None:
     """Stages 2 to 4 of a seed, and the test."""
 
     def tuned(name: str, data: Any, steps: int, start: Any = None, like: str | None = None) -> tuple[Any, tuple]:
@@ -198,7 +224,9 @@ def of_seed(run: Any, cfg: Config, seed: int, built: Any, found: Found) -> None:
         own = stage(cfg, f"{seed}/{slug(name)}", data, steps, seed)
         return kept_peak(run, found.peaks, name, own, cfg.peaks, start=start)
 
-    base, spent = tuned("captioning", clips(cfg, "none", seed), cfg.steps[0])
+    whole = Transplant(cfg.model, tuple((0, part, f"frames/{part}") for part in ("convolutions", "hidden")), seed)
+    begun = run.transform(f"{seed}/begun", whole, sight, to=cfg.model)
+    base, spent = tuned("captioning", clips(cfg, "none", seed), cfg.steps[0], begun)
     video, spent_video = tuned("summaries, videos", summaries(cfg, "video", seed), cfg.steps[1], base)
     text, spent_text = tuned("summaries, captions", summaries(cfg, "text", seed), cfg.steps[1], base)
     own = read(run, cfg, f"{seed}/captions", captions_of_all, built, base, count=cfg.held[1] * cfg.videos.videos)
@@ -213,8 +241,8 @@ def of_seed(run: Any, cfg: Config, seed: int, built: Any, found: Found) -> None:
 
     def arm(label: str, guide: Guide, steps: int, start: Any = base, like: str | None = None) -> Any:
         result, more = tuned(label, clips(cfg, guide, seed), steps, start, like)
-        before, charged = ((base,), spent) if start is not None else ((), ())
-        found.arms.setdefault(label, {})[seed] = Arm("", (*before, result), (*charged, *more))
+        before, charged = ((base,), spent) if start is base else ((), ())
+        found.arms.setdefault(label, {})[seed] = Arm("", (*before, result), (sight, *charged, *more))
         return result
 
     def test(label: str, result: Any, guide: str, given: Any = None) -> None:
@@ -228,12 +256,12 @@ def of_seed(run: Any, cfg: Config, seed: int, built: Any, found: Found) -> None:
     for guide in GUIDES:
         test(f"{GUIDED}: {guide}", guided, guide, given.get(guide))
     used = {VIDEO: (video, *spent_video), TEXT: (text, *spent_text, own)}[route]
-    whole = found.arms[GUIDED][seed]
-    charged = replace(whole, charged=(*whole.charged, *used, given[PREDICTED]))
-    found.arms.setdefault(f"{GUIDED}, {PREDICTED}", {})[seed] = charged
+    own_arm = found.arms[GUIDED][seed]
+    charged = (*own_arm.charged, *used, given[PREDICTED])
+    found.arms.setdefault(f"{GUIDED}, {PREDICTED}", {})[seed] = replace(own_arm, charged=charged)
     if seed == cfg.seeds[0]:
         if SCRATCH in cfg.beside:
-            test(SCRATCH, arm(SCRATCH, "gold", cfg.steps[0] + cfg.steps[2], None, like="captioning"), TRUE)
+            test(SCRATCH, arm(SCRATCH, "gold", cfg.steps[0] + cfg.steps[2], begun, "captioning"), TRUE)
         if OTHER in cfg.beside:
             test(OTHER, arm(OTHER, "other", cfg.steps[2], like=GUIDED), WRONG)
 

@@ -74,8 +74,8 @@ class GuidedClips(OfRecords):
     source: ProcedureVideos
     batch: int
     guide: Guide = "none"
-    text: int = 28
-    length: int = 32
+    text: int = 24
+    length: int = 26
     seed: int = 0
     count: int | None = None
 
@@ -127,8 +127,8 @@ class Summaries(Data):
     batch: int
     route: Literal["video", "text"] = "video"
     counts: tuple[int, ...] = (1, 2, 4, 8)
-    text: int = 28
-    length: int = 32
+    text: int = 24
+    length: int = 26
     seed: int = 0
     count: int | None = None
 

@@ -1,7 +1,7 @@
 """Tasks with guidelines: what all videos of a task have in common, step by step, and what a single video says instead.
 
-A guideline is abstract ("choose any garment", "color it"), the steps of a video are concrete ("take the dress", "paint
-the dress green"). Of each step it is known which step of the guideline it carries out; some carry out none.
+A guideline is abstract ("choose any garment", "color it"), the steps of a video are concrete ("take dress", "paint
+dress green"). Of each step it is known which step of the guideline it carries out; some carry out none.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from stagejax.data.order import random_words
 TAKE, PAINT, TURN, SHRINK, MOVE, ADD, REMOVE, BOX, DIM = range(9)
 #: What a guideline says of each operation; F is the family of the item, G that of the second one.
 ABSTRACT = (
-    "choose any F", "color it", "rotate it", "reduce its size", "put it elsewhere", "join any G",
-    "clear what was joined", "surround it", "darken it",
+    "choose any F", "color it", "rotate it", "reduce it", "put it elsewhere", "join any G", "undo joining",
+    "surround it", "darken it",
 )  # fmt: skip
 #: What a video says of each; I is the item, S the second one, C a colour, P a place.
 CONCRETE = (
-    "take the I", "paint the I C", "turn the I", "shrink the I", "move the I P", "add the S", "remove the S",
-    "box the I", "dim the I",
+    "take I", "paint I C", "turn I", "shrink I", "move I P", "add S", "remove S", "box I", "dim I",
 )  # fmt: skip
 PLACES = ("northwest", "northeast", "southwest", "southeast")
 #: Operations that a video may have beyond its guideline.
@@ -39,8 +38,8 @@ SPLITS: Mapping[str, range] = {"train": range(14), "valid": range(14, 16), "test
 class Task:
     """A domain (family of the item, family of the second one) and the operations of the guideline.
 
-    >>> Task(("garment", "odd number"), (TAKE, ADD, PAINT)).guideline
-    ('choose any garment', 'join any odd number', 'color it')
+    >>> Task(("garment", "odd"), (TAKE, ADD, PAINT)).guideline
+    ('choose any garment', 'join any odd', 'color it')
     """
 
     families: tuple[str, str]
@@ -70,7 +69,7 @@ def said_of_step(operation: int, item: str, second: str, color: str, place: str)
     """What a video says of an operation.
 
     >>> said_of_step(PAINT, "boot", "seven", "green", "northeast")
-    'paint the boot green'
+    'paint boot green'
     """
     meant = {"I": item, "S": second, "C": color, "P": place}
     return " ".join(meant.get(word, word) for word in CONCRETE[operation].split())
@@ -162,8 +161,8 @@ def _swapped(own: list, at: int) -> list:
 def numbered(steps: Sequence[str]) -> str:
     """A list as one text, each of the first `MOST` steps behind its number.
 
-    >>> numbered(("take the boot", "turn the boot"))
-    '1 take the boot 2 turn the boot'
+    >>> numbered(("take boot", "turn boot"))
+    '1 take boot 2 turn boot'
     """
     return " ".join(f"{at} {step}" for at, step in enumerate(steps[:MOST], 1))
 
@@ -171,8 +170,8 @@ def numbered(steps: Sequence[str]) -> str:
 def steps_of(text: str) -> list[str]:
     """The steps of such a text; whatever stands before the first number is one as well, an empty step is none.
 
-    >>> steps_of("1 take the boot 2 turn the boot")
-    ['take the boot', 'turn the boot']
+    >>> steps_of("1 take boot 2 turn boot")
+    ['take boot', 'turn boot']
     """
     found: list[list[str]] = [[]]
     for word in text.split():

@@ -6,7 +6,6 @@ The images are real (clothes, digits; photographs where the camera looks away), 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +46,8 @@ class ProcedureVideos(Source):
 
     Records are {"video": uint8 (frames, size, size, 3), "shown": number of frames, "steps": texts, "links": the step of
     the guideline that each carries out (from 1 on; 0: none), "bounds": first frame and the one behind the last of each
-    step, "task", "guideline": texts, "query", "domain"}. Record i is a function of the declaration and i: items, their
+    step, "task", "guideline": texts, "query", "domain", and as numbers the
+    "operations", "item", "second" and "color"}. Record i is a function of the declaration and i: items, their
     images, colours and places; with probability `varied` a step more or two neighbours swapped. A step takes two or
     three frames in which the change comes about; with probability `pauses` a frame passes behind it; every frame is
     with probability `away` a photograph of something else. Splits share no image and no sequence of operations.
@@ -67,7 +67,7 @@ class ProcedureVideos(Source):
     >>> from stagejax.data import Digits
     >>> video = toy(4)[0]
     >>> video["video"].shape, video["steps"][0], video["guideline"][0]
-    ((20, 16, 16, 3), 'take the four', 'choose any even')
+    ((20, 16, 16, 3), 'take four', 'choose any even')
     """
 
     families: tuple[Family, ...]
@@ -150,12 +150,13 @@ class _Take:
         self.bounds = [(int(at), int(at + own)) for at, own in zip(starts, spent, strict=False)]
         self.shown = int(starts[-1])
 
-    def _pick(self, own: Sequence[Any]) -> Any:
+    def _pick(self, own: Any) -> Any:
         return own[int(self.rng.integers(len(own)))]
 
     def told(self) -> dict[str, Any]:
         """What is done and said."""
         words = self.item, self.second, self.color, PLACES[self.later]
+        items = [item for family in self.source.families for item in family.items]
         return {
             "shown": self.shown,
             "steps": tuple(said_of_step(operation, *words) for operation, _ in self.done),
@@ -165,6 +166,9 @@ class _Take:
             "guideline": self.task.guideline,
             "query": self.task.query,
             "domain": self.task.domain,
+            "operations": tuple(operation for operation, _ in self.done),
+            **{name: items.index(own) for name, own in (("item", self.item), ("second", self.second))},
+            "color": self.source.colors.index(self.color),
         }
 
     def filmed(self) -> np.ndarray:
@@ -294,10 +298,10 @@ def real_procedures(source: Any, count: int, named: tuple[str, str] = ("x", "y")
     """
     digits, clothes = source("mnist"), source("fashion_mnist")
     kinds = {
-        "garment": (clothes, {0: "t-shirt", 1: "trousers", 3: "dress"}),
-        "accessory": (clothes, {5: "sandal", 8: "bag", 9: "boot"}),
-        "even number": (digits, {0: "zero", 2: "two", 4: "four"}),
-        "odd number": (digits, {1: "one", 3: "three", 7: "seven"}),
+        "garment": (clothes, {0: "t-shirt", 1: "trousers"}),
+        "accessory": (clothes, {8: "bag", 9: "boot"}),
+        "even": (digits, {0: "zero", 4: "four"}),
+        "odd": (digits, {1: "one", 7: "seven"}),
     }
     families = tuple(
         Family(name, Objects(own, tuple(names.get(label, "") for label in range(10)), image=named[0], label=named[1]))

@@ -107,7 +107,7 @@ def in_any_order(similar: Float[np.ndarray, "P G"], least: float = 1.0) -> Pairs
     return [(int(p), int(g)) for p, g in zip(rows, columns, strict=True) if similar[p, g] >= least]
 
 
-def kendall_tau(order: Sequence[float]) -> float:
+def kendall_tau(order: Sequence[int]) -> float:
     """(concordant - discordant) / (n (n - 1) / 2) of pairs of n places, each as it is or turned round; NaN for n < 2.
 
     Reference: Kendall 1938; of orders of sentences: Lapata 2006, equation 4.
@@ -115,7 +115,7 @@ def kendall_tau(order: Sequence[float]) -> float:
     >>> kendall_tau([0, 1, 2]), kendall_tau([2, 1, 0]), kendall_tau([1, 0, 2])
     (1.0, -1.0, 0.3333333333333333)
     """
-    places = np.asarray(order, float)
+    places = np.array(order, float)
     n = len(places)
     signs = np.sign(places[None] - places[:, None])[np.triu_indices(n, 1)]
     return float(signs.sum() / (n * (n - 1) / 2)) if n > 1 else float("nan")

@@ -1,12 +1,14 @@
 """Videos of procedures: what is said happens in the frames, and batches give away no guideline."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stagejax.data.guided_clips import GuidedClips, Summaries, captioned, row_of, summarized, written
-from stagejax.data.guidelines import ADD, BOX, DIM, MOVE, PAINT, TAKE, numbered
+from stagejax.data.guidelines import ADD, BOX, DIM, MOVE, PAINT, REMOVE, TAKE, numbered
+from stagejax.data.procedure_frames import ProcedureFrames, labels_at
 from stagejax.data.procedure_videos import ProcedureVideos, _placed, toy
 from stagejax.data.tokenizers import MASK, SEP
 
@@ -45,7 +47,7 @@ def test_bounds_follow_each_other_within_what_is_shown() -> None:
         assert len(bounds) == len(record["steps"]) == len(record["links"])
         assert bounds[0][0] == 0
         assert all(1 < end - start < 4 for start, end in bounds)
-        assert all(a[1] <= b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(bounds))
         assert bounds[-1][1] <= record["shown"] <= CLEAR.frames
         assert not record["video"][record["shown"] :].any()
 
@@ -86,7 +88,7 @@ def test_cameras_look_away_as_often_as_declared() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     for fields in ({"side": 9}, {"frames": 17}, {"split": "dev"}):
-        with pytest.raises(ValueError, match="side|frames|split"):
+        with pytest.raises(ValueError, match=r"side|frames|split"):
             toy(4, **fields)
     with pytest.raises(IndexError):
         CLEAR[len(CLEAR)]
@@ -128,7 +130,8 @@ def test_summaries_show_different_videos_of_one_task() -> None:
     for row, task in enumerate(data.records(np.arange(24)).tolist()):
         assert source.words.decode(batch["targets"][row]) == numbered(source.tasks[task].guideline)
         own = [source[task * 8 + k]["video"] for k in range(8)]
-        shown = [next(k for k in range(8) if np.array_equal(own[k], video)) for video in batch["inputs"][row][: counts[row]]]
+        videos = batch["inputs"][row][: counts[row]]
+        shown = [next(k for k in range(8) if np.array_equal(own[k], video)) for video in videos]
         assert len(set(shown)) == counts[row]
         assert not batch["inputs"][row][counts[row] :].any()
 
@@ -148,15 +151,35 @@ def test_by_text_there_are_no_frames() -> None:
 
 def test_rows_and_lists_have_their_places() -> None:
     words = toy(2).words
-    row = row_of(words, 1, 3, "take the two", 2)
+    row = row_of(words, 1, 3, "take two", 1)
     assert row[:3].tolist() == [MASK, 0, 0]
-    assert words.decode(row[3:]) == "take the"
-    tokens, targets, weights = written(words, "take the two", 5)
-    assert tokens[0] == targets[3] == SEP
-    assert np.array_equal(tokens[1:4], targets[:3])
-    assert weights.tolist() == [1, 1, 1, 1, 0]
+    assert words.decode(row[3:]) == "take"
+    tokens, targets, weights = written(words, "take two", 4)
+    assert tokens[0] == targets[2] == SEP
+    assert np.array_equal(tokens[1:3], targets[:2])
+    assert weights.tolist() == [1, 1, 1, 0]
     with pytest.raises(ValueError, match="raise `length`"):
-        written(words, "take the two", 3)
+        written(words, "take two", 2)
     source: ProcedureVideos = toy(2)
     assert captioned(source, [0, 9], ["", "take"], 4)["rows"].shape == (2, 1, source.frames + 4)
     assert summarized(source, [[0], [8, 9]], None, 3, 4)["rows"].any(-1).tolist() == [[1, 0, 0], [1, 1, 0]]
+
+
+def test_single_frames_have_the_labels_of_their_time() -> None:
+    source = toy(6)
+    data = ProcedureFrames(source=source, batch=6)
+    batch = data.take(np.arange(12))
+    spec = data.sample_spec()
+    assert all(batch[name].shape[1:] == leaf.shape and batch[name].dtype == leaf.dtype for name, leaf in spec.items())
+    assert all(batch[name].min() >= 0 and batch[name].max() < size for name, size in data.classes.items())
+    record = CLEAR.told(3)
+    for at, (start, end) in enumerate(record["bounds"]):
+        for frame in range(start, end):
+            assert labels_at(record, frame)["step"] == 1 + record["operations"][at]
+    first, last = labels_at(record, 0), labels_at(record, record["shown"] - 1)
+    assert (first["color"], first["second"]) == (0, 0)
+    assert last["color"] == (1 + record["color"]) * (PAINT in record["operations"])
+    record, at = with_operation(REMOVE)
+    end = record["bounds"][at][1]
+    assert labels_at(record, end - 2)["second"] == 1 + record["second"]
+    assert labels_at(record, end - 1)["second"] == 0

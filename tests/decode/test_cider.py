@@ -14,7 +14,7 @@ def test_the_own_caption_has_ten_and_one_without_common_words_none() -> None:
 
 
 def test_one_common_word_of_two_by_hand() -> None:
-    # N = 2 items; "a" stands in one, "b" and "c" in one each: all weigh ln 2. (a b) with (a c): 1/2 of n = 1, 0 of n = 2.
+    # Of N = 2 items one has "a", "b" or "c": all weigh ln 2. (a b) with (a c): 1/2 of n = 1, 0 of n = 2.
     found = ciders(["a b"], [["a c"]], order=1)
     assert found == [0.0]  # a single item: every word is in all items
     found = ciders(["a b", "d"], [["a c"], ["d"]], order=2)

@@ -24,7 +24,7 @@ def test_recall_weighs_nine_times_as_much() -> None:
 
 
 def test_words_are_paired_once_and_longest_runs_first() -> None:
-    assert common_runs("the boot the bag".split(), "the bag".split()) == [(2, 0, 2)]
-    assert common_runs("a a a".split(), "a".split()) == [(0, 0, 1)]
-    found = common_runs("p q a b c".split(), "a b c p q".split())
+    assert common_runs(["the", "boot", "the", "bag"], ["the", "bag"]) == [(2, 0, 2)]
+    assert common_runs(["a", "a", "a"], ["a"]) == [(0, 0, 1)]
+    found = common_runs(["p", "q", "a", "b", "c"], ["a", "b", "c", "p", "q"])
     assert found == [(2, 0, 3), (0, 3, 2)]

@@ -73,9 +73,9 @@ def test_tau_by_pairs() -> None:
     rng = np.random.default_rng(1)
     for n in (2, 3, 5):
         order = rng.permutation(n)
-        pairs = list(itertools.combinations(order, 2))
+        pairs = list(itertools.combinations(order.tolist(), 2))
         right = sum(1 if a < b else -1 for a, b in pairs) / len(pairs)
-        assert kendall_tau(order) == pytest.approx(right)
+        assert kendall_tau(order.tolist()) == pytest.approx(right)
     assert np.isnan(kendall_tau([3]))
     assert order_tau(["c", "b", "a"], ["a", "b", "c"]) == -1
     assert np.isnan(order_tau(["a", "x"], ["a", "b"]))

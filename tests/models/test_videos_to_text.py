@@ -80,7 +80,9 @@ def test_axes_are_those_of_its_parts() -> None:
     sizes = CONFIG.sizes()
     assert (sizes["videos"], sizes["hidden.1"], sizes["vocab.encoder"], sizes["vocab.decoder"]) == (3, 8, 12, 12)
     assert not any(name.startswith("classes") for name in sizes)
-    named = {name for leaf in axes_of(nnx.eval_shape(lambda: CONFIG.build(nnx.Rngs(0)))).values() for name in leaf.names}
+    named = {
+        name for leaf in axes_of(nnx.eval_shape(lambda: CONFIG.build(nnx.Rngs(0)))).values() for name in leaf.names
+    }
     assert named <= set(sizes)
 
 
