@@ -31,9 +31,10 @@ class VideosToText:
     """What a captioner of videos is: a network of single frames, an encoder of rows, a text decoder.
 
     A row is one video and the text beside it: first a place for every frame, which holds the `marker`, then tokens. At
-    the marker stands a linear map of what the network tells of the frame and the one before it. Rows are encoded each
-    by itself; a learned vector of the video's number is added to all that comes of it, and the decoder attends to all
-    rows of a sample at once.
+    the marker stands a linear map, with a norm, of what the network tells of the frame and its difference from the one
+    before; batch norms in the network keep the statistics that they came with. Rows are encoded each by itself; a
+    learned vector of the video's number is added to all that comes of it, and the decoder attends to all rows of a
+    sample at once.
 
     Args:
       frames: config of a network with `features` that reads 2 P channels; its heads are left out.
@@ -128,20 +129,20 @@ class VideosToTextModel(TextDecoderModel):
         F = inputs_BNFYXP.shape[2]
         rows_MR, how = rows.reshape(B * N, R), {}
         if F:
-            seen_MFE = self.seen(inputs_BNFYXP.reshape(B * N, *inputs_BNFYXP.shape[2:]), key)
+            seen_MFE = self.seen(inputs_BNFYXP.reshape(B * N, *inputs_BNFYXP.shape[2:]))
             how = {"vectors": (rows_MR == self.config.marker, jnp.pad(seen_MFE, ((0, 0), (0, R - F), (0, 0))))}
         x_MRE = self.encoder.hidden(rows_MR, mask=rows_MR > 0, key=key, **how)
         x_BNRE = x_MRE.reshape(B, N, R, -1) + self.numbers.table[...][:N, None]
         return x_BNRE.reshape(B, N * R, -1)
 
-    def seen(self, video_MFYXP: UInt8[Array, "M F Y X P"], key: Key | None = None) -> Float[Array, "M F E"]:
-        """A vector of every frame."""
+    def seen(self, video_MFYXP: UInt8[Array, "M F Y X P"]) -> Float[Array, "M F E"]:
+        """A vector of every frame; norms of the network use their running statistics, in training too."""
         M, F = video_MFYXP.shape[:2]
         video = video_MFYXP.astype(self.numbers.table[...].dtype) / 255
         before = jnp.concatenate([video[:, :1], video[:, :-1]], axis=1)
         pairs = jnp.concatenate([video, video - before], axis=-1)
         images = along_sequence(pairs.reshape(M * F, *pairs.shape[2:]), 0, BATCH_AXES)
-        x_MFC = along_sequence(self.frames.features(images, key).reshape(M, F, -1), 1, whole=True)
+        x_MFC = along_sequence(self.frames.features(images).reshape(M, F, -1), 1, whole=True)
         return self.frame_norm(self.project(x_MFC))
 
 
