@@ -23,7 +23,7 @@ Method   0  eyes        a small network learns from single frames which items, c
          steps of stages 2 and 4; trained with other tasks' guidelines, a control of what the longer input does.
 Run      stagejax run guide_benchmark                   laptop: minutes on two cores
          stagejax run guide_benchmark --preset smoke    generated digits, seconds
-         stagejax plan guide_benchmark --preset pod --mesh data=8
+         stagejax plan guide_benchmark --preset pod --mesh data=4,fsdp=4
 Holds if on unseen tasks, in means over three seeds, (1) captions with the true guideline exceed those without one, both
          from stage 2 for equal steps, by 10 % or more, relative, in CIDEr-D and in step F1 (equal steps in order);
          (2) with the predicted guideline (of the route with the lower validation loss) step F1 lies between the two;
