@@ -96,7 +96,7 @@ class Config:
     eyes: tuple[int, int, float] = (1200, 64, 3e-3)  # steps, batch and learning rate of stage 0
     counts: tuple[int, ...] = (1, 2, 4, 8)  # videos of a summary
     batches: tuple[int, int] = (16, 8)  # of captions, and of summaries
-    steps: tuple[int, int, int] = (400, 120, 200)  # of stages 2, 3 and 4
+    steps: tuple[int, int, int] = (600, 150, 250)  # of stages 2, 3 and 4
     peaks: tuple[float, ...] = (2e-3,)  # learning rates, from which each arm takes its own
     at_once: int = 64  # samples that are decoded together
     precision: Precision = field(default_factory=Precision)
