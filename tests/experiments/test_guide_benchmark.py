@@ -83,9 +83,14 @@ def test_stages_start_from_stage_2_and_see_what_they_may(finished: Any) -> None:
     assert guides == {"captioning": "none", "no-guideline": "none", "guided": "gold"}
     assert all(own.evaluate.data.source.split == "valid" for own in stages.values())
     base = flat(next(result for name, result in results.items() if name.startswith("0/captioning/")))
+    sight = flat(results["eyes"])
     for name, result in results.items():
-        if result.kind == "train" and not name.startswith("0/captioning"):
+        if result.kind == "train" and name != "eyes":
             own = flat(result)
+            for path in sight:
+                if not path.startswith("heads/"):
+                    assert np.array_equal(own[f"frames/{path}"], sight[path])
+        if result.kind == "train" and name != "eyes" and not name.startswith("0/captioning"):
             assert own.keys() == base.keys()
             moved = max(np.abs(own[path] - base[path]).max() for path in base)
             assert 0 < moved < 0.2  # a few steps away, not a start of its own
