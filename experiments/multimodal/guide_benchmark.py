@@ -29,7 +29,11 @@ Holds if on unseen tasks, in means over three seeds, (1) captions with the true 
          (2) with the predicted guideline (of the route with the lower validation loss) step F1 lies between the two;
          (3) with another task's guideline it lies below that without one; and (4) of that route's summaries step F1 is
          higher with 4 videos than with 1.
-Ours     Not run yet.
+Ours     64 unseen tasks, mean ± standard deviation of three seeds; (3) and (4) hold, (1) and (2) do not. (1): step F1
+         75.4 ± 1.2 without a guideline, 77.4 ± 1.9 with the true one, +2.6 %, CIDEr-D +4.4 %. (2): predicted 74.9 ±
+         0.5, 0.6 ± 1.1 points below none. (3): another task's 74.4 ± 1.5, 1.1 ± 1.0 below none. (4): +7.4 ± 2.9 points,
+         57.1 to 64.5; but the nearest training task's guideline has 68.7 ± 0.9, and captions 40.8 ± 3.5. Guided without
+         the video 7.0. With one seed: from scratch for as many steps 83.4, other tasks' guidelines in training 73.9.
 """
 
 from __future__ import annotations
@@ -468,6 +472,7 @@ NOTES = (
     "Settings were chosen on validation tasks: captions alone, with random networks of frames, told the operations (F1 "
     "53 %) and not the items (8 % of first steps, 12 kinds; step F1 5 %). So stage 0 was added, items were cut to 8 "
     "kinds and steps put in fewer words, before any test.",
+    "A pilot of the last settings was stopped at step 135 of stage 2 (validation loss 0.76 at 100); steps were then raised.",
     "All stages behind stage 0 have one learning rate, the better one of 0.002 and 0.003 in these pilots.",
     "Stage 0 reads labels that a program knows; it sees no guideline and no task, and is charged to all arms.",
     "The guided captioner always had a true guideline in training: none is new to it, and so is a wrong one.",
