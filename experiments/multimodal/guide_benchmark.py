@@ -472,7 +472,7 @@ NOTES = (
     "Settings were chosen on validation tasks: captions alone, with random networks of frames, told the operations (F1 "
     "53 %) and not the items (8 % of first steps, 12 kinds; step F1 5 %). So stage 0 was added, items were cut to 8 "
     "kinds and steps put in fewer words, before any test.",
-    "A pilot of the last settings was stopped at step 135 of stage 2 (validation loss 0.76 at 100); steps were then raised.",
+    "A pilot of the last settings was stopped at step 135 of stage 2 (validation loss 0.76 at 100), then steps raised.",
     "All stages behind stage 0 have one learning rate, the better one of 0.002 and 0.003 in these pilots.",
     "Stage 0 reads labels that a program knows; it sees no guideline and no task, and is charged to all arms.",
     "The guided captioner always had a true guideline in training: none is new to it, and so is a wrong one.",
