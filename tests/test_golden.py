@@ -28,6 +28,7 @@ MESHES = {
     "blsp-pod": "data=8,fsdp=16",  # 128 instructions a batch
     "self_generated_tokens_bash_rac-pod": "data=8,fsdp=16",  # 128 pairs a batch
     "gfslt_vlp-pod": "data=16,sequence=16",  # 16 videos a batch
+    "guide_benchmark-pod": "data=4,fsdp=4",  # summaries of 16 tasks a batch
     "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
     "learning_by_teaching-pod-8b": "data=16,fsdp=16",
     "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
