@@ -23,7 +23,7 @@ def annotations(source: ProcedureVideos) -> list[GuideRecord]:
     >>> from stagejax.data.procedure_videos import toy
     >>> record = annotations(toy(1, videos=2))[0]
     >>> record["category"], titles(record, 1)[0], specific(record, 1)[0]["bounds"]
-    ('even with odd', 'take two', [0, 2])
+    ('even with odd', 'take four', [0, 3])
     """
     found = []
     for number, task in enumerate(source.tasks):

@@ -93,7 +93,7 @@ def sequences(split: str, steps: tuple[int, int] = (3, 5)) -> tuple[tuple[int, .
       steps: from how many to how many.
 
     >>> len(sequences("train")), len(sequences("test")), set(sequences("train")) & set(sequences("test"))
-    (891, 268, set())
+    (880, 268, set())
     """
     rest = range(1, len(CONCRETE))
     counts = range(steps[0] - 1, steps[1])
@@ -140,7 +140,7 @@ def varied(operations: Sequence[int], share: float, u: Sequence[float]) -> list[
     Args:
       u: four numbers from 0 to 1.
 
-    >>> varied((TAKE, PAINT, TURN), 0.3, (0.9, 0, 0, 0)), varied((TAKE, PAINT, TURN), 1.0, (0.0, 0.9, 0, 0))
+    >>> varied((TAKE, PAINT, TURN), 0.3, (0.9, 0.0, 0.0, 0.0)), varied((TAKE, PAINT, TURN), 1.0, (0.0, 0.9, 0.0, 0.0))
     ([(0, 1), (1, 2), (2, 3)], [(0, 1), (2, 3), (1, 2)])
     """
     own = [(operation, at) for at, operation in enumerate(operations, 1)]

@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.axes import axes_of
+from stagejax.axes import Axes, axes_of
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.videos_to_text import VideosToText
@@ -80,9 +81,8 @@ def test_axes_are_those_of_its_parts() -> None:
     sizes = CONFIG.sizes()
     assert (sizes["videos"], sizes["hidden.1"], sizes["vocab.encoder"], sizes["vocab.decoder"]) == (3, 8, 12, 12)
     assert not any(name.startswith("classes") for name in sizes)
-    named = {
-        name for leaf in axes_of(nnx.eval_shape(lambda: CONFIG.build(nnx.Rngs(0)))).values() for name in leaf.names
-    }
+    named = axes_of(nnx.eval_shape(lambda: CONFIG.build(nnx.Rngs(0))))
+    named = {name for own in jax.tree.leaves(named, is_leaf=lambda own: isinstance(own, Axes)) for name in own.names}
     assert named <= set(sizes)
 
 
