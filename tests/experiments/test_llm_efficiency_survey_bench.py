@@ -65,7 +65,8 @@ def measured(**other: float) -> tuple[Any, Any, Any]:
     ("number", "other"),
     [
         (None, {}), (0, {"sparse": 12.1, "grouped": 13.0}), (1, {"ternary": 15.0}), (2, {"cache": 1.5}),
-        (3, {"bytes": 75.0}), (3, {"step": 1.6}), (4, {"eight": 1.02}), (5, {"grouped": 10.9}), (6, {"bits": 1.1}), (7, {"static": 101.0}),
+        (3, {"bytes": 75.0}), (3, {"step": 1.6}), (4, {"eight": 1.02}), (5, {"grouped": 10.9}),
+        (6, {"bits": 1.1}), (7, {"static": 101.0}),
     ],
 )  # fmt: skip
 def test_each_claim_fails_by_its_own_margin(number: int | None, other: dict[str, float]) -> None:
