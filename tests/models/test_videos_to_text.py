@@ -33,23 +33,23 @@ TOKENS = jnp.array([[2, 5, 6]])
 
 @pytest.mark.slow
 def test_what_a_row_hides_is_not_seen(model: nnx.Module, videos: np.ndarray) -> None:
-    logits = model(videos, TOKENS, rows=jnp.asarray(ROWS))
+    logits = model(jnp.asarray(videos), TOKENS, rows=jnp.asarray(ROWS))
     hidden = videos.copy()
     hidden[0, 1, 2:], hidden[0, 2] = 0, 0
-    np.testing.assert_allclose(model(hidden, TOKENS, rows=jnp.asarray(ROWS)), logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model(jnp.asarray(hidden), TOKENS, rows=jnp.asarray(ROWS)), logits, rtol=1e-5, atol=1e-5)
     for video, frame in ((0, 0), (0, 2), (1, 1)):
         seen = videos.copy()
         seen[0, video, frame] = 255 - seen[0, video, frame]
-        assert np.abs(model(seen, TOKENS, rows=jnp.asarray(ROWS)) - logits).max() > 1e-4
+        assert np.abs(model(jnp.asarray(seen), TOKENS, rows=jnp.asarray(ROWS)) - logits).max() > 1e-4
     other = ROWS.copy()
     other[0, 0, 3] = 9
-    assert np.abs(model(videos, TOKENS, rows=jnp.asarray(other)) - logits).max() > 1e-4
+    assert np.abs(model(jnp.asarray(videos), TOKENS, rows=jnp.asarray(other)) - logits).max() > 1e-4
 
 
 @pytest.mark.slow
 def test_rows_are_encoded_alone_and_bear_their_number(model: nnx.Module, videos: np.ndarray) -> None:
     rows = np.repeat(ROWS[:, :1], 2, 1)
-    same = np.repeat(videos[:, :1], 2, 1)
+    same = jnp.asarray(np.repeat(videos[:, :1], 2, 1))
     memory = np.asarray(model.encode(same, rows=jnp.asarray(rows))).reshape(2, 5, 16)
     numbers = np.asarray(model.numbers.table[...])
     np.testing.assert_allclose(memory[1] - memory[0], np.tile(numbers[1] - numbers[0], (5, 1)), rtol=1e-4, atol=1e-5)
@@ -60,8 +60,8 @@ def test_rows_are_encoded_alone_and_bear_their_number(model: nnx.Module, videos:
 @pytest.mark.slow
 def test_decoding_steps_give_the_same_logits(model: nnx.Module, videos: np.ndarray) -> None:
     rows = jnp.asarray(ROWS)
-    logits = model(videos, TOKENS, rows=rows)
-    reading = model.reading(videos, rows)
+    logits = model(jnp.asarray(videos), TOKENS, rows=rows)
+    reading = model.reading(jnp.asarray(videos), rows)
     cache, found = reading.init_cache(1, 3), []
     for at in range(3):
         step, cache = reading.step(TOKENS[:, at : at + 1], cache)

@@ -20,7 +20,7 @@ from stagejax.transforms import LoRA, merged
 
 pytestmark = pytest.mark.slow  # trains models
 FORM, EASY = LoRA(rank=2), Problems(size=16, steps=(1,))
-ROWS = Answers(source=EASY, tokenizer=EASY.tokenizer(), batch=4, length=40)
+ROWS = Answers(source=EASY, tokenizer=EASY.tokenizer(), batch=8, length=40)
 NET = gpt(vocab=EASY.tokenizer().vocab, layers=1, embed=8, heads=2, mlp=16, length=40)
 PHASE = Stage("phase", NET, causal_lm, adam(1e-2, decay="constant"), ROWS, steps=3)
 

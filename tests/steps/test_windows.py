@@ -27,7 +27,7 @@ def test_temporary_bytes_are_of_what_a_program_holds_between() -> None:
 
 @pytest.mark.slow
 def test_a_stage_is_timed_with_its_bytes() -> None:
-    data = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=4, length=16)
+    data = CausalText(source=Stdlib(limit=50_000), tokenizer=Bytes(), batch=8, length=16)
     model = gpt(vocab=data.tokenizer.vocab, embed=16, heads=2, layers=2, mlp=16, length=16, scan=True)
     stages = {name: Stage(name, model, causal_lm, own(1e-3), data, 4) for name, own in (("adam", adamw), ("sgd", sgd))}
     found = stage_windows(stages, windows=2, each=1)
