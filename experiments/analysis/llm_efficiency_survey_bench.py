@@ -137,7 +137,7 @@ def preset(name: str) -> Config:
         return replace(
             laptop, source=Stdlib(limit=300_000), target=Stdlib(limit=200_000), vocab=300, length=32, dense=tiny,
             mixture=tiny, draft=Size(layers=1, embed=16, heads=1, mlp=32), experts=3, batch=8, steps=120,
-            mixture_steps=80, draft_steps=40, evaluate_batches=2, row_batch=8, row_steps=4, row_every=2, accumulate=2,
+            mixture_steps=80, draft_steps=40, evaluate_batches=2, row_batch=16, row_steps=4, row_every=2, accumulate=2,
             rank=2, windows=2, each=1, calibration=(2, 8), group=16, least=16, code=TernaryCode(bits=10), recover=5,
             prompts=2, prompt=4, block=2, requests=6, slots=2, asked=(2, 6.0, 16), seeds=(0, 1),
         )  # fmt: skip

@@ -74,7 +74,7 @@ class TernaryCode:
         """Bits of the words of all rows, each row in words of its own."""
         return self.bits * sum(len(self.encoded(row)) for row in np.asarray(rows_RI))
 
-    def bits_a_weight(self, parts: Sequence[Int[np.ndarray, "R I"]]) -> dict[str, np.ndarray]:
+    def bits_a_weight(self, parts: Sequence[Int[np.ndarray, "_ _"]]) -> dict[str, np.ndarray]:
         """What matrices of symbols take a weight, as part of an artifact: "bits" of their words; "stored" with two
         numbers of 16 bits and an offset of 32 for each row; "entropy", the least for independent symbols.
         """

@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -88,7 +89,7 @@ def test_every_way_gives_the_tokens_of_greedy_sampling() -> None:
     model = config.build(nnx.Rngs(0))
     drawn = sample(
         model, Prompts(requests.tokens_NP, requests.lengths_N), jax.random.key(0), length=24, temperature=0.0,
-        limit=requests.limits_N,
+        limit=jnp.asarray(requests.limits_N),
     )  # fmt: skip
     expected = tuple(
         tuple(row[start:end].tolist())
