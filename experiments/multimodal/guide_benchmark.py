@@ -58,7 +58,6 @@ from stagejax.inference import Frozen
 from stagejax.inference.step_lists import list_flops, lists_said, step_scores
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.convnet import ResNet
 from stagejax.models.videos_to_text import VideosToText
 from stagejax.names import slug
 from stagejax.objectives.loss import Metrics, weighted
@@ -136,11 +135,11 @@ def preset(name: str) -> Config:
             at_once=8, seeds=(0,), beside=(),
         )  # fmt: skip
     if name == "pod":
-        resnet = ResNet(224, 6, (64, 128, 256, 512), (2, 2, 2, 2), 1000, stem=64, stem_size=7, stem_pool=True)
+        eyes = replace(strided(224, (64, 128, 256, 512, 512), 512), convolution="conv")
         videos = real_procedures(TFDS, 800, ("image", "label"), videos=64, frames=32, size=224, side=112)
         net = Transformer(embed=1024, layers=12, heads=16, mlp=4096, causal=False, scan=True, remat="full")
         return Config(
-            videos, held=(64, 256), captioned=8, net=net, image=resnet, width=("channels.4", 512), batches=(64, 16),
+            videos, held=(64, 256), captioned=8, net=net, image=eyes, width=("hidden.1", 512), batches=(64, 16),
             steps=(50_000, 10_000, 20_000), peaks=(1e-4, 3e-4), precision=Precision(compute="bfloat16"),
         )  # fmt: skip
     return Config()
@@ -171,7 +170,7 @@ def eyes(cfg: Config) -> Stage:
     image = replace(cfg.image, heads=tuple((name, (size,)) for name, size in data.classes.items()))
     optimizer = adamw(peak, warmup=0.1, clip=1.0, weight_decay=1e-3)
     return Stage(
-        "eyes", image, seeing, optimizer, data, steps, evaluate=Evaluation(held, 1), precision=cfg.precision
+        "eyes", image, seeing, optimizer, data, steps, evaluate=Evaluation(held, 1)
     )  # fmt: skip
 
 
