@@ -276,7 +276,7 @@ def designs(run: Any, cfg: Config, seed: int, encoder: Any) -> dict[str, Arm]:
         said = run.make(at("taught"), answers_of_teachers, data, *teachers, flops=float(cfg.records * price))
         taught = replace(
             whole, data=join(whole.data, said, Row("taught", (cfg.hard.classes,))),
-            objective=TaughtLoss(len(cfg.all_tasks)), step=partial(paced_step, options=gold_share),
+            objective=TaughtLoss(), step=partial(paced_step, options=gold_share),
         )  # fmt: skip
         arm(DISTILLED, taught, encoder, *teachers, said)
     return {label: arms[label] for label in DESIGNS if label in arms}

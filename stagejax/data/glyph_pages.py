@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from stagejax.data.sources import Source
+from stagejax.data.tasks import resized
 
 Boxes = np.ndarray  # (K, 4)
 _TALL, _WIDE = 20, 12  # pixels of a cell: the ink of one character, squeezed where it is wider
@@ -77,28 +78,8 @@ def cell(image: np.ndarray) -> Float32[np.ndarray, "20 12"]:
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     wide = min(_WIDE, max(_NARROW, round(_TALL * ink.shape[1] / ink.shape[0])))
     drawn, left = np.zeros((_TALL, _WIDE), np.float32), (_WIDE - wide) // 2
-    drawn[:, left : left + wide] = scaled(ink, (_TALL, wide))
+    drawn[:, left : left + wide] = resized(ink[..., None], (_TALL, wide))[..., 0]
     return drawn
-
-
-def scaled(ink_YX: np.ndarray, shape: tuple[int, int]) -> Float32[np.ndarray, "y x"]:
-    """An image in another size: means over the area of each new pixel.
-
-    >>> scaled(np.array([[0.0, 1.0, 1.0, 0.0]]), (1, 2)).tolist()
-    [[0.5, 0.5]]
-    """
-    rows, columns = (_areas(old, new) for old, new in zip(ink_YX.shape, shape, strict=True))
-    return np.asarray(rows @ ink_YX @ columns.T, np.float32)
-
-
-@functools.lru_cache(maxsize=4096)
-def _areas(old: int, new: int) -> Float32[np.ndarray, "new old"]:
-    """How much of each old pixel is in each new one; rows add up to 1."""
-    edges = np.linspace(0, old, new + 1)
-    at = np.arange(old)
-    share = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
-    share = np.maximum(share, 0)
-    return (share / share.sum(1, keepdims=True)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -141,7 +122,7 @@ class Page:
                 drawn = next(upcoming)
                 wide = max(1, int(other - one - (other - one > 3)))  # a free column behind each
                 place = page[top:bottom, one : one + wide]
-                np.maximum(place, scaled(drawn, (bottom - top, wide))[:, : place.shape[1]], out=place)
+                np.maximum(place, resized(drawn[..., None], (bottom - top, wide))[:, : place.shape[1], 0], out=place)
         return page
 
     def glyphs(

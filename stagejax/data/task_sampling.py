@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int64
 
+from stagejax.data.mixture import spread_evenly
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Batch, Data, joint_digest
 from stagejax.data.rehearsal import largest_remainders
@@ -258,12 +259,7 @@ def _pattern(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of an epoch (numbered from 0): the task at each place, how many of it came before, and samples of each task."""
     counts = largest_remainders(sampling.shares(sizes, number + 1, epochs), epoch)
-    at = np.concatenate([(np.arange(count) + 0.5) / max(count, 1) for count in counts])
-    parts = np.repeat(np.arange(len(counts)), counts)[np.argsort(at, kind="stable")]
-    before = np.zeros(epoch, np.int64)
-    for part, count in enumerate(counts):
-        before[parts == part] = np.arange(count)
-    return parts, before, counts
+    return *spread_evenly(counts), counts
 
 
 def _spec(length: int) -> dict[str, jax.ShapeDtypeStruct]:

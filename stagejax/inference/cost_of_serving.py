@@ -6,7 +6,6 @@ one batch, and single-task models one after another.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from stagejax.apart import take_apart
 from stagejax.axes import path_name
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.models.adapters import Adapted
+from stagejax.steps.windows import interleaved
 
 
 def served_parameters(config: Adapted, language_head: str = "encoder/head") -> int:
@@ -86,11 +86,4 @@ def answering_seconds(data: Any, shared: Any, adapted: Any, *alone: Any, repeats
 
     ways: dict[str, Callable[[], Any]] = {name: lambda net=net: together(net) for name, net in both.items()}
     ways["alone"] = one_by_one
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(repeats + 1):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            jax.block_until_ready(way())
-            if turn:
-                found[name].append(time.perf_counter() - began)
-    return {name: [float(np.median(own)), min(own)] for name, own in found.items()}
+    return {name: [float(np.median(own)), min(own)] for name, own in interleaved(ways, repeats).items()}

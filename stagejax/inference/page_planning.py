@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from stagejax.data.glyph_pages import Page
 from stagejax.data.page_layouts import LayoutTokens
+from stagejax.data.tokenizers import SEP
 from stagejax.decode import padded_prompts, sample
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen
@@ -76,7 +77,7 @@ def ratios_of(layouts: Layouts, page: Page, height: float) -> Float[np.ndarray, 
 
 def answers(model: Any, batch: Any, length: int, n: int, temperature: float) -> Any:
     """`n` layouts of each prompt, as tokens, and where they begin."""
-    found = sample(model, batch["prompts"], batch["key"], length=length, n=n, temperature=temperature, stops=((2,),))
+    found = sample(model, batch["prompts"], batch["key"], length=length, n=n, temperature=temperature, stops=((SEP,),))
     return found.tokens_BNS, found.starts_BN
 
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32
 
-from stagejax.data.glyph_pages import Page, Script, random_words, scaled, written_by
+from stagejax.data.glyph_pages import Page, Script, random_words, written_by
+from stagejax.data.tasks import resized
 from stagejax.decode.edits import edit_distance
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.objectives.recognition import collapsed, columns_of
@@ -68,7 +69,7 @@ def strip_of(
     height, width = shape
     wide = min(width - 2, max(1, round((right - left) * height / (bottom - top))))
     strip = np.zeros(shape, np.float32)
-    strip[:, 1 : 1 + wide] = scaled(page_YX[top:bottom, left:right], (height, wide))
+    strip[:, 1 : 1 + wide] = resized(page_YX[top:bottom, left:right, None], (height, wide))[..., 0]
     return strip
 
 

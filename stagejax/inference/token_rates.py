@@ -13,9 +13,9 @@ from jaxtyping import Int
 from stagejax.decode import Prompts, Recomputed, sample, speculative_sample
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.several import compiled_together
+from stagejax.memory import stored_bytes
 from stagejax.stage import Batch
 from stagejax.steps.windows import interleaved, temporary_bytes
-from stagejax.transforms.quantize import stored_bytes
 
 
 @dataclass(frozen=True)

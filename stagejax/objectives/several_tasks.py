@@ -91,9 +91,14 @@ def losses_of_answers(answers_BC: Float[Array, "B C"], batch: Batch) -> tuple[Fl
     (Array([0.693, 9.   ], dtype=float32), [0.0, 5.0])
     """
     regression_B, label_B = batch["classes"] == 1, batch["label"]
-    own_BC = jnp.arange(answers_BC.shape[1]) < batch["classes"][:, None]
-    logits_BC = jnp.where(own_BC, answers_BC, jnp.finfo(answers_BC.dtype).min / 2)
+    logits_BC = masked_answers(answers_BC, batch["classes"])
     entropy_B, _ = cross_entropy(logits_BC, jnp.where(regression_B, 0, label_B).astype(jnp.int32))
     value_B = answers_BC[:, 0]
     losses_B = jnp.where(regression_B, (value_B - label_B) ** 2, entropy_B)
     return losses_B, jnp.where(regression_B, value_B, logits_BC.argmax(1).astype(value_B.dtype))
+
+
+def masked_answers(answers_BC: Float[Array, "B C"], classes_B: Array) -> Float[Array, "B C"]:
+    """The answers as logits of each row's own classes, the first ones: the others cannot be said."""
+    own_BC = jnp.arange(answers_BC.shape[1]) < classes_B[:, None]
+    return jnp.where(own_BC, answers_BC, jnp.finfo(answers_BC.dtype).min / 2)

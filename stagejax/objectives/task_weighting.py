@@ -29,6 +29,12 @@ def per_task(losses_B: Float[Array, " B"], batch: Batch, tasks: int) -> tuple[Fl
     return owns_TB @ losses_B, owns_TB.sum(1)
 
 
+def task_metrics(total_T: Float[Array, " T"], count_T: Float[Array, " T"]) -> Metrics:
+    """`loss`, the mean over rows, and `loss_t` of every task, from n_t L_t and n_t."""
+    found: Metrics = {"loss": (total_T.sum(), count_T.sum())}
+    return found | {f"loss_{t}": (total_T[t], count_T[t]) for t in range(len(count_T))}
+
+
 def dynamic_weights(
     last_T: Float[Array, " T"], before_T: Float[Array, " T"], temperature: float = 2.0
 ) -> Float[Array, " T"]:
@@ -80,9 +86,7 @@ class SampledLoss:
     def each(self, model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, " T"], Metrics]:
         """The terms (n_t / B) L_t."""
         total_T, count_T = per_task(losses_of_rows(model, batch, key)[0], batch, self.tasks)
-        found: Metrics = {"loss": (total_T.sum(), count_T.sum())}
-        found |= {f"loss_{t}": (total_T[t], count_T[t]) for t in range(self.tasks)}
-        return total_T / count_T.sum(), found
+        return total_T / count_T.sum(), task_metrics(total_T, count_T)
 
     def __call__(
         self, model: Any, batch: Batch, key: Array | None, *, weights: Float[Array, " T"] | None = None
@@ -108,6 +112,4 @@ class UncertainLoss:
         total_T, count_T = per_task(losses_of_rows(models["net"], batch, key)[0], batch, tasks)
         means_T = total_T / jnp.maximum(count_T, 1e-9)
         shares_T = count_T / count_T.sum()
-        found: Metrics = {"loss": (total_T.sum(), count_T.sum())}
-        found |= {f"loss_{t}": (total_T[t], count_T[t]) for t in range(tasks)}
-        return (shares_T * uncertain_loss(means_T, s_T, self.regressions)).sum(), found
+        return (shares_T * uncertain_loss(means_T, s_T, self.regressions)).sum(), task_metrics(total_T, count_T)

@@ -16,19 +16,13 @@ from jaxtyping import Array, Float
 
 from stagejax.objectives.distillation import kl_divergence, soft_cross_entropy
 from stagejax.objectives.loss import Metrics
-from stagejax.objectives.several_tasks import Batch, losses_of_answers
-from stagejax.objectives.task_weighting import SampledLoss, per_task
+from stagejax.objectives.several_tasks import Batch, losses_of_answers, masked_answers
+from stagejax.objectives.task_weighting import SampledLoss
 
 
 def gold_share(progress: Float[Array, ""]) -> dict[str, Float[Array, ""]]:
     """Teacher annealing: λ rises from 0 to 1 over a stage. Options of `steps.paced_step` for `TaughtLoss`."""
     return {"gold": progress}
-
-
-def masked_answers(answers_BC: Float[Array, "B C"], classes_B: Array) -> Float[Array, "B C"]:
-    """The answers as logits of each row's own classes: the others cannot be said."""
-    own_BC = jnp.arange(answers_BC.shape[1]) < classes_B[:, None]
-    return jnp.where(own_BC, answers_BC, jnp.finfo(answers_BC.dtype).min / 2)
 
 
 def annealed_losses(
@@ -60,12 +54,7 @@ class TaughtLoss:
     """The mean of `annealed_losses` over rows, with the teachers' answers as the batch's "taught" (B, C).
 
     The metric `loss` is that of the labels.
-
-    Args:
-      tasks: T, however many of them a batch has.
     """
-
-    tasks: int
 
     def __call__(
         self, model: Any, batch: Batch, key: Array | None, *, gold: Float[Array, ""] | float = 1.0
@@ -73,10 +62,8 @@ class TaughtLoss:
         """The loss at a share of gold."""
         answers_BC = model.answers(batch["tokens"], batch["task"], key)
         losses_B = annealed_losses(answers_BC, batch["taught"], batch, gold)
-        hard_B, _ = losses_of_answers(answers_BC, batch)
-        total_T, count_T = per_task(hard_B, batch, self.tasks)
-        weight_B = batch["weight"]
-        return (weight_B * losses_B).sum() / weight_B.sum(), {"loss": (total_T.sum(), count_T.sum())}
+        (hard_B, _), weight_B = losses_of_answers(answers_BC, batch), batch["weight"]
+        return (weight_B * losses_B).sum() / weight_B.sum(), {"loss": ((weight_B * hard_B).sum(), weight_B.sum())}
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,6 @@ def serving_table(tasks: int, parameters: Mapping[str, int], seconds: Mapping[st
     """
     times = {label: (seconds or {}).get(label, (float("nan"),) * 2) for label in parameters}
     rows = tuple((label, size, 4 * size, *(1e3 * t for t in times[label])) for label, size in parameters.items())
-    note = (
-        "Of one text for all tasks, on the machine that ran this, which did other work; median and least of 50 calls."
-    )
+    note = "Of one text for all tasks, on the machine that ran this: median and least of its calls."
     columns = ("models", "parameters", "bytes", "ms, median", "ms, least")
     return Table(f"Serving {tasks} tasks", columns, rows, ("", ",", ",", ".2f", ".2f"), note)

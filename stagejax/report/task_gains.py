@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.report.paired import interval, paired
 from stagejax.report.seeds import mean
 from stagejax.report.tables import Table
 
@@ -46,12 +45,14 @@ def with_interval(values: Sequence[float]) -> str:
     >>> with_interval([1.0, 2.0, 3.0]), with_interval([1.0]), with_interval([])
     ('+2.0 [-0.5, +4.5]', '+1.0', '')
     """
+    from scipy.stats import sem, t
+
     if not len(values) or np.isnan(values).any():
         return ""
     if len(values) == 1:
         return f"{values[0]:+.1f}"
-    low, high = interval(paired(1 + np.array(values), np.ones(len(values))), len(values))
-    return f"{mean(values):+.1f} [{low:+.1f}, {high:+.1f}]"
+    half = float(t.ppf(0.975, len(values) - 1) * sem(values))
+    return f"{mean(values):+.1f} [{mean(values) - half:+.1f}, {mean(values) + half:+.1f}]"
 
 
 def gains_table(

@@ -133,7 +133,7 @@ def noting(phase: Stage, steps: int, says: Says = of_images) -> Stage:
         objective=None,
         optimizer=None,
         steps=steps,
-        step=consolidate if says is of_images else partial(consolidate, says=says),
+        step=partial(consolidate, says=says),
         handover=Handover(schedule="carry"),
         evaluate=None,
     )

@@ -13,10 +13,10 @@ import jax
 import numpy as np
 
 from stagejax.compiling import compiler
+from stagejax.memory import stored_bytes
 from stagejax.mesh import make_mesh
-from stagejax.program import build, step_keys
+from stagejax.program import Program, build, step_keys
 from stagejax.stage import Stage
-from stagejax.transforms.quantize import stored_bytes
 
 
 def interleaved(calls: Mapping[str, Callable[[], Any]], windows: int, each: int = 1) -> dict[str, list[float]]:
@@ -59,11 +59,9 @@ def stage_windows(stages: Mapping[str, Stage], windows: int, each: int) -> dict[
 
     >>> # rows = run.make("timed", stage_windows, {"float32": stage, "bfloat16": half}, 5, 4).value
     """
-    mesh, calls, found = make_mesh(None), {}, {}
+    calls, found = {}, {}
     for name, stage in stages.items():
-        program = build(stage, mesh)
-        code = compiler(program.traced_step())()
-        calls[name] = _steps(program, code, stage)
+        program, code, calls[name] = _steps(stage)
         found[name] = {
             "params": stored_bytes(program.state.params),
             "moments": stored_bytes(program.state.opt_state),
@@ -74,8 +72,10 @@ def stage_windows(stages: Mapping[str, Stage], windows: int, each: int) -> dict[
     return {name: own | {"seconds": seconds[name]} for name, own in found.items()}
 
 
-def _steps(program: Any, code: Any, stage: Stage) -> Callable[[], Any]:
-    """A call that takes the next step; the state is taken over by each."""
+def _steps(stage: Stage) -> tuple[Program, Any, Callable[[], Any]]:
+    """A stage's program, its compiled step, and a call that takes the next step; the state is taken over by each."""
+    program = build(stage, make_mesh(None))
+    code = compiler(program.traced_step())()
     state, key = program.initial(0), step_keys(stage, 0)
     numbers = jax.tree.map(lambda x, like: jax.device_put(np.asarray(x, like.dtype), like.sharding),
                            program.schedule, program.numbers)  # fmt: skip
@@ -87,7 +87,7 @@ def _steps(program: Any, code: Any, stage: Stage) -> Callable[[], Any]:
         state, metrics = code(state, batch, key, numbers)
         return metrics
 
-    return step
+    return program, code, step
 
 
 def matmul_peak(size: int = 1024, repeats: int = 5) -> float:

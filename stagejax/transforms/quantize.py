@@ -9,7 +9,6 @@ https://arxiv.org/abs/2208.07339.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -165,12 +164,3 @@ def _codes(value: Array, reads: list[int], form: Quantized) -> tuple[Array, Arra
         return codes, scale
     low, high = ((codes[..., i::2] + 8).astype(jnp.uint8) for i in (0, 1))
     return low | (high << 4), scale
-
-
-def stored_bytes(tree: Any) -> int:
-    """Bytes that the arrays of a tree take.
-
-    >>> stored_bytes({"a": jnp.zeros(3, jnp.int8), "b": jnp.zeros(2)})
-    11
-    """
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

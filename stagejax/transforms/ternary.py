@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int8
 
-from stagejax.transforms.compensation import Choice, State
+from stagejax.transforms.compensation import Choice, State, compensated
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ def ternary(weight_OI: Float[Array, "O I"]) -> Float[Array, "O I"]:
     >>> ternary(jnp.array([[4.0, 1.0, -1.0, -2.0]])).tolist()
     [[4.0, 0.0, 0.0, -2.0]]
     """
-    low_O, high_O = Ternary().begin(weight_OI)
-    return jnp.where(weight_OI > high_O[:, None] / 2, high_O[:, None], 0) + jnp.where(
-        weight_OI < low_O[:, None] / 2, low_O[:, None], 0
-    )
+    return compensated(weight_OI, jnp.eye(weight_OI.shape[1], dtype=weight_OI.dtype), Ternary())
 
 
 def symbol_rows(kernel: Float[np.ndarray, "*stack I O"]) -> Int8[np.ndarray, "rows I"]:

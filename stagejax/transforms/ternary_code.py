@@ -118,5 +118,6 @@ def entropy(rows: Int[np.ndarray, "*shape"]) -> float:
     >>> entropy(np.array([0, 0, 1, 2]))
     1.5
     """
-    share = np.bincount(np.asarray(rows).ravel(), minlength=3) / np.asarray(rows).size
-    return float(-sum(p * np.log2(p) for p in share if p > 0))
+    from scipy import stats
+
+    return float(stats.entropy(np.bincount(np.ravel(rows)), base=2))

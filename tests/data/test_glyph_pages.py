@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.glyph_pages import Page, Script, places_of, random_words, scaled, written_by
+from stagejax.data.glyph_pages import Page, Script, places_of, random_words, written_by
 from stagejax.data.page_layouts import LayoutTokens, tidy
+from stagejax.data.tasks import resized
 from stagejax.search.layouts import disorder, outside, overlaps
 
 SCRIPT, PAGE = Script(Digits(), 0, 200), Page()
@@ -57,7 +58,7 @@ def test_a_map_lacks_the_share_of_glyphs_that_is_asked_and_keeps_all_boxes() -> 
 def test_scaling_keeps_the_mean() -> None:
     image = np.random.default_rng(0).random((6, 10))
     for shape in ((3, 5), (4, 7), (12, 20)):
-        assert scaled(image, shape).mean() == pytest.approx(image.mean(), rel=1e-5)
+        assert resized(image[..., None], shape).mean() == pytest.approx(image.mean(), rel=1e-5)
 
 
 def test_tidy_layouts_are_in_order_apart_and_on_the_page() -> None:

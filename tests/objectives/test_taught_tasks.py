@@ -59,7 +59,7 @@ def test_between_them_targets_are_mixed() -> None:
 
 def test_the_metric_is_the_loss_of_the_labels_whatever_is_taught() -> None:
     net = Heads(jnp.broadcast_to(ANSWERS[:, None], (3, 3, 3)))
-    loss, metrics = TaughtLoss(4)(net, BATCH | {"taught": TAUGHT}, None, gold=0.0)
+    loss, metrics = TaughtLoss()(net, BATCH | {"taught": TAUGHT}, None, gold=0.0)
     np.testing.assert_allclose(loss, annealed_losses(ANSWERS, TAUGHT, BATCH, 0.0).mean(), rtol=1e-6)
     np.testing.assert_allclose(metrics["loss"][0], losses_of_answers(ANSWERS, BATCH)[0].sum(), rtol=1e-6)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.axes import Axes
-from stagejax.transforms.quantize import Quantized, QuantizedKernel, Uniform, rounded, stored_bytes
+from stagejax.memory import stored_bytes
+from stagejax.transforms.quantize import Quantized, QuantizedKernel, Uniform, rounded
 
 OUT = Axes(("layers", "kv_heads", "value_dim", "embed"), ("stack", "read", "read", "write"))
 KERNEL = jnp.array(np.random.default_rng(0).normal(size=(2, 3, 8, 6)), jnp.float32)
