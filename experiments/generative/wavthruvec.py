@@ -41,18 +41,10 @@ from stagejax.data.framed_waves import FramedWaves
 from stagejax.data.joined import Row
 from stagejax.data.sounds import Esc10, Sounds, Whistles
 from stagejax.data.speech import Spoken, Tones
-from stagejax.data.word_pairs import TakesOfDigits, WordPairs, with_noise
-from stagejax.decode.cepstral_distance import mel_cepstra
+from stagejax.data.word_pairs import Spelling, TakesOfDigits, WordPairs, noise_of, with_noise
 from stagejax.inference import Frozen
-from stagejax.inference.synthesising import (
-    Ear,
-    Listener,
-    centred_frames,
-    embedded,
-    said_frames,
-    speaker_vectors,
-    vocoded,
-)
+from stagejax.inference.listening import Ear, Listener, centred_frames, speaker_vectors
+from stagejax.inference.synthesising import cepstral_units, embedded, embedding_flops, said_frames, vocoded
 from stagejax.models.recognizer import Recognizer
 from stagejax.models.speaker_net import SpeakerNet
 from stagejax.models.speech_units import UnitEncoder
@@ -77,7 +69,7 @@ TRANSCRIBED = "vec2wav of transcribed speakers"
 ARMS = (EMB, MEL, EMB + NOISY, MEL + NOISY, TRANSCRIBED)
 REAL, COPY_EMB, COPY_MEL, LUCK = "real speech", "copies from embeddings", "copies from mel", "another row's text"
 SEVEN = 7
-LETTERS = " " + "".join(sorted(set("".join(DIGITS))))  # characters from 1 on; behind them the mark of both ends
+SPELLED, WHO = Spelling(DIGITS), Row("label", (), "int32")
 
 
 @dataclass(frozen=True)
@@ -189,30 +181,12 @@ def utterances_of(cfg: Config, seed: int) -> dict[str, np.ndarray]:
     and the unit of every clean frame."""
     made, look = WordPairs(cfg.synthesis, cfg.each[0], cfg.samples, cfg.away).made(seed), cfg.look
     signal, length = made["signal"], made["length"]
-    noisy = with_noise(signal, length, noise_of(cfg, 0), (0.0, 20.0), seed)
-    poor = with_noise(signal, length, noise_of(cfg, 1), (cfg.decibel, cfg.decibel), seed + 1)
+    noisy = with_noise(signal, length, noise_of(cfg.noises[0], cfg.samples), (0.0, 20.0), seed)
+    poor = with_noise(signal, length, noise_of(cfg.noises[1], cfg.samples), (cfg.decibel, cfg.decibel), seed + 1)
     seen, heard, worse = (look.seen(own, length) for own in (signal, noisy, poor))
-    units = units_of(seen, cfg.encoder.units, seed)
+    units = cepstral_units(seen, cfg.encoder.units, seed)
     found = {"mel": seen["frames"], "heard": heard["frames"], f"mel{NOISY}": worse["frames"], "real": seen["real"]}
     return made | {"signal": signal.astype(np.float16), "units": units} | found
-
-
-def noise_of(cfg: Config, which: int) -> np.ndarray:
-    """Recordings of noise, each as long as an utterance or longer."""
-    signals = [own.signal for own in cfg.noises[which].recordings()]
-    longest = max(cfg.samples, *map(len, signals))
-    return np.stack([np.resize(own, longest) for own in signals])
-
-
-def units_of(seen: dict[str, np.ndarray], count: int, seed: int) -> np.ndarray:
-    """The k-means cluster of every frame's cepstra and their slopes, less the utterance's mean."""
-    from sklearn.cluster import KMeans
-
-    cepstra = mel_cepstra(centred_frames(seen)["frames"])
-    both = np.concatenate([cepstra, np.gradient(cepstra, axis=1)], -1)
-    both = both / both[seen["real"]].std(0)
-    clusters = KMeans(count, n_init=1, max_iter=30, random_state=seed).fit(both[seen["real"]][::2])
-    return clusters.predict(both.reshape(-1, both.shape[-1])).reshape(both.shape[:2]).astype(np.int32)
 
 
 def twice(value: Any) -> Any:
@@ -224,9 +198,9 @@ def twice(value: Any) -> Any:
     return both | {"units": np.concatenate([value["units"]] * 2)}
 
 
-def judged_by(cfg: Config, seed: int) -> dict[str, np.ndarray]:
+def judged_by(cfg: Config, seed: int, speed: float) -> dict[str, np.ndarray]:
     """Utterances of real takes that no part of synthesis has, for the nets that judge."""
-    made = WordPairs(cfg.judging, cfg.each[1], cfg.samples, cfg.away).made(seed)
+    made = WordPairs(cfg.judging, cfg.each[1], cfg.samples, cfg.away, speed=speed).made(seed)
     seen = cfg.look.seen(made["signal"], made["length"])
     return seen | {"words": made["words"] + 1, "label": made["speaker"]}
 
@@ -234,31 +208,16 @@ def judged_by(cfg: Config, seed: int) -> dict[str, np.ndarray]:
 def features_of(cfg: Config, encoder: Any, utterances: Any) -> dict[str, np.ndarray]:
     """Both interfaces of all utterances, clean and with the noise of transcribed audio; each number of a frame has mean
     0 and variance 1 over clean speech. Also that mean and deviation."""
-    net, real, found = Frozen.of(encoder), utterances["real"], {}
+    net, made, found = Frozen.of(encoder), utterances.value, {}
+    real = made["real"]
     for interface in (EMB, MEL):
-        clean, poor = ({"frames": utterances[f"mel{more}"], "real": real} for more in ("", NOISY))
+        clean, poor = ({"frames": made[f"mel{more}"], "real": real} for more in ("", NOISY))
         both = [embedded(net, own, cfg.at_once) if interface == EMB else own["frames"] for own in (clean, poor)]
         middle, width = both[0][real].mean(0), both[0][real].std(0) + 1e-6
         found |= {f"{interface} mean": middle, f"{interface} deviation": width}
         for more, frames in zip(("", NOISY), both, strict=True):
             found[interface + more] = ((frames - middle) / width * real[..., None]).astype(np.float32)
     return found
-
-
-def rows_of(data: Any, rows: tuple[Row, ...], of: str, batch: int, seed: int = 0) -> MadeRows:
-    return MadeRows(rows=rows, of=of, arrays=data, batch=batch, seed=seed)
-
-
-def spelled(pairs: Any, names: tuple[str, ...] = DIGITS) -> np.ndarray:
-    """Texts as characters: a mark, two words and a space between, a mark; 0 behind.
-
-    >>> spelled([(1, 2)])[0].tolist()[:9]
-    [17, 9, 8, 2, 1, 12, 14, 9, 17]
-    """
-    mark = len(LETTERS) + 1
-    texts = [[mark, *(LETTERS.index(c) + 1 for c in f"{names[a]} {names[b]}"), mark] for a, b in pairs]
-    longest = 2 * max(map(len, names)) + 3
-    return np.array([own + [0] * (longest - len(own)) for own in texts], np.int32)
 
 
 # --- stages ---
@@ -269,26 +228,30 @@ def identity(model: Any, batch: Any, key: Any) -> Any:
     return weighted(model(batch["frames"], batch["real"], key), batch["label"])
 
 
-def seen_rows(cfg: Config, *more: Row) -> tuple[Row, ...]:
-    return (Row("frames", (cfg.frames, cfg.mel.bands)), Row("real", (cfg.frames,), "bool"), *more)
+def seen_rows(cfg: Config, arrays: Any, of: str, more: Row, batch: int, seed: int = 0) -> MadeRows:
+    """Utterances as they are seen, with one thing more of each."""
+    rows = Row("frames", (cfg.frames, cfg.mel.bands)), Row("real", (cfg.frames,), "bool"), more
+    return MadeRows(rows=rows, of=of, arrays=arrays, batch=batch, seed=seed)
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Stage 0 and the judges once; then for each seed its speakers' net, text2vec and vec2wav of all arms."""
     utterances = run.make("utterances", utterances_of, cfg, 0)
-    units, label = Row("units", (cfg.frames,), "int32"), Row("label", (), "int32")
-    data = rows_of(twice(utterances.value), seen_rows(cfg, units), utterances.fingerprint, cfg.batches[0])
+    units = Row("units", (cfg.frames,), "int32")
+    data = seen_rows(cfg, twice(utterances.value), utterances.fingerprint, units, cfg.batches[0])
     loss, how = partial(masked_units, seen=0.5), {"warmup": 0.1, "clip": 1.0}
     encoder = run.train(Stage("encoder", cfg.encoder, loss, adamw(cfg.rates[0], **how), data, cfg.steps[0]))
-    features = run.make("features", features_of, cfg, encoder, utterances)
-    judging = run.make("judging", judged_by, cfg, 1)
-    data = rows_of(judging.value, seen_rows(cfg, Row("words", (2,), "int32")), judging.fingerprint, 32)
+    flops = 2 * cfg.speakers * cfg.each[0] * embedding_flops(cfg.encoder, cfg.frames)
+    features = run.make("features", features_of, cfg, encoder, utterances, flops=flops)
+    listened = run.make("listened", judged_by, cfg, 1, 0.15)
+    judging = run.make("judging", judged_by, cfg, 2, 0.0)
+    data = seen_rows(cfg, listened.value, listened.fingerprint, Row("words", (2,), "int32"), 32)
     ear = Stage("recogniser", cfg.ear, partial(ctc, hidden=6), adamw(2e-3, **how), data, cfg.listening[0])
-    data = rows_of(judging.value, seen_rows(cfg, label), judging.fingerprint, 32)
+    data = seen_rows(cfg, judging.value, judging.fingerprint, WHO, 32)
     judge = Stage("judge", cfg.judge, identity, adamw(2e-3, **how), data, cfg.listening[1])
     judges = run.train(ear), run.train(judge)
     found = {seed: arms_of(run, cfg, utterances, encoder, features, judges, seed) for seed in cfg.seeds}
-    return report(cfg, found, judges)
+    return report(cfg, found)
 
 
 def chosen(utterances: Any, people: tuple[int, ...], transcribed: bool = False) -> Any:
@@ -296,7 +259,7 @@ def chosen(utterances: Any, people: tuple[int, ...], transcribed: bool = False) 
     value = utterances.value
     own = np.isin(value["speaker"], people)
     if transcribed:
-        letters = (spelled(value["words"]) > 0).sum(1)
+        letters = (SPELLED(value["words"]) > 0).sum(1)
         own &= (value["words"] != SEVEN).all(1) & (value["real"].sum(1) >= letters)
     return np.flatnonzero(own)
 
@@ -311,15 +274,14 @@ def arms_of(
         value, own = utterances.value, chosen(utterances, many)
         label = np.array([many.index(who) for who in value["speaker"][own]], np.int32)
         known = {"frames": value["mel"][own], "real": value["real"][own], "label": label}
-    of = f"{utterances.fingerprint}/{many}"
-    data = rows_of(known, seen_rows(cfg, Row("label", (), "int32")), of, 32, seed)
+    data = seen_rows(cfg, known, f"{utterances.fingerprint}/{many}", WHO, 32, seed)
     how = adamw(2e-3, warmup=0.1, clip=1.0)
     voice = run.train(Stage(f"{seed}/voice", cfg.voice, identity, how, data, cfg.listening[1], seed=seed))
     vectors = run.make(f"{seed}/vectors", vectors_of, cfg, voice, utterances)
     text, wave = {}, {}
     for arm in ARMS[:4]:
         data = transcripts(cfg, utterances, features, vectors, arm, few, seed)
-        net = replace(cfg.text, features=cfg.features(arm.removesuffix(NOISY)), vocab=len(LETTERS) + 2)
+        net = replace(cfg.text, features=cfg.features(arm.removesuffix(NOISY)), vocab=SPELLED.vocab)
         how, step = adamw(cfg.rates[1], warmup=0.1, clip=1.0), partial(paced_step, options=Binarised())
         name = f"{seed}/text2vec/{slug(arm)}"
         text[arm] = run.train(Stage(name, net, text_to_frames, how, data, cfg.steps[1], step=step, seed=seed))
@@ -328,15 +290,16 @@ def arms_of(
         stage = vec2wav(cfg, f"{seed}/vec2wav/{slug(arm)}", utterances, features, vectors, interface, people, seed)
         wave[arm] = run.train(stage)
     arms = {arm: (text[EMB if arm == TRANSCRIBED else arm], wave[arm.removesuffix(NOISY)]) for arm in ARMS}
-    inputs = encoder, features, voice, *judges, *(text[arm] for arm in ARMS[:4]), *wave.values()
+    generators = [own.member("generator") for own in wave.values()]
+    inputs = encoder, features, voice, *judges, *text.values(), *generators
     heard = run.make(f"{seed}/heard", heard_of, cfg, seed, *inputs)
     return {"arms": arms, "heard": heard, "charged": (voice, vectors), "encoder": (encoder, features)}
 
 
 def vectors_of(cfg: Config, voice: Any, utterances: Any) -> dict[str, np.ndarray]:
     """The speaker's vector of every utterance, clean and with noise."""
-    net = Frozen.of(voice)
-    seen = [{"frames": utterances[f"mel{more}"], "real": utterances["real"]} for more in ("", NOISY)]
+    net, made = Frozen.of(voice), utterances.value
+    seen = [{"frames": made[f"mel{more}"], "real": made["real"]} for more in ("", NOISY)]
     return {more: speaker_vectors(net, own, cfg.at_once) for more, own in zip(("clean", "noisy"), seen, strict=True)}
 
 
@@ -344,11 +307,11 @@ def transcripts(
     cfg: Config, utterances: Any, features: Any, vectors: Any, arm: str, people: tuple[int, ...], seed: int
 ) -> MadeRows:
     """Texts with frames of one interface, of transcribed audio as clean as the arm has it."""
-    arrays, length = None, spelled([(0, 0)]).shape[1]
+    arrays, length = None, SPELLED([(0, 0)]).shape[1]
     if features.value is not None:
         own = chosen(utterances, people, transcribed=True)
         arrays = {
-            "tokens": spelled(utterances.value["words"][own]),
+            "tokens": SPELLED(utterances.value["words"][own]),
             "frames": features.value[arm][own],
             "count": utterances.value["real"][own].sum(1).astype(np.int32),
             "speaker": vectors.value["noisy" if NOISY in arm else "clean"][own],
@@ -356,7 +319,8 @@ def transcripts(
     width = cfg.features(arm.removesuffix(NOISY))
     rows = (Row("tokens", (length,), "int32"), Row("frames", (cfg.frames, width)), Row("count", (), "int32"))
     rows += (Row("speaker", (cfg.voice.vector,)),)
-    return rows_of(arrays, rows, f"{features.fingerprint}/{vectors.fingerprint}/{people}/{arm}", cfg.batches[1], seed)
+    of = f"{features.fingerprint}/{vectors.fingerprint}/{people}/{arm}"
+    return MadeRows(rows=rows, of=of, arrays=arrays, batch=cfg.batches[1], seed=seed)
 
 
 def vec2wav(
@@ -374,10 +338,8 @@ def vec2wav(
         arrays=arrays, of=of, piece=cfg.piece, hop=cfg.mel.hop, features=cfg.features(interface),
         vector=cfg.voice.vector, batch=cfg.batches[2], seed=seed,
     )  # fmt: skip
-    nets = {
-        "generator": replace(cfg.vocoder, features=cfg.features(interface)),
-        "discriminator": cfg.discriminators,
-    }
+    net = replace(cfg.vocoder, features=cfg.features(interface))
+    nets = {"generator": net, "discriminator": cfg.discriminators}
     objectives = {"generator": Vocoded(cfg.near), "discriminator": told_apart}
     how = adam(cfg.rates[2], b1=0.8, b2=0.99, warmup=0.05)
     step = Alternate((Move("discriminator"), Move("generator")))
@@ -399,7 +361,7 @@ def heard_of(
     shown = WordPairs(cfg.references, len(texts), cfg.samples, ()).made(60 + seed, speakers)
     listener = Listener.of(cfg.look, Frozen.of(ear), Frozen.of(judge), real, batch)
     vectors = speaker_vectors(Frozen.of(voice), cfg.look.seen(shown["signal"], shown["length"]), batch)
-    tokens, found = np.tile(spelled(texts), (len(speakers), 1)), {}
+    tokens, found = np.tile(SPELLED(texts), (len(speakers), 1)), {}
 
     def judged(name: str, signals: np.ndarray, lengths: np.ndarray) -> None:
         own = listener.hears(signals, lengths, real["words"], real["speaker"])
@@ -415,7 +377,7 @@ def heard_of(
     seen = cfg.look.seen(real["signal"], real["length"])
     frames = {EMB: embedded(Frozen.of(encoder), seen, batch), MEL: seen["frames"]}
     for name, interface in ((COPY_EMB, EMB), (COPY_MEL, MEL)):
-        middle, width = (features[f"{interface} {what}"] for what in ("mean", "deviation"))
+        middle, width = (features.value[f"{interface} {what}"] for what in ("mean", "deviation"))
         own = ((frames[interface] - middle) / width * seen["real"][..., None]).astype(np.float32)
         judged(name, *vocoded(Frozen.of(waves[interface]), own, vectors, seen["real"].sum(1), batch))
     for arm, net in zip((*ARMS[:4], TRANSCRIBED), (*nets[:4], nets[0]), strict=True):
@@ -427,7 +389,7 @@ def heard_of(
 # --- report ---
 
 
-def report(cfg: Config, found: dict[int, dict[str, Any]], judges: Any) -> Report:
+def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
     """What is heard of every arm by the speaker's part in training, the claims, and waves."""
     tested = len(cfg.orders(cfg.shifts))
 
@@ -483,9 +445,6 @@ def report(cfg: Config, found: dict[int, dict[str, Any]], judges: Any) -> Report
         table_of_means("Mel-cepstral distance", rows[1:], roles,
                        lambda row, who: over(row, "apart", who, scale=1.0), scale=1.0, digits=2,
                        note="In dB, with warping, to real speech of the same words and speaker."),
-        table_of_means("Judges in training", ["recogniser", "speaker net"], ["last loss"],
-                       lambda row, _: [judges[row != "recogniser"].history.train["loss"][-1]] if
-                       len(judges[0].history.train.get("loss", ())) else [], scale=1.0, digits=3, note="Nats."),
     )  # fmt: skip
     charges = {
         arm: {
@@ -513,9 +472,9 @@ def listened_to(cfg: Config, heard: Any) -> tuple[Any, ...]:
 
 
 NOTES = (
-    "The encoder stands for wav2vec 2.0: its front end is a log-mel spectrogram and convolutions, its targets are units "
-    "as HuBERT's, and half of its audio has noise whose units it is not told, as WavLM's. It has heard all six speakers "
-    "(not the judges' or the tested takes) without labels; one encoder serves all seeds.",
+    "The encoder stands for wav2vec 2.0: it reads log-mel frames by convolutions, not samples, its targets are units "
+    "as HuBERT's, and half of its audio has noise over it, with the units of the clean one, as WavLM's. It has heard "
+    "all six speakers without labels (not the takes of judges or tests); one encoder serves all seeds.",
     "Noise over transcribed audio is of recordings (ESC-10, fold 5) that the encoder has not heard, of the same kinds.",
     "laptop: the generator ends in an inverse Fourier transform in place of its last transposed convolutions by 8 "
     "(iSTFTNet). No weight norm, no noise vector beside the speaker's, no post-net in text2vec.",

@@ -5,14 +5,16 @@ Letters: N utterances, S samples.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Int32
 
 from stagejax.data.named import Dataset, read_npz
+from stagejax.data.sounds import Sounds
 from stagejax.data.speech import Spoken, recorded
+from stagejax.data.utterances import played
 
 _LEVEL = 0.1  # root mean square of every utterance
 
@@ -68,6 +70,7 @@ class WordPairs:
       samples: of the longest utterance; twice the longest clip that is taken.
       away: pairs of words that are not said.
       only: the pairs that are said, in turn; None: all that are not `away`, drawn.
+      speed: each utterance is played by a factor from 1 to 1 + speed faster, pitch and all.
 
     >>> from stagejax.data.speech import Tones
     >>> made = WordPairs(Tones(limit=60), each=2, samples=5120).made(seed=0)
@@ -80,6 +83,7 @@ class WordPairs:
     samples: int
     away: Collection[tuple[int, int]] = ()
     only: tuple[tuple[int, int], ...] | None = None
+    speed: float = 0.0
 
     def made(self, seed: int, speakers: tuple[int, ...] | None = None) -> dict[str, np.ndarray]:
         """`signal` float32 (N, S), zeros behind the last word, `length` in samples, `words` (N, 2) and `speaker` (N,).
@@ -103,7 +107,8 @@ class WordPairs:
                 pair = pairs[rng.integers(len(pairs))] if self.only is None else self.only[i % len(self.only)]
                 if any(not len(own.get(word, ())) for word in pair):
                     raise ValueError(f"speaker {speaker} says {pair} in no clip of at most {self.samples // 2} samples")
-                rows.append((np.concatenate([signals[rng.choice(own[word])] for word in pair]), pair, speaker))
+                signal = np.concatenate([signals[rng.choice(own[word])] for word in pair])
+                rows.append((played(signal, 1 + self.speed * rng.random()) if self.speed else signal, pair, speaker))
         return {
             "signal": np.stack([np.pad(levelled(row[0]), (0, self.samples - len(row[0]))) for row in rows]),
             "length": np.array([len(row[0]) for row in rows], np.int32),
@@ -112,7 +117,7 @@ class WordPairs:
         }
 
 
-def levelled(signal: Float32[np.ndarray, " S"]) -> Float32[np.ndarray, " S"]:
+def levelled(signal: Float[np.ndarray, " S"]) -> Float32[np.ndarray, " S"]:
     """The signal with the root mean square 0.1.
 
     >>> levelled(np.ones(3, np.float32))
@@ -147,3 +152,44 @@ def with_noise(
         power = np.square(row[:length]).mean() / max(float(np.square(piece[:length]).mean()), 1e-12)
         row += piece * np.sqrt(power * 10 ** (-rng.uniform(*decibel) / 10))
     return found
+
+
+def noise_of(source: Sounds, samples: int) -> Float32[np.ndarray, "n s"]:
+    """The recordings of a source, each again and again up to the longest and up to so many samples.
+
+    >>> from stagejax.data.sounds import Whistles
+    >>> noise_of(Whistles(events=2, count=3), 3000).shape
+    (6, 3000)
+    """
+    signals = [own.signal for own in source.recordings()]
+    longest = max(samples, *map(len, signals))
+    return np.stack([np.resize(own, longest) for own in signals])
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """Texts of words as characters: a mark at both ends, words with a space between, 0 behind.
+
+    >>> spelling = Spelling(("one", "two"))
+    >>> "".join(spelling.letters), spelling.vocab, spelling([(1, 0)])[0].tolist()
+    (' enotw', 8, [7, 5, 6, 4, 1, 4, 3, 2, 7])
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def letters(self) -> str:
+        """The characters, from 1 on; the mark is behind them."""
+        return " " + "".join(sorted(set("".join(self.names))))
+
+    @property
+    def vocab(self) -> int:
+        """Characters, mark and padding."""
+        return len(self.letters) + 2
+
+    def __call__(self, texts: Iterable[Sequence[int]], words: int = 2) -> Int32[np.ndarray, "N n"]:
+        """Texts of at most so many words by their numbers, as long as the longest that there can be."""
+        letters, mark = self.letters, self.vocab - 1
+        rows = [[mark, *(letters.index(c) + 1 for c in " ".join(self.names[i] for i in own)), mark] for own in texts]
+        longest = words * (max(map(len, self.names)) + 1) + 1
+        return np.array([row + [0] * (longest - len(row)) for row in rows], np.int32)

@@ -1,6 +1,6 @@
-"""Trained parts of a synthesiser at work, and nets of real speech that listen to what it says.
+"""Trained parts of a synthesiser of speech at work: units and vectors of frames, frames of texts, waves of frames.
 
-Letters: N utterances, T frames, S samples, F features, D size of a speaker's vector, W words.
+Letters: N utterances, n characters, T frames, S samples, F features, D size of a speaker's vector.
 """
 
 from __future__ import annotations
@@ -11,57 +11,45 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int32
 
-from stagejax.data.audio import LogMel
 from stagejax.data.word_pairs import levelled
-from stagejax.decode.cepstral_distance import cepstral_distance, mel_cepstra
-from stagejax.decode.edits import edit_distance
-from stagejax.inference import Frozen, apply
-from stagejax.objectives.recognition import collapsed
+from stagejax.decode.cepstral_distance import mel_cepstra
+from stagejax.inference import Frozen, apply, flops_of_one
+from stagejax.inference.listening import centred_frames
 from stagejax.objectives.text_to_frames import frames_of_text
 
-_SHIFT, _SCALE = 4.0, 4.0  # log energies become (x + 4) / 4
 
+def cepstral_units(seen: dict[str, np.ndarray], count: int, seed: int) -> Int32[np.ndarray, "N T"]:
+    """The k-means cluster of every frame's cepstra and their slopes, less the utterance's mean: HuBERT's first units.
 
-@dataclass(frozen=True)
-class Ear:
-    """How utterances are looked at: log-mel frames of at most `frames` hops, and which of them are real.
+    Every second frame is clustered.
 
-    >>> Ear(LogMel(window=320, hop=160), 4).seen(np.zeros((2, 640), np.float32), np.array([600, 160]))["real"].sum(1)
-    array([4, 1])
+    >>> seen = {"frames": np.random.default_rng(0).normal(size=(2, 9, 20)), "real": np.ones((2, 9), bool)}
+    >>> cepstral_units(seen, 3, 0).shape
+    (2, 9)
     """
+    from sklearn.cluster import KMeans
 
-    mel: LogMel
-    frames: int
-
-    def seen(self, signals: Float[np.ndarray, "N S"], lengths: Int[np.ndarray, " N"]) -> dict[str, np.ndarray]:
-        """`frames` float32 (N, T, M), log energies as (x + 4) / 4, and `real` (N, T)."""
-        frames = ((self.mel(signals) + _SHIFT) / _SCALE)[:, : self.frames]
-        real = np.arange(self.frames) < -(-lengths // self.mel.hop)[:, None]
-        return {"frames": frames.astype(np.float32), "real": real}
+    cepstra = mel_cepstra(centred_frames(seen)["frames"])
+    both = np.concatenate([cepstra, np.gradient(cepstra, axis=1)], -1)
+    both = both / both[seen["real"]].std(0)
+    clusters = KMeans(count, n_init=1, max_iter=30, random_state=seed).fit(both[seen["real"]][::2])
+    return clusters.predict(both.reshape(-1, both.shape[-1])).reshape(both.shape[:2]).astype(np.int32)
 
 
-def centred_frames(seen: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same with frames less the utterance's mean in each band, zero where nothing is real.
-
-    >>> seen = {"frames": np.array([[[1.0], [3.0], [9.0]]]), "real": np.array([[True, True, False]])}
-    >>> centred_frames(seen)["frames"].ravel().tolist()
-    [-1.0, 1.0, 0.0]
-    """
-    weight = seen["real"][..., None]
-    mean = (seen["frames"] * weight).sum(1, keepdims=True) / np.maximum(weight.sum(1, keepdims=True), 1)
-    return seen | {"frames": ((seen["frames"] - mean) * weight).astype(seen["frames"].dtype)}
+def embedding_flops(encoder: Any, frames: int) -> float:
+    """FLOPs of `embedded` for one utterance of so many frames, by an encoder of this configuration."""
+    row = {
+        "frames": jax.ShapeDtypeStruct((frames, encoder.bands), np.float32),
+        "real": jax.ShapeDtypeStruct((frames,), np.bool_),
+    }
+    return float(flops_of_one(_embedded, encoder, row))
 
 
 def embedded(net: Frozen, seen: dict[str, np.ndarray], batch: int) -> Float[np.ndarray, "N T F"]:
     """What a frozen speech encoder makes of every frame in its context."""
     return apply(_embedded, net, centred_frames(seen), batch)
-
-
-def speaker_vectors(net: Frozen, seen: dict[str, np.ndarray], batch: int) -> Float[np.ndarray, "N D"]:
-    """Of the utterances, by a `SpeakerNet`."""
-    return apply(_vectors, net, seen, batch)
 
 
 def vocoded(
@@ -86,53 +74,6 @@ def said_frames(
 
 
 @dataclass(frozen=True)
-class Listener:
-    """A recogniser and a speaker net of real speech, and the vectors of the speakers that they know.
-
-    Args:
-      words, voices: the nets.
-      known: speakers' vectors by number, the mean over real utterances.
-    """
-
-    ear: Ear
-    words: Frozen
-    voices: Frozen
-    known: dict[int, np.ndarray]
-    batch: int
-
-    @classmethod
-    def of(cls, ear: Ear, words: Frozen, voices: Frozen, real: dict[str, np.ndarray], batch: int) -> Listener:
-        """One that knows the speakers of real utterances ("signal", "length", "speaker")."""
-        own = speaker_vectors(voices, ear.seen(real["signal"], real["length"]), batch)
-        known = {int(who): own[real["speaker"] == who].mean(0) for who in np.unique(real["speaker"])}
-        return cls(ear, words, voices, known, batch)
-
-    def hears(
-        self, signals: np.ndarray, lengths: np.ndarray, words: Int[np.ndarray, "N W"], speakers: Int[np.ndarray, " N"]
-    ) -> dict[str, np.ndarray]:
-        """Of every utterance `right`, 1 - word errors / words, at least 0, `similarity` to the speaker, a cosine, and
-        `said` (N, T), the words that are heard, from 1 on, 0 behind the last."""
-        seen = self.ear.seen(signals, lengths)
-        said = apply(_recognised, self.words, seen, self.batch)
-        own = speaker_vectors(self.voices, seen, self.batch)
-        near = np.stack([self.known[int(who)] for who in speakers])
-        right = [
-            max(0.0, 1 - edit_distance(row[row > 0] - 1, wanted) / len(wanted))
-            for row, wanted in zip(said, words, strict=True)
-        ]
-        cosine = (own * near).sum(1) / np.sqrt(np.square(own).sum(1) * np.square(near).sum(1))
-        return {"right": np.array(right), "similarity": cosine, "said": said.astype(np.int32)}
-
-    def apart(
-        self, signals: np.ndarray, lengths: np.ndarray, real: np.ndarray, real_lengths: np.ndarray
-    ) -> Float[np.ndarray, " N"]:
-        """Mel-cepstral distance of utterances to real ones of the same words, in dB."""
-        both = [self.ear.seen(signals, lengths), self.ear.seen(real, real_lengths)]
-        cepstra = [mel_cepstra(own["frames"] * _SCALE - _SHIFT) for own in both]
-        return cepstral_distance(*cepstra, *(own["real"].sum(1) for own in both))
-
-
-@dataclass(frozen=True)
 class _SaidFrames:
     frames: int
 
@@ -146,13 +87,5 @@ def _embedded(model: Any, rows: Any) -> jax.Array:
     return model.features(rows["frames"], rows["real"])
 
 
-def _vectors(model: Any, rows: Any) -> jax.Array:
-    return model.vectors(rows["frames"], rows["real"])
-
-
 def _waves(model: Any, rows: Any) -> jax.Array:
     return model(rows["frames"], rows["speaker"])
-
-
-def _recognised(model: Any, rows: Any) -> jax.Array:
-    return collapsed(*model(rows["frames"], rows["real"]))
