@@ -14,8 +14,8 @@ def mel_cepstra(frames: Float[np.ndarray, "*n M"], count: int = 13) -> Float[np.
 
     The 0th, how loud a frame is, is left out.
 
-    >>> mel_cepstra(np.ones((1, 8)), 3).round(6).tolist()
-    [[0.0, 0.0]]
+    >>> bool(np.allclose(mel_cepstra(np.ones((1, 8)), 3), [[0.0, 0.0]]))
+    True
     """
     bands = frames.shape[-1]
     turns = np.cos(np.pi / bands * np.outer(np.arange(bands) + 0.5, np.arange(1, count)))
