@@ -206,10 +206,8 @@ def judged_by(cfg: Config, seed: int, speed: float) -> dict[str, np.ndarray]:
 
 
 def features_of(cfg: Config, encoder: Any, utterances: Any) -> dict[str, np.ndarray]:
-    """Both interfaces of all utterances, clean and with the noise of transcribed audio; each number of a frame has mean
-    0 and variance 1 over clean speech. Also that mean and deviation."""
-    net, made, found = Frozen.of(encoder), utterances.value, {}
-    real = made["real"]
+    """Both interfaces, clean and as transcribed audio has them, standardised by clean speech; its mean and deviation."""
+    net, made, found, real = Frozen.of(encoder), utterances.value, {}, utterances.value["real"]
     for interface in (EMB, MEL):
         clean, poor = ({"frames": made[f"mel{more}"], "real": real} for more in ("", NOISY))
         both = [embedded(net, own, cfg.at_once) if interface == EMB else own["frames"] for own in (clean, poor)]
@@ -293,7 +291,8 @@ def arms_of(
     generators = [own.member("generator") for own in wave.values()]
     inputs = encoder, features, voice, *judges, *text.values(), *generators
     heard = run.make(f"{seed}/heard", heard_of, cfg, seed, *inputs)
-    return {"arms": arms, "heard": heard, "charged": (voice, vectors), "encoder": (encoder, features)}
+    charged = {arm: (voice, vectors) if arm.startswith(MEL) else (voice, vectors, encoder, features) for arm in ARMS}
+    return {"arms": arms, "heard": heard, "charged": charged}
 
 
 def vectors_of(cfg: Config, voice: Any, utterances: Any) -> dict[str, np.ndarray]:
@@ -352,9 +351,7 @@ def vec2wav(
 def heard_of(
     cfg: Config, seed: int, encoder: Any, features: Any, voice: Any, ear: Any, judge: Any, *nets: Any
 ) -> dict[str, np.ndarray]:
-    """All texts by all arms in the voice of all speakers, real speech and its copies; and what the judges say of them.
-
-    Of every arm `right`, `similarity` and `apart` (speakers, texts)."""
+    """All texts by all arms in all voices, real speech and its copies: what judges say of them, (speakers, texts)."""
     texts, tested, waves = cfg.texts, cfg.orders(cfg.shifts), dict(zip((EMB, MEL, TRANSCRIBED), nets[4:], strict=True))
     speakers, batch = tuple(range(cfg.speakers)), cfg.at_once
     real = WordPairs(cfg.tested, len(texts), cfg.samples, only=texts).made(50 + seed, speakers)
@@ -443,20 +440,14 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
                        "heard in them and in texts without it. Transcribed speakers."),
         table_of_means("Similarity to the speaker", rows, roles,
                        lambda row, who: over(row, "similarity", who, scale=1.0), scale=1.0, digits=3,
-                       note="Cosine of the judge's vectors to the mean of the speaker's tested speech, real speech to its own."),
+                       note="Cosine of the judge's vectors to the mean of the speaker's tested speech."),
         table_of_means("Mel-cepstral distance", rows[1:], roles,
                        lambda row, who: over(row, "apart", who, scale=1.0), scale=1.0, digits=2,
                        note="In dB, with warping, to real speech of the same words and speaker."),
     )  # fmt: skip
-    charges = {
-        arm: {
-            seed: Arm("", own["arms"][arm], (*own["charged"], *(() if arm.startswith(MEL) else own["encoder"])))
-            for seed, own in found.items()
-        }
-        for arm in ARMS
-    }
+    arms = {arm: {s: Arm("", own["arms"][arm], own["charged"][arm]) for s, own in found.items()} for arm in ARMS}
     return EXPERIMENT.report(
-        claims, link="https://arxiv.org/abs/2203.16930", arms=by_seed(charges, MEL), tables=tables,
+        claims, link="https://arxiv.org/abs/2203.16930", arms=by_seed(arms, MEL), tables=tables,
         figures=listened_to(cfg, found[cfg.seeds[0]]["heard"].value), baseline=MEL, seeds=cfg.seeds, notes=NOTES,
     )  # fmt: skip
 
@@ -490,13 +481,9 @@ NOTES = (
 )
 
 EXPERIMENT = Experiment(
-    name="wavthruvec",
-    title="WavThruVec: speech from text through vectors of a self-supervised encoder",
-    reference="Siuzdak et al. 2022 (Interspeech), arXiv 2203.16930",
-    paper=34,
-    pipeline=pipeline,
-    preset=preset,
-)
+    name="wavthruvec", title="WavThruVec: speech from text through vectors of a self-supervised encoder",
+    reference="Siuzdak et al. 2022 (Interspeech), arXiv 2203.16930", paper=34, pipeline=pipeline, preset=preset,
+)  # fmt: skip
 
 if __name__ == "__main__":
     from stagejax.cli import run_module
