@@ -101,7 +101,12 @@ class Config:
     steps: tuple[int, int, int] = (600, 350, 250)  # of stages 0, 1 and 2
     listening: tuple[int, int] = (1000, 200)  # steps of the recogniser, and of nets of speakers
     rates: tuple[float, float, float] = (3e-3, 3e-3, 4e-3)
-    batches: tuple[int, int, int] = (24, 16, 16)
+    batches: tuple[int, int, int, int] = (
+        24,
+        16,
+        16,
+        32,
+    )  # of stages 0, 1 and 2, and of nets that judge or tell speakers
     at_once: int = 54  # utterances that are looked at together
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -153,7 +158,7 @@ def preset(name: str) -> Config:
             vocoder=Vocoder(channels=8, rates=(5, 4), kernels=(3,), dilations=(1,), fourier=8, speaker=8),
             discriminators=WaveDiscriminators((2,), (1,), (4,), (4,)), piece=6,
             voice=SpeakerNet(16, (8,), (3,), (1,), 8, 2), ear=Recognizer(16, 16, 1, 2, 32, 10),
-            judge=SpeakerNet(16, (8,), (3,), (1,), 8, 3), steps=(8, 8, 8), listening=(8, 8), batches=(8, 8, 8),
+            judge=SpeakerNet(16, (8,), (3,), (1,), 8, 3), steps=(8, 8, 8), listening=(8, 8), batches=(8, 8, 8, 8),
             at_once=16, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
@@ -168,7 +173,7 @@ def preset(name: str) -> Config:
                                               convolution="conv"),
             piece=52, voice=SpeakerNet(40, (512, 512, 512), vector=192, speakers=5),
             judge=SpeakerNet(40, (512, 512), (5, 5), (1, 2), 192), steps=(400_000, 200_000, 1_000_000),
-            listening=(20_000, 20_000), rates=(5e-4, 1e-3, 2e-4), batches=(256, 256, 256), seeds=(0,),
+            listening=(20_000, 20_000), rates=(5e-4, 1e-3, 2e-4), batches=(256, 256, 256, 256), seeds=(0,),
         )  # fmt: skip
     return Config()
 
@@ -206,7 +211,7 @@ def judged_by(cfg: Config, seed: int, speed: float) -> dict[str, np.ndarray]:
 
 
 def features_of(cfg: Config, encoder: Any, utterances: Any) -> dict[str, np.ndarray]:
-    """Both interfaces, clean and as transcribed audio has them, standardised by clean speech; its mean and deviation."""
+    """Both interfaces, clean and as transcribed audio has them, standardised by clean speech, and by what numbers."""
     net, made, found, real = Frozen.of(encoder), utterances.value, {}, utterances.value["real"]
     for interface in (EMB, MEL):
         clean, poor = ({"frames": made[f"mel{more}"], "real": real} for more in ("", NOISY))
@@ -243,9 +248,9 @@ def pipeline(run: Any, cfg: Config) -> Report:
     features = run.make("features", features_of, cfg, encoder, utterances, flops=flops)
     listened = run.make("listened", judged_by, cfg, 1, 0.15)
     judging = run.make("judging", judged_by, cfg, 2, 0.0)
-    data = seen_rows(cfg, listened.value, listened.fingerprint, Row("words", (2,), "int32"), 32)
+    data = seen_rows(cfg, listened.value, listened.fingerprint, Row("words", (2,), "int32"), cfg.batches[3])
     ear = Stage("recogniser", cfg.ear, partial(ctc, hidden=6), adamw(2e-3, **how), data, cfg.listening[0])
-    data = seen_rows(cfg, judging.value, judging.fingerprint, WHO, 32)
+    data = seen_rows(cfg, judging.value, judging.fingerprint, WHO, cfg.batches[3])
     judge = Stage("judge", cfg.judge, identity, adamw(2e-3, **how), data, cfg.listening[1])
     judges = run.train(ear), run.train(judge)
     found = {seed: arms_of(run, cfg, utterances, encoder, features, judges, seed) for seed in cfg.seeds}
@@ -272,7 +277,7 @@ def arms_of(
         value, own = utterances.value, chosen(utterances, many)
         label = np.array([many.index(who) for who in value["speaker"][own]], np.int32)
         known = {"frames": value["mel"][own], "real": value["real"][own], "label": label}
-    data = seen_rows(cfg, known, f"{utterances.fingerprint}/{many}", WHO, 32, seed)
+    data = seen_rows(cfg, known, f"{utterances.fingerprint}/{many}", WHO, cfg.batches[3], seed)
     how = adamw(2e-3, warmup=0.1, clip=1.0)
     voice = run.train(Stage(f"{seed}/voice", cfg.voice, identity, how, data, cfg.listening[1], seed=seed))
     vectors = run.make(f"{seed}/vectors", vectors_of, cfg, voice, utterances)
