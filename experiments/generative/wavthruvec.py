@@ -150,8 +150,7 @@ def preset(name: str) -> Config:
         return Config(
             Tones(limit=150), Tones("test", limit=150), Tones("test", limit=150), Tones("test", limit=150),
             (Whistles(), Whistles("test")), speakers=3, roles=(1, 1), samples=5120, each=(24, 24), shifts=(2,),
-            development=(),
-            mel=LogMel(window=320, hop=160, bands=16, low=60.0, floor=1e-5),
+            development=(), mel=LogMel(window=320, hop=160, bands=16, low=60.0, floor=1e-5),
             near=LogMel(window=256, hop=128, bands=16, low=40.0, floor=1e-5),
             encoder=UnitEncoder(16, (16,), (1,), (3,), units=8, **small),
             text=TextToFrames(embed=16, layers=(1, 1), filter=16, aligned=8, taps=3, speaker=8),
@@ -163,11 +162,10 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         wide = {"embed": 768, "layers": 12, "heads": 12, "mlp": 3072, "units": 500, "dropout": 0.1, "scan": True}
-        rates = (5, 4, 4, 2)
         return Config(
             encoder=UnitEncoder(40, (512, 512, 512, 512), (1, 1, 1, 1), (3, 3, 3, 3), **wide),
             text=TextToFrames(embed=256, layers=(4, 4), filter=1024, taps=9, speaker=192, aligned=80, scan=True),
-            vocoder=Vocoder(speaker=192, channels=512, rates=rates, kernels=(3, 7, 11), dilations=(1, 3, 5),
+            vocoder=Vocoder(speaker=192, channels=512, rates=(5, 4, 4, 2), kernels=(3, 7, 11), dilations=(1, 3, 5),
                             convolution="conv"),
             discriminators=WaveDiscriminators((2, 3, 5, 7, 11), (1, 2, 4), (32, 128, 512, 1024), (128, 256, 512, 1024),
                                               convolution="conv"),
@@ -182,8 +180,7 @@ def preset(name: str) -> Config:
 
 
 def utterances_of(cfg: Config, seed: int) -> dict[str, np.ndarray]:
-    """All speakers' utterances to synthesise from; their frames clean, with noise of stage 0, and with the other noise;
-    and the unit of every clean frame."""
+    """Utterances to synthesise from: their frames clean and with either noise, and the unit of every clean frame."""
     made, look = WordPairs(cfg.synthesis, cfg.each[0], cfg.samples, cfg.away).made(seed), cfg.look
     signal, length = made["signal"], made["length"]
     noisy = with_noise(signal, length, noise_of(cfg.noises[0], cfg.samples), (0.0, 20.0), seed)
@@ -433,8 +430,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
             holds=near[0] > near[1],
         ),
     )  # fmt: skip
-    rows = (REAL, COPY_EMB, COPY_MEL, *ARMS)
-    roles = ("transcribed", "heard", "unseen")
+    rows, roles = (REAL, COPY_EMB, COPY_MEL, *ARMS), ("transcribed", "heard", "unseen")
     tables = (
         table_of_means("Words heard right", (*rows, LUCK), roles, lambda row, who: over(row, "right", who),
                        scale=1.0, digits=1, note="In %, 1 - word errors / words, by the speaker's part in training; "

@@ -66,7 +66,7 @@ class FramedWaves(Data):
           ValueError: there is nothing to take them of.
         """
         if not self.size():
-            raise ValueError(f"the artifact {self.of} holds no signals")
+            raise ValueError(f"the artifact {self.of} holds nothing as 'signal'")
         found, rows = dict(self.arrays or {}), self.records(numbers)
         draws = uniforms(random_words(self.seed + 1, numbers, 1))[:, 0]
         starts = (draws * np.maximum(found["count"][rows] - self.piece + 1, 1)).astype(np.int64)

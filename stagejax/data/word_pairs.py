@@ -5,8 +5,9 @@ Letters: N utterances, S samples.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
@@ -187,7 +188,7 @@ class Spelling:
         """Characters, mark and padding."""
         return len(self.letters) + 2
 
-    def __call__(self, texts: Iterable[Sequence[int]], words: int = 2) -> Int32[np.ndarray, "N n"]:
+    def __call__(self, texts: Iterable[Any], words: int = 2) -> Int32[np.ndarray, "N n"]:
         """Texts of at most so many words by their numbers, as long as the longest that there can be."""
         letters, mark = self.letters, self.vocab - 1
         rows = [[mark, *(letters.index(c) + 1 for c in " ".join(self.names[i] for i in own)), mark] for own in texts]

@@ -27,18 +27,22 @@ def cepstral_distance(
     b: Float[np.ndarray, "N U C"],
     lengths_a: Int[np.ndarray, " N"],
     lengths_b: Int[np.ndarray, " N"],
+    bands: int,
 ) -> Float[np.ndarray, " N"]:
-    """10 √2 / ln 10 times the mean Euclidean distance of cepstra along the cheapest warping path, in dB.
+    """10 √2 / ln 10 times the mean distance of cepstra along the cheapest warping path, in dB.
+
+    The cepstra of `mel_cepstra` over M bands are √(M / 2) times the coefficients c of log |H| = c_0 + Σ c_k cos, whose
+    Euclidean distance it is: so it is the root mean square of differences of smooth log spectra.
 
     Reference: Kubichek 1993, Mel-cepstral distance measure for objective speech quality assessment; with warping:
     Skerry-Ryan et al. 2018, https://arxiv.org/abs/1803.09047, section 4.1 (MCD-DTW).
 
     >>> a, b = np.array([[[0.0], [1.0], [1.0]]]), np.array([[[0.0], [1.0]]])
-    >>> cepstral_distance(a, b, np.array([3]), np.array([2])).tolist()
+    >>> cepstral_distance(a, b, np.array([3]), np.array([2]), 40).tolist()
     [0.0]
     """
     apart = np.sqrt(np.square(a[:, :, None] - b[:, None]).sum(-1))
-    return 10 * np.sqrt(2) / np.log(10) * warped(apart, lengths_a, lengths_b)
+    return 10 * np.sqrt(2) / np.log(10) * np.sqrt(2 / bands) * warped(apart, lengths_a, lengths_b)
 
 
 def warped(

@@ -88,7 +88,7 @@ class Listener:
         own = speaker_vectors(self.voices, seen, self.batch)
         near = np.stack([self.known[int(who)] for who in speakers])
         right = [
-            max(0.0, 1 - edit_distance(row[row > 0] - 1, wanted) / len(wanted))
+            max(0.0, 1 - edit_distance([str(i - 1) for i in row if i], list(map(str, wanted))) / len(wanted))
             for row, wanted in zip(said, words, strict=True)
         ]
         cosine = (own * near).sum(1) / np.sqrt(np.square(own).sum(1) * np.square(near).sum(1))
@@ -100,7 +100,7 @@ class Listener:
         """Mel-cepstral distance of utterances to real ones of the same words, in dB."""
         both = [self.ear.seen(signals, lengths), self.ear.seen(real, real_lengths)]
         cepstra = [mel_cepstra(own["frames"] * _SCALE - _SHIFT) for own in both]
-        return cepstral_distance(*cepstra, *(own["real"].sum(1) for own in both))
+        return cepstral_distance(*cepstra, *(own["real"].sum(1) for own in both), self.ear.mel.bands)
 
 
 def _vectors(model: Any, rows: Any) -> jax.Array:
