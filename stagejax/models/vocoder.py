@@ -101,9 +101,9 @@ class Residuals(nnx.Module):
 class VocoderNetwork(nnx.Module):
     """The module of `Vocoder`.
 
-    >>> model = Vocoder(features=8, speaker=4, channels=8, rates=(5, 4), fourier=8).build(nnx.Rngs(0))
-    >>> model(jnp.zeros((2, 3, 8)), jnp.zeros((2, 4))).shape
-    (2, 480)
+    >>> small = Vocoder(features=8, speaker=4, channels=4, rates=(5,), kernels=(3,), dilations=(1,), fourier=8)
+    >>> small.build(nnx.Rngs(0))(jnp.zeros((2, 3, 8)), jnp.zeros((2, 4))).shape
+    (2, 120)
     """
 
     def __init__(self, config: Vocoder, rngs: nnx.Rngs) -> None:

@@ -86,9 +86,10 @@ class Strided(nnx.Module):
 class WaveDiscriminatorNetworks(nnx.Module):
     """The module of `WaveDiscriminators`.
 
-    >>> logits, layers = WaveDiscriminators().build(nnx.Rngs(0))(jnp.zeros((2, 600)))
+    >>> small = WaveDiscriminators((2,), channels=(4, 4), wide=(4,))
+    >>> logits, layers = small.build(nnx.Rngs(0))(jnp.zeros((2, 60)))
     >>> len(logits), [len(own) for own in layers]
-    (4, [3, 3, 3, 3])
+    (2, [2, 1])
     """
 
     def __init__(self, config: WaveDiscriminators, rngs: nnx.Rngs) -> None:
