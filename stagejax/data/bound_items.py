@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from stagejax.data.composites import COLORS, DIGITS
+from stagejax.data.composites import CLOTHES, COLORS, DIGITS
 from stagejax.data.named import Dataset
 from stagejax.data.object_scenes import resized_all
 from stagejax.data.sources import Digits, EmptySource, Source
@@ -59,9 +59,9 @@ class ItemWorld:
     Args:
       kinds: of things.
       colors: their words; see `COLORS`.
-      shape: rows and columns of a picture.
-      side: of an item in pixels.
-      gap: black pixels between two items, at least.
+      cells: rows and columns of square cells, each of which holds one item at most.
+      cell, side: of a cell and of an item in pixels.
+      jitter: pixels by which an item may lie beside the middle of its cell.
       length: tokens of a caption.
       alone: items that are never painted beside another one.
 
@@ -77,9 +77,10 @@ class ItemWorld:
 
     kinds: tuple[Kind, ...]
     colors: tuple[str, ...] = ("red", "green", "blue", "yellow")
-    shape: tuple[int, int] = (16, 24)
+    cells: tuple[int, int] = (2, 2)
+    cell: int = 12
     side: int = 10
-    gap: int = 2
+    jitter: int = 0
     length: int = 12
     alone: tuple[Item, ...] = ()
 
@@ -88,10 +89,15 @@ class ItemWorld:
             raise ValueError(f"the colours {unknown} are unknown: choose among {', '.join(COLORS)}")
         if unknown := [item for item in self.alone if item not in self.items]:
             raise ValueError(f"alone={unknown} are none of the {len(self.items)} items")
-        if self.shape[1] < 2 * self.side + self.gap or self.shape[0] < self.side:
+        if self.side + 2 * self.jitter > self.cell:
             raise ValueError(
-                f"two items of side={self.side} with gap={self.gap} do not fit into shape={self.shape}: make it wider"
+                f"side={self.side} with jitter={self.jitter} on both sides does not fit into cell={self.cell}"
             )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a picture."""
+        return self.cells[0] * self.cell, self.cells[1] * self.cell
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -163,27 +169,26 @@ class ItemWorld:
     def painted(
         self, prompt: Prompt, pool: Sequence[Float32[np.ndarray, "_ side side"]], rng: np.random.Generator
     ) -> tuple[Float32[np.ndarray, "Y X 3"], list[int]]:
-        """A picture from 0 to 1, and which item of the prompt is where, from the left: a random order.
+        """A picture from 0 to 1, and the cell of each item of the prompt: random ones, no two the same.
 
         Each item is one from the pool of its kind.
 
         Raises:
-          ValueError: more items than fit beside each other.
+          ValueError: more items than cells.
         """
-        rows, columns = self.shape
-        free = columns - len(prompt) * self.side - (len(prompt) - 1) * self.gap
-        if free < 0:
-            raise ValueError(f"{len(prompt)} items do not fit beside each other into shape={self.shape}")
-        words = [kind.word for kind in self.kinds]
-        canvas, starts = np.zeros((rows, columns, 3), np.float32), np.sort(rng.integers(0, free + 1, len(prompt)))
-        order = rng.permutation(len(prompt)).tolist()
-        for place, number in enumerate(order):
-            item = prompt[number]
+        rows, columns = self.cells
+        if len(prompt) > rows * columns:
+            raise ValueError(f"{len(prompt)} items do not fit into cells={self.cells}, one each")
+        words, free = [kind.word for kind in self.kinds], self.cell - self.side
+        canvas = np.zeros((*self.shape, 3), np.float32)
+        places = rng.permutation(rows * columns)[: len(prompt)].tolist()
+        for item, place in zip(prompt, places, strict=True):
             images = pool[words.index(item.kind)]
             grey = images[rng.integers(len(images))][..., None]
-            top, left = rng.integers(0, rows - self.side + 1), starts[place] + place * (self.side + self.gap)
+            down, right = free // 2 + rng.integers(-self.jitter, self.jitter + 1, 2)
+            top, left = place // columns * self.cell + down, place % columns * self.cell + right
             canvas[top : top + self.side, left : left + self.side] = grey * np.asarray(COLORS[item.color], np.float32)
-        return canvas, order
+        return canvas, places
 
 
 @functools.lru_cache(maxsize=32)
@@ -206,14 +211,21 @@ def item_pool(
     return tuple(found)
 
 
-def real_kinds() -> tuple[Kind, ...]:
-    """Four things that few pixels can tell apart: a handwritten zero (MNIST), trousers, a bag and a boot (Fashion).
+def real_kinds(
+    digits: Source | None = None,
+    clothes: Source | None = None,
+    of_digits: Sequence[str] = ("zero",),
+    of_clothes: Sequence[str] = ("trousers", "bag", "boot"),
+) -> tuple[Kind, ...]:
+    """Some digits and clothes, of MNIST and Fashion-MNIST at first: four things that few pixels can tell apart.
 
     >>> [kind.word for kind in real_kinds()]
     ['zero', 'trousers', 'bag', 'boot']
     """
-    things = (("zero", "mnist", 0), *((word, "fashion_mnist", i) for word, i in (("trousers", 1), ("bag", 8), ("boot", 9))))
-    return tuple(Kind(word, ImageTask((Part(Dataset(data), (i,)),), 28)) for word, data, i in things)
+    digits, clothes = digits or Dataset("mnist"), clothes or Dataset("fashion_mnist")
+    things = [(word, digits, DIGITS.index(word)) for word in of_digits]
+    things += [(word, clothes, CLOTHES.index(word)) for word in of_clothes]
+    return tuple(Kind(word, ImageTask((Part(source, (label,)),), 28)) for word, source, label in things)
 
 
 def digit_kinds(words: Sequence[str] = ("zero", "one", "four", "seven")) -> tuple[Kind, ...]:
@@ -223,6 +235,30 @@ def digit_kinds(words: Sequence[str] = ("zero", "one", "four", "seven")) -> tupl
     ['zero', 'one', 'four', 'seven']
     """
     return tuple(Kind(word, ImageTask((Part(Digits(), (DIGITS.index(word),)),), 8)) for word in words)
+
+
+def captioned(
+    world: ItemWorld, pool: Sequence[Float32[np.ndarray, "_ side side"]], count: int, seed: int,
+    *, alone: float = 0.7, bare: float = 0.0,
+) -> tuple[Float32[np.ndarray, "n Y X 3"], Int32[np.ndarray, "n S"]]:  # fmt: skip
+    """Pictures from 0 to 1 with the tokens of their captions.
+
+    Args:
+      alone: share of pictures of one item; others show two that may be seen together.
+      bare: share of captions that do not say the colours.
+
+    >>> world = ItemWorld(digit_kinds(("zero", "one")))
+    >>> images, tokens = captioned(world, item_pool(world.kinds, world.side), 3, seed=0)
+    >>> images.shape, tokens.shape
+    ((3, 24, 24, 3), (3, 12))
+    """
+    rng = np.random.default_rng(seed)
+    one, two = world.prompts(1), world.prompts(2, seen=True)
+    chosen = [one if rng.random() < alone else two for _ in range(count)]
+    prompts = [own[rng.integers(len(own))] for own in chosen]
+    images = np.stack([world.paint(prompt, pool, rng) for prompt in prompts])
+    said = [world.caption(prompt, colors=rng.random() >= bare) for prompt in prompts]
+    return images, np.stack([world.tokens(text) for text in said])
 
 
 def kept_alone(kinds: Sequence[Kind], colors: Sequence[str], share: float) -> tuple[Item, ...]:

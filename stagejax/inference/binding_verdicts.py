@@ -6,12 +6,12 @@ Letters: n pictures, Y, X pixels, K items of a prompt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from stagejax.data.bound_items import Item, ItemWorld, Prompt
 from stagejax.data.tasks import resized
@@ -21,55 +21,71 @@ from stagejax.inference.frozen import Frozen, apply, logits_of
 SCORES = ("bound", "present", "swapped", "all")
 
 
+class Patch(NamedTuple):
+    """Something bright: its middle (row, column), and what is cut out around it."""
+
+    at: tuple[float, float]
+    image: Float32[np.ndarray, "side side 3"]
+
+
 @dataclass(frozen=True)
 class PatchDetector:
-    """Items are patches of light; one that is too wide for an item is parted where it is thinnest.
+    """Items are patches of light; one that is too large for an item is parted where it is thinnest.
 
     Args:
       light: how bright a pixel is that counts.
       least: pixels below which a patch is a speck.
-      side: of what is cut out around a patch; a patch is parted if it is wider.
+      side: rows and columns of what is cut out around a patch; a longer one is parted.
     """
 
     light: float = 0.35
     least: int = 7
     side: int = 12
 
-    def __call__(self, picture: Float[np.ndarray, "Y X 3"]) -> list[Float32[np.ndarray, "side side 3"]]:
-        """What is cut out, the leftmost patch first: its light in the middle of black.
+    def __call__(self, picture: Float[np.ndarray, "Y X 3"]) -> list[Patch]:
+        """The patches, row by row of their first pixel: each alone in the middle of black.
 
-        >>> picture = np.zeros((16, 24, 3))
+        >>> picture = np.zeros((12, 24, 3))
         >>> picture[2:8, 3:9, 0] = picture[4:9, 14:20, 2] = 1.0
-        >>> [crop.max((0, 1)).tolist() for crop in PatchDetector()(picture)]
-        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+        >>> [(patch.at, patch.image.max((0, 1)).tolist()) for patch in PatchDetector()(picture)]
+        [((4.5, 5.5), [1.0, 0.0, 0.0]), ((6.0, 16.5), [0.0, 0.0, 1.0])]
         """
         from scipy import ndimage
 
-        lit = picture.max(-1) > self.light
-        labels, _ = ndimage.label(lit, np.ones((3, 3)))
-        masks = [labels == number for number in range(1, labels.max() + 1)]
-        parts = [part for mask in masks for part in self._parted(mask)]
-        near = [ndimage.binary_dilation(mask, np.ones((3, 3))) for mask in parts if mask.sum() >= self.least]
-        near.sort(key=lambda mask: int(np.flatnonzero(mask.any(0))[0]))
-        return [self._cut(picture, mask) for mask in near]
+        labels, count = ndimage.label(picture.max(-1) > self.light, np.ones((3, 3)))
+        parts = [part for number in range(1, count + 1) for part in self._parted(labels == number)]
+        large = [mask for mask in parts if mask.sum() >= self.least]
+        return [self._cut(picture, mask, ndimage.binary_dilation(mask, np.ones((3, 3)))) for mask in large]
 
-    def _parted(self, mask: np.ndarray) -> list[np.ndarray]:
-        columns = np.flatnonzero(mask.any(0))
-        if columns[-1] - columns[0] < self.side:
+    def _parted(self, mask: Bool[np.ndarray, "Y X"]) -> list[Bool[np.ndarray, "Y X"]]:
+        top, bottom, left, right = _box(mask)
+        tall, wide = bottom - top, right - left
+        if max(tall, wide) <= self.side:
             return [mask]
-        middle = np.arange(columns[0] + self.side // 2, columns[-1] - self.side // 2 + 1)
-        border = middle[mask[:, middle].sum(0).argmin()]
-        left = np.arange(mask.shape[1]) < border
-        return [mask & left, mask & ~left]
+        if tall > wide:
+            return [part.T for part in self._parted(mask.T)]
+        middle = np.arange(left + wide // 4, right - wide // 4)
+        before = np.arange(mask.shape[1]) < middle[mask[:, middle].sum(0).argmin()]
+        return [piece for part in (mask & before, mask & ~before) if part.any() for piece in self._parted(part)]
 
-    def _cut(self, picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        box = (picture * mask[..., None])[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    def _cut(self, picture: np.ndarray, mask: np.ndarray, around: np.ndarray) -> Patch:
+        top, bottom, left, right = _box(around)
+        box = (picture * around[..., None])[top:bottom, left:right].astype(np.float32)
         size = min(box.shape[0], self.side), min(box.shape[1], self.side)
-        box, cut = resized(box, size), np.zeros((self.side, self.side, 3), np.float32)
-        top, left = (self.side - size[0]) // 2, (self.side - size[1]) // 2
-        cut[top : top + size[0], left : left + size[1]] = box
-        return cut
+        cut, y, x = (
+            np.zeros((self.side, self.side, 3), np.float32),
+            (self.side - size[0]) // 2,
+            (self.side - size[1]) // 2,
+        )
+        cut[y : y + size[0], x : x + size[1]] = resized(box, size)
+        top, bottom, left, right = _box(mask)
+        return Patch(((top + bottom - 1) / 2, (left + right - 1) / 2), cut)
+
+
+def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """First and behind the last row, and column, in which something is."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
 
 def crops_of(
@@ -77,17 +93,18 @@ def crops_of(
 ) -> dict[str, np.ndarray]:
     """What a verifier learns from: real items on pictures of one or two, cut out by the detector, and which they are.
 
-    Pictures on which it does not find as many patches as there are items are left out.
+    Pictures on which the detector does not find one patch for each item are left out.
     """
     rng, images, labels = np.random.default_rng(seed), [], []
     prompts = [*world.prompts(1), *world.prompts(2)]
     while len(labels) < count:
         prompt = prompts[rng.integers(len(prompts))]
-        picture, order = world.painted(prompt, pool, rng)
-        crops = detector(picture)
-        if len(crops) == len(prompt):
-            images += crops
-            labels += [world.items.index(prompt[number]) for number in order]
+        picture, cells = world.painted(prompt, pool, rng)
+        patches = detector(picture)
+        found = [int(y // world.cell) * world.cells[1] + int(x // world.cell) for (y, x), _ in patches]
+        if sorted(found) == sorted(cells):
+            images += [patch.image for patch in patches]
+            labels += [world.items.index(prompt[cells.index(cell)]) for cell in found]
     return {"image": np.stack(images[:count]), "label": np.array(labels[:count], np.int32)}
 
 
@@ -100,8 +117,8 @@ class ItemReader:
     net: Frozen
 
     def __call__(self, pictures: Float[np.ndarray, "n Y X 3"]) -> list[list[Item]]:
-        """The items on each picture, from the left."""
-        crops = [self.detector(picture) for picture in pictures]
+        """The items on each picture."""
+        crops = [[patch.image for patch in self.detector(picture)] for picture in pictures]
         flat = [crop for own in crops for crop in own]
         if not flat:
             return [[] for _ in crops]
@@ -109,11 +126,12 @@ class ItemReader:
         return [[self.world.items[next(found)] for _ in own] for own in crops]
 
     def scores(
-        self, pictures: Float[np.ndarray, "n Y X 3"], prompts: Sequence[Prompt]
-    ) -> dict[str, Float32[np.ndarray, " n"]]:
-        """`verdict_of` of each picture, by name."""
-        found = [verdict_of(prompt, read) for prompt, read in zip(prompts, self(pictures), strict=True)]
-        return {name: np.array([own[name] for own in found], np.float32) for name in SCORES}
+        self, pictures: Float[np.ndarray, "r n Y X 3"], prompts: Sequence[Prompt]
+    ) -> dict[str, Float32[np.ndarray, "r n"]]:
+        """`verdict_of` of every row of pictures, one of each prompt, by name."""
+        read = self(pictures.reshape(-1, *pictures.shape[2:]))
+        found = [verdict_of(prompt, own) for prompt, own in zip([*prompts] * len(pictures), read, strict=True)]
+        return {name: np.float32([own[name] for own in found]).reshape(len(pictures), -1) for name in SCORES}
 
 
 def verdict_of(prompt: Prompt, read: Sequence[Item]) -> dict[str, float]:
@@ -143,3 +161,20 @@ def verdict_of(prompt: Prompt, read: Sequence[Item]) -> dict[str, float]:
         "swapped": float(swapped),
         "all": float(all(bound) and len(read) == len(prompt)),
     }
+
+
+def best_so_far(
+    checker: ItemReader, rows: Iterable[Float[np.ndarray, "r n Y X 3"]], prompts: Sequence[Prompt]
+) -> Iterator[Float[np.ndarray, "r n Y X 3"]]:
+    """Of the first 1, 2, ... pictures of each place the one that is most what its prompt says, the first of equals.
+
+    That is the one with the highest binding accuracy by the checker, and among these one with nothing else on it.
+    """
+    kept, worth = None, np.zeros(())
+    for made in rows:
+        scores = checker.scores(made, prompts)
+        new = scores["bound"] + 0.1 * scores["all"]
+        better = np.ones(new.shape, bool) if kept is None else new > worth
+        kept = made if kept is None else np.where(better[..., None, None, None], made, kept)
+        worth = np.where(better, new, worth)
+        yield kept

@@ -16,7 +16,6 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
 from stagejax.models.build import built
-from stagejax.models.conv import Conv, Convolution
 from stagejax.models.dit import WAVES, waves
 from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
@@ -28,12 +27,11 @@ _LEAST = 0.05  # of 1 - t
 
 @dataclass(frozen=True)
 class TextToImage:
-    """A diffusion transformer with cross-attention between two small convolutional networks of pixels.
+    """A diffusion transformer with cross-attention to the states of a text.
 
-    The picture becomes `features` of each pixel, patches of these are places of a transformer, whose blocks are
-    x += g self(mod(norm x)); x += cross(norm x, text); x += g mlp(mod(norm x)). Scale, shift and gate (1 at first) of a
-    block are a function of the time of its own. From what comes out, with the noisy picture beside it, convolutions
-    predict the picture x; the velocity is (x - x_t) / max(1 - t, 0.05).
+    Patches of the noisy picture are places of a transformer, whose blocks are x += g self(mod(norm x)); x += cross(norm
+    x, text); x += g mlp(mod(norm x)). Scale, shift and gate (1 at first) of a block are a function of the time of its
+    own. What comes out is the picture x that is predicted; the velocity is (x - x_t) / max(1 - t, 0.05).
 
     Nothing of the text reaches a pixel but by cross-attention to its states, which are inputs of the model: their maps
     can be read, and the states can be edited.
@@ -53,15 +51,13 @@ class TextToImage:
     pixels: int = 3  # channels of a picture
     text: int = 64  # width of a text's states
     patch: int = 4
-    features: int = 8  # of a pixel before the transformer
-    fine: int = 16  # of a pixel behind it
     embed: int = 96
     layers: int = 4
     heads: int = 3
     head_dim: int = 32
     mlp: int = 192
+    sharp: float = 4.0  # factor of attention scores
     norm_eps: float = 1e-6
-    convolution: Convolution = "patches"
     scan: bool = False
     remat: Remat | None = None
 
@@ -77,13 +73,7 @@ class TextToImage:
     def sizes(self) -> dict[str, int]:
         """The size of every named axis of the parameters."""
         return {
-            "kernel_row": 3,
-            "kernel_column": 3,
-            "pixel": self.pixels,
-            "features": self.features,
-            "features.pixel": self.features + self.pixels,
-            "fine": self.fine,
-            "patch": self.patch**2 * self.features,
+            "pixel": self.patch**2 * self.pixels,
             "position": self.grid[0] * self.grid[1],
             "embed": self.embed,
             "layers": self.layers,
@@ -111,17 +101,8 @@ class TextToImageModel(nnx.Module):
     def __init__(self, config: TextToImage, rngs: nnx.Rngs) -> None:
         self.config = c = config
         sizes, E = c.sizes(), c.embed
-
-        def conv(reads: str, writes: str) -> Conv:
-            how: dict[str, Any] = {"size": 3, "implementation": c.convolution, "rngs": rngs}
-            return Conv((reads, sizes[reads]), (writes, sizes[writes]), **how)
-
-        self.stem, self.refine, self.last = conv("pixel", "features"), conv("features.pixel", "fine"), conv("fine", "pixel")
-        self.stem_bias, self.refine_bias = (
-            axes.param(jnp.zeros(sizes[name]), writes=(name,)) for name in ("features", "fine")
-        )
-        patch, dense = {"patch": sizes["patch"]}, {"bias": True, "rngs": rngs}
-        self.patches = Dense(patch, {"embed": E}, std=sizes["patch"] ** -0.5, **dense)
+        pixels, dense = {"pixel": sizes["pixel"]}, {"bias": True, "rngs": rngs}
+        self.patches = Dense(pixels, {"embed": E}, std=sizes["pixel"] ** -0.5, **dense)
         places = 0.5 * jax.random.normal(rngs.params(), (sizes["position"], E))
         self.positions = axes.param(places, reads=("position",), writes=("embed",))
         self.time_in = Dense({"waves": 2 * WAVES}, {"embed": E}, std=(2 * WAVES) ** -0.5, **dense)
@@ -129,7 +110,7 @@ class TextToImageModel(nnx.Module):
         self.no_text = axes.param(jnp.zeros(c.text), writes=("text",))
         self.blocks = stack(lambda rngs: PromptBlock(c, rngs), c.layers, rngs)
         self.norm = Norm("rms", "embed", E, eps=c.norm_eps)
-        self.output = Dense({"embed": E}, patch, std=E**-0.5, **dense)
+        self.output = Dense({"embed": E}, pixels, std=0.0, **dense)
 
     def __call__(
         self,
@@ -156,8 +137,7 @@ class TextToImageModel(nnx.Module):
         c, (rows, columns), p = self.config, self.config.grid, self.config.patch
         if drop is not None:
             text = jnp.where(drop[:, None, None], self.no_text[...], text)
-        features = jax.nn.gelu(self.stem(image) + self.stem_bias[...])
-        pieces = features.reshape(-1, rows, p, columns, p, c.features).transpose(0, 1, 3, 2, 4, 5)
+        pieces = image.reshape(-1, rows, p, columns, p, c.pixels).transpose(0, 1, 3, 2, 4, 5)
         x_BPE = self.patches(pieces.reshape(len(image), rows * columns, -1)) + self.positions[...]
         time_BE = jax.nn.silu(self.time_out(jax.nn.silu(self.time_in(waves(t).astype(x_BPE.dtype)))))
 
@@ -167,10 +147,8 @@ class TextToImageModel(nnx.Module):
 
         start = x_BPE, jnp.zeros((len(image), rows * columns, text.shape[1]), x_BPE.dtype)
         x_BPE, maps_BPS = run_stack(self.blocks, call, start, start=0, stop=c.layers, scan=c.scan, remat=c.remat)
-        pieces = self.output(self.norm(x_BPE)).reshape(-1, rows, columns, p, p, c.features).transpose(0, 1, 3, 2, 4, 5)
-        both = jnp.concatenate([pieces.reshape(*image.shape[:3], c.features), image], -1)
-        fine = jax.nn.gelu(self.refine(both) + self.refine_bias[...])
-        return (self.last(fine) - image) / jnp.maximum(1 - t, _LEAST)[:, None, None, None], maps_BPS
+        pieces = self.output(self.norm(x_BPE)).reshape(-1, rows, columns, p, p, c.pixels).transpose(0, 1, 3, 2, 4, 5)
+        return (pieces.reshape(image.shape) - image) / jnp.maximum(1 - t, _LEAST)[:, None, None, None], maps_BPS
 
 
 class PromptBlock(nnx.Module):
@@ -183,7 +161,7 @@ class PromptBlock(nnx.Module):
             Norm("rms", "embed", E, eps=c.norm_eps) for _ in range(3)
         )
         self.attention, self.cross = WhereAttention(c, "embed", E, rngs), WhereAttention(c, "text", c.text, rngs)
-        std = {"std": E**-0.5, "std_out": (2 * c.layers * c.mlp) ** -0.5}
+        std = {"std": E**-0.5, "std_out": c.mlp**-0.5}
         self.mlp = MLP(E, c.mlp, activation="gelu_tanh", bias=True, rngs=rngs, **std)
 
     def __call__(
@@ -212,8 +190,9 @@ class WhereAttention(nnx.Module):
         self.query = Dense({"embed": c.embed}, keys, std=c.embed**-0.5, bias=False, rngs=rngs)
         self.key = Dense({source: size}, keys, std=size**-0.5, bias=False, rngs=rngs)
         self.value = Dense({source: size}, values, std=size**-0.5, bias=False, rngs=rngs)
-        out = (2 * c.layers * c.heads * c.head_dim) ** -0.5
+        out = (c.heads * c.head_dim) ** -0.5
         self.out = Dense(values, {"embed": c.embed}, std=out, bias=False, rngs=rngs)
+        self.sharp = c.sharp
         self.query_norm = Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps)
         self.key_norm = Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps) if source == "embed" else None
 
@@ -223,6 +202,6 @@ class WhereAttention(nnx.Module):
         """What is read, and the mean over heads of the weights."""
         query, key, value = self.query_norm(self.query(x_BPE)), self.key(source_BSD), self.value(source_BSD)
         key = key if self.key_norm is None else self.key_norm(key)
-        scores = jnp.einsum("bpkh,bskh->bkps", query, key) * query.shape[-1] ** -0.5
+        scores = jnp.einsum("bpkh,bskh->bkps", query, key) * (self.sharp * query.shape[-1] ** -0.5)
         weights_BKPS = jax.nn.softmax(scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), -1).astype(key.dtype)
         return self.out(jnp.einsum("bkps,bskh->bpkh", weights_BKPS, value)), weights_BKPS.mean(1)
