@@ -1,7 +1,7 @@
 """Pictures of one or several coloured real items, with captions whose colours belong to one item each.
 
-"a red bag and a blue boot": nothing but the order of the words says which colour is whose. Some coloured items are never
-seen beside another one. Letters: n pictures, Y, X pixels, S tokens of a caption, K items of a caption.
+"a red bag and a blue boot": nothing but the order of the words says which colour is whose. Some items are never seen
+beside some others. Letters: n pictures, Y, X pixels, S tokens of a caption, K items of a caption.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,7 @@ class Item(NamedTuple):
 
 
 Prompt = tuple[Item, ...]  # what a caption names, in its order
+Pair = tuple[Item, Item]
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,10 @@ class ItemWorld:
       cell, side: of a cell and of an item in pixels.
       jitter: pixels by which an item may lie beside the middle of its cell.
       length: tokens of a caption.
-      alone: items that are never painted beside another one.
+      apart: items that are never painted beside each other.
 
     Raises:
-      ValueError: a colour that is not known, an item of `alone` that there is not, or items that do not fit.
+      ValueError: a colour that is not known, items of `apart` that there are not, or items that do not fit.
 
     >>> world = ItemWorld(digit_kinds(("zero", "one")))
     >>> world.caption((Item("red", "one"), Item("blue", "zero")))
@@ -82,13 +83,13 @@ class ItemWorld:
     side: int = 10
     jitter: int = 0
     length: int = 12
-    alone: tuple[Item, ...] = ()
+    apart: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := [color for color in self.colors if color not in COLORS]:
             raise ValueError(f"the colours {unknown} are unknown: choose among {', '.join(COLORS)}")
-        if unknown := [item for item in self.alone if item not in self.items]:
-            raise ValueError(f"alone={unknown} are none of the {len(self.items)} items")
+        if unknown := [item for pair in self.apart for item in pair if item not in self.items]:
+            raise ValueError(f"apart: {unknown} are none of the {len(self.items)} items")
         if self.side + 2 * self.jitter > self.cell:
             raise ValueError(
                 f"side={self.side} with jitter={self.jitter} on both sides does not fit into cell={self.cell}"
@@ -113,16 +114,18 @@ class ItemWorld:
         """All prompts of so many items that differ in kinds and in colours, in every order.
 
         Args:
-          seen: those without an item of `alone` (True), those with one (False), or all. Prompts of one item are seen.
+          seen: those of items that may be seen beside each other (True), the others (False), or all.
 
         >>> world = ItemWorld(digit_kinds(("zero", "one")), ("red", "blue"))
         >>> len(world.prompts(1)), len(world.prompts(2))
         (4, 4)
         """
-        found = []
+        unseen, found = {frozenset(pair) for pair in self.apart}, []
         for items in itertools.permutations(self.items, size):
-            apart = all(len(set(words)) == size for words in zip(*items, strict=True))
-            if apart and (seen is None or size == 1 or seen != any(item in self.alone for item in items)):
+            if any(len(set(words)) < size for words in zip(*items, strict=True)):
+                continue
+            together = not any(frozenset(pair) in unseen for pair in itertools.combinations(items, 2))
+            if seen is None or seen == together:
                 found.append(items)
         return found
 
@@ -261,19 +264,16 @@ def captioned(
     return images, np.stack([world.tokens(text) for text in said])
 
 
-def kept_alone(kinds: Sequence[Kind], colors: Sequence[str], share: float) -> tuple[Item, ...]:
-    """About this share of all items, spread evenly over kinds and colours: along the diagonals of their table.
+def kept_apart(world: ItemWorld, share: float, seed: int = 0) -> ItemWorld:
+    """The same world in which a share of all pairs of items of two kinds and two colours is never seen together.
 
-    >>> kept_alone(digit_kinds(("zero", "one")), ("red", "blue"), 0.5)
-    (Item(color='red', kind='zero'), Item(color='blue', kind='one'))
+    >>> world = kept_apart(ItemWorld(digit_kinds(("zero", "one"))), 0.25)
+    >>> len(world.prompts(2)), len(world.apart), len(world.prompts(2, seen=False))
+    (24, 3, 6)
     """
-    count = round(share * len(kinds) * len(colors))
-    table = [
-        Item(colors[(place + shift) % len(colors)], kind.word)
-        for shift in range(len(colors))
-        for place, kind in enumerate(kinds)
-    ]
-    return tuple(table[:count])
+    pairs = list(dict.fromkeys(tuple(sorted(prompt)) for prompt in world.prompts(2)))
+    order = np.random.default_rng(seed).permutation(len(pairs))[: round(share * len(pairs))]
+    return replace(world, apart=tuple(pairs[place] for place in sorted(order.tolist())))  # type: ignore[misc]
 
 
 def said_of(

@@ -6,7 +6,7 @@ Letters: n pictures, Y, X pixels, K items of a prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -164,15 +164,21 @@ def verdict_of(prompt: Prompt, read: Sequence[Item]) -> dict[str, float]:
 
 
 def best_so_far(
-    checker: ItemReader, rows: Iterable[Float[np.ndarray, "r n Y X 3"]], prompts: Sequence[Prompt]
+    scores_of: Callable[..., Mapping[str, np.ndarray]],
+    rows: Iterable[Float[np.ndarray, "r n Y X 3"]],
+    prompts: Sequence[Prompt],
 ) -> Iterator[Float[np.ndarray, "r n Y X 3"]]:
     """Of the first 1, 2, ... pictures of each place the one that is most what its prompt says, the first of equals.
 
-    That is the one with the highest binding accuracy by the checker, and among these one with nothing else on it.
+    That is the one with the highest binding accuracy, and among these one with nothing else on it.
+
+    Args:
+      scores_of: `ItemReader.scores` of a checker.
+      rows: of pictures, one of each place.
     """
     kept, worth = None, np.zeros(())
     for made in rows:
-        scores = checker.scores(made, prompts)
+        scores = scores_of(made, prompts)
         new = scores["bound"] + 0.1 * scores["all"]
         better = np.ones(new.shape, bool) if kept is None else new > worth
         kept = made if kept is None else np.where(better[..., None, None, None], made, kept)

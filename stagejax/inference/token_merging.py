@@ -27,6 +27,7 @@ from stagejax.objectives.token_binding import (
     most_entropy,
 )
 
+_EXCITED = 0.01  # temperature of Attend-and-Excite
 Focus = Literal["entropy", "excite"]
 #: States of prompts and what is known of them; see `MergedSampler.draw`.
 Prompted = Mapping[str, np.ndarray]
@@ -91,7 +92,7 @@ class MergedSampler:
     Before the first step nouns take up their attributes (`composed`) and ends are those of the stripped prompt
     (`with_ends_of`), where `merge` and `ends` say so. In each of the first `early` steps follow
 
-    1. `binding` updates of each entity's token, c*_k <- c*_k - rate grad `binding_error`; the anchor latent of an entity
+    1. `binding` updates of each entity's token, c*_k <- c*_k - rate grad `binding_error`; an entity's anchor latent
        is moved by its own guided velocity of its phrase, from the same noise;
     2. `updates` updates of the picture and of all states by a `focus`: z <- z - rate s grad_z, c <- c - rate' s grad_c,
        s falling from 1 to 0 over the early steps. With "entropy" a picture is left alone while its `map_entropy` is
@@ -103,7 +104,7 @@ class MergedSampler:
       steps: of Euler's method.
       guidance: its scale.
       alpha, beta: see `composed`.
-      temperature: of `maps_of_entities`.
+      temperature: of `maps_of_entities` where the focus is the entropy; Attend-and-Excite has 0.01, as its code.
 
     Reference: ToMe, Hu et al. 2024, https://arxiv.org/abs/2411.07132, and the code with its constants.
 
@@ -150,15 +151,16 @@ class MergedSampler:
         times, x = np.asarray(shifted_times(self.steps)), jnp.asarray(noise)
         anchors = jnp.repeat(x[:, None], K, 1)
         limits = np.linspace(*self.thresholds, max(self.early, 1)) * most_entropy(K, places)
+        limits = limits * (self.focus == "entropy")
+        options = self.focus, self.updates, self.temperature if self.focus == "entropy" else _EXCITED
         for number, (now, then) in enumerate(itertools.pairwise(times)):
             pair, scale = np.array([now, then]), 1 - number / max(self.early, 1)
             if self.binding and number < self.early:
-                rate, options = np.float32(rates["binding"]), (self.binding, self.guidance)
-                text, anchors = _run(bound, net, options, text, anchors, given, pair, rate)
+                rate = np.float32(rates["binding"])
+                text, anchors = _run(bound, net, (self.binding, self.guidance), text, anchors, given, pair, rate)
             if self.focus and number < self.early:
                 both = scale * np.array([rates["latent"], rates["text"] * (self.focus == "entropy")], np.float32)
-                limit, options = np.float32(limits[number]), (self.focus, self.updates, self.temperature)
-                x, text = _run(focused, net, options, x, text, given, pair, both, limit)
+                x, text = _run(focused, net, options, x, text, given, pair, both, np.float32(limits[number]))
             x = _run(stepped, net, (self.guidance,), x, text, pair)
         return np.asarray(x)
 

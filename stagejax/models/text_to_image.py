@@ -1,7 +1,7 @@
 """A small generator of pictures that attends to the states of a text, and says where it looked for each of them.
 
-Letters: B batch, Y, X rows and columns of pixels, C channels of a picture, P = Y X / patch² places, E embed, S tokens of
-a text, W their width, K heads, H size of a head.
+Letters: B batch, Y, X rows and columns of pixels, C channels of a picture, P = Y X / patch² places, E embed, S tokens
+of a text, W their width, K heads, H size of a head.
 """
 
 from __future__ import annotations
