@@ -7,11 +7,11 @@ Claim    Attributes go to the wrong object because states of a text tower are en
          steps of sampling bind them, without training: better than SDXL, Attend-and-Excite, SynGen and others on
          T2I-CompBench and on a benchmark of objects; merging and ends alone give much of it.
 Method   Trained here and then frozen, for each seed: a causal text tower against an image network (CLIP, read at the
-         first end token), and on its states a generator with flow matching and cross-attention. Pictures show one or
-         two real things (MNIST zeros, trousers, bags and boots of Fashion-MNIST) in five colours, captions say "a red
-         bag and a blue boot"; 70 % show one thing, 20 % of captions say no colours. Of all pairs of coloured things, 30
-         % never lie beside each other: the test's prompts name these. Arms on the same weights: base; merging (c* = 1.1
-         noun + 1.2 colours, the colours' states 0) and end-token substitution; + entropy of attention maps; both losses
+         first end token), and on its states before the last block a generator (flow matching, cross-attention). Its
+         pictures show one or two real things (MNIST zeros, trousers, bags and boots of Fashion-MNIST) in five colours,
+         captions say "a red bag and a blue boot", 20 % of them no colours. Of all pairs of coloured things, 30 % never
+         lie beside each other: prompts of the test name these. Arms on the same weights: base; merging (c* = alpha noun
+         + beta colours, the colours' states 0) and end-token substitution; + entropy of attention maps; both losses
          without merging; entropy only; merging, ends and the binding loss (a composite token alone against its phrase,
          on an anchor latent of its own); all; Attend-and-Excite; and the best of as many base pictures as all has
          network evaluations, chosen by a checker. A judge says what lies on the pictures: it, the checker and the
@@ -32,19 +32,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS
 from stagejax.data.answers import MadeRows
-from stagejax.data.bound_items import ItemWorld, Prompt, captioned, digit_kinds, item_pool, kept_apart, real_kinds
+from stagejax.data.bound_items import (
+    ItemWorld,
+    Prompt,
+    captioned,
+    digit_kinds,
+    item_pool,
+    parted_prompts,
+    real_kinds,
+)
 from stagejax.data.composites import CLOTHES, COLORS, DIGITS
 from stagejax.data.joined import Row
 from stagejax.inference import Frozen, apply
 from stagejax.inference.binding_verdicts import SCORES, ItemReader, PatchDetector, best_so_far, crops_of
-from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.token_merging import MergedSampler, prompted, states_of
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
@@ -52,7 +57,7 @@ from stagejax.models.text_image_pair import TextImagePair
 from stagejax.models.text_to_image import TextToImage
 from stagejax.names import slug
 from stagejax.objectives.classification import classification
-from stagejax.objectives.contrastive import info_nce
+from stagejax.objectives.contrastive import distinct_image_text
 from stagejax.objectives.flow import FlowMatching
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
@@ -97,31 +102,33 @@ def pair_of(shape: tuple[int, int], text: Transformer, channels: tuple[int, ...]
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    world: ItemWorld = field(default_factory=lambda: kept_apart(ItemWorld(real_kinds(), COLORED, cells=(1, 2)), 0.3))
+    world: ItemWorld = field(default_factory=lambda: ItemWorld(real_kinds(), COLORED, (1, 2), apart=0.3))
     pools: tuple[tuple[int, int], ...] = ((0, 1000), (1000, 1800), (1800, 2600), (2600, 3000))  # of `WRITERS`
-    alone: float = 0.7  # of pictures show one item
+    alone: float = 0.5  # of pictures show one item
     bare: float = 0.2  # of captions say no colours
-    pictures: int = 6000
+    pictures: int = 8000
     crops: int = 4000  # that a reader learns from
     pair: TextImagePair = field(
         default_factory=lambda: pair_of(
-            (12, 24), Transformer(vocab=15, embed=64, layers=2, heads=4, mlp=128, length=12, init_std=0.1)
+            (12, 24), Transformer(vocab=15, embed=64, layers=2, heads=4, mlp=128, init_std=0.1, positions="rotary")
         )
     )
     net: TextToImage = field(default_factory=lambda: TextToImage((12, 24)))
     reader: CNN = field(default_factory=lambda: reader_of(20))
     detector: PatchDetector = field(default_factory=PatchDetector)
-    steps: tuple[int, int, int] = (400, 700, 500)  # of the towers, the generator and the readers
+    steps: tuple[int, int, int] = (400, 1500, 500)  # of the towers, the generator and the readers
     rates: tuple[float, float, float] = (2e-3, 2e-3, 2e-3)
     batches: tuple[int, int, int] = (64, 32, 64)
     ema: float = 0.99  # of the generator
     sampler: MergedSampler = field(default_factory=lambda: MergedSampler(early=4, binding=3, updates=3))
-    binding: tuple[float, ...] = (3.0, 30.0, 300.0)  # sizes of updates that are tried
-    focus: tuple[tuple[float, float], ...] = ((0.1, 0.0), (0.1, 0.1), (1.0, 0.0), (1.0, 1.0))  # latent and text
-    excite: tuple[float, ...] = (1.0, 10.0, 100.0)
+    merging: tuple[tuple[float, float], ...] = ((1.1, 1.2), (0.55, 0.6), (1.0, 0.6), (1.0, 0.3))  # alpha, beta: tried
+    binding: tuple[float, ...] = (3.0, 10.0, 30.0)  # sizes of updates that are tried, of each loss
+    latent: tuple[tuple[float, float], ...] = ((1.0, 0.0), (3.0, 0.0), (3.0, 0.3), (10.0, 0.3))  # latent, text
+    excite: tuple[float, ...] = (1.0, 3.0, 10.0)
     validation: int = 20  # prompts by which they are chosen
     trials: int = 3  # noises of each of them
     tests: int = 52  # prompts
+    rows: int = 60  # pictures that are drawn together
     seeds: tuple[int, ...] = (0, 1, 2)
 
     def part(self, arm: str) -> MergedSampler:
@@ -136,8 +143,9 @@ class Config:
         return -(-self.part(ALL).passes(2) // self.part(BASE).passes(2))
 
 
-#: Sizes of updates.
-RATES = ("binding", "latent", "text")
+#: Weights of merging, and sizes of updates.
+RATES = ("alpha", "beta", "binding", "latent", "text")
+NONE = dict.fromkeys(RATES, 0.0)
 #: Whose real items are whose: `Config.pools` says which records.
 WRITERS = ("generator", "checker", "judge", "test")
 
@@ -145,28 +153,28 @@ WRITERS = ("generator", "checker", "judge", "test")
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
-        world = kept_apart(ItemWorld(digit_kinds(), COLORED, cells=(1, 2)), 0.3)
-        tower = Transformer(vocab=15, embed=16, layers=1, heads=2, mlp=32, length=12, init_std=0.1)
+        world = ItemWorld(digit_kinds(), COLORED, (1, 2), apart=0.3)
+        tower = Transformer(vocab=15, embed=16, layers=2, heads=2, mlp=32, init_std=0.1, positions="rotary")
         return Config(
             world, ((0, 60), (60, 90), (90, 115), (115, 136)), pictures=64, crops=64,
             pair=pair_of((12, 24), tower, (4, 8)), reader=reader_of(20, 12, (4, 8)),
             net=TextToImage((12, 24), text=16, embed=32, layers=1, heads=1, mlp=32), steps=(8, 8, 8),
-            batches=(8, 8, 8), sampler=MergedSampler(steps=3, early=1, binding=1, updates=1), binding=(3.0,),
-            focus=((0.1, 0.1),), excite=(1.0,), validation=4, trials=1, tests=6, seeds=(0,),
+            batches=(8, 8, 8), sampler=MergedSampler(3, early=1, binding=1, updates=1), merging=((1.1, 1.2),),
+            binding=(3.0,), latent=((0.1, 0.1),), excite=(1.0,), validation=4, trials=1, tests=6, rows=6, seeds=(0,),
         )  # fmt: skip
     if name == "pod":
         kinds = real_kinds(TFDS("mnist"), TFDS("fashion_mnist"), DIGITS, CLOTHES)
-        world = kept_apart(ItemWorld(kinds, tuple(COLORS), (2, 2), cell=128, side=112, jitter=8, length=77), 0.3)
-        tower = Transformer(vocab=64, embed=1024, layers=24, heads=16, mlp=4096, length=77, scan=True, remat="full")
-        net = TextToImage((256, 256), text=1024, patch=8, features=16, fine=64, embed=1152, layers=28, heads=16,
-                          head_dim=72, mlp=4608, scan=True, remat="full")  # fmt: skip
+        world = ItemWorld(kinds, tuple(COLORS), (2, 2), 128, 112, 8, length=77, apart=0.3)
+        deep = {"heads": 16, "scan": True, "remat": "full"}
+        tower = Transformer(vocab=64, embed=1024, layers=24, mlp=4096, positions="rotary", **deep)
+        sizes = {"embed": 1152, "layers": 28, "head_dim": 72, "mlp": 4608} | deep
         return Config(
-            world, ((0, 3000), (3000, 4000), (4000, 5000), (5000, 5400)), pictures=100_000,
-            crops=100_000, pair=pair_of((256, 256), tower, (64, 128, 256, 256)),
-            net=net, reader=reader_of(len(world.items), 136, (32, 64, 128, 128)),
-            detector=PatchDetector(least=400, side=136), steps=(50_000, 300_000, 20_000), rates=(5e-4, 1e-4, 1e-3),
-            batches=(4096, 256, 256), ema=0.9999, sampler=MergedSampler(steps=50, guidance=7.5, early=6, binding=3,
-            updates=4), tests=300, seeds=(0,),
+            world, ((0, 3000), (3000, 4000), (4000, 5000), (5000, 5400)), pictures=100_000, crops=100_000,
+            pair=pair_of((256, 256), tower, (64, 128, 256, 256)),
+            net=TextToImage((256, 256), text=1024, patch=8, **sizes),
+            reader=reader_of(len(world.items), 136, (32, 64, 128, 128)), detector=PatchDetector(least=400, side=136),
+            steps=(50_000, 300_000, 20_000), rates=(5e-4, 1e-4, 1e-3), batches=(4096, 256, 256), ema=0.9999,
+            sampler=MergedSampler(50, 7.5, early=6, binding=3, updates=4), tests=300, seeds=(0,),
         )  # fmt: skip
     return Config()
 
@@ -196,23 +204,9 @@ def texts_of(made: Any, pair: Any) -> dict[str, np.ndarray]:
 
 
 def prompts_of(cfg: Config) -> dict[str, list[Prompt]]:
-    """Prompts for validation and for the test: two items, not seen together, and no two prompts of the same two.
-
-    A pair of items is in validation or in the test, in both orders.
-    """
-    pairs: dict[frozenset[Any], list[Prompt]] = {}
-    for prompt in cfg.world.prompts(2, seen=False):
-        pairs.setdefault(frozenset(prompt), []).append(prompt)
-    order = np.random.default_rng(11).permutation(len(pairs))
-    prompts = [prompt for place in order for prompt in list(pairs.values())[place]]
-    return {"validation": prompts[: cfg.validation], "test": prompts[cfg.validation :][: cfg.tests]}
-
-
-def captions_apart(model: Any, batch: Any, key: Any) -> tuple[jax.Array, dict[str, Any]]:
-    """`info_nce` of pictures and captions, where another picture with the same caption is no negative."""
-    logits, tokens = model(batch["image"], batch["tokens"], key=key), batch["tokens"]
-    same = (tokens[:, None] == tokens[None]).all(-1) & ~jnp.eye(len(tokens), dtype=bool)
-    return info_nce(jnp.where(same, -jnp.inf, logits))
+    """Of two items that are not seen together, in both orders, for validation and for the test: no pair is in both."""
+    own = parted_prompts(cfg.world.prompts(2, seen=False), cfg.validation, cfg.tests)
+    return dict(zip(("validation", "test"), own, strict=True))
 
 
 # --- stages ---
@@ -244,7 +238,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     rates, found = None, {}
     for seed in cfg.seeds:
         rows = Row("image", (*cfg.world.shape, 3)), Row("tokens", (cfg.world.length,), "int32")
-        pair = run.train(training(cfg, f"{seed}/tower", 0, captions_apart, shown, rows, seed, held_out))
+        pair = run.train(training(cfg, f"{seed}/tower", 0, distinct_image_text, shown, rows, seed, held_out))
         texts = [
             run.make(f"{seed}/texts{end}", texts_of, own, pair) for end, own in (("", shown), ("-held-out", held_out))
         ]
@@ -261,28 +255,20 @@ def arms_of(
     run: Any, cfg: Config, seed: int, pair: Any, base: Any, readers: Sequence[Any], rates: Any
 ) -> dict[str, Any]:
     """The stages of one seed, and the artifact of each arm's pictures."""
-    each = cfg.tests * NOISES * evaluation_flops(cfg)
-    arms = {}
+    count, arms = cfg.tests * NOISES, {}
     for arm in PARTS:
-        price = cfg.part(arm).passes(2) * each
-        arms[arm] = run.make(f"{seed}/{slug(arm)}", drawn, cfg, arm, seed, pair, base, readers[1], rates, flops=price)
-    price = (cfg.draws - 1) * cfg.part(BASE).passes(2) * each
-    arms[BEST] = run.make(f"{seed}/best", best_of, cfg, seed, pair, base, *readers, arms[BASE], flops=price)
-    price = 3 * cfg.tests * cfg.part(BASE).passes(2) * evaluation_flops(cfg)
-    checked = run.make(f"{seed}/base-by-prompts", by_prompts, cfg, seed, pair, base, readers[1], flops=price)
+        inputs = cfg, arm, seed, pair, base, readers[1], rates
+        arms[arm] = run.make(f"{seed}/{slug(arm)}", drawn, *inputs, flops=price(cfg, arm, count))
+    inputs, more = (cfg, seed, pair, base, *readers, arms[BASE]), (cfg.draws - 1) * count
+    arms[BEST] = run.make(f"{seed}/best", best_of, *inputs, flops=price(cfg, BASE, more))
+    inputs, more = (cfg, seed, pair, base, readers[1]), 2 * cfg.tests
+    checked = run.make(f"{seed}/base-by-prompts", by_prompts, *inputs, flops=price(cfg, BASE, more))
     return {"stages": (pair, base), "arms": arms, "base": checked}
 
 
-def evaluation_flops(cfg: Config) -> float:
-    """Of one network evaluation for one picture."""
-    shapes = {"image": (*cfg.world.shape, 3), "t": (), "text": (cfg.world.length, cfg.net.text)}
-    row = {name: jax.ShapeDtypeStruct(shape, np.dtype("float32")) for name, shape in shapes.items()}
-    return float(flops_of_one(evaluated, cfg.net, row))
-
-
-def evaluated(model: Any, row: Any) -> Any:
-    """One network evaluation."""
-    return model(row["image"], row["t"], row["text"])
+def price(cfg: Config, arm: str, pictures: int) -> float:
+    """FLOPs of so many pictures by one arm."""
+    return pictures * cfg.part(arm).flops(cfg.net, cfg.world.length, 2)
 
 
 # --- pictures ---
@@ -294,11 +280,10 @@ def tools(cfg: Config, seed: int, pair: Any, base: Any) -> Any:
     net = Frozen(base.model, state.ema, state.rest)
 
     def draw(sampler: MergedSampler, prompts: Sequence[Prompt], noises: range, rates: Any) -> np.ndarray:
-        given, found = prompted(tower, cfg.world, prompts), []
-        for number in noises:
-            noise = np.random.default_rng([seed, number]).normal(size=(len(prompts), *cfg.world.shape, 3))
-            found.append(sampler.draw(net, given, noise.astype(np.float32), rates))
-        return np.clip((np.stack(found) + 1) / 2, 0, 1)
+        shape = len(prompts), *cfg.world.shape, 3
+        noise = [np.random.default_rng([seed, number]).normal(size=shape) for number in noises]
+        given = prompted(tower, cfg.world, prompts)
+        return sampler.each(net, given, np.stack(noise).astype(np.float32), rates, cfg.rows)
 
     return draw
 
@@ -307,41 +292,45 @@ def reader(cfg: Config, net: Any) -> ItemReader:
     return ItemReader(cfg.world, cfg.detector, Frozen.of(net))
 
 
-def chosen(rates: Any) -> dict[str, dict[str, float]]:
-    """Of each loss the sizes of updates with the best binding accuracy on validation prompts, the first of equals."""
-    best = {name: max(own, key=lambda row: row[1])[0] for name, own in rates.items()}
-    return {name: dict(zip(RATES, sizes, strict=True)) for name, sizes in best.items()}
+def chosen(tried: dict[str, list[Any]], focus: str = "entropy") -> dict[str, float]:
+    """What was best on validation prompts, the first of equals: merging first, then each loss on top of it."""
+    best = {name: max(own, key=lambda row: row[1])[0] for name, own in tried.items()}
+    merging, binding, moved = (best.get(name, [0.0] * 5) for name in ("merging", "binding", focus))
+    return dict(zip(RATES, (*merging[:2], binding[2], *moved[3:]), strict=True))
 
 
 def tried(cfg: Config, pair: Any, base: Any, checker: Any) -> dict[str, list[Any]]:
-    """Of each loss the sizes of updates that are tried, and the checker's binding accuracy on validation prompts."""
+    """The sizes that are tried, and the checker's binding accuracy on validation prompts."""
     draw, own, prompts = tools(cfg, 1000, pair, base), reader(cfg, checker), prompts_of(cfg)["validation"]
-    rows = {
-        "binding": (MERGED_BINDING, [(size, 0.0, 0.0) for size in cfg.binding]),
-        "entropy": (MERGED_ENTROPY, [(0.0, *sizes) for sizes in cfg.focus]),
-        "excite": (EXCITE, [(0.0, size, 0.0) for size in cfg.excite]),
-    }
     found: dict[str, list[Any]] = {}
-    for name, (arm, sizes) in rows.items():
+    for name, (arm, sizes) in tries(cfg).items():
+        weights, rows = chosen(found), []
         for one in sizes:
-            rates = dict(zip(RATES, one, strict=True))
+            rates = {key: weights[key] if value is None else value for key, value in zip(RATES, one, strict=True)}
             made = draw(cfg.part(arm), prompts, range(cfg.trials), rates)
-            found.setdefault(name, []).append([list(one), float(own.scores(made, prompts)["bound"].mean())])
+            rows.append([list(rates.values()), float(own.scores(made, prompts)["bound"].mean())])
+        found[name] = rows
     return found
+
+
+def tries(cfg: Config) -> dict[str, tuple[str, list[Any]]]:
+    """In which arm each size is tried."""
+    return {
+        "merging": (MERGED, [(*weights, 0.0, 0.0, 0.0) for weights in cfg.merging]),
+        "binding": (MERGED_BINDING, [(None, None, size, 0.0, 0.0) for size in cfg.binding]),
+        "entropy": (MERGED_ENTROPY, [(None, None, 0.0, *sizes) for sizes in cfg.latent]),
+        "excite": (EXCITE, [(None, None, 0.0, size, 0.0) for size in cfg.excite]),
+    }
 
 
 def trying_flops(cfg: Config) -> float:
     """Of `tried`."""
-    tries = ((MERGED_BINDING, cfg.binding), (MERGED_ENTROPY, cfg.focus), (EXCITE, cfg.excite))
-    passes = sum(len(sizes) * cfg.part(arm).passes(2) for arm, sizes in tries)
-    return cfg.validation * cfg.trials * passes * evaluation_flops(cfg)
+    return sum(price(cfg, arm, len(sizes) * cfg.validation * cfg.trials) for arm, sizes in tries(cfg).values())
 
 
 def drawn(cfg: Config, arm: str, seed: int, pair: Any, base: Any, judge: Any, rates: Any) -> dict[str, np.ndarray]:
     """Pictures of the test prompts by one arm, from noises that all arms share, and the judge's verdicts on them."""
-    best, prompts = chosen(rates.value), prompts_of(cfg)["test"]
-    focus = PARTS[arm].get("focus", "entropy")
-    own = best[focus] | {"binding": best["binding"]["binding"]}
+    own, prompts = chosen(rates.value, PARTS[arm].get("focus", "entropy")), prompts_of(cfg)["test"]
     made = tools(cfg, seed, pair, base)(cfg.part(arm), prompts, range(NOISES), own)
     others = prompts[len(prompts) // 2 :] + prompts[: len(prompts) // 2]
     read = reader(cfg, judge)
@@ -353,8 +342,8 @@ def best_of(
 ) -> dict[str, np.ndarray]:
     """The best by the checker of 2, 3, ... of the base's pictures: the judge's verdicts (k, noises, prompts)."""
     prompts, read = prompts_of(cfg)["test"], reader(cfg, judge)
-    draw, none = tools(cfg, seed, pair, base), dict.fromkeys(RATES, 0.0)
-    more = (draw(cfg.part(BASE), prompts, range(NOISES * k, NOISES * (k + 1)), none) for k in range(1, cfg.draws))
+    draw = tools(cfg, seed, pair, base)
+    more = (draw(cfg.part(BASE), prompts, range(NOISES * k, NOISES * (k + 1)), NONE) for k in range(1, cfg.draws))
     kept = [*best_so_far(reader(cfg, checker).scores, itertools.chain([first.value["pictures"]], more), prompts)]
     found = [read.scores(own, prompts) for own in kept[1:]]
     return {name: np.stack([own[name] for own in found]) for name in SCORES} | {"pictures": kept[-1]}
@@ -366,7 +355,7 @@ def by_prompts(cfg: Config, seed: int, pair: Any, base: Any, judge: Any) -> dict
     kinds = {ONE: cfg.world.prompts(1), SEEN: cfg.world.prompts(2, seen=True)}
     for name, prompts in kinds.items():
         some = [prompts[rng.integers(len(prompts))] for _ in range(cfg.tests)]
-        made = tools(cfg, seed, pair, base)(cfg.part(BASE), some, range(1), dict.fromkeys(RATES, 0.0))
+        made = tools(cfg, seed, pair, base)(cfg.part(BASE), some, range(1), NONE)
         found[name] = reader(cfg, judge).scores(made, some)["bound"]
     return found
 
@@ -474,8 +463,8 @@ def owed(own: dict[str, Any], arm: str, readers: Sequence[Any], rates: Any) -> t
 def sizes_tried(rates: Any) -> Table:
     tried = [(name, *one) for name, own in (rates.value or {}).items() for one in own]
     rows = [(name, *(f"{size:g}" for size in sizes), accuracy) for name, sizes, accuracy in tried]
-    note = "Binding accuracy on validation prompts, by the checker, with the first seed's networks; each loss alone."
-    return Table("Sizes of updates", ("loss", *RATES, "accuracy"), tuple(rows), ("", "", "", "", ".3f"), note)
+    note = "Binding accuracy on validation prompts, by the checker, with the first seed's networks; merging first."
+    return Table("Sizes of updates", ("of", *RATES, "accuracy"), tuple(rows), ("",) * 6 + (".3f",), note)
 
 
 def shown(cfg: Config, own: dict[str, Any], real: Any) -> tuple[Any, ...]:

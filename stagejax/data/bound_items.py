@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +32,6 @@ class Item(NamedTuple):
 
 
 Prompt = tuple[Item, ...]  # what a caption names, in its order
-Pair = tuple[Item, Item]
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ class ItemWorld:
       cell, side: of a cell and of an item in pixels.
       jitter: pixels by which an item may lie beside the middle of its cell.
       length: tokens of a caption.
-      apart: items that are never painted beside each other.
+      apart: share of all pairs of items (of two kinds and two colours) that are never seen beside each other.
 
     Raises:
-      ValueError: a colour that is not known, items of `apart` that there are not, or items that do not fit.
+      ValueError: a colour that is not known, or items that do not fit.
 
     >>> world = ItemWorld(digit_kinds(("zero", "one")))
     >>> world.caption((Item("red", "one"), Item("blue", "zero")))
@@ -83,13 +82,11 @@ class ItemWorld:
     side: int = 10
     jitter: int = 0
     length: int = 12
-    apart: tuple[Pair, ...] = ()
+    apart: float = 0.0
 
     def __post_init__(self) -> None:
         if unknown := [color for color in self.colors if color not in COLORS]:
             raise ValueError(f"the colours {unknown} are unknown: choose among {', '.join(COLORS)}")
-        if unknown := [item for pair in self.apart for item in pair if item not in self.items]:
-            raise ValueError(f"apart: {unknown} are none of the {len(self.items)} items")
         if self.side + 2 * self.jitter > self.cell:
             raise ValueError(
                 f"side={self.side} with jitter={self.jitter} on both sides does not fit into cell={self.cell}"
@@ -120,7 +117,7 @@ class ItemWorld:
         >>> len(world.prompts(1)), len(world.prompts(2))
         (4, 4)
         """
-        unseen, found = {frozenset(pair) for pair in self.apart}, []
+        unseen, found = _apart(self.items, self.apart), []
         for items in itertools.permutations(self.items, size):
             if any(len(set(words)) < size for words in zip(*items, strict=True)):
                 continue
@@ -194,6 +191,14 @@ class ItemWorld:
         return canvas, places
 
 
+@functools.cache
+def _apart(items: tuple[Item, ...], share: float) -> frozenset[frozenset[Item]]:
+    """The pairs that are never seen beside each other: the same ones each time."""
+    pairs = [pair for pair in itertools.combinations(items, 2) if not set(pair[0]) & set(pair[1])]
+    order = np.random.default_rng(0).permutation(len(pairs))[: round(share * len(pairs))]
+    return frozenset(frozenset(pairs[place]) for place in order)
+
+
 @functools.lru_cache(maxsize=32)
 def item_pool(
     kinds: tuple[Kind, ...], side: int, start: int = 0, stop: int | None = None, split: str | None = None
@@ -264,16 +269,19 @@ def captioned(
     return images, np.stack([world.tokens(text) for text in said])
 
 
-def kept_apart(world: ItemWorld, share: float, seed: int = 0) -> ItemWorld:
-    """The same world in which a share of all pairs of items of two kinds and two colours is never seen together.
+def parted_prompts(prompts: Sequence[Prompt], first: int, second: int, seed: int = 11) -> tuple[list[Prompt], ...]:
+    """So many of some prompts, and so many others, in a random order; prompts of the same items stay together.
 
-    >>> world = kept_apart(ItemWorld(digit_kinds(("zero", "one"))), 0.25)
-    >>> len(world.prompts(2)), len(world.apart), len(world.prompts(2, seen=False))
-    (24, 3, 6)
+    >>> world = ItemWorld(digit_kinds(("zero", "one")))
+    >>> [len({frozenset(prompt) for prompt in part}) for part in parted_prompts(world.prompts(2), 4, 6)]
+    [2, 3]
     """
-    pairs = list(dict.fromkeys(tuple(sorted(prompt)) for prompt in world.prompts(2)))
-    order = np.random.default_rng(seed).permutation(len(pairs))[: round(share * len(pairs))]
-    return replace(world, apart=tuple(pairs[place] for place in sorted(order.tolist())))  # type: ignore[misc]
+    groups: dict[frozenset[Item], list[Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(frozenset(prompt), []).append(prompt)
+    order = np.random.default_rng(seed).permutation(len(groups))
+    mixed = [prompt for place in order for prompt in list(groups.values())[place]]
+    return mixed[:first], mixed[first : first + second]
 
 
 def said_of(

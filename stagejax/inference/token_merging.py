@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from stagejax.data.bound_items import ItemWorld, Prompt, said_of
 from stagejax.data.tokenizers import CLS, SEP
-from stagejax.inference.frozen import Frozen, apply, compiled
+from stagejax.inference.frozen import Frozen, apply, compiled, flops_of_one
 from stagejax.objectives.flow import guided, shifted_times
 from stagejax.objectives.token_binding import (
     binding_error,
@@ -103,7 +103,6 @@ class MergedSampler:
     Args:
       steps: of Euler's method.
       guidance: its scale.
-      alpha, beta: see `composed`.
       temperature: of `maps_of_entities` where the focus is the entropy; Attend-and-Excite has 0.01, as its code.
 
     Reference: ToMe, Hu et al. 2024, https://arxiv.org/abs/2411.07132, and the code with its constants.
@@ -121,8 +120,6 @@ class MergedSampler:
     focus: Focus | None = None
     updates: int = 0
     thresholds: tuple[float, float] = (0.87, 0.69)
-    alpha: float = 1.1
-    beta: float = 1.2
     temperature: float = 0.5
 
     def passes(self, entities: int) -> int:
@@ -139,7 +136,7 @@ class MergedSampler:
         Args:
           prompts: `text`, `stripped` (B, S, W), `phrases` (B, K, S, W), first `ends` and `stripped_ends` (B,), `nouns`
             (B, K), `whose` (B, K, S) and `words` (B, S).
-          rates: sizes of updates: `binding`, `latent` and `text`.
+          rates: `alpha` and `beta` of `composed`, and sizes of updates: `binding`, `latent` and `text`.
         """
         K, places = prompts["nouns"].shape[1], int(np.prod(net.config.grid))
         given = {name: jnp.asarray(value) for name, value in prompts.items()}
@@ -147,7 +144,7 @@ class MergedSampler:
         if self.ends:
             text = with_ends_of(text, given["ends"], given["stripped"], given["stripped_ends"])
         if self.merge:
-            text = composed(text, given["nouns"], given["whose"], self.alpha, self.beta)
+            text = composed(text, given["nouns"], given["whose"], rates["alpha"], rates["beta"])
         times, x = np.asarray(shifted_times(self.steps)), jnp.asarray(noise)
         anchors = jnp.repeat(x[:, None], K, 1)
         limits = np.linspace(*self.thresholds, max(self.early, 1)) * most_entropy(K, places)
@@ -163,6 +160,28 @@ class MergedSampler:
                 x, text = _run(focused, net, options, x, text, given, pair, both, np.float32(limits[number]))
             x = _run(stepped, net, (self.guidance,), x, text, pair)
         return np.asarray(x)
+
+    def each(
+        self, net: Frozen, prompts: Prompted, noise: Float32[np.ndarray, "R B Y X C"], rates: Any, rows: int
+    ) -> Float32[np.ndarray, "R B Y X C"]:
+        """A picture from 0 to 1 of each prompt from each of its noises, `rows` at a time, in programs of one size."""
+        flat, found = noise.reshape(-1, *noise.shape[2:]), []
+        for start in range(0, len(flat), rows):
+            places = np.arange(start, start + rows) % len(flat)
+            part = {name: x[places % noise.shape[1]] for name, x in prompts.items()}
+            found.append(self.draw(net, part, flat[places], rates))
+        return np.clip((np.concatenate(found)[: len(flat)].reshape(noise.shape) + 1) / 2, 0, 1)
+
+    def flops(self, config: Any, length: int, entities: int) -> float:
+        """Of one picture, with all `passes`, by prompts of so many tokens."""
+        shapes = {"image": (*config.shape, config.pixels), "t": (), "text": (length, config.text)}
+        row = {name: jax.ShapeDtypeStruct(shape, np.dtype("float32")) for name, shape in shapes.items()}
+        return float(self.passes(entities) * flops_of_one(once, config, row))
+
+
+def once(model: Any, row: Any) -> Any:
+    """One network evaluation, of which FLOPs are counted."""
+    return model(row["image"], row["t"], row["text"])
 
 
 def _run(function: Any, net: Frozen, options: tuple[Any, ...], *inputs: Any) -> Any:

@@ -45,7 +45,7 @@ class TextImagePair:
       temperature: of the softmax at first; it is learned.
 
     Raises:
-      ValueError: a text tower that sees what comes.
+      ValueError: a text tower that sees what comes, or has one block.
 
     Reference: Radford et al. 2021 (CLIP), https://arxiv.org/abs/2103.00020, section 2.4.
 
@@ -61,6 +61,10 @@ class TextImagePair:
     def __post_init__(self) -> None:
         if not self.text.causal:
             raise ValueError("causal=False: the text is read at its end, give it a causal tower")
+        if self.text.layers < 2:
+            raise ValueError(
+                "layers=1 of the text tower: its states are read before the last block, give it two or more"
+            )
 
     @property
     def joint(self) -> int:
@@ -96,15 +100,19 @@ class TextImagePairModel(nnx.Module):
     ) -> Float[Array, "B N"]:
         """`scale * cos(image, text)` of every picture and every text; the key draws nothing."""
         ends_N = (tokens == self.config.end).argmax(1)
-        last_NW = jnp.take_along_axis(self.states(tokens), ends_N[:, None, None], axis=1)[:, 0]
+        last_NW = jnp.take_along_axis(self.text.hidden(tokens), ends_N[:, None, None], axis=1)[:, 0]
         scale = jnp.minimum(jnp.exp(self.log_scale[...]), MOST_SCALE)
         return scale * unit(self.image(images)) @ unit(self.projection(last_NW)).T
 
     def states(self, tokens: Int[Array, "N S"]) -> Float[Array, "N S W"]:
-        """What a generator attends to: the stream behind the last norm, at every token."""
-        return self.text.hidden(tokens)
+        """What a generator attends to: the stream before the last block, at every token, each of length √W.
+
+        Reference: the penultimate layer, as in Podell et al. 2023 (SDXL), https://arxiv.org/abs/2307.01952.
+        """
+        x_NSW = self.text.hidden(tokens, depth=self.config.text.layers - 1)
+        return x_NSW.shape[-1] ** 0.5 * unit(x_NSW)
 
 
-def unit(x: Float[Array, "N J"]) -> Float[Array, "N J"]:
+def unit(x: Float[Array, "... J"]) -> Float[Array, "... J"]:
     """Vectors of length 1."""
     return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)

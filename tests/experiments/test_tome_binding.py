@@ -18,6 +18,7 @@ from experiments.generative.tome_binding import (
     MERGED,
     NOISES,
     PARTS,
+    RATES,
     UNMERGED,
     chosen,
     preset,
@@ -34,7 +35,7 @@ def test_prompts_of_the_test_are_unseen_and_apart_from_those_of_validation() -> 
     cfg = preset("laptop")
     own = prompts_of(cfg)
     assert (len(own["validation"]), len(own["test"])) == (cfg.validation, cfg.tests)
-    unseen = {frozenset(pair) for pair in cfg.world.apart}
+    unseen = {frozenset(prompt) for prompt in cfg.world.prompts(2, seen=False)}
     pairs = {name: {frozenset(prompt) for prompt in prompts} for name, prompts in own.items()}
     assert not pairs["validation"] & pairs["test"]
     assert pairs["validation"] | pairs["test"] <= unseen
@@ -67,13 +68,15 @@ def test_arms_are_the_parts_of_the_method() -> None:
 
 
 def test_the_best_sizes_are_chosen_and_the_first_of_equals() -> None:
-    tried = {
-        "binding": [[[1.0, 0.0, 0.0], 0.5], [[2.0, 0.0, 0.0], 0.5]],
-        "excite": [[[0, 1.0, 0], 0.1], [[0, 3.0, 0], 0.2]],
+    rows = {
+        "merging": [[[1.1, 1.2, 0.0, 0.0, 0.0], 0.4], [[0.5, 0.6, 0.0, 0.0, 0.0], 0.6]],
+        "binding": [[[0.5, 0.6, 1.0, 0.0, 0.0], 0.5], [[0.5, 0.6, 2.0, 0.0, 0.0], 0.5]],
+        "entropy": [[[0.5, 0.6, 0.0, 1.0, 0.1], 0.1], [[0.5, 0.6, 0.0, 2.0, 0.2], 0.2]],
+        "excite": [[[0.5, 0.6, 0.0, 3.0, 0.0], 0.2], [[0.5, 0.6, 0.0, 4.0, 0.0], 0.1]],
     }
-    found = chosen(tried)
-    assert found["binding"]["binding"] == 1.0
-    assert found["excite"]["latent"] == 3.0
+    assert chosen(rows) == {"alpha": 0.5, "beta": 0.6, "binding": 1.0, "latent": 2.0, "text": 0.2}
+    assert chosen(rows, "excite")["latent"] == 3.0
+    assert chosen({}) == dict.fromkeys(RATES, 0.0)
 
 
 @slow

@@ -22,7 +22,7 @@ TEXT = RNG.normal(size=(2, 12, 4)).astype(np.float32)  # start, "a red bag and a
 NOUNS = np.array([[3, 7], [3, 7]])
 WHOSE = np.zeros((2, 2, 12), bool)
 WHOSE[:, 0, 2] = WHOSE[:, 1, 6] = True
-NONE = {"binding": 0.0, "latent": 0.0, "text": 0.0}
+NONE = {"alpha": 1.1, "beta": 1.2, "binding": 0.0, "latent": 0.0, "text": 0.0}
 
 
 def test_nouns_take_up_their_own_colours() -> None:
@@ -115,7 +115,7 @@ def test_updates_of_size_0_change_nothing(net: Frozen, prompts: Any) -> None:
 
 @slow
 def test_each_part_changes_pictures_and_thresholds_stop_the_entropy(net: Frozen, prompts: Any) -> None:
-    plain, rates = draw(net, prompts), {"binding": 1.0, "latent": 1.0, "text": 1.0}
+    plain, rates = draw(net, prompts), {"alpha": 1.1, "beta": 1.2, "binding": 1.0, "latent": 1.0, "text": 1.0}
     entropy = {"early": 2, "focus": "entropy", "updates": 1}
     always = {"merge": True}, {"ends": True}, {"early": 2, "binding": 1}, entropy | {"thresholds": (0.0, 0.0)}
     for parts in always:

@@ -16,7 +16,7 @@ from stagejax.models.text_image_pair import TextImagePair
 
 pytestmark = pytest.mark.slow  # compiles the model
 
-TEXT = Transformer(vocab=9, embed=8, layers=1, heads=2, mlp=8, length=6, init_std=0.3, positions="rotary")
+TEXT = Transformer(vocab=9, embed=8, layers=2, heads=2, mlp=8, length=6, init_std=0.3, positions="rotary")
 CONFIG = TextImagePair(TEXT, CNN((4, 4, 3), (ConvLayer(4, pool=True),), heads=(("label", (5,)),)))
 
 
@@ -30,6 +30,7 @@ def test_states_know_what_stands_before_them_and_ends_know_all(model: Any) -> No
     first, second = (np.asarray(model.states(tokens))[0] for tokens in (one, two))
     np.testing.assert_allclose(first[:3], second[:3], atol=1e-6)
     assert (np.abs(first - second)[3:].max(-1) > 1e-3).all()
+    np.testing.assert_allclose((first**2).sum(-1), 8, rtol=1e-4)
 
 
 def test_a_text_is_read_at_its_first_end(model: Any) -> None:
@@ -41,8 +42,10 @@ def test_a_text_is_read_at_its_first_end(model: Any) -> None:
     assert (np.abs(found) <= 1 / CONFIG.temperature + 1e-3).all()
 
 
-def test_a_tower_that_sees_what_comes_is_refused() -> None:
+def test_a_tower_that_sees_what_comes_or_is_too_low_is_refused() -> None:
     with pytest.raises(ValueError, match="causal"):
         replace(CONFIG, text=replace(TEXT, causal=False))
+    with pytest.raises(ValueError, match="two or more"):
+        replace(CONFIG, text=replace(TEXT, layers=1))
     assert CONFIG.joint == 5
     assert CONFIG.sizes()["classes"] == 5
