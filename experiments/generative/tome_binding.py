@@ -37,15 +37,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS
 from stagejax.data.answers import MadeRows
-from stagejax.data.bound_items import (
-    ItemWorld,
-    Prompt,
-    captioned,
-    digit_kinds,
-    item_pool,
-    parted_prompts,
-    real_kinds,
-)
+from stagejax.data.bound_items import ItemWorld, Prompt, captioned, digit_kinds, item_pool, parted_prompts, real_kinds
 from stagejax.data.composites import CLOTHES, COLORS, DIGITS
 from stagejax.data.joined import Row
 from stagejax.inference import Frozen, apply
@@ -164,12 +156,12 @@ def preset(name: str) -> Config:
         )  # fmt: skip
     if name == "pod":
         kinds = real_kinds(TFDS("mnist"), TFDS("fashion_mnist"), DIGITS, CLOTHES)
-        world = ItemWorld(kinds, tuple(COLORS), (2, 2), 128, 112, 8, length=77, apart=0.3)
+        world = ItemWorld(kinds, tuple(COLORS), (2, 2), 128, 112, 8, apart=0.3)
         deep = {"heads": 16, "scan": True, "remat": "full"}
         tower = Transformer(vocab=64, embed=1024, layers=24, mlp=4096, positions="rotary", **deep)
         sizes = {"embed": 1152, "layers": 28, "head_dim": 72, "mlp": 4608} | deep
         return Config(
-            world, ((0, 3000), (3000, 4000), (4000, 5000), (5000, 5400)), pictures=100_000, crops=100_000,
+            world, ((0, 3000), (3000, 4000), (4000, 5000), (5000, 5400)), pictures=20_000, crops=50_000,
             pair=pair_of((256, 256), tower, (64, 128, 256, 256)),
             net=TextToImage((256, 256), text=1024, patch=8, **sizes),
             reader=reader_of(len(world.items), 136, (32, 64, 128, 128)), detector=PatchDetector(least=400, side=136),
@@ -235,19 +227,19 @@ def pipeline(run: Any, cfg: Config) -> Report:
         own = run.make(f"crops-{writer}", read_crops, cfg, writer, cfg.crops, 2 + i)
         rows = Row("image", side), Row("label", (), "int32")
         readers.append(run.train(training(cfg, writer, 2, classification, own, rows, i, crops)))
-    rates, found = None, {}
+    rates, found, each = None, {}, cfg.validation * cfg.trials
+    prices = [price(cfg, arm, len(sizes) * each) for arm, sizes in tries(cfg).values()]
     for seed in cfg.seeds:
         rows = Row("image", (*cfg.world.shape, 3)), Row("tokens", (cfg.world.length,), "int32")
         pair = run.train(training(cfg, f"{seed}/tower", 0, distinct_image_text, shown, rows, seed, held_out))
-        texts = [
-            run.make(f"{seed}/texts{end}", texts_of, own, pair) for end, own in (("", shown), ("-held-out", held_out))
-        ]
+        ends = ("", shown), ("-held-out", held_out)
+        texts = [run.make(f"{seed}/texts{end}", texts_of, own, pair) for end, own in ends]
         rows = rows[0], Row("text", (cfg.world.length, cfg.net.text))
         base = run.train(training(cfg, f"{seed}/generator", 1, FLOW, texts[0], rows, seed, texts[1]))
         if rates is None:
-            rates = run.make("rates", tried, cfg, pair, base, readers[0], flops=trying_flops(cfg))
+            rates = run.make("rates", tried, cfg, pair, base, readers[0], flops=sum(prices))
         found[seed] = arms_of(run, cfg, seed, pair, base, readers, rates)
-    real = run.make("real", real_pictures, cfg, *readers)
+    real = run.make("real", real_pictures, cfg, readers[1])
     return report(cfg, found, readers, rates, real)
 
 
@@ -323,11 +315,6 @@ def tries(cfg: Config) -> dict[str, tuple[str, list[Any]]]:
     }
 
 
-def trying_flops(cfg: Config) -> float:
-    """Of `tried`."""
-    return sum(price(cfg, arm, len(sizes) * cfg.validation * cfg.trials) for arm, sizes in tries(cfg).values())
-
-
 def drawn(cfg: Config, arm: str, seed: int, pair: Any, base: Any, judge: Any, rates: Any) -> dict[str, np.ndarray]:
     """Pictures of the test prompts by one arm, from noises that all arms share, and the judge's verdicts on them."""
     own, prompts = chosen(rates.value, PARTS[arm].get("focus", "entropy")), prompts_of(cfg)["test"]
@@ -350,7 +337,7 @@ def best_of(
 
 
 def by_prompts(cfg: Config, seed: int, pair: Any, base: Any, judge: Any) -> dict[str, np.ndarray]:
-    """The base's binding accuracy on as many prompts of one item, of two seen together, and of two not seen so."""
+    """The base's binding accuracy on as many prompts of one item, and of two that are seen together."""
     rng, found = np.random.default_rng(12), {}
     kinds = {ONE: cfg.world.prompts(1), SEEN: cfg.world.prompts(2, seen=True)}
     for name, prompts in kinds.items():
@@ -360,12 +347,11 @@ def by_prompts(cfg: Config, seed: int, pair: Any, base: Any, judge: Any) -> dict
     return found
 
 
-def real_pictures(cfg: Config, checker: Any, judge: Any) -> dict[str, Any]:
-    """What the readers find on real pictures of the test prompts: the most that a generator can reach."""
+def real_pictures(cfg: Config, judge: Any) -> dict[str, Any]:
+    """What the judge finds on real pictures of the test prompts: the most that a generator can reach."""
     prompts, rng, own = prompts_of(cfg)["test"], np.random.default_rng(13), pool(cfg, "test")
     made = np.stack([cfg.world.paint(prompt, own, rng) for prompt in prompts])[None]
-    found = {name: reader(cfg, net).scores(made, prompts) for name, net in (("checker", checker), ("judge", judge))}
-    return found["judge"] | {"bound by the checker": found["checker"]["bound"], "pictures": made}
+    return reader(cfg, judge).scores(made, prompts) | {"pictures": made}
 
 
 # --- report ---

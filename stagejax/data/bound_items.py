@@ -230,7 +230,8 @@ def real_kinds(
     >>> [kind.word for kind in real_kinds()]
     ['zero', 'trousers', 'bag', 'boot']
     """
-    digits, clothes = digits or Dataset("mnist"), clothes or Dataset("fashion_mnist")
+    digits = Dataset("mnist") if digits is None else digits
+    clothes = Dataset("fashion_mnist") if clothes is None else clothes
     things = [(word, digits, DIGITS.index(word)) for word in of_digits]
     things += [(word, clothes, CLOTHES.index(word)) for word in of_clothes]
     return tuple(Kind(word, ImageTask((Part(source, (label,)),), 28)) for word, source, label in things)
