@@ -28,8 +28,8 @@ Ours     Does not hold at this scale (3 seeds, ± over seeds, 104 pictures each)
          than any part gives back: the losses without merging have 63.9 ± 8.8, the entropy alone 61.9 ± 5.4, Attend-and-
          Excite 59.5 ± 6.4, all within the spread. Best of 5 has 80.3 ± 4.7 (best of 2 71.8), by a checker that has seen
          labels. Validation took the least beta that was tried, (1, .3), and the least binding update, 3: ends of grids;
-         the code's weights (1.1, 1.2) were close behind, 42.5 against 46.7 %. That states of this small tower do not add
-         up as SDXL's do would explain it; it was not measured.
+         the code's weights (1.1, 1.2) were close behind, 42.5 against 46.7 %. That states of this small tower do not
+         add up as SDXL's do would explain it; it was not measured.
 """
 
 from __future__ import annotations
