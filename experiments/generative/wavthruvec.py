@@ -7,15 +7,15 @@ Claim    Between text2vec (text to frames) and vec2wav (frames to a waveform) st
          without transcripts, and a speaker's vector is enough for a new voice. Quality matches the state of the art.
 Method   Utterances are pairs of spoken digits of one speaker. Stage 0, once for all seeds, without labels: an encoder
          that tells k-means units of hidden frames (HuBERT; half of its audio has noise over it, with the units of the
-         clean one, WavLM), frozen. Stage 1, text2vec: characters to vectors; alignment by forward sum with a beta-binomial
-         prior, hard paths by monotonic alignment search, binarisation, durations. Stage 2, vec2wav: HiFi-GAN (least
+         clean one, WavLM), frozen. Stage 1, text2vec: characters to vectors; alignment by forward sum with a
+         beta-binomial prior, hard paths by monotonic search, binarisation, durations. Stage 2, vec2wav: HiFi-GAN (least
          squares, matched features, mel distance; periods and a scale) with batch norms told by a speaker's vector, on
          audio without transcripts. The vector is of a net that tells the speakers of stage 2. Arms of equal data, steps
          and widths: frames are embeddings, or mel; the transcribed audio is clean, or has 10 dB of recordings of noise
          that no other part knows; vec2wav on all five speakers, or on the three transcribed ones only. The sixth is
-         heard by the encoder alone; seeds change roles. Orders of digits that are tested are in no training utterance, "seven" in no
-         transcript. A recogniser and a speaker net of other, real takes judge; real speech and copies by vec2wav of
-         real frames are ceilings, other rows' texts the level of luck.
+         heard by the encoder alone; seeds change roles. Orders of digits that are tested are in no training utterance,
+         "seven" is in no transcript. A recogniser and a speaker net of other, real takes judge; real speech and copies
+         by vec2wav of real frames are ceilings, other rows' texts the level of luck.
 Run      stagejax run wavthruvec                    laptop: 10 minutes on two busy cores, some 6 on idle ones
          stagejax run wavthruvec --preset smoke     generated tones, about a minute
          stagejax plan wavthruvec --preset pod --mesh data=16,fsdp=16
