@@ -25,7 +25,8 @@ durations = jax.jit(alignment.durations, static_argnums=2)
 
 SIZES = np.array([[3, 5], [1, 4], [4, 4], [2, 6]])  # tokens and frames of each row
 TOKENS, FRAMES = jnp.asarray(SIZES[:, 0]), jnp.asarray(SIZES[:, 1])
-LOG_P = np.log(np.random.default_rng(0).dirichlet(np.full(4, 0.5), (4, 6)) + 1e-3).astype(np.float32)
+DRAWN = np.random.default_rng(0).dirichlet(np.full(4, 0.5), (4, 6)) + 1e-3
+LOG_P = np.log(DRAWN / DRAWN.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def paths(tokens: int, frames: int) -> list[list[int]]:
