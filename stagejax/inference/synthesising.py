@@ -25,9 +25,7 @@ def cepstral_units(seen: dict[str, np.ndarray], count: int, seed: int) -> Int32[
 
     Every second frame is clustered.
 
-    >>> seen = {"frames": np.random.default_rng(0).normal(size=(2, 9, 20)), "real": np.ones((2, 9), bool)}
-    >>> cepstral_units(seen, 3, 0).shape
-    (2, 9)
+    >>> # units = cepstral_units(Ear(mel, 64).seen(signals, lengths), 64, seed=0)
     """
     from sklearn.cluster import KMeans
 

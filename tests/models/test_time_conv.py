@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,11 +10,11 @@ from flax import nnx
 from stagejax.models.conditional_norm import ConditionalBatchNorm
 from stagejax.models.time_conv import TimeConv, TimeUpsample
 
-X = jax.random.normal(jax.random.key(1), (2, 11, 3))
+X = jnp.asarray(np.random.default_rng(1).normal(size=(2, 11, 3)), jnp.float32)
 READS, WRITES = ("channels.0", 3), ("channels.1", 4)
 
 
-@pytest.mark.parametrize(("taps", "stride", "dilation"), [(3, 1, 3), (4, 2, 1)])
+@pytest.mark.parametrize(("taps", "stride", "dilation"), [(3, 1, 3), pytest.param(4, 2, 1, marks=pytest.mark.slow)])
 def test_patches_are_the_convolution(taps: int, stride: int, dilation: int) -> None:
     how = {"taps": taps, "stride": stride, "dilation": dilation}
     one, other = (TimeConv(READS, WRITES, **how, implementation=i, rngs=nnx.Rngs(0)) for i in ("patches", "conv"))
@@ -23,7 +22,7 @@ def test_patches_are_the_convolution(taps: int, stride: int, dilation: int) -> N
     np.testing.assert_allclose(one(X), other(X), atol=1e-5)
 
 
-@pytest.mark.parametrize("rate", [3, 4])
+@pytest.mark.parametrize("rate", [3])
 def test_every_place_spreads_its_kernel_over_the_places_around_it(rate: int) -> None:
     up = TimeUpsample(READS, WRITES, rate=rate, rngs=nnx.Rngs(0))
     kernel = np.asarray(up.kernel[...])

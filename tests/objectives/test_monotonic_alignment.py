@@ -11,18 +11,22 @@ import optax
 import pytest
 from scipy.stats import betabinom
 
-from stagejax.objectives.monotonic_alignment import (
-    beta_binomial_prior,
-    binarisation,
-    durations,
-    forward_sum,
-    monotonic_path,
-    regulated,
+from stagejax.objectives import monotonic_alignment as alignment
+from stagejax.objectives.monotonic_alignment import regulated
+
+slow = pytest.mark.slow
+
+# One program each compiles sooner than their many operations one by one.
+forward_sum, monotonic_path, binarisation = map(
+    jax.jit, (alignment.forward_sum, alignment.monotonic_path, alignment.binarisation)
 )
+beta_binomial_prior = jax.jit(alignment.beta_binomial_prior, static_argnums=(2, 3))
+durations = jax.jit(alignment.durations, static_argnums=2)
 
 SIZES = np.array([[3, 5], [1, 4], [4, 4], [2, 6]])  # tokens and frames of each row
 TOKENS, FRAMES = jnp.asarray(SIZES[:, 0]), jnp.asarray(SIZES[:, 1])
-LOG_P = jax.nn.log_softmax(2 * jax.random.normal(jax.random.key(0), (4, 6, 4)))
+DRAWN = np.random.default_rng(0).dirichlet(np.full(4, 0.5), (4, 6)) + 1e-3
+LOG_P = np.log(DRAWN / DRAWN.sum(-1, keepdims=True)).astype(np.float32)
 
 
 def paths(tokens: int, frames: int) -> list[list[int]]:
@@ -42,6 +46,7 @@ def test_the_forward_sum_is_over_all_monotonic_paths(row: int) -> None:
     np.testing.assert_allclose(found, -np.log(np.exp(list(scores(row).values())).sum()), rtol=1e-5)
 
 
+@slow
 def test_the_forward_sum_is_ctc_without_blanks() -> None:
     blank = jnp.full((4, 6, 1), -1e5)
     logits = jnp.concatenate([blank, LOG_P], -1)
@@ -77,7 +82,7 @@ def test_durations_and_the_regulator_undo_each_other() -> None:
 
 
 def test_the_prior_is_beta_binomial() -> None:
-    found = np.exp(beta_binomial_prior(TOKENS, FRAMES, (6, 4), scale=1.5))
+    found = np.exp(beta_binomial_prior(TOKENS, FRAMES, (6, 4), 1.5))
     for row, (tokens, frames) in enumerate(SIZES):
         for t in range(frames):
             wanted = betabinom(tokens - 1, 1.5 * (t + 1), 1.5 * (frames - t)).pmf(np.arange(4))
@@ -93,6 +98,7 @@ def test_binarisation_is_zero_of_a_hard_alignment_alone() -> None:
     np.testing.assert_allclose(binarisation(LOG_P, path, FRAMES), -np.mean(on_path), rtol=1e-5)
 
 
+@slow
 def test_gradients_are_finite_where_rows_end() -> None:
     slope = jax.grad(lambda x: forward_sum(jax.nn.log_softmax(x), TOKENS, FRAMES).sum())(jnp.zeros((4, 6, 4)))
     assert bool(jnp.isfinite(slope).all())

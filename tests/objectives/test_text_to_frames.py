@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.objectives.masked_units import masked_units
 from stagejax.objectives.text_to_frames import Binarised, aligned, frames_of_text, text_to_frames
@@ -32,10 +33,11 @@ class Knowing:
         return jnp.log(jnp.array([[2.0, 1.0, 3.0, 9.0], [1.0, 3.0, 9.0, 9.0]]))
 
 
-FRAMES = jnp.take_along_axis(jax.nn.one_hot(TOKENS, 5), jnp.asarray(PATH)[..., None], 1)
+FRAMES = np.take_along_axis(np.eye(5, dtype=np.float32)[np.asarray(TOKENS)], PATH[..., None], 1)
 BATCH = {"tokens": TOKENS, "frames": FRAMES, "count": COUNT, "speaker": jnp.zeros((2, 5))}
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_owes_next_to_nothing() -> None:
     path = np.asarray(aligned(Knowing(), BATCH)[3])
     real = np.arange(6) < np.asarray(COUNT)[:, None]
@@ -50,6 +52,7 @@ def test_a_model_that_knows_owes_next_to_nothing() -> None:
     assert Binarised(0.5, 1.0)(0.5) == {"binarised": 0.0}
 
 
+@pytest.mark.slow
 def test_texts_become_frames_by_their_durations() -> None:
     made, count = frames_of_text(Knowing(), TOKENS, jnp.zeros((2, 5)), 6)
     assert count.tolist() == COUNT.tolist()
@@ -57,6 +60,7 @@ def test_texts_become_frames_by_their_durations() -> None:
     np.testing.assert_array_equal(made[1, :4], FRAMES[1, :4])  # padding has no frames
 
 
+@pytest.mark.slow
 def test_units_count_where_they_are_hidden_alone() -> None:
     seen = []
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.data.audio import LogMel
 from stagejax.objectives.spectral import log_mel, mel_distance
@@ -43,6 +44,7 @@ def test_the_generator_owes_three_terms() -> None:
     np.testing.assert_allclose(alone, 45 * metrics["mel"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_spectrograms_are_those_of_the_data() -> None:
     signals = np.random.default_rng(1).normal(size=(3, 500)).astype(np.float32)
     np.testing.assert_allclose(log_mel(MEL, jnp.asarray(signals)), MEL(signals), atol=1e-3)
