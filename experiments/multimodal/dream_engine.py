@@ -6,11 +6,11 @@ Claim    A large multimodal model in the place of the text encoders of a diffusi
          small networks. Training the adapter on text-to-image and on image-to-the-same-image at once is enough to align
          them (COCO reconstruction L2 0.207; without image-to-image 0.654), at GenEval 0.69; a second stage then edits
          and puts objects together.
-Method   0a A small multimodal model (patch encoder, projector, decoder; words and patches in one row) learns to describe
-         pictures, edits and combinations and to answer questions, and is frozen. 0b An MM-DiT (joint attention of the
-         condition's and the image's tokens, modulated by pooled condition + time) with its own encoder of captions
-         learns text-to-image alone, by flow matching. 1 The encoder is swapped for the multimodal model's last states H
-         and an adapter (c = W2 silu(W1 h) a token; pooled from their mean), which alone is trained, 1:1 on
+Method   0a A small multimodal model (patch encoder, projector, decoder; words and patches in one row) learns to
+         describe pictures, edits and combinations and to answer questions, and is frozen. 0b An MM-DiT (joint attention
+         of the condition's and the image's tokens, modulated by pooled condition + time) with its own encoder of
+         captions learns text-to-image alone, by flow matching. 1 The encoder is swapped for the multimodal model's last
+         states H and an adapter (c = W2 silu(W1 h) a token; pooled from their mean), which alone is trained, 1:1 on
          "generate image : caption" and "copy image : <image>", a task a batch; patches are blended, (1 - r) H + r V, r
          drawn from U(0, 1), V what the patch encoder gave; a tenth of the prompts keeps its task alone. 2 Adapter and
          transformer learn edits, combinations of objects, drawings and copies, 4:2:1:1. Euler steps with guidance.
@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -107,6 +108,9 @@ class Config:
     def flow(self) -> ConditionedFlow:
         return ConditionedFlow(logit_normal=self.times)
 
+    def eye(self, judge: Any) -> drawing.Judge:
+        return drawing.Judge(Frozen.of(judge), self.kept, len(self.prompts.colors))
+
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(range(max(seeds for _, seeds in self.arms)))
@@ -149,9 +153,10 @@ def preset(name: str) -> Config:
         )
         return Config(
             large, (4096,) * 4, (256,) * 4, lessons=4096, judged=4096, lmm=lmm, encoder=encoder, dit=dit,
-            judge=ConvNet(32, 3, (64, 128, 256, 512), classes=large.classes), hidden=4096, before=(5000, 50_000, 50_000),
-            before_batch=(256, 256, 256), rates=(4e-3, 1e-4, 1e-4), steps=(50_000, 50_000), batch=256,
-            rate=(5e-5, 5e-5), times=(0.0, 1.0), painter=drawing.Painter(28, 4.5), arms=((STAGED, 1), (TEXT_ONLY, 1), (NO_FIRST, 1)),
+            judge=ConvNet(32, 3, (64, 128, 256, 512), classes=large.classes), hidden=4096,
+            before=(5000, 50_000, 50_000), before_batch=(256, 256, 256), rates=(4e-3, 1e-4, 1e-4),
+            steps=(50_000, 50_000), batch=256, rate=(5e-5, 5e-5), times=(0.0, 1.0),
+            painter=drawing.Painter(28, 4.5), arms=tuple((arm, 1) for arm in ARMS),
         )  # fmt: skip
     return Config()
 
@@ -191,15 +196,15 @@ def states_of(made: Any, lmm: Any) -> dict[str, np.ndarray]:
 
 def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
     """The judge, the multimodal model, and the base: a transformer with its own encoder of captions."""
-    half, size, length = cfg.prompts.size // 2, cfg.prompts.size, drawing.prompt_length(cfg.patches) + 2 + drawing.ANSWER
+    size, length = cfg.prompts.size, drawing.prompt_length(cfg.patches) + 2 + drawing.ANSWER
 
     def training(number: int, name: str, model: Any, objective: Any, data: Any, **more: Any) -> Any:
         rate = adamw(cfg.rates[number], warmup=0.05, clip=1.0, weight_decay=0.01)
-        rate = {part: rate for part in model} if isinstance(model, dict) else rate
+        rate = dict.fromkeys(model, rate) if isinstance(model, dict) else rate
         return run.train(Stage(name, model, objective, rate, data, cfg.before[number], **more))
 
     made = run.make("quarters", judge_rows, cfg)
-    spec = [Row("image", (half, half, 3)), Row("label", (), "int32")]
+    spec = [Row("image", (size // 2, size // 2, 3)), Row("label", (), "int32")]
     judge = training(0, "judge", cfg.judge, classification, rows_of(made, spec, cfg.before_batch[0]))
     spec = [Row("images", (2, size, size, 3), "uint8"), Row("weights", (length,))]
     spec += [Row(name, (length,), "int32") for name in ("tokens", "targets")]
@@ -231,7 +236,7 @@ def state_spec(cfg: Config) -> list[Row]:
 # --- stages 1 and 2 ---
 
 
-def stage_of(cfg: Config, name: str, read: Any, shares: Mapping[str, float], steps: int, seed: int, both: bool) -> Stage:
+def stage_of(cfg: Config, name: str, read: Any, shares: Mapping[str, float], steps: int, both: bool, seed: int) -> Any:
     """Flow matching on batches of one task each; of the transformer too, or of the adapter alone."""
     parts = tuple(rows_of(read[kind, "train"], state_spec(cfg), cfg.batch, seed) for kind in shares)
     rates = [adamw(peak, warmup=0.05, clip=1.0, weight_decay=0.01) for peak in cfg.rate]
@@ -264,7 +269,7 @@ def trained(run: Any, cfg: Config, arm: str, seed: int, read: Any, base: Any) ->
     }
     results: list[Any] = []
     for number, (shares, steps, both) in enumerate(phases[arm], 1):
-        stage = stage_of(cfg, f"{seed}/{slug(arm)}/{number}", read, shares, steps, seed, both)
+        stage = stage_of(cfg, f"{seed}/{slug(arm)}/{number}", read, shares, steps, both, seed)
         results.append(run.train(stage, start))
         start = {name: results[-1].member(name) for name in ("condition", "dit")}
     return results
@@ -272,8 +277,6 @@ def trained(run: Any, cfg: Config, arm: str, seed: int, read: Any, base: Any) ->
 
 def unmoved(before: Any, after: Any) -> dict[str, float]:
     """By how much the transformer's weights have changed, at most."""
-    import jax
-
     first, last = (Frozen.of(own.member("dit")).params for own in (before, after))
     return {"moved": max(float(abs(a - b).max()) for a, b in zip(*map(jax.tree.leaves, (first, last)), strict=True))}
 
@@ -283,34 +286,23 @@ def unmoved(before: Any, after: Any) -> dict[str, float]:
 
 def tested(cfg: Config, kinds: tuple[str, ...], seed: int, result: Any, judge: Any, *tests: Any) -> dict[str, Any]:
     """Verdicts on what an arm draws from the tests of these kinds, each as prompts and as states; copies by ratio."""
-    nets, eye, found = [Frozen.of(result.member(name)) for name in ("condition", "dit")], Frozen.of(judge), {}
+    nets, eye, found = [Frozen.of(result.member(name)) for name in ("condition", "dit")], cfg.eye(judge), {}
     for kind, made, read in zip(kinds, tests[::2], tests[1::2], strict=True):
-        drawn = cfg.painter.draw(nets, read.value, 1000 + seed, cfg.ratio)
-        found |= judged(cfg, kind, drawn, made.value, eye)
-        for ratio in cfg.ratios if kind == COPY else ():
-            own = drawn if ratio == cfg.ratio else cfg.painter.draw(nets, read.value, 1000 + seed, ratio)
-            found |= {f"{kind}/{ratio}/{name}": x for name, x in verdict(cfg, own, made.value, eye).items()}
+        for ratio in dict.fromkeys((cfg.ratio, *(cfg.ratios if kind == COPY else ()))):
+            drawn = cfg.painter.draw(nets, read.value, 1000 + seed, ratio)
+            found |= eye.told(f"{kind}/{ratio}", drawn, made.value)
+            if ratio == cfg.ratio:
+                found |= eye.told(kind, drawn, made.value)
     return found
-
-
-def verdict(cfg: Config, drawn: np.ndarray, made: Any, eye: Frozen) -> dict[str, np.ndarray]:
-    return drawing.verdicts(drawn, made, eye, cfg.kept, len(cfg.prompts.colors))
-
-
-def judged(cfg: Config, kind: str, drawn: np.ndarray, made: Any, eye: Frozen) -> dict[str, Any]:
-    """Verdicts, the same of pictures of another prompt each, and the first pictures."""
-    said = verdict(cfg, drawn, made, eye) | {"request": made["request"], "drawn": drawn[:8]}
-    said["luck"] = verdict(cfg, drawn, drawing.next_prompts(made), eye)["success" if kind == EDIT else "exact"]
-    return {f"{kind}/{name}": x for name, x in said.items()}
 
 
 def by_words(cfg: Config, seed: int, base: Any, lmm: Any, judge: Any, *tests: Any) -> dict[str, Any]:
     """Verdicts on what the base draws from captions: the true ones, or with a multimodal model, its own."""
-    nets, eye, found = [Frozen.of(base.member(name)) for name in ("condition", "dit")], Frozen.of(judge), {}
+    nets, eye, found = [Frozen.of(base.member(name)) for name in ("condition", "dit")], cfg.eye(judge), {}
     for kind, made in zip(KINDS, tests, strict=True):
         words = None if lmm is None else drawing.described(made.value, Frozen.of(lmm), cfg.prompts)
         drawn = cfg.painter.draw(nets, drawing.captioned(made.value, words), 1000 + seed)
-        found |= judged(cfg, kind, drawn, made.value, eye)
+        found |= eye.told(kind, drawn, made.value)
         if words is not None:
             found[f"{kind}/described"] = (words == made.value["words"]).all(1)
     return found
@@ -318,13 +310,12 @@ def by_words(cfg: Config, seed: int, base: Any, lmm: Any, judge: Any, *tests: An
 
 def controls(cfg: Config, judge: Any, *tests: Any) -> dict[str, Any]:
     """Verdicts on the truth, on the prompt's first picture as it is, and on the truth of another prompt."""
-    eye, found = Frozen.of(judge), {}
+    eye, found = cfg.eye(judge), {}
     for kind, own in zip(KINDS, tests, strict=True):
-        made, truth = own.value, drawing.real(own.value["target"])
-        shown = {TRUTH: truth, SAME: drawing.real(made["images"][:, 0])}
-        shown[OTHER] = drawing.real(drawing.next_prompts(made)["target"])
+        made = own.value
+        shown = {TRUTH: made["target"], SAME: made["images"][:, 0], OTHER: drawing.next_prompts(made)["target"]}
         for name, drawn in shown.items():
-            found |= {f"{name}/{at}": x for at, x in judged(cfg, kind, drawn, made, eye).items()}
+            found |= eye.told(f"{name}/{kind}", drawing.real(drawn), made)
     return found
 
 
@@ -376,8 +367,6 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 def reading_flops(cfg: Config) -> float:
     """Of the states of one prompt."""
-    import jax
-
     size = cfg.prompts.size
     row = {"tokens": jax.ShapeDtypeStruct((drawing.prompt_length(cfg.patches),), np.dtype("int32"))}
     row["images"] = jax.ShapeDtypeStruct((2, size, size, 3), np.dtype("uint8"))
@@ -386,7 +375,128 @@ def reading_flops(cfg: Config) -> float:
 
 def drawing_flops(cfg: Config, teller: Any, spec: Sequence[Row]) -> float:
     """Of one picture."""
-    import jax
-
     row = {own.name: jax.ShapeDtypeStruct(own.shape, np.dtype(own.dtype)) for own in spec}
     return cfg.painter.flops(teller, cfg.dit, row)
+
+
+# --- report ---
+
+
+def report(cfg: Config, found: Any, scores: Any, moved: Sequence[Any], lmm: Any, truths: Sequence[Any]) -> Report:
+    """What every arm makes of the tests, the claims, and pictures."""
+    values = {name: [x for x in own if x] for name, own in scores.items()}
+
+    def over(name: str, what: str) -> list[float]:
+        """Of each seed the mean over the tests."""
+        return [float(np.mean(own[what])) for own in values.get(name, ()) if what in own]
+
+    def edits(name: str, request: str) -> list[float]:
+        number = REQUESTS.index(request)
+        known = [own for own in values[name] if f"{EDIT}/success" in own]
+        return [float(own[f"{EDIT}/success"][own[f"{EDIT}/request"] == number].mean()) for own in known]
+
+    def best_copy(name: str) -> list[float]:
+        """L2 at the ratio at which it is least over seeds."""
+        by_ratio = [over(name, f"{COPY}/{ratio}/l2") for ratio in cfg.ratios]
+        return min(by_ratio, key=mean) if by_ratio[0] else []
+
+    copies = [100 * (1 - a / b) for a, b in zip(best_copy(FIRST), best_copy(TEXT_ONLY), strict=True)]
+    exact = f"{DRAW}/exact"
+    drawings = [100 * (a - b) for a, b in zip(over(FIRST, exact), over(TEXT_ONLY, exact), strict=True)]
+    success = f"{EDIT}/success"
+    lead = [100 * (a - b) for a, b in zip(over(STAGED, success), over(NO_FIRST, success), strict=True)]
+    claims = (
+        claim("Image-to-image alignment brings pixels", paper="L2 0.207 with, 0.654 without",
+              measured=f"{shown(copies, '.1f')} % lower" if copies else None,
+              margin="L2 of copies 25 % or more below that of text-to-image alone, mean over seeds",
+              holds=mean(copies) >= 25),
+        claim("It costs no drawings", paper="GenEval 0.69 of the model that has both",
+              measured=f"{shown(drawings, '+.1f')} points" if drawings else None,
+              margin="exact drawings at most 2 points below text-to-image alone, mean over seeds",
+              holds=mean(drawings) >= -2),
+        claim("Alignment first makes a better editor", paper="two stages; not compared",
+              measured=f"{shown(lead, '+.1f')} points" if lead else None,
+              margin="edits succeed 5 points or more above those without stage 1, mean over seeds",
+              holds=mean(lead) >= 5),
+    )  # fmt: skip
+    arms = [*found, FIRST, CASCADE, BASE]
+    rows = [*arms, SAME, OTHER, TRUTH]
+    main = {
+        "drawings": exact, "copies": f"{COPY}/exact", "combinations": f"{COMBINE}/exact", "edits": success,
+        "changed": f"{EDIT}/changed", "kept": f"{EDIT}/kept", "all quarters of edits": f"{EDIT}/exact",
+        "things drawn": f"{DRAW}/things", "kinds": f"{DRAW}/kind", "colours": f"{DRAW}/color",
+    }  # fmt: skip
+    chance = {kind: f"{kind}/luck" for kind in KINDS}
+    errors = {kind: f"{kind}/l2" for kind in KINDS if kind != DRAW}
+    blends = {f"r = {ratio:g}": f"{COPY}/{ratio}/l2" for ratio in cfg.ratios}
+    tables = (
+        table_of_means("Pictures that are right", rows, list(main), lambda name, c: over(name, main[c]),
+                       note="In %, mean ± standard deviation over seeds. Drawings, copies and combinations: the judge "
+                       "sees the right kind and colour, or nothing, in every quarter. Edits: so where they change, and "
+                       "elsewhere also pixels as they were."),
+        table_of_means("Edits that succeed", rows, EDITS, edits, note="In %, by what is asked."),
+        table_of_means("L2", rows, list(errors), lambda name, c: over(name, errors[c]), scale=1.0, digits=4,
+                       note="Root mean square error of pixels from 0 to 1, to the target."),
+        table_of_means("L2 of copies by the blend of pixels", [FIRST, TEXT_ONLY, *found], list(blends),
+                       lambda name, c: over(name, blends[c]), scale=1.0, digits=4,
+                       note="r = 0: the multimodal model's states alone; r = 1: what its patch encoder gave."),
+        table_of_means("Right by luck", arms, list(chance), lambda name, c: over(name, chance[c]),
+                       note="In %: the same pictures, judged as those of another prompt of their request."),
+        table_of_means("Captions of the multimodal model", [CASCADE], list(KINDS),
+                       lambda name, c: over(name, f"{c}/described"),
+                       note="In %: all words right, of what a prompt asks for."),
+    )  # fmt: skip
+    most = max((own["moved"] for own in moved), default=float("nan"))
+    checked = f"The largest change of a weight of the transformer in stage 1 of the staged arm: {most:g}."
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2502.20172",
+        arms=by_seed(found, STAGED),
+        baseline=STAGED,
+        metric="loss",
+        seeds=cfg.seeds,
+        notes=(checked, *NOTES),
+        tables=tables,
+        figures=figures(values, truths),
+    )
+
+
+def figures(values: Any, truths: Sequence[Any]) -> tuple[Any, ...]:
+    """The first prompts of each kind, first seed."""
+    names, made = [name for name in (STAGED, NO_FIRST, JOINT, CASCADE) if values.get(name)], []
+    for kind, own in zip(KINDS, truths, strict=True):
+        if own.value is None or not names:
+            return ()
+        first = [] if kind == DRAW else [drawing.real(own.value["images"][:8, i]) for i in range(1 + (kind == COMBINE))]
+        columns = [*first, drawing.real(own.value["target"][:8]), *(values[name][0][f"{kind}/drawn"] for name in names)]
+        rows = [[x[i] for x in columns] for i in range(min(6, len(columns[-1])))]
+        titles = (*("given" for _ in first), "asked for", *names)
+        made.append(pictures(f"Prompts: {kind}", titles, rows, "The first tests, first seed."))
+    return tuple(made)
+
+
+NOTES = (
+    "The multimodal model is trained here on captions, questions and descriptions of what edits and combinations lead "
+    "to (words alone are its targets), in place of Qwen2-VL; one of it, and one base, serve all arms and seeds. The "
+    "transformer works on pixels, without an autoencoder, and gives the data that its velocity is computed from.",
+    "Pictures are composed of images of MNIST and Fashion-MNIST by a program, which also writes captions, edits and "
+    "crops. Training, test and the judge use images of three disjoint splits.",
+    "A quarter is as it was if the judge sees the same and the root mean square error is at most 0.08; two images of "
+    "one kind and colour are 0.12 apart, the mean of all is 0.08 from each.",
+    "States are computed once and kept in half precision; what they cost is charged. An edit without stage 1 sees more "
+    "edits than a staged one: the image-steps are the same. FLOPs of stages are those of all their steps.",
+)
+
+EXPERIMENT = Experiment(
+    name="dream_engine",
+    title="Dream Engine: words and pictures in one prompt, aligned by copying",
+    reference="Chen et al. 2025, arXiv 2502.20172",
+    paper=4,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("dream_engine")

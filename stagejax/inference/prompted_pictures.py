@@ -16,11 +16,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from stagejax.data.captions import padded
-from stagejax.data.picture_prompts import EDITS, MOST, PICTURE, QUARTERS, REQUESTS, TASK_WORDS, PicturePrompts
-from stagejax.data.tokenizers import CLS, SEP
+from stagejax.data.picture_prompts import MOST, PICTURE, QUARTERS, REQUESTS, TASK_WORDS, PicturePrompts
+from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.decode import Prompts, completions, sample
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.several import ask_together, flops_together
@@ -182,7 +182,7 @@ def described(made: Arrays, net: Frozen, source: PicturePrompts) -> np.ndarray:
         part = {name: x[rows] for name, x in given.items()}
         drawn = completions(ask_together(_captions, [net], part, length + ANSWER))
         for at, (own,) in zip(range(start, min(start + BATCH, len(asked))), drawn, strict=False):
-            said = [token for token in own.tokens if token > SEP][:CAPTION]
+            said = [token for token in own.tokens if token >= SPECIAL][:CAPTION]
             found[at, : len(said)] = said
     return found
 
@@ -207,7 +207,7 @@ class Painter:
     guidance: float = 2.0
 
     def __call__(self, models: Sequence[Any], batch: Mapping[str, Any]) -> Float[Array, "n s s 3"]:
-        """Pictures from 0 to 1 from `noise` (n, s, s, 3), with `ratio` (n,); the models are a teller and a transformer."""
+        """Pictures from 0 to 1 from `noise` (n, s, s, 3), with `ratio` (n,), by a teller and a transformer."""
         teller, dit = models
         ratio = jnp.asarray(batch["ratio"])
         told, free = (teller(batch, left(batch, jnp.full(len(ratio), drop)), ratio) for drop in (False, True))
@@ -225,7 +225,6 @@ class Painter:
             part = {name: x[chosen] for name, x in given.items()}
             found.append(np.asarray(ask_together(_painted, list(nets), part, self))[: len(noise) - start])
         return np.concatenate(found)
-
 
     def flops(self, teller: Any, dit: Any, row: Mapping[str, Any]) -> float:
         """Of one picture; `row` is what an adapter or an encoder of captions reads of one prompt (abstract arrays)."""
@@ -266,41 +265,55 @@ def class_logits(model: Any, images: Any) -> Any:
     return model(images)
 
 
-def verdicts(pictures: np.ndarray, made: Arrays, judge: Frozen, kept: float, colors: int = 4) -> Arrays:
-    """What is right about pictures (n, s, s, 3) that were drawn from the prompts of `made`.
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A classifier of quarters, and what counts as unchanged.
 
     Args:
-      kept: root mean square error of a quarter up to which it counts as unchanged.
-      colors: how many classes of the judge each kind has.
-
-    Returns:
-      `exact`: the judge sees in every quarter what was asked for; `l2`: root mean square error to the target;
-      `changed`: it does in the quarters that an edit is about; `kept`: it does in the others, and their pixels are as
-      before; `success`: both; `things`, `kind`, `color`: shares of the things asked for that are right, wholly or in
-      part.
+      net: the classifier; class 0 is nothing.
+      kept: root mean square error of a quarter up to which it is as it was.
+      colors: how many classes each kind has.
     """
-    said = apply(class_logits, judge, quarters(pictures).astype(np.float32), 4 * BATCH).argmax(1).reshape(-1, 4)
-    asked, about = made["asked"], made["about"]
-    error = ((pictures - real(made["target"])) ** 2).mean(-1)[..., None]
-    by_quarter = np.sqrt(quarters(error).mean((1, 2, 3))).reshape(-1, 4)
-    same, thing = said == asked, asked > 0
-    changed, unchanged = (same | ~about).all(1), ((same & (by_quarter <= kept)) | about).all(1)
-    kind, color = ((said - 1) // colors == (asked - 1) // colors), (said - 1) % colors == (asked - 1) % colors
-    parts = {"things": same, "kind": kind & (said > 0), "color": color & (said > 0)}
-    return {
-        "exact": same.all(1), "l2": np.sqrt(error.mean((1, 2, 3))), "changed": changed, "kept": unchanged,
-        "success": changed & unchanged,
-        **{name: (x & thing).sum(1) / thing.sum(1) for name, x in parts.items()},
-    }  # fmt: skip
 
+    net: Frozen
+    kept: float
+    colors: int = 4
 
-def asked_of(made: Arrays, *requests: str) -> Bool[np.ndarray, " n"]:
-    """Which prompts ask for one of these.
+    def verdicts(self, pictures: np.ndarray, made: Arrays) -> Arrays:
+        """What is right about pictures (n, s, s, 3) that were drawn from the prompts of `made`.
 
-    >>> asked_of({"request": np.array([0, 1, 6])}, *EDITS).tolist()
-    [False, False, True]
-    """
-    return np.isin(made["request"], [REQUESTS.index(name) for name in requests])
+        Returns:
+          `exact`: in every quarter the judge sees what was asked for; `l2`: root mean square error to the target;
+          `changed`: it does in the quarters that an edit is about; `kept`: it does in the others, and their pixels are
+          as before; `success`: both; `things`, `kind`, `color`: shares of the things asked for that are right, wholly
+          or in part.
+        """
+        found = apply(class_logits, self.net, quarters(pictures).astype(np.float32), 4 * BATCH)
+        said, asked, about = found.argmax(1).reshape(-1, 4), made["asked"], made["about"]
+        error = ((pictures - real(made["target"])) ** 2).mean(-1)[..., None]
+        by_quarter = np.sqrt(quarters(error).mean((1, 2, 3))).reshape(-1, 4)
+        same, thing = said == asked, asked > 0
+        changed, unchanged = (same | ~about).all(1), ((same & (by_quarter <= self.kept)) | about).all(1)
+        kind, color = (part(said - 1) == part(asked - 1) for part in (self._kind, self._color))
+        parts = {"things": same, "kind": kind & (said > 0), "color": color & (said > 0)}
+        return {
+            "exact": same.all(1), "l2": np.sqrt(error.mean((1, 2, 3))), "changed": changed, "kept": unchanged,
+            "success": changed & unchanged,
+            **{name: (x & thing).sum(1) / thing.sum(1) for name, x in parts.items()},
+        }  # fmt: skip
+
+    def _kind(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers // self.colors
+
+    def _color(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers % self.colors
+
+    def told(self, name: str, pictures: np.ndarray, made: Arrays, shown: int = 8) -> Arrays:
+        """The same under "name/...", `luck`: whether they succeed as answers to another prompt of their request, the
+        `request` of each, and the first pictures, `drawn`."""
+        own = self.verdicts(pictures, made) | {"request": made["request"], "drawn": pictures[:shown]}
+        own["luck"] = self.verdicts(pictures, next_prompts(made))["success"]
+        return {f"{name}/{what}": x for what, x in own.items()}
 
 
 def next_prompts(made: Arrays) -> Arrays:

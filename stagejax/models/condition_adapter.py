@@ -84,7 +84,8 @@ class ConditionAdapterNetwork(nnx.Module):
     """The module of `ConditionAdapter`.
 
     >>> x, seen = jnp.ones((2, 3, 64)), jnp.ones((2, 3), bool)
-    >>> told = ConditionAdapter(writes=32).build(nnx.Rngs(0))({"states": x, "visual": x, "seen": seen}, seen, jnp.ones(2))
+    >>> adapter = ConditionAdapter(writes=32).build(nnx.Rngs(0))
+    >>> told = adapter({"states": x, "visual": x, "seen": seen}, seen, jnp.ones(2))
     >>> {name: x.shape for name, x in told.items()}
     {'context': (2, 3, 32), 'there': (2, 3), 'pooled': (2, 32)}
     """
@@ -99,9 +100,7 @@ class ConditionAdapterNetwork(nnx.Module):
 
         (self.inner, self.outer), (self.pooled_inner, self.pooled_outer) = pair(), pair()
 
-    def __call__(
-        self, prompt: Mapping[str, Any], there: Bool[Array, "B S"], ratio_B: Float[Array, " B"]
-    ) -> Condition:
+    def __call__(self, prompt: Mapping[str, Any], there: Bool[Array, "B S"], ratio_B: Float[Array, " B"]) -> Condition:
         """Of a prompt's `states` and `visual` vectors (B, S, F), blended by the ratio at the tokens `seen` (B, S).
 
         Args:
@@ -153,9 +152,7 @@ class CaptionEncoderModel(nnx.Module):
         self.config, self.net = config, LanguageModel(config.net, rngs)
         self.pool = Dense({"embed": embed}, {"width": embed}, std=embed**-0.5, bias=True, rngs=rngs)
 
-    def __call__(
-        self, prompt: Mapping[str, Any], there: Bool[Array, "B S"], ratio_B: Float[Array, " B"]
-    ) -> Condition:
+    def __call__(self, prompt: Mapping[str, Any], there: Bool[Array, "B S"], ratio_B: Float[Array, " B"]) -> Condition:
         """Of a caption's `words` (B, S); it has no picture to blend, and what is not there is not read."""
         real = there | ~there.any(1, keepdims=True)  # a row of nothing reads itself, and is not there
         context = self.net.hidden(prompt["words"], mask=real)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from stagejax import axes
 from stagejax.models.attention import attend
 from stagejax.models.build import built
 from stagejax.models.dit import WAVES, waves
