@@ -214,23 +214,11 @@ def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
     data = rows_of(made, spec, cfg.before_batch[1])
     lmm = training(1, "lmm", cfg.lmm, drawing.next_words, data, evaluate=Evaluation(replace(tests, count=4), 4))
     made = run.make("captions", caption_rows, shown)
-    data, nets = rows_of(made, caption_spec(cfg), cfg.before_batch[2]), {"condition": cfg.encoder, "dit": cfg.dit}
+    data, nets = (
+        rows_of(made, drawing.caption_spec(cfg.prompts.size), cfg.before_batch[2]),
+        {"condition": cfg.encoder, "dit": cfg.dit},
+    )
     return judge, lmm, training(2, "base", nets, cfg.flow, data, step=joint_step)
-
-
-def caption_spec(cfg: Config) -> list[Row]:
-    """What the base reads."""
-    size, words = cfg.prompts.size, (drawing.CAPTION,)
-    spec = [Row("target", (size, size, 3), "uint8"), Row("words", words, "int32")]
-    return [*spec, *(Row(name, words, "bool") for name in ("there", "task"))]
-
-
-def state_spec(cfg: Config) -> list[Row]:
-    """What an adapter reads."""
-    size, length = cfg.prompts.size, drawing.prompt_length(cfg.patches)
-    spec = [Row(name, (length, cfg.lmm.language.embed), "float16") for name in ("states", "visual")]
-    spec += [Row(name, (length,), "bool") for name in ("there", "seen", "task")]
-    return [*spec, Row("target", (size, size, 3), "uint8")]
 
 
 # --- stages 1 and 2 ---
@@ -238,7 +226,15 @@ def state_spec(cfg: Config) -> list[Row]:
 
 def stage_of(cfg: Config, name: str, read: Any, shares: Mapping[str, float], steps: int, both: bool, seed: int) -> Any:
     """Flow matching on batches of one task each; of the transformer too, or of the adapter alone."""
-    parts = tuple(rows_of(read[kind, "train"], state_spec(cfg), cfg.batch, seed) for kind in shares)
+    parts = tuple(
+        rows_of(
+            read[kind, "train"],
+            drawing.state_spec(cfg.prompts.size, cfg.patches, cfg.lmm.language.embed),
+            cfg.batch,
+            seed,
+        )
+        for kind in shares
+    )
     rates = [adamw(peak, warmup=0.05, clip=1.0, weight_decay=0.01) for peak in cfg.rate]
     return Stage(
         name=name,
@@ -335,8 +331,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
     }
     tests = {kind: (shown[kind, "test"], read[kind, "test"]) for kind in KINDS}
     truths = [shown[kind, "test"] for kind in KINDS]
-    told = drawing_flops(cfg, cfg.adapter, state_spec(cfg))
-    words = sum(cfg.tests) * drawing_flops(cfg, cfg.encoder, caption_spec(cfg))
+    told = drawing_flops(cfg, cfg.adapter, drawing.state_spec(cfg.prompts.size, cfg.patches, cfg.lmm.language.embed))
+    words = sum(cfg.tests) * drawing_flops(cfg, cfg.encoder, drawing.caption_spec(cfg.prompts.size))
     found: dict[str, dict[int, Any]] = {}
     scores: dict[str, list[Any]] = {}
     charged = (base, lmm, *(read[kind, "train"] for kind in KINDS))

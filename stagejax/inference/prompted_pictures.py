@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from stagejax.data.captions import padded
+from stagejax.data.joined import Row
 from stagejax.data.picture_prompts import MOST, PICTURE, QUARTERS, REQUESTS, TASK_WORDS, PicturePrompts
 from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.decode import Prompts, completions, sample
@@ -159,6 +160,24 @@ def captioned(made: Arrays, words: np.ndarray | None = None) -> Arrays:
     """What an encoder of captions reads: `words` of the targets, or others; `there`, `task` (none) and `target`."""
     words = made["words"] if words is None else words
     return {"words": words, "there": words > 0, "task": np.zeros(words.shape, bool), "target": made["target"]}
+
+
+def state_spec(size: int, patches: int, width: int) -> list[Row]:
+    """The rows of `read`, of pictures of `size` pixels a side and states of a width."""
+    length = prompt_length(patches)
+    spec = [Row(name, (length, width), "float16") for name in ("states", "visual")]
+    spec += [Row(name, (length,), "bool") for name in ("there", "seen", "task")]
+    return [*spec, Row("target", (size, size, 3), "uint8")]
+
+
+def caption_spec(size: int) -> list[Row]:
+    """The rows of `captioned`.
+
+    >>> [row.name for row in caption_spec(16)]
+    ['target', 'words', 'there', 'task']
+    """
+    spec = [Row("target", (size, size, 3), "uint8"), Row("words", (CAPTION,), "int32")]
+    return [*spec, *(Row(name, (CAPTION,), "bool") for name in ("there", "task"))]
 
 
 def captions(model: Any, batch: Mapping[str, Any], length: int) -> Any:
