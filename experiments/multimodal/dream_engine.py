@@ -82,7 +82,7 @@ class Config:
     dit: MMDiT = field(default_factory=lambda: MMDiT(mlp=128))
     judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=real_prompts(1).classes))
     hidden: int = 256  # units of the adapter
-    before: tuple[int, int, int] = (300, 1000, 2000)  # steps of judge, multimodal model and base
+    before: tuple[int, int, int] = (300, 1000, 1500)  # steps of judge, multimodal model and base
     before_batch: tuple[int, int, int] = (64, 32, 32)
     rates: tuple[float, float, float] = (4e-3, 3e-3, 2e-3)  # peaks of these
     steps: tuple[int, int] = (250, 250)  # of stages 1 and 2
@@ -175,15 +175,15 @@ def rows_of(made: Any, rows: Sequence[Row], batch: int, seed: int = 0) -> MadeRo
     return MadeRows(rows=tuple(rows), of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 
 
-def judge_rows(cfg: Config) -> dict[str, np.ndarray]:
+def judge_rows(prompts: PicturePrompts, count: int) -> dict[str, np.ndarray]:
     """Quarters of pictures of images that no other part of the experiment sees."""
-    source = replace(cfg.prompts, requests=(DRAW, COPY), count=cfg.judged, split="valid", seed=90)
-    return drawing.labelled(drawing.composed(source, cfg.patches))
+    source = replace(prompts, requests=(DRAW, COPY), count=count, split="valid", seed=90)
+    return drawing.labelled(drawing.composed(source, 1))
 
 
-def lesson_rows(cfg: Config, count: int, split: str) -> dict[str, np.ndarray]:
+def lesson_rows(prompts: PicturePrompts, patches: int, count: int, split: str) -> dict[str, np.ndarray]:
     """Rows of all requests for the multimodal model."""
-    return drawing.lessons(replace(cfg.prompts, requests=REQUESTS, count=count, split=split, seed=91), cfg.patches)
+    return drawing.lessons(replace(prompts, requests=REQUESTS, count=count, split=split, seed=91), patches)
 
 
 def caption_rows(made: Any) -> dict[str, np.ndarray]:
@@ -203,21 +203,20 @@ def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
         rate = dict.fromkeys(model, rate) if isinstance(model, dict) else rate
         return run.train(Stage(name, model, objective, rate, data, cfg.before[number], **more))
 
-    made = run.make("quarters", judge_rows, cfg)
+    made = run.make("quarters", judge_rows, cfg.prompts, cfg.judged)
     spec = [Row("image", (size // 2, size // 2, 3)), Row("label", (), "int32")]
     judge = training(0, "judge", cfg.judge, classification, rows_of(made, spec, cfg.before_batch[0]))
     spec = [Row("images", (2, size, size, 3), "uint8"), Row("weights", (length,))]
     spec += [Row(name, (length,), "int32") for name in ("tokens", "targets")]
-    made = run.make("lessons", lesson_rows, cfg, cfg.lessons, "train")
+    made = run.make("lessons", lesson_rows, cfg.prompts, cfg.patches, cfg.lessons, "train")
     count = 4 * cfg.before_batch[1]
-    tests = rows_of(run.make("lessons-test", lesson_rows, cfg, count, cfg.scored), spec, cfg.before_batch[1])
     data = rows_of(made, spec, cfg.before_batch[1])
+    made = run.make("lessons-test", lesson_rows, cfg.prompts, cfg.patches, count, cfg.scored)
+    tests = rows_of(made, spec, cfg.before_batch[1])
     lmm = training(1, "lmm", cfg.lmm, drawing.next_words, data, evaluate=Evaluation(replace(tests, count=4), 4))
     made = run.make("captions", caption_rows, shown)
-    data, nets = (
-        rows_of(made, drawing.caption_spec(cfg.prompts.size), cfg.before_batch[2]),
-        {"condition": cfg.encoder, "dit": cfg.dit},
-    )
+    data = rows_of(made, drawing.caption_spec(size), cfg.before_batch[2])
+    nets = {"condition": cfg.encoder, "dit": cfg.dit}
     return judge, lmm, training(2, "base", nets, cfg.flow, data, step=joint_step)
 
 
@@ -226,15 +225,8 @@ def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
 
 def stage_of(cfg: Config, name: str, read: Any, shares: Mapping[str, float], steps: int, both: bool, seed: int) -> Any:
     """Flow matching on batches of one task each; of the transformer too, or of the adapter alone."""
-    parts = tuple(
-        rows_of(
-            read[kind, "train"],
-            drawing.state_spec(cfg.prompts.size, cfg.patches, cfg.lmm.language.embed),
-            cfg.batch,
-            seed,
-        )
-        for kind in shares
-    )
+    spec = drawing.state_spec(cfg.prompts.size, cfg.patches, cfg.lmm.language.embed)
+    parts = tuple(rows_of(read[kind, "train"], spec, cfg.batch, seed) for kind in shares)
     rates = [adamw(peak, warmup=0.05, clip=1.0, weight_decay=0.01) for peak in cfg.rate]
     return Stage(
         name=name,
@@ -433,7 +425,7 @@ def report(cfg: Config, found: Any, scores: Any, moved: Sequence[Any], lmm: Any,
         table_of_means("Edits that succeed", rows, EDITS, edits, note="In %, by what is asked."),
         table_of_means("L2", rows, list(errors), lambda name, c: over(name, errors[c]), scale=1.0, digits=4,
                        note="Root mean square error of pixels from 0 to 1, to the target."),
-        table_of_means("L2 of copies by the blend of pixels", [FIRST, TEXT_ONLY, *found], list(blends),
+        table_of_means("L2 of copies by the blend of pixels", list(dict.fromkeys((FIRST, TEXT_ONLY, *found))), list(blends),
                        lambda name, c: over(name, blends[c]), scale=1.0, digits=4,
                        note="r = 0: the multimodal model's states alone; r = 1: what its patch encoder gave."),
         table_of_means("Right by luck", arms, list(chance), lambda name, c: over(name, chance[c]),
