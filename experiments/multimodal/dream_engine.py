@@ -73,21 +73,21 @@ class Config:
 
     prompts: PicturePrompts = field(default_factory=lambda: real_prompts(1))
     counts: tuple[int, int, int, int] = (4000, 4000, 6000, 2000)  # training prompts: draw, copy, edit, combine
-    tests: tuple[int, int, int, int] = (128, 128, 192, 64)
+    tests: tuple[int, int, int, int] = (64, 64, 128, 64)
     scored: str = "test"  # split of these
     lessons: int = 8400  # rows of the multimodal model
     judged: int = 3000  # pictures of the validation split that the judge learns from
-    lmm: VisionLanguage = field(default_factory=lambda: lmm_of(real_prompts(1).words.vocab, 16, 4, 64, 2))
+    lmm: VisionLanguage = field(default_factory=lambda: lmm_of(real_prompts(1).words.vocab, 16, 8, 64, 2))
     encoder: CaptionEncoder = field(default_factory=lambda: encoder_of(real_prompts(1).words.vocab, 64))
     dit: MMDiT = field(default_factory=lambda: MMDiT(mlp=128))
     judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=real_prompts(1).classes))
     hidden: int = 256  # units of the adapter
-    before: tuple[int, int, int] = (300, 1000, 1500)  # steps of judge, multimodal model and base
+    before: tuple[int, int, int] = (300, 600, 1500)  # steps of judge, multimodal model and base
     before_batch: tuple[int, int, int] = (64, 32, 32)
     rates: tuple[float, float, float] = (4e-3, 3e-3, 2e-3)  # peaks of these
-    steps: tuple[int, int] = (250, 250)  # of stages 1 and 2
-    batch: int = 32
-    rate: tuple[float, float] = (2e-3, 1e-3)  # peaks of adapter and transformer
+    steps: tuple[int, int] = (300, 500)  # of stages 1 and 2
+    batch: int = 16
+    rate: tuple[float, float] = (5e-3, 2e-3)  # peaks of adapter and transformer
     times: tuple[float, float] = (-0.8, 0.8)  # mean and deviation of the logits of the times of training
     painter: drawing.Painter = field(default_factory=drawing.Painter)
     ratio: float = 0.5  # r where pictures are judged

@@ -34,7 +34,9 @@ def test_what_networks_read_fits_them(name: str) -> None:
 def test_the_joint_stage_sees_what_the_two_stages_see() -> None:
     cfg = preset("laptop")
     assert sum(everything(cfg).values()) == sum(cfg.steps)
-    assert everything(cfg) == {EDIT: 125, COMBINE: 62.5, DRAW: 125 + 31.25, COPY: 125 + 31.25}
+    one, two = cfg.steps
+    drawn = one / 2 + two / 8
+    assert everything(cfg) == {EDIT: two / 2, COMBINE: two / 4, DRAW: drawn, COPY: drawn}
 
 
 def test_prompts_of_the_test_are_of_their_split_and_differ_by_kind() -> None:
