@@ -85,7 +85,7 @@ class Config:
     before: tuple[int, int, int] = (300, 600, 1500)  # steps of judge, multimodal model and base
     before_batch: tuple[int, int, int] = (64, 32, 32)
     rates: tuple[float, float, float] = (4e-3, 3e-3, 2e-3)  # peaks of these
-    steps: tuple[int, int] = (300, 500)  # of stages 1 and 2
+    steps: tuple[int, int] = (600, 1200)  # of stages 1 and 2
     batch: int = 16
     rate: tuple[float, float] = (5e-3, 2e-3)  # peaks of adapter and transformer
     times: tuple[float, float] = (-0.8, 0.8)  # mean and deviation of the logits of the times of training
