@@ -36,6 +36,7 @@ def test_the_mean_leaves_out_what_is_not_there() -> None:
     assert not mean_of(PROMPT["states"], jnp.zeros((2, 3), bool)).any()
 
 
+@pytest.mark.slow
 def test_an_adapter_is_two_networks_of_two_layers() -> None:
     model = ConditionAdapter(reads=4, hidden=5, writes=6).build(nnx.Rngs(0))
     told = model(PROMPT, THERE, jnp.array([0.25, 0.25]))
