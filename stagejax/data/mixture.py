@@ -98,15 +98,19 @@ class Mixture(Data):
         """Which part each sample is from."""
         return _pattern(self.weights)[1][numbers % _CYCLE]
 
-    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+    def places(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Which sample of its part each one is."""
         counts, _, before = _pattern(self.weights)
         cycles, places = np.divmod(numbers, _CYCLE)
-        owners = self.owners(numbers)
+        return cycles * counts[_pattern(self.weights)[1][places]] + before[places]
+
+    def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
+        owners, places = self.owners(numbers), self.places(numbers)
         made = {name: np.empty((len(numbers), *leaf.shape), leaf.dtype) for name, leaf in self.sample_spec().items()}
         for index, part in enumerate(self.parts):
             mine = np.flatnonzero(owners == index)
             if len(mine):
-                for name, leaf in part.take(cycles[mine] * counts[index] + before[places[mine]]).items():
+                for name, leaf in part.take(places[mine]).items():
                     made[name][mine] = leaf
         return made
 
@@ -115,3 +119,33 @@ class Mixture(Data):
 
     def digest(self) -> str:
         return joint_digest(*(part.digest() for part in self.parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchMixture(Mixture):
+    """Batches of several data, interleaved evenly in fixed shares: each is of one part alone.
+
+    >>> from stagejax.data import Bytes, CausalText, Stdlib
+    >>> part = CausalText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=2, length=16)
+    >>> mixed = BatchMixture(parts=(part, part.held_out(4)), weights=(1, 1))
+    >>> mixed.owners(np.arange(8)).tolist(), mixed.places(np.arange(8)).tolist()
+    ([0, 0, 1, 1, 0, 0, 1, 1], [0, 1, 0, 1, 2, 3, 2, 3])
+    """
+
+    def owners(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Which part each sample is from."""
+        return super().owners(numbers // self.batch)
+
+    def places(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """Which sample of its part each one is."""
+        batches, rows = np.divmod(numbers, self.batch)
+        return super().places(batches) * self.batch + rows
+
+    def size(self) -> int:
+        """How many samples come before a part begins its second epoch."""
+        counts, parts, before = _pattern(self.weights)
+        ends = []
+        for index, part in enumerate(self.parts):
+            cycles, rest = divmod(part.size() // self.batch, int(counts[index]))
+            ends.append(cycles * _CYCLE + int(np.flatnonzero((parts == index) & (before == rest))[0]))
+        return min(ends) * self.batch

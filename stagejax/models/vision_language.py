@@ -1,6 +1,6 @@
-"""Eyes for a language model: patches of an image as vectors that stand in a row of its tokens.
+"""Eyes for a language model: patches of an image, or of several, as vectors that stand in a row of its tokens.
 
-Letters: B batch, T tokens, Y, X and P rows, columns and channels of pixels, E embed, V vocab.
+Letters: B batch, T tokens, N images of a row, Y, X and P rows, columns and channels of pixels, E embed, V vocab.
 """
 
 from __future__ import annotations
@@ -81,27 +81,29 @@ class VisionLanguageModel(nnx.Module):
         self.outer = Dense(hidden, embed, std=c.language.embed**-0.5, bias=True, rngs=rngs)
         self.language = LanguageModel(c.language, rngs)
 
-    def __call__(self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T V"]:
+    def __call__(self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B *N Y X P"]) -> Float[Array, "B T V"]:
         """Logits of every token."""
         return self.language.logits(self.hidden(tokens_BT, images_BYXP))
 
     def answers(
-        self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"], at_B: Int[Array, " B"]
+        self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B *N Y X P"], at_B: Int[Array, " B"]
     ) -> Float[Array, "B V"]:
         """Logits behind one token of each row."""
         x_BTE = self.hidden(tokens_BT, images_BYXP)
         last_B1E = jax.numpy.take_along_axis(x_BTE, at_B[:, None, None], axis=1, mode="clip")
         return self.language.logits(last_B1E)[:, 0]
 
-    def hidden(self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B T E"]:
+    def hidden(self, tokens_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B *N Y X P"]) -> Float[Array, "B T E"]:
         """What the head reads."""
         vectors = placed(tokens_BT, self.seen(images_BYXP), self.config.marker)
         return self.language.hidden(tokens_BT, vectors=vectors)
 
-    def seen(self, images_BYXP: Float[Array, "B Y X P"]) -> Float[Array, "B S E"]:
-        """The vectors that stand in the places of the marker."""
-        return self.outer(jax.nn.gelu(self.inner(self.vision.dense(images_BYXP))))
+    def seen(self, images_BYXP: Float[Array, "B *N Y X P"]) -> Float[Array, "B S E"]:
+        """The vectors that stand in the places of the marker; of N images in a row, one after the other."""
+        B, (Y, X, P) = len(images_BYXP), images_BYXP.shape[-3:]
+        vectors = self.outer(jax.nn.gelu(self.inner(self.vision.dense(images_BYXP.reshape(-1, Y, X, P)))))
+        return vectors.reshape(B, -1, vectors.shape[-1])
 
-    def looking(self, prompts_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B Y X P"]) -> Filled:
+    def looking(self, prompts_BT: Int[Array, "B T"], images_BYXP: Float[Array, "B *N Y X P"]) -> Filled:
         """A causal model for decoding behind these prompts, each with its image."""
         return Listener(self.language, self.config.marker).hears(prompts_BT, self.seen(images_BYXP))

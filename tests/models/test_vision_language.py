@@ -37,6 +37,15 @@ def test_the_gradient_reaches_everything_but_the_head_of_the_vision_transformer(
     assert {path.split("/")[0] + "/" + path.split("/")[1] for path in still} == {"vision/head"}
 
 
+@pytest.mark.slow
+def test_images_of_a_row_stand_one_behind_the_other() -> None:
+    model, images = NET.build(nnx.Rngs(0)), jax.random.uniform(jax.random.key(0), (2, 3, 8, 8, 1))
+    np.testing.assert_allclose(model.seen(images)[:, 4:8], model.seen(images[:, 1]), rtol=1e-5, atol=1e-6)
+    tokens = jnp.array([[1, 4, 4, 4, 4, 9, 4, 4, 4, 4]] * 2)
+    np.testing.assert_array_equal(model(tokens, images[:, :2]), model(tokens, images.at[:, 2].set(0)))
+    assert float(jnp.abs(model(tokens, images) - model(tokens, images.at[:, 1].set(0)))[:, -1].max()) > 1e-5
+
+
 def test_an_encoder_is_refused() -> None:
     with pytest.raises(ValueError, match="causal"):
         VisionLanguage(ViT(), bert())
