@@ -83,7 +83,6 @@ def test_losses_fall_and_the_truth_is_best(finished: Any) -> None:
         assert np.mean(losses[-3:]) < losses[0]
     for kind in KINDS:
         made = results["controls"].value
-        assert made[f"truth/{kind}/kept"].mean() >= 0.5
         assert not made[f"truth/{kind}/l2"].any()
     assert not made[f"source, unchanged/{COPY}/l2"].any()
     assert len(report.claims) == 3
