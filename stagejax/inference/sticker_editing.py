@@ -1,0 +1,264 @@
+"""Pictures made by a flow from instructions: prompts of a frozen language model that sees, samples, and their verdicts.
+
+A pair of `data.stickers` is known exactly, so a picture is judged by what a classifier sees in the quarters that the
+instruction is about, and by pixels everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stagejax.data.captions import padded
+from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, REFERENCE, RESIZE, Stickers
+from stagejax.inference.answering import ask
+from stagejax.inference.frozen import Frozen, apply, flops_of_one
+from stagejax.inference.videos import Latents, again
+from stagejax.objectives.flow import guided, integrate, shifted_times
+from stagejax.objectives.loss import Metrics, weighted
+
+BATCH = 64  # pictures that go through a model together
+WORDS = 9  # of the longest instruction
+OUTSIDE = 0.05  # mean absolute error of the pixels that must stay, up to which they count as kept
+OVERLAP = 0.5  # intersection over union from which on a sticker is where it should be
+RIVALS = 9  # other letters among which the right one must be the nearest
+_VISIBLE = 0.2  # mean absolute difference from the ground of a pixel that belongs to a sticker
+
+Arrays = dict[str, np.ndarray]
+
+
+# --- pairs, prompts and latents ---
+
+
+def composed(source: Stickers, patches: int) -> Arrays:
+    """All records of a source: pictures as bytes, and `tokens` (records, patches + WORDS) with places for an image."""
+    records = [source[i] for i in range(len(source))]
+    found = {name: np.stack([r[name] for r in records]) for name in ("edited", "asked", "focus")}
+    for name in ("source", "target", "under"):
+        found[name] = np.stack([np.rint(255 * r[name]).astype(np.uint8) for r in records])
+    found |= {name: np.int32([r[name] for r in records]) for name in ("operation", "sourced")}
+    code = source.words
+    (image,) = code.encode([IMAGE])[0]
+    first = np.where(found["sourced"][:, None] > 0, image, 1) * np.ones((1, patches), np.int32)
+    words = padded(code, [r["text"] for r in records], WORDS)
+    return found | {"tokens": np.concatenate([first, words], axis=1).astype(np.int32)}
+
+
+def real(pictures: np.ndarray) -> np.ndarray:
+    """Bytes as numbers from 0 to 1."""
+    return pictures.astype(np.float32) / np.float32(255)
+
+
+def videos_of(made: Arrays, count: int) -> Arrays:
+    """`video` (count, 1, size, size, 3) to learn an autoencoder from: every fourth shows four at half size."""
+    pictures = real(np.concatenate([made["target"], made["source"][made["sourced"] > 0]]))
+    pictures = pictures[np.random.default_rng(0).permutation(len(pictures))[:count]]
+    small, own = halved(pictures), np.arange(0, len(pictures) // 4)
+    for row, four in enumerate(np.stack([np.roll(own, i) for i in range(4)], 1)):
+        top, bottom = (np.concatenate(small[pair], axis=1) for pair in (four[:2], four[2:]))
+        pictures[4 * row] = np.concatenate([top, bottom])
+    return {"video": pictures[:, None]}
+
+
+def halved(pictures: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels.
+
+    >>> halved(np.arange(4.0).reshape(1, 2, 2, 1)).ravel()
+    array([1.5])
+    """
+    n, y, x, c = pictures.shape
+    return pictures.reshape(n, y // 2, 2, x // 2, 2, c).mean((2, 4))
+
+
+def captioned(*made: Arrays, count: int, patches: int) -> Arrays:
+    """Rows for a language model that sees: pictures with captions, captions alone, and pictures with instructions.
+
+    Drawings give the first two in turn. A batch is {"image", "tokens", "targets", "weights"}; words are learned.
+    """
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("image", "row")}
+    for arrays in made:
+        drawn, rows = arrays["sourced"][:count] == 0, arrays["tokens"][:count].copy()
+        shown = drawn & (np.arange(len(rows)) % 2 == 0)
+        rows[shown, :patches] = 4
+        found["row"].append(rows)
+        found["image"].append(np.where(drawn[:, None, None, None], arrays["target"][:count], arrays["source"][:count]))
+    rows = np.concatenate(found["row"])
+    learned = (np.arange(1, rows.shape[1]) >= patches) & (rows[:, 1:] > 0)
+    tokens, targets = np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
+    images = real(np.concatenate(found["image"]))
+    return {"image": images, "tokens": tokens, "targets": targets, "weights": learned.astype(np.float32)}
+
+
+def next_words(model: Any, batch: Mapping[str, Any], key: Any) -> tuple[jax.Array, Metrics]:
+    """Cross entropy of the next token of a row with an image in it; an objective."""
+    return weighted(model(batch["tokens"], batch["image"]), batch["targets"], batch["weights"])
+
+
+def states(model: Any, batch: Any) -> Any:
+    """The last hidden states of a language model that sees."""
+    return model.hidden(batch["tokens"], batch["image"])
+
+
+def conditioned(made: Arrays, patches: int, reader: Any, vae: Any, scale: Any, small: bool) -> Arrays:
+    """What a flow learns from: `latents`, `source`, `prompt`, `there` and `sourced` of every pair.
+
+    Args:
+      reader: the language model that sees; of a prompt without an image, only the words are there.
+      small: pictures at half size; the prompt is the same.
+    """
+    latents, tokens = Latents.of(vae, scale), made["tokens"]
+    pictures = {name: real(made[name]) for name in ("target", "source")}
+    prompt = apply(states, Frozen.of(reader), {"tokens": tokens, "image": pictures["source"]}, BATCH)
+    there = (tokens > 0) & ((made["sourced"][:, None] > 0) | (np.arange(tokens.shape[1]) >= patches))
+    both = {name: latents.encode((halved(x) if small else x)[:, None])[:, 0] for name, x in pictures.items()}
+    found = {"latents": both["target"], "source": both["source"], "prompt": prompt}
+    return {name: x.astype(np.float32) for name, x in found.items()} | {
+        "there": there.astype(np.int32),
+        "sourced": made["sourced"],
+    }
+
+
+# --- samples ---
+
+
+@dataclass(frozen=True)
+class Editor:
+    """Euler steps from noise to data, with guidance by the prompt; the source is seen in both calls."""
+
+    steps: int = 10
+    guidance: float = 2.0
+
+    def draw(self, net: Frozen, rows: Arrays, seed: int) -> np.ndarray:
+        """Latents (n, y, x, c) of the rows of `conditioned`, from noise that is a function of the seed and the row."""
+        inputs = {name: rows[name] for name in ("prompt", "there", "source", "sourced")}
+        noise = np.random.default_rng(seed).normal(size=rows["source"].shape).astype(np.float32)
+        found = []
+        for start in range(0, len(noise), BATCH):
+            part = {name: x[start : start + BATCH] for name, x in {**inputs, "noise": noise}.items()}
+            lacking = BATCH - len(part["noise"])
+            part = {name: np.pad(x, [(0, lacking)] + [(0, 0)] * (x.ndim - 1), mode="edge") for name, x in part.items()}
+            found.append(ask(sampled, net, part, self)[: BATCH - lacking])
+        return np.concatenate(found)
+
+    def flops(self, config: Any, vae: Any, pixels: int) -> float:
+        """Of one picture: the velocity with and without its prompt at every step, and the decoder."""
+        shape = vae.compressed((1, pixels, pixels))
+        row = jax.ShapeDtypeStruct(shape[1:], np.dtype("float32"))
+        latent = jax.ShapeDtypeStruct(shape, np.dtype("float32"))
+        decoding = flops_of_one(lambda model, x: model.decode(x), vae, latent)
+        return float(2 * self.steps * flops_of_one(velocity_of, config, row) + decoding)
+
+
+def sampled(model: Any, batch: Any, how: Editor) -> Any:
+    """Latents from the batch's noise."""
+    inputs = {name: jnp.asarray(batch[name]) for name in ("prompt", "there", "source", "sourced")}
+    count = len(batch["noise"])
+    given, free = (partial(model, **inputs, drop=jnp.full(count, off)) for off in (False, True))
+    return integrate(guided(given, free, how.guidance), batch["noise"], shifted_times(how.steps))
+
+
+def velocity_of(model: Any, latents: Any) -> Any:
+    """One call of the model, of which FLOPs are counted."""
+    c, n = model.config, len(latents)
+    prompt, there = jnp.zeros((n, c.prompt, c.width)), jnp.ones((n, c.prompt), bool)
+    return model(latents, jnp.zeros(n), prompt=prompt, there=there, source=latents, sourced=jnp.ones(n, bool))
+
+
+# --- verdicts ---
+
+
+def quarters(pictures: np.ndarray) -> np.ndarray:
+    """The four quarters of each picture, row by row: (n, s, s, c) to (4 n, s / 2, s / 2, c).
+
+    >>> quarters(np.arange(4).reshape(1, 2, 2, 1)).ravel()
+    array([0, 1, 2, 3])
+    """
+    n, s, _, c = pictures.shape
+    q = s // 2
+    return pictures.reshape(n, 2, q, 2, q, c).transpose(0, 1, 3, 2, 4, 5).reshape(4 * n, q, q, c)
+
+
+def labelled(made: Arrays, vae: Any) -> Arrays:
+    """Quarters with their classes for a judge: as they are and through the autoencoder; as many empty ones as full."""
+    pictures = real(made["target"])
+    through = apply(again, Frozen.of(vae), pictures[:, None], BATCH)[:, 0]
+    labels = made["asked"].reshape(-1)
+    full, empty = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
+    rows = np.sort(np.concatenate([full, empty[: len(full)]]))
+    found = np.concatenate([quarters(x)[rows] for x in (pictures, through)])
+    return {"image": found, "label": np.tile(labels[rows], 2).astype(np.int32)}
+
+
+def seen(model: Any, images: Any) -> Any:
+    """Features and logits of a classifier, side by side."""
+    features = model.features(images)
+    return jnp.concatenate([features, model.logits(features)], axis=-1)
+
+
+def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
+    """The verdict of a program on pictures (n, s, s, 3), made from the instructions of `made`.
+
+    Returns:
+      `content`: the classifier sees what was asked for in every quarter that the instruction is about, and a letter is
+      nearer to its own than to `RIVALS` others; `place`: a moved or resized sticker overlaps its truth by `OVERLAP` or
+      more, true of other operations; `kept`: other pixels are as before, within `OUTSIDE`; `success`: all three.
+      `outside` and `inside`: mean absolute errors of the pixels that must stay and of those that may change; `overlap`
+      of what was moved or resized (NaN of others); `features` of the classifier (n, 4, features).
+    """
+    target, under, where = real(made["target"]), real(made["under"]), made["edited"]
+    both = apply(seen, judge, quarters(pictures).astype(np.float32), 4 * BATCH)
+    features, logits = np.split(both, [both.shape[1] - judge.config.classes], axis=1)
+    said = logits.argmax(1).reshape(-1, 4)
+    content = ((said == made["asked"]) | ~made["focus"]).all(1)
+    error = np.abs(pictures - target).mean(-1)
+    inside, outside = (_mean_where(error, own) for own in (where, ~where))
+    shown, truth = (_visible(own, under) & where for own in (pictures, target))
+    overlap = (shown & truth).sum((1, 2)) / np.maximum((shown | truth).sum((1, 2)), 1)
+    dragged = np.isin(made["operation"], [OPERATIONS.index(name) for name in (MOVE, RESIZE)])
+    place, kept = ~dragged | (overlap >= OVERLAP), outside <= OUTSIDE
+    letters = np.flatnonzero(made["operation"] == OPERATIONS.index(REFERENCE))
+    content[letters] &= recognised(pictures[letters], {name: x[letters] for name, x in made.items()})
+    return {
+        "content": content, "place": place, "kept": kept, "success": content & place & kept, "inside": inside,
+        "outside": outside, "overlap": np.where(dragged, overlap, np.nan), "features": features.reshape(-1, 4, features.shape[1]),
+    }  # fmt: skip
+
+
+def _mean_where(error: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Means of the pixels (n, y, x) that are meant; 0 of none."""
+    return (error * where).sum((1, 2)) / np.maximum(where.sum((1, 2)), 1)
+
+
+def _visible(pictures: np.ndarray, under: np.ndarray) -> np.ndarray:
+    return np.abs(pictures - under).mean(-1) > _VISIBLE
+
+
+def recognised(pictures: np.ndarray, made: Arrays) -> np.ndarray:
+    """Whether the letter in each picture has its nearest shape, by cosine, in its own truth and not in those of the
+    next `RIVALS` rows, each in its own quarter."""
+    rows = np.arange(len(pictures))
+    if not len(rows):
+        return np.zeros(0, bool)
+    place = made["asked"].argmax(1)
+    under = real(made["under"])
+    shapes = []
+    for own in (pictures, real(made["target"])):
+        flat = quarters(np.abs(own - under)).reshape(len(rows), 4, -1, 3)[rows, place].mean(-1)
+        shapes.append(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6))
+    near = np.stack([(shapes[0] * np.roll(shapes[1], -i, axis=0)).sum(1) for i in range(min(RIVALS + 1, len(rows)))])
+    return near.argmax(0) == 0
+
+
+def next_orders(made: Arrays) -> Arrays:
+    """The same orders, each given to the picture of the one before it of its operation: how far luck reaches."""
+    rows = np.arange(len(made["operation"]))
+    for number in np.unique(made["operation"]):
+        own = np.flatnonzero(made["operation"] == number)
+        rows[own] = np.roll(own, -1)
+    return {name: x[rows] for name, x in made.items()}
