@@ -23,3 +23,459 @@ Holds if (1) on edits that call for a concept of which only drawings tell, joint
          % of the steps or fewer (two seeds). Success of an edit: the right content in the quarters that it is about,
          the right place of what was moved or resized, all other pixels kept.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from stagejax import Evaluation, Experiment, Stage
+from stagejax.budget import step_flops, within
+from stagejax.data import TFDS, Digits, Mixture
+from stagejax.data.answers import MadeRows
+from stagejax.data.composites import DIGITS, Objects
+from stagejax.data.joined import Row
+from stagejax.data.pipeline import Data
+from stagejax.data.stickers import ADD, DRAW, FILL, OPERATIONS, REPLACE, Stickers, real_stickers
+from stagejax.growth import Growth, Resample, grow
+from stagejax.inference import Frozen, flops_of_one
+from stagejax.inference import sticker_editing as editing
+from stagejax.inference.videos import Latents, encode, scale_of
+from stagejax.models import ViT, llama
+from stagejax.models.convnet import ConvNet
+from stagejax.models.single_stream import SingleStream
+from stagejax.models.video_vae import VideoVAE
+from stagejax.models.vision_language import VisionLanguage
+from stagejax.names import slug
+from stagejax.objectives import classification
+from stagejax.objectives.autoencoding import Autoencoding
+from stagejax.objectives.flow import FlowMatching
+from stagejax.objectives.frechet import frechet_distance
+from stagejax.optimizer import adamw
+from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
+from stagejax.report.pictures import pictures
+from stagejax.report.seeds import shown
+
+JOINT, DRAWINGS, EDITS, NO_SKIPS = "joint", "drawings only", "edits only", "joint, no skips"
+FIRST, SINGLE, TOKENS = "drawings, then edits", "joint, one resolution", "joint, source as tokens"
+COPY, THROUGH, LUCK, NOISE = (
+    "copy of the source",
+    "truth, through the autoencoder",
+    "orders of others",
+    "joint, other noise",
+)
+DRAWN, EDITED, CALLED = "draw", "edits", "transfer"  # kinds of pairs; the last calls for what only drawings show
+LOSS = FlowMatching("latents", ("prompt", "there", "source", "sourced"), drop=0.1, logit_normal=(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that a run of this experiment depends on."""
+
+    stickers: Stickers = field(default_factory=lambda: real_stickers(1))
+    counts: tuple[int, int] = (2500, 4000)  # training pairs: drawings, edits
+    valid: int = 256  # of either kind
+    tests: tuple[int, int, int] = (96, 168, 96)  # drawings, edits, and edits that call for what only drawings show
+    scored: str = "test"  # split of these
+    vae: VideoVAE = field(default_factory=lambda: VideoVAE(3, 8, channels=(16, 32), levels=((1, 2, 2),)))
+    vae_pixels: int = 32  # of the pictures that it learns from
+    reader: VisionLanguage = field(default_factory=lambda: reader_of(47, 32, 16, 64, 2))
+    judge: ConvNet = field(default_factory=lambda: ConvNet(16, 3, (16, 32, 64), classes=29))
+    net: SingleStream = field(default_factory=lambda: SingleStream(layers=4))  # at the last resolution
+    sides: tuple[int, ...] = (16, 32)  # pixels of the resolutions
+    shares: tuple[float, ...] = (0.25, 0.75)  # of an arm's FLOPs, for each
+    before: tuple[int, int, int] = (400, 500, 400)  # steps of autoencoder, reader and judge
+    before_batch: tuple[int, int, int] = (16, 32, 64)
+    before_rows: int = 2500  # pairs of either kind that these see
+    steps: int = 600  # at the last resolution, or their FLOPs
+    batch: int = 32
+    rate: float = 2e-3
+    ema: float = 0.99
+    every: int = 50  # steps between evaluations
+    editor: editing.Editor = field(default_factory=editing.Editor)
+    arms: tuple[tuple[str, int], ...] = (  # and of how many seeds
+        (JOINT, 3), (DRAWINGS, 3), (EDITS, 3), (NO_SKIPS, 2), (FIRST, 1), (SINGLE, 1), (TOKENS, 1),
+    )  # fmt: skip
+
+    @property
+    def patches(self) -> int:
+        """Of a picture, as the reader sees it."""
+        return (self.reader.vision.image // self.reader.vision.patch) ** 2
+
+    def at(self, side: int, net: SingleStream | None = None) -> SingleStream:
+        """The transformer at so many pixels."""
+        return replace(net or self.net, latent=self.vae.compressed((1, side, side))[1])
+
+
+def reader_of(vocab: int, image: int, patch: int, embed: int, layers: int) -> VisionLanguage:
+    """A small language model that sees."""
+    vision = ViT(image=image, channels=3, patch=patch, embed=embed, layers=1, heads=2, mlp=2 * embed)
+    return VisionLanguage(vision, llama(vocab=vocab, embed=embed, layers=layers, heads=2, mlp=2 * embed))
+
+
+def preset(name: str) -> Config:
+    """The laptop preset, or the same experiment smaller or at the paper's scale."""
+    if name == "smoke":
+        digits = Objects(Digits(), DIGITS[:6])
+        stickers = Stickers((digits,), Digits(), None, 1, size=16, sides=(7, 5))
+        vae = VideoVAE(3, 4, channels=(4, 8), levels=((1, 2, 2),))
+        net = SingleStream(latent=4, channels=4, width=16, embed=16, layers=2, heads=1, head_dim=16, mlp=32)
+        more = {"counts": (96, 96), "valid": 16, "tests": (8, 14, 6), "before": (20, 20, 20), "before_rows": 64}
+        more |= {"steps": 16, "batch": 8, "every": 4, "editor": editing.Editor(3), "before_batch": (8, 8, 8)}
+        arms = tuple((arm, 1) for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, SINGLE, TOKENS))
+        reader, judge = reader_of(stickers.words.vocab, 16, 8, 16, 1), ConvNet(8, 3, (8, 8), classes=stickers.classes)
+        return Config(
+            stickers, vae=vae, vae_pixels=16, reader=reader, judge=judge, net=net, sides=(8, 16), arms=arms, **more
+        )
+    if name == "pod":
+        base = real_stickers(1)
+        kinds = zip(("mnist", "fashion_mnist"), base.objects, strict=True)
+        objects = tuple(Objects(TFDS(data), own.names, limit=400) for data, own in kinds)
+        large = {"size": 1024, "sides": (448, 288), "photographed": 0.8}
+        stickers = Stickers(objects, TFDS("kmnist"), TFDS("cifar10"), 1, **large)
+        vae = VideoVAE(3, 16, channels=(64, 128, 256), levels=((1, 2, 2), (1, 2, 2)))
+        vision = ViT(image=1024, channels=3, patch=32, embed=1280, layers=32, heads=16, mlp=5120, scan=True)
+        sizes = {"embed": 3584, "layers": 28, "heads": 28, "kv_heads": 4, "mlp": 18_944, "scan": True, "remat": "full"}
+        reader = VisionLanguage(vision, llama(vocab=stickers.words.vocab, **sizes))
+        how = {"channels": 16, "prompt": 1033, "width": 3584, "embed": 2304, "heads": 24, "head_dim": 96, "mlp": 9216}
+        net = SingleStream(latent=128, layers=40, remat="full", **how)
+        judge = ConvNet(512, 3, (64, 128, 256, 512), classes=stickers.classes)
+        more = {"counts": (4096, 4096), "valid": 1024, "before": (1, 1, 1), "before_batch": (512, 512, 512)}
+        more |= {"sides": (256, 512, 1024), "shares": (0.4, 0.3, 0.3), "steps": 100_000, "batch": 1024, "rate": 1e-4}
+        arms = (JOINT, 1), (DRAWINGS, 1), (EDITS, 1)
+        return Config(
+            stickers, vae=vae, vae_pixels=256, reader=reader, judge=judge, net=net, ema=0.9999, every=10_000,
+            editor=editing.Editor(50, 4.5), arms=arms, **more,
+        )  # fmt: skip
+    return Config()
+
+
+# --- pairs, and the frozen parts ---
+
+
+def pairs(cfg: Config, kind: str, split: str) -> Stickers:
+    """Drawings of all concepts, edits of some, or edits that call for the others."""
+    order = (DRAWN, EDITED, CALLED).index(kind)
+    operations = ((DRAW,), OPERATIONS[1:], (ADD, REPLACE, FILL))[order]
+    count = {"train": cfg.counts[order % 2], "valid": cfg.valid, "test": cfg.tests[order]}[split]
+    split = cfg.scored if split == "test" else split
+    calls = ("all", "edited", "drawn")[order]
+    return replace(cfg.stickers, operations=operations, calls=calls, count=count, split=split, seed=order)
+
+
+def of_values(function: Any, options: Sequence[Any], *made: Any) -> Any:
+    """A function of arrays on what was made."""
+    return function(*options, *(own.value for own in made))
+
+
+def rows_of(made: Any, rows: Sequence[Row], batch: int, seed: int = 0, count: int | None = None) -> MadeRows:
+    return MadeRows(rows=tuple(rows), of=made.fingerprint, arrays=made.value, batch=batch, seed=seed, count=count)
+
+
+def frozen_parts(run: Any, cfg: Config, drawn: Any, edited: Any) -> tuple[Any, ...]:
+    """Autoencoder, the scale of its latents, the language model that sees, and the judge of quarters."""
+    sizes, steps, p, q = cfg.before_batch, cfg.before, cfg.vae_pixels, cfg.stickers.size // 2
+    video = run.make("videos", of_values, editing.videos_of, (p, cfg.before_rows), drawn, edited)
+    data = rows_of(video, [Row("video", (1, p, p, 3))], sizes[0])
+    rate = adamw(4e-3, warmup=0.05, clip=1.0)
+    vae = run.train(Stage("autoencoder", cfg.vae, Autoencoding(squared=2.0), rate, data, steps[0]))
+    scale = run.make("scale", scale_of, vae, data)
+    words, side = cfg.patches + editing.WORDS, cfg.stickers.size
+    read = run.make("captions", of_values, editing.captioned, (cfg.before_rows, cfg.patches), drawn, edited)
+    spec = [Row("image", (side, side, 3)), *(Row(name, (words - 1,), "int32") for name in ("tokens", "targets"))]
+    data = rows_of(read, [*spec, Row("weights", (words - 1,))], sizes[1])
+    reader = run.train(Stage("reader", cfg.reader, editing.next_words, replace(rate, peak=3e-3), data, steps[1]))
+    shown = run.make("quarters", labelled, cfg.before_rows, drawn, edited, vae)
+    data = rows_of(shown, [Row("image", (q, q, 3)), Row("label", (), "int32")], sizes[2])
+    return vae, scale, reader, run.train(Stage("judge", cfg.judge, classification, rate, data, steps[2]))
+
+
+def labelled(count: int, drawn: Any, edited: Any, vae: Any) -> Any:
+    """Quarters of targets of both kinds, with their classes."""
+    both = {
+        name: np.concatenate([made.value[name][:count] for made in (drawn, edited)]) for name in ("target", "asked")
+    }
+    return editing.labelled(both, vae)
+
+
+def conditioned(cfg: Config, side: int, made: Any, reader: Any, vae: Any, scale: Any) -> Any:
+    return editing.conditioned(made.value, cfg.patches, side, reader, vae, scale)
+
+
+def conditioning_flops(cfg: Config, side: int) -> float:
+    """Of one pair: both latents and the prompt."""
+    import jax
+
+    def spec(*shape: int, dtype: str = "float32") -> Any:
+        return jax.ShapeDtypeStruct(shape, np.dtype(dtype))
+
+    size = cfg.stickers.size
+    row = {"tokens": spec(cfg.patches + editing.WORDS, dtype="int32"), "image": spec(size, size, 3)}
+    latents = flops_of_one(encode, cfg.vae, spec(1, side, side, 3))
+    return float(2 * latents + flops_of_one(editing.states, cfg.reader, row))
+
+
+# --- arms ---
+
+
+def phases(cfg: Config, arm: str) -> list[tuple[int, str, float]]:
+    """Side in pixels, what is learned, and the share of the arm's FLOPs, of each stage."""
+    staged = list(zip(cfg.sides, cfg.shares, strict=True))
+    if arm == SINGLE:
+        return [(cfg.sides[-1], JOINT, 1.0)]
+    if arm == FIRST:
+        low = [(side, DRAWN, share) for side, share in staged[:-1]]
+        return [*low, (cfg.sides[-1], DRAWN, 0.5 - sum(cfg.shares[:-1])), (cfg.sides[-1], EDITED, 0.5)]
+    learned = {DRAWINGS: DRAWN, EDITS: EDITED}.get(arm, JOINT)
+    return [(side, learned, share) for side, share in staged]
+
+
+def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str, made: Any, seed: int) -> Stage:
+    """Flow matching on drawings, edits, or both in turn; scored on both at the last resolution."""
+    latent, last = cfg.vae.compressed((1, side, side))[1:], side == cfg.sides[-1]
+    spec = [*(Row(field, latent) for field in ("latents", "source")), Row("prompt", (cfg.net.prompt, cfg.net.width))]
+    spec += [Row("there", (cfg.net.prompt,)), Row("sourced")]
+
+    def data(kinds: Sequence[str], split: str, count: int | None = None) -> Data:
+        parts = tuple(
+            rows_of(made[kind, split, side], spec, cfg.batch, seed if split == "train" else 0) for kind in kinds
+        )
+        return Mixture(parts=parts, weights=(1,) * len(parts), count=count)
+
+    batches = 2 * cfg.valid // cfg.batch
+    tests = Evaluation(data((DRAWN, EDITED), "valid", batches), batches, cfg.every, ema=True) if last else None
+    own = data((DRAWN, EDITED) if learned == JOINT else (learned,), "train")
+    rate = adamw(cfg.rate, warmup=0.05, decay="constant", clip=1.0)
+    return Stage(name, cfg.at(side, net), LOSS, rate, own, 1, evaluate=tests, seed=seed, ema=cfg.ema)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """For `run.transform`: the transformer with its positions interpolated to another resolution."""
+
+    old: SingleStream
+    new: SingleStream
+
+    def __call__(self, key: Any, source: Any) -> Any:
+        params, rest = source
+        return grow(Growth(Resample(grid=True), self.old, self.new), params, key=key), rest
+
+
+def trained(run: Any, cfg: Config, arm: str, seed: int, made: Any) -> list[Any]:
+    """The stages of an arm, each of its share of the FLOPs of so many steps of joint training."""
+    net = replace(cfg.net, skips=arm != NO_SKIPS, wiring="tokens" if arm == TOKENS else cfg.net.wiring)
+    budget = cfg.steps * step_flops(stage_of(cfg, "budget", cfg.net, cfg.sides[-1], JOINT, made, 0))
+    found: list[Any] = []
+    for number, (side, learned, share) in enumerate(phases(cfg, arm)):
+        at = f"{slug(arm)}/{seed}/{number}"
+        start = found[-1] if found else None
+        if start is not None and start.model != cfg.at(side, net):
+            larger = Resampled(start.model, cfg.at(side, net))
+            start = run.transform(f"{at}/grown", larger, start, to=larger.new)
+        stage = stage_of(cfg, at, net, side, learned, made, seed)
+        found.append(run.train(within(stage, share * budget), start))
+    return found
+
+
+def tested(cfg: Config, seed: int, net: Any, vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
+    """Verdicts on what a flow makes of the tests: pairs of the three kinds, and what it is given for them."""
+    flow, eye, found = Frozen.of(net), Frozen.of(judge), {}
+    for kind, made, given in zip((DRAWN, EDITED, CALLED), tests[::2], tests[1::2], strict=True):
+        latents = cfg.editor.draw(flow, given.value, 1000 + seed)
+        drawn = Latents.of(vae, scale).decode(latents[:, None])[:, 0]
+        said = editing.judged(drawn, made.value, eye)
+        luck = editing.judged(drawn, editing.next_orders(made.value), eye)
+        found |= {f"{kind}/{name}": x for name, x in said.items()} | {f"{kind}/luck": luck["content"]}
+        found |= {f"{kind}/operation": made.value["operation"], f"{kind}/shown": drawn[:14]}
+    return found
+
+
+def controls(cfg: Config, vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
+    """The same verdicts on copies of the source, and on the truth through the autoencoder and as it is."""
+    eye, found = Frozen.of(judge), {}
+    for kind, made in zip((DRAWN, EDITED, CALLED), tests[::2], strict=True):
+        source, target = (editing.real(made.value[name]) for name in ("source", "target"))
+        latents = Latents.of(vae, scale)
+        through = latents.decode(latents.encode(target[:, None]))[:, 0]
+        for row, drawn in ((COPY, source), (THROUGH, through), ("truth", target)):
+            said = editing.judged(drawn, made.value, eye) | {"operation": made.value["operation"]}
+            found |= {f"{row}/{kind}/{name}": x for name, x in said.items()}
+        found |= {f"{kind}/source": made.value["source"][:14], f"{kind}/target": made.value["target"][:14]}
+    return found
+
+
+def pipeline(run: Any, cfg: Config) -> Report:
+    """Pairs and the frozen parts once, then every arm for its seeds, and what it makes of the tests."""
+    kinds = (DRAWN, EDITED, CALLED)
+    splits = [(kind, split) for split in ("train", "valid") for kind in kinds[:2]] + [(kind, "test") for kind in kinds]
+    shown = {
+        (kind, split): run.make(f"pairs/{kind}-{split}", editing.composed, pairs(cfg, kind, split), cfg.patches)
+        for kind, split in splits
+    }
+    vae, scale, reader, judge = frozen_parts(run, cfg, shown[DRAWN, "train"], shown[EDITED, "train"])
+    made = {}
+    for side in cfg.sides:
+        for (kind, split), own in shown.items():
+            if split == "train" or side == cfg.sides[-1]:
+                cost = len(pairs(cfg, kind, split)) * conditioning_flops(cfg, side)
+                at = f"given/{kind}-{split}-{side}"
+                made[kind, split, side] = run.make(at, conditioned, cfg, side, own, reader, vae, scale, flops=cost)
+    tests = [x for kind in kinds for x in (shown[kind, "test"], made[kind, "test", cfg.sides[-1]])]
+    one = cfg.editor.flops(cfg.net, cfg.vae, cfg.sides[-1])
+    tools, base = (vae, scale, judge), run.make("controls", controls, cfg, vae, scale, judge, *tests)
+    found: dict[str, dict[int, Any]] = {}
+    scores: dict[str, list[Any]] = {}
+    charged = (vae, reader, *(own for (_, split, _), own in made.items() if split == "train"))
+    for arm, seeds in cfg.arms:
+        for seed in range(seeds):
+            results = trained(run, cfg, arm, seed, made)
+            inputs, cost = (results[-1].averaged(), *tools, *tests), sum(cfg.tests) * one
+            score = run.make(f"{slug(arm)}/{seed}/scores", tested, cfg, seed, *inputs, flops=cost)
+            scores.setdefault(arm, []).append(score.value)
+            found.setdefault(arm, {})[seed] = Arm("", tuple(results), charged)
+            if (arm, seed) == (JOINT, 0):
+                again = run.make("other-noise", tested, cfg, 1000, *inputs, flops=cost)
+                scores[NOISE] = [again.value]
+    return report(cfg, found, scores, base.value, vae, reader)
+
+
+# --- report ---
+
+
+def crossed(results: Sequence[Any], level: float) -> float:
+    """Steps of an arm, over all its stages, until an evaluation is at or below a loss; infinite if none is."""
+    before = 0
+    for result in results:
+        for row in result.history.evals:
+            if row["step"] and row["loss"] <= level:
+                return float(before + row["step"])
+        before += result.steps
+    return float("inf")
+
+
+def sooner(found: Any) -> list[float]:
+    """By seed: steps with skips to the last loss without them, as a share of the steps without."""
+    shares = []
+    for seed, plain in found.get(NO_SKIPS, {}).items():
+        level = plain.results[-1].history.last("loss")
+        if np.isfinite(level):
+            steps = sum(result.steps for result in plain.results)
+            shares.append(crossed(found[JOINT][seed].results, level) / steps)
+    return shares
+
+
+def report(cfg: Config, found: Any, scores: Any, base: Any, vae: Any, reader: Any) -> Report:
+    """What every arm makes of the tests, the claims, and pictures."""
+    arms = list(found)
+    values = {name: [own for own in scores.get(name, ()) if own] for name in (*arms, NOISE)}
+    for name in (THROUGH, COPY, "truth"):
+        values[name] = [{k.removeprefix(f"{name}/"): x for k, x in base.items() if k.startswith(name)}] if base else []
+
+    def share(name: str, column: str, what: str = "success", by: str = "") -> list[float]:
+        """Of each seed the mean of a measure over the tests of a kind, or of one operation."""
+        return [float(np.nanmean(own[f"{column}/{what}"][chosen(own, column, by)])) for own in values[name]]
+
+    def chosen(own: Any, kind: str, by: str) -> Any:
+        number = own[f"{kind}/operation"]
+        return number == OPERATIONS.index(by) if by else np.ones(len(number), bool)
+
+    def distance(name: str) -> list[float]:
+        truth = [own[f"{DRAWN}/features"] for own in values["truth"]]
+        flat = lambda x: x.reshape(-1, x.shape[-1])  # noqa: E731
+        return [frechet_distance(flat(own[f"{DRAWN}/features"]), flat(truth[0])) for own in values[name]]
+
+    def lead(one: str, other: str, kind: str) -> np.ndarray:
+        pairs = zip(share(one, kind), share(other, kind), strict=False) if one in values and other in values else ()
+        return np.array([100 * (a - b) for a, b in pairs])
+
+    transfer, drawings, steps = lead(JOINT, EDITS, CALLED), lead(JOINT, DRAWINGS, DRAWN), sooner(found)
+    claims = (
+        claim("Edits call for what only drawings told, if both are learned together", paper="joint training best",
+              measured=f"{shown(transfer, '+.1f')} points" if len(transfer) else None,
+              margin="joint 10 points or more above edits only, mean over seeds", holds=mean(transfer) >= 10),
+        claim("Joint training costs no drawings", paper="joint training best for both",
+              measured=f"{shown(drawings, '+.1f')} points" if len(drawings) else None,
+              margin="joint at most 2 points below drawings only, which see twice as many", holds=mean(drawings) >= -2),
+        claim("Long skips reach the same loss in fewer steps", paper="about a quarter of the steps",
+              measured=f"in {shown(steps, '.0%')} of the steps" if steps else None,
+              margin="60 % of the steps or fewer, mean over seeds", holds=bool(steps) and mean(steps) <= 0.6),
+    )  # fmt: skip
+    rows = [*arms, NOISE, COPY, THROUGH, "truth"]
+    columns: dict[str, Any] = {"drawings": lambda name: share(name, DRAWN), "edits": lambda name: share(name, EDITED)}
+    columns |= {"called": lambda name: share(name, CALLED)}
+    columns |= {f"{kind}: content": lambda name, kind=kind: share(name, kind, "content") for kind in (EDITED, CALLED)}
+    columns |= {
+        "kept": lambda name: share(name, EDITED, "kept"),
+        "overlap": lambda name: share(name, EDITED, "overlap"),
+    }
+    columns |= {f"{LUCK}": lambda name: share(name, DRAWN, "luck") if name in arms else []}
+    errors = {
+        "inside": lambda name: share(name, EDITED, "inside"),
+        "outside": lambda name: share(name, EDITED, "outside"),
+    }
+    errors |= {"Fréchet distance": distance}
+    last = lambda name: [arm.results[-1].history.last("loss") for arm in found.get(name, {}).values()]  # noqa: E731
+    ran = bool(values[JOINT])
+    return EXPERIMENT.report(
+        claims,
+        link="https://arxiv.org/abs/2412.17098",
+        arms=by_seed(found, JOINT),
+        baseline=JOINT,
+        metric="loss",
+        seeds=tuple(range(max(seeds for _, seeds in cfg.arms))),
+        notes=NOTES,
+        figures=figures(values, base) if ran else (),
+        tables=(
+            table_of_means("Pictures that are right", rows, list(columns), lambda name, c: columns[c](name),
+                           note=f"In %, mean ± standard deviation over seeds; tests: {cfg.tests[0]} drawings, "
+                           f"{cfg.tests[1]} edits, {cfg.tests[2]} edits that call for what only drawings show."),
+            table_of_means("Edits that are right", rows, OPERATIONS[1:], lambda n, c: share(n, EDITED, by=c),
+                           note="In %, by operation."),
+            table_of_means("Errors", rows, list(errors), lambda name, c: errors[c](name), scale=1.0, digits=3,
+                           note="Mean absolute errors of the pixels that may change and of those that must stay, "
+                           "edits; distance of the judge's features of quarters, drawings."),
+            table_of_means("Held-out loss", arms, ["loss"], lambda name, _: last(name), scale=1.0, digits=4,
+                           note="Of the averaged parameters on validation pairs of both kinds, half each."),
+        ),
+    )  # fmt: skip
+
+
+def figures(values: Any, base: Any) -> tuple[Any, ...]:
+    """One edit of every operation and some drawings, of the first seed."""
+    shown_arms = [name for name in (JOINT, EDITS, DRAWINGS) if values.get(name)]
+    found = []
+    for kind, title, count in ((EDITED, "Edits", 7), (DRAWN, "Drawings", 6), (CALLED, "Edits that call for others", 6)):
+        first = ("source",) if kind != DRAWN else ()
+        columns = [base[f"{kind}/{name}"] for name in (*first, "target")]
+        columns += [values[arm][0][f"{kind}/shown"] for arm in shown_arms]
+        rows = [[own[i] for own in columns] for i in range(min(count, len(columns[0])))]
+        found.append(pictures(title, (*first, "truth", *shown_arms), rows, "The first tests, first seed."))
+    return tuple(found)
+
+
+NOTES = (
+    "Latents are those of an autoencoder that is trained here (squared and absolute errors, KL); the transformer works "
+    "on 2 x 2 of them. The language model that sees stands in for Qwen2-VL; it learns captions of all concepts, as that "
+    "has.",
+    "A classifier of quarters, trained on real ones and on decoded ones, is the judge; letters are told from nine "
+    "others by their shape. It is the same for all arms and never sees a picture that a flow made.",
+    "The pairs are drawn once and seen again and again; the paper has some 60 million. No out-painting, rotation or "
+    "segmentation; drags are told in words, a hole is white.",
+)
+
+EXPERIMENT = Experiment(
+    name="dreamomni",
+    title="DreamOmni: drawing and editing by one transformer",
+    reference="Xia et al., CVPR 2025, arXiv 2412.17098",
+    paper=63,
+    pipeline=pipeline,
+    preset=preset,
+)
+
+if __name__ == "__main__":
+    from stagejax.cli import run_module
+
+    run_module("dreamomni")

@@ -19,7 +19,7 @@ from stagejax.data.named import Dataset
 from stagejax.data.object_scenes import resized_all
 from stagejax.data.omniglot import Omniglot
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Digits, EmptySource, Record, Source
+from stagejax.data.sources import EmptySource, Record, Source
 from stagejax.data.tasks import resized
 from stagejax.data.words import Words
 
@@ -48,6 +48,7 @@ GROUNDS: Mapping[str, tuple[float, float, float]] = {
     "navy": (0.1, 0.1, 0.4),
 }
 PHOTO = "photo"
+_LETTERS = 1000  # images of letters that are read, at most
 IMAGE = "<image>"  # the word in whose place a patch of the picture before stands
 
 #: Which concepts an instruction calls for: all, those that edits show, or those that only drawings do.
@@ -260,7 +261,14 @@ class _Composer:
             edited[self._box(place)] = True
         before = np.zeros_like(target) if source is None else source
         pictures = {"source": before, "target": target, "under": plain if under is None else under}
-        return {**pictures, "edited": edited, "asked": asked, "focus": about, "text": text, "sourced": source is not None}
+        return {
+            **pictures,
+            "edited": edited,
+            "asked": asked,
+            "focus": about,
+            "text": text,
+            "sourced": source is not None,
+        }
 
     def _ground(self) -> tuple[np.ndarray, str]:
         """A ground and the word for it."""
@@ -347,7 +355,8 @@ def _pools(
             if name:
                 found.append(_grey([records[row][each.image] for row in rows]))
     own = letters.of_split("train" if split == "train" else "test")
-    found.append(_grey([own[row]["image"] for row in range(int(split == "test"), min(4000, len(own)), 2)]))
+    half = np.linspace(0, (len(own) - 1) // 2 - 1, min(_LETTERS, len(own) // 2)).astype(int)
+    found.append(_grey([own[int(row)]["image"] for row in 2 * half + (split == "test")]))
     sized = [[resized_all(images, side) for images in found] for side in sides]
     return [[own / np.maximum(own.max((1, 2), keepdims=True), 1e-6) for own in pool] for pool in sized]
 

@@ -55,28 +55,29 @@ def real(pictures: np.ndarray) -> np.ndarray:
     return pictures.astype(np.float32) / np.float32(255)
 
 
-def videos_of(made: Arrays, count: int) -> Arrays:
-    """`video` (count, 1, size, size, 3) to learn an autoencoder from: every fourth shows four at half size."""
-    pictures = real(np.concatenate([made["target"], made["source"][made["sourced"] > 0]]))
-    pictures = pictures[np.random.default_rng(0).permutation(len(pictures))[:count]]
-    small, own = halved(pictures), np.arange(0, len(pictures) // 4)
+def videos_of(pixels: int, count: int, *made: Arrays) -> Arrays:
+    """`video` (count, 1, pixels, pixels, 3) to learn an autoencoder from: every fourth shows four at half size."""
+    every = np.concatenate([x for own in made for x in (own["target"], own["source"][own["sourced"] > 0])])
+    pictures = at(real(every[np.random.default_rng(0).permutation(len(every))[:count]]), pixels)
+    small, own = at(pictures, pixels // 2), np.arange(0, len(pictures) // 4)
     for row, four in enumerate(np.stack([np.roll(own, i) for i in range(4)], 1)):
         top, bottom = (np.concatenate(small[pair], axis=1) for pair in (four[:2], four[2:]))
         pictures[4 * row] = np.concatenate([top, bottom])
     return {"video": pictures[:, None]}
 
 
-def halved(pictures: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels.
+def at(pictures: np.ndarray, pixels: int) -> np.ndarray:
+    """Pictures (n, s, s, c) with fewer pixels, as means of squares.
 
-    >>> halved(np.arange(4.0).reshape(1, 2, 2, 1)).ravel()
+    >>> at(np.arange(4.0).reshape(1, 2, 2, 1), 1).ravel()
     array([1.5])
     """
-    n, y, x, c = pictures.shape
-    return pictures.reshape(n, y // 2, 2, x // 2, 2, c).mean((2, 4))
+    n, s, _, c = pictures.shape
+    k = s // pixels
+    return pictures.reshape(n, pixels, k, pixels, k, c).mean((2, 4), dtype=pictures.dtype)
 
 
-def captioned(*made: Arrays, count: int, patches: int) -> Arrays:
+def captioned(count: int, patches: int, *made: Arrays) -> Arrays:
     """Rows for a language model that sees: pictures with captions, captions alone, and pictures with instructions.
 
     Drawings give the first two in turn. A batch is {"image", "tokens", "targets", "weights"}; words are learned.
@@ -105,23 +106,20 @@ def states(model: Any, batch: Any) -> Any:
     return model.hidden(batch["tokens"], batch["image"])
 
 
-def conditioned(made: Arrays, patches: int, reader: Any, vae: Any, scale: Any, small: bool) -> Arrays:
+def conditioned(made: Arrays, patches: int, pixels: int, reader: Any, vae: Any, scale: Any) -> Arrays:
     """What a flow learns from: `latents`, `source`, `prompt`, `there` and `sourced` of every pair.
 
     Args:
+      pixels: rows and columns of the pictures; prompts are of the whole size.
       reader: the language model that sees; of a prompt without an image, only the words are there.
-      small: pictures at half size; the prompt is the same.
     """
     latents, tokens = Latents.of(vae, scale), made["tokens"]
     pictures = {name: real(made[name]) for name in ("target", "source")}
     prompt = apply(states, Frozen.of(reader), {"tokens": tokens, "image": pictures["source"]}, BATCH)
     there = (tokens > 0) & ((made["sourced"][:, None] > 0) | (np.arange(tokens.shape[1]) >= patches))
-    both = {name: latents.encode((halved(x) if small else x)[:, None])[:, 0] for name, x in pictures.items()}
-    found = {"latents": both["target"], "source": both["source"], "prompt": prompt}
-    return {name: x.astype(np.float32) for name, x in found.items()} | {
-        "there": there.astype(np.int32),
-        "sourced": made["sourced"],
-    }
+    both = {name: latents.encode(at(x, pixels)[:, None])[:, 0] for name, x in pictures.items()}
+    found = {"latents": both["target"], "source": both["source"], "prompt": prompt, "there": there}
+    return {name: x.astype(np.float32) for name, x in {**found, "sourced": made["sourced"]}.items()}
 
 
 # --- samples ---
@@ -226,7 +224,8 @@ def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
     content[letters] &= recognised(pictures[letters], {name: x[letters] for name, x in made.items()})
     return {
         "content": content, "place": place, "kept": kept, "success": content & place & kept, "inside": inside,
-        "outside": outside, "overlap": np.where(dragged, overlap, np.nan), "features": features.reshape(-1, 4, features.shape[1]),
+        "outside": outside, "overlap": np.where(dragged, overlap, np.nan),
+        "features": features.reshape(-1, 4, features.shape[1]),
     }  # fmt: skip
 
 

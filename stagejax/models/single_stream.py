@@ -185,7 +185,9 @@ class SingleStreamTransformer(nnx.Module):
           ValueError: latents of another size than the table of positions is for.
         """
         c, (B, Y, X, C) = self.config, latents_BYXC.shape
-        if (Y, X) != (c.latent, c.latent):
-            raise ValueError(f"latents of {Y} x {X}, but latent={c.latent}: grow the axis `position` to that resolution")
+        if (c.latent, c.latent) != (Y, X):
+            raise ValueError(
+                f"latents of {Y} x {X}, but latent={c.latent}: grow the axis `position` to that resolution"
+            )
         g, p = c.grid, c.patch
         return latents_BYXC.reshape(B, g, p, g, p, C).transpose(0, 1, 3, 2, 4, 5).reshape(B, g * g, p * p * C)
