@@ -458,8 +458,8 @@ def figures(values: Any, base: Any) -> tuple[Any, ...]:
 
 NOTES = (
     "Latents are those of an autoencoder that is trained here (squared and absolute errors, KL); the transformer works "
-    "on 2 x 2 of them. The language model that sees stands in for Qwen2-VL; it learns captions of all concepts, as that "
-    "has.",
+    "on 2 x 2 of them. The language model that sees stands in for Qwen2-VL; as that, it has read captions of all "
+    "concepts.",
     "A classifier of quarters, trained on real ones and on decoded ones, is the judge; letters are told from nine "
     "others by their shape. It is the same for all arms and never sees a picture that a flow made.",
     "The pairs are drawn once and seen again and again; the paper has some 60 million. No out-painting, rotation or "

@@ -257,7 +257,7 @@ class _Composer:
         for own in things:
             asked[own.place] = self.source.class_of(own.concept)
         edited = np.zeros(target.shape[:2], bool)
-        for place in np.flatnonzero(about):
+        for place in np.flatnonzero(about).tolist():
             edited[self._box(place)] = True
         before = np.zeros_like(target) if source is None else source
         pictures = {"source": before, "target": target, "under": plain if under is None else under}
@@ -280,7 +280,7 @@ class _Composer:
         name = list(GROUNDS)[int(self.rng.integers(len(GROUNDS)))]
         return np.broadcast_to(np.float32(GROUNDS[name]), shape).copy(), name
 
-    def _pick(self, own: Sequence[Any]) -> Any:
+    def _pick(self, own: Any) -> Any:
         return own[int(self.rng.integers(len(own)))]
 
     def _said(self, concept: tuple[int, int]) -> str:
@@ -309,7 +309,7 @@ class _Composer:
         return (large, small, "small") if self.rng.random() < 0.5 else (small, large, "large")
 
     def _box(self, place: int) -> tuple[slice, slice]:
-        y, x = divmod(int(place), 2)
+        y, x = divmod(place, 2)
         q = self.quarter
         return slice(y * q, y * q + q), slice(x * q, x * q + q)
 
