@@ -60,7 +60,7 @@ class SingleStream:
     skips: bool = True
     wiring: Wiring = "channels"
     norm_eps: float = 1e-6
-    remat: Remat | None = None
+    remat: Remat | None = None  # any: nothing of a block is kept for its backward pass
 
     def __post_init__(self) -> None:
         if self.skips and self.layers % 2:
@@ -160,23 +160,31 @@ class SingleStreamTransformer(nnx.Module):
         return y.reshape(-1, g, g, p, p, c.channels).transpose(0, 1, 3, 2, 4, 5).reshape(latents_BYXC.shape)
 
     def _through(self, x_BTE: Array, there_BT: Array, shared_BME: Array) -> Float[Array, "B T E"]:
-        """All blocks, and long skips from the lower half to the upper one, last to first."""
-        c = self.config
+        """All blocks, and long skips from the lower half to the upper one, last to first; one scan for each half."""
+        c, half = self.config, self.config.layers // 2
 
         def call(block: DiffusionBlock, _: Any, x: Array) -> Array:
             return block(x, there_BT, shared_BME, None, None, None)
 
         if self.skips is None:
-            return run_stack(self.blocks, call, x_BTE, start=0, stop=c.layers, remat=c.remat)
-        half, kept = c.layers // 2, []
-        for i in range(half):
-            x_BTE = run_stack(self.blocks, call, x_BTE, start=i, stop=i + 1, remat=c.remat)
-            kept.append(x_BTE)
-        join = lambda skip, _, x: skip(jnp.concatenate(x, axis=-1))  # noqa: E731
-        for i in range(half):
-            x_BTE = run_stack(self.skips, join, (x_BTE, kept.pop()), start=i, stop=i + 1)
-            x_BTE = run_stack(self.blocks, call, x_BTE, start=half + i, stop=half + i + 1, remat=c.remat)
-        return x_BTE
+            return run_stack(self.blocks, call, x_BTE, start=0, stop=c.layers, scan=True, remat=c.remat)
+        (graph, blocks), (skip_graph, skips) = nnx.split(self.blocks), nnx.split(self.skips)
+        whole = jax.checkpoint if c.remat else lambda function: function
+
+        @whole
+        def lower(x: Array, params: Any) -> tuple[Array, Array]:
+            y = call(nnx.merge(graph, params), None, x)
+            return y, y
+
+        @whole
+        def upper(x: Array, own: Any) -> tuple[Array, None]:
+            params, join, kept = own
+            x = nnx.merge(skip_graph, join)(jnp.concatenate([x, kept], axis=-1))
+            return call(nnx.merge(graph, params), None, x), None
+
+        low, high = (jax.tree.map(lambda p, at=at: p[at], blocks) for at in (slice(0, half), slice(half, None)))
+        x_BTE, kept_NBTE = jax.lax.scan(lower, x_BTE, low)
+        return jax.lax.scan(upper, x_BTE, (high, skips, kept_NBTE[::-1]))[0]
 
     def _pieces(self, latents_BYXC: Array) -> Float[Array, "B P pixel"]:
         """Patches of latents as vectors.
