@@ -4,16 +4,16 @@ Paper    Xia et al., DreamOmni: Unified Image Generation and Editing, CVPR 2025,
 Claim    Text-to-image and editing trained together help each other, as edits teach operations and drawings concepts;
          pairs composed of stickers replace annotators; long skips in the transformer reach the same loss in about a
          quarter of the steps. GenEval 0.70; in-painting, instructions and drags better than specialised models.
-Method   A convolutional autoencoder (32 x 32 pixels to 8 x 8 x 8) and a small language model that sees (trained on
+Method   A convolutional autoencoder (16 x 16 pixels to 8 x 8 x 4) and a small language model that sees (trained on
          captions and instructions) are trained first and frozen. The flow is a transformer at 2x down-sampled tokens:
          last hidden states of words and image patches stand in one row with the noisy latent; the source's latent is
          concatenated by channels (or, the other wiring, stands in the row as tokens); block i of the upper half reads
          block N - 1 - i too. Rectified flow, logit-normal times, Euler with guidance, averaged parameters. Two
-         resolutions, 16 pixels and then 32: positions interpolate. Stickers are digits, clothes and letters in colour
+         resolutions, 8 pixels and then 16: positions interpolate. Stickers are digits, clothes and letters in colour
          on plain grounds or photographs: add, remove, replace, move, resize, fill a hole, put a letter from a picture
          of it. A third of the concepts (kind and colour) occurs only in drawings. Arms at equal FLOPs: joint (drawings
          and edits 1 : 1); drawings only; edits only; joint without skips; drawings first, then edits without replay;
-         joint at 32 pixels alone; joint with the source as tokens.
+         joint at 16 pixels alone; joint with the source as tokens.
 Run      stagejax run dreamomni                 laptop
          stagejax run dreamomni --preset smoke  embedded digits, a minute
          stagejax plan dreamomni --preset pod --mesh data=32,fsdp=16
@@ -75,22 +75,22 @@ LOSS = FlowMatching("latents", ("prompt", "there", "source", "sourced"), drop=0.
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    stickers: Stickers = field(default_factory=lambda: real_stickers(1))
-    counts: tuple[int, int] = (2500, 4000)  # training pairs: drawings, edits
+    stickers: Stickers = field(default_factory=lambda: real_stickers(1, size=16, sides=(7, 5)))
+    counts: tuple[int, int] = (4000, 6000)  # training pairs: drawings, edits
     valid: int = 256  # of either kind
     tests: tuple[int, int, int] = (96, 168, 96)  # drawings, edits, and edits that call for what only drawings show
     scored: str = "test"  # split of these
-    vae: VideoVAE = field(default_factory=lambda: VideoVAE(3, 8, channels=(16, 32), levels=((1, 2, 2),)))
-    vae_pixels: int = 32  # of the pictures that it learns from
-    reader: VisionLanguage = field(default_factory=lambda: reader_of(47, 32, 16, 64, 2))
-    judge: ConvNet = field(default_factory=lambda: ConvNet(16, 3, (16, 32, 64), classes=29))
-    net: SingleStream = field(default_factory=lambda: SingleStream(layers=4))  # at the last resolution
-    sides: tuple[int, ...] = (16, 32)  # pixels of the resolutions
+    vae: VideoVAE = field(default_factory=lambda: VideoVAE(3, 4, channels=(32,), levels=()))
+    vae_pixels: int = 16  # of the pictures that it learns from
+    reader: VisionLanguage = field(default_factory=lambda: reader_of(47, 16, 8, 64, 2))
+    judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=29))
+    net: SingleStream = field(default_factory=lambda: SingleStream(channels=4, layers=4))  # at the last resolution
+    sides: tuple[int, ...] = (8, 16)  # pixels of the resolutions
     shares: tuple[float, ...] = (0.25, 0.75)  # of an arm's FLOPs, for each
-    before: tuple[int, int, int] = (400, 500, 400)  # steps of autoencoder, reader and judge
+    before: tuple[int, int, int] = (600, 600, 600)  # steps of autoencoder, reader and judge
     before_batch: tuple[int, int, int] = (16, 32, 64)
-    before_rows: int = 2500  # pairs of either kind that these see
-    steps: int = 600  # at the last resolution, or their FLOPs
+    before_rows: int = 3000  # pairs of either kind that these see
+    steps: int = 800  # at the last resolution, or their FLOPs
     batch: int = 32
     rate: float = 2e-3
     ema: float = 0.99

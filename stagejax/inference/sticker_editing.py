@@ -43,6 +43,7 @@ def composed(source: Stickers, patches: int) -> Arrays:
     for name in ("source", "target", "under"):
         found[name] = np.stack([np.rint(255 * r[name]).astype(np.uint8) for r in records])
     found |= {name: np.int32([r[name] for r in records]) for name in ("operation", "sourced")}
+    found["colors"] = np.full(len(records), len(source.colors), np.int32)
     code = source.words
     (image,) = code.encode([IMAGE])[0]
     first = np.where(found["sourced"][:, None] > 0, image, 1) * np.ones((1, patches), np.int32)
@@ -203,24 +204,26 @@ def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
     """The verdict of a program on pictures (n, s, s, 3), made from the instructions of `made`.
 
     Returns:
-      `content`: the classifier sees what was asked for in every quarter that the instruction is about, and a letter is
-      nearer to its own than to `RIVALS` others; `place`: a moved or resized sticker overlaps its truth by `OVERLAP` or
-      more, true of other operations; `kept`: other pixels are as before, within `OUTSIDE`; `success`: all three.
-      `outside` and `inside`: mean absolute errors of the pixels that must stay and of those that may change; `overlap`
-      of what was moved or resized (NaN of others); `features` of the classifier (n, 4, features).
+      `content`: the classifier sees what was asked for in every quarter that the instruction is about; of a letter, its
+      colour, and its shape is nearer to its own than to `RIVALS` others. `place`: a moved or resized sticker overlaps
+      its truth by `OVERLAP` or more, true of other operations. `kept`: other pixels are as before, within `OUTSIDE`.
+      `success`: all three. `outside` and `inside`: mean absolute errors of the pixels that must stay and of those that
+      may change; `overlap` of what was moved or resized (NaN of others); `features` of the classifier (n, 4, features).
     """
     target, under, where = real(made["target"]), real(made["under"]), made["edited"]
     both = apply(seen, judge, quarters(pictures).astype(np.float32), 4 * BATCH)
     features, logits = np.split(both, [both.shape[1] - judge.config.classes], axis=1)
     said = logits.argmax(1).reshape(-1, 4)
-    content = ((said == made["asked"]) | ~made["focus"]).all(1)
+    letters, colors = made["operation"] == OPERATIONS.index(REFERENCE), made["colors"]
+    alike = (said > 0) & (made["asked"] > 0) & ((said - made["asked"]) % colors[:, None] == 0)
+    right = np.where(letters[:, None], alike | (said == made["asked"]), said == made["asked"])
+    content = (right | ~made["focus"]).all(1)
     error = np.abs(pictures - target).mean(-1)
     inside, outside = (_mean_where(error, own) for own in (where, ~where))
     shown, truth = (_visible(own, under) & where for own in (pictures, target))
     overlap = (shown & truth).sum((1, 2)) / np.maximum((shown | truth).sum((1, 2)), 1)
     dragged = np.isin(made["operation"], [OPERATIONS.index(name) for name in (MOVE, RESIZE)])
     place, kept = ~dragged | (overlap >= OVERLAP), outside <= OUTSIDE
-    letters = np.flatnonzero(made["operation"] == OPERATIONS.index(REFERENCE))
     content[letters] &= recognised(pictures[letters], {name: x[letters] for name, x in made.items()})
     return {
         "content": content, "place": place, "kept": kept, "success": content & place & kept, "inside": inside,
