@@ -125,7 +125,7 @@ def preset(name: str) -> Config:
         net = SingleStream(latent=4, channels=4, width=16, embed=16, layers=2, heads=1, head_dim=16, mlp=32)
         more = {"counts": (96, 96), "valid": 16, "tests": (8, 14, 6), "before": (20, 20, 20), "before_rows": 64}
         more |= {"steps": 16, "batch": 8, "every": 4, "editor": editing.Editor(3), "before_batch": (8, 8, 8)}
-        arms = tuple((arm, 1) for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, SINGLE, TOKENS))
+        arms = tuple((arm, 1) for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, SINGLE))
         reader, judge = reader_of(stickers.words.vocab, 16, 8, 16, 1), ConvNet(8, 3, (8, 8), classes=stickers.classes)
         return Config(
             stickers, vae=vae, vae_pixels=16, reader=reader, judge=judge, net=net, sides=(8, 16), arms=arms, **more

@@ -28,7 +28,7 @@ WORDS = 9  # of the longest instruction
 OUTSIDE = 0.05  # mean absolute error of the pixels that must stay, up to which they count as kept
 OVERLAP = 0.5  # intersection over union from which on a sticker is where it should be
 RIVALS = 9  # other letters among which the right one must be the nearest
-_VISIBLE = 0.2  # mean absolute difference from the ground of a pixel that belongs to a sticker
+_VISIBLE = 0.3  # largest difference from the ground of a pixel that belongs to a sticker
 
 Arrays = dict[str, np.ndarray]
 
@@ -206,7 +206,7 @@ def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
     Returns:
       `content`: the classifier sees what was asked for in every quarter that the instruction is about; of a letter, its
       colour, and its shape is nearer to its own than to `RIVALS` others. `place`: a moved or resized sticker overlaps
-      its truth by `OVERLAP` or more, true of other operations. `kept`: other pixels are as before, within `OUTSIDE`.
+      its truth by `OVERLAP` or more, and by more than it did before; true of other operations. `kept`: other pixels are as before, within `OUTSIDE`.
       `success`: all three. `outside` and `inside`: mean absolute errors of the pixels that must stay and of those that
       may change; `overlap` of what was moved or resized (NaN of others); `features` of the classifier (n, 4, features).
     """
@@ -220,10 +220,10 @@ def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
     content = (right | ~made["focus"]).all(1)
     error = np.abs(pictures - target).mean(-1)
     inside, outside = (_mean_where(error, own) for own in (where, ~where))
-    shown, truth = (_visible(own, under) & where for own in (pictures, target))
-    overlap = (shown & truth).sum((1, 2)) / np.maximum((shown | truth).sum((1, 2)), 1)
+    shown, truth, before = (_visible(own, under) & where for own in (pictures, target, real(made["source"])))
+    overlap, was = ((own & truth).sum((1, 2)) / np.maximum((own | truth).sum((1, 2)), 1) for own in (shown, before))
     dragged = np.isin(made["operation"], [OPERATIONS.index(name) for name in (MOVE, RESIZE)])
-    place, kept = ~dragged | (overlap >= OVERLAP), outside <= OUTSIDE
+    place, kept = ~dragged | ((overlap >= OVERLAP) & (overlap > was)), outside <= OUTSIDE
     content[letters] &= recognised(pictures[letters], {name: x[letters] for name, x in made.items()})
     return {
         "content": content, "place": place, "kept": kept, "success": content & place & kept, "inside": inside,
@@ -238,7 +238,7 @@ def _mean_where(error: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 
 def _visible(pictures: np.ndarray, under: np.ndarray) -> np.ndarray:
-    return np.abs(pictures - under).mean(-1) > _VISIBLE
+    return np.abs(pictures - under).max(-1) > _VISIBLE
 
 
 def recognised(pictures: np.ndarray, made: Arrays) -> np.ndarray:

@@ -23,6 +23,8 @@ from stagejax.models.stack import Remat, run_stack, stack
 
 #: How the source image reaches the transformer: as tokens of the row, or added to the noisy tokens place by place.
 Wiring = Literal["tokens", "channels"]
+#: Time from the data below which velocities are no larger.
+NEAREST = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,14 @@ class SingleStream:
     the source's tokens, with the same positions and a bias of their own, between prompt and noisy ones. A sample
     without a source has a learnt vector in its place ("channels") or does not see it ("tokens").
 
+    The last layer gives the data y that it expects, and the velocity is (y - x_t) / (1 - t): what is learned is the same,
+    but a narrow network need not carry the noise to its end.
+
     Raises:
       ValueError: an odd number of layers with `skips`, a patch that does not divide the latent, or an unknown wiring.
 
     References: Xia et al. 2025 (DreamOmni), https://arxiv.org/abs/2412.17098; skips: Bao et al. 2022 (U-ViT),
-    https://arxiv.org/abs/2209.12152, section 3.1.
+    https://arxiv.org/abs/2209.12152, section 3.1; data as the output: Li and He 2025, https://arxiv.org/abs/2511.13720.
 
     >>> SingleStream(latent=8, patch=2).sizes()["position"]
     16
@@ -88,7 +93,7 @@ class SingleStream:
         return self.block.sizes() | own | ({"both": 2 * self.embed, "skips": self.layers // 2} if self.skips else {})
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
-        """The `SingleStreamTransformer` with initial parameters from `rngs.params`; its velocity is 0 at first."""
+        """The `SingleStreamTransformer` with initial parameters from `rngs.params`; its data are 0 at first."""
         return built(SingleStreamTransformer, self, rngs.params())
 
 
@@ -157,7 +162,8 @@ class SingleStreamTransformer(nnx.Module):
         shift, scale = self.last(shared_BME[:, :2])
         y = self.output((1 + scale) * self.norm(x_BPE) + shift)
         g, p = c.grid, c.patch
-        return y.reshape(-1, g, g, p, p, c.channels).transpose(0, 1, 3, 2, 4, 5).reshape(latents_BYXC.shape)
+        clean_BYXC = y.reshape(-1, g, g, p, p, c.channels).transpose(0, 1, 3, 2, 4, 5).reshape(latents_BYXC.shape)
+        return (clean_BYXC - latents_BYXC) / jnp.maximum(1 - t_B, NEAREST)[:, None, None, None]
 
     def _through(self, x_BTE: Array, there_BT: Array, shared_BME: Array) -> Float[Array, "B T E"]:
         """All blocks, and long skips from the lower half to the upper one, last to first; one scan for each half."""

@@ -129,4 +129,5 @@ def test_positions_interpolate_to_another_resolution() -> None:
     assert found.shape == (2, 8, 8, 2)
     with pytest.raises(ValueError, match="grow the axis `position`"):
         velocity(large, NOISY, params=params)
-    assert not np.asarray(CONFIG.build(nnx.Rngs(0))(NOISY, jnp.zeros(2), **INPUTS)).any()  # no velocity at first
+    first = CONFIG.build(nnx.Rngs(0))(NOISY, jnp.array([0.0, 0.75]), **INPUTS)
+    np.testing.assert_allclose(first, -NOISY * jnp.array([1.0, 4.0])[:, None, None, None], rtol=1e-5)  # towards 0
