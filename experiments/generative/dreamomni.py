@@ -201,8 +201,8 @@ def labelled(count: int, drawn: Any, edited: Any, vae: Any) -> Any:
     return editing.labelled(both, vae)
 
 
-def conditioned(cfg: Config, side: int, made: Any, reader: Any, vae: Any, scale: Any) -> Any:
-    return editing.conditioned(made.value, cfg.patches, side, reader, vae, scale)
+def conditioned(patches: int, side: int, made: Any, *frozen: Any) -> Any:
+    return editing.conditioned(made.value, patches, side, *frozen)
 
 
 def conditioning_flops(cfg: Config, side: int) -> float:
@@ -280,11 +280,13 @@ def trained(run: Any, cfg: Config, arm: str, seed: int, made: Any) -> list[Any]:
     return found
 
 
-def tested(cfg: Config, seed: int, net: Any, vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
+def tested(
+    editor: editing.Editor, seed: int, net: Any, vae: Any, scale: Any, judge: Any, *tests: Any
+) -> dict[str, np.ndarray]:
     """Verdicts on what a flow makes of the tests: pairs of the three kinds, and what it is given for them."""
     flow, eye, found = Frozen.of(net), Frozen.of(judge), {}
     for kind, made, given in zip((DRAWN, EDITED, CALLED), tests[::2], tests[1::2], strict=True):
-        latents = cfg.editor.draw(flow, given.value, 1000 + seed)
+        latents = editor.draw(flow, given.value, 1000 + seed)
         drawn = Latents.of(vae, scale).decode(latents[:, None])[:, 0]
         said = editing.judged(drawn, made.value, eye)
         luck = editing.judged(drawn, editing.next_orders(made.value), eye)
@@ -293,7 +295,7 @@ def tested(cfg: Config, seed: int, net: Any, vae: Any, scale: Any, judge: Any, *
     return found
 
 
-def controls(cfg: Config, vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
+def controls(vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
     """The same verdicts on copies of the source, and on the truth through the autoencoder and as it is."""
     eye, found = Frozen.of(judge), {}
     for kind, made in zip((DRAWN, EDITED, CALLED), tests[::2], strict=True):
@@ -322,10 +324,12 @@ def pipeline(run: Any, cfg: Config) -> Report:
             if split == "train" or side == cfg.sides[-1]:
                 cost = len(pairs(cfg, kind, split)) * conditioning_flops(cfg, side)
                 at = f"given/{kind}-{split}-{side}"
-                made[kind, split, side] = run.make(at, conditioned, cfg, side, own, reader, vae, scale, flops=cost)
+                made[kind, split, side] = run.make(
+                    at, conditioned, cfg.patches, side, own, reader, vae, scale, flops=cost
+                )
     tests = [x for kind in kinds for x in (shown[kind, "test"], made[kind, "test", cfg.sides[-1]])]
     one = cfg.editor.flops(cfg.net, cfg.vae, cfg.sides[-1])
-    tools, base = (vae, scale, judge), run.make("controls", controls, cfg, vae, scale, judge, *tests)
+    tools, base = (vae, scale, judge), run.make("controls", controls, vae, scale, judge, *tests)
     found: dict[str, dict[int, Any]] = {}
     scores: dict[str, list[Any]] = {}
     charged = (vae, reader, *(own for (_, split, _), own in made.items() if split == "train"))
@@ -333,11 +337,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
         for seed in range(seeds):
             results = trained(run, cfg, arm, seed, made)
             inputs, cost = (results[-1].averaged(), *tools, *tests), sum(cfg.tests) * one
-            score = run.make(f"{slug(arm)}/{seed}/scores", tested, cfg, seed, *inputs, flops=cost)
+            score = run.make(f"{slug(arm)}/{seed}/scores", tested, cfg.editor, seed, *inputs, flops=cost)
             scores.setdefault(arm, []).append(score.value)
             found.setdefault(arm, {})[seed] = Arm("", tuple(results), charged)
             if (arm, seed) == (JOINT, 0):
-                again = run.make("other-noise", tested, cfg, 1000, *inputs, flops=cost)
+                again = run.make("other-noise", tested, cfg.editor, 1000, *inputs, flops=cost)
                 scores[NOISE] = [again.value]
     return report(cfg, found, scores, base.value, vae, reader)
 

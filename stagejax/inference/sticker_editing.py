@@ -206,9 +206,10 @@ def judged(pictures: np.ndarray, made: Arrays, judge: Frozen) -> Arrays:
     Returns:
       `content`: the classifier sees what was asked for in every quarter that the instruction is about; of a letter, its
       colour, and its shape is nearer to its own than to `RIVALS` others. `place`: a moved or resized sticker overlaps
-      its truth by `OVERLAP` or more, and by more than it did before; true of other operations. `kept`: other pixels are as before, within `OUTSIDE`.
-      `success`: all three. `outside` and `inside`: mean absolute errors of the pixels that must stay and of those that
-      may change; `overlap` of what was moved or resized (NaN of others); `features` of the classifier (n, 4, features).
+      its truth by `OVERLAP` or more, and by more than it did before; true of other operations. `kept`: other pixels are
+      as before, within `OUTSIDE`. `success`: all three. `outside` and `inside`: mean absolute errors of the pixels that
+      must stay and of those that may change; `overlap` of what was moved or resized (NaN of others); `features` of the
+      classifier (n, 4, features).
     """
     target, under, where = real(made["target"]), real(made["under"]), made["edited"]
     both = apply(seen, judge, quarters(pictures).astype(np.float32), 4 * BATCH)

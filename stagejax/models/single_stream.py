@@ -39,8 +39,8 @@ class SingleStream:
     the source's tokens, with the same positions and a bias of their own, between prompt and noisy ones. A sample
     without a source has a learnt vector in its place ("channels") or does not see it ("tokens").
 
-    The last layer gives the data y that it expects, and the velocity is (y - x_t) / (1 - t): what is learned is the same,
-    but a narrow network need not carry the noise to its end.
+    The last layer gives the data y that it expects, and the velocity is (y - x_t) / (1 - t): what is learned is the
+    same, but a narrow network need not carry the noise to its end.
 
     Raises:
       ValueError: an odd number of layers with `skips`, a patch that does not divide the latent, or an unknown wiring.
