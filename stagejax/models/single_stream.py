@@ -127,15 +127,15 @@ class SingleStreamTransformer(nnx.Module):
         t_B: Float[Array, " B"],
         *,
         prompt: Float[Array, "B S W"],
-        there: Bool[Array, "B S"],
+        there: Bool[Array, "B S"] | Float[Array, "B S"],
         source: Float[Array, "B Y X C"],
-        sourced: Bool[Array, " B"],
+        sourced: Bool[Array, " B"] | Float[Array, " B"],
         drop: Bool[Array, " B"] | None = None,
     ) -> Float[Array, "B Y X C"]:
         """The velocity at time t from 0 (noise) to 1 (data).
 
         Args:
-          prompt, there: what stands for the tokens of the prompt, and which of them there are.
+          prompt, there: what stands for the tokens of the prompt, and which of them there are; not 0 is true.
           source, sourced: latents of the image to be edited, and which samples have one.
           drop: samples whose prompt is replaced by one learnt vector, for guidance. They keep their source.
         """
