@@ -8,7 +8,8 @@ Method   A convolutional autoencoder (16 x 16 pixels to 8 x 8 x 4) and a small l
          captions and instructions) are trained first and frozen. The flow is a transformer at 2x down-sampled tokens:
          last hidden states of words and image patches stand in one row with the noisy latent; the source's latent is
          concatenated by channels (or, the other wiring, stands in the row as tokens); block i of the upper half reads
-         block N - 1 - i too. Rectified flow, logit-normal times, Euler with guidance, averaged parameters. Two
+         block N - 1 - i too. Rectified flow (the loss is of the velocity; the last layer gives the data that it is
+         computed from), logit-normal times, Euler with guidance, averaged parameters. Two
          resolutions, 8 pixels and then 16: positions interpolate. Stickers are digits, clothes and letters in colour
          on plain grounds or photographs: add, remove, replace, move, resize, fill a hole, put a letter from a picture
          of it. A third of the concepts (kind and colour) occurs only in drawings. Arms at equal FLOPs: joint (drawings
@@ -69,32 +70,33 @@ COPY, THROUGH, LUCK, NOISE = (
 )
 DRAWN, EDITED, CALLED = "draw", "edits", "transfer"  # kinds of pairs; the last calls for what only drawings show
 LOSS = FlowMatching("latents", ("prompt", "there", "source", "sourced"), drop=0.1, logit_normal=(0.0, 1.0))
+STICKERS = real_stickers(1, size=16, sides=(7, 5), colors=("red", "green", "blue"), photographed=0.1)
 
 
 @dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
-    stickers: Stickers = field(default_factory=lambda: real_stickers(1, size=16, sides=(7, 5)))
-    counts: tuple[int, int] = (4000, 6000)  # training pairs: drawings, edits
+    stickers: Stickers = STICKERS
+    counts: tuple[int, int] = (6000, 8000)  # training pairs: drawings, edits
     valid: int = 256  # of either kind
     tests: tuple[int, int, int] = (96, 168, 96)  # drawings, edits, and edits that call for what only drawings show
     scored: str = "test"  # split of these
     vae: VideoVAE = field(default_factory=lambda: VideoVAE(3, 4, channels=(32,), levels=()))
     vae_pixels: int = 16  # of the pictures that it learns from
-    reader: VisionLanguage = field(default_factory=lambda: reader_of(47, 16, 8, 64, 2))
-    judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=29))
+    reader: VisionLanguage = field(default_factory=lambda: reader_of(STICKERS.words.vocab, 16, 8, 64, 2))
+    judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=STICKERS.classes))
     net: SingleStream = field(default_factory=lambda: SingleStream(channels=4, layers=4))  # at the last resolution
     sides: tuple[int, ...] = (8, 16)  # pixels of the resolutions
     shares: tuple[float, ...] = (0.25, 0.75)  # of an arm's FLOPs, for each
     before: tuple[int, int, int] = (600, 600, 600)  # steps of autoencoder, reader and judge
     before_batch: tuple[int, int, int] = (16, 32, 64)
     before_rows: int = 3000  # pairs of either kind that these see
-    steps: int = 800  # at the last resolution, or their FLOPs
+    steps: int = 2000  # at the last resolution, or their FLOPs
     batch: int = 32
     rate: float = 2e-3
     ema: float = 0.99
-    every: int = 50  # steps between evaluations
+    every: int = 100  # steps between evaluations
     editor: editing.Editor = field(default_factory=editing.Editor)
     arms: tuple[tuple[str, int], ...] = (  # and of how many seeds
         (JOINT, 3), (DRAWINGS, 3), (EDITS, 3), (NO_SKIPS, 2), (FIRST, 1), (SINGLE, 1), (TOKENS, 1),
