@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax.extend import core as jex
 
 #: Bytes that an abstract value takes on one device.
@@ -24,11 +25,20 @@ APART = ("scan", "while", "cond", "shard_map", "pallas_call")
 def bytes_of(aval: Any) -> int:
     """Bytes of a whole array; 0 of what is no array of numbers.
 
-    >>> import jax
     >>> bytes_of(jax.ShapeDtypeStruct((2, 3), "bfloat16"))
     12
     """
     return math.prod(aval.shape) * aval.dtype.itemsize if hasattr(getattr(aval, "dtype", None), "itemsize") else 0
+
+
+def stored_bytes(tree: Any) -> int:
+    """Bytes that the arrays of a tree take.
+
+    >>> import jax.numpy as jnp
+    >>> stored_bytes({"a": jnp.zeros(3, jnp.int8), "b": jnp.zeros(2)})
+    11
+    """
+    return sum(map(bytes_of, jax.tree.leaves(tree)))
 
 
 def peak_bytes(jaxpr: Any, size: Size = bytes_of) -> int:
@@ -42,7 +52,6 @@ def peak_bytes(jaxpr: Any, size: Size = bytes_of) -> int:
       jaxpr: of a traced program, `jax.make_jaxpr(fn)(*specs).jaxpr`.
       size: of a value; by default that of the whole array.
 
-    >>> import jax
     >>> x = jax.ShapeDtypeStruct((100,), "float32")
     >>> def peak(fn):
     ...     return peak_bytes(jax.make_jaxpr(fn)(x).jaxpr)

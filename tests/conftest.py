@@ -38,6 +38,15 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples of models compile one each, a tenth of the time of all default tests: they are long tests."""
+    models = Path(__file__).parents[1] / "stagejax" / "models"
+    for item in items:
+        if item.path.parent == models:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def room_for_programs() -> Iterator[None]:
     """Compiled programs stay in memory: forget them before a process holds 3 GiB, and long before Linux's 65,530 maps.

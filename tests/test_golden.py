@@ -28,14 +28,18 @@ MESHES = {
     "blsp-pod": "data=8,fsdp=16",  # 128 instructions a batch
     "self_generated_tokens_bash_rac-pod": "data=8,fsdp=16",  # 128 pairs a batch
     "gfslt_vlp-pod": "data=16,sequence=16",  # 16 videos a batch
+    "guide_benchmark-pod": "data=4,fsdp=4",  # summaries of 16 tasks a batch
     "preroutgnn-pod": "data=4,fsdp=4",  # 17 parts of circuits
     "learning_by_teaching-pod-8b": "data=16,fsdp=16",
     "unipt-pod": "data=16,fsdp=4",  # fine-tuned on 64 a batch
     "staged_fusion-pod": "data=16,fsdp=4",  # 64 remarks a batch
     "meta_demo_retrieval-pod": "data=16,fsdp=2",  # tuned on 32 a batch
+    "orkg_prompt_qa-pod": "data=16,fsdp=2",  # tuned on 32 a batch
     "superficial_alignment-pod": "data=8,fsdp=16",  # fine-tuned on 128 a batch
     "rise_judge_sft_dpo-pod": "data=8,fsdp=16",  # DPO on 128 pairs a batch
     "digirl_offline_to_online-pod": "data=4,fsdp=4",  # 16 episodes a batch
+    "itool-pod": "data=1,fsdp=8",  # 8 pairs a batch
+    "strategy_library-pod": "data=4,fsdp=64",  # the teacher has 78 G parameters
 }
 
 

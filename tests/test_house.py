@@ -73,6 +73,16 @@ def test_no_file_is_longer_than_a_reader_can_bear() -> None:
         assert lines <= 500, f"{path.relative_to(ROOT)} has {lines} lines: split it by its nouns"
 
 
+def test_shapes_are_strings() -> None:
+    """An annotation that cannot be evaluated, as `Float[Array, ...]`, is checked by nobody and says so to nobody."""
+    kinds = {"Bool", "Float", "Float32", "Float64", "Inexact", "Int", "Int32", "Key", "Num", "Shaped", "UInt"}
+    for path in LIBRARY + EXPERIMENTS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in kinds:
+                shape = node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) else node.slice
+                assert isinstance(getattr(shape, "value", None), str), f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
 def test_test_files_have_names_of_their_own() -> None:
     """Two of one name cannot be collected together, which only a run of all tests would show."""
     names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))

@@ -169,12 +169,14 @@ def test_a_plan_is_near_what_xla_allocates(name: str) -> None:
     assert low < ratio < high, ratio
 
 
+@pytest.mark.slow
 def test_on_a_mesh_it_is_of_one_device() -> None:
     low, high = WITHIN
     ratio = planned(PLAIN, "data=4") / temporaries(PLAIN, "data=4")
     assert low < ratio < high, ratio
 
 
+@pytest.mark.slow
 def test_blocks_recomputed_save_memory_and_a_whole_loss_recomputed_does_not() -> None:
     plain, blocks, dots, whole = (
         planned(STAGES[name])

@@ -71,6 +71,7 @@ def test_a_batch_that_the_mesh_does_not_divide_is_refused():
     build(stage(accumulate=2, evaluate=Evaluation(Numbers(samples=4), 1)), make_mesh(CUBE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [{"ema": 0.9, "evaluate": Evaluation(Numbers(seed=9), 2, every=2)}, {"accumulate": 2, "seeds": 2}],
@@ -124,6 +125,7 @@ def test_moments_of_rows_are_sharded_as_their_rows_allow():
     assert program.initial(0).opt_state[0].mu["blocks"].sharding.spec == jax.P("tensor", "fsdp", None)
 
 
+@pytest.mark.slow
 def test_the_state_keeps_its_shardings_from_step_to_step_and_stage_to_stage(tmp_path):
     def pipeline(run: Any) -> Any:
         one = run.train(stage("one", steps=3, ema=0.9, save_every=2))

@@ -16,6 +16,7 @@ from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
 from stagejax.data.abilities import Ability
 from stagejax.data.compositions import Compositions
+from stagejax.data.customer_service import ServiceTexts
 from stagejax.data.dialogues import Dialogues
 from stagejax.data.distinct import Distinct
 from stagejax.data.number_words import NumberTasks
@@ -139,6 +140,10 @@ BUILDERS: dict[str, tuple[dict[str, int], Callable[[int], dict[str, Any]]]] = {
     "squad": (
         {"train": 400, "validation": 40},
         lambda i: {"question": text(9), "context": text(90), "answers": {"text": [text(2)], "answer_start": [0]}},
+    ),
+    "orkg": (  # prepared by its user
+        {"train": 400},
+        lambda i: {"text": text(90), "predicate": f"predicate {i % 9}", "object": "alpha"},
     ),
     "uniref50": (  # prepared by its user
         {"train": 400},
@@ -264,6 +269,7 @@ OF_ITS_OWN = {
     "tulu3_sft_dpo_rlvr",
     "per_step_negative_dpo",
     "qwen25_math_self_improvement",
+    "qwen25_offline_online_rl",
     "cpl_plan_mcts_step_apo",
 }
 
@@ -275,7 +281,8 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(WordPiece, "train", lambda self, texts: pieces(self.vocab))
     for cls, own in ((Compositions, "ks"), (Dialogues, "steps")):  # whose texts are written when they are read
         monkeypatch.setattr(cls, "__len__", lambda self, own=own: 128 * len(getattr(self, own)))
-    for cls, size in ((NumberTasks, 128), (NumberTexts, 128), (NumberTalks, 3), (TownProse, 400), (CodeProse, 400)):
+    sizes = ((NumberTasks, 128), (NumberTexts, 128), (NumberTalks, 3), (TownProse, 400), (CodeProse, 400))
+    for cls, size in (*sizes, (ServiceTexts, 400)):
         monkeypatch.setattr(cls, "__len__", lambda self, size=size: size)
     monkeypatch.setattr(Distinct, "__getitem__", lambda self, index: self.source[index])  # it looks at five times more
     part = Ability.part  # thousands of examples, that every arm reads

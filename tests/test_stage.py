@@ -321,6 +321,7 @@ def test_several_models_train_together():
     assert np.isfinite(record.history.last("loss"))
 
 
+@pytest.mark.slow
 def test_several_models_have_different_initial_values_and_replicas():
     states = drive(stage(**GAN, steps=1, seeds=2))[1]
     assert states["maker"].params["up"].shape == (2, 3, 8)

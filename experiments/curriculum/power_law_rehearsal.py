@@ -249,21 +249,10 @@ def trained(run: Any, cfg: Config, s: Setting, course: Course, *of: Any) -> tupl
     stage = whole(cfg, s, course, *of)
     if course.loss is None:
         return (run.train(stage),)
-    phase, name = replace(stage, steps=stage.steps // s.tasks), f"{stage.name}/{{}}".format
-    net, before = run.train(replace(phase, name=name(0))), {}
-    results = [net]
-    for k in range(1, s.tasks):
-        if isinstance(course.loss, regularised.EWC):  # by the data of the task before, without rehearsal
-            own = replace(phase, name=name(f"{k}/fisher"), data=replace(phase.data, first=k - 1, budget=None))
-            noted = run.train(regularised.noting(own, cfg.fisher), {"net": net} | before)
-            results.append(noted)
-            before = {model: noted.member(model) for model in course.loss.models}
-        else:
-            before = {"teacher": net}
-        own = replace(phase, name=name(k), data=replace(phase.data, first=k))
-        results.append(run.train(regularised.beside(own, course.loss), {"net": net} | before))
-        net = results[-1].member("net")
-    return tuple(results)
+    phases = tuple(replace(stage.data, first=k) for k in range(s.tasks))
+    seen = tuple(replace(own, budget=None) for own in phases)  # of the task before, without rehearsal
+    phase = replace(stage, steps=stage.steps // s.tasks)
+    return regularised.one_by_one(run, phase, course.loss, phases, seen, fisher=cfg.fisher)
 
 
 # --- choice and measures ---

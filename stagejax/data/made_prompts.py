@@ -28,3 +28,19 @@ class MadePrompts(MadeRows):
     def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         batches, places = np.divmod(numbers, self.batch)
         return shuffled(self.seed, batches // self.repeat * self.batch + places, self.size())
+
+
+@dataclass(frozen=True, kw_only=True)
+class InOrder(MadePrompts):
+    """`MadePrompts` in the order of the artifact's rows, from the first to the last and then again.
+
+    >>> from stagejax.data.joined import Row
+    >>> rows, arrays = (Row("lengths", (), "int32"),), {"lengths": np.arange(4, dtype=np.int32)}
+    >>> data = InOrder(rows=rows, of="a1", arrays=arrays, batch=2, repeat=2)
+    >>> data.take(np.arange(10))["lengths"].tolist()
+    [0, 1, 0, 1, 2, 3, 2, 3, 0, 1]
+    """
+
+    def records(self, numbers: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        batches, places = np.divmod(numbers, self.batch)
+        return (batches // self.repeat * self.batch + places) % max(self.size(), 1)

@@ -23,12 +23,21 @@ def _pattern(weights: tuple[float | int, ...]) -> tuple[np.ndarray, np.ndarray, 
     exact = np.array(weights, np.float64) / sum(weights) * _CYCLE
     counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: _CYCLE - counts.sum()]] += 1
+    return counts, *spread_evenly(counts)
+
+
+def spread_evenly(counts: Int64[np.ndarray, " parts"]) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """The part at each of Σ counts places, and how many of that part came before it.
+
+    >>> [own.tolist() for own in spread_evenly(np.array([3, 1]))]
+    [[0, 0, 1, 0], [0, 1, 0, 2]]
+    """
     places = np.concatenate([(np.arange(count) + 0.5) / max(count, 1) for count in counts])
     parts = np.repeat(np.arange(len(counts)), counts)[np.argsort(places, kind="stable")]
-    before = np.zeros(_CYCLE, np.int64)
+    before = np.zeros(len(parts), np.int64)
     for part, count in enumerate(counts):
         before[parts == part] = np.arange(count)
-    return counts, parts, before
+    return parts, before
 
 
 @dataclass(frozen=True, kw_only=True)

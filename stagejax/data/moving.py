@@ -114,7 +114,7 @@ class Moving(Source):
         u = uniforms(words)
         pairs = self.pairs()
         label, direction = pairs[int(u[0] * len(pairs))]
-        pool = _pools(self.objects, self.split, self.side)[label]
+        pool = pools(self.objects, self.split, self.side)[label]
         places = self._places(direction, u[2:5])
         video = np.zeros((self.frames, self.size, self.size, 1), np.float32)
         for frame, (y, x) in zip(video, places, strict=True):
@@ -205,9 +205,9 @@ def directions_of(places: Float32[np.ndarray, "n F 2"], steady: int = 4) -> Int6
 
 
 @functools.lru_cache(maxsize=32)
-def _pools(objects: tuple[Objects, ...], split: str, side: int) -> list[Float32[np.ndarray, "n s s"]]:
+def pools(objects: tuple[Objects, ...], split: str, side: int) -> list[Float32[np.ndarray, "n s s"]]:
     """The grey images of a split, a list for each kind."""
-    pools = []
+    found = []
     for each in objects:
         records = [each.source[i] for i in range(min(each.limit, len(each.source)))]
         images = np.stack([np.asarray(record[each.image]) for record in records])
@@ -216,10 +216,10 @@ def _pools(objects: tuple[Objects, ...], split: str, side: int) -> list[Float32[
         labels = np.array([int(record[each.label]) for record in records])
         mine = np.isin(np.arange(len(labels)) % 10, SPLITS[split])
         for label, name in ((label, name) for label, name in enumerate(each.names) if name):
-            pools.append(np.ascontiguousarray(images[mine & (labels == label)]))
-            if not len(pools[-1]):
+            found.append(np.ascontiguousarray(images[mine & (labels == label)]))
+            if not len(found[-1]):
                 raise EmptySource(f"the {split} images of {each.source} show no {name!r}: raise `limit`")
-    return pools
+    return found
 
 
 def _blurred(video: Float32[np.ndarray, "F y x 1"]) -> Float32[np.ndarray, "F y x 1"]:

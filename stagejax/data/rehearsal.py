@@ -207,6 +207,23 @@ class Rehearsal(Around):
         return self.data.digest()
 
 
+def mixed_in(data: TaskSequence, rows: int, share: float = 0.0, memory: int | None = None, first: int = 0) -> Rehearsal:
+    """Phases of so many rows, of which a share is of the old tasks, of all of them alike.
+
+    Args:
+      data, memory, first: as in `Rehearsal`.
+
+    >>> from stagejax.data import Images
+    >>> from stagejax.data.task_sequences import PermutedTasks
+    >>> data = mixed_in(PermutedTasks(data=Images(batch=10), tasks=3), rows=40, share=0.25)
+    >>> [data.counts(phase).tolist() for phase in range(3)]
+    [[40], [10, 30], [5, 5, 30]]
+    """
+    old = round(share * rows)
+    how = {"memory": memory, "first": first, "seed": data.seed}
+    return Rehearsal(data=data, rows=rows - old, rehearsed=old, budget=FixedBudget(Equal()), **how)
+
+
 @functools.lru_cache(maxsize=32)
 def _drawn(data: Rehearsal, k: int) -> Int64[np.ndarray, "phase 2"]:
     """The task and its place of every example of phase k, in the order in which they come."""

@@ -155,15 +155,18 @@ def all_of(source: Source) -> dict[str, np.ndarray]:
     return {name: np.stack([record[name] for record in records]) for name in records[0]}
 
 
-def resized(image: Float[np.ndarray, "y x c"], size: int) -> Float[np.ndarray, "size size c"]:
-    """The mean over the area of each new pixel, for any ratio of sizes.
+def resized(image: Float[np.ndarray, "y x c"], size: int | tuple[int, int]) -> Float[np.ndarray, "rows columns c"]:
+    """The mean over the area of each new pixel, for any ratio of sizes; one number is rows and columns.
 
     >>> resized(np.arange(4.0, dtype=np.float32).reshape(2, 2, 1), 1).ravel()
     array([1.5], dtype=float32)
+    >>> resized(np.array([[0.0, 1.0, 1.0, 0.0]], np.float32)[..., None], (1, 2)).ravel()
+    array([0.5, 0.5], dtype=float32)
     """
-    if image.shape[:2] == (size, size):
+    shape = (size, size) if isinstance(size, int) else size
+    if image.shape[:2] == shape:
         return image
-    rows, columns = (_areas(old, size) for old in image.shape[:2])
+    rows, columns = (_areas(old, new) for old, new in zip(image.shape[:2], shape, strict=True))
     return np.einsum("ay,yxc,bx->abc", rows, image, columns, optimize=True)
 
 

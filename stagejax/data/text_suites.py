@@ -1,4 +1,4 @@
-"""Suites of text tasks: GLUE, and six small tasks from `$STAGEJAX_DATA`."""
+"""Suites of text tasks: GLUE, and small tasks from `$STAGEJAX_DATA`, alike in size or not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.portion import Portion
+from stagejax.data.question_tasks import CLASSES, WordsInText
 from stagejax.data.text_tasks import TextTask
 
 #: Tasks that GLUE scores by a correlation: Matthews' and Pearson's.
@@ -59,3 +60,30 @@ def small_suite(large: int = 3000, small: int = 500) -> tuple[TextTask, ...]:
         task("msrp", small, 2, "s1", "s2"),
         task("stsb", small, 1, "s1", "s2", part="en", label="score", unit=5.0),
     )
+
+
+def uneven_suite() -> tuple[TextTask, ...]:
+    """Topic, sentiment, similarity (a regression) and kind of question, of 6,000 to 500 training rows.
+
+    >>> [task.name for task in uneven_suite()]
+    ['agnews', 'sst2', 'stsb', 'trec']
+    """
+
+    def task(name: str, rows: int, classes: int, *texts: str, part: str = "", **fields: Any) -> TextTask:
+        return TextTask(name, Portion(Dataset(name, part=part), stop=rows), classes, *texts, **fields)
+
+    return (
+        task("agnews", 6000, 4),
+        task("sst2", 4000, 2),
+        task("stsb", 1000, 1, "s1", "s2", part="en", label="score", unit=5.0),
+        task("trec", 500, 6),
+    )
+
+
+def word_classes(rows: int = 3000) -> TextTask:
+    """The class of a word between its neighbours, of six: one word of each of so many English sentences.
+
+    >>> word_classes().classes
+    6
+    """
+    return TextTask("ud", Portion(WordsInText(Dataset("ud", part="en_ewt")), stop=rows), len(CLASSES))

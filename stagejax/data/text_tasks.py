@@ -225,3 +225,20 @@ def synonym_tasks(size: int = 2000) -> tuple[TextTask, ...]:
         TextTask("same", rows, 2, **pair, label="same"),
         TextTask("score", rows, 1, **pair, label="score", unit=5.0),
     )
+
+
+def constant_scores(correlated: Sequence[str], *tasks: TextTask) -> dict[str, float]:
+    """The score of the best constant answer to each task: the share of its largest class; of a correlation 0.
+
+    >>> constant_scores((), synonym_tasks(100)[0])
+    {'who': 0.26}
+    """
+
+    def best(task: TextTask) -> float:
+        if task.name in correlated or task.classes == 1:
+            return 0.0
+        return float(
+            np.bincount([task.source[i][task.label] for i in range(len(task.source))]).max() / len(task.source)
+        )
+
+    return {task.name: best(task) for task in tasks}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from stagejax.decode.prompts import Prompts
@@ -48,7 +49,7 @@ def beam_search(
     stops: Sequence[tuple[int, ...]],
     limit: int | Int[Array, " B"] | None = None,
     penalty: float | Array = 0.0,
-    allowed: Bool[Array, ...] | Allowed | None = None,
+    allowed: Bool[Array, "..."] | Bool[np.ndarray, "..."] | Allowed | None = None,
 ) -> Beams:
     """The hypotheses y with the largest log p(y | x) / ((5 + |y|) / 6)^penalty that the search comes across.
 

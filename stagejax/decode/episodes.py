@@ -53,7 +53,7 @@ def operated(
     model: Any,
     emulator: Emulator,
     goals_NG: Int[Array, "N G"],
-    key: Key[Array, ...],
+    key: Key[Array, "..."],
     *,
     history: int = 2,
     temperature: float = 1.0,

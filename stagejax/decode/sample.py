@@ -53,7 +53,7 @@ class _Loop(NamedTuple):
 def sample(
     model: Any,
     prompts: Prompts,
-    key: Key[Array, ...],
+    key: Key[Array, "..."],
     *,
     length: int,
     n: int = 1,
@@ -63,7 +63,7 @@ def sample(
     top_p: Number | Float[Array, " B"] | None = None,
     repetition: Number | Float[Array, " B"] | None = None,
     stops: Sequence[tuple[int, ...]] = (),
-    allowed: Bool[Array, ...] | Allowed | None = None,
+    allowed: Bool[Array, "..."] | Bool[np.ndarray, "..."] | Allowed | None = None,
 ) -> Samples:
     """`n` continuations of each prompt, y_t ~ p(. | x, y_<t), token by token until a stop string or the limit.
 
@@ -162,7 +162,7 @@ def sample(
     return Samples(*(leaf.reshape(B, n, *leaf.shape[1:]) for leaf in found))
 
 
-def row_keys(key: Key[Array, ...], B: int, n: int) -> Key[Array, ...]:
+def row_keys(key: Key[Array, "..."], B: int, n: int) -> Key[Array, "..."]:
     """A key for each row, from one for all prompts or one for each."""
     fold = jax.random.fold_in
     keys_B = jax.vmap(fold, (None, 0))(key, jnp.arange(B)) if key.ndim == 0 else key

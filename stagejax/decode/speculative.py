@@ -46,7 +46,7 @@ def speculative_sample(
     target: Any,
     draft: Any,
     prompts: Prompts,
-    key: Key[Array, ...],
+    key: Key[Array, "..."],
     *,
     length: int,
     block: int = 4,

@@ -24,6 +24,9 @@ newcomers     what is asked about people that no text told of           recallin
 retrieving    banks of demonstrations in a pipeline                     bag_of_words  what words alone tell of a task
 demonstrations  found for questions, and answers behind them
 tree_search   steps of answers searched, trees abreast                   tree_rows     paths, pairs and values of trees
+fragment_search  pieces of responses searched and judged     fragment_rows  records worth a search, pairs of pieces
+page_planning boxes for words, said by a planner              page_drawing  pages drawn, the best kept, words repainted
+page_reading  words found on pages and read, and their scores
 """
 
 from stagejax.inference.frozen import (

@@ -41,14 +41,29 @@ GREEDY = Sampling(temperature=0.0)
 
 
 def draw(model: Any, batch: Batch, length: int) -> Samples:
-    """One continuation of each prompt of a batch, up to SEP or its limit."""
+    """One continuation of each prompt of a batch, up to SEP or its limit; with "least" no SEP before so many tokens."""
     prompts = Prompts(batch["tokens"], batch["lengths"])
     how = {name: batch[name] for name in ("limit", *asdict(GREEDY))}
-    return sample(model, prompts, batch["key"], length=length, stops=((SEP,),), **how)
+
+    def unended(_: jax.Array, lengths_R: jax.Array, starts_R: jax.Array) -> jax.Array:
+        """Which tokens may come next: SEP where enough have come."""
+        return (jnp.arange(model.config.vocab) != SEP) | (lengths_R - starts_R >= batch["least"])[:, None]
+
+    allowed = unended if "least" in batch else None
+    return sample(model, prompts, batch["key"], length=length, stops=((SEP,),), allowed=allowed, **how)
 
 
 def continued(
-    net: Frozen, code: Codec, prompts: Sequence[str], how: Sampling, *, length: int, limit: int, batch: int, seed: int
+    net: Frozen,
+    code: Codec,
+    prompts: Sequence[str],
+    how: Sampling,
+    *,
+    length: int,
+    limit: int,
+    batch: int,
+    seed: int,
+    least: Sequence[int] | None = None,
 ) -> list[str]:
     """What a model says behind [CLS, prompt], up to SEP or `limit` new tokens.
 
@@ -56,6 +71,7 @@ def continued(
       length: prompts are padded to it; one token more is the most of prompt and continuation.
       batch: prompts at once; of one size, so that one program serves all.
       seed: of the draws.
+      least: of each prompt, how many tokens come before it may end (min-length decoding); None: it may end at once.
 
     >>> # texts = continued(Frozen.of(result), Bytes(), ["def f("], GREEDY, length=64, limit=20, batch=8, seed=0)
     """
@@ -65,6 +81,9 @@ def continued(
         part = rows[start : start + batch]
         filled = padded_prompts([*part, *part[:1] * (batch - len(part))], length)
         given = {"tokens": filled.tokens_BP, "lengths": filled.lengths_B, "limit": np.int32(limit)}
+        if least is not None:
+            own = least[start : start + batch]
+            given["least"] = np.array([*own, *own[:1] * (batch - len(own))], np.int32)
         key = jax.random.fold_in(jax.random.key(seed), start)
         drawn = ask(draw, net, options | given | {"key": key}, length + 1)
         said += [code.decode(each.tokens) for (each,) in completions(drawn)[: len(part)]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
@@ -13,7 +14,7 @@ from stagejax.data.order import shuffled
 from stagejax.decode import pass_at
 from stagejax.decode.steps import advantages, first_pit
 from stagejax.inference import Frozen
-from stagejax.inference.preferring import with_reference
+from stagejax.inference.preferring import SIDES, with_reference
 from stagejax.inference.rollouts import Arrays, answer_by_answer, distinct
 from stagejax.result import Result
 
@@ -46,6 +47,26 @@ def answer_weights(
     """
     target = np.arange(1, length)
     return ((target >= starts[:, None]) & (target < ends[:, None])).astype(np.float32)
+
+
+def both_sides(
+    tokens_RS: Int[np.ndarray, "R S"], starts_R: Int[np.ndarray, " R"], ends_R: Int[np.ndarray, " R"], *rows: Any
+) -> Arrays:
+    """Two sides of pairs, cut from rows: the tokens of each (pairs, S), and its `_weights` (pairs, S - 1).
+
+    Args:
+      starts_R, ends_R: where what is learned of a row begins, and behind its last token.
+      rows: of the better sides, and of the worse ones.
+
+    >>> made = both_sides(np.array([[1, 7, 2], [1, 8, 2]]), np.array([1, 1]), np.array([2, 3]), [0], [1])
+    >>> made["chosen"].tolist(), made["rejected_weights"].tolist()
+    ([[1, 7, 2]], [[1.0, 1.0]])
+    """
+    made: Arrays = {}
+    for side, own in zip(SIDES, rows, strict=True):
+        weights = answer_weights(starts_R[own], ends_R[own], tokens_RS.shape[1])
+        made |= {side: tokens_RS[own].astype(np.int32), f"{side}_weights": weights}
+    return made
 
 
 def solutions(data: Answers) -> tuple[Int32[np.ndarray, "N S"], Float32[np.ndarray, "N T"]]:

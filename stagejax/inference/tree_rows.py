@@ -13,9 +13,9 @@ import numpy as np
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.inference import Frozen
-from stagejax.inference.preferring import SIDES, exchanged, pair_rows, with_reference
+from stagejax.inference.preferring import exchanged, pair_rows, with_reference
 from stagejax.inference.rollouts import Arrays, distinct
-from stagejax.inference.stepwise import answer_weights
+from stagejax.inference.stepwise import answer_weights, both_sides
 from stagejax.result import Result
 
 Pairs = tuple[list[int], list[int], list[float]]
@@ -130,11 +130,7 @@ def preferred(net: Result, trees: Result, steps: bool) -> Arrays:
     better, worse, gaps = step_pairs(told) if steps else answer_pairs(told)
     if not gaps:
         raise ValueError(f"the trees of {trees.name} hold no pair: search more, or from a model that is right at times")
-    made: dict[str, np.ndarray] = {}
-    for side, rows in zip(SIDES, (better, worse), strict=True):
-        tokens = told["tokens"][rows].astype(np.int32)
-        begin = told["start" if steps else "first"][rows]
-        made |= {side: tokens, f"{side}_weights": answer_weights(begin, told["end"][rows], tokens.shape[1])}
+    made = both_sides(told["tokens"], told["start" if steps else "first"], told["end"], better, worse)
     return with_reference(Frozen.of(net), made) | {"margin": np.array(gaps, np.float32)}
 
 

@@ -62,14 +62,20 @@ def draw(model: Any, batch: Any, how: Calling, stop: int) -> Samples:
 
 
 def replies(
-    net: Frozen, code: Codec, prompts: Sequence[str], how: Calling, stop: str, temperature: float = 0.0, seed: int = 0
+    net: Frozen,
+    code: Codec,
+    prompts: Sequence[str],
+    how: Calling,
+    stop: str,
+    temperature: float | Sequence[float] = 0.0,
+    seed: int = 0,
 ) -> Replies:
     """What a model says behind [CLS, prompt], up to the word `stop` or `how.limit` tokens.
 
     What is drawn for a prompt depends on the seed and its number, and not on the others.
 
     Args:
-      temperature: 0: the likeliest token, again and again.
+      temperature: of all prompts, or of each; 0: the likeliest token, again and again.
 
     Raises:
       ValueError: a prompt is longer than `how.prompt`.
@@ -79,12 +85,13 @@ def replies(
     (end,) = code.encode([stop])[0].tolist()
     rows = [[CLS, *ids.tolist()] for ids in code.encode(list(prompts))]
     keys = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(seed), max(len(rows), 1))))
+    heat = np.broadcast_to(np.asarray(temperature, np.float32), len(rows))
     made = Replies()
     for start in range(0, len(rows), how.batch):
         places = [place % len(rows) for place in range(start, start + how.batch)]
         filled = padded_prompts([rows[place] for place in places], how.prompt)
         batch = {"tokens": filled.tokens_BP, "lengths": filled.lengths_B, "keys": keys[places]}
-        batch["temperature"] = np.full(how.batch, temperature, np.float32)
+        batch["temperature"] = heat[places]
         found = completions(ask(draw, net, batch, how, end))[: len(rows) - start]
         made.texts += [code.decode(own.tokens) for (own,) in found]
         made.tokens += [own.sampled for (own,) in found]

@@ -115,6 +115,15 @@ class AdaptedEncoder(nnx.Module):
         """What the head of each row's task says of it; the key draws the dropout of coefficients."""
         return self.heads(*self.texts(tokens_BT, self.hidden(tokens_BT, task_B, key)), task_B)
 
+    def every_answer(self, tokens_BT: Int[Array, "B T"], tasks: int | None = None) -> Float[Array, "B N C"]:
+        """What the heads of all tasks, or of the first ones, say of every row: without adapters by one pass."""
+        task_N = jnp.arange(self.config.tasks if tasks is None else tasks)
+        if self.bank is not None:
+            each = jax.vmap(lambda task: self.answers(tokens_BT, jnp.full(len(tokens_BT), task)), out_axes=1)
+            return each(task_N)
+        told = self.texts(tokens_BT, self.hidden(tokens_BT, jnp.zeros(len(tokens_BT), jnp.int32)))
+        return jax.vmap(lambda task: self.heads(*told, jnp.full(len(tokens_BT), task)), out_axes=1)(task_N)
+
     def hidden(
         self, tokens_BT: Int[Array, "B T"], task_B: Int[Array, " B"], key: Key | None = None
     ) -> Float[Array, "B T E"]:

@@ -247,5 +247,5 @@ def _norm(config: CNN, axis: str, size: int) -> BatchNorm | None:
     return BatchNorm(axis, size, eps=config.norm_eps, momentum=config.momentum) if config.norm else None
 
 
-def _activated(x: Float[Array, ...], activation: Activation) -> Float[Array, ...]:
+def _activated(x: Float[Array, "..."], activation: Activation) -> Float[Array, "..."]:
     return jax.nn.relu(x) if activation == "relu" else jax.nn.sigmoid(x)

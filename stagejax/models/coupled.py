@@ -201,6 +201,7 @@ class Reading:
     model: CoupledModel
     inputs_BS: Any
     mask_BS: Any = None
+    memory_BSE: Any = None  # what the encoder gave for the inputs, where that is known already
 
     def init_cache(self, batch: int, length: int) -> ReadCache:
         """Nothing said yet, at most `length` tokens to say, and the keys and values of every layer's memory.
@@ -213,7 +214,9 @@ class Reading:
         c, sizes = self.model.config.decoder, self.model.config.decoder.sizes()
         if c.positions == "learned" and length > c.length:
             raise ValueError(f"a cache of {length} tokens, but the decoder has length={c.length} positions: raise it")
-        memory_BSE = self.model.encode(self.inputs_BS, mask=self.mask_BS)
+        memory_BSE = self.memory_BSE
+        if memory_BSE is None:
+            memory_BSE = self.model.encode(self.inputs_BS, mask=self.mask_BS)
         own = (sizes["kv_heads"], sizes["head_dim"], memory_BSE.dtype, sizes["value_dim"])
         at_BS = jnp.broadcast_to(jnp.arange(memory_BSE.shape[1]), memory_BSE.shape[:2])
 

@@ -212,7 +212,7 @@ class DiscriminatorNetwork(nnx.Module):
         return self.score(_leaky(hidden))[:, 0]
 
 
-def _leaky(x: Float[Array, ...]) -> Float[Array, ...]:
+def _leaky(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """Leaky ReLU that keeps the variance of a normal input."""
     return jax.nn.leaky_relu(x, 0.2) * (2 / 1.04) ** 0.5
 

@@ -38,7 +38,7 @@ class Dense(nnx.Module):
         self.kernel = axes.param(std * matrix.reshape(shape), reads=tuple(reads), writes=tuple(writes))
         self.bias = axes.param(jnp.zeros(tuple(writes.values())), writes=tuple(writes)) if bias else None
 
-    def __call__(self, x: Float[Array, ...]) -> Float[Array, ...]:
+    def __call__(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         y = jnp.tensordot(x, self.kernel[...], axes=self.contracted)
         return y if self.bias is None else y + self.bias[...]
 
@@ -56,7 +56,7 @@ class Table(nnx.Module):
     def __init__(self, name: str, size: int, embed: int, *, std: float, rngs: nnx.Rngs) -> None:
         self.table = axes.param(std * jax.random.normal(rngs.params(), (size, embed)), reads=(name,), writes=("embed",))
 
-    def __call__(self, index: Int[Array, ...]) -> Float[Array, "... embed"]:
+    def __call__(self, index: Int[Array, "..."]) -> Float[Array, "... embed"]:
         return self.table[...].at[index].get(mode="fill", fill_value=jnp.nan)
 
     def transposed(self, x: Float[Array, "... embed"]) -> Float[Array, "... size"]:

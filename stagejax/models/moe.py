@@ -13,7 +13,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
 from stagejax.models.linear import Dense
@@ -119,6 +119,15 @@ class MoE(nnx.Module):
             run = self._ragged if self.mixture.dispatch == "ragged" else self._dense
             y_BTE = run(x_BTE, weight_BTk, expert_BTk, mask_F)
         return y_BTE, _statistics(logits_BTX, expert_BTk, kept_BTk)
+
+    def inside(self, x_BTE: Float[Array, "B T E"]) -> tuple[Bool[Array, "B T X"], Float[Array, "B X T F"]]:
+        """Which experts each token chooses, whether they have room or not, and every expert's hidden units of it."""
+        _, expert_BTk = self._choose(self._logits(x_BTE, None))
+        experts = self.mixture.experts
+        x_BXTE = jnp.broadcast_to(x_BTE[:, None], (x_BTE.shape[0], experts, *x_BTE.shape[1:]))
+        gate = None if self.gate is None else self.gate.each(x_BXTE)
+        hidden_BXTF = activate(self.activation, self.up.each(x_BXTE), gate)
+        return jax.nn.one_hot(expert_BTk, experts, dtype=bool).any(2), hidden_BXTF
 
     def _logits(self, x_BTE: Array, mask_X: Array | None) -> Array:
         wide = jnp.promote_types(x_BTE.dtype, jnp.float32)

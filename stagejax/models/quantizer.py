@@ -21,7 +21,7 @@ class Quantized:
     """What a quantizer makes of vectors."""
 
     vectors: Float[Array, "*batch D"]  # the codes' vectors; the gradient passes through to what was quantized
-    codes: Int[Array, ...]  # (*batch,), or (*batch, Q) of several books
+    codes: Int[Array, "..."]  # (*batch,), or (*batch, Q) of several books
     codebook: Float[Array, ""]  # mean |sg(x) - code|²: moves codes to the vectors
     commitment: Float[Array, ""]  # mean |x - sg(code)|²: keeps vectors near their codes
 

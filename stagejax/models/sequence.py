@@ -14,8 +14,8 @@ SEQUENCE = "sequence"
 
 
 def along_sequence(
-    x: Float[Array, ...], dim: int, together: Sequence[str] = (), *, whole: bool = False
-) -> Float[Array, ...]:
+    x: Float[Array, "..."], dim: int, together: Sequence[str] = (), *, whole: bool = False
+) -> Float[Array, "..."]:
     """The same array with dimension `dim` split over the mesh axis `sequence`; without such an axis, as it is.
 
     What the other dimensions are split over is left to the compiler. Queries that are split and keys that are whole

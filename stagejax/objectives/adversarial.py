@@ -15,7 +15,7 @@ from stagejax.objectives.probing import linear_probe, standardised
 
 
 @jax.custom_vjp
-def reverse_gradient(x: Float[Array, ...], strength: Float[Array, ""] | float) -> Float[Array, ...]:
+def reverse_gradient(x: Float[Array, "..."], strength: Float[Array, ""] | float) -> Float[Array, "..."]:
     """x, whose gradient is multiplied by -strength on its way back; strength may be traced, and has no gradient.
 
     Reference: Ganin et al. 2016, https://arxiv.org/abs/1505.07818, equations 16 and 17.

@@ -178,7 +178,7 @@ def carried_out(
     return jax.vmap(jax.vmap(optimal_value))(programs)
 
 
-def shed_of(system: Any, found: Solution) -> Float[Array, ...]:
+def shed_of(system: Any, found: Solution) -> Float[Array, "..."]:
     """The power not met, of solutions of `strict_program`."""
     return found.x[..., -1]
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 
-def as_matrix(kernel: Float[Array, ...]) -> Float[Array, "written read"]:
+def as_matrix(kernel: Float[Array, "..."]) -> Float[Array, "written read"]:
     """A kernel whose last axis is written and all others are read, as a matrix of the map."""
     return kernel.reshape(-1, kernel.shape[-1]).T
 

@@ -31,7 +31,7 @@ def several_tasks(model: Any, batch: Batch, key: Array | None, *, tasks: int) ->
     Returns:
       The sum; the metric `loss` is the mean over rows.
     """
-    losses_B, _ = _answered(model, batch, key)
+    losses_B, _ = losses_of_rows(model, batch, key)
     total, count = (batch["weight"] * losses_B).sum(), batch["weight"].sum()
     return tasks * total / count, {"loss": (total, count)}
 
@@ -41,7 +41,7 @@ def scored(model: Any, batch: Batch, key: Array | None, *, tasks: int) -> tuple[
 
     What is said is the likeliest class, or the predicted value; see `accuracy` and `correlation`.
     """
-    losses_B, said_B = _answered(model, batch, key)
+    losses_B, said_B = losses_of_rows(model, batch, key)
     label_B, weight_B = batch["label"], batch["weight"]
     total, count = (weight_B * losses_B).sum(), weight_B.sum()
     found: Metrics = {"loss": (total, count)}
@@ -77,13 +77,28 @@ def correlation(last: Callable[[str], float], task: int) -> float:
     return (product - said * label) / spread**0.5 if spread > 1e-12 or spread != spread else 0.0
 
 
-def _answered(model: Any, batch: Batch, key: Array | None) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
-    """The loss of every row, and what is said of it."""
-    answers_BC = model.answers(batch["tokens"], batch["task"], key)
+def losses_of_rows(model: Any, batch: Batch, key: Array | None = None) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """The loss of every row, cross entropy in nats or the squared error, and what is said of it."""
+    return losses_of_answers(model.answers(batch["tokens"], batch["task"], key), batch)
+
+
+def losses_of_answers(answers_BC: Float[Array, "B C"], batch: Batch) -> tuple[Float[Array, " B"], Float[Array, " B"]]:
+    """The same of what a model has answered: of a task with fewer classes than C, the first ones count.
+
+    >>> batch = {"classes": jnp.array([2, 1]), "label": jnp.array([0.0, 2.0])}
+    >>> losses, said = losses_of_answers(jnp.array([[0.0, 0.0, 9.0], [5.0, 0.0, 0.0]]), batch)
+    >>> losses.round(3), said.tolist()
+    (Array([0.693, 9.   ], dtype=float32), [0.0, 5.0])
+    """
     regression_B, label_B = batch["classes"] == 1, batch["label"]
-    own_BC = jnp.arange(answers_BC.shape[1]) < batch["classes"][:, None]
-    logits_BC = jnp.where(own_BC, answers_BC, jnp.finfo(answers_BC.dtype).min / 2)
+    logits_BC = masked_answers(answers_BC, batch["classes"])
     entropy_B, _ = cross_entropy(logits_BC, jnp.where(regression_B, 0, label_B).astype(jnp.int32))
     value_B = answers_BC[:, 0]
     losses_B = jnp.where(regression_B, (value_B - label_B) ** 2, entropy_B)
     return losses_B, jnp.where(regression_B, value_B, logits_BC.argmax(1).astype(value_B.dtype))
+
+
+def masked_answers(answers_BC: Float[Array, "B C"], classes_B: Array) -> Float[Array, "B C"]:
+    """The answers as logits of each row's own classes, the first ones: the others cannot be said."""
+    own_BC = jnp.arange(answers_BC.shape[1]) < classes_B[:, None]
+    return jnp.where(own_BC, answers_BC, jnp.finfo(answers_BC.dtype).min / 2)

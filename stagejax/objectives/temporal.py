@@ -185,5 +185,5 @@ def _best(scores_BNN: Float[Array, "B N N"]) -> tuple[Int[Array, " B"], Int[Arra
     return at_B // N, at_B % N
 
 
-def _share(passed: Bool[Array, ...]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+def _share(passed: Bool[Array, "..."]) -> tuple[Float[Array, ""], Float[Array, ""]]:
     return passed.sum().astype(jnp.float32), jnp.asarray(passed.size, jnp.float32)

@@ -11,8 +11,10 @@ from jaxtyping import Float
 from stagejax.report.curves import Result
 
 
-def accuracy_matrix(results: Sequence[Any], tasks: int) -> Float[np.ndarray, "rows T"]:
+def accuracy_matrix(results: Sequence[Any], tasks: int, of: str = "task") -> Float[np.ndarray, "rows T"]:
     """The metrics `task 0`, `task 1`, ... of all evaluations of an arm: (1 + T, T) where the first was before training.
+
+    Metrics of another name, such as `text 0`, ..., are read by `of="text"`.
 
     Where an arm has several stages, only the first one's evaluation at step 0 counts: the others say what was said
     before. One row of NaN where nothing was evaluated, as in planning.
@@ -24,7 +26,7 @@ def accuracy_matrix(results: Sequence[Any], tasks: int) -> Float[np.ndarray, "ro
     """
     rows = [row for result in results for row in result.history.evals]
     rows = [row for i, row in enumerate(rows) if row["step"] or i == 0]
-    return np.array([[row[f"task {j}"] for j in range(tasks)] for row in rows] or [[np.nan] * tasks])
+    return np.array([[row[f"{of} {j}"] for j in range(tasks)] for row in rows] or [[np.nan] * tasks])
 
 
 def in_phases(results: Sequence[Result], metric: str, tasks: int) -> Float[np.ndarray, "T steps"] | None:

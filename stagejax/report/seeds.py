@@ -37,7 +37,7 @@ def by_seed(arms: Mapping[str, Mapping[int, Arm]], baseline: str) -> tuple[Arm, 
     )
 
 
-def mean(values: Sequence[Number]) -> float:
+def mean(values: Sequence[Number] | np.ndarray) -> float:
     """The mean of what was measured; NaN of nothing, as in planning.
 
     >>> mean([1.0, 2.0]), mean([])

@@ -43,6 +43,26 @@ def value_table(checks: Measured, note: str = "") -> Table:
     return Table("Values against completions", columns, _rows(checks, columns[1:]), forms, note)
 
 
+def judged_search_table(about: Measured) -> Table:
+    """Trees of each search over fragments, its pairs, and how good its judge is; means over seeds.
+
+    Args:
+      about: of `inference.fragment_rows.about_pairs`.
+
+    >>> own = {"tokens": 900, "nodes": 60, "pairs": 4, "size": 2.5, "agree": 0.5, "good": 0.75, "most": 0.25}
+    >>> judged_search_table({"round 1": [own, own], "round 2": [None]}).cells()[0]
+    ['round 1', '900', '60', '4', '2.5', '50.0%', '75.0%', '25.0%']
+    """
+    what = ("tokens", "nodes", "pairs", "size", "agree", "good", "most")
+    columns = ("search", "tokens drawn", "nodes", "pairs", "tokens of a side", "grades", "excellent", "commonest")
+    note = (
+        "Means over seeds. Of rollouts that are judged, in how many the judge's likeliest grade is the program's, both "
+        "or none say excellent, and the program's grade is the commonest one."
+    )
+    forms = ("", ".0f", ".0f", ".0f", ".1f", ".1%", ".1%", ".1%")
+    return Table("What searches over fragments found", columns, _rows(about, what), forms, note)
+
+
 def _rows(found: Measured, what: Sequence[str]) -> tuple[tuple[Any, ...], ...]:
     return tuple(
         (name, *(mean([own[column] for own in made if own]) if all(made) else None for column in what))

@@ -8,7 +8,10 @@ evolution  the best code by a score, within limits
 greedy     the cheapest choice for each part of a schedule, one after the other
 likeness   the clusters of a pool that are most like a target
 peak       the learning rate of the best of some short trainings
+annealing  states of the least energy, by moves that may go uphill while it is hot
+layouts    boxes of words on a page, taken apart by annealing
 mcts       trees of actions: PUCT, values backed up, what is done closed
+fragments  trees of pieces of responses, inserted as chains with a cheap reward
 """
 
 from stagejax.search.conflict import Recalling

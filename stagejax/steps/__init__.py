@@ -15,5 +15,5 @@ saves and the hand-over of every other stage:
     watching       coordinates watched between checkpoints, dropped   perceptron   weights moved by mistakes alone
     probes         many heads on frozen features, side by side        defending    tuning that keeps what was taught
     lottery        entries that moved most, reset and trained alone     instances      a model fitted to each image
-    self_sampling  programs sampled, executed, kept, learned
+    self_sampling  programs sampled, executed, kept, learned         merging       updates merged with an older change
 """

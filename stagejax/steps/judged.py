@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from stagejax.decode import Prompts, Samples, sample
@@ -58,6 +59,30 @@ class JudgedStep(ReinforceStep):
         return drawn.drawn_BNS & ~self.tool.inserted(drawn.tokens_BNS, drawn.starts_BN)
 
 
+@dataclass(frozen=True)
+class ScoredStep(JudgedStep):
+    """A `JudgedStep` whose rewards are a reward model's scores as they are, or noise: what luck alone would do.
+
+    The batch's `trust` (B, 2) weighs the score and its `noise` (B, N), which stands there since before the answers were
+    drawn and so knows nothing of them. An answer without an end gets `unended` for a score. The verifier has no say.
+
+    Reference: Qwen2.5 Technical Report, 2024, https://arxiv.org/abs/2412.15115, section 4.3.
+
+    >>> # Stage(model={"policy": net, "reference": net, "judge": RewardModel(net), "answers": Answers(128, 48)},
+    >>> #       step=ScoredStep(verifier, updates=2, samples=8), ...)
+    """
+
+    def scores(
+        self, model: Callable[[str], nnx.Module], drawn: Samples, rewards_BN: jax.Array, batch: Batch
+    ) -> jax.Array:
+        """The rewards (B, N)."""
+        tokens_BNS = drawn.tokens_BNS
+        scores = scores_at(model("judge"), tokens_BNS.reshape(-1, tokens_BNS.shape[-1]), drawn.ends_BN.reshape(-1))
+        scores_BN = jnp.where(drawn.stop_sizes_BN > 0, scores.reshape(rewards_BN.shape), self.unended)
+        trust_2B1 = batch["trust"].T[..., None]
+        return trust_2B1[0] * scores_BN + trust_2B1[1] * batch["noise"]
+
+
 def judged(
     name: str,
     policy: Any,
@@ -85,4 +110,4 @@ def judged(
     return Stage(name, models, losses, optimizers, data, steps, step, **fields)
 
 
-__all__ = ["JudgedStep", "judged"]
+__all__ = ["JudgedStep", "ScoredStep", "judged"]

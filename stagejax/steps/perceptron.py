@@ -23,7 +23,7 @@ class Perceptron(NamedTuple):
     weights_RK: Float[Array, "R K"]
     late_RK: Float[Array, "R K"]  # every update times the number of tokens before it
     seen: Float[Array, ""]  # tokens
-    before: Int[Array, 2]  # the last two tags it gave
+    before: Int[Array, "2"]  # the last two tags it gave
 
     @classmethod
     def empty(cls, buckets: int, tags: int) -> Perceptron:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 
 from stagejax.program import build, init_keys, step_keys
 from stagejax.stage import Stage
+from stagejax.steps.windows import interleaved
 
 
 def step_seconds(*stages: Stage, repeats: int = 20) -> list[float]:
@@ -21,18 +21,12 @@ def step_seconds(*stages: Stage, repeats: int = 20) -> list[float]:
 
     >>> # short, long = run.make("seconds", step_seconds, small, large).value
     """
-    steps = [_step(stage) for stage in stages]
-    best = [float("inf")] * len(steps)
-    for _ in range(repeats):
-        for i, step in enumerate(steps):
-            began = time.perf_counter()
-            step()
-            best[i] = min(best[i], time.perf_counter() - began)
-    return best
+    calls = {str(number): _step(stage) for number, stage in enumerate(stages)}
+    return [min(seconds) for seconds in interleaved(calls, repeats).values()]
 
 
 def _step(stage: Stage) -> Callable[[], Any]:
-    """A step that was compiled and run once; it leaves the state where it is."""
+    """A step, on one device; it leaves the state where it is."""
     program = build(stage, None)
     state, key = program.init(init_keys(stage, 0)), step_keys(stage, 0)
     numbers = jax.tree.map(jnp.float32, program.schedule)
@@ -40,8 +34,4 @@ def _step(stage: Stage) -> Callable[[], Any]:
         batch = jax.device_put(next(batches))
     compiled = jax.jit(program.step)
 
-    def step() -> Any:
-        return jax.block_until_ready(compiled(state, batch, key, numbers))
-
-    step()
-    return step
+    return lambda: compiled(state, batch, key, numbers)

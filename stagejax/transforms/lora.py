@@ -78,7 +78,7 @@ class LoRA:
 class LoRAKernel(nnx.Module):
     """One kernel of a model with `LoRA`; `kernel[...]` is the merged array."""
 
-    def __init__(self, form: LoRA, value: Float[Array, ...], named: Axes, key: jax.Array) -> None:
+    def __init__(self, form: LoRA, value: Float[Array, "..."], named: Axes, key: jax.Array) -> None:
         stack, reads, writes = split_sizes(named, value.shape)
         check_rank("LoRA", form.rank, named, reads, writes)
         down = jnp.zeros((*stack.values(), *reads.values(), form.rank), value.dtype)
@@ -88,7 +88,7 @@ class LoRAKernel(nnx.Module):
         self.down = axes.param(draw(key, down, len(stack)), stack=tuple(stack), reads=tuple(reads), writes=("rank",))
         self.up = axes.param(up, stack=tuple(stack), reads=("rank",), writes=tuple(writes))
 
-    def __getitem__(self, _: object) -> Float[Array, ...]:
+    def __getitem__(self, _: object) -> Float[Array, "..."]:
         return self.form.value({name: getattr(self, name)[...] for name in LoRA.names}, {})
 
 

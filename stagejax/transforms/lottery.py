@@ -59,17 +59,17 @@ class Ticket:
 class TicketParameter(nnx.Module):
     """One parameter of a model with `Ticket`."""
 
-    def __init__(self, form: Ticket, value: Float[Array, ...], named: Axes) -> None:
+    def __init__(self, form: Ticket, value: Float[Array, "..."], named: Axes) -> None:
         stack, reads, writes = (tuple(names) for names in split_sizes(named, value.shape))
         self.form = form
         self.entries = axes.param(value, stack=stack, reads=reads, writes=writes)
         self.learns = Learns(jnp.ones(value.shape, bool), axes=named)
 
-    def __getitem__(self, _: object) -> Float[Array, ...]:
+    def __getitem__(self, _: object) -> Float[Array, "..."]:
         return self.form.value({"entries": self.entries[...]}, {"learns": self.learns[...]})
 
 
-def largest(sizes: Sequence[Float[Array, ...]], count: int) -> list[Bool[Array, ...]]:
+def largest(sizes: Sequence[Float[Array, "..."]], count: int) -> list[Bool[Array, "..."]]:
     """Which `count` entries of all these arrays together are largest, exactly as many; of equal ones the first.
 
     >>> [found.tolist() for found in largest([jnp.array([3.0, 1.0]), jnp.array([[2.0, 5.0]])], 2)]

@@ -45,19 +45,19 @@ class Masked:
 class MaskedKernel(nnx.Module):
     """One kernel of a model with `Masked`; `kernel[...]` has zeros where the mask has."""
 
-    def __init__(self, form: Masked, value: Float[Array, ...], named: Axes) -> None:
+    def __init__(self, form: Masked, value: Float[Array, "..."], named: Axes) -> None:
         stack, reads, writes = (tuple(names) for names in split_sizes(named, value.shape))
         self.form = form
         self.dense = axes.param(value, stack=stack, reads=reads, writes=writes)
         self.mask = Mask(jnp.ones(value.shape, bool), axes=named)
 
-    def __getitem__(self, _: object) -> Float[Array, ...]:
+    def __getitem__(self, _: object) -> Float[Array, "..."]:
         return self.form.value({"dense": self.dense[...]}, {"mask": self.mask[...]})
 
 
 def by_magnitude(
-    dense: Float[Array, ...], sparsity: Float[Array, ""] | float, threshold: Float[Array, ""] | None = None
-) -> Bool[Array, ...]:
+    dense: Float[Array, "..."], sparsity: Float[Array, ""] | float, threshold: Float[Array, ""] | None = None
+) -> Bool[Array, "..."]:
     """Which entries stay: all but the share `sparsity` of least magnitude, or those above a threshold.
 
     >>> by_magnitude(jnp.array([3.0, -1.0, 2.0, -4.0]), 0.5).tolist()

@@ -20,7 +20,7 @@ from stagejax.axes import Axes, path_name
 Tree = Any
 Variables = tuple[Tree, Tree]  # parameters, and all else
 #: Axes that are looked up or predicted, not mapped linearly: their tables and heads stay as they are.
-INDEXED = frozenset({"vocab", "position", "types", "classes"})
+INDEXED = frozenset({"vocab", "position", "types", "classes", "buckets"})
 
 
 @runtime_checkable
@@ -45,6 +45,8 @@ def linear_maps(path: str, axes: Axes) -> bool:
     >>> linear_maps("up/kernel", Axes(("embed", "mlp"), ("read", "write")))
     True
     >>> linear_maps("tokens/table", Axes(("vocab", "embed"), ("read", "write")))
+    False
+    >>> linear_maps("positions/table", Axes(("buckets", "kv_heads"), ("read", "write")))  # T5's biases of distances
     False
     """
     return {"read", "write"} <= set(axes.sides) and INDEXED.isdisjoint(axes.names)

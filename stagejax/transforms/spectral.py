@@ -107,7 +107,7 @@ class Spectral:
 class SpectralKernel(nnx.Module):
     """One kernel of a model with `Spectral`; `kernel[...]` is the product."""
 
-    def __init__(self, form: Spectral, value: Float[Array, ...], named: Axes) -> None:
+    def __init__(self, form: Spectral, value: Float[Array, "..."], named: Axes) -> None:
         stack, reads, writes = split_sizes(named, value.shape)
         check_rank("Spectral", form.rank, named, reads, writes)
         lead, inner, outer = (tuple(sizes.values()) for sizes in (stack, reads, writes))
@@ -124,7 +124,7 @@ class SpectralKernel(nnx.Module):
         self.active_right = make(jax.lax.slice_in_dim(right, 0, r, axis=len(lead)), reads=("active",), **out)
         self.active = Active(jnp.broadcast_to(jnp.arange(r, dtype=jnp.int32), (*lead, r)))
 
-    def __getitem__(self, _: object) -> Float[Array, ...]:
+    def __getitem__(self, _: object) -> Float[Array, "..."]:
         params = {name: getattr(self, name)[...] for name in Spectral.names}
         return self.form.value(params, {"active": self.active[...]})
 

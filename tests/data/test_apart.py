@@ -1,5 +1,7 @@
 """Records that no other source has, and held-out ones as they are."""
 
+import pytest
+
 from stagejax.data.apart import Apart
 from stagejax.data.tagged import DrawnSentences
 from stagejax.data.text_tasks import SynonymRows
@@ -15,6 +17,7 @@ def test_what_others_have_is_left_out_of_the_training_split_alone() -> None:
     assert own.digest() != Apart(own.source, (DrawnSentences(3),), "form").digest()
 
 
+@pytest.mark.slow
 def test_texts_are_told_apart_by_one_field() -> None:
     whole, known = SynonymRows(size=60), SynonymRows(size=20)
     texts, seen = ({rows[i]["s1"] for i in range(len(rows))} for rows in (whole, known))

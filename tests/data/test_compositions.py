@@ -40,6 +40,7 @@ def test_sets_of_more_ks_hold_those_of_fewer() -> None:
     assert one < more
 
 
+@pytest.mark.slow
 def test_no_set_of_skills_is_on_both_sides_and_none_goes_missing() -> None:
     pairs = [set(own) for own in combinations(range(20), 2)]
     assert 0.15 < sum(map(held_out, pairs)) / len(pairs) < 0.35

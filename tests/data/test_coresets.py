@@ -97,6 +97,7 @@ def test_all_records_can_be_chosen_also_where_they_are_alike(choose) -> None:
         choose(np.zeros((5, 2)), 6)
 
 
+@pytest.mark.slow
 def test_draws_in_proportion_to_scores() -> None:
     scores = np.array([4.0, 3.0, 2.0, 1.0, 0.0])
     first = [int(in_proportion(scores, 1, seed)[0]) for seed in range(4000)]

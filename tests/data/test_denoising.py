@@ -102,6 +102,7 @@ def test_the_cut_of_a_prefix_language_model_is_anywhere_and_equally_likely() -> 
     assert [same["inputs"][0, 1], *same["targets"][0, : length - 1]] == row  # the same text, all but one token asked
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_inputs_and_targets_without_padding() -> None:
     for denoisers in (UL2, T5, PREFIX, CAUSAL):
         data = replace(DATA, denoisers=denoisers, length=32)

@@ -57,6 +57,7 @@ def test_every_turn_is_thought_and_answered_right(
         last = record["answer"]
 
 
+@pytest.mark.slow
 def test_no_test_program_is_a_training_program() -> None:
     told = {split: Dialogues(split, 100) for split in ("train", "test")}
     train, test = ({program(own[i]["thought"]) for i in range(len(own))} for own in told.values())

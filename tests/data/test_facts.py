@@ -14,6 +14,7 @@ from stagejax.data.together import Together
 PEOPLE = People(90)
 
 
+@pytest.mark.slow
 def test_documents_state_each_fact_of_each_person_and_nothing_else() -> None:
     facts = Facts(PEOPLE, documents=30, group=3)
     text = " ".join(facts[i]["text"] for i in range(30))

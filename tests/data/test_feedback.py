@@ -69,6 +69,7 @@ def test_splits_share_no_row_and_the_test_has_recordings_of_its_own() -> None:
     assert not any(heard[a] & heard[b] for a, b in itertools.combinations(SPLITS, 2))
 
 
+@pytest.mark.slow
 def test_only_training_labels_are_flipped_and_each_label_by_itself() -> None:
     numbers, wrong = np.arange(600), {}
     for split in SPLITS:

@@ -60,6 +60,7 @@ class Fixed:
         return jnp.where(parents, 10.0, -10.0)
 
 
+@pytest.mark.slow
 def test_objectives_score_the_nodes_and_pairs_of_the_split() -> None:
     loss, metrics = node_classification(Fixed(), first(NodeLabels(graph=TREE, split="test")), None)
     assert float(loss) < 1e-6

@@ -33,6 +33,7 @@ def pairs() -> Any:
     return SimpleNamespace(value=pairs_to_judge(ROWS, PROBLEMS, drawn("ans 0"), None, 0))
 
 
+@pytest.mark.slow
 def test_pairs_have_a_right_and_a_wrong_answer_of_every_kind(pairs: Any) -> None:
     assert len(pairs.value) == len(PROBLEMS)
     for pair in pairs.value:

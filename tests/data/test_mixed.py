@@ -5,11 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.data.mixing import erased, mixed
 from stagejax.objectives.loss import smoothed
 
 
+@pytest.mark.slow
 def test_the_share_is_that_of_the_pixels_and_both_ways_occur() -> None:
     images = jnp.stack([jnp.zeros((12, 12, 3)), jnp.ones((12, 12, 3))])
     made, share = jax.vmap(lambda key: mixed(key, images))(jax.random.split(jax.random.key(0), 200))
@@ -20,6 +22,7 @@ def test_the_share_is_that_of_the_pixels_and_both_ways_occur() -> None:
     assert np.std(np.asarray(share)) > 0.1
 
 
+@pytest.mark.slow
 def test_erased_boxes_are_noise_of_their_area() -> None:
     images = jnp.full((400, 32, 32, 1), 7.0)
     gone = np.asarray(erased(jax.random.key(1), images, probability=0.5)) != 7.0

@@ -93,6 +93,7 @@ def test_an_epoch_s_rows_hold_its_samples() -> None:
         replace(DATA, count=rows).batches()
 
 
+@pytest.mark.slow
 def test_the_loss_of_packed_rows_is_that_of_the_samples_alone() -> None:
     """In the encoder, the decoder and between them; gradients too."""
     config = T5(vocab=SHORT.vocab, embed=16, encoder_layers=1, decoder_layers=1, heads=2, head_dim=8, mlp=32)

@@ -31,6 +31,7 @@ def test_every_document_is_whole_and_in_one_row(sizes: list[int], length: int) -
     assert (rows["weights"] > 0).sum() == sum(sizes)
 
 
+@pytest.mark.slow
 def test_documents_in_a_row_do_not_see_each_other() -> None:
     made = [(np.array([1, 5, 6, 2]), np.ones(3)), (np.array([1, 9, 2]), np.ones(2))]
     batch = Packed(of="x", arrays=documents(made), batch=1, length=8).take(np.arange(1))

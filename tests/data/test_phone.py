@@ -88,6 +88,7 @@ def test_a_popup_covers_nine_cells_and_only_its_cross_closes_it() -> None:
     assert int(act(lured, "back -").screen) == 0
 
 
+@pytest.mark.slow
 def test_rates_of_popups_misses_and_wrong_verdicts() -> None:
     keys = jax.random.split(KEY, 4000)
     phone = Phone(popup=0.2, miss=0.3, away=0.4, wrong=0.1)
@@ -165,6 +166,7 @@ def test_splits_share_no_goal_and_verbs_come_as_often_as_the_mix_says() -> None:
         goals_of(replace(CALM, apps=3), "validation")
 
 
+@pytest.mark.slow
 def test_demonstrations_never_show_what_goes_wrong() -> None:
     shown = Demonstrations(goals=Goals(phone=Phone()), episodes=30, batch=8)
     rows = shown.take(np.arange(shown.size()))

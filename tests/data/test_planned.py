@@ -19,6 +19,7 @@ def kinds(style: str) -> list[Planned]:
     return [Planned(own, style, back) for own in (PROBLEMS, other, longer) for back in (False, True)]
 
 
+@pytest.mark.slow
 def test_plans_and_solutions_lead_to_the_answer() -> None:
     for source in kinds("plan"):
         for i in range(len(source)):

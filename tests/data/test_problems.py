@@ -39,6 +39,7 @@ def test_reading_a_problem_gives_the_answer_of_its_program(wording, asides) -> N
         assert right(record["question"], record["solution"].rpartition("ans")[0] + "ans 31") == 0.0
 
 
+@pytest.mark.slow
 def test_splits_share_no_program_and_seeds_differ() -> None:
     train = [Problems(size=300)[i] for i in range(300)]
     test = [Problems("test", size=300, seed=7)[i] for i in range(300)]

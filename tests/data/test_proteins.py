@@ -74,6 +74,7 @@ def test_a_generated_landscape_falls_with_every_change() -> None:
     assert changed[0] == 0
 
 
+@pytest.mark.slow
 @needs_files
 def test_the_kinases_are_those_of_the_files() -> None:
     own = Kinases().read()

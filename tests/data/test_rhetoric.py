@@ -111,6 +111,7 @@ def test_the_writer_shows_any_skills_at_once(skills: set[int], topic: int, seed:
     assert words == composed(Draw(seed, 0), tuple(skills), topic, attempts=50)
 
 
+@pytest.mark.slow
 def test_nearly_all_sets_of_five_can_be_written() -> None:
     found = [composed(Draw(0, n), tuple(Draw(1, n).mixed(range(20))[:5]), n % 12, attempts=200) for n in range(40)]
     assert sum(words is not None for words in found) >= 38

@@ -125,6 +125,7 @@ def test_near_duplicates_are_measured_by_words_and_cells() -> None:
     assert not any(near(every[at], every[:at], 0.8) for at in range(len(pool), len(every)))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_an_error() -> None:
     few = Pictures(WORLD, 4)
     old = drawn(few, (CAPTION,), seed=0)

@@ -53,6 +53,7 @@ def test_what_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
             len(source)
 
 
+@pytest.mark.slow
 @real
 def test_folds_and_speakers_are_kept_apart() -> None:
     for source, held, count in ((Esc10(), {5}, 10), (SpokenDigits(), {4, 5}, 10)):

@@ -48,6 +48,7 @@ def test_stdlib_is_library_text_and_documentation_within_its_limit():
             assert 0.8 * share * limit < size <= share * limit
 
 
+@pytest.mark.slow
 def test_stdlib_is_the_same_in_another_process():
     code = "from stagejax.data import Stdlib; print(Stdlib(limit=300_000).digest())"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])}

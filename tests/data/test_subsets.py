@@ -26,6 +26,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=25, deadline=None)
 @given(rows=st.integers(1, 120), seed=st.integers(-5, 5), start=st.integers(0, 10**9), data=st.data())
@@ -66,6 +67,7 @@ def test_rounds_with_replacement_share_records_as_often_as_chance_says() -> None
     assert np.bincount(rounds.ravel(), minlength=120) / 400 == pytest.approx(np.full(120, 1 / 3), abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [4, 10, 37, 60])
 def test_a_stratified_round_holds_each_class_in_its_share(rows: int) -> None:
     found = LABELS[KINDS["stratified"](rows).records(np.arange(rows * 100))].reshape(100, rows)

@@ -28,6 +28,7 @@ def layout(limit: int = 400) -> Layout:
     return laid_out(Bytes(), "who won in 1991?", GRID, limit)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(words, min_size=6, max_size=6))
 def test_the_tokens_of_the_pieces_are_those_of_the_whole_text(cells: list[str]) -> None:

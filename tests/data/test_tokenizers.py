@@ -13,6 +13,7 @@ from stagejax.data import BPE, SEP, SPECIAL, Bytes, Characters, EmptySource, Std
 SMALL = Stdlib(limit=200_000)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=60))
 def test_text_comes_back_exactly(text):
@@ -48,6 +49,7 @@ def test_bpe_fills_its_vocabulary_and_shortens_text():
     assert ids.max() < 512
 
 
+@pytest.mark.slow
 def test_bpe_is_the_same_in_another_process_with_other_threads():
     code = "from stagejax.data import *; print(codec(BPE(400), Stdlib(limit=300_000)).digest())"
     environment = {**os.environ, "PYTHONHASHSEED": "3", "RAYON_NUM_THREADS": "1"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stagejax.data.views import centres, cut, random_views, whole
 
 
+@pytest.mark.slow
 def test_a_view_shows_the_points_that_it_says() -> None:
     side, grid = 32, 4
     middle = (jnp.arange(side) + 0.5) / side

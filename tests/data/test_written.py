@@ -40,6 +40,7 @@ def test_a_detour_goes_there_and_back_over_the_number_of_the_aside() -> None:
     assert not any("owns" not in record["question"] for record in taken)
 
 
+@pytest.mark.slow
 def test_sums_stand_in_both_orders_and_a_share_takes_a_detour() -> None:
     orders = [PLAIN[i]["solution"] == PROBLEMS[i]["solution"] for i in range(200)]
     assert 60 < sum(orders) < 150

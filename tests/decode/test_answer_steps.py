@@ -53,6 +53,7 @@ def test_a_final_answer_counts_only_behind_the_last_marker_and_before_the_end() 
     assert found[:, 0].tolist() == [1, 0, 0, 1, 0, 0]
 
 
+@pytest.mark.slow
 def test_per_step_dpo_has_the_optimum_of_advantage_weighted_rl() -> None:
     """On a tiny tree: two states, four steps each; the better of two steps of the reference is preferred by exp(A)."""
     rng = np.random.default_rng(0)

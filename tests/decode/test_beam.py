@@ -83,6 +83,7 @@ def test_forbidden_tokens_are_in_no_hypothesis() -> None:
         np.testing.assert_allclose(found.scores_BK[row], [score for _, score in expected], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_one_beam_without_stops_is_greedy() -> None:
     one = jax.jit(partial(beam_search, MODEL, length=8, beams=1, stops=()))(PROMPTS)
     greedy = jax.jit(partial(sample, MODEL, length=8, temperature=0.0))(PROMPTS, jax.random.key(0))

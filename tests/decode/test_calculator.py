@@ -36,6 +36,7 @@ def test_a_call_of_the_prompt_is_not_answered() -> None:
     assert not TOOL.inserted(jnp.array([[13, 5, 14, 9, 17]]), jnp.array([4])).any()
 
 
+@pytest.mark.slow
 def test_results_are_put_in_and_known_as_such() -> None:
     """A model that says 3 + 4 =, then anything but 7, then goes on from what stands there."""
     script = jnp.array([0, 13, 5, 14, 9, 20, 4, 2])

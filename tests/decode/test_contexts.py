@@ -74,6 +74,7 @@ def of_tokens(forced, tokens):
     return np.pad(np.take_along_axis(logp, np.asarray(tokens)[..., 1:, None], -1)[..., 0], [(0, 0), (0, 0), (1, 0)])
 
 
+@pytest.mark.slow
 @cases
 def test_drawn_log_probabilities_are_those_of_the_whole_row_at_once(model, prompts, forced) -> None:
     found = jax.jit(lambda key: sample(model(), prompts, key, length=S, n=3, stops=STOPS))(jax.random.key(0))
@@ -91,6 +92,7 @@ def test_greedy_decoding_says_what_the_uncached_model_says(model, prompts, force
         assert found.tokens_BNS[row, 0, start:].tolist() == likeliest[row, start - 1 : -1].tolist()
 
 
+@pytest.mark.slow
 @cases
 def test_beams_have_true_scores_and_enough_of_them_find_the_best_of_all(model, prompts, forced) -> None:
     few = np.arange(V) < 4  # tokens, so that all sequences of three can be listed
@@ -121,6 +123,7 @@ def test_a_prefix_is_read_in_both_directions_by_the_cache() -> None:
     np.testing.assert_allclose(step(jnp.zeros_like(seen))[2], whole[2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_prefix_ends_with_its_prompt() -> None:
     """What stands behind a prompt is padding, and no part of a prefix, however long that is said to be."""
     whole, longer = (Prompts(ROWS.tokens_BP, ROWS.lengths_B, ROWS.lengths_B + more) for more in (0, 9))
@@ -128,6 +131,7 @@ def test_a_prefix_ends_with_its_prompt() -> None:
     np.testing.assert_array_equal(found.logprobs_BNS, same.logprobs_BNS)
 
 
+@pytest.mark.slow
 def test_an_encoder_decoder_that_has_read_is_a_causal_model_and_reads_once() -> None:
     assert isinstance(reading(), CausalModel)
     slow = Recomputed(
@@ -144,6 +148,7 @@ def test_an_encoder_decoder_that_has_read_is_a_causal_model_and_reads_once() -> 
         reading().init_cache(2, S)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_no_number_and_masked_inputs_say_nothing() -> None:
     read = reading()
     logits, _ = read.step(jnp.ones((3, 3), int), read.init_cache(3, 2))

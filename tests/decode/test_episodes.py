@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.data.phone import Phone
 from stagejax.data.phone_tasks import Goals
@@ -36,6 +37,7 @@ class Taps:
 PLAY = jax.jit(lambda goals, keys: operated(Taps(), PHONE, goals, keys))
 
 
+@pytest.mark.slow
 def test_the_record_can_be_played_again() -> None:
     found = PLAY(GOALS, KEYS)
     kinds = PHONE.token("tap")
@@ -60,6 +62,7 @@ def test_an_episode_does_not_depend_on_its_place() -> None:
         np.testing.assert_array_equal(one, other[::-1])
 
 
+@pytest.mark.slow
 def test_greedy_actions_are_the_likeliest_and_prompts_hold_the_last_ones() -> None:
     found = jax.jit(lambda: operated(Taps(), PHONE, GOALS, KEYS, temperature=0.0))()
     assert (np.asarray(found.actions) == [PHONE.token("tap"), PHONE.token("c0")]).all()

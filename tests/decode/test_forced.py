@@ -39,6 +39,7 @@ def said(found, row, k=0):
     return np.asarray(found.tokens_BNS[row, k, start : start + L])
 
 
+@pytest.mark.slow
 def test_given_tokens_stand_in_every_sample_and_others_are_drawn_among_the_allowed(some) -> None:
     for row in range(2):
         for k in range(2):

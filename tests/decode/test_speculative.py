@@ -34,6 +34,7 @@ def exact(length: int) -> dict[tuple[int, ...], float]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 2, 5])
 def test_sequences_are_distributed_as_the_target_draws_them(block: int) -> None:
     count = 20_000
@@ -48,6 +49,7 @@ def test_sequences_are_distributed_as_the_target_draws_them(block: int) -> None:
     assert 0.2 < found.accepted_B.sum() / found.judged_B.sum() < 0.99
 
 
+@pytest.mark.slow
 def test_a_token_is_kept_as_often_as_two_distributions_overlap() -> None:
     p, q = (np.exp(x[0]) / np.exp(x[0]).sum() for x in (P[1:], Q[1:]))  # what follows token 1
     prompts = padded_prompts([[1]] * 20_000, 1)
@@ -85,6 +87,7 @@ def test_at_temperature_0_they_are_the_greedy_tokens(limit: int) -> None:
     np.testing.assert_allclose(found.samples.logprobs_BNS, wanted.logprobs_BNS, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_logprobs_are_those_of_the_target_and_rounds_are_counted() -> None:
     found = emulated(jax.random.key(3))
     tokens = found.samples.tokens_BNS[:, 0]
@@ -99,6 +102,7 @@ def test_logprobs_are_those_of_the_target_and_rounds_are_counted() -> None:
     assert (found.rounds_B <= new).all()
 
 
+@pytest.mark.slow
 def test_a_perfect_draft_is_never_rejected() -> None:
     found = speculative_sample(LARGE, LARGE, PROMPTS, jax.random.key(0), length=S, block=3)
     np.testing.assert_array_equal(found.accepted_B, found.judged_B)

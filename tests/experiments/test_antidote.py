@@ -55,6 +55,7 @@ def named(text: str) -> set[str]:
     return {group for group, a, b in groups if any(SMOKE.service.people.name(i) in text for i in range(a, b))}
 
 
+@pytest.mark.slow
 def test_no_person_of_a_test_or_of_the_calibration_set_is_in_any_training_of_alignment_or_user() -> None:
     aligned, user = (texts(data.take(np.arange(400))) for data in (ROWS.alignment(96, 0), ROWS.brought(96, 0.2, 0)))
     assert named(aligned) == {"aligned"}

@@ -158,6 +158,7 @@ def test_the_report_counts_the_words_of_both_languages(finished: Any) -> None:
 TWO = pytest.param(Config(targets=("de", "fr"), layers=1), marks=slow, id="two targets")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [pytest.param(SMOKE, id="smoke"), TWO])
 def test_a_plan_tests_no_claim(config: Config) -> None:
     plan = Plan.on("data=1", price=False)

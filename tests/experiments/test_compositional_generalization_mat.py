@@ -45,6 +45,7 @@ def test_targets_are_balanced_and_the_first_stage_shares_no_two_elements_with_an
         assert set(elements) == set(LAPTOP.grid[place])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", LAPTOP.seeds)
 def test_mixtures_share_with_their_target_what_they_are_named_after(seed: int) -> None:
     wanted = {name: tuple(name == own for own in ELEMENTS) for name in ELEMENTS}

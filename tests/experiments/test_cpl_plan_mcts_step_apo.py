@@ -123,6 +123,7 @@ def test_every_search_or_draw_has_the_tokens_of_the_search_over_plans_and_is_cha
         assert arms[label].charged_cost.sampled_tokens >= sum(spent)
 
 
+@pytest.mark.slow
 def test_no_program_that_is_tested_is_trained_on() -> None:
     config = replace(preset("laptop"), tests=(64, 48), dev=32, test_batch=16)
     tested = {held_out(config, kind, "plan").source[i]["program"] for kind in (*KINDS, "dev") for i in range(32)}
@@ -135,6 +136,7 @@ def test_no_program_that_is_tested_is_trained_on() -> None:
         assert "so" not in source[0]["asked"].split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke", "laptop"])
 def test_a_plan_tests_no_claim(name: str) -> None:
     config = replace(preset(name), real=None)

@@ -157,6 +157,7 @@ def test_tests_are_labels_alone_and_rates_are_chosen_without_them(finished: Any)
     assert {results[named(weighted(alpha))].stage.objective.alpha for alpha in SMOKE.alphas} == set(SMOKE.alphas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smoke"])
 def test_nothing_is_said_of_what_is_only_planned(name: str) -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), preset(name))

@@ -167,6 +167,7 @@ def models() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_restoration_moves_the_decoder_alone(models: dict[str, Any]) -> None:
     batch = first_batch()
 
@@ -182,6 +183,7 @@ def test_restoration_moves_the_decoder_alone(models: dict[str, Any]) -> None:
         assert (words[len(words) - count :] == MASK).all()
 
 
+@pytest.mark.slow
 def test_alignment_reads_the_end_token_and_the_summary(models: dict[str, Any]) -> None:
     batch = first_batch()
     loss, _ = alignment(models["pair"], batch, None)

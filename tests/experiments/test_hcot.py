@@ -124,6 +124,7 @@ def test_a_slot_learns_to_tell_its_thought(finished: Any) -> None:
     assert told[HCOT]["retrieved"] > told[ALONE]["retrieved"]
 
 
+@pytest.mark.slow
 def test_rows_hide_the_thought_where_it_is_hidden() -> None:
     marker = SMOKE.token("=")
     for label, way in ways(SMOKE).items():

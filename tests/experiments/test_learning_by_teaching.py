@@ -110,6 +110,7 @@ def test_all_that_is_drawn_is_charged(finished: Any) -> None:
     assert [row[0] for row in lessons.rows] == ["student 1", "student 2", "teacher"]
 
 
+@pytest.mark.slow
 def test_the_vote_beside_it_costs_as_much_as_the_exams() -> None:
     for config in (SMOKE, preset("laptop")):
         exams = sum(exam_flops(config, net) for net in config.students)

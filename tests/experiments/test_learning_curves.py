@@ -132,6 +132,7 @@ def test_batches_end_where_levels_end() -> None:
     assert TURKISH.text is not None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 def test_every_fold_has_the_tokens_that_are_asked_for() -> None:
     cfg = preset("laptop")

@@ -43,6 +43,7 @@ def programs(source: Any) -> set[str]:
     return {source[i]["program"] for i in range(len(source))}
 
 
+@pytest.mark.slow
 def test_no_test_program_is_trained_on() -> None:
     test = {own["program"] for own in records(SMOKE, "test")}
     assert not test & programs(problems(SMOKE, Lot(), 0))
@@ -53,6 +54,7 @@ def test_no_test_program_is_trained_on() -> None:
     assert about["fresh"].tolist() == [not each for each in known]
 
 
+@pytest.mark.slow
 def test_cpt_learns_every_token_of_packed_documents_and_sft_the_solution_alone() -> None:
     packed = rows(SMOKE, Solved(problems(SMOKE, Lot(), 0)), 0).take(np.arange(4))
     assert ((packed["segments"] > 0) == (packed["weights"] > 0)).all()
@@ -73,6 +75,7 @@ def test_the_longest_problem_fits_into_a_row() -> None:
     assert (own.take(np.arange(40))["tokens"] > 0).sum(1).max() <= SMOKE.row
 
 
+@pytest.mark.slow
 def test_problems_are_read_as_often_in_cpt_as_in_sft() -> None:
     cpt, sft, whole = (was_read(SMOKE, label) for label in (with_problems(0.5), SFT, UNMASKED))
     assert abs(cpt[2] - sft[2]) < 0.03 * cpt[2]
@@ -131,6 +134,7 @@ def found_with(shares: dict[str, tuple[float, float]]) -> Found:
     return Found(SMOKE, None, {}, {}, scores, {})
 
 
+@pytest.mark.slow
 def test_shares_by_steps() -> None:
     found = found_with({SFT: (1.0, 0.0), TUTOR: (1.0, 1.0)})
     assert found.right(SFT, "1-2 steps") == found.right(SFT, "3 steps") == [1.0]

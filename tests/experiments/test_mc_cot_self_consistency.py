@@ -47,6 +47,7 @@ def stages_of(results: dict[str, Any], label: str, part: str) -> list[Any]:
     return [one for name, one in results.items() if (name + "/").startswith(own + "/") and one.kind == "train"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cfg", [SMOKE, LAPTOP], ids=["smoke", "laptop"])
 def test_nothing_is_cut_and_splits_differ(cfg: Any) -> None:
     words, form = cfg.scenes.words(), cfg.form

@@ -53,6 +53,7 @@ def spent(arm: Any) -> float:
     return float(sum(result.cost.flops for result in pretrained(arm)))
 
 
+@pytest.mark.slow
 def test_a_step_of_mcl_costs_several_of_electra() -> None:
     full, plain = (step_flops(pretraining(SMOKE, "any", objective, 0)) for objective in (Courses(), electra()))
     assert full > 4 * plain  # five passes of the detector in place of one, and five of the generator

@@ -68,6 +68,7 @@ def planned() -> Any:
     return EXPERIMENT.pipeline(plan, SMOKE), plan.results
 
 
+@pytest.mark.slow
 def test_all_arms_have_equal_steps_and_begin_with_the_same_stages(planned: Any) -> None:
     report, results = planned
     assert all(claim.verdict == "not tested" for claim in report.claims)
@@ -88,6 +89,7 @@ def test_selection_is_charged_to_those_who_use_it(planned: Any) -> None:
     assert all({ASSISTANT, "strong", "replies/assistant"} <= names for names in charged.values())
 
 
+@pytest.mark.slow
 def test_claims_follow_the_rules() -> None:
     def verdicts(kept: dict[int, Made], **arms: dict[int, Made]) -> list[str]:
         found = Found(SMOKE, choices={"teacher": (Made({"best": BEST}),)})

@@ -74,6 +74,7 @@ def test_every_message_is_drawn_and_a_few_queries_are_of_the_many() -> None:
     assert {few[i]["prompt"] for i in range(len(few))} <= {many[i]["prompt"] for i in range(len(many))}
 
 
+@pytest.mark.slow
 def test_orca_is_taught_by_the_assistant_first_and_all_arms_have_equal_steps() -> None:
     assert PHASES[ORCA] == ((ASSISTANT,), (STRONG,))
     assert PHASES[REVERSED] == PHASES[ORCA][::-1]

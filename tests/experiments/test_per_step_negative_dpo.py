@@ -102,6 +102,7 @@ def test_sft_is_measured_at_all_sizes_and_rft_learns_from_solutions_and_right_an
     assert results["clean/sft"].fingerprint != results[f"{AT}sft"].fingerprint
 
 
+@pytest.mark.slow
 def test_tests_share_no_program_with_training_or_choices() -> None:
     config = replace(preset("laptop"), tests=128)
     known = {record["program"] for record in synthetic(config, 200, 0).source}
@@ -120,6 +121,7 @@ def test_a_plan_tests_no_claim(name: str) -> None:
     assert {claim.verdict for claim in report.claims} == {"not tested"}
 
 
+@pytest.mark.slow
 def test_prompts_and_solutions_of_the_laptop_fit_their_rows() -> None:
     config = preset("laptop")
     assert synthetic(config, 300, 0).take(np.arange(2))["tokens"].shape == (2, config.length - 1)

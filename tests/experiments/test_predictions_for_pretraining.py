@@ -168,6 +168,7 @@ def test_tags_are_predicted_by_the_token_and_chained_where_they_are_hard(finishe
     assert [claim.verdict != "not tested" for claim in report.claims] == [True] * 4 + [False, True]
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), preset("laptop"))
     assert {claim.verdict for claim in report.claims} == {"not tested"}

@@ -76,6 +76,7 @@ def test_what_stages_learn_from(finished: Any) -> None:
     assert longer.data.data == replace(ft1.data.data, seed=longer.data.data.seed)
 
 
+@pytest.mark.slow
 def test_the_arm_without_kd_differs_in_its_first_loss_alone() -> None:
     plan = Plan.on("data=1", price=False)
     arms = arms_of(EXPERIMENT.pipeline(plan, replace(SMOKE, beside=(NO_KD,))))

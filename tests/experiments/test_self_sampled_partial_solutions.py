@@ -102,6 +102,7 @@ def test_the_learner_is_trained_on_what_it_found(finished: Any) -> None:
         np.testing.assert_array_equal(own, results[f"0/{slug(MLE)}/scores"].value[name])
 
 
+@pytest.mark.slow
 def test_arms_differ_in_nothing_but_their_loss_and_what_they_keep() -> None:
     config = preset("laptop")
     plain = tuned(config, MLE, 0)

@@ -40,6 +40,7 @@ def texts(source: Any) -> list[str]:
     return [source[i]["text"] for i in range(len(source))]
 
 
+@pytest.mark.slow
 def test_simpt_reads_both_corpora_in_equal_amounts_and_concatenation_does_not() -> None:
     both, joined = data_of(SIMPT), data_of(JOINED)
     assert [source for source, _ in both.corpora] == [SMOKE.domain, SMOKE.general]
@@ -148,6 +149,7 @@ def test_the_report_judges_and_shows_words_and_losses(finished: Any) -> None:
     assert json.loads((folder / "report.json").read_text())["claims"]
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=2", price=False), preset("laptop"))
     assert {claim.verdict for claim in report.claims} == {"not tested"}

@@ -45,6 +45,7 @@ def records(source: Any) -> list[Any]:
     return [source[i] for i in range(len(source))]
 
 
+@pytest.mark.slow
 def test_no_skills_topics_or_sets_of_the_tests_are_in_fine_tuning() -> None:
     cfg = replace(SMOKE, ks=(2, 3, 5), each=20, prompts=4)
     told = [record for label in ARMS for record in records(examples(cfg, label))]

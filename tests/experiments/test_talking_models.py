@@ -62,6 +62,7 @@ def size(tree: Any) -> float:
     return float(sum(jnp.abs(x).sum() for x in jax.tree.leaves(tree)))
 
 
+@pytest.mark.slow
 def test_the_teacher_thinks_about_the_students_message() -> None:
     found, params = losses(lesson(SMOKE, 0, TALKING, 1.0))
     talking = partial(talked, low=SMOKE.low)
@@ -111,6 +112,7 @@ def test_the_weight_is_the_best_one_on_images_of_neither_training_nor_test() -> 
     assert (here.seed, here.stop) == (held.seed, held.start)
 
 
+@pytest.mark.slow
 def test_all_students_begin_alike_and_see_the_same() -> None:
     stages = [lesson(SMOKE, 0, label, 1.0) for label in (ALONE, KD, FEATURES, *TALKS)]
     assert len({(stage.steps, stage.optimizer["student"], stage.data, stage.seed) for stage in stages}) == 1

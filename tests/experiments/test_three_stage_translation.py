@@ -148,6 +148,7 @@ def test_no_test_text_is_in_training() -> None:
         assert not {pair[name] for pair in pairs for name in (source, target)} & known
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 def test_no_test_caption_is_in_training() -> None:
     laptop = preset("laptop")
@@ -176,6 +177,7 @@ def test_the_report_tells_answers_from_their_floors(finished: Any) -> None:
     assert report.claims[1].verdict == "not tested"  # one seed has no spread
 
 
+@pytest.mark.slow
 def test_a_plan_tests_no_claim() -> None:
     report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
     assert {claim.verdict for claim in report.claims} == {"not tested"}

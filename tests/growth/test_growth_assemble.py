@@ -20,6 +20,7 @@ def hybrid(place, meta, seed) -> dict:
     return grow(growth, meta, others={"init": random_params(HYBRID, seed)})
 
 
+@pytest.mark.slow
 def test_a_module_is_fresh_and_its_neighbours_are_the_metas() -> None:
     meta = random_params(META)
     middle, fresh = by_path(hybrid(1, meta, 1)), by_path(random_params(HYBRID, 1))
@@ -35,6 +36,7 @@ def test_a_module_is_fresh_and_its_neighbours_are_the_metas() -> None:
         np.testing.assert_array_equal(last[where], fresh[where] if head else leaf, err_msg=where)
 
 
+@pytest.mark.slow
 def test_assembled_model_is_its_modules_in_order() -> None:
     meta = random_params(META)
     own = [hybrid(place, meta, 1 + place) for place in range(3)]

@@ -98,6 +98,7 @@ def test_each_layer_may_have_its_own_groups() -> None:
         Inverse(Gather.of([0, 0], old=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "rules"),
     [
@@ -117,6 +118,7 @@ def test_coalescing_undoes_decoalescing(kind: str, rules: dict[str, Any]) -> Non
         np.testing.assert_array_equal(leaf, by_path(params)[where], err_msg=where)
 
 
+@pytest.mark.slow
 def test_groups_of_three_and_uneven_groups_are_undone_to_rounding() -> None:
     small = HALVES["gpt"]
     large = replace(small, embed=24, heads=5, mlp=19, layers=5, head_dim=4)
@@ -166,6 +168,7 @@ def change(kind: str, **rules: Any) -> float:
     return float(np.abs(after - before).max() / np.abs(before).max())
 
 
+@pytest.mark.slow
 def test_width_is_exact_by_our_rule_and_by_the_published_one_only_behind_a_norm() -> None:
     """Divided tables stand a norm that follows them, as BERT has, and ruin GPT-2, where Wo and W2 write as well."""
     with jax.enable_x64(True):

@@ -33,6 +33,7 @@ def change(operator: Operator, small: Any, **sizes: int) -> float:
     return float(np.abs(after - before).max() / np.abs(before).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [{}, GATED], ids=["tied", "gated"])
 def test_width_keeps_the_function_through_both_stacks(kind: dict[str, Any]) -> None:
     small = replace(ENCODER_DECODER, norm_eps=1e-2, **kind)

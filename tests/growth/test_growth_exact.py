@@ -40,6 +40,7 @@ def test_fpi_keeps_the_function_under_grouped_queries() -> None:
         assert change(FPI(draw=uniform), small, replace(small, heads=9, kv_heads=3)) < 1e-12
 
 
+@pytest.mark.slow
 def test_uneven_width_needs_another_rule() -> None:
     """FPI of 1.5 times the width does not keep the function; the isometric copy does, with its smaller norm eps."""
     small = replace(SMALL, norm="rms", norm_eps=1e-2)
@@ -53,6 +54,7 @@ def test_uneven_width_needs_another_rule() -> None:
     assert grown.norm_eps == pytest.approx(1e-2 * 8 / 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "depth", "grouped"),
     [
@@ -164,6 +166,7 @@ def test_depth_rules() -> None:
     np.testing.assert_array_equal(grown["tokens"]["table"], params["tokens"]["table"])
 
 
+@pytest.mark.slow
 def test_direct_copy_keeps_the_corner() -> None:
     from stagejax.growth import DirectCopy
 

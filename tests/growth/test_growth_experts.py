@@ -85,6 +85,7 @@ def test_the_function_is_kept(operator, small, large) -> None:
         assert change(operator, small, large) < 1e-10
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_is_noticed() -> None:
     """The loss of the output under softmax-then-top-k, naive doubling at fixed top_k, and dropped knowledge."""
     large = replace(GATED, experts=4)
@@ -93,6 +94,7 @@ def test_what_is_not_kept_is_noticed() -> None:
     assert change(DropUpcycle(share=0.5), GATED, large) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("routing", ["topk_softmax", "softmax_topk"])
 def test_added_experts_are_silent_behind_their_mask(routing) -> None:
     small = replace(GATED, experts=2, routing=routing)
@@ -103,6 +105,7 @@ def test_added_experts_are_silent_behind_their_mask(routing) -> None:
     assert change(AddExperts(), small, large, masks={"experts": jnp.maximum(closed, 0.5)}) > 1e-3
 
 
+@pytest.mark.slow
 def test_experts_are_copies_and_routers_are_drawn() -> None:
     large = replace(SMALL, experts=3)
     growth, params = Growth(Upcycle(), SMALL, large), random_params(SMALL)
@@ -132,6 +135,7 @@ def test_granular_experts_are_shards_in_virtual_groups() -> None:
     assert np.abs(router[..., 0] - router[..., 3]).min() > 0
 
 
+@pytest.mark.slow
 def test_dropped_units_are_drawn_with_the_old_statistics() -> None:
     small = replace(SMALL, mlp=200)
     operator = DropUpcycle(share=0.25, seed=1)
@@ -158,6 +162,7 @@ def gradients(config: Transformer, params):
     return jax.jit(jax.grad(lambda p: causal_lm(model(config, p), batch, None)[0]))(params)
 
 
+@pytest.mark.slow
 def test_gradients_of_copies_chosen_together_move_by_the_dual() -> None:
     """So that the moments of CopyExperts are exact, and their factors those under which it follows the small model."""
     small = replace(PLAIN, experts=2, top_k=1)
@@ -196,6 +201,7 @@ def test_moments_of_upcycled_experts(rule) -> None:
 # --- receipts ---
 
 
+@pytest.mark.slow
 def test_a_receipt_of_a_mixture() -> None:
     """From dense to experts by the dense objective, and from experts to more by one that looks at the routers."""
     batch, params = {"tokens": jnp.asarray(TOKENS)}, random_params(PLAIN)

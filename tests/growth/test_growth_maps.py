@@ -60,6 +60,7 @@ def test_gradients_move_by_the_dual(drawn: tuple[list[int], int]) -> None:
             np.testing.assert_allclose(linear.dual().dual().dense(), linear.dense(), atol=1e-12)
 
 
+@pytest.mark.slow
 @quick
 @given(gathers())
 def test_a_gather_is_its_matrix(gather: Gather) -> None:
@@ -86,6 +87,7 @@ def blends(draw: st.DrawFn) -> Blend:
     return Blend(gather, np.array(draw(st.lists(weight, min_size=gather.new, max_size=gather.new))))
 
 
+@pytest.mark.slow
 @quick
 @given(blends(), st.data())
 def test_a_blend_is_its_matrix(blend: Blend, data: st.DataObject) -> None:

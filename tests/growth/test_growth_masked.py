@@ -150,6 +150,7 @@ def trained(config, params, rest, **options):
     return run(params, rest, options)
 
 
+@pytest.mark.slow
 def test_blocks_are_born_and_recorded() -> None:
     """Whole ones of a network whose blocks are not stacked; the stored maps make the same of it, and it has a way back
     where none is born."""

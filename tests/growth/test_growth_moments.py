@@ -189,6 +189,7 @@ def test_our_optimizers_grow(optimizer) -> None:
     assert jax.tree.map(lambda x: (x.shape, x.dtype), grown) == jax.tree.map(lambda x: (x.shape, x.dtype), fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operator", [FPI(), DirectCopy()], ids=str)
 def test_means_of_rows_and_columns_grow_as_what_they_are_means_of(operator) -> None:
     """Where the squares have rank one, the grown means are those of the grown squares, also over another dimension."""

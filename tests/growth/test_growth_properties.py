@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +138,7 @@ def test_zeros_and_isometries_under_rms(data: st.DataObject) -> None:
     assert change(Isometric(draw=data.draw(DRAWS)), net, replace(large, layers=net.layers))[0] < 1e-9
 
 
+@pytest.mark.slow
 @quick
 @given(st.data())
 def test_copies_of_hidden_units_and_whole_multiples_of_the_stream(data: st.DataObject) -> None:

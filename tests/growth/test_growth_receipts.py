@@ -21,6 +21,7 @@ def verified(operator, large=LARGE, small=SMALL):
     return verify_growth(growth, params, grown, "dual", causal_lm, BATCH)
 
 
+@pytest.mark.slow
 def test_an_exact_growth_changes_nothing_and_is_symmetric() -> None:
     receipt = verified(FPI())
     assert receipt.logit_change_relative < 1e-5
@@ -32,6 +33,7 @@ def test_an_exact_growth_changes_nothing_and_is_symmetric() -> None:
     assert json.loads(json.dumps(receipt.to_json()))["symmetry"]["mlp"]["cosine"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_aki_gives_the_function_up_for_asymmetry() -> None:
     receipt = verified(AKI(per_layer=True, draw=uniform), replace(LARGE, layers=3, embed=8))
     assert receipt.logit_change_relative > 1e-2
@@ -39,6 +41,7 @@ def test_aki_gives_the_function_up_for_asymmetry() -> None:
     assert receipt.symmetry["kv_heads"].difference > 1e-2
 
 
+@pytest.mark.slow
 def test_fresh_units_and_copied_layers_have_no_source_to_be_like() -> None:
     assert verified(DirectCopy()).symmetry == {}
     receipt = verified(Deepen(), replace(SMALL, layers=4))
@@ -57,6 +60,7 @@ def test_the_static_part_needs_no_arrays() -> None:
     assert receipt.to_json()["logit_change"] is None
 
 
+@pytest.mark.slow
 def test_an_objective_that_calls_methods_leaves_logits_unmeasured() -> None:
     def of_hidden(model, batch, key):
         return (model.hidden(batch["tokens"]) ** 2).mean(), {}

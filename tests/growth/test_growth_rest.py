@@ -27,6 +27,7 @@ def run(config, params, rest, images):
     return both(params, rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operator", "small", "large"),
     [
@@ -70,6 +71,7 @@ def test_a_variance_moves_by_the_square_of_what_it_is_the_variance_of() -> None:
     np.testing.assert_allclose(grown["var"], 4 * rest["blocks"]["1"]["norm"]["var"], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pool", "operator", "norm", "embed"),
     [("mean", FPI(), "layer", 16), ("class", Isometric(draw=uniform), "rms", 11)],

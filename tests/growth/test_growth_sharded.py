@@ -101,6 +101,7 @@ def test_most_growths_are_the_same_to_the_bit() -> None:
     assert np.mean([same for leaves in kinds.values() for same in leaves]) > 0.8
 
 
+@pytest.mark.slow
 @needs_eight
 def test_moments_take_their_parameters_shardings() -> None:
     operator, small, large = OPERATORS[0]
@@ -119,6 +120,7 @@ def test_moments_take_their_parameters_shardings() -> None:
             np.testing.assert_allclose(a, b, **ROUNDING)
 
 
+@pytest.mark.slow
 @needs_eight
 @pytest.mark.parametrize(
     ("operator", "fsdp", "tensor"),

@@ -25,6 +25,7 @@ from stagejax.growth import (
 DOUBLE = replace(SMALL, embed=16, heads=4, mlp=24)
 
 
+@pytest.mark.slow
 def test_block_diagonal_gradients_are_the_duals() -> None:
     """Off the diagonal as well: every block of a doubled kernel has half the gradient of the source's."""
     growth = Growth(BlockDiagonal(), SMALL, DOUBLE)
@@ -71,6 +72,7 @@ def test_noise_is_on_kernels_that_write_new_units() -> None:
             assert not added.any(), where
 
 
+@pytest.mark.slow
 def test_unequal_shares_tell_copies_apart() -> None:
     """Copies of a unit have gradients in proportion to their shares: equal ones never learn apart, these do."""
     large = replace(WIDE, mlp=24)

@@ -12,6 +12,7 @@ from stagejax.growth import Growth, GrowthError, Subset, evenly, grow, top
 DEEP = replace(SMALL, layers=3, vocab=20)
 
 
+@pytest.mark.slow
 def test_chosen_tokens_keep_their_logits() -> None:
     ids = (7, *range(12), 19)
     small, params = replace(DEEP, vocab=14), random_params(DEEP)

@@ -38,6 +38,7 @@ def test_the_auxiliary_network_has_the_learngenes_parameters_and_names() -> None
     assert AUX.sizes() == LEARNGENE.sizes()
 
 
+@pytest.mark.slow
 def test_a_descendant_by_the_auxiliary_networks_own_list_is_that_network() -> None:
     descendant = grow(Growth(Expand(SOURCE), AUX, NETWORK), PARAMS)
     loss, _ = loss_and_gradient(AUX)(PARAMS)
@@ -45,6 +46,7 @@ def test_a_descendant_by_the_auxiliary_networks_own_list_is_that_network() -> No
     assert float(loss) == pytest.approx(float(same), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_growing_inside_the_step_is_sharing_weights() -> None:
     """Against the network's own weight sharing, an implementation that knows nothing of growth."""
     loss, grads = loss_and_gradient(AUX)(PARAMS)
@@ -54,6 +56,7 @@ def test_growing_inside_the_step_is_sharing_weights() -> None:
         np.testing.assert_allclose(by_path(grads)[where], leaf, rtol=1e-4, atol=1e-6, err_msg=where)
 
 
+@pytest.mark.slow
 def test_a_shared_layers_gradient_is_the_sum_over_its_places() -> None:
     descendant = grow(Growth(Expand(SOURCE), AUX, NETWORK), PARAMS)
     _, own = loss_and_gradient(NETWORK)(descendant)
@@ -64,6 +67,7 @@ def test_a_shared_layers_gradient_is_the_sum_over_its_places() -> None:
             np.testing.assert_allclose(by_path(shared)[where], summed, rtol=1e-4, atol=1e-6, err_msg=where)
 
 
+@pytest.mark.slow
 def test_linear_expansion_puts_layers_on_a_line() -> None:
     config = replace(LEARNGENE, layers=4)
     made = by_path(grow(Growth(LinearExpansion(), LEARNGENE, config), PARAMS))

@@ -34,6 +34,7 @@ def net() -> Frozen:
     return Frozen(NET, parameters(model), rest)
 
 
+@pytest.mark.slow
 def test_masks_of_rules_that_rank_rows_have_as_many_entries_and_are_those_of_their_rows(net: Frozen) -> None:
     few, others = rows(0), rows(1)
     found = Calibration(few, others, others, seed=3)

@@ -37,6 +37,7 @@ def test_the_loss_of_an_ending_is_that_of_its_tokens_alone(model: nnx.Module, ne
         assert loss == pytest.approx(float(losses[len(prompt) - 1 :].mean()), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_features_are_means_over_the_text_without_padding(model: nnx.Module, net: Frozen) -> None:
     texts = [RNG.integers(1, 40, size) for size in (3, 9, 20)]
     found = mean_features(net, texts, length=10, batch=2)

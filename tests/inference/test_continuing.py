@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import CLS, SEP, Bytes
-from stagejax.decode import beam_search, padded_prompts
+from stagejax.decode import Recomputed, beam_search, padded_prompts
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import (
     GREEDY,
@@ -20,6 +21,7 @@ from stagejax.inference.continuing import (
     Searching,
     continued,
     continuing_flops,
+    draw,
     searched,
     searching_flops,
 )
@@ -42,6 +44,7 @@ def module(net: Frozen) -> nnx.Module:
     return nnx.merge(take_apart(net.config)[0], net.params, net.rest)
 
 
+@pytest.mark.slow
 def test_greedy_continuations_are_the_likeliest_tokens(net: Frozen) -> None:
     prompts = ["ab", "Seq=<MK", "c", "dd", "hello"]
     found = continued(net, Bytes(), prompts, GREEDY, **HOW)
@@ -56,6 +59,7 @@ def test_greedy_continuations_are_the_likeliest_tokens(net: Frozen) -> None:
         assert said == Bytes().decode(told)
 
 
+@pytest.mark.slow
 def test_what_is_found_is_the_best_of_beam_search_whatever_stands_beside_it(net: Frozen) -> None:
     prompts, how = ["ab", "Seq=<MK", "c", "dd", "hello"], Searching(12, 17, beams=4, penalty=0.0)
     found = searched(net, Bytes(), prompts, how, batch=2)
@@ -69,6 +73,21 @@ def test_what_is_found_is_the_best_of_beam_search_whatever_stands_beside_it(net:
     ]
     assert found == [Bytes().decode(np.asarray(ids)) for ids in said]  # SEP is no text
     assert searching_flops(SMALL, how) > 3 * searching_flops(SMALL, replace(how, beams=1))
+
+
+@pytest.mark.slow
+def test_no_text_ends_before_it_has_as_many_tokens_as_are_asked_for() -> None:
+    class Ending(Recomputed):
+        config = SimpleNamespace(vocab=260)
+
+    model = Ending(lambda tokens, _: 50.0 * jax.nn.one_hot(jnp.full_like(tokens, SEP), 260))
+    options = {name: jnp.float32(value) for name, value in (("temperature", 0), ("top_p", 1), ("repetition", 1))}
+    options |= {"top_k": jnp.int32(260), "limit": jnp.int32(6), "key": jax.random.key(0)}
+    batch = options | {"tokens": jnp.full((3, 2), 7), "lengths": jnp.array([1, 2, 2])}
+    assert (lambda found: found.ends_BN - found.starts_BN)(draw(model, batch, 9))[:, 0].tolist() == [1, 1, 1]
+    found = draw(model, batch | {"least": jnp.array([0, 3, 9])}, 9)
+    assert (found.ends_BN - found.starts_BN)[:, 0].tolist() == [1, 4, 6]
+    assert found.stop_sizes_BN[:, 0].tolist() == [1, 1, 0]
 
 
 def test_a_prompt_is_continued_alike_whatever_stands_beside_it(net: Frozen) -> None:

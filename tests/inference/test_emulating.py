@@ -43,6 +43,7 @@ def test_answers_are_samples_of_the_steered_model() -> None:
     np.testing.assert_array_equal(alone.tokens_BNS[np.arange(2), 0, PROMPTS["lengths"]], greedy)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_weights_is_one_program_and_its_ends_differ() -> None:
     nets = [*NETS, frozen(SMALL, 4)]
     compiled_together.cache_clear()
@@ -53,6 +54,7 @@ def test_a_sweep_of_weights_is_one_program_and_its_ends_differ() -> None:
     assert not np.allclose(ends[0].logprobs_BNS, ends[1].logprobs_BNS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 3])
 def test_divergence_is_the_mean_over_counted_tokens(more: int) -> None:
     tokens = np.array([[1, 4, 5, 6, 2, 0], [1, 7, 8, 3, 0, 0]], np.int32)

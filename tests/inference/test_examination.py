@@ -37,6 +37,7 @@ def logp():
     return jax.jit(lambda tokens: jax.nn.log_softmax(model(tokens)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", WRITTEN)
 def test_answers_in_words_are_the_likeliest_of_all(task: str) -> None:
     words = range(SPECIAL, HOW.words)
@@ -49,6 +50,7 @@ def test_answers_in_words_are_the_likeliest_of_all(task: str) -> None:
         assert tuple(answer.tolist()) == every[int(np.argmax(totals))]
 
 
+@pytest.mark.slow
 def test_pictures_are_pictures_and_clips_have_codes_of_speech_alone() -> None:
     for task in ("draw", "edit", "story"):
         drawn = HOW.answers(frozen(), task, QUESTIONS, seed=1)
@@ -72,6 +74,7 @@ def test_what_is_penalised_is_repeated_less() -> None:
     assert repeats(8.0) < repeats(1.0)
 
 
+@pytest.mark.slow
 def test_the_cost_of_an_answer_is_that_of_its_tokens() -> None:
     """A prompt less its last token, then an answer's tokens one by one; beams multiply those."""
     costs = {task: HOW.flops(NET, task) for task in ("draw", "speak", "caption")}

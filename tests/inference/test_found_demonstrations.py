@@ -88,6 +88,7 @@ PLAIN = Demonstrated(source=WHO, tokenizer=Bytes(), learned_from=Stdlib(), batch
 DATA = behind(PLAIN, BANK, SimpleNamespace(fingerprint="a", value=at_random(WHO, BANK, 2, 1.0)), 2)
 
 
+@pytest.mark.slow
 def test_options_have_the_likelihood_of_the_marginal_objective() -> None:
     batch = DATA.take_records(np.arange(4))
     first = len(pieces_of(WHO, Bytes(), Stdlib())[0].question)
@@ -111,6 +112,7 @@ class Model:
     encode, decode, logits = MODEL.encode, MODEL.decode, MODEL.logits
 
 
+@pytest.mark.slow
 def test_free_answers_are_greedy_under_the_mixture() -> None:
     batch = DATA.take_records(np.arange(3))
     rows = {name: batch[name] for name in ("inputs", "mask", "scores")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.apart import take_apart
@@ -22,6 +23,7 @@ def variables(config: object, seed: int) -> tuple[dict, dict]:
     return nnx.to_pure_dict(params), nnx.to_pure_dict(rest)
 
 
+@pytest.mark.slow
 def test_the_fisher_diagonal_is_that_of_the_logit_by_finite_differences_in_convolution_layers_only() -> None:
     key, (params, rest), other = jax.random.key(0), variables(G, 0), variables(D, 1)
     found, _ = jax.jit(LogitFisher(G, D, samples=3))(key, (params, rest), other)
@@ -55,6 +57,7 @@ def test_samples_of_a_seed_are_the_same_for_all_generators_and_are_labelled() ->
     np.testing.assert_allclose(features, model.features(images).reshape(5, -1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_modulated_layer_counts_as_a_whole_and_what_it_shows_does_not() -> None:
     config = StyleGenerator(latent=2, style=3, mapping=1, channels=(4, 3), pixels=1)
     params, _ = variables(config, 0)

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.data import MASK
@@ -36,6 +37,7 @@ def test_kept_states_are_heard_as_the_encoders_are() -> None:
     np.testing.assert_array_equal(one[1], other[1])
 
 
+@pytest.mark.slow
 def test_losses_are_none_where_vectors_are_the_words() -> None:
     words = jnp.array([[5, 6, 7]])
     net, vectors, real = MODELS["llm"], MODELS["llm"].tokens(words), jnp.ones((1, 6), bool)
@@ -48,6 +50,7 @@ def test_losses_are_none_where_vectors_are_the_words() -> None:
     np.testing.assert_allclose(spoken[0], text[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_their_batch() -> None:
     values = {name: nnx.to_pure_dict(nnx.state(model, nnx.Param)) for name, model in MODELS.items()}
     configs = {"encoder": EAR, "llm": NET, "adapter": ADAPTER}

@@ -26,6 +26,7 @@ def net() -> Frozen:
     return Frozen(NET, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
 
 
+@pytest.mark.slow
 def test_several_are_drawn_behind_each_prompt(net: Frozen) -> None:
     prompts = ["a b", "c", "a", "b b", "x"]
     said = drawn(net, CODE, prompts, replace(HOW, n=3), seed=0)

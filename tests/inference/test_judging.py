@@ -58,6 +58,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return go(tmp_path_factory.mktemp("judge"), pipeline)
 
 
+@pytest.mark.slow
 def test_pairs_are_of_one_prompt_right_before_wrong_and_close_in_length(net: Any) -> None:
     found = judging.hard_pairs(net, drawn(), 2.0, 0)
     assert found["prompt"].tolist() == [0, 3]  # the second prompt is always right, the third never

@@ -47,6 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return go(tmp_path_factory.mktemp("pairs"), pipeline)
 
 
+@pytest.mark.slow
 def test_a_right_answer_is_beside_a_wrong_or_a_longer_one(made: tuple[Any, Any]) -> None:
     pairs = made[1].value
     chosen, rejected = (pairs[f"{side}_weights"].sum(1) for side in ("chosen", "rejected"))
@@ -59,6 +60,7 @@ def test_a_right_answer_is_beside_a_wrong_or_a_longer_one(made: tuple[Any, Any])
         np.testing.assert_array_equal(a[: start + 1], b[: start + 1])  # one prompt
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_model_that_answered(made: tuple[Any, Any]) -> None:
     net, pairs = made[0].module(), made[1].value
     for side in ("chosen", "rejected"):
@@ -76,6 +78,7 @@ def test_every_answer_is_charged_and_every_pair_comes_in_an_epoch(made: tuple[An
     np.testing.assert_array_equal(found, np.sort(result.value["chosen_reference"]))
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_nothing_right_makes_no_pairs(made: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match="net answered none of 12 prompts right"):
         own_pairs(made[0], PROMPTS, Answering(never, LENGTH, 4, STOPS), 0)

@@ -31,6 +31,7 @@ def model() -> Any:
     return made
 
 
+@pytest.mark.slow
 def test_norms_are_of_what_each_factor_reads_and_padding_counts_not(model: Any) -> None:
     @jax.jit
     def both(tokens: Any) -> Any:

@@ -49,6 +49,7 @@ def test_reciprocal_ranks_are_those_of_sorting(model: Any) -> None:
     np.testing.assert_allclose(found[:, 0, -1], last, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_trace_is_a_run_with_one_state_put_back(model: Any) -> None:
     def chances(logits: Any) -> Any:
         return jax.nn.softmax(logits[:, -1])[jnp.arange(2), ANSWERS]
@@ -70,6 +71,7 @@ def test_a_trace_is_a_run_with_one_state_put_back(model: Any) -> None:
     np.testing.assert_allclose(found[:, 1, 2], by_hand, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_encoder_has_no_such_stream() -> None:
     with pytest.raises(ValueError, match="causal=True"):
         residual_stream(bert(vocab=12, layers=1, embed=8, heads=2, mlp=8, length=4).build(nnx.Rngs(0)), CLEAN)

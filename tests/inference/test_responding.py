@@ -40,6 +40,7 @@ def made(name: str, value: Any) -> Result:
     return Result(name, "make", name, 1, value=value)
 
 
+@pytest.mark.slow
 def test_rows_end_where_responses_do() -> None:
     rows = responses(trained(0), TEXT, (3, 143), Responding(LIMIT), 0)  # more than are drawn at once
     np.testing.assert_array_equal(rows["inputs"], TEXT.take(np.arange(3, 143))["inputs"])
@@ -54,6 +55,7 @@ def test_rows_end_where_responses_do() -> None:
         np.testing.assert_array_equal(rows["tokens"][row, 1:end], rows["targets"][row, : end - 1])
 
 
+@pytest.mark.slow
 def test_a_smaller_set_is_part_of_a_larger_one() -> None:
     net = trained(0)
     one, three = (responses(net, TEXT, (0, 10), Responding(LIMIT, n), 5) for n in (1, 3))
@@ -74,6 +76,7 @@ def test_prompts_and_rows_are_data() -> None:
     assert sorted(map(tuple, batch["targets"])) == sorted(map(tuple, rows["targets"]))
 
 
+@pytest.mark.slow
 def test_a_network_is_at_no_distance_from_itself() -> None:
     nets = {name: trained(seed) for name, seed in (("teacher", 0), ("oracle", 1))}
     said = {name: made(name, responses(net, TEXT, (0, 8), Responding(LIMIT), 0)) for name, net in nets.items()}

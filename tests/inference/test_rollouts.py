@@ -67,6 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return go(tmp_path_factory.mktemp("rollouts"), pipeline)
 
 
+@pytest.mark.slow
 def test_answers_of_a_prompt_stand_together(made: dict[str, Any]) -> None:
     told = made["drawn"].value
     assert told["tokens"].shape == (48, LENGTH)
@@ -77,6 +78,7 @@ def test_answers_of_a_prompt_stand_together(made: dict[str, Any]) -> None:
     assert made["drawn"].cost.sampled_tokens == (told["ends"] - told["starts"]).sum()
 
 
+@pytest.mark.slow
 def test_values_are_successes_of_completions_and_the_whole_answer_is_its_verdict(made: dict[str, Any]) -> None:
     told, values = made["drawn"].value, made["values"].value
     assert made["values"].cost.sampled_tokens == values["drawn"].sum() > 0
@@ -113,6 +115,7 @@ def ends_even(samples: Any, batch: Any) -> Any:
     return jnp.asarray(last % 2 == 0, jnp.float32)
 
 
+@pytest.mark.slow
 def test_completions_succeed_as_often_as_the_model_says(made: dict[str, Any]) -> None:
     """With room for one token more, p is the probability of the even ones."""
     net, told = made["net"], made["drawn"].value
@@ -153,6 +156,7 @@ def test_pairs_differ_only_in_where_the_wrong_answer_ends(made: dict[str, Any]) 
         assert told["right"][same].all() if rights.any() else (chosen == solution).all()
 
 
+@pytest.mark.slow
 def test_the_reference_is_the_model_that_answered(made: dict[str, Any]) -> None:
     net, pairs = made["net"].module(), made["pit"].value
     for side in ("chosen", "rejected"):

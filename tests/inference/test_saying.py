@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from flax import nnx
 
 from stagejax.data.problems import Problems
@@ -22,6 +23,7 @@ def frozen() -> Frozen:
     return Frozen(NET, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_the_batch() -> None:
     net = frozen()
     likeliest = said(net, SOURCE, CODE, HOW)

@@ -57,6 +57,7 @@ def test_pairs_are_the_rows_taken_apart() -> None:
         Pairs.of(DATA, NUMBERS, P, 4)
 
 
+@pytest.mark.slow
 def test_contexts_are_mixed_and_targets_stay_gold(own) -> None:
     gold, places = Gold()(NET, PAIRS, KEYS), drawn_places(0.5, 1, PAIRS, KEYS)
     np.testing.assert_array_equal(own["targets"], gold["targets"])
@@ -89,6 +90,7 @@ def test_own_tokens_are_drawn_behind_the_mixed_context_one_after_the_other(net: 
     assert differ > 0
 
 
+@pytest.mark.slow
 def test_controls_have_the_same_places_or_as_many_changes(net: Frozen, own) -> None:
     noise, matched = RandomTokens(OwnTokens(0.5))(net, PAIRS, KEYS), RandomWhereOthers(OwnTokens(0.5))(net, PAIRS, KEYS)
     places = drawn_places(0.5, 1, PAIRS, KEYS)

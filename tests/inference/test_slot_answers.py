@@ -45,6 +45,7 @@ def row(text: str) -> np.ndarray:
     return np.array([np.pad([CLS, *CODE.encode([text])[0]], (0, 36))[:36]], np.int32)
 
 
+@pytest.mark.slow
 def test_what_is_seen_of_a_record_is_of_its_own_rows() -> None:
     model, net = trained(SlotWriter(NET, MARKER, 5), 0)
     found = slots.looked_at(DATA, 12, Frozen.of(net))
@@ -63,6 +64,7 @@ def test_what_is_seen_of_a_record_is_of_its_own_rows() -> None:
         assert (found["answer"][place], found["middle"][place]) == (record["answer"], record["middle"])
 
 
+@pytest.mark.slow
 def test_every_record_is_answered_once_behind_its_filled_slots() -> None:
     (writer, first), (reader, last) = trained(SlotWriter(NET, MARKER, 5), 0), trained(SlotReader(NET, MARKER, 8), 1)
     found = slots.scored(DATA, HOW, last, first)
@@ -100,6 +102,7 @@ def test_a_thought_is_printed_if_all_of_it_is_said(monkeypatch: pytest.MonkeyPat
     assert set(found) == {"retrieved", "against wrong", "answer", "printed"}
 
 
+@pytest.mark.slow
 def test_the_first_call_is_not_timed_and_ways_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, clock = [], iter([0, 90, 100, 190, 200, 203, 300, 308, 400, 405, 500, 510])
 

@@ -20,6 +20,7 @@ PAIRS = TextToText(
 MODEL = llama(layers=1, embed=16, heads=2, mlp=32, vocab=WORDS, length=32, init_std=0.5).build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("causal", [False, True])
 def test_an_answer_is_the_likeliest_behind_the_whole_text(causal: bool) -> None:
     batch = OneSequence(data=PAIRS, causal=causal).take(np.arange(4))

@@ -1,6 +1,7 @@
 """Pseudo-labels: surest first, no two at one place, quotas, and what is negative; spotting sees every line and shot."""
 
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.data import Digits
@@ -86,6 +87,7 @@ def test_starting_lines_have_every_box_for_its_symbol_and_against_all_others() -
     assert not labels["pseudo"].any()
 
 
+@pytest.mark.slow
 def test_every_shot_is_looked_for_in_every_line() -> None:
     config = MatchingDetector(((4,), (4,)), ((2, 2),), ((16, 8),), None, (2, 3), 6, groups=2)
     params, rest = nnx.split(config.build(nnx.Rngs(0)), nnx.Param, ...)[1:]

@@ -78,6 +78,7 @@ def test_a_teacher_whose_replies_never_end_gives_no_corpus(monkeypatch: pytest.M
         teacher_corpus(NET, WORDS, QUERIES, QUERIES, GREEDY, 20, 30, 0)
 
 
+@pytest.mark.slow
 def test_replies_are_those_of_each_query_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a batch do not see each other, and the last batch is filled up without a trace."""
     config = llama(vocab=WORDS.vocab, embed=16, layers=1, heads=2, mlp=16, length=32)

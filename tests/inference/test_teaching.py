@@ -71,6 +71,7 @@ def test_a_student_reads_problem_rationale_and_exam_and_never_the_answer(monkeyp
     assert max(map(len, read)) <= HOW.lesson
 
 
+@pytest.mark.slow
 def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_end(net: Result) -> None:
     made = teaching.rationales(net, Unanswered(SOURCE), HOW, 4, 0)
     again = teaching.rationales(net, Unanswered(replace(SOURCE, size=2)), HOW, 4, 0)
@@ -88,6 +89,7 @@ def test_rationales_do_not_depend_on_their_neighbours_and_are_judged_by_their_en
     assert (other["tokens"] != made["tokens"]).any()
 
 
+@pytest.mark.slow
 def test_examined_answers_are_drawn_and_written_solutions_are_lessons(net: Result) -> None:
     lessons = teaching.written(SOURCE, HOW)
     assert WORDS.decode(lessons["tokens"][2, 0]) == SOURCE[2]["solution"]
@@ -124,6 +126,7 @@ def test_groups_are_as_the_paper_counts_them() -> None:
     assert answer_by(lambda own: own.total, groups([None], [1.0])) is None
 
 
+@pytest.mark.slow
 def test_pairs_are_of_rationales_that_differ_by_more_than_the_gap(net: Result) -> None:
     assert gapped_pairs([0.5, 0.2, 0.8, 0.5], 0.29, 4) == [(2, 1)]
     assert gapped_pairs([0.0, 1.0, 1.0], 0.3, 4) == [(1, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from flax import nnx
 
 from stagejax.data.words import Words
@@ -22,6 +23,7 @@ def frozen() -> Frozen:
     return Frozen(NET, nnx.to_pure_dict(params), nnx.to_pure_dict(rest))
 
 
+@pytest.mark.slow
 def test_replies_do_not_depend_on_the_batch() -> None:
     net = frozen()
     likeliest = replies(net, CODE, PROMPTS, HOW, "|")
@@ -32,6 +34,8 @@ def test_replies_do_not_depend_on_the_batch() -> None:
     assert replies(net, CODE, PROMPTS, replace(HOW, batch=7), "|", 1.0) == drawn != likeliest
     assert replies(net, CODE, PROMPTS, HOW, "|", 1.0, seed=3) != drawn
     assert not any("|" in text for text in drawn.texts)
+    mixed = replies(net, CODE, PROMPTS, HOW, "|", [0.0, 1.0] * 3 + [0.0]).texts
+    assert mixed == [(drawn if place % 2 else likeliest).texts[place] for place in range(7)]
     assert replies(net, CODE, [], HOW, "|").texts == []
 
 

@@ -34,6 +34,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_exact_growth_keeps_the_function(bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "grown"
     assert run("--from", str(bert), "--to", "embed=16,heads=4,mlp=17", "--operator", "FPI", "--out", str(out)) == 0
@@ -64,6 +65,7 @@ def test_leaf_by_leaf_is_the_growth_of_the_whole(bert: Path, tmp_path: Path) -> 
     assert len(list((tmp_path / "grown").glob("*.safetensors"))) > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [SMALL, 0], ids=["together", "leaf by leaf"])
 def test_fresh_parameters_come_from_the_seed(
     most: int, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -78,6 +80,7 @@ def test_fresh_parameters_come_from_the_seed(
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "architecture", "dtype"),
     [(llama(**SIZES, kv_heads=1), LLAMA, jnp.bfloat16), (llama(**SIZES, experts=3), MIXTRAL, np.float32)],

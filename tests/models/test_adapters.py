@@ -41,6 +41,7 @@ def outputs(model: Any, layer: int) -> tuple[Any, Any]:
     return h, jnp.stack([jnp.maximum(h @ down[a], 0) @ up[a] for a in range(len(down))])
 
 
+@pytest.mark.slow
 def test_fresh_adapters_change_nothing() -> None:
     plain = replace(CONFIG, adapters=0).build(nnx.Rngs(0))
     model = CONFIG.build(nnx.Rngs(0))
@@ -50,6 +51,7 @@ def test_fresh_adapters_change_nothing() -> None:
     np.testing.assert_allclose(plain.hidden(TOKENS, TASKS), wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_block_adds_its_residual_once() -> None:
     """Three equal adapters with coefficients that sum to 1 are one adapter; r + 3 u would be another stream."""
     model = trained_bank(replace(CONFIG, combine=Scale(dropout=0.0)))
@@ -75,6 +77,7 @@ def test_an_adapter_sits_between_the_feed_forward_network_and_its_norm() -> None
     np.testing.assert_allclose(model.hidden(TOKENS, TASKS), block.mlp_norm(r + u), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("uniform", [False, True])
 def test_scale_is_a_free_sum(shared: bool, uniform: bool) -> None:
@@ -116,6 +119,7 @@ def test_only_the_ablations_are_normalised(constraint: Any, total: float) -> Non
         assert np.abs(sums - total).max() > 0.01
 
 
+@pytest.mark.slow
 def test_fusion_is_attention_over_adapters() -> None:
     model = trained_bank(replace(CONFIG, combine=Fusion(std=0.5)))
     fusion = model.combine
@@ -166,6 +170,7 @@ def test_tasks_in_one_batch_are_trained_as_if_apart(combine: Any) -> None:
             np.testing.assert_allclose(alone["bank"]["up"][:, task], whole["bank"]["up"][:, task], rtol=2e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_adapter_for_all_and_adapters_further_on() -> None:
     model = trained_bank(replace(CONFIG, adapters=1))
     assert not np.allclose(model.hidden(TOKENS, TASKS), model.encoder.hidden(TOKENS, mask=TOKENS != 0))
@@ -191,6 +196,7 @@ def test_texts_of_a_row_are_read_apart() -> None:
     np.testing.assert_array_equal(second[3:], first[3:])  # one text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("combine", [Own(), Scale(), Fusion()], ids=repr)
 def test_looped_layers_give_what_unrolled_ones_do(combine: Any) -> None:
     unrolled = trained_bank(replace(CONFIG, combine=combine))

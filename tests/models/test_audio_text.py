@@ -26,6 +26,7 @@ def test_similarities_are_scaled_cosines() -> None:
     np.testing.assert_allclose(model(frames, tokens), 100 * clips @ texts.T, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_padding_is_no_part_of_a_text() -> None:
     model = NET.build(nnx.Rngs(0))
     texts = model.encode_text(jnp.array([[5, 6, 7, 0, 0, 0], [5, 6, 7, 8, 0, 0]]))
@@ -36,6 +37,7 @@ def test_padding_is_no_part_of_a_text() -> None:
     assert np.abs(swapped - short).max() > 1e-4  # words have an order
 
 
+@pytest.mark.slow
 def test_a_bag_cannot_hear_order_and_pieces_can() -> None:
     sounds = np.pad(RNG.normal(size=(2, 8, 16)), ((0, 0), (4, 4), (0, 0)))  # no convolution sees both
     first, second = sounds[:1], sounds[1:]

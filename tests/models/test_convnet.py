@@ -60,6 +60,7 @@ def test_every_axis_has_a_size(config) -> None:
     assert sizes == config.sizes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [ConvNet(image=8, channels=(4, 6)), ResNet(image=8, channels_in=1, blocks=(1, 2, 1))]
 )

@@ -55,6 +55,7 @@ def test_the_decoder_sees_no_later_token_and_all_of_the_input(decoder: Transform
     assert not np.allclose(other[:, 0], logits[:, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_masked_inputs_are_not_seen() -> None:
     model, inputs, said, mask = (
         built(CONFIG),
@@ -86,6 +87,7 @@ def test_reading_with_a_cache_is_as_without(decoder: Transformer) -> None:
             np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dropout_needs_a_key() -> None:
     config = Coupled(ENCODER, bert(vocab=30, embed=16, layers=1, heads=2, mlp=32, length=12, dropout=0.5))
     model, inputs, said = built(config), rows(20, 2, 7), rows(30, 2, 6)
@@ -110,6 +112,7 @@ def test_sizes_are_told_apart_by_side_and_the_head_of_the_encoder_is_gone() -> N
         built(CONFIG).reading(rows(20, 2, 7)).init_cache(2, 13)
 
 
+@pytest.mark.slow
 def test_a_warm_start_copies_both_sides_and_draws_the_cross_attention() -> None:
     encoder, decoder = params(ENCODER, 1), params(DECODER, 2)
     made, rest = WarmStart(CONFIG, ("encoder", "decoder")).function(jax.random.key(3), (encoder, {}), (decoder, {}))

@@ -33,6 +33,7 @@ def stages(base):
     return policy, reward
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [gpt(**SIZES), llama(**SIZES)], ids=["tied", "untied"])
 def test_a_reward_model_takes_over_all_but_the_heads(base) -> None:
     policy, reward = (build(stage, make_mesh("data=1")) for stage in stages(base))
@@ -56,6 +57,7 @@ def test_without_a_rule_for_the_heads_the_handover_is_refused() -> None:
         cross(replace(reward.stage, handover=Handover()), reward.parts, reward.state, policy.state)
 
 
+@pytest.mark.slow
 def test_a_value_sees_no_later_token() -> None:
     model = Critic(gpt(**SIZES)).build(nnx.Rngs(0))
     tokens = jnp.array([[1, 2, 3, 4, 5]])

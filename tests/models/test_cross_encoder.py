@@ -15,6 +15,7 @@ QUERIES = jnp.array([[1, 5, 6, 7, 0], [1, 8, 9, 0, 0]])
 ITEMS = jnp.array([[1, 6, 10, 11, 12, 0, 0], [1, 13, 14, 15, 0, 0, 0]])
 
 
+@pytest.mark.slow
 def test_scores_are_read_at_cls_or_at_the_markers() -> None:
     tokens = jnp.array([[1, 27, 5, 6, 7, 0, 28, 2, 29, 6, 10, 11, 12, 0, 0]])  # [CLS] [S] query [E] [SEP] [T] item
     types = jnp.array([[0, 0, 0, 2, 0, 0, 0, 0, 1, 3, 1, 1, 1, 1, 1]])
@@ -25,6 +26,7 @@ def test_scores_are_read_at_cls_or_at_the_markers() -> None:
         np.testing.assert_allclose(jax.jit(model)(QUERIES[:1], ITEMS[:1])[0], expected, rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_padding_is_not_seen_and_each_query_has_its_own_items() -> None:
     model = CrossEncoder(ENCODER, 5, 7, "markers").build(nnx.Rngs(0))
     items = jnp.stack([ITEMS, ITEMS[::-1]])
@@ -36,6 +38,7 @@ def test_padding_is_not_seen_and_each_query_has_its_own_items() -> None:
     np.testing.assert_allclose(jax.jit(model.scores)(QUERIES, items), before, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_score_is_no_product_of_a_vector_of_the_query_and_one_of_the_item() -> None:
     tokens = np.random.default_rng(0).integers(4, 27, (2, 24, 7))
     queries, items = jnp.asarray(tokens[0, :, :5]), jnp.asarray(tokens[1])
@@ -54,6 +57,7 @@ def test_shared_tokens_are_text_of_both_sides() -> None:
     assert found.tolist() == [[0, 1, 1, 0, 1, 0, 0, 0]]
 
 
+@pytest.mark.slow
 def test_a_dual_encoder_gives_scaled_cosines() -> None:
     model = SentenceEncoder(ENCODER, scale=10.0).build(nnx.Rngs(0))
     u, v = (np.asarray(jax.jit(model)(tokens)) for tokens in (QUERIES, ITEMS))
@@ -65,6 +69,7 @@ def test_a_dual_encoder_gives_scaled_cosines() -> None:
     np.testing.assert_allclose(jax.jit(model)(longer), u, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="types=3"):
         CrossEncoder(bert(types=3, length=64), 5, 7)

@@ -28,6 +28,7 @@ def test_the_default_has_the_parameters_of_the_dossier() -> None:
     assert 38_000 < sizes["neck"] + sizes["head"] < 55_000
 
 
+@pytest.mark.slow
 def test_boxes_are_centred_in_their_cells_and_start_with_the_prior() -> None:
     model = NET.build(nnx.Rngs(0))
     model.head.box.bias[...] = jnp.array([3.0, -3.0, 0.0, 0.0])

@@ -39,6 +39,7 @@ def velocity(config=CONFIG, params=PARAMS, video=VIDEO, text=TEXT, **options):
     return nnx.merge(graph(config)[0], params)(video, jnp.array([0.2, 0.7]), text, **options)
 
 
+@pytest.mark.slow
 def test_every_token_sees_every_frame_and_pixel() -> None:
     changed = velocity(video=VIDEO.at[0, 1, 3, 3, 0].add(1.0))
     difference = np.abs(np.asarray(changed - velocity()))
@@ -57,6 +58,7 @@ def test_products_depend_on_distances_in_each_direction() -> None:
     assert len(np.unique(products[0, 0, 0].round(3))) > 50  # and on each of them
 
 
+@pytest.mark.slow
 def test_frames_that_are_not_there_are_not_seen() -> None:
     frames = jnp.array([1, 2])
     first = velocity(frames_B=frames)
@@ -66,6 +68,7 @@ def test_frames_that_are_not_there_are_not_seen() -> None:
     np.testing.assert_allclose(first[0, :1], velocity(video=VIDEO[:, :1])[0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_text_counts_unless_it_is_dropped_or_masked() -> None:
     dropped = velocity(drop=jnp.array([True, False]))
     assert np.abs(np.asarray(dropped - velocity()))[0].max() > 1e-4
@@ -77,16 +80,19 @@ def test_text_counts_unless_it_is_dropped_or_masked() -> None:
     )
 
 
+@pytest.mark.slow
 def test_no_parameter_depends_on_the_resolution() -> None:
     larger = jnp.ones((2, 5, 6, 8, 2))
     assert velocity(video=larger).shape == larger.shape
     assert not np.asarray(CONFIG.build(nnx.Rngs(0))(VIDEO, jnp.zeros(2), TEXT)).any()  # no velocity at first
 
 
+@pytest.mark.slow
 def test_scanned_is_unrolled() -> None:
     np.testing.assert_allclose(velocity(replace(CONFIG, scan=False)), velocity(), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_heads_in_turns_are_heads_at_once() -> None:
     """In both passes, and for less memory."""
 
@@ -104,6 +110,7 @@ def test_heads_in_turns_are_heads_at_once() -> None:
     assert quarter < whole
 
 
+@pytest.mark.slow
 def test_it_grows_without_a_change_of_the_velocity() -> None:
     """Modulations multiply unit by unit, so they are copied with the units."""
     large = replace(CONFIG, embed=16, heads=4, mlp=24)
@@ -111,6 +118,7 @@ def test_it_grows_without_a_change_of_the_velocity() -> None:
     np.testing.assert_allclose(velocity(large, grown), velocity(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_it_learns_a_flow() -> None:
     config = replace(CONFIG, text=0)
     graphdef, params = nnx.split(config.build(nnx.Rngs(0)))

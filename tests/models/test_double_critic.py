@@ -15,6 +15,7 @@ CRITIC = DoubleCritic(bert(vocab=12, layers=1, embed=8, heads=2, mlp=8, length=4
 TOKENS, SEEN = jnp.array([[5, 6, 7], [8, 6, 7]]), jax.random.normal(jax.random.key(0), (2, 3))
 
 
+@pytest.mark.slow
 def test_the_value_is_the_lower_probability_of_success_and_reads_both_inputs() -> None:
     critic = CRITIC.build(nnx.Rngs(0))
     logits, value = critic(TOKENS, SEEN), critic.value(TOKENS, SEEN)

@@ -49,16 +49,19 @@ def found(model: ImageTextModel) -> dict[str, np.ndarray]:
     return jax.tree.map(np.asarray, jax.jit(program)(params))
 
 
+@pytest.mark.slow
 def test_logits_are_scaled_cosines(found: dict) -> None:
     np.testing.assert_allclose(np.linalg.norm(found["image"], axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(found["text"], axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(found["logits"], found["image"] @ found["text"].T / 0.07, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_is_no_part_of_a_text(found: dict) -> None:
     np.testing.assert_allclose(found["short"], found["text"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_both_modalities_train_the_shared_tower_and_only_their_own_branch(model: ImageTextModel) -> None:
     graphdef, params = nnx.split(model)
 
@@ -87,6 +90,7 @@ def test_axes_name_the_towers() -> None:
     assert str(axes["tokens"]["table"]) == "<vocab >embed.text"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "larger",
     [
@@ -100,6 +104,7 @@ def test_widening_keeps_the_function(found: dict, larger: dict) -> None:
     np.testing.assert_allclose(logits(wide, grown), found["logits"], atol=2e-4)
 
 
+@pytest.mark.slow
 def test_one_branch_widens_behind_its_adapter() -> None:
     apart = replace(CONFIG, adapters=True)
     wide, params = replace(apart, text=Tower(layers=1, embed=32, mlp=24)), params_of(apart)

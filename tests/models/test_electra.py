@@ -16,6 +16,7 @@ SMALL = bert(vocab=20, layers=1, embed=8, heads=2, length=6)
 TOKENS = jnp.array([[1, 5, 6, 7, 2], [1, 9, 9, 4, 2]])
 
 
+@pytest.mark.slow
 def test_tables_are_there_once_and_both_models_train_them() -> None:
     graphdef, axes, params, _ = take_apart(Electra(SMALL, SMALL))
     assert {"tokens", "positions"} <= set(params["encoder"])

@@ -13,6 +13,7 @@ SMALL = FeatureDenoiser(grid=3, embed=8, heads=2)
 MAPS = jax.random.normal(jax.random.key(0), (2, 9, 8))
 
 
+@pytest.mark.slow
 def test_a_block_that_adds_nothing_leaves_features_and_positions() -> None:
     model = SMALL.build(nnx.Rngs(0))
     for out in (model.block.attention.out, model.block.mlp.down):

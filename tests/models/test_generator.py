@@ -15,6 +15,7 @@ G = Generator(latent=6, start=2, channels=(8, 6, 4), pixels=3)
 D = Discriminator(G.size, (4, 8), hidden=5, pixels=3)
 
 
+@pytest.mark.slow
 def test_images_have_the_announced_size_and_values_from_0_to_1() -> None:
     images = G.build(nnx.Rngs(0)).sample(jax.random.key(0), 5)
     assert images.shape == (5, 8, 8, 3)
@@ -40,6 +41,7 @@ def test_kernels_have_unit_variance_and_layers_keep_that_of_their_input() -> Non
     assert float(y.std()) == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_logit_depends_on_the_variety_of_the_batch() -> None:
     model = D.build(nnx.Rngs(0))
     images = G.build(nnx.Rngs(1)).sample(jax.random.key(0), 4)

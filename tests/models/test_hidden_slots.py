@@ -44,6 +44,7 @@ def test_answers_with_a_cache_are_those_of_whole_rows(pair) -> None:
             np.testing.assert_array_equal(drawn.tokens_BNS[row, copy], tokens[0])
 
 
+@pytest.mark.slow
 def test_a_reader_reads_states_in_its_slots_alone(pair) -> None:
     writer, reader = pair
     tokens = jnp.array(PROMPTS)
@@ -59,6 +60,7 @@ def test_a_reader_reads_states_in_its_slots_alone(pair) -> None:
     np.testing.assert_array_equal(reader.hidden(tokens, vectors=reader.vectors(tokens, states)), before)
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_slot_does_not_reach_it(pair) -> None:
     writer, _ = pair
     tokens = jnp.array(PROMPTS)
@@ -76,6 +78,7 @@ def test_a_summary_is_the_direction_of_the_mean_over_slots(pair) -> None:
         np.testing.assert_allclose(writer.summary(jnp.array(PROMPTS))[row], z / np.linalg.norm(z), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_vectors_of_the_table_change_nothing() -> None:
     model = gpt(**SIZES).build(nnx.Rngs(0))
     tokens = jnp.array(PROMPTS)

@@ -23,6 +23,7 @@ def numbers(config: Any) -> int:
     return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(nnx.to_pure_dict(nnx.state(model, nnx.Param))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "size", "pixels"),
     [(inception_v3(), 23_834_568, (8, 8)), (Xception(), 22_855_952, (10, 10))],
@@ -34,6 +35,7 @@ def test_networks_have_their_published_sizes(config: Any, size: int, pixels: tup
     assert nnx.eval_shape(lambda: config.build(nnx.Rngs(0)).pixels(images, False)).shape == (1, *pixels, 2048)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [small_inception(), small_xception(), inception_v3(), Xception(classes=4)])
 def test_every_axis_has_a_size(config: Any) -> None:
     model = nnx.eval_shape(lambda: config.build(nnx.Rngs(0)))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +50,7 @@ def test_distances_are_those_of_the_hyperboloid() -> None:
     np.testing.assert_allclose(link_logit(line[1], line[1]), 2.0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_centroid_is_nearest_to_all_its_senders() -> None:
     x = exp0(jax.random.normal(jax.random.key(0), (5, 2)))
     senders, receivers = jnp.arange(5), jnp.zeros(5, int)
@@ -61,6 +63,7 @@ def test_the_centroid_is_nearest_to_all_its_senders() -> None:
     np.testing.assert_allclose(jax.grad(total)(log0(centre)), 0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_layers_end_on_the_manifold() -> None:
     layer = LorentzLinear("embed", 4, 5, activate=True, rngs=nnx.Rngs(0))
     y = layer(exp0(jax.random.normal(jax.random.key(1), (6, 3))))

@@ -16,6 +16,7 @@ CONFIG = MaskedAutoencoder(ENCODER, embed=4, heads=1)
 IMAGES = jax.random.uniform(jax.random.key(0), (3, 8, 8, 3))
 
 
+@pytest.mark.slow
 def test_hidden_patches_change_nothing_and_seen_ones_do() -> None:
     model = CONFIG.build(nnx.Rngs(0))
     seen = jnp.tile(jnp.array([0, 3, 10, 12]), (3, 1))

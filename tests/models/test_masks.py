@@ -86,6 +86,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 def test_masks_of_other_models_do_the_same(name) -> None:
     """An encoder-decoder, layers of both stacks among what is removed, and convolutions."""
@@ -120,6 +121,7 @@ def test_masks_of_ones_change_nothing(config) -> None:
     np.testing.assert_allclose(logits(config, params, ones), logits(config, params), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_masks_may_differ_from_layer_to_layer() -> None:
     """Removed in one layer means that its row of the down projection is zero there; also in a scan over layers."""
     config, mask = MODELS["gpt"], np.ones((3, 12))
@@ -134,6 +136,7 @@ def test_masks_may_differ_from_layer_to_layer() -> None:
         np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_half_open_gate_is_the_mean_of_both() -> None:
     config = replace(MODELS["llama"], layers=1)
     graphdef, _ = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))

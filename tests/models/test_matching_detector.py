@@ -81,6 +81,7 @@ def test_the_head_sees_nothing_but_how_a_region_differs_from_the_query(model: nn
     assert float(jnp.ptp(match)) > 0
 
 
+@pytest.mark.slow
 def test_proposals_depend_on_the_channels_of_the_query(model: nnx.Module) -> None:
     maps = model.maps(jnp.asarray(np.random.default_rng(3).normal(size=(1, 8, 16, 1)), jnp.float32))
     queries = jnp.ones((1, 2, 2, 3, 8)).at[0, 1, :, :, :4].set(0.0)
@@ -90,6 +91,7 @@ def test_proposals_depend_on_the_channels_of_the_query(model: nnx.Module) -> Non
     assert not np.allclose(said[:, 0], said[:, 1])
 
 
+@pytest.mark.slow
 def test_what_lies_beside_a_query_in_its_image_is_not_pooled(model: nnx.Module) -> None:
     ramp = jnp.broadcast_to(jnp.arange(8.0), (1, 1, 8, 8))[..., None]
     half, whole = (model.queries(ramp, jnp.array([[[0.0, left, 1.0, 1.0]]])) for left in (0.5, 0.0))

@@ -249,6 +249,7 @@ def test_sharded_by_expert_equals_unsharded(capacity) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_objective_adds_its_losses_and_reports_them_apart() -> None:
     graphdef, params, apply = model(SMALL)
     batch = {"tokens": jnp.asarray(TOKENS)}

@@ -9,6 +9,7 @@ from flax import nnx
 from stagejax.models.neural_field import NeuralField, interpolated
 
 
+@pytest.mark.slow
 def test_a_grid_holds_every_bilinear_function_exactly() -> None:
     line = jnp.linspace(0, 1, 6)
     corners = jnp.stack([line[:, None] + 2 * line[None], line[:, None] * line[None]], -1).reshape(36, 2)
@@ -32,6 +33,7 @@ def test_a_hash_uses_all_rows_and_differs_between_neighbours() -> None:
     assert (rows.reshape(33, 33)[:, 1:] != rows.reshape(33, 33)[:, :-1]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_sizes_follow_the_table_and_the_levels() -> None:
     config = NeuralField.between(16, 1024, 4, table=2**12, channels=2, hidden=8, features=3)
     assert [config.rows(r) for r in config.resolutions] == [289, 4096, 4096, 4096]

@@ -32,6 +32,7 @@ def test_attention_to_a_table_is_ordinary_multi_head_attention() -> None:
         TableAttention(8, 3, rngs=nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_a_tilted_mean_is_differentiated_exactly() -> None:
     slopes, keys, values = normal(3, 4), normal(3, 6), normal(3, 6)
 
@@ -45,6 +46,7 @@ def test_a_tilted_mean_is_differentiated_exactly() -> None:
     np.testing.assert_allclose(steep, [values[0, keys[0].argmax()], values[0, keys[0].argmin()]], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_timing_gcn_reads_tables_by_products_of_weights_of_both_axes() -> None:
     net = OuterReading(3, 2, 6, 8, readings=2, rngs=nnx.Rngs(0))
     asked, tables = normal(4, 32), normal(4, 8, 64)
@@ -63,6 +65,7 @@ def test_the_first_layer_is_that_of_both_ends_and_the_edge_side_by_side() -> Non
     np.testing.assert_allclose(net(net.ends(x), senders, receivers, edge), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_pin_reads_mean_sum_least_and_largest_of_its_messages() -> None:
     net = PinConv(2, 1, 4, 3, 2, rngs=nnx.Rngs(0))
     x, edges = normal(4, 2), normal(3, 1)

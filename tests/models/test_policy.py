@@ -15,6 +15,7 @@ CRITIC = RecurrentCritic(plants=3, stages=6, hidden=(4, 5))
 CONFIGS = [RecurrentPolicy(plants=3, hidden=(4, 5)), LinearPolicy(plants=3, stages=6)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS, ids=["recurrent", "linear"])
 def test_an_encoding_depends_on_its_stage_and_those_before_it_alone(config: object) -> None:
     policy = config.build(nnx.Rngs(0))  # type: ignore
@@ -50,6 +51,7 @@ def test_every_parameter_names_its_axes(config: object) -> None:
     assert names == set(config.sizes())  # type: ignore
 
 
+@pytest.mark.slow
 def test_a_critic_begins_at_zero_and_each_value_sees_its_own_state_and_inputs_up_to_its_stage() -> None:
     graphdef, params = nnx.split(CRITIC.build(nnx.Rngs(0)))
     x, states = jax.random.normal(jax.random.key(0), (2, 6, 3))

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.models import bert
@@ -17,6 +18,7 @@ TOKENS = jax.random.randint(jax.random.key(0), (3, 9), 4, 30).at[1, 7:].set(0)
 TYPES = jnp.array([[0] * 4 + [1] * 5] * 3)
 
 
+@pytest.mark.slow
 def test_chosen_places_have_the_logits_that_the_whole_head_gives() -> None:
     model = CONFIG.build(nnx.Rngs(0))
     places = jnp.array([[1, 3], [6, 2], [0, 8]])
@@ -28,6 +30,7 @@ def test_chosen_places_have_the_logits_that_the_whole_head_gives() -> None:
     np.testing.assert_allclose(pair, pooled @ model.head.kernel[...] + model.head.bias[...], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_padding_changes_no_answer_and_types_do() -> None:
     model = CONFIG.build(nnx.Rngs(0))
     longer = jnp.pad(TOKENS, ((0, 0), (0, 3)))

@@ -29,6 +29,7 @@ def test_every_stage_names_its_own_axes() -> None:
         assert tuple(sizes[name.removesuffix("_out")] for name in own.names) == leaf.shape, own
 
 
+@pytest.mark.slow
 def test_looping_over_layers_changes_nothing() -> None:
     images = jax.random.normal(jax.random.key(0), (2, 12, 12, 1))
     scanned = PyramidViT(image=12, patch=2, stem=4, scan=True, **SIZES)

@@ -18,6 +18,7 @@ def paths(model: nnx.Module) -> set[str]:
     return {path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(nnx.to_pure_dict(nnx.state(model)))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [gpt(**SIZES), llama(**SIZES)], ids=["tied", "untied"])
 def test_paths_are_those_of_the_base_but_for_the_heads(base) -> None:
     own, other = paths(RewardModel(base).build(nnx.Rngs(0))), paths(base.build(nnx.Rngs(0)))

@@ -79,6 +79,7 @@ def test_a_step_along_the_sequence_is_the_step_of_one_device(frames: int) -> Non
     assert other.cost.flops == record.cost.flops
 
 
+@pytest.mark.slow
 def test_a_plan_counts_tokens_where_they_lie() -> None:
     """The inputs of the blocks, which alone are kept of them, are on one device a part of what they were."""
 

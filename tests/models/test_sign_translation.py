@@ -20,6 +20,7 @@ VIDEO = jnp.asarray(np.random.default_rng(0).random((2, 18, 8, 8, 1), np.float32
 MASK = jnp.array([[True, True, True], [True, True, False]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [SignText(SIGN, NET), SignTranslator(SIGN, NET)])
 def test_axes_have_their_sizes(config: SignText | SignTranslator) -> None:
     sizes, model = config.sizes(), config.build(nnx.Rngs(0))
@@ -40,6 +41,7 @@ def test_features_are_convolutions_with_pooling_along_time() -> None:
     assert np.abs(sign.features(other)[:, 2] - found[:, 2]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_what_is_masked_is_not_seen() -> None:
     pair, translator = (config.build(nnx.Rngs(0)) for config in (SignText(SIGN, NET), SignTranslator(SIGN, NET)))
     other = VIDEO.at[1, -4:].set(0.5)
@@ -51,6 +53,7 @@ def test_what_is_masked_is_not_seen() -> None:
     np.testing.assert_allclose(jnp.linalg.norm(pair.encode_video(VIDEO, MASK), axis=1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_decoding_with_a_cache_is_what_the_translator_says() -> None:
     model = SignTranslator(SIGN, NET).build(nnx.Rngs(0))
     tokens = jnp.array([[SEP, 5, 6], [SEP, 7, 8]])
@@ -63,6 +66,7 @@ def test_decoding_with_a_cache_is_what_the_translator_says() -> None:
     np.testing.assert_allclose(jnp.stack(found, 1), wanted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_transplant_moves_parameters_and_statistics() -> None:
     pair = SignText(SIGN, NET).build(nnx.Rngs(0))
     pair(VIDEO, MASK, jnp.array([[5, SEP]] * 2), jnp.ones((2, 2), bool), key=jax.random.key(0))  # statistics move

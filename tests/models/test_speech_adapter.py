@@ -22,6 +22,7 @@ def normal(*shape: int) -> jax.Array:
     return jnp.asarray(RNG.normal(size=shape), jnp.float32)
 
 
+@pytest.mark.slow
 def test_what_lies_behind_an_utterance_changes_nothing() -> None:
     ear, adapter = EAR.build(nnx.Rngs(0)), ADAPTER.build(nnx.Rngs(1))
 

@@ -40,6 +40,7 @@ def test_steps_are_the_whole(model: nnx.Module) -> None:
     np.testing.assert_allclose(jnp.concatenate(found, 1), model(frames, tokens, mask=mask), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_recognizers_head_is_inside(model: nnx.Module) -> None:
     frames = jax.random.normal(jax.random.key(1), (1, 8, 8))
     logits, real = model.speech(frames, jnp.ones((1, 8), bool))

@@ -30,6 +30,7 @@ def generator() -> nnx.Module:
     return G.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [G, D])
 def test_every_axis_has_its_size(config: StyleGenerator | StyleDiscriminator) -> None:
     model, sizes = config.build(nnx.Rngs(0)), config.sizes() | {"tap_row": 1, "tap_column": 1}
@@ -38,6 +39,7 @@ def test_every_axis_has_its_size(config: StyleGenerator | StyleDiscriminator) ->
         assert tuple(sizes[name] for name in axes.names) == leaf.shape
 
 
+@pytest.mark.slow
 def test_at_1024_pixels_it_has_as_many_parameters_as_the_published_one() -> None:
     channels = (512, 512, 512, 512, 512, 256, 128, 64, 32)
     for config, count in (
@@ -138,6 +140,7 @@ def test_at_the_start_features_have_a_mean_square_of_1_in_every_level() -> None:
     assert float(jnp.square(y).mean()) == pytest.approx(1.04, abs=0.15)  # (1 + 0.2²) / 2 · 2
 
 
+@pytest.mark.slow
 def test_a_share_of_samples_has_the_styles_of_two_latents() -> None:
     def borders(mixing: float) -> np.ndarray:
         model = replace(G, mixing=mixing).build(nnx.Rngs(0))
@@ -152,6 +155,7 @@ def test_a_share_of_samples_has_the_styles_of_two_latents() -> None:
     np.testing.assert_allclose(counts, 1 / 3, atol=0.08)
 
 
+@pytest.mark.slow
 def test_every_layer_is_moved_by_its_own_style(generator: nnx.Module) -> None:
     w = normal(1, G.layers, G.style)
     image = generator.synthesised(w)
@@ -163,6 +167,7 @@ def test_every_layer_is_moved_by_its_own_style(generator: nnx.Module) -> None:
     np.testing.assert_allclose(generator(z), generator(3 * z), atol=1e-4)  # latents count by direction
 
 
+@pytest.mark.slow
 def test_a_logit_depends_on_the_variety_of_its_group() -> None:
     model, images = D.build(nnx.Rngs(0)), normal(4, 8, 8, 2)
     same = jnp.broadcast_to(images[:1], images.shape)

@@ -29,6 +29,7 @@ def test_every_axis_has_a_size() -> None:
     assert sizes == CONFIG.sizes()
 
 
+@pytest.mark.slow
 def test_what_tokens_may_see() -> None:
     """The decoder sees what is behind it and the encoder's tokens that the mask leaves; the encoder both sides."""
     graphdef, params = nnx.split(CONFIG.build(nnx.Rngs(0)))
@@ -50,6 +51,7 @@ def test_what_tokens_may_see() -> None:
     assert np.abs(seen[0, 0] - memory[0, 0]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_loop_over_layers_in_the_program_is_the_same() -> None:
     graphdef, params = nnx.split(CONFIG.build(nnx.Rngs(0)))
     looped, _ = nnx.split(nnx.eval_shape(lambda: replace(CONFIG, scan=True, remat="full").build(nnx.Rngs(0))))
@@ -57,6 +59,7 @@ def test_a_loop_over_layers_in_the_program_is_the_same() -> None:
     np.testing.assert_allclose(*run(params), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_needs_a_key() -> None:
     graphdef, params = nnx.split(replace(CONFIG, dropout=0.5, encoder_layers=1, decoder_layers=1).build(nnx.Rngs(0)))
     run = jax.jit(lambda key: nnx.merge(graphdef, params)(TOKENS, TARGETS, key=key))

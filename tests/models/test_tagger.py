@@ -28,6 +28,7 @@ def test_states_are_those_of_every_depth(scan: bool) -> None:
     np.testing.assert_allclose(found.states[0], model.embed(TOKENS, jnp.arange(5)[None], None), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_attentions_are_distributions_that_give_what_attention_gives() -> None:
     model = SMALL.build(nnx.Rngs(0))
     found = observed(model, TOKENS, TOKENS != 0)
@@ -52,6 +53,7 @@ def _row(params: nnx.State, layer: int) -> nnx.State:
     return jax.tree.map(lambda leaf: leaf[layer], params)
 
 
+@pytest.mark.slow
 def test_a_decoder_attends_to_what_came_before() -> None:
     model = gpt(vocab=50, layers=2, embed=16, heads=2, mlp=24).build(nnx.Rngs(0))
     found = observed(model, TOKENS)
@@ -59,6 +61,7 @@ def test_a_decoder_attends_to_what_came_before() -> None:
     np.testing.assert_allclose(found.states[-1], model.hidden(TOKENS), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_tags_are_the_heads_of_the_last_state_and_padding_changes_nothing() -> None:
     model = Tagger(SMALL, classes=3).build(nnx.Rngs(0))
     tags = model.tags(TOKENS)

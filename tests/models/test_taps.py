@@ -22,6 +22,7 @@ def model() -> nnx.Module:
     return NET.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, 2])
 def test_reading_changes_nothing(model: nnx.Module, depth: int) -> None:
     hidden, stream = tapped(model, TOKENS, depth)

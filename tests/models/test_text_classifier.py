@@ -16,6 +16,7 @@ from stagejax.objectives.similarity import split_texts
 TINY = bert(vocab=40, layers=1, embed=16, heads=2, mlp=32, length=12, dropout=0.2)
 
 
+@pytest.mark.slow
 def test_padding_changes_nothing() -> None:
     model = TextClassifier(TINY, classes=3).build(nnx.Rngs(0))
     text = jnp.array([[1, 9, 12, 2]])
@@ -25,6 +26,7 @@ def test_padding_changes_nothing() -> None:
     assert bool(jnp.isfinite(empty).all())
 
 
+@pytest.mark.slow
 def test_a_key_draws_dropout() -> None:
     model = TextClassifier(TINY, classes=3, dropout=0.5).build(nnx.Rngs(0))
     text = jnp.array([[1, 9, 12, 2]])

@@ -33,6 +33,7 @@ def test_words_and_their_order_count_and_padding_does_not(velocity) -> None:
     np.testing.assert_allclose(CONFIG.build(nnx.Rngs(0)).encode(jnp.array([[4, 5, 6]])), short, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_dropped_text_is_not_seen(velocity) -> None:
     np.testing.assert_allclose(velocity([4, 5, 6, 0], True), velocity([7, 8, 4, 0], True), atol=1e-6)
     assert np.abs(velocity([4, 5, 6, 0], True) - velocity([4, 5, 6, 0])).max() > 1e-4

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax import running
@@ -31,6 +32,7 @@ def codec() -> nnx.Module:
     return SPEECH.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_decoding_needs_the_codes_alone() -> None:
     model = IMAGE.build(nnx.Rngs(0))
     images = jax.random.uniform(jax.random.key(1), (3, 8, 8, 1))
@@ -43,6 +45,7 @@ def test_decoding_needs_the_codes_alone() -> None:
     assert str(axes_of(codec())["quantizer"]["books"][0]["table"]) == "<codes >embed"
 
 
+@pytest.mark.slow
 def test_what_is_behind_a_clip_changes_nothing() -> None:
     other = jnp.where(REAL[..., None], FRAMES, 9.0)
     encoder = SpeechEncoder(bands=6, frames=7, embed=8, layers=1, heads=2, mlp=8).build(nnx.Rngs(0))
@@ -65,6 +68,7 @@ def test_the_encoder_predicts_what_it_does_not_see() -> None:
     assert float(metrics["loss"][1]) <= float(REAL.sum())
 
 
+@pytest.mark.slow
 def test_distillation_moves_the_first_book_alone() -> None:
     batch = {"frames": FRAMES, "real": REAL, "features": jax.random.normal(jax.random.key(2), (3, 7, 5))}
     graphdef, params = nnx.split(codec())
@@ -81,6 +85,7 @@ def test_distillation_moves_the_first_book_alone() -> None:
     np.testing.assert_allclose(feature_distance(tail, teacher, REAL), feature_distance(teacher, teacher, REAL))
 
 
+@pytest.mark.slow
 def test_revived_codes_are_used(tmp_path: Path) -> None:
     stage = Stage("vq", IMAGE, picture_codes, adam(3e-3), Images(batch=16), 40, reviving_step)
     with running(tmp_path, "vq", mesh="data=1") as run:

@@ -86,6 +86,7 @@ def test_the_norm_before_a_tied_head_and_no_other_says_so(config):
     assert tied == {id(leaf) for leaf in expected}
 
 
+@pytest.mark.slow
 def test_initial_parameters_do_not_depend_on_scan():
     states = [nnx.state(gpt(**SMALL, scan=scan).build(nnx.Rngs(3))) for scan in (False, True)]
     jax.tree.map(np.testing.assert_array_equal, *states)
@@ -231,6 +232,7 @@ def test_cached_rows_may_have_different_lengths():
         np.testing.assert_allclose(np.asarray(logits)[row, 0], expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_dropout_is_a_function_of_the_key():
     config = dataclasses.replace(VARIANTS["gpt"], dropout=0.5, layers=2)
     apply, params = pieces(config)
@@ -249,6 +251,7 @@ def test_dropout_keeps_the_mean():
     assert set(np.unique(kept).tolist()) == {0.0, float(np.float32(1 / 0.75))}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scan", [False, True])
 def test_a_sub_model_trains_its_top_blocks_and_head_alone(scan):
     apply, params = pieces(dataclasses.replace(VARIANTS["bert"], scan=scan, layers=3))
@@ -273,6 +276,7 @@ def test_depth_and_stop_choose_the_function_and_its_gradient():
     np.testing.assert_array_equal(apply(params, TOKENS), apply(params, TOKENS, stop_below=1))
 
 
+@pytest.mark.slow
 def test_unrolled_backward_passes_of_frozen_rows_are_dropped():
     config = gpt(vocab=8, embed=64, heads=1, layers=4, mlp=256, length=8)
     graphdef, state = nnx.split(nnx.eval_shape(lambda: config.build(nnx.Rngs(0))))

@@ -23,6 +23,7 @@ def network() -> nnx.Module:
     return CONFIG.build(nnx.Rngs(0))
 
 
+@pytest.mark.slow
 def test_no_latent_frame_sees_a_later_frame() -> None:
     before = encode(network(), VIDEO)
     assert before.shape == (1, *CONFIG.compressed((9, 8, 8))) == (1, 3, 2, 2, 4)
@@ -57,6 +58,7 @@ def test_the_convolution_is_the_causal_one_in_three_dimensions() -> None:
     np.testing.assert_allclose(conv(x), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_shortcuts_alone_keep_what_is_constant_in_a_block() -> None:
     """With kernels of zero, down is the mean of a block (channels as before it) and up repeats it: up(down(x)) = x."""
     factors, width = (2, 2, 2), ("channels.0", 8)
@@ -76,6 +78,7 @@ def test_shortcuts_alone_keep_what_is_constant_in_a_block() -> None:
         )
 
 
+@pytest.mark.slow
 def test_deeper_levels_are_the_only_new_parameters() -> None:
     def leaves(config: VideoVAE) -> dict[str, tuple[int, ...]]:
         flat = nnx.to_flat_state(nnx.state(config.build(nnx.Rngs(0)), nnx.Param))

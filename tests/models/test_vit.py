@@ -49,6 +49,7 @@ def test_a_patch_is_one_row_of_tokens() -> None:
     np.testing.assert_allclose(tokens(IMAGES)[2, 2], by_hand, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_shared_rows_equal_repeated_ones_and_add_their_gradients() -> None:
     graphdef, params = spread(CONFIG)
     wide = ViT(**{**vars(CONFIG), "layers": 4})
@@ -69,6 +70,7 @@ def test_shared_rows_equal_repeated_ones_and_add_their_gradients() -> None:
         np.testing.assert_allclose(got, summed, atol=1e-3 * np.abs(summed).max())
 
 
+@pytest.mark.slow
 def test_no_gradient_below_and_parts_make_the_whole() -> None:
     graphdef, params = spread(CONFIG)
 
@@ -151,6 +153,7 @@ def test_refusals() -> None:
         nnx.merge(*spread(CONFIG))(jnp.zeros((1, 5, 6, 2)))
 
 
+@pytest.mark.slow
 def test_dense_features_are_those_that_are_pooled() -> None:
     for tokens in ({}, {"pool": "class", "distilled": "token"}):
         graphdef, params = spread(replace(CONFIG, **tokens))
@@ -161,6 +164,7 @@ def test_dense_features_are_those_that_are_pooled() -> None:
             np.testing.assert_allclose(dense.mean(1), model.features(IMAGES), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_without_positions_a_table_changes_nothing() -> None:
     graphdef, params = spread(UnplacedViT.of(CONFIG))
     other = params | {"positions": jax.tree.map(jnp.zeros_like, params["positions"])}

@@ -168,6 +168,7 @@ def passes(objective: Courses) -> Any:
     return jax.tree.map(np.asarray, jax.jit(run)(params))
 
 
+@pytest.mark.slow
 def test_what_generator_and_detector_read() -> None:
     _, metrics, seen = passes(Courses(rate=0.25))
     taught, inserted, again = seen["generator"]
@@ -187,6 +188,7 @@ def test_what_generator_and_detector_read() -> None:
     assert float(metrics["insert_altered"][0]) == 6 * K
 
 
+@pytest.mark.slow
 def test_electra_is_the_course_of_masks_alone_and_needs_one_pass_each() -> None:
     loss, metrics, seen = passes(Courses(restored=(mask,), inserted=(), corrected=False, rate=0.25))
     assert {name: [len(x) for x in rows] for name, rows in seen.items()} == {"generator": [6], "detector": [6]}
@@ -201,6 +203,7 @@ def test_electra_is_the_course_of_masks_alone_and_needs_one_pass_each() -> None:
     assert float(metrics["mask_altered"][0]) == (read != clean).sum() < masked.sum() + 1
 
 
+@pytest.mark.slow
 def test_held_out_rows_are_corrupted_in_the_same_way_each_time() -> None:
     graphdef, params = nnx.split(PAIR)
     electra = Courses(restored=(mask,), inserted=(), corrected=False)
@@ -214,6 +217,7 @@ def test_held_out_rows_are_corrupted_in_the_same_way_each_time() -> None:
     assert float(one) == float(two) != float(drawn)
 
 
+@pytest.mark.slow
 def test_masked_modelling_alone_scores_masked_places_only() -> None:
     model = SimpleNamespace(encoder=PAIR.encoder)
     loss, metrics = only_masked(model, {"targets": CLEAN}, jax.random.key(0), rate=0.25)

@@ -41,12 +41,14 @@ def compared() -> tuple[float, float]:
     return found["cosine"], found["ratio"]
 
 
+@pytest.mark.slow
 def test_the_gradient_through_targets_and_bounds_is_that_of_differences() -> None:
     cosine, ratio = compared()
     assert cosine == pytest.approx(1, abs=1e-3)
     assert ratio == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_with_gradients_stopped_at_the_bounds_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     reachable, clamped = dispatch.reachable, dispatch.clamped
 
@@ -89,6 +91,7 @@ def test_a_cascade_holds_no_more_than_what_the_plant_above_lets_through() -> Non
     assert bool((low <= high).all())
 
 
+@pytest.mark.slow
 def test_the_path_in_one_program_costs_what_its_stages_cost_between_its_own_volumes() -> None:
     """Perfect foresight's volumes, carried out stage by stage, cost what the whole program says, and no path less."""
     case = Cascade()
@@ -118,6 +121,7 @@ def rolled_to(system: Any, volumes: Any, inflow: Any) -> Any:
     return jax.lax.scan(stage, jnp.asarray(system.volume_start), (volumes, inflow))[1]
 
 
+@pytest.mark.slow
 def test_the_slack_objective_has_the_gradient_of_its_own_value() -> None:
     case = Cascade()
     system, inflow = case.system(), jnp.asarray(paths(1)[0, :2])
@@ -133,6 +137,7 @@ def test_the_slack_objective_has_the_gradient_of_its_own_value() -> None:
     np.testing.assert_allclose(exact, numeric, rtol=2e-2, atol=2.0)
 
 
+@pytest.mark.slow
 def test_a_policy_learns_from_multipliers() -> None:
     """A few steps down the gradient of the objective lower the cost, and the recurrent part has a gradient."""
     batch = {"inflow": paths(8)}

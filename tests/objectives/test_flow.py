@@ -145,6 +145,7 @@ def test_shared_noise_cancels_for_equal_samples() -> None:
     assert not np.allclose(losses[False], np.log(2), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_frames_that_are_not_there_are_no_part_of_the_mean() -> None:
     data = jax.random.normal(jax.random.key(0), (3, 4, 2, 2))
     key, seen = jax.random.key(1), []

@@ -67,6 +67,7 @@ def test_of_a_quadratic_discriminator_the_penalty_depends_on_the_images() -> Non
     assert float(loss) == pytest.approx(squared, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_of_a_convolutional_discriminator_it_is_that_of_finite_differences() -> None:
     """Also where the whole batch enters a logit: along a direction v the slope of ΣD is ∇ΣD · v."""
     model = Discriminator(4, (3,), hidden=4).build(nnx.Rngs(0))

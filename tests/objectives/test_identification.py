@@ -44,6 +44,7 @@ def test_batch_hard_is_the_worst_of_all_triplets():
     assert float(violations) == pytest.approx(np.mean(np.array(losses) > 0))
 
 
+@pytest.mark.slow
 def test_gradients_stay_finite_where_features_coincide():
     gradient = jax.grad(lambda x: batch_hard(x, jnp.array([0, 0, 1, 1]))[0])(jnp.ones((4, 3)))
     assert bool(jnp.isfinite(gradient).all())

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.models.shallow import Shallow
@@ -65,6 +66,7 @@ def test_the_loss_is_the_mean_over_positions_and_accuracies_those_of_the_ends() 
     assert [float(metrics[name][0]) for name in ("first", "accuracy")] == [right[:, 0].sum(), right[:, -1].sum()]
 
 
+@pytest.mark.slow
 def test_descent_sees_the_examples_before_the_query_alone() -> None:
     model = Shallow(features=8, mlp=6, outputs=4).build(nnx.Rngs(0))
     changed = ON_DEVICE | {"label": ON_DEVICE["label"].at[:, 3:].add(1) % 4}

@@ -72,6 +72,7 @@ def test_merged_margins_are_exact_and_tighter_than_two_bounds() -> None:
     assert (found + 1e-5 >= apart).all()
 
 
+@pytest.mark.slow
 def test_bounds_use_the_statistics_of_the_clean_batch() -> None:
     images, labels = jnp.asarray(RNG.rand(6, 6, 6, 1), jnp.float32), jnp.arange(6) % 3
     model, twin = net().build(nnx.Rngs(0)), net().build(nnx.Rngs(0))
@@ -88,6 +89,7 @@ def test_bounds_use_the_statistics_of_the_clean_batch() -> None:
     assert float(metrics["error"][0]) == float((expected.argmax(-1) != labels).sum())
 
 
+@pytest.mark.slow
 def test_verified_error_bounds_attacked_error_on_every_example() -> None:
     model, images = net().build(nnx.Rngs(3)), jnp.asarray(RNG.rand(32, 6, 6, 1), jnp.float32)
     labels = model(images).argmax(-1)
@@ -127,6 +129,7 @@ def test_the_smoothed_radius_is_continuous_with_its_slope() -> None:
     assert abs(slopes[499] - slopes[502]) < 0.03 * slopes[-1]
 
 
+@pytest.mark.slow
 def test_redrawn_kernels_keep_the_width_of_bounds() -> None:
     wide = CNN((8, 8, 1), (ConvLayer(32), ConvLayer(32), ConvLayer(32)), (256,), heads=(("label", (3,)),))
     x = jnp.asarray(RNG.rand(8, 8, 8, 1), jnp.float32)

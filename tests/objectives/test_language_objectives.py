@@ -121,6 +121,7 @@ def test_no_weights_give_no_loss():
     assert float(metrics["loss"][1]) == 0.0
 
 
+@pytest.mark.slow
 def test_huge_logits_are_finite_and_half_precision_is_summed_in_float32():
     loss, _ = cross_entropy(jnp.array([[1e4, -1e4]]), jnp.array([1]))
     assert float(loss[0]) == pytest.approx(2e4)
@@ -152,6 +153,7 @@ def test_classification():
     ) == float(loss)
 
 
+@pytest.mark.slow
 def test_a_decoder_learns_to_copy_the_last_token():
     config = gpt(vocab=8, embed=16, heads=2, layers=1, mlp=32, length=8)
     graphdef, params = nnx.split(config.build(nnx.Rngs(0)))

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.models.t5 import T5
@@ -42,6 +43,7 @@ def each() -> np.ndarray:
     return np.take_along_axis(p, BATCH["targets"][:, None, :, None].repeat(K, 1), -1)[..., 0]
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_sum_written_out_token_by_token() -> None:
     loss, metrics = loss_of(BATCH)
     prior = np.exp(BATCH["scores"]) / np.exp(BATCH["scores"]).sum(1, keepdims=True)

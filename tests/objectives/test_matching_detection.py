@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.objectives.box_deltas import deltas, moved
 from stagejax.objectives.matching_detection import (
@@ -45,6 +46,7 @@ def test_no_more_than_a_share_of_what_is_sampled_is_positive() -> None:
     assert (float(few[:10].sum()), float(few[10:].sum())) == (1, 7)
 
 
+@pytest.mark.slow
 def test_the_proposer_should_find_every_box_whatever_its_symbol() -> None:
     anchors = spans((0.1, 0.3), (0.5, 0.7), (0.75, 0.95), (0.12, 0.3), (0.2, 0.35))
     said = jnp.array([1.0, -1.0, 0.5, 2.0, 9.0])
@@ -64,6 +66,7 @@ def test_the_anchor_nearest_to_a_box_is_positive_however_little_they_overlap() -
     assert float(loss) < 1e-3
 
 
+@pytest.mark.slow
 def test_regions_of_other_symbols_and_of_the_ground_are_negative() -> None:
     seen = spans((0.1, 0.28), (0.5, 0.7), (0.75, 0.95), (0.0, 1.0))
     real = jnp.array([True, True, True, False])

@@ -81,12 +81,14 @@ def test_a_cup_is_the_smaller_encoder_and_reads_a_prefix(scan: bool) -> None:
         np.testing.assert_allclose(first, x[:, 0, :size], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_lifting_a_prefix_is_the_head_on_a_vector_with_zeros_behind_it(model: Any) -> None:
     x = jax.random.normal(jax.random.key(0), (2, 3, 12))
     full = model.encoder.head(x.at[..., 8:].set(0), model.encoder.tokens)
     np.testing.assert_allclose(model.predict(model.lift(x[..., :8])), full, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_similarity_is_ranking_and_agreement_of_coordinates(vectors: Any) -> None:
     loss, _ = similarity(Given(vectors), BATCH, None, cups=CUPS, weight=0.5)
     last = vectors[-1]
@@ -97,6 +99,7 @@ def test_similarity_is_ranking_and_agreement_of_coordinates(vectors: Any) -> Non
     np.testing.assert_allclose(alone, ranking(vectors[1]), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_retrieval_compares_scores_with_a_fixed_target(vectors: Any) -> None:
     scores = [x[:5] @ x[5:].T / 3 for x in vectors]
     expected = sum(-np.log(np.diag(softmax(s))).mean() for s in scores)
@@ -147,6 +150,7 @@ def test_two_dimensional_draws_one_inner_layer_and_trains_all_sizes() -> None:
     assert found == {round(of_scores(0), 3), round(of_scores(1), 3)}
 
 
+@pytest.mark.slow
 def test_the_decoder_sees_the_sentence_only_through_its_first_vector(model: Any) -> None:
     batch = {
         "tokens": jnp.array([[1, 3, 6, 7, 8, 2]]), "targets": jnp.array([[1, 5, 6, 7, 8, 2]]),
@@ -166,6 +170,7 @@ def test_the_decoder_sees_the_sentence_only_through_its_first_vector(model: Any)
     np.testing.assert_array_equal(same, model.decode(batch["decoder_tokens"], first))
 
 
+@pytest.mark.slow
 def test_few_graded_pairs_are_ranked_by_grade(vectors: Any) -> None:
     grades = np.array([0.0, 5.0, 2.5, 2.5, 1.0], np.float32)
     loss, metrics = similarity(Given(vectors), BATCH | {"grade": jnp.asarray(grades)}, None, cups=CUPS, rank=by_grade)
@@ -213,6 +218,7 @@ def test_ranking_losses_are_their_formulas() -> None:
     np.testing.assert_allclose(cosent(jnp.asarray(s), jnp.asarray(y)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_has_no_normed_inner_states_is_refused(model: Any) -> None:
     with pytest.raises(ValueError, match=r"give it bert"):
         Matryoshka(gpt())

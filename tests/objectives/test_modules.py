@@ -27,6 +27,7 @@ def gradients(parts: tuple, objective: object) -> dict:
     return nnx.to_pure_dict(grads)
 
 
+@pytest.mark.slow
 def test_only_own_layers_learn_and_gradients_reach_what_lies_below(parts: tuple) -> None:
     grads, whole = gradients(parts, AmongFrozen(1, 2)), gradients(parts, lambda m, b, k: classification(m, b, k))
     for own, all_of_it in zip(jax.tree.leaves(grads["blocks"]), jax.tree.leaves(whole["blocks"]), strict=True):
@@ -46,6 +47,7 @@ def test_labels_are_smoothed(parts: tuple) -> None:
     assert metrics["accuracy"] == plain["accuracy"]
 
 
+@pytest.mark.slow
 def test_a_layer_imitates_itself_without_loss(parts: tuple) -> None:
     graphdef, params, rest = parts
     twice = jax.tree.map(lambda x: x, params)

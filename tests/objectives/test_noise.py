@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.objectives import classification
 from stagejax.objectives.noise import noisy_classification
@@ -34,6 +35,7 @@ def noisy(model: Any, batch: Any, key: Any) -> Any:
     return noisy_classification(model, batch, key, variance=LARGE / SMALL - 1)
 
 
+@pytest.mark.slow
 def test_a_large_batch_has_the_covariance_of_a_small_one() -> None:
     small, large, ours = (
         gradients(objective, size, 20_000)

@@ -28,6 +28,7 @@ def accounts() -> dict[str, Any]:
     return found | {"with_foresight": jax.jit(partial(operation.with_foresight, system))(INFLOW)}
 
 
+@pytest.mark.slow
 def test_all_accounts_have_the_same_entries_and_no_program_fails(accounts: dict[str, Any]) -> None:
     for name, own in accounts.items():
         assert own["costs"].shape == own["shed"].shape == (B, T), name
@@ -36,6 +37,7 @@ def test_all_accounts_have_the_same_entries_and_no_program_fails(accounts: dict[
         assert 0 <= float(own["violated"]) <= 1, name
 
 
+@pytest.mark.slow
 def test_targets_within_reach_and_clipped_releases_are_done_as_decided(accounts: dict[str, Any]) -> None:
     assert float(accounts["by_targets"]["violated"]) == 0
     assert float(accounts["by_releases"]["violated"]) == 0
@@ -56,6 +58,7 @@ def test_costs_of_targets_are_those_of_the_objective(accounts: dict[str, Any]) -
     assert float(metrics["shed"]) == pytest.approx(float(accounts["by_targets"]["shed"].sum(1).mean()), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_stage_that_missed_its_target_is_counted() -> None:
     """A reservoir that is to hold more than all water there is: its program fails, and its target is missed."""
     system = CASE.system()

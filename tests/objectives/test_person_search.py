@@ -84,6 +84,7 @@ def test_padding_changes_nothing(model: Any) -> None:
         model.text_tokens(jnp.ones((1, 7), int))
 
 
+@pytest.mark.slow
 def test_prototypes_are_shared_and_each_has_its_own_map(model: Any) -> None:
     images = jax.random.uniform(jax.random.key(0), (2, 8, 4, 3))
 
@@ -100,6 +101,7 @@ def test_prototypes_are_shared_and_each_has_its_own_map(model: Any) -> None:
     assert not np.allclose(found[:, 0], found[:, 1])
 
 
+@pytest.mark.slow
 def test_temperature_divides_cosines(model: Any) -> None:
     batch = {
         "image": jax.random.uniform(jax.random.key(1), (4, 8, 4, 3)),
@@ -189,6 +191,7 @@ def test_search_is_by_both_features_or_globally(model: Any) -> None:
     assert float(both["mAP"][1]) == 4
 
 
+@pytest.mark.slow
 def test_sizes_are_checked() -> None:
     with pytest.raises(ValueError, match="patch=3"):
         PersonSearch(patch=3)

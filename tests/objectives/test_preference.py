@@ -61,6 +61,7 @@ def test_a_pairs_own_margin_is_added() -> None:
     assert float(value) == pytest.approx(float(replace(DPO, margin=0.25)(model_of(TABLE), BATCH, None)[0]), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_at_the_reference_the_gradient_is_half_beta_times_the_difference_of_scores() -> None:
     """d/dθ -log σ(z) = -σ(-z) β (∇ log π(chosen) - ∇ log π(rejected)), and z is 0 at the reference."""
     sides = ("chosen", "rejected")

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from stagejax.models import bert
@@ -20,6 +21,7 @@ BATCH = {
 }
 
 
+@pytest.mark.slow
 def test_it_is_the_softmax_over_the_label_words_of_the_head_at_the_mask() -> None:
     whole = np.asarray(MODEL(TOKENS, mask=TOKENS != 0), np.float64)
     z = np.stack([whole[0, 2, [18, 5, 11]], whole[1, 1, [18, 5, 11]]])

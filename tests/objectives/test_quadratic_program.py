@@ -36,6 +36,7 @@ def problems() -> list[dict[str, Any]]:
     return [feasible(seed, 1e-5) for seed in range(8)]
 
 
+@pytest.mark.slow
 def test_linear_programs_have_the_value_and_the_multipliers_that_highs_finds(problems: list[dict[str, Any]]) -> None:
     found = solve_all(stacked(problems))
     assert bool(found.converged.all())
@@ -49,6 +50,7 @@ def test_linear_programs_have_the_value_and_the_multipliers_that_highs_finds(pro
         np.testing.assert_allclose(-found.z_upper[i], own.upper.marginals, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_projection_on_a_plane_is_the_closed_form() -> None:
     """min 1/2 |x - t|^2 with A x = b, bounds out of reach: x = t + A' y with A A' y = b - A t."""
     rng = np.random.default_rng(0)
@@ -59,6 +61,7 @@ def test_a_projection_on_a_plane_is_the_closed_form() -> None:
     np.testing.assert_allclose(found.y, y, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradient_of_the_value_is_that_of_central_differences_in_size_and_sign() -> None:
     problems = [feasible(seed, 0.5) for seed in range(8)]
     _, grads = value_and_gradient(stacked(problems))
@@ -112,6 +115,7 @@ def test_a_variable_may_be_fixed_by_its_bounds() -> None:
     assert solve_flops(N, M, trips=1) < solve_flops(N, M, K, N, trips=1)
 
 
+@pytest.mark.slow
 def test_inequalities_of_the_last_variables_are_those_of_all_with_zeros_before() -> None:
     p, last = feasible(1, 0.1), 2
     p |= {"G": p["G"][:, -last:], "h": p["G"][:, -last:] @ np.full(last, 0.5)}

@@ -5,6 +5,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from stagejax.objectives.recognition import collapsed, ctc
 
@@ -13,6 +14,7 @@ def said(path: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(k for k, _ in itertools.groupby(path) if k)
 
 
+@pytest.mark.slow
 def test_the_loss_is_the_sum_over_all_paths_that_say_the_words() -> None:
     logits = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 3)), jnp.float32)
     real = jnp.arange(4) < jnp.array([[4], [3]])

@@ -40,6 +40,7 @@ def gradient(objective: Any, *inputs: Any) -> Any:
     return jax.jit(jax.grad(lambda p: objective(nnx.merge(GRAPHDEF, p), *inputs)[0]))(PARAMS)
 
 
+@pytest.mark.slow
 def test_with_ratio_one_lambda_one_and_no_critic_ppo_has_the_gradient_of_reinforce(drawn: Any) -> None:
     reinforce = gradient(partial(releases.release_policy_gradient, **OPTIONS), PATHS, KEY)
     ppo = gradient(clipped, drawn(1.0), None)
@@ -48,6 +49,7 @@ def test_with_ratio_one_lambda_one_and_no_critic_ppo_has_the_gradient_of_reinfor
         np.testing.assert_allclose(own, other, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_with_another_lambda_it_has_not(drawn: Any) -> None:
     one, other = drawn(1.0)["advantages"], drawn(0.5)["advantages"]
     np.testing.assert_allclose(one[:, -1], other[:, -1], atol=1e-5)  # behind the last stage nothing follows

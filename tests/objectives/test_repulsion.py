@@ -51,6 +51,7 @@ def model(seed: int) -> nnx.Module:
     return CONFIG.build(nnx.Rngs(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [inverse, negative, Exponential()])
 def test_its_gradient_is_not_zero_in_any_tensor_that_differs_and_leads_away(form: Any) -> None:
     others = {"anchor.0": model(1), "anchor.1": model(2)}

@@ -87,6 +87,7 @@ def test_bands_are_hidden_in_training_alone() -> None:
     assert (seen[1] == 0).any()
 
 
+@pytest.mark.slow
 def test_recognition_is_ctc_of_pairs_of_frames() -> None:
     path = 5 * jnp.eye(4)[jnp.array([[1, 0, 2]])]
     own = {"inputs": jnp.zeros((1, 6, 5)), "mask": jnp.array([[True, True, False]]), "words": jnp.array([[1, 0]])}

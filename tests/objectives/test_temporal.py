@@ -137,6 +137,7 @@ def shares(net: Any) -> dict[str, float]:
     return {name: float(right / asked) for name, (right, asked) in metrics.items()}
 
 
+@pytest.mark.slow
 def test_who_knows_all_passes_everything() -> None:
     assert set(shares(model(1.0, (1,))).values()) == {1.0}
 
@@ -154,6 +155,7 @@ def test_who_takes_after_for_before_is_right_half_of_the_time() -> None:
     assert found["then_held"] == 1.0
 
 
+@pytest.mark.slow
 def test_an_unseen_word_read_backwards_is_wrong() -> None:
     found = shares(model(1.0, (1, 3)))
     assert (found["then_held"], found["followed_held"], found["order_held"]) == (0.0, 1.0, 1.0)

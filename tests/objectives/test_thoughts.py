@@ -32,6 +32,7 @@ def batch() -> dict[str, jax.Array]:
     return {name: jnp.array(row) for name, row in (rows | {"weights": weights}).items()}
 
 
+@pytest.mark.slow
 def test_the_loss_is_that_of_the_thought_and_of_the_pairs() -> None:
     model, rows = SlotWriter(NET, 3, 5).build(nnx.Rngs(0)), batch()
     logits = log_softmax(np.asarray(model(rows["tokens"])), -1)
@@ -63,6 +64,7 @@ def test_without_contrast_the_summary_has_no_gradient() -> None:
     assert norms(1.0) > 0
 
 
+@pytest.mark.slow
 def test_answers_teach_the_reader_alone() -> None:
     models = {"cot": SlotWriter(NET, 3, 5).build(nnx.Rngs(0)), "hcot": SlotReader(NET, 3, 8).build(nnx.Rngs(1))}
     rows = batch()
@@ -73,6 +75,7 @@ def test_answers_teach_the_reader_alone() -> None:
     assert float(jnp.abs(grads["hcot"]["inject"]["kernel"][...]).sum()) > 0
 
 
+@pytest.mark.slow
 def test_what_is_learned_is_said_behind_the_states_of_the_prefix() -> None:
     rows, seen = batch(), []
     cot = SimpleNamespace(hidden=lambda tokens: seen.append(tokens) or jnp.ones((*tokens.shape, 8)))

@@ -10,6 +10,7 @@ from stagejax.report.fits import PowerLaw, departure, extrapolate, fit_power_law
 X = np.geomspace(20, 2000, 24)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.floats(0.2, 3.0), st.floats(1.0, 20.0), st.floats(0.25, 0.9))
 def test_a_law_is_found_again(floor: float, scale: float, exponent: float) -> None:

@@ -102,6 +102,7 @@ def read(page):
     return reader
 
 
+@pytest.mark.slow
 def test_the_page_is_self_contained_and_escaped(report, stages, tmp_path):
     page = write(report, tmp_path, stages).read_text(encoding="utf-8")
     reader = read(page)
@@ -279,6 +280,7 @@ def test_the_atlas(report, stages, tmp_path):
     assert atlas.read(tmp_path / "nowhere") == ()
 
 
+@pytest.mark.slow
 def test_the_last_result_and_the_folder_of_results(report, stages, tmp_path):
     for day, name in ((2, "b"), (1, "a")):
         report.write(tmp_path / name, environment={"commit": "c" * day, "date": f"2026-01-0{day}"})
@@ -305,6 +307,7 @@ def test_the_atlas_names_a_foreign_file(tmp_path):
         atlas.update("nothing", ())
 
 
+@pytest.mark.slow
 def test_importing_the_report_draws_no_plots_in():
     code = "import sys, stagejax.report; print('matplotlib' in sys.modules)"
     root = Path(__file__).parents[2]

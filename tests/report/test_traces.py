@@ -89,6 +89,7 @@ def test_an_asymptote_above_one_is_not_trusted() -> None:
     assert stopping_level(found, X, 1e6, Tolerance(1e6, 1)).tolist() == [len(X) + 1]
 
 
+@pytest.mark.slow
 def test_no_decision_looks_ahead() -> None:
     y, rules = curves(8), Tolerance(0.02, 3)
     stops = stopping_level(trace(POWER, X, y), X, 0.01, rules)

@@ -70,6 +70,7 @@ def test_uniform_sampling_is_the_sandwich_rule() -> None:
         np.testing.assert_allclose(shares, 1 / choices, atol=0.06)
 
 
+@pytest.mark.slow
 def test_exploration_takes_the_candidate_whose_flops_are_in_its_width() -> None:
     """With every known subnet a candidate, it is the one of the least depth over width in the bank."""
     sampler, memory = replace(SAMPLER, table=32, candidates=32), fresh(1)
@@ -81,6 +82,7 @@ def test_exploration_takes_the_candidate_whose_flops_are_in_its_width() -> None:
     assert wide < 0 < deep
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "likely"), [(0, 0.2), (9, 0.2), (10, 0.35), (59, 0.95)])
 def test_a_half_full_memory_is_drawn_from_by_the_softmax_of_scores(step: int, likely: float) -> None:
     assert float(SAMPLER.likely(jnp.int32(step))) == pytest.approx(likely)
@@ -102,6 +104,7 @@ def test_a_half_full_memory_is_drawn_from_by_the_softmax_of_scores(step: int, li
     assert (codes[banks[:, 0] > 0][:, :3, 0] < 99).all()  # two of six are less than half
 
 
+@pytest.mark.slow
 def test_the_memory_renews_members_and_replaces_the_worst() -> None:
     codes = jnp.arange(36, dtype=jnp.int32).reshape(4, 9)
     banks = jnp.array([1, 1, 1])

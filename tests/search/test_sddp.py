@@ -32,6 +32,7 @@ def everything() -> jax.Array:
     return jnp.asarray([[record[t, s] for t, s in enumerate(which)] for which in itertools.product(range(3), repeat=T)])
 
 
+@pytest.mark.slow
 def test_the_bound_rises_and_meets_the_expected_cost_of_the_decisions(trained: Any) -> None:
     system, cuts, bounds = trained
     assert all(b >= a - 1e-2 * abs(a) * 1e-2 for a, b in itertools.pairwise(bounds))
@@ -41,6 +42,7 @@ def test_the_bound_rises_and_meets_the_expected_cost_of_the_decisions(trained: A
     assert bounds[-1] <= expected * (1 + 1e-4)
 
 
+@pytest.mark.slow
 def test_decisions_with_cuts_cost_less_than_myopic_ones(trained: Any) -> None:
     system, cuts, _ = trained
     run = jax.jit(partial(operated, system))

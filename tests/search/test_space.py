@@ -38,6 +38,7 @@ def masked(params: Any, images: jax.Array, code: jax.Array) -> jax.Array:
 CUT = (0, 0, 1, 1, 0, 0, 1, 0, 1)  # small images, a narrow stem and second stage; blocks of 16 and 32 hidden units
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [CUT, (1, 1, 0, 0, 1, 0, 1, 0, 0)])
 def test_a_masked_supernet_is_the_network_that_is_cut_out(code: tuple[int, ...], params: Any) -> None:
     net, images = SPACE.network(code), jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
@@ -82,6 +83,7 @@ def test_images_are_resized_as_jax_does_and_lie_in_a_corner() -> None:
     np.testing.assert_array_equal(SPACE.resized(images, jnp.array(SPACE.most)), images)
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_subnet_alone(params: Any) -> None:
     code = jnp.array((0, 0, 0, 0, 0, 0, 0, 0, 0))
     loss = lambda p: jnp.square(masked(p, jnp.ones((3, 8, 8, 1)), code)).sum()  # noqa: E731

@@ -71,6 +71,7 @@ def test_the_loss_is_that_of_its_subnets(net: Frozen) -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), grads, wanted)
 
 
+@pytest.mark.slow
 def test_the_accuracy_of_a_subnet_is_that_of_the_network_under_its_masks(net: Frozen) -> None:
     right = [logits(net.params, batch["image"]).argmax(-1) == batch["label"] for batch in batches()]
     found = subnet_accuracy(net, SPACE, DATA)(CODES)

@@ -73,6 +73,7 @@ def states(parts: Any) -> Any:
     return fresh | {"store": replace(fresh["store"], rest=jax.tree.map(jnp.asarray, rest))}
 
 
+@pytest.mark.slow
 def test_the_best_half_by_reward_less_value_is_chosen_and_nothing_held(parts: Any, states: Any) -> None:
     store = states["store"].rest
     value = jax.nn.softmax(model_of("instruction", parts, states).answers(store["goals"]), -1)[:, 1]
@@ -85,6 +86,7 @@ def test_the_best_half_by_reward_less_value_is_chosen_and_nothing_held(parts: An
     assert (np.flatnonzero(plain).tolist(), float(cutoff)) == ([7, 11], 0.5)
 
 
+@pytest.mark.slow
 def test_rows_of_the_critic_are_two_frames_of_both_states(parts: Any, states: Any) -> None:
     store, place = states["store"].rest, jnp.array([7 * 3, 10 * 3 + 2])
     rows = LEARN.critic_rows(parts, states, place)
@@ -103,6 +105,7 @@ def test_rows_of_the_critic_are_two_frames_of_both_states(parts: Any, states: An
     assert rows["success"].tolist() == [1, 0]
 
 
+@pytest.mark.slow
 def test_the_policy_learns_the_action_of_the_screen_that_it_saw_as_the_step_critic_weighs_it(
     parts: Any, states: Any
 ) -> None:

@@ -52,6 +52,7 @@ def test_the_perturbation_raises_the_loss_by_its_length_times_the_slope(model: A
     assert shifted(reach * other / jnp.linalg.norm(other.ravel())) - plain < raised
 
 
+@pytest.mark.slow
 def test_drift_is_the_squared_distance_of_what_blocks_leave(model: Any) -> None:
     other = NET.build(nnx.Rngs(1))
     loss, metrics = FeatureDrift(0.5)(model, BATCH, None, other)
@@ -73,6 +74,7 @@ def test_noise_is_pulled_near_and_harm_pushed_up(model: Any) -> None:
     assert 0 <= near < 0.5 < away
 
 
+@pytest.mark.slow
 def test_turns_alternate_and_each_is_pulled_to_its_start() -> None:
     how = {"tokenizer": Bytes(), "batch": 4, "length": 8}
     user, aligned = (CausalText(source=Stdlib(split, limit=100_000), **how) for split in ("train", "test"))

@@ -57,6 +57,7 @@ def module(program: Any, states: Any, name: str) -> Any:
     return nnx.merge(program.parts[name].graphdef, states[name].params, states[name].rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("divergence", [forward_kl, jensen_shannon])
 def test_the_loss_is_the_mean_over_weighted_tokens(divergence: Any) -> None:
     weights = np.ones((B, LIMIT), np.float32)
@@ -73,6 +74,7 @@ def test_the_loss_is_the_mean_over_weighted_tokens(divergence: Any) -> None:
     assert metrics["sampled_tokens"] == 0
 
 
+@pytest.mark.slow
 def test_only_the_student_learns_and_the_oracle_is_not_read() -> None:
     before, after, _ = stepped(STAGE)
     for who in ("teacher", "oracle"):
@@ -104,6 +106,7 @@ def test_responses_are_drawn_from_the_named_model_anew_in_each_step() -> None:
     assert metrics["sampled_tokens"] == wanted["weights"].sum()
 
 
+@pytest.mark.slow
 def test_a_mixture_takes_each_row_from_one_source() -> None:
     program, states, key = began(STAGE)
     models = {who: module(program, states, who) for who in ("student", "teacher")}
@@ -129,6 +132,7 @@ def test_drawing_is_charged() -> None:
     assert cost["drawn"][0] - cost["given"][0] == pytest.approx(drawing, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_row_has_one_response() -> None:
     with pytest.raises(ValueError, match="draw 1"):
         Drawn("teacher", Responding(LIMIT, n=2))

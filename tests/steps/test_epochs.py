@@ -65,6 +65,7 @@ def bias(state: Any, name: str = "policy") -> float:
     return float(state[name].params["from_encoding"]["bias"][0])
 
 
+@pytest.mark.slow
 def test_passes_go_towards_one_draw_and_the_next_round_draws_anew_from_where_they_led() -> None:
     """Each pass leaves 1 - rate of the distance, so K of them take 1 - (1 - rate)^K of the way to the draw's number."""
     way, moves = 1 - (1 - RATE) ** 3, []

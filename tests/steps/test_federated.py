@@ -91,6 +91,7 @@ def moved(old: Any, new: Any) -> dict[str, np.ndarray]:
     return {path_name(path): np.asarray((x != y).reshape(len(x), -1).any(1)) for (path, x), y in pairs}
 
 
+@pytest.mark.slow
 def test_selective_clients_move_the_backbone_and_nothing_else_by_a_bit(selective: Any) -> None:
     sent, trained, told, _ = selective
     assert told["reliable"].sum(1).min() > 0
@@ -98,6 +99,7 @@ def test_selective_clients_move_the_backbone_and_nothing_else_by_a_bit(selective
         assert clients.all() if backbone(path) else not clients.any(), path
 
 
+@pytest.mark.slow
 def test_only_the_backbone_is_averaged_by_counts(selective: Any) -> None:
     _, trained, _, server = selective
     mixed = aggregated(server, trained, jnp.array([0.25, 0.75]), backbone)
@@ -131,6 +133,7 @@ def test_every_client_has_its_own_teacher(selective: Any) -> None:
     assert np.abs(kernel(trained.ema)[0] - kernel(trained.ema)[1]).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_stacked_clients_are_the_single_ones(selective: Any) -> None:
     _, trained, _, _ = selective
     own = stage(True)

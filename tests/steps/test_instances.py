@@ -43,6 +43,7 @@ def fitted(data: dict[str, jax.Array], key: jax.Array, phases: tuple[Phase, ...]
     return fit_instance(CONFIG, phases, TX, lambda step: jnp.float32(rate), partial(drawn, data), key)
 
 
+@pytest.mark.slow
 def test_known_semantics_and_a_known_artifact_come_apart() -> None:
     """Up to the constant that can be moved from one to the other."""
     data, artifact = known(jax.random.key(0))
@@ -97,6 +98,7 @@ def test_what_a_phase_does_not_train_stays_exactly() -> None:
     assert float(jnp.abs(both.semantics.down.kernel[...] - first.semantics.down.kernel[...]).max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_residual_takes_only_what_is_left() -> None:
     """Gradients: the distance does not reach h, h's own terms do not reach F and G."""
     data, _ = known(jax.random.key(0), 8)

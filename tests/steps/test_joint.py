@@ -70,6 +70,7 @@ def test_the_step_is_descent_on_the_common_loss() -> None:
     assert float(optax.tree.norm(gradient["adapter"])) > 0  # it has come through the teacher alone
 
 
+@pytest.mark.slow
 def test_a_model_without_an_optimizer_stays_whole() -> None:
     _, before, after, _ = stepped(STAGE)
     jax.tree.map(np.testing.assert_array_equal, (before["teacher"].params, before["teacher"].rest),

@@ -26,7 +26,7 @@ from stagejax.objectives.rewarding import right_above_wrong, scores_at, shaped
 from stagejax.optimizer import adam
 from stagejax.stage import Stage
 from stagejax.state import digest
-from stagejax.steps.judged import JudgedStep
+from stagejax.steps.judged import JudgedStep, ScoredStep
 from stagejax.steps.rollout import Answers, with_flops
 
 WORDS = Problems().tokenizer()
@@ -67,6 +67,20 @@ def test_the_reward_is_the_judges_and_the_verifiers() -> None:
     np.testing.assert_allclose(found[1], right[1] - 1)
     assert float(jnp.abs(group_advantages(found)[0]).min()) > 0  # also where the verifier says the same
     assert group_advantages(found)[1].tolist() == [0, 0, 0, 0]
+
+
+def test_scores_as_they_are_or_noise_that_knows_no_answer() -> None:
+    tokens = jnp.asarray(RNG.integers(4, 30, (2, 4, S)))
+    stops = jnp.array([[1, 1, 1, 0]] * 2)
+    drawn = Samples(tokens, jnp.full((2, 4), P), jnp.array([[8, 9, 10, 11]] * 2), stops, jnp.zeros((2, 4, S)), None)
+    judge = lambda tokens, key=None: tokens * 0.1  # noqa: E731
+    step = ScoredStep(even, updates=2, samples=4, unended=-7.0)
+    batch = {"trust": jnp.array([[1.0, 0.0], [0.0, 1.0]]), "noise": jnp.arange(8.0).reshape(2, 4)}
+    for right in (jnp.zeros((2, 4)), jnp.ones((2, 4))):  # the verifier has no say
+        found = step.scores({"judge": judge}.get, drawn, right, batch)
+        np.testing.assert_allclose(found[0, :3], 0.1 * tokens[0, jnp.arange(3), jnp.array([7, 8, 9])], rtol=1e-6)
+        assert float(found[0, 3]) == -7
+        assert found[1].tolist() == [4, 5, 6, 7]
 
 
 def test_what_the_tool_wrote_is_not_learned() -> None:

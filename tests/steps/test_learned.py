@@ -36,6 +36,7 @@ def pipeline(run: Any) -> tuple[Any, Any, Any]:
     return small, learned, run.grow("start", small, to=LARGE, operator=LiGO.of(learned))
 
 
+@pytest.mark.slow
 def test_the_network_is_the_factorised_map_and_gradients_reach_every_map() -> None:
     config = LearnedMaps(SMALL, LARGE)
     maps, small = config.build(nnx.Rngs(0)), SMALL.build(nnx.Rngs(1))

@@ -47,6 +47,7 @@ def query(state: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
     return kernel, state.rest["blocks"]["attention"]["query"]["kernel"]["active"][0]
 
 
+@pytest.mark.slow
 def test_within_an_iteration_only_active_directions_and_values_move(spectral: Any) -> None:
     found, _ = spectral
     for before, after in ((1, 2), (2, 3), (4, 5), (5, 6)):
@@ -59,6 +60,7 @@ def test_within_an_iteration_only_active_directions_and_values_move(spectral: An
         np.testing.assert_allclose(np.linalg.norm(new["active_left"][0], axis=0), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_draw_writes_back_what_was_trained(spectral: Any) -> None:
     found, _ = spectral
     (old, active), (new, drawn) = query(found[3]), query(found[4])
@@ -83,6 +85,7 @@ def test_factors_have_the_age_of_their_iteration_and_all_else_that_of_the_stage(
     assert all(own["first_factor"] > 0 and own["second_factor"] > 0 for own in metrics)
 
 
+@pytest.mark.slow
 def test_relora_merges_begins_anew_and_meets_its_saddle() -> None:
     found, metrics = states(stage(LoRA(rank=2), ReLoRAStep(every=3), adapters), 4)
 

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from stagejax.steps.probes import Probe
 
@@ -15,6 +16,7 @@ def examples(seeds: int, weights: np.ndarray) -> dict[str, np.ndarray]:
     return {"rows": rows, "label": (X[rows, 0] > 0).astype(int), "weights": weights[rows].astype(np.float32)}
 
 
+@pytest.mark.slow
 def test_side_by_side_is_as_alone() -> None:
     keys = jax.random.split(jax.random.key(0), 2)
     made = examples(2, np.ones(40))

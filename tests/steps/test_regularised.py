@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from stagejax import Stage
+from stagejax import Stage, axes
 from stagejax.data import Images
+from stagejax.data.answers import Answers
+from stagejax.data.problems import Problems
+from stagejax.data.words import Words
 from stagejax.models.cnn import CNN
-from stagejax.objectives import classification
+from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adam
 from stagejax.program import build, init_keys, step_keys
-from stagejax.steps.regularised import EWC, LwF, beside, noting
+from stagejax.steps.regularised import EWC, LwF, beside, noting, of_answers
 
 PHASE = Stage(
     "phase", CNN((8, 8, 1), (), heads=(("label", (10,)),)), classification, adam(1e-2), Images(batch=16), steps=3
@@ -70,3 +73,55 @@ def test_a_teacher_that_is_far_pulls() -> None:
     expected = 4 * (p * (jnp.log(p) - log_q)).sum(-1).mean()
     np.testing.assert_allclose(metrics["kept"], expected, rtol=1e-4)
     np.testing.assert_allclose(total, plain + expected, rtol=1e-5)
+
+
+class Next(nnx.Module):
+    """A language model that knows nothing but the token before: a row of logits for each."""
+
+    def __init__(self, table: jax.Array) -> None:
+        self.table = axes.param(table, reads=("vocab",), writes=("classes",))
+
+    def __call__(self, tokens_BT: jax.Array, key: object = None) -> jax.Array:
+        return self.table[...][tokens_BT]
+
+
+@dataclass(frozen=True)
+class NextConfig:
+    """Five tokens to four."""
+
+    def sizes(self) -> dict[str, int]:
+        return {"vocab": 5, "classes": 4}
+
+    def build(self, rngs: nnx.Rngs) -> Next:
+        return Next(jnp.zeros((5, 4)))
+
+
+#: Two rows of three tokens, of which the learned ones follow token 1 once and token 2 twice.
+ROWS = {
+    "tokens": jnp.array([[0, 1, 2], [0, 0, 2]]),
+    "targets": jnp.array([[1, 2, 3], [0, 2, 3]]),
+    "weights": jnp.array([[0.0, 1.0, 1.0], [0.0, 0.0, 1.0]]),
+}
+
+
+def test_of_text_only_learned_tokens_have_fisher_information() -> None:
+    """Uniform over V = 4: the squared gradient by the logits behind a learned token sums to 1 - 1 / V."""
+    words = Words(tuple("abc"))
+    rows = Answers(source=Problems(size=2), tokenizer=words, batch=2, length=3)
+    stage = Stage("text", NextConfig(), causal_lm, adam(1e-2), rows, steps=1)
+    program = build(noting(stage, steps=1, says=of_answers), None)
+    numbers, key = jax.tree.map(jnp.float32, program.schedule), step_keys(program.stage, 0)
+    after, _ = program.step(program.init(init_keys(program.stage, 0)), ROWS, key, numbers)
+    found = after["fisher"].params["table"].sum(-1)
+    np.testing.assert_allclose(found, [0, 0.75 / 2, 0.75, 0, 0], rtol=1e-5)  # means over two rows
+
+
+def test_of_text_only_learned_tokens_are_kept_as_the_teacher_has_them() -> None:
+    table = jax.random.normal(jax.random.key(1), (5, 4))
+    model, teacher = Next(jnp.zeros((5, 4))), Next(table)
+    loss = LwF(causal_lm, 3.0, temperature=2.0, says=of_answers)
+    total, metrics = loss(model, ROWS, None, others={"teacher": teacher})
+    p_VC = jax.nn.softmax(table / 2)
+    apart = 4 * (p_VC * (jnp.log(p_VC) - jnp.log(0.25))).sum(-1)
+    np.testing.assert_allclose(metrics["kept"], (apart[1] + 2 * apart[2]) / 3, rtol=1e-5)
+    np.testing.assert_allclose(total, np.log(4) + 3 * metrics["kept"], rtol=1e-5)

@@ -46,6 +46,7 @@ def stage(**fields: Any) -> Stage:
     return Stage(name="a", model=NET, optimizer=sgd(0.1), **{**known, "evaluate": SCORED, **fields})
 
 
+@pytest.mark.slow
 def test_the_average_says_what_is_remembered_and_the_student_does_not() -> None:
     one = stage()
     program, key = build(one, make_mesh("data=1")), step_keys(one, 0)
@@ -67,6 +68,7 @@ def test_the_average_says_what_is_remembered_and_the_student_does_not() -> None:
     assert (np.asarray(queue["label"][32:]) == -1).all()
 
 
+@pytest.mark.slow
 def test_running_statistics_are_those_of_the_student_alone() -> None:
     _, state, _ = drive(stage(steps=1, evaluate=None))
     program = build(stage(), make_mesh("data=1"))
@@ -78,6 +80,7 @@ def test_running_statistics_are_those_of_the_student_alone() -> None:
     assert_close(once["net"], {name: state.rest["net"][name] for name in once["net"]}, 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [3, 6])
 def test_a_run_that_was_killed_remembers_the_same(at: int, tmp_path: Path, monkeypatch: Any) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -90,6 +93,7 @@ def test_a_run_that_was_killed_remembers_the_same(at: int, tmp_path: Path, monke
     assert_outcome(outcome(cut, go(cut, pipeline)), wanted)
 
 
+@pytest.mark.slow
 def test_eight_devices_remember_what_one_does() -> None:
     (_, one, first), (_, eight, second) = drive(stage()), drive(stage(), "data=4,fsdp=2")
     assert_close(flat(eight.params), flat(one.params), 1e-4)

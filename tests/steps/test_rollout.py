@@ -85,6 +85,7 @@ def test_killed_in_the_middle_of_a_round_it_ends_with_the_same_bits(
     assert_same(again.state(), whole[1][1].state())
 
 
+@pytest.mark.slow
 def test_answers_are_those_of_the_policy_and_are_kept_for_the_round(whole: Any) -> None:
     path, (first, result) = whole
     folder = next(path.rglob(f"{result.fingerprint}/steps"))

@@ -99,6 +99,7 @@ def test_samples_begin_at_each_partial_program_or_at_none_alike() -> None:
     assert not replace(STEP, continued=False).begun(rows, full, jax.random.key(0)).any()
 
 
+@pytest.mark.slow
 def test_learned_programs_are_drawn_alike_without_repetition() -> None:
     batch = {name: jnp.asarray(x) for name, x in DATA.take(np.arange(1)).items()}
     rows, full = jnp.asarray(ids("answer = n1", "t0 = n0 + n1 ;", ""))[None], jnp.array([[True, False, False]])
@@ -160,6 +161,7 @@ def test_a_killed_stage_goes_on_with_the_same_programs(tmp_path: Any, monkeypatc
     assert_same(again.state(), whole[1][1].state())
 
 
+@pytest.mark.slow
 def test_the_state_holds_what_was_found_and_the_ledger_what_was_drawn(whole: Any) -> None:
     _, (told, result) = whole
     rest, history = result.state()["buffer"].rest, result.history.train

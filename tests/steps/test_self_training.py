@@ -172,6 +172,7 @@ def test_virtual_steps_are_steps_of_the_student_at_the_rate_of_today() -> None:
     assert max(apart) > 1e-3
 
 
+@pytest.mark.slow
 def test_no_step_ahead_is_the_mean_teacher_bit_for_bit() -> None:
     none, classic = walk(lookahead_teacher(taught_step, 0)), walk(CLASSIC)
     a, b = none.begun, classic.begun
@@ -195,6 +196,7 @@ def test_hidden_labels_score_the_teacher_and_teach_nothing() -> None:
     assert float(said["teacher_accuracy"]) == pytest.approx(float(right.mean()), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_passes_are_charged() -> None:
     kinds = ((mean_teacher, (), 4), (lookahead_teacher, (3,), 4), (wide_lookahead, (3,), 16))
     flops = [build(stage(kind(taught_step, *a), data=data(rows)), None).step_flops() for kind, a, rows in kinds]

@@ -23,6 +23,7 @@ EPOCH, PERIOD, CHOOSE = 5, 2, MostSensitive(0.25)
 TEXTS = jax.random.randint(jax.random.key(0), (3, 7), 4, 260)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_remembers_and_a_period_chooses_anew() -> None:
     model = Watched(llama(vocab=260, embed=8, layers=2, heads=2, mlp=16), checkpoints=2, texts=3)
     data = CausalText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=2, length=8)

@@ -47,6 +47,7 @@ def entries(params: dict) -> np.ndarray:
     return np.concatenate([np.ravel(leaf) for path, leaf in leaves if path[-1].key == "entries"])
 
 
+@pytest.mark.slow
 def test_a_ticket_is_global_resets_and_leaves_the_head() -> None:
     start, trained = opened(0), opened(1)
     params, rest = draw(0.08)(None, start, trained)
@@ -61,6 +62,7 @@ def test_a_ticket_is_global_resets_and_leaves_the_head() -> None:
     assert density(rest) == pytest.approx(0.08, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_only_entries_with_a_ticket_move() -> None:
     start = opened(0)
     params, rest = draw(0.1)(None, start, opened(1))

@@ -38,6 +38,7 @@ def initial(config: Any) -> Any:
     return jax.jit(lambda: nnx.to_pure_dict(nnx.state(config.build(nnx.Rngs(0)), nnx.Param)))()
 
 
+@pytest.mark.slow
 def test_lora_starts_as_the_base_and_merges_to_the_sum() -> None:
     base, form = gpt(layers=2, embed=8, heads=2, mlp=12, vocab=20, length=6), LoRA(rank=2, scale=0.5)
     params, first = (initial(config) for config in (Reparameterized(base, form), base))

@@ -27,6 +27,7 @@ def taken_apart():
     return nnx.to_pure_dict(nnx.state(module, nnx.Param)), variables(module)
 
 
+@pytest.mark.slow
 def test_the_smallest_go_kernel_by_kernel_or_over_all() -> None:
     params, rest = taken_apart()
     up = np.abs(np.asarray(params["blocks"]["mlp"]["up"]["kernel"]["dense"]))
@@ -70,6 +71,7 @@ def test_zeros_grow_with_the_progress_and_stay_zero_in_a_stage_without_pruning(t
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.slow
 def test_masked_entries_have_no_gradient() -> None:
     params, rest = prune(*taken_apart(), 0.5)
     graphdef, _ = nnx.split(MODEL.build(nnx.Rngs(0)))

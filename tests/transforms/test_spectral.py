@@ -65,6 +65,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray], **tolerance: 
         np.testing.assert_allclose(kernel, other[path], **tolerance, err_msg=path)
 
 
+@pytest.mark.slow
 def test_the_first_kernels_are_those_of_the_base(parts: Any) -> None:
     _, params, rest = parts
     base = build(BASE)
@@ -78,6 +79,7 @@ def test_the_first_kernels_are_those_of_the_base(parts: Any) -> None:
     np.testing.assert_allclose(logits(parts), logits(base), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_factors_name_their_axes(parts: Any) -> None:
     query = axes_of(nnx.merge(*parts))["blocks"]["attention"]["query"]["kernel"]
     assert {name: str(named) for name, named in query.items()} == {
@@ -90,6 +92,7 @@ def test_factors_name_their_axes(parts: Any) -> None:
     assert all(is_axes(named) for named in query.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enhanced", [True, False])
 def test_gradients_of_active_directions_lack_the_singular_value(enhanced: bool) -> None:
     keys = jax.random.split(jax.random.key(0), 4)
@@ -116,6 +119,7 @@ def test_gradients_of_active_directions_lack_the_singular_value(enhanced: bool) 
         np.testing.assert_allclose(own, true / by, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_another_draw_leaves_the_function_to_the_bit(moved: Any) -> None:
     params, rest = jax.jit(lambda p, r: resample(FORM, p, r, jax.random.key(1), 0, multinomial))(*moved)
     same(kernels(*moved), kernels(params, rest), rtol=0)
