@@ -44,19 +44,16 @@ from stagejax.data.answers import MadeRows
 from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
 from stagejax.data.pipeline import Data
-from stagejax.data.stickers import ADD, DRAW, FILL, OPERATIONS, REPLACE, Stickers, real_stickers
+from stagejax.data.stickers import ADD, DRAW, FILL, MOVE, OPERATIONS, REMOVE, REPLACE, Stickers, real_stickers
 from stagejax.growth import Growth, Resample, grow
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference import sticker_editing as editing
-from stagejax.inference.videos import Latents, encode, scale_of
 from stagejax.models import ViT, llama
 from stagejax.models.convnet import ConvNet
 from stagejax.models.single_stream import SingleStream
-from stagejax.models.video_vae import VideoVAE
 from stagejax.models.vision_language import VisionLanguage
 from stagejax.names import slug
 from stagejax.objectives import classification
-from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.flow import FlowMatching
 from stagejax.objectives.frechet import frechet_distance
 from stagejax.optimizer import adamw
@@ -66,15 +63,13 @@ from stagejax.report.seeds import shown
 
 JOINT, DRAWINGS, EDITS, NO_SKIPS = "joint", "drawings only", "edits only", "joint, no skips"
 FIRST, SINGLE, TOKENS = "drawings, then edits", "joint, one resolution", "joint, source as tokens"
-COPY, THROUGH, LUCK, NOISE = (
-    "copy of the source",
-    "truth, through the autoencoder",
-    "orders of others",
-    "joint, other noise",
-)
+COPY, TRUTH, LUCK, NOISE = "copy of the source", "truth", "orders of others", "joint, other noise"
 DRAWN, EDITED, CALLED = "draw", "edits", "transfer"  # kinds of pairs; the last calls for what only drawings show
-LOSS = FlowMatching("latents", ("prompt", "there", "source", "sourced"), drop=0.1, logit_normal=(0.0, 1.0))
-STICKERS = real_stickers(1, size=16, sides=(7, 5), colors=("red", "green", "blue"), photographed=0.1)
+LOSS = FlowMatching("image", ("prompt", "there", "source", "sourced"), drop=0.1, logit_normal=(-1.2, 1.0))
+STICKERS = real_stickers(
+    1, size=16, sides=(8, 6), colors=("red", "green", "blue"), photographed=0.0, second=0.25,
+    operations=(ADD, REMOVE, REPLACE, MOVE, FILL),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,24 +81,22 @@ class Config:
     valid: int = 256  # of either kind
     tests: tuple[int, int, int] = (96, 168, 96)  # drawings, edits, and edits that call for what only drawings show
     scored: str = "test"  # split of these
-    vae: VideoVAE = field(default_factory=lambda: VideoVAE(3, 4, channels=(32,), levels=()))
-    vae_pixels: int = 16  # of the pictures that it learns from
     reader: VisionLanguage = field(default_factory=lambda: reader_of(STICKERS.words.vocab, 16, 8, 64, 2))
     judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=STICKERS.classes))
-    net: SingleStream = field(default_factory=lambda: SingleStream(channels=4, layers=4))  # at the last resolution
+    net: SingleStream = field(default_factory=lambda: net_of(16, 8, 64, 128))  # at the last resolution
     sides: tuple[int, ...] = (8, 16)  # pixels of the resolutions
     shares: tuple[float, ...] = (0.25, 0.75)  # of an arm's FLOPs, for each
-    before: tuple[int, int, int] = (600, 600, 600)  # steps of autoencoder, reader and judge
-    before_batch: tuple[int, int, int] = (16, 32, 64)
+    before: tuple[int, int] = (700, 500)  # steps of reader and judge
+    before_batch: tuple[int, int] = (32, 64)
     before_rows: int = 3000  # pairs of either kind that these see
-    steps: int = 2000  # at the last resolution, or their FLOPs
+    steps: int = 1000  # at the last resolution, or their FLOPs
     batch: int = 32
-    rate: float = 2e-3
+    rate: float = 3e-3
     ema: float = 0.99
     every: int = 100  # steps between evaluations
     editor: editing.Editor = field(default_factory=editing.Editor)
     arms: tuple[tuple[str, int], ...] = (  # and of how many seeds
-        (JOINT, 3), (DRAWINGS, 3), (EDITS, 3), (NO_SKIPS, 2), (FIRST, 1), (SINGLE, 1), (TOKENS, 1),
+        (JOINT, 3), (EDITS, 3), (DRAWINGS, 1), (NO_SKIPS, 1), (FIRST, 1), (SINGLE, 1),
     )  # fmt: skip
 
     @property
@@ -113,7 +106,7 @@ class Config:
 
     def at(self, side: int, net: SingleStream | None = None) -> SingleStream:
         """The transformer at so many pixels."""
-        return replace(net or self.net, latent=self.vae.compressed((1, side, side))[1])
+        return replace(net or self.net, latent=side)
 
 
 def reader_of(vocab: int, image: int, patch: int, embed: int, layers: int) -> VisionLanguage:
@@ -122,40 +115,39 @@ def reader_of(vocab: int, image: int, patch: int, embed: int, layers: int) -> Vi
     return VisionLanguage(vision, llama(vocab=vocab, embed=embed, layers=layers, heads=2, mlp=2 * embed))
 
 
+def net_of(pixels: int, patch: int, embed: int, width: int, **sizes: Any) -> SingleStream:
+    """A transformer of pictures, for prompts with four patches of one."""
+    heads = max(embed // 32, 1)
+    how = {"embed": embed, "width": width, "heads": heads, "head_dim": embed // heads, "mlp": 2 * embed, "layers": 4}
+    return SingleStream(pixels, 3, patch, **(how | {"prompt": 4 + editing.WORDS} | sizes))
+
+
 def preset(name: str) -> Config:
     """The laptop preset, or the same experiment smaller or at the paper's scale."""
     if name == "smoke":
         digits = Objects(Digits(), DIGITS[:6])
-        stickers = Stickers((digits,), Digits(), None, 1, size=16, sides=(7, 5))
-        vae = VideoVAE(3, 4, channels=(4, 8), levels=((1, 2, 2),))
-        net = SingleStream(latent=4, channels=4, width=16, embed=16, layers=2, heads=1, head_dim=16, mlp=32)
-        more = {"counts": (96, 96), "valid": 16, "tests": (8, 14, 6), "before": (20, 20, 20), "before_rows": 64}
-        more |= {"steps": 16, "batch": 8, "every": 4, "editor": editing.Editor(3), "before_batch": (8, 8, 8)}
-        arms = tuple((arm, 1) for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, SINGLE))
+        stickers = Stickers((digits,), Digits(), None, 1, OPERATIONS[1:], size=16, sides=(7, 5))
+        more = {"counts": (96, 96), "valid": 16, "tests": (8, 14, 6), "before": (20, 20), "before_rows": 64}
+        more |= {"steps": 16, "batch": 8, "every": 4, "editor": editing.Editor(3), "before_batch": (8, 8)}
+        arms = tuple((arm, 1) for arm in (JOINT, EDITS, DRAWINGS, NO_SKIPS, FIRST, SINGLE))
         reader, judge = reader_of(stickers.words.vocab, 16, 8, 16, 1), ConvNet(8, 3, (8, 8), classes=stickers.classes)
-        return Config(
-            stickers, vae=vae, vae_pixels=16, reader=reader, judge=judge, net=net, sides=(8, 16), arms=arms, **more
-        )
+        return Config(stickers, reader=reader, judge=judge, net=net_of(16, 8, 16, 32), arms=arms, **more)
     if name == "pod":
         base = real_stickers(1)
         kinds = zip(("mnist", "fashion_mnist"), base.objects, strict=True)
         objects = tuple(Objects(TFDS(data), own.names, limit=400) for data, own in kinds)
         large = {"size": 1024, "sides": (448, 288), "photographed": 0.8}
-        stickers = Stickers(objects, TFDS("kmnist"), TFDS("cifar10"), 1, **large)
-        vae = VideoVAE(3, 16, channels=(64, 128, 256), levels=((1, 2, 2), (1, 2, 2)))
+        stickers = Stickers(objects, TFDS("kmnist"), TFDS("cifar10"), 1, OPERATIONS[1:], **large)
         vision = ViT(image=1024, channels=3, patch=32, embed=1280, layers=32, heads=16, mlp=5120, scan=True)
         sizes = {"embed": 3584, "layers": 28, "heads": 28, "kv_heads": 4, "mlp": 18_944, "scan": True, "remat": "full"}
         reader = VisionLanguage(vision, llama(vocab=stickers.words.vocab, **sizes))
-        how = {"channels": 16, "prompt": 1033, "width": 3584, "embed": 2304, "heads": 24, "head_dim": 96, "mlp": 9216}
-        net = SingleStream(latent=128, layers=40, remat="full", **how)
+        how = {"prompt": 1033, "heads": 24, "head_dim": 96, "mlp": 9216, "layers": 40, "remat": "full"}
         judge = ConvNet(512, 3, (64, 128, 256, 512), classes=stickers.classes)
-        more = {"counts": (4096, 4096), "valid": 1024, "before": (1, 1, 1), "before_batch": (512, 512, 512)}
+        more = {"counts": (4096, 4096), "valid": 1024, "before": (1, 1), "before_batch": (512, 512)}
         more |= {"sides": (256, 512, 1024), "shares": (0.4, 0.3, 0.3), "steps": 100_000, "batch": 1024, "rate": 1e-4}
+        more |= {"ema": 0.9999, "every": 10_000, "editor": editing.Editor(50, 4.5)}
         arms = (JOINT, 1), (DRAWINGS, 1), (EDITS, 1)
-        return Config(
-            stickers, vae=vae, vae_pixels=256, reader=reader, judge=judge, net=net, ema=0.9999, every=10_000,
-            editor=editing.Editor(50, 4.5), arms=arms, **more,
-        )  # fmt: skip
+        return Config(stickers, reader=reader, judge=judge, net=net_of(1024, 32, 2304, 7168, **how), arms=arms, **more)
     return Config()
 
 
@@ -165,7 +157,7 @@ def preset(name: str) -> Config:
 def pairs(cfg: Config, kind: str, split: str) -> Stickers:
     """Drawings of all concepts, edits of some, or edits that call for the others."""
     order = (DRAWN, EDITED, CALLED).index(kind)
-    operations = ((DRAW,), OPERATIONS[1:], (ADD, REPLACE, FILL))[order]
+    operations = ((DRAW,), cfg.stickers.operations, (ADD, REPLACE, FILL))[order]
     count = {"train": cfg.counts[order % 2], "valid": cfg.valid, "test": cfg.tests[order]}[split]
     split = cfg.scored if split == "test" else split
     calls = ("all", "edited", "drawn")[order]
@@ -182,46 +174,40 @@ def rows_of(made: Any, rows: Sequence[Row], batch: int, seed: int = 0, count: in
 
 
 def frozen_parts(run: Any, cfg: Config, drawn: Any, edited: Any) -> tuple[Any, ...]:
-    """Autoencoder, the scale of its latents, the language model that sees, and the judge of quarters."""
-    sizes, steps, p, q = cfg.before_batch, cfg.before, cfg.vae_pixels, cfg.stickers.size // 2
-    video = run.make("videos", of_values, editing.videos_of, (p, cfg.before_rows), drawn, edited)
-    data = rows_of(video, [Row("video", (1, p, p, 3))], sizes[0])
-    rate = adamw(4e-3, warmup=0.05, clip=1.0)
-    vae = run.train(Stage("autoencoder", cfg.vae, Autoencoding(squared=2.0), rate, data, steps[0]))
-    scale = run.make("scale", scale_of, vae, data)
-    words, side = cfg.patches + editing.WORDS, cfg.stickers.size
+    """The language model that sees, what whitens its states, and the judge of quarters."""
+    sizes, steps, q, side = cfg.before_batch, cfg.before, cfg.stickers.size // 2, cfg.stickers.size
+    words = cfg.patches + editing.WORDS + 2
     read = run.make("captions", of_values, editing.captioned, (cfg.before_rows, cfg.patches), drawn, edited)
-    spec = [Row("image", (side, side, 3)), *(Row(name, (words - 1,), "int32") for name in ("tokens", "targets"))]
-    data = rows_of(read, [*spec, Row("weights", (words - 1,))], sizes[1])
-    reader = run.train(Stage("reader", cfg.reader, editing.next_words, replace(rate, peak=3e-3), data, steps[1]))
-    shown = run.make("quarters", labelled, cfg.before_rows, drawn, edited, vae)
-    data = rows_of(shown, [Row("image", (q, q, 3)), Row("label", (), "int32")], sizes[2])
-    return vae, scale, reader, run.train(Stage("judge", cfg.judge, classification, rate, data, steps[2]))
+    spec = [Row("image", (side, side, 3)), *(Row(name, (words,), "int32") for name in ("tokens", "targets"))]
+    data = rows_of(read, [*spec, Row("weights", (words,))], sizes[0])
+    rate = adamw(3e-3, warmup=0.05, clip=1.0)
+    reader = run.train(Stage("reader", cfg.reader, editing.next_words, rate, data, steps[0]))
+    white = run.make("whitening", whitened, reader, drawn, edited)
+    shown = run.make("quarters", of_values, labelled, (cfg.before_rows,), drawn, edited)
+    data = rows_of(shown, [Row("image", (q, q, 3)), Row("label", (), "int32")], sizes[1])
+    return reader, white, run.train(Stage("judge", cfg.judge, classification, rate, data, steps[1]))
 
 
-def labelled(count: int, drawn: Any, edited: Any, vae: Any) -> Any:
+def labelled(count: int, *made: Any) -> Any:
     """Quarters of targets of both kinds, with their classes."""
-    both = {
-        name: np.concatenate([made.value[name][:count] for made in (drawn, edited)]) for name in ("target", "asked")
-    }
-    return editing.labelled(both, vae)
+    return editing.labelled({n: np.concatenate([own[n][:count] for own in made]) for n in ("target", "asked")})
 
 
-def conditioned(patches: int, side: int, made: Any, *frozen: Any) -> Any:
-    return editing.conditioned(made.value, patches, side, *frozen)
+def whitened(reader: Any, *made: Any) -> Any:
+    return editing.whitening(reader, *(own.value for own in made))
 
 
-def conditioning_flops(cfg: Config, side: int) -> float:
-    """Of one pair: both latents and the prompt."""
+def conditioned(side: int, made: Any, reader: Any, white: Any) -> Any:
+    return editing.conditioned(made.value, side, reader, white.value)
+
+
+def reading_flops(cfg: Config) -> float:
+    """Of one prompt."""
     import jax
 
-    def spec(*shape: int, dtype: str = "float32") -> Any:
-        return jax.ShapeDtypeStruct(shape, np.dtype(dtype))
-
-    size = cfg.stickers.size
-    row = {"tokens": spec(cfg.patches + editing.WORDS, dtype="int32"), "image": spec(size, size, 3)}
-    latents = flops_of_one(encode, cfg.vae, spec(1, side, side, 3))
-    return float(2 * latents + flops_of_one(editing.states, cfg.reader, row))
+    tokens = jax.ShapeDtypeStruct((cfg.patches + editing.WORDS,), np.dtype("int32"))
+    image = jax.ShapeDtypeStruct((cfg.stickers.size, cfg.stickers.size, 3), np.dtype("float32"))
+    return float(flops_of_one(editing.states, cfg.reader, {"tokens": tokens, "image": image}))
 
 
 # --- arms ---
@@ -241,8 +227,8 @@ def phases(cfg: Config, arm: str) -> list[tuple[int, str, float]]:
 
 def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str, made: Any, seed: int) -> Stage:
     """Flow matching on drawings, edits, or both in turn; scored on both at the last resolution."""
-    latent, last = cfg.vae.compressed((1, side, side))[1:], side == cfg.sides[-1]
-    spec = [*(Row(field, latent) for field in ("latents", "source")), Row("prompt", (cfg.net.prompt, cfg.net.width))]
+    last, shape = side == cfg.sides[-1], (side, side, 3)
+    spec = [*(Row(field, shape) for field in ("image", "source")), Row("prompt", (cfg.net.prompt, cfg.net.width))]
     spec += [Row("there", (cfg.net.prompt,)), Row("sourced")]
 
     def data(kinds: Sequence[str], split: str, count: int | None = None) -> Data:
@@ -286,14 +272,11 @@ def trained(run: Any, cfg: Config, arm: str, seed: int, made: Any) -> list[Any]:
     return found
 
 
-def tested(
-    editor: editing.Editor, seed: int, net: Any, vae: Any, scale: Any, judge: Any, *tests: Any
-) -> dict[str, np.ndarray]:
+def tested(editor: editing.Editor, seed: int, net: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
     """Verdicts on what a flow makes of the tests: pairs of the three kinds, and what it is given for them."""
     flow, eye, found = Frozen.of(net), Frozen.of(judge), {}
     for kind, made, given in zip((DRAWN, EDITED, CALLED), tests[::2], tests[1::2], strict=True):
-        latents = editor.draw(flow, given.value, 1000 + seed)
-        drawn = Latents.of(vae, scale).decode(latents[:, None])[:, 0]
+        drawn = editor.draw(flow, given.value, 1000 + seed)
         said = editing.judged(drawn, made.value, eye)
         luck = editing.judged(drawn, editing.next_orders(made.value), eye)
         found |= {f"{kind}/{name}": x for name, x in said.items()} | {f"{kind}/luck": luck["content"]}
@@ -301,17 +284,14 @@ def tested(
     return found
 
 
-def controls(vae: Any, scale: Any, judge: Any, *tests: Any) -> dict[str, np.ndarray]:
-    """The same verdicts on copies of the source, and on the truth through the autoencoder and as it is."""
+def controls(judge: Any, *tests: Any) -> dict[str, np.ndarray]:
+    """The same verdicts on copies of the source, and on the truth."""
     eye, found = Frozen.of(judge), {}
     for kind, made in zip((DRAWN, EDITED, CALLED), tests[::2], strict=True):
-        source, target = (editing.real(made.value[name]) for name in ("source", "target"))
-        latents = Latents.of(vae, scale)
-        through = latents.decode(latents.encode(target[:, None]))[:, 0]
-        for row, drawn in ((COPY, source), (THROUGH, through), ("truth", target)):
-            said = editing.judged(drawn, made.value, eye) | {"operation": made.value["operation"]}
-            found |= {f"{row}/{kind}/{name}": x for name, x in said.items()}
-        found |= {f"{kind}/source": made.value["source"][:14], f"{kind}/target": made.value["target"][:14]}
+        for row, name in ((COPY, "source"), (TRUTH, "target")):
+            said = editing.judged(editing.real(made.value[name]), made.value, eye)
+            found |= {f"{row}/{kind}/{key}": x for key, x in said.items()}
+            found |= {f"{row}/{kind}/operation": made.value["operation"], f"{kind}/{name}": made.value[name][:14]}
     return found
 
 
@@ -323,33 +303,30 @@ def pipeline(run: Any, cfg: Config) -> Report:
         (kind, split): run.make(f"pairs/{kind}-{split}", editing.composed, pairs(cfg, kind, split), cfg.patches)
         for kind, split in splits
     }
-    vae, scale, reader, judge = frozen_parts(run, cfg, shown[DRAWN, "train"], shown[EDITED, "train"])
+    reader, white, judge = frozen_parts(run, cfg, shown[DRAWN, "train"], shown[EDITED, "train"])
     made = {}
     for side in cfg.sides:
         for (kind, split), own in shown.items():
             if split == "train" or side == cfg.sides[-1]:
-                cost = len(pairs(cfg, kind, split)) * conditioning_flops(cfg, side)
+                cost = len(pairs(cfg, kind, split)) * reading_flops(cfg)
                 at = f"given/{kind}-{split}-{side}"
-                made[kind, split, side] = run.make(
-                    at, conditioned, cfg.patches, side, own, reader, vae, scale, flops=cost
-                )
+                made[kind, split, side] = run.make(at, conditioned, side, own, reader, white, flops=cost)
     tests = [x for kind in kinds for x in (shown[kind, "test"], made[kind, "test", cfg.sides[-1]])]
-    one = cfg.editor.flops(cfg.net, cfg.vae, cfg.sides[-1])
-    tools, base = (vae, scale, judge), run.make("controls", controls, vae, scale, judge, *tests)
+    one, base = cfg.editor.flops(cfg.net), run.make("controls", controls, judge, *tests)
     found: dict[str, dict[int, Any]] = {}
     scores: dict[str, list[Any]] = {}
-    charged = (vae, reader, *(own for (_, split, _), own in made.items() if split == "train"))
+    charged = (reader, *(own for (_, split, _), own in made.items() if split == "train"))
     for arm, seeds in cfg.arms:
         for seed in range(seeds):
             results = trained(run, cfg, arm, seed, made)
-            inputs, cost = (results[-1].averaged(), *tools, *tests), sum(cfg.tests) * one
+            inputs, cost = (results[-1].averaged(), judge, *tests), sum(cfg.tests) * one
             score = run.make(f"{slug(arm)}/{seed}/scores", tested, cfg.editor, seed, *inputs, flops=cost)
             scores.setdefault(arm, []).append(score.value)
             found.setdefault(arm, {})[seed] = Arm("", tuple(results), charged)
             if (arm, seed) == (JOINT, 0):
                 again = run.make("other-noise", tested, cfg.editor, 1000, *inputs, flops=cost)
                 scores[NOISE] = [again.value]
-    return report(cfg, found, scores, base.value, vae, reader)
+    return report(cfg, found, scores, base.value)
 
 
 # --- report ---
@@ -377,11 +354,11 @@ def sooner(found: Any) -> list[float]:
     return shares
 
 
-def report(cfg: Config, found: Any, scores: Any, base: Any, vae: Any, reader: Any) -> Report:
+def report(cfg: Config, found: Any, scores: Any, base: Any) -> Report:
     """What every arm makes of the tests, the claims, and pictures."""
     arms = list(found)
     values = {name: [own for own in scores.get(name, ()) if own] for name in (*arms, NOISE)}
-    for name in (THROUGH, COPY, "truth"):
+    for name in (COPY, TRUTH):
         values[name] = [{k.removeprefix(f"{name}/"): x for k, x in base.items() if k.startswith(name)}] if base else []
 
     def share(name: str, column: str, what: str = "success", by: str = "") -> list[float]:
@@ -393,7 +370,7 @@ def report(cfg: Config, found: Any, scores: Any, base: Any, vae: Any, reader: An
         return number == OPERATIONS.index(by) if by else np.ones(len(number), bool)
 
     def distance(name: str) -> list[float]:
-        truth = [own[f"{DRAWN}/features"] for own in values["truth"]]
+        truth = [own[f"{DRAWN}/features"] for own in values[TRUTH]]
         flat = lambda x: x.reshape(-1, x.shape[-1])  # noqa: E731
         return [frechet_distance(flat(own[f"{DRAWN}/features"]), flat(truth[0])) for own in values[name]]
 
@@ -413,7 +390,7 @@ def report(cfg: Config, found: Any, scores: Any, base: Any, vae: Any, reader: An
               measured=f"in {shown(steps, '.0%')} of the steps" if steps else None,
               margin="60 % of the steps or fewer, mean over seeds", holds=bool(steps) and mean(steps) <= 0.6),
     )  # fmt: skip
-    rows = [*arms, NOISE, COPY, THROUGH, "truth"]
+    rows = [*arms, NOISE, COPY, TRUTH]
     columns: dict[str, Any] = {"drawings": lambda name: share(name, DRAWN), "edits": lambda name: share(name, EDITED)}
     columns |= {"called": lambda name: share(name, CALLED)}
     columns |= {f"{kind}: content": lambda name, kind=kind: share(name, kind, "content") for kind in (EDITED, CALLED)}
@@ -442,7 +419,7 @@ def report(cfg: Config, found: Any, scores: Any, base: Any, vae: Any, reader: An
             table_of_means("Pictures that are right", rows, list(columns), lambda name, c: columns[c](name),
                            note=f"In %, mean ± standard deviation over seeds; tests: {cfg.tests[0]} drawings, "
                            f"{cfg.tests[1]} edits, {cfg.tests[2]} edits that call for what only drawings show."),
-            table_of_means("Edits that are right", rows, OPERATIONS[1:], lambda n, c: share(n, EDITED, by=c),
+            table_of_means("Edits that are right", rows, cfg.stickers.operations, lambda n, c: share(n, EDITED, by=c),
                            note="In %, by operation."),
             table_of_means("Errors", rows, list(errors), lambda name, c: errors[c](name), scale=1.0, digits=3,
                            note="Mean absolute errors of the pixels that may change and of those that must stay, "
@@ -467,13 +444,14 @@ def figures(values: Any, base: Any) -> tuple[Any, ...]:
 
 
 NOTES = (
-    "Latents are those of an autoencoder that is trained here (squared and absolute errors, KL); the transformer works "
-    "on 2 x 2 of them. The language model that sees stands in for Qwen2-VL; as that, it has read captions of all "
-    "concepts.",
-    "A classifier of quarters, trained on real ones and on decoded ones, is the judge; letters are told from nine "
-    "others by their shape. It is the same for all arms and never sees a picture that a flow made.",
-    "The pairs are drawn once and seen again and again; the paper has some 60 million. No out-painting, rotation or "
-    "segmentation; drags are told in words, a hole is white.",
+    "Pictures are small, so the transformer works on pixels, one token for a quarter; the paper's on latents. The "
+    "language model that sees stands in for Qwen2-VL; as that, it has read captions of all concepts. Prompts are its "
+    "last hidden states and, beside them, what its first block reads, whitened: of the last ones alone the flow learns "
+    "words far more slowly (pilots).",
+    "A classifier of quarters, trained on real ones with and without noise, is the judge. It is the same for all arms "
+    "and never sees a picture that a flow made.",
+    "The pairs are drawn once and seen again and again; the paper has some 60 million. No out-painting, rotation, "
+    "resizing, references or segmentation; drags are told in words, a hole is white.",
 )
 
 EXPERIMENT = Experiment(

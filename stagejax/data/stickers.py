@@ -87,6 +87,7 @@ class Stickers(Source):
       size: rows and columns of a picture; a quarter has half of it.
       sides: of a large and a small sticker.
       photographed: share of pictures on a photograph.
+      second: share of pictures with a second sticker (of edits: in what is there before).
 
     Raises:
       ValueError: an unknown operation, split or kind of call, or stickers that are larger than a quarter.
@@ -110,6 +111,7 @@ class Stickers(Source):
     size: int = 32
     sides: tuple[int, int] = (14, 9)
     photographed: float = 0.2
+    second: float = 0.5
     seed: int = 0
     split: str = "train"
 
@@ -203,7 +205,7 @@ class _Composer:
         lie, calls = (s.concepts("all"),) * 2 if op == DRAW else (s.concepts("edited"), s.concepts(s.calls))
         called = self._pick(calls)
         others = [own for own in lie if own != called]
-        count = 1 + int(self.rng.random() < 0.5)
+        count = 1 + int(self.rng.random() < s.second)
         known = [others[int(i)] for i in self.rng.choice(len(others), count, replace=False)]
         things = [self._sticker(concept, free.pop(), jitter=op != DRAW) for concept in known]
         first, rest, words = things[0], things[1:], {"G": self.ground_name}

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.data.captions import padded
-from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, REFERENCE, RESIZE, Stickers
+from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
-from stagejax.inference.videos import Latents, again
+from stagejax.models.speech_adapter import placed
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.objectives.loss import Metrics, weighted
 
@@ -28,12 +28,13 @@ WORDS = 9  # of the longest instruction
 OUTSIDE = 0.05  # mean absolute error of the pixels that must stay, up to which they count as kept
 OVERLAP = 0.5  # intersection over union from which on a sticker is where it should be
 RIVALS = 9  # other letters among which the right one must be the nearest
+LEAST = 1e-3  # variance of states, of their largest one, below which whitening does not enlarge a direction
 _VISIBLE = 0.3  # largest difference from the ground of a pixel that belongs to a sticker
 
 Arrays = dict[str, np.ndarray]
 
 
-# --- pairs, prompts and latents ---
+# --- pairs and prompts ---
 
 
 def composed(source: Stickers, patches: int) -> Arrays:
@@ -48,23 +49,23 @@ def composed(source: Stickers, patches: int) -> Arrays:
     (image,) = code.encode([IMAGE])[0]
     first = np.where(found["sourced"][:, None] > 0, image, 1) * np.ones((1, patches), np.int32)
     words = padded(code, [r["text"] for r in records], WORDS)
+    found["answer"] = padded(code, [_what_is_where(source, r["asked"], i) for i, r in enumerate(records)], 3)
     return found | {"tokens": np.concatenate([first, words], axis=1).astype(np.int32)}
+
+
+def _what_is_where(source: Stickers, asked: np.ndarray, number: int) -> str:
+    """Place, colour and kind of one of the stickers that have names, each in its turn; "" if there is none."""
+    named = np.flatnonzero((asked > 0) & (asked <= len(source.names) * len(source.colors)))
+    if not len(named):
+        return ""
+    place = int(named[number % len(named)])
+    kind, color = divmod(int(asked[place]) - 1, len(source.colors))
+    return f"{PLACES[place]} {source.colors[color]} {source.names[kind]}"
 
 
 def real(pictures: np.ndarray) -> np.ndarray:
     """Bytes as numbers from 0 to 1."""
     return pictures.astype(np.float32) / np.float32(255)
-
-
-def videos_of(pixels: int, count: int, *made: Arrays) -> Arrays:
-    """`video` (count, 1, pixels, pixels, 3) to learn an autoencoder from: every fourth shows four at half size."""
-    every = np.concatenate([x for own in made for x in (own["target"], own["source"][own["sourced"] > 0])])
-    pictures = at(real(every[np.random.default_rng(0).permutation(len(every))[:count]]), pixels)
-    small, own = at(pictures, pixels // 2), np.arange(0, len(pictures) // 4)
-    for row, four in enumerate(np.stack([np.roll(own, i) for i in range(4)], 1)):
-        top, bottom = (np.concatenate(small[pair], axis=1) for pair in (four[:2], four[2:]))
-        pictures[4 * row] = np.concatenate([top, bottom])
-    return {"video": pictures[:, None]}
 
 
 def at(pictures: np.ndarray, pixels: int) -> np.ndarray:
@@ -81,17 +82,19 @@ def at(pictures: np.ndarray, pixels: int) -> np.ndarray:
 def captioned(count: int, patches: int, *made: Arrays) -> Arrays:
     """Rows for a language model that sees: pictures with captions, captions alone, and pictures with instructions.
 
-    Drawings give the first two in turn. A batch is {"image", "tokens", "targets", "weights"}; words are learned.
+    Drawings give the first two in turn. Behind each row is asked and answered what the picture after it shows at one
+    place. A batch is {"image", "tokens", "targets", "weights"}; words are learned, but not which place is asked about.
     """
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("image", "row")}
     for arrays in made:
         drawn, rows = arrays["sourced"][:count] == 0, arrays["tokens"][:count].copy()
         shown = drawn & (np.arange(len(rows)) % 2 == 0)
         rows[shown, :patches] = 4
-        found["row"].append(rows)
+        found["row"].append(np.concatenate([rows, arrays["answer"][:count]], axis=1))
         found["image"].append(np.where(drawn[:, None, None, None], arrays["target"][:count], arrays["source"][:count]))
     rows = np.concatenate(found["row"])
-    learned = (np.arange(1, rows.shape[1]) >= patches) & (rows[:, 1:] > 0)
+    asks = patches + WORDS
+    learned = (np.arange(1, rows.shape[1]) >= patches) & (np.arange(1, rows.shape[1]) != asks) & (rows[:, 1:] > 0)
     tokens, targets = np.ascontiguousarray(rows[:, :-1]), np.ascontiguousarray(rows[:, 1:])
     images = real(np.concatenate(found["image"]))
     return {"image": images, "tokens": tokens, "targets": targets, "weights": learned.astype(np.float32)}
@@ -103,24 +106,48 @@ def next_words(model: Any, batch: Mapping[str, Any], key: Any) -> tuple[jax.Arra
 
 
 def states(model: Any, batch: Any) -> Any:
-    """The last hidden states of a language model that sees."""
-    return model.hidden(batch["tokens"], batch["image"])
+    """The last hidden states of a language model that sees, and beside them what its first block reads."""
+    tokens, seen = batch["tokens"], model.seen(batch["image"])
+    where, vectors = placed(tokens, seen, model.config.marker)
+    read = jnp.where(where[..., None], vectors, model.language.tokens(tokens))
+    return jnp.concatenate([model.language.hidden(tokens, vectors=(where, vectors)), read], axis=-1)
 
 
-def conditioned(made: Arrays, patches: int, pixels: int, reader: Any, vae: Any, scale: Any) -> Arrays:
-    """What a flow learns from: `latents`, `source`, `prompt`, `there` and `sourced` of every pair.
+def whitening(reader: Any, *made: Arrays, count: int = 2000) -> Arrays:
+    """`mean` (2 E,) and `map` (2 E, 2 E) after which states of the tokens of such prompts are of variance 1 in every
+    direction in which they differ at all: (state - mean) map.
+
+    States of a language model have most of their variance in few directions that all words share; what tells words
+    apart is small beside it.
+    """
+    parts = [{name: x[:count] for name, x in own.items()} for own in made]
+    own = np.concatenate([_states(reader, part)[_there(part)] for part in parts]).astype(np.float64)
+    variances, directions = np.linalg.eigh(np.cov(own.T))
+    whole = directions / np.sqrt(np.maximum(variances, LEAST * variances[-1]))
+    return {"mean": own.mean(0).astype(np.float32), "map": whole.astype(np.float32)}
+
+
+def conditioned(made: Arrays, pixels: int, reader: Any, white: Arrays) -> Arrays:
+    """What a flow learns from: `image` and `source` from -1 to 1, `prompt`, `there` and `sourced` of every pair.
 
     Args:
       pixels: rows and columns of the pictures; prompts are of the whole size.
       reader: the language model that sees; of a prompt without an image, only the words are there.
+      white: of `whitening`.
     """
-    latents, tokens = Latents.of(vae, scale), made["tokens"]
-    pictures = {name: real(made[name]) for name in ("target", "source")}
-    prompt = apply(states, Frozen.of(reader), {"tokens": tokens, "image": pictures["source"]}, BATCH)
-    there = (tokens > 0) & ((made["sourced"][:, None] > 0) | (np.arange(tokens.shape[1]) >= patches))
-    both = {name: latents.encode(at(x, pixels)[:, None])[:, 0] for name, x in pictures.items()}
-    found = {"latents": both["target"], "source": both["source"], "prompt": prompt, "there": there}
+    both = {name: 2 * at(real(made[key]), pixels) - 1 for name, key in (("image", "target"), ("source", "source"))}
+    found = {**both, "prompt": (_states(reader, made) - white["mean"]) @ white["map"], "there": _there(made)}
     return {name: x.astype(np.float32) for name, x in {**found, "sourced": made["sourced"]}.items()}
+
+
+def _states(reader: Any, made: Arrays) -> np.ndarray:
+    return apply(states, Frozen.of(reader), {"tokens": made["tokens"], "image": real(made["source"])}, BATCH)
+
+
+def _there(made: Arrays) -> np.ndarray:
+    """Tokens of prompts that a flow sees: words, and patches of the picture before where there is one."""
+    tokens = made["tokens"]
+    return (tokens > 0) & ((made["sourced"][:, None] > 0) | (np.arange(tokens.shape[1]) >= tokens.shape[1] - WORDS))
 
 
 # --- samples ---
@@ -134,7 +161,7 @@ class Editor:
     guidance: float = 2.0
 
     def draw(self, net: Frozen, rows: Arrays, seed: int) -> np.ndarray:
-        """Latents (n, y, x, c) of the rows of `conditioned`, from noise that is a function of the seed and the row."""
+        """Pictures (n, y, x, 3) from 0 to 1 of the rows of `conditioned`; noise is a function of seed and row."""
         inputs = {name: rows[name] for name in ("prompt", "there", "source", "sourced")}
         noise = np.random.default_rng(seed).normal(size=rows["source"].shape).astype(np.float32)
         found = []
@@ -143,30 +170,27 @@ class Editor:
             lacking = BATCH - len(part["noise"])
             part = {name: np.pad(x, [(0, lacking)] + [(0, 0)] * (x.ndim - 1), mode="edge") for name, x in part.items()}
             found.append(ask(sampled, net, part, self)[: BATCH - lacking])
-        return np.concatenate(found)
+        return (1 + np.concatenate(found)) / 2
 
-    def flops(self, config: Any, vae: Any, pixels: int) -> float:
-        """Of one picture: the velocity with and without its prompt at every step, and the decoder."""
-        shape = vae.compressed((1, pixels, pixels))
-        row = jax.ShapeDtypeStruct(shape[1:], np.dtype("float32"))
-        latent = jax.ShapeDtypeStruct(shape, np.dtype("float32"))
-        decoding = flops_of_one(lambda model, x: model.decode(x), vae, latent)
-        return float(2 * self.steps * flops_of_one(velocity_of, config, row) + decoding)
+    def flops(self, config: Any) -> float:
+        """Of one picture: the velocity with and without its prompt at every step."""
+        row = jax.ShapeDtypeStruct((config.latent, config.latent, config.channels), np.dtype("float32"))
+        return float(2 * self.steps * flops_of_one(velocity_of, config, row))
 
 
 def sampled(model: Any, batch: Any, how: Editor) -> Any:
-    """Latents from the batch's noise."""
+    """Pictures from the batch's noise."""
     inputs = {name: jnp.asarray(batch[name]) for name in ("prompt", "there", "source", "sourced")}
     count = len(batch["noise"])
     given, free = (partial(model, **inputs, drop=jnp.full(count, off)) for off in (False, True))
     return integrate(guided(given, free, how.guidance), batch["noise"], shifted_times(how.steps))
 
 
-def velocity_of(model: Any, latents: Any) -> Any:
+def velocity_of(model: Any, pictures: Any) -> Any:
     """One call of the model, of which FLOPs are counted."""
-    c, n = model.config, len(latents)
+    c, n = model.config, len(pictures)
     prompt, there = jnp.zeros((n, c.prompt, c.width)), jnp.ones((n, c.prompt), bool)
-    return model(latents, jnp.zeros(n), prompt=prompt, there=there, source=latents, sourced=jnp.ones(n, bool))
+    return model(pictures, jnp.zeros(n), prompt=prompt, there=there, source=pictures, sourced=jnp.ones(n, bool))
 
 
 # --- verdicts ---
@@ -183,15 +207,18 @@ def quarters(pictures: np.ndarray) -> np.ndarray:
     return pictures.reshape(n, 2, q, 2, q, c).transpose(0, 1, 3, 2, 4, 5).reshape(4 * n, q, q, c)
 
 
-def labelled(made: Arrays, vae: Any) -> Arrays:
-    """Quarters with their classes for a judge: as they are and through the autoencoder; as many empty ones as full."""
-    pictures = real(made["target"])
-    through = apply(again, Frozen.of(vae), pictures[:, None], BATCH)[:, 0]
-    labels = made["asked"].reshape(-1)
+def labelled(made: Arrays, noise: float = 0.1) -> Arrays:
+    """Quarters with their classes for a judge, as they are and with noise of up to this deviation; as many empty ones
+    as full."""
+    labels, rng = made["asked"].reshape(-1), np.random.default_rng(0)
     full, empty = np.flatnonzero(labels > 0), np.flatnonzero(labels == 0)
     rows = np.sort(np.concatenate([full, empty[: len(full)]]))
-    found = np.concatenate([quarters(x)[rows] for x in (pictures, through)])
-    return {"image": found, "label": np.tile(labels[rows], 2).astype(np.int32)}
+    own = quarters(real(made["target"]))[rows]
+    noisy = own + noise * rng.random((len(own), 1, 1, 1)) * rng.normal(size=own.shape)
+    return {
+        "image": np.concatenate([own, noisy.astype(np.float32)]),
+        "label": np.tile(labels[rows], 2).astype(np.int32),
+    }
 
 
 def seen(model: Any, images: Any) -> Any:

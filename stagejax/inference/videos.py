@@ -14,7 +14,6 @@ import numpy as np
 from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row, for_every_record
 from stagejax.data.moving import Clips, Moving, centroids, directions_of
-from stagejax.data.pipeline import Data
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
 from stagejax.mesh import BATCH_AXES
@@ -44,7 +43,7 @@ def again(model: Any, videos: Any) -> Any:
     return decode(model, model.encode(videos))
 
 
-def scale_of(vae: Result, data: Data, count: int = 256) -> dict[str, np.ndarray]:
+def scale_of(vae: Result, data: Clips, count: int = 256) -> dict[str, np.ndarray]:
     """Mean and deviation of each channel of the latents of some clips."""
     found = apply(encode, Frozen.of(vae), data.take(np.arange(count))["video"], BATCH)
     return {"mean": found.mean((0, 1, 2, 3)), "std": found.std((0, 1, 2, 3))}

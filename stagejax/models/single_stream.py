@@ -39,6 +39,8 @@ class SingleStream:
     the source's tokens, with the same positions and a bias of their own, between prompt and noisy ones. A sample
     without a source has a learnt vector in its place ("channels") or does not see it ("tokens").
 
+    The mean of the prompt's tokens modulates all blocks, together with the time.
+
     The last layer gives the data y that it expects, and the velocity is (y - x_t) / (1 - t): what is learned is the
     same, but a narrow network need not carry the noise to its end.
 
@@ -46,7 +48,8 @@ class SingleStream:
       ValueError: an odd number of layers with `skips`, a patch that does not divide the latent, or an unknown wiring.
 
     References: Xia et al. 2025 (DreamOmni), https://arxiv.org/abs/2412.17098; skips: Bao et al. 2022 (U-ViT),
-    https://arxiv.org/abs/2209.12152, section 3.1; data as the output: Li and He 2025, https://arxiv.org/abs/2511.13720.
+    https://arxiv.org/abs/2209.12152, section 3.1; data as the output: Li and He 2025, https://arxiv.org/abs/2511.13720;
+    a pooled prompt: Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 4.
 
     >>> SingleStream(latent=8, patch=2).sizes()["position"]
     16
@@ -97,6 +100,15 @@ class SingleStream:
         return built(SingleStreamTransformer, self, rngs.params())
 
 
+def _eager(block: DiffusionBlock) -> DiffusionBlock:
+    """A block whose gates are open at first, and whose attention tells tokens apart: its logits are 4 times as far."""
+    gates = block.modulation.table
+    gates[...] = gates[...].at[jnp.array([2, 5])].add(1.0)
+    for norm in (block.attention.query_norm, block.attention.key_norm):
+        norm.gain[...] = 2 * norm.gain[...]
+    return block
+
+
 class SingleStreamTransformer(nnx.Module):
     """Noisy latents, time, prompt and source to a velocity of the latents' shape."""
 
@@ -104,17 +116,18 @@ class SingleStreamTransformer(nnx.Module):
         self.config = c = config
         E, dense = c.embed, {"bias": True, "rngs": rngs}
         pixels = {"pixel": c.block.sizes()["pixel"]}
-        std = pixels["pixel"] ** -0.5
+        std = 0.3 * pixels["pixel"] ** -0.5  # so that noise does not hide where a token lies
         self.patches, self.source_patches = (Dense(pixels, {"embed": E}, std=std, **dense) for _ in range(2))
         self.no_source = axes.param(jnp.zeros(E), writes=("embed",))
-        self.positions = Table("position", c.grid**2, E, std=0.5, rngs=rngs)
+        self.positions = Table("position", c.grid**2, E, std=1.0, rngs=rngs)
         self.prompt_in = Dense({"width": c.width}, {"embed": E}, std=c.width**-0.5, **dense)
         self.prompt_positions = Table("prompt", c.prompt, E, std=0.5, rngs=rngs)
         self.no_prompt = axes.param(jnp.zeros(c.width), writes=("width",))
-        self.time_in = Dense({"waves": 2 * WAVES}, {"embed": E}, std=0.02, **dense)
+        self.pooled_in = Dense({"width": c.width}, {"embed_out": E}, std=c.width**-0.5, bias=False, rngs=rngs)
+        self.time_in = Dense({"waves": 2 * WAVES}, {"embed": E}, std=WAVES**-0.5, **dense)
         self.time_out = Dense({"embed": E}, {"embed_out": E}, std=E**-0.5, **dense)
         self.modulations = Dense({"embed_out": E}, {"modulation": 6, "embed": E}, std=0.02, **dense)
-        self.blocks = stack(lambda rngs: DiffusionBlock(c.block, rngs), c.layers, rngs)
+        self.blocks = stack(lambda rngs: _eager(DiffusionBlock(c.block, rngs)), c.layers, rngs)
         join = lambda rngs: Dense({"both": 2 * E}, {"embed": E}, std=(2 * E) ** -0.5, bias=True, rngs=rngs)  # noqa: E731
         self.skips = stack(join, c.layers // 2, rngs, "skips") if c.skips else None
         self.norm = Norm("rms", "embed", E, eps=c.norm_eps)
@@ -157,6 +170,8 @@ class SingleStreamTransformer(nnx.Module):
         x_BTE = jnp.concatenate(row, axis=1)
         there_BT = jnp.concatenate([*seen, jnp.ones(noisy_BPE.shape[:2], bool)], axis=1)
         time_BE = self.time_out(jax.nn.silu(self.time_in(waves(t_B).astype(x_BTE.dtype))))
+        share_BS1 = (there / jnp.maximum(there.sum(1, keepdims=True), 1))[..., None]
+        time_BE = time_BE + self.pooled_in((share_BS1 * prompt).sum(1))
         shared_BME = self.modulations(jax.nn.silu(time_BE))
         x_BPE = self._through(x_BTE, there_BT, shared_BME)[:, -noisy_BPE.shape[1] :]
         shift, scale = self.last(shared_BME[:, :2])

@@ -10,7 +10,7 @@ import pytest
 
 from stagejax.data import Digits
 from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.stickers import MOVE, OPERATIONS, REFERENCE, RESIZE, Stickers
+from stagejax.data.stickers import MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference import Frozen
 from stagejax.inference import sticker_editing as editing
 
@@ -96,13 +96,45 @@ def test_captions_are_learned_with_their_picture_and_alone() -> None:
     np.testing.assert_allclose(made["image"][16:], editing.real(MADE["source"][:16]))
     learned = made["targets"][made["weights"] > 0]
     assert (learned > 4).all()
-    words = (PICTURES["tokens"][:16] > 4).sum() + (MADE["tokens"][:16] > 4).sum()
-    assert len(learned) == words
+    both = [{name: x[:16] for name, x in own.items()} for own in (PICTURES, MADE)]
+    words = sum((own["tokens"] > 4).sum() for own in both)
+    answers = sum((own["answer"][:, 1:] > 4).sum() for own in both)  # the place is asked about, not learned
+    assert len(learned) == words + answers
 
 
-def test_an_autoencoder_sees_both_resolutions() -> None:
-    found = editing.videos_of(16, 40, MADE, PICTURES)["video"]
-    assert found.shape == (40, 1, 16, 16, 3)
-    tile = found[0, 0, :8, :8]
-    whole = editing.real(np.concatenate([MADE["target"], MADE["source"], PICTURES["target"]]))
-    assert np.abs(editing.at(whole, 8) - tile).max((1, 2, 3)).min() < 1e-6
+def test_an_answer_is_what_the_picture_after_shows_at_that_place() -> None:
+    for made, source in ((MADE, SOURCE), (PICTURES, DRAWN)):
+        for answer, asked in zip(made["answer"], made["asked"], strict=True):
+            place, color, kind = source.words.decode(answer).split() if answer.any() else ("", "", "")
+            if place:
+                concept = source.names.index(kind), source.colors.index(color)
+                assert asked[PLACES.index(place)] == source.class_of(concept)
+            else:
+                assert asked.max() == 0 or asked.max() > len(source.names) * len(source.colors)  # letters alone
+
+
+def test_whitened_states_vary_as_much_in_every_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    spread = np.array([10.0, 1.0, 0.5, 0.0])
+    own = (5 + rng.normal(size=(*MADE["tokens"].shape, 4)) * spread).astype(np.float32)
+    monkeypatch.setattr(editing, "_states", lambda *_: own)
+    white = editing.whitening(None, MADE)
+    given = editing.conditioned(MADE, 8, None, white)
+    there = given["there"] > 0
+    assert (there == (MADE["tokens"] > 0)).all()  # edits: also the places of the picture
+    variances = np.sort(np.linalg.eigvalsh(np.cov(given["prompt"][there].T)))
+    np.testing.assert_allclose(variances[2:], 1, rtol=1e-2)
+    assert variances[0] < 1e-6  # what never differs is not enlarged
+    assert given["image"].shape == (96, 8, 8, 3)
+    assert given["image"].min() >= -1
+    np.testing.assert_allclose(given["source"], 2 * editing.at(editing.real(MADE["source"]), 8) - 1)
+
+
+def test_a_judge_learns_from_quarters_with_and_without_noise() -> None:
+    made = editing.labelled(MADE)
+    clean, noisy = np.split(made["image"], 2)
+    labels = made["label"][: len(clean)]
+    assert (labels > 0).mean() == pytest.approx(0.5)
+    assert 0 < np.abs(noisy - clean).mean() < 0.1
+    shown = np.ptp(clean, axis=(1, 2)).max(1) > 0
+    np.testing.assert_array_equal(shown, labels > 0)  # grounds are of one colour here
