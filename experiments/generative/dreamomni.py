@@ -91,7 +91,7 @@ class Config:
     before: tuple[int, int] = (700, 500)  # steps of reader and judge
     before_batch: tuple[int, int] = (32, 64)
     before_rows: int = 3000  # pairs of either kind that these see
-    steps: int = 1000  # at the last resolution, or their FLOPs
+    steps: int = 1600  # at the last resolution, or their FLOPs
     batch: int = 32
     rate: float = 3e-3
     ema: float = 0.99

@@ -100,6 +100,19 @@ def test_padding_is_not_seen_and_a_dropped_prompt_is_as_good_as_any() -> None:
 
 
 @pytest.mark.slow
+def test_the_mean_of_the_prompt_modulates_every_place() -> None:
+    """Without attention to the prompt, its words still matter, but not their order."""
+    params = jax.tree.map(jnp.asarray, random_params(CONFIG))
+    blind = jax.tree.map(lambda x: x, params)
+    blind["blocks"]["attention"]["value"]["kernel"] = jnp.zeros_like(params["blocks"]["attention"]["value"]["kernel"])
+    first = velocity(params=blind)
+    np.testing.assert_allclose(
+        velocity(params=blind, prompt=INPUTS["prompt"][:, jnp.array([1, 0, 2])]), first, atol=1e-5
+    )
+    assert (np.abs(velocity(params=blind, prompt=INPUTS["prompt"] + 1) - first).max((1, 2, 3)) > 1e-3).all()
+
+
+@pytest.mark.slow
 def test_skips_join_the_last_of_the_lower_half_first() -> None:
     """With a join that reads its skip alone, block i of the upper half reads what block N - 1 - i gave."""
     params = jax.tree.map(jnp.asarray, random_params(CONFIG))
@@ -129,5 +142,9 @@ def test_positions_interpolate_to_another_resolution() -> None:
     assert found.shape == (2, 8, 8, 2)
     with pytest.raises(ValueError, match="grow the axis `position`"):
         velocity(large, NOISY, params=params)
-    first = CONFIG.build(nnx.Rngs(0))(NOISY, jnp.array([0.0, 0.75]), **INPUTS)
+    model = CONFIG.build(nnx.Rngs(0))
+    gates = model.blocks.modulation.table[...].mean((0, 2))
+    assert (np.abs(gates - jnp.array([0, 0, 1, 0, 0, 1])) < 0.4).all()  # what a block finds is added from the start
+    assert {float(x) for x in model.blocks.attention.query_norm.gain[...].reshape(-1)} == {2.0}
+    first = model(NOISY, jnp.array([0.0, 0.75]), **INPUTS)
     np.testing.assert_allclose(first, -NOISY * jnp.array([1.0, 4.0])[:, None, None, None], rtol=1e-5)  # towards 0
