@@ -22,9 +22,9 @@ Run      stagejax run dreamomni                 laptop: not run yet
          stagejax plan dreamomni --preset pod --mesh data=32,fsdp=16
 Holds if (1) on edits that call for a concept of which only drawings tell, joint succeeds 10 points or more above edits
          only (three seeds); (2) joint draws exactly what it is asked to at most 2 points less often than drawings only,
-         which see twice as many drawings (one seed); (3) with skips the final held-out loss without is reached in 60
-         % of the steps or fewer (one seed). Success of an edit: the right content in the quarters that it is about,
-         the right place of what was moved or resized, all other pixels kept.
+         which see twice as many drawings and are right in 20 % or more (one seed); (3) with skips the final held-out
+         loss without is reached in 60 % of the steps or fewer (one seed). Success of an edit: the right content in the
+         quarters that it is about, the right place of what was moved or resized, all other pixels kept.
 Ours     Not run: no claim is tested. Pilots on validation pairs (six kinds in four colours, one seed) had not learned
          the task: with 800 steps at 16 pixels alone 1.0 % of drawings and 8.3 % of edits were right (removal 42 %, a
          hole 12 %, resizing 4 %, all else 0), where the truth through the autoencoder is at 83 and 79 %, and grounds
@@ -387,7 +387,8 @@ def report(cfg: Config, found: Any, scores: Any, base: Any) -> Report:
               margin="joint 10 points or more above edits only, mean over seeds", holds=mean(transfer) >= 10),
         claim("Joint training costs no drawings", paper="joint training best for both",
               measured=f"{shown(drawings, '+.1f')} points" if len(drawings) else None,
-              margin="joint at most 2 points below drawings only, which see twice as many", holds=mean(drawings) >= -2),
+              margin="joint at most 2 points below drawings only, which see twice as many and are right in 20 %",
+              holds=mean(drawings) >= -2 and mean(share(DRAWINGS, DRAWN)) >= 0.2),
         claim("Long skips reach the same loss in fewer steps", paper="about a quarter of the steps",
               measured=f"in {shown(steps, '.0%')} of the steps" if steps else None,
               margin="60 % of the steps or fewer, mean over seeds", holds=bool(steps) and mean(steps) <= 0.6),
