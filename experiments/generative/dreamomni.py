@@ -143,7 +143,7 @@ def preset(name: str) -> Config:
         vision = ViT(image=1024, channels=3, patch=32, embed=1280, layers=32, heads=16, mlp=5120, scan=True)
         sizes = {"embed": 3584, "layers": 28, "heads": 28, "kv_heads": 4, "mlp": 18_944, "scan": True, "remat": "full"}
         reader = VisionLanguage(vision, llama(vocab=stickers.words.vocab, **sizes))
-        how = {"prompt": 1033, "heads": 24, "head_dim": 96, "mlp": 9216, "layers": 40, "remat": "full"}
+        how = {"prompt": 1033, "heads": 24, "head_dim": 96, "mlp": 9216, "layers": 36, "remat": "full"}
         judge = ConvNet(512, 3, (64, 128, 256, 512), classes=stickers.classes)
         more = {"counts": (4096, 4096), "valid": 1024, "before": (1, 1), "before_batch": (512, 512)}
         more |= {"sides": (256, 512, 1024), "shares": (0.4, 0.3, 0.3), "steps": 100_000, "batch": 1024, "rate": 1e-4}
