@@ -87,11 +87,11 @@ class Config:
     judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=STICKERS.classes))
     net: SingleStream = field(default_factory=lambda: net_of(16, 8, 64, 128))  # at the last resolution
     sides: tuple[int, ...] = (8, 16)  # pixels of the resolutions
-    shares: tuple[float, ...] = (0.25, 0.75)  # of an arm's FLOPs, for each
+    shares: tuple[float, ...] = (0.1, 0.9)  # of an arm's FLOPs, for each
     before: tuple[int, int] = (700, 500)  # steps of reader and judge
     before_batch: tuple[int, int] = (32, 64)
     before_rows: int = 3000  # pairs of either kind that these see
-    steps: int = 1600  # at the last resolution, or their FLOPs
+    steps: int = 2000  # at the last resolution, or their FLOPs
     batch: int = 32
     rate: float = 3e-3
     ema: float = 0.99
@@ -242,7 +242,7 @@ def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str,
     batches = 2 * cfg.valid // cfg.batch
     tests = Evaluation(data((DRAWN, EDITED), "valid", batches), batches, cfg.every, ema=True) if last else None
     own = data((DRAWN, EDITED) if learned == JOINT else (learned,), "train")
-    rate = adamw(cfg.rate, warmup=0.05, decay="constant", clip=1.0)
+    rate = adamw(cfg.rate, warmup=0.05, decay="cosine" if last else "constant", clip=1.0)
     return Stage(name, cfg.at(side, net), LOSS, rate, own, 1, evaluate=tests, seed=seed, ema=cfg.ema)
 
 
