@@ -93,6 +93,7 @@ class Stickers(Source):
       ValueError: an unknown operation, split or kind of call, or stickers that are larger than a quarter.
 
     >>> from stagejax.data.composites import DIGITS
+    >>> from stagejax.data.sources import Digits
     >>> source = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 16, size=16, sides=(7, 5))
     >>> [source[i]["text"] for i in (1, 3)]
     ['put blue four northeast', 'replace green zero by red one']
@@ -151,6 +152,7 @@ class Stickers(Source):
         """Kind and colour of what may be called for.
 
         >>> from stagejax.data.composites import DIGITS
+        >>> from stagejax.data.sources import Digits
         >>> Stickers((Objects(Digits(), DIGITS[:2]),), Digits(), None, 1).concepts("drawn")
         [(0, 0), (0, 3), (1, 2)]
         """
