@@ -96,7 +96,7 @@ class Stickers(Source):
     >>> from stagejax.data.sources import Digits
     >>> source = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 16, size=16, sides=(7, 5))
     >>> [source[i]["text"] for i in (1, 3)]
-    ['put blue four northeast', 'replace green zero by red one']
+    ['put blue three southeast', 'replace yellow two by red two']
     >>> record = source[1]
     >>> bool((record["source"] == record["target"])[~record["edited"]].all())
     True
