@@ -242,7 +242,8 @@ def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str,
     batches = 2 * cfg.valid // cfg.batch
     tests = Evaluation(data((DRAWN, EDITED), "valid", batches), batches, cfg.every, ema=True) if last else None
     own = data((DRAWN, EDITED) if learned == JOINT else (learned,), "train")
-    rate = adamw(cfg.rate, warmup=0.05, decay="cosine" if last else "constant", clip=1.0)
+    decay: Any = "cosine" if last else "constant"
+    rate = adamw(cfg.rate, warmup=0.05, decay=decay, clip=1.0, b2=0.99, weight_decay=0.0)
     return Stage(name, cfg.at(side, net), LOSS, rate, own, 1, evaluate=tests, seed=seed, ema=cfg.ema)
 
 

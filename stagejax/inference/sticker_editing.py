@@ -28,7 +28,7 @@ WORDS = 9  # of the longest instruction
 OUTSIDE = 0.05  # mean absolute error of the pixels that must stay, up to which they count as kept
 OVERLAP = 0.5  # intersection over union from which on a sticker is where it should be
 RIVALS = 9  # other letters among which the right one must be the nearest
-LEAST = 1e-3  # variance of states, of their largest one, below which whitening does not enlarge a direction
+LEAST = 1e-3  # variance of standardised states, of the largest, below which a direction is enlarged no further
 _VISIBLE = 0.3  # largest difference from the ground of a pixel that belongs to a sticker
 
 Arrays = dict[str, np.ndarray]
@@ -122,8 +122,9 @@ def whitening(reader: Any, *made: Arrays, count: int = 2000) -> Arrays:
     """
     parts = [{name: x[:count] for name, x in own.items()} for own in made]
     own = np.concatenate([_states(reader, part)[_there(part)] for part in parts]).astype(np.float64)
-    variances, directions = np.linalg.eigh(np.cov(own.T))
-    whole = directions / np.sqrt(np.maximum(variances, LEAST * variances[-1]))
+    std = np.maximum(own.std(0), 1e-6)  # first, as last states are far larger than what the first block reads
+    variances, directions = np.linalg.eigh(np.cov((own / std).T))
+    whole = directions / np.sqrt(np.maximum(variances, LEAST * variances[-1])) / std[:, None]
     return {"mean": own.mean(0).astype(np.float32), "map": whole.astype(np.float32)}
 
 
