@@ -64,7 +64,7 @@ from stagejax.report.pictures import pictures
 from stagejax.report.seeds import shown
 
 JOINT, DRAWINGS, EDITS, NO_SKIPS = "joint", "drawings only", "edits only", "joint, no skips"
-FIRST, SINGLE, TOKENS = "drawings, then edits", "joint, one resolution", "joint, source as tokens"
+FIRST, STAGED, TOKENS = "drawings, then edits", "joint, two resolutions", "joint, source as tokens"
 COPY, TRUTH, LUCK, NOISE = "copy of the source", "truth", "orders of others", "joint, other noise"
 DRAWN, EDITED, CALLED = "draw", "edits", "transfer"  # kinds of pairs; the last calls for what only drawings show
 LOSS = FlowMatching("image", ("prompt", "there", "source", "sourced"), drop=0.1, logit_normal=(-1.2, 1.0))
@@ -86,19 +86,19 @@ class Config:
     reader: VisionLanguage = field(default_factory=lambda: reader_of(STICKERS.words.vocab, 16, 8, 64, 2))
     judge: ConvNet = field(default_factory=lambda: ConvNet(8, 3, (32, 64, 64), classes=STICKERS.classes))
     net: SingleStream = field(default_factory=lambda: net_of(16, 8, 64, 128))  # at the last resolution
-    sides: tuple[int, ...] = (8, 16)  # pixels of the resolutions
-    shares: tuple[float, ...] = (0.1, 0.9)  # of an arm's FLOPs, for each
+    sides: tuple[int, ...] = (16,)  # pixels of the resolutions
+    shares: tuple[float, ...] = (1.0,)  # of an arm's FLOPs, for each
     before: tuple[int, int] = (700, 500)  # steps of reader and judge
     before_batch: tuple[int, int] = (32, 64)
     before_rows: int = 3000  # pairs of either kind that these see
-    steps: int = 2000  # at the last resolution, or their FLOPs
+    steps: int = 1800  # at the last resolution, or their FLOPs
     batch: int = 32
     rate: float = 3e-3
     ema: float = 0.99
-    every: int = 100  # steps between evaluations
+    every: int = 150  # steps between evaluations
     editor: editing.Editor = field(default_factory=editing.Editor)
     arms: tuple[tuple[str, int], ...] = (  # and of how many seeds
-        (JOINT, 3), (EDITS, 3), (DRAWINGS, 1), (NO_SKIPS, 1), (FIRST, 1), (SINGLE, 1),
+        (JOINT, 3), (EDITS, 3), (DRAWINGS, 1), (NO_SKIPS, 1), (FIRST, 1), (STAGED, 1),
     )  # fmt: skip
 
     @property
@@ -131,7 +131,7 @@ def preset(name: str) -> Config:
         stickers = Stickers((digits,), Digits(), None, 1, OPERATIONS[1:], size=16, sides=(7, 5))
         more = {"counts": (96, 96), "valid": 16, "tests": (8, 14, 6), "before": (20, 20), "before_rows": 64}
         more |= {"steps": 16, "batch": 8, "every": 4, "editor": editing.Editor(3), "before_batch": (8, 8)}
-        arms = tuple((arm, 1) for arm in (JOINT, EDITS, DRAWINGS, NO_SKIPS, FIRST, SINGLE))
+        arms = tuple((arm, 1) for arm in (JOINT, EDITS, DRAWINGS, NO_SKIPS, FIRST, STAGED))
         reader, judge = reader_of(stickers.words.vocab, 16, 8, 16, 1), ConvNet(8, 3, (8, 8), classes=stickers.classes)
         return Config(stickers, reader=reader, judge=judge, net=net_of(16, 8, 16, 32), arms=arms, **more)
     if name == "pod":
@@ -218,8 +218,8 @@ def reading_flops(cfg: Config) -> float:
 def phases(cfg: Config, arm: str) -> list[tuple[int, str, float]]:
     """Side in pixels, what is learned, and the share of the arm's FLOPs, of each stage."""
     staged = list(zip(cfg.sides, cfg.shares, strict=True))
-    if arm == SINGLE:
-        return [(cfg.sides[-1], JOINT, 1.0)]
+    if arm == STAGED:
+        return [(cfg.sides[-1] // 2, JOINT, 0.5), (cfg.sides[-1], JOINT, 0.5)]
     if arm == FIRST:
         low = [(side, DRAWN, share) for side, share in staged[:-1]]
         return [*low, (cfg.sides[-1], DRAWN, 0.5 - sum(cfg.shares[:-1])), (cfg.sides[-1], EDITED, 0.5)]
@@ -262,6 +262,8 @@ class Resampled:
 def trained(run: Any, cfg: Config, arm: str, seed: int, made: Any) -> list[Any]:
     """The stages of an arm, each of its share of the FLOPs of so many steps of joint training."""
     net = replace(cfg.net, skips=arm != NO_SKIPS, wiring="tokens" if arm == TOKENS else cfg.net.wiring)
+    if arm == STAGED:  # as many tokens at its first resolution as others have
+        net = replace(net, patch=net.patch // 2)
     budget = cfg.steps * step_flops(stage_of(cfg, "budget", cfg.net, cfg.sides[-1], JOINT, made, 0))
     found: list[Any] = []
     for number, (side, learned, share) in enumerate(phases(cfg, arm)):
@@ -308,7 +310,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     }
     reader, white, judge = frozen_parts(run, cfg, shown[DRAWN, "train"], shown[EDITED, "train"])
     made = {}
-    for side in cfg.sides:
+    for side in sorted({side for arm, _ in cfg.arms for side, *_ in phases(cfg, arm)}):
         for (kind, split), own in shown.items():
             if split == "train" or side == cfg.sides[-1]:
                 cost = len(pairs(cfg, kind, split)) * reading_flops(cfg)

@@ -116,8 +116,10 @@ class SingleStreamTransformer(nnx.Module):
         self.config = c = config
         E, dense = c.embed, {"bias": True, "rngs": rngs}
         pixels = {"pixel": c.block.sizes()["pixel"]}
-        std = 0.3 * pixels["pixel"] ** -0.5  # so that noise does not hide where a token lies
-        self.patches, self.source_patches = (Dense(pixels, {"embed": E}, std=std, **dense) for _ in range(2))
+        # Small, so that neither noise nor the source hides where a token lies.
+        self.patches, self.source_patches = (
+            Dense(pixels, {"embed": E}, std=std * pixels["pixel"] ** -0.5, **dense) for std in (0.3, 0.5)
+        )
         self.no_source = axes.param(jnp.zeros(E), writes=("embed",))
         self.positions = Table("position", c.grid**2, E, std=1.0, rngs=rngs)
         self.prompt_in = Dense({"width": c.width}, {"embed": E}, std=c.width**-0.5, **dense)

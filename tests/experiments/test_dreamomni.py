@@ -21,7 +21,7 @@ from experiments.generative.dreamomni import (
     FIRST,
     JOINT,
     NO_SKIPS,
-    SINGLE,
+    STAGED,
     TOKENS,
     TRUTH,
     crossed,
@@ -56,7 +56,7 @@ def test_steps_are_counted_over_all_stages() -> None:
 @pytest.mark.parametrize("name", ["smoke", "laptop", "pod"])
 def test_arms_share_one_budget(name: str) -> None:
     cfg = preset(name)
-    for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, SINGLE, TOKENS):
+    for arm in (JOINT, DRAWINGS, EDITS, NO_SKIPS, FIRST, STAGED, TOKENS):
         if name == "pod" and arm == FIRST:
             continue  # its first two resolutions take more than half
         shares = phases(cfg, arm)
@@ -78,15 +78,15 @@ def test_only_drawings_and_the_last_tests_have_all_concepts() -> None:
 def test_arms_cost_the_same_and_grow_in_resolution(finished: Any) -> None:
     results, report, _ = finished
     arms = {arm.name: arm for arm in report.arms}
-    step = results["joint/0/1"].cost.flops / results["joint/0/1"].steps
+    step = results["joint/0/0"].cost.flops / results["joint/0/0"].steps
     for arm in arms.values():
         assert abs(arm.cost.flops - arms[JOINT].cost.flops) <= 3 * step, arm.name
-    low, grown, high = (results[f"joint/0/{name}"] for name in ("0", "1/grown", "1"))
-    assert flat(low)["positions/table"].shape == (1, 16)
-    assert flat(grown)["positions/table"].shape == (4, 16)
+    low, grown, high = (results[f"joint-two-resolutions/0/{name}"] for name in ("0", "1/grown", "1"))
+    assert flat(low)["positions/table"].shape == (4, 16)
+    assert flat(grown)["positions/table"].shape == (16, 16)
     assert {row[3] for row in high.handover if row[0] == "params"} == {"carry"}
-    assert [results[f"drawings-then-edits/0/{i}"].steps > 0 for i in range(3)] == [True] * 3
-    assert flat(results["joint-no-skips/0/1"]).keys() == flat(high).keys() - {"skips/kernel", "skips/bias"}
+    assert [results[f"drawings-then-edits/0/{i}"].steps > 0 for i in range(2)] == [True] * 2
+    assert flat(results["joint-no-skips/0/0"]).keys() == flat(high).keys() - {"skips/kernel", "skips/bias"}
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_frozen_parts_learn_and_flows_too(finished: Any) -> None:
     for name in ("reader", "judge"):
         losses = results[name].history.train["loss"]
         assert np.mean(losses[-4:]) < np.mean(losses[:4]), name
-    assert results["joint/0/1"].history.evals[-1]["loss"] < 2.5
+    assert results["joint/0/0"].history.evals[-1]["loss"] < 2.5
     given, pair = results["given/edits-test-16"].value, results["pairs/edits-test"].value
     assert given["image"].shape == given["source"].shape == (14, 16, 16, 3)
     np.testing.assert_array_equal(given["there"][:, 4:] > 0, pair["tokens"][:, 4:] > 0)
