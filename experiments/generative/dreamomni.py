@@ -9,14 +9,16 @@ Method   A small language model that sees is trained on captions, instructions a
          reader's states of words and of patches of the source stand in one row with the noisy picture; the source is
          concatenated by channels (or, the other wiring, stands in the row as tokens; not compared); the mean state
          modulates all blocks; block i of the upper half reads block N - 1 - i too. Prompts are the reader's last hidden
-         states beside its embedding layer, whitened: of last states alone pilots learned words too slowly. Rectified
-         flow (the loss is of the velocity; the last layer gives the data that it is computed from), logit-normal times
-         nearer to the noise, Euler with guidance, averaged parameters. Two resolutions, 8 pixels and then 16: positions
-         interpolate. Stickers are digits and clothes in colour on plain grounds: add, remove, replace, move, fill a
-         hole (left out: resizing, references, out-painting, rotation, segmentation). A third of the concepts (kind and
-         colour) occurs only in drawings. Arms at equal FLOPs: joint (drawings and edits 1 : 1); edits only; drawings
-         only; joint without skips; drawings first, then edits without replay; joint at 16 pixels alone. One learning
-         rate for all, of two tried on validation pairs.
+         states beside its embedding layer, standardised and whitened: of last states alone pilots learned words too
+         slowly. Rectified flow (the loss is of the velocity; the last layer gives the data that it is computed from),
+         logit-normal times nearer to the noise, Euler with guidance, averaged parameters. Stickers are digits and
+         clothes in colour on plain grounds: add, remove, replace, move, fill a hole (left out: resizing, references,
+         out-painting, rotation, segmentation). A third of the concepts (kind and colour) occurs only in drawings. Arms
+         at equal FLOPs: joint (drawings and edits 1 : 1); edits only; drawings only; joint without skips; drawings
+         first, then edits without replay; joint at 8 pixels and then at 16, where positions interpolate, with half the
+         patch: the paper has three resolutions in all arms, as the pod preset has, but here the lower one has one
+         token, and what grew from it told no places apart (pilots). One learning rate for all, of two tried on
+         validation pairs.
 Run      stagejax run dreamomni                 laptop: not run yet
          stagejax run dreamomni --preset smoke  embedded digits, minutes, nearly all of it compilation
          stagejax plan dreamomni --preset pod --mesh data=32,fsdp=16

@@ -117,8 +117,9 @@ def whitening(reader: Any, *made: Arrays, count: int = 2000) -> Arrays:
     """`mean` (2 E,) and `map` (2 E, 2 E) after which states of the tokens of such prompts are of variance 1 in every
     direction in which they differ at all: (state - mean) map.
 
-    States of a language model have most of their variance in few directions that all words share; what tells words
-    apart is small beside it.
+    map = diag(1 / s) U diag(1 / sqrt(max(e, 0.001 max e))), s the deviation of each feature and U, e the directions and
+    variances of the standardised states. What tells words apart is small beside what all states of a language model
+    have in common, and its embeddings are small beside its last states.
     """
     parts = [{name: x[:count] for name, x in own.items()} for own in made]
     own = np.concatenate([_states(reader, part)[_there(part)] for part in parts]).astype(np.float64)
