@@ -91,3 +91,23 @@ def image_text(
     3.0
     """
     return info_nce(model(batch[image], batch[tokens], key=key))
+
+
+def distinct_image_text(
+    model: Callable[..., Array],
+    batch: Mapping[str, Any],
+    key: Array | None,
+    *,
+    image: str = "image",
+    tokens: str = "tokens",
+) -> tuple[Float[Array, ""], Metrics]:
+    """`image_text` where another pair with the same text is no negative: for captions of which there are few.
+
+    >>> batch = {"image": jnp.eye(3), "tokens": jnp.array([[1, 0], [1, 0], [0, 1]])}
+    >>> similar = lambda u, v, key: 9 * u @ jnp.array([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]])
+    >>> distinct_image_text(similar, batch, None)[0].round(3)
+    Array(0., dtype=float32)
+    """
+    texts_NT = jnp.asarray(batch[tokens])
+    same_NN = (texts_NT[:, None] == texts_NT[None]).all(-1) & ~jnp.eye(len(texts_NT), dtype=bool)
+    return info_nce(jnp.where(same_NN, -jnp.inf, model(batch[image], batch[tokens], key=key)))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stagejax.report.reaching import steps_until
 from stagejax.report.tables import Table
 
 
@@ -19,15 +20,6 @@ def ratio(one: Sequence[float], other: Sequence[float]) -> float:
     3.0
     """
     return float(np.median(np.array(one) / np.array(other)))
-
-
-def seconds_to(evals: Sequence[Mapping[str, Any]], goal: float, step: float) -> float | None:
-    """Seconds until the loss of an evaluation is at the goal or below, at so many seconds a step; None if never.
-
-    >>> seconds_to([{"step": 10, "loss": 3.0}, {"step": 20, "loss": 2.0}], goal=2.5, step=0.5)
-    10.0
-    """
-    return next((float(row["step"] * step) for row in evals if row["loss"] <= goal), None)
 
 
 def step_table(
@@ -53,14 +45,19 @@ def step_table(
     >>> step_table("a", {"x": own}, {"x": [{"step": 1, "loss": 0.0}]}, {"x": "x"}, tokens=3, peak=40.0).rows
     (('x', 1.0, 6.0, 1.0, 0.5, 4, 8, 16, 0.5),)
     """
-    rows = []
-    for label, own in timed.items():
-        second, base = statistics.median(own["seconds"]), against[label]
-        rows.append((
+
+    def row(label: str) -> tuple[Any, ...]:
+        own, base = timed[label], against[label]
+        second, goal = statistics.median(own["seconds"]), evals[base][-1]["loss"]
+        steps = steps_until(evals[label], lambda each: each["loss"] <= goal)
+        return (
             label, math.exp(evals[label][-1]["loss"]), tokens / second, ratio(own["seconds"], timed[base]["seconds"]),
             own["flops"] / second / peak, own["params"], own["moments"], own["temporary"],
-            seconds_to(evals[label], evals[base][-1]["loss"], second),
-        ))  # fmt: skip
+            None if steps is None else steps * second,
+        )  # fmt: skip
+
     columns = ("row", "perplexity", "tokens/s", "time of a step", "utilisation", "parameters", "moments", "activations",
                "time to the first row's perplexity")  # fmt: skip
-    return Table(title, columns, tuple(rows), ("", ".1f", "si", ".2f", ".1%", "si", "si", "si", "time"), note)
+    return Table(
+        title, columns, tuple(map(row, timed)), ("", ".1f", "si", ".2f", ".1%", "si", "si", "si", "time"), note
+    )

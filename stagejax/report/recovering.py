@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stagejax.report.reaching import steps_until
 from stagejax.report.seeds import mean
 from stagejax.report.tables import Table
 
@@ -16,17 +17,6 @@ class Shifted(NamedTuple):
 
     evals: Sequence[Mapping[str, Any]]  # with "step"
     trained: bool = True
-
-
-def steps_to_recover(
-    evals: Sequence[Mapping[str, Any]], score: Callable[[Mapping[str, Any]], float], aim: float
-) -> int | None:
-    """The step of the first evaluation whose score reaches the aim; None where none does.
-
-    >>> steps_to_recover([{"step": 0, "a": 0.1}, {"step": 20, "a": 0.5}], lambda row: row["a"], 0.4)
-    20
-    """
-    return next((int(row["step"]) for row in evals if score(row) >= aim), None)
 
 
 def recovery_table(
@@ -61,7 +51,7 @@ def recovery_table(
     for label, own in found.items():
         rest = np.array([last(own, t) for t in others])
         lost = np.array([last(before, t) for t in others]) - rest
-        soon = steps_to_recover(own.evals, lambda row: score(row, number), aim) if own.trained else None
+        soon = steps_until(own.evals, lambda row: score(row, number) >= aim) if own.trained else None
         rows.append((label, last(own, number), mean(list(rest)), mean(list(lost)), soon))
     columns = ("what is done", f"{name}, %", "other tasks, %", "they lost", "steps to recover")
     return Table(title, columns, tuple(rows), ("", ".1f", ".1f", "+.1f", ""), note)

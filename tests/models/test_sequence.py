@@ -67,7 +67,8 @@ def flow(frames: int) -> Stage:
 EVEN, UNEVEN = 2, 3  # frames whose tokens are as many on each of two devices; or 8 and 7
 
 
-@pytest.mark.parametrize("frames", [pytest.param(EVEN, marks=pytest.mark.slow), UNEVEN])
+@pytest.mark.slow
+@pytest.mark.parametrize("frames", [EVEN, UNEVEN])
 def test_a_step_along_the_sequence_is_the_step_of_one_device(frames: int) -> None:
     stage = flow(frames)
     _, one, record = drive(stage)

@@ -116,6 +116,7 @@ def test_answers_are_those_of_the_policy_and_are_kept_for_the_round(whole: Any) 
     np.testing.assert_allclose(one["advantages"], whitened(raw, one["weights"]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_drawn_tokens_and_their_flops_are_in_the_ledger(whole: Any) -> None:
     _, (_, result) = whole
     drawn = result.history.train["sampled_tokens"]

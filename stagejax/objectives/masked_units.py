@@ -1,0 +1,53 @@
+"""The units of frames that a speech encoder does not see: the objective of HuBERT and of WavLM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from stagejax.objectives.loss import Metrics
+from stagejax.objectives.tokenizing import spans
+
+
+def masked_units(
+    model: Any, batch: Mapping[str, Any], key: Array | None, *, share: float = 0.1, span: int = 5, seen: float = 0.0
+) -> tuple[Float[Array, ""], Metrics]:
+    """-mean log p(unit | the frames that are not hidden) over hidden frames, in nats. No label is looked at.
+
+    Spans of `span` frames begin at each frame with probability `share`. Where the batch's frames have noise that was
+    not there when units were found, this is WavLM's denoising.
+
+    Args:
+      model: `model(frames, real, hidden, key)` gives logits (B, T, K).
+      batch: "frames" (B, N, M), "real" (B, T), and "units" (B, T) of a clustering of frames.
+      key: draws what is hidden; None in evaluation, where it is the same each time.
+      seen: weight of the same loss over frames that are not hidden.
+
+    Returns:
+      The loss, and the pairs `loss` and `accuracy`, of hidden frames.
+
+    References: Hsu et al. 2021 (HuBERT), https://arxiv.org/abs/2106.07447, equations 1 and 2; Chen et al. 2021 (WavLM),
+    https://arxiv.org/abs/2110.13900, section III-B.
+
+    >>> batch = {"frames": jnp.zeros((2, 4, 8)), "real": jnp.ones((2, 4), bool), "units": jnp.zeros((2, 4), int)}
+    >>> loss, _ = masked_units(lambda x, real, hidden, key: jnp.zeros((2, 4, 3)), batch, jax.random.key(0), share=1.0)
+    >>> bool(jnp.allclose(loss, jnp.log(3)))
+    True
+    """
+    real_BT = batch["real"]
+    hidden_BT = spans(jax.random.key(0) if key is None else key, real_BT.shape, share, span) & real_BT
+    logits_BTK = model(batch["frames"], real_BT, hidden_BT, None if key is None else jax.random.fold_in(key, 1))
+    log_p_BTK = jax.nn.log_softmax(logits_BTK.astype(jnp.promote_types(logits_BTK.dtype, jnp.float32)))
+    losses_BT = -jnp.take_along_axis(log_p_BTK, batch["units"][..., None], -1)[..., 0]
+    right_BT = logits_BTK.argmax(-1) == batch["units"]
+    count = hidden_BT.sum().astype(losses_BT.dtype)
+    total, right = (losses_BT * hidden_BT).sum(), (right_BT & hidden_BT).sum().astype(losses_BT.dtype)
+    loss = total / jnp.maximum(count, 1)
+    if seen:
+        others_BT = real_BT & ~hidden_BT
+        loss = loss + seen * (losses_BT * others_BT).sum() / jnp.maximum(others_BT.sum(), 1)
+    return loss, {"loss": (total, count), "accuracy": (right, count)}
