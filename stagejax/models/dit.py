@@ -182,7 +182,7 @@ class DiffusionBlock(nnx.Module):
         x_BTE: Array,
         there_BT: Array | None,
         shared_BME: Array,
-        angles_BTh: Array,
+        angles_BTh: Array | None,
         text_BSW: Array | None,
         mask_BS: Array | None,
     ) -> Float[Array, "B T E"]:
