@@ -60,6 +60,7 @@ from stagejax.data.stickers import ADD, DRAW, FILL, MOVE, OPERATIONS, REMOVE, RE
 from stagejax.growth import Growth, Resample, grow
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference import sticker_editing as editing
+from stagejax.inference.quarters import next_of_kind, real
 from stagejax.models import ViT, llama
 from stagejax.models.convnet import ConvNet
 from stagejax.models.single_stream import SingleStream
@@ -293,7 +294,7 @@ def tested(editor: editing.Editor, seed: int, net: Any, judge: Any, *tests: Any)
     for kind, made, given in zip((DRAWN, EDITED, CALLED), tests[::2], tests[1::2], strict=True):
         drawn = editor.draw(flow, given.value, 1000 + seed)
         said = editing.judged(drawn, made.value, eye)
-        luck = editing.judged(drawn, editing.next_orders(made.value), eye)
+        luck = editing.judged(drawn, next_of_kind(made.value, "operation"), eye)
         found |= {f"{kind}/{name}": x for name, x in said.items()} | {f"{kind}/luck": luck["content"]}
         found |= {f"{kind}/operation": made.value["operation"], f"{kind}/shown": drawn[:14]}
     return found
@@ -304,7 +305,7 @@ def controls(judge: Any, *tests: Any) -> dict[str, np.ndarray]:
     eye, found = Frozen.of(judge), {}
     for kind, made in zip((DRAWN, EDITED, CALLED), tests[::2], strict=True):
         for row, name in ((COPY, "source"), (TRUTH, "target")):
-            said = editing.judged(editing.real(made.value[name]), made.value, eye)
+            said = editing.judged(real(made.value[name]), made.value, eye)
             found |= {f"{row}/{kind}/{key}": x for key, x in said.items()}
             found |= {f"{row}/{kind}/operation": made.value["operation"], f"{kind}/{name}": made.value[name][:14]}
     return found

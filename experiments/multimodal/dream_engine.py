@@ -50,6 +50,7 @@ from stagejax.data.mixture import BatchMixture
 from stagejax.data.picture_prompts import COMBINE, COPY, DRAW, EDITS, REQUESTS, PicturePrompts, real_prompts
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference import prompted_pictures as drawing
+from stagejax.inference.quarters import next_of_kind, real
 from stagejax.models import Transformer, ViT, llama
 from stagejax.models.condition_adapter import CaptionEncoder, ConditionAdapter
 from stagejax.models.convnet import ConvNet
@@ -306,9 +307,9 @@ def controls(cfg: Config, judge: Any, *tests: Any) -> dict[str, Any]:
     eye, found = cfg.eye(judge), {}
     for kind, own in zip(KINDS, tests, strict=True):
         made = own.value
-        shown = {TRUTH: made["target"], SAME: made["images"][:, 0], OTHER: drawing.next_prompts(made)["target"]}
+        shown = {TRUTH: made["target"], SAME: made["images"][:, 0], OTHER: next_of_kind(made, "request")["target"]}
         for name, drawn in shown.items():
-            found |= eye.told(f"{name}/{kind}", drawing.real(drawn), made)
+            found |= eye.told(f"{name}/{kind}", real(drawn), made)
     return found
 
 
@@ -394,9 +395,8 @@ def report(cfg: Config, found: Any, scores: Any, moved: Sequence[Any], lmm: Any,
         return min(by_ratio, key=mean) if by_ratio[0] else []
 
     copies = [100 * (1 - a / b) for a, b in zip(best_copy(FIRST), best_copy(TEXT_ONLY), strict=True)]
-    exact = f"{DRAW}/exact"
+    exact, success = f"{DRAW}/exact", f"{EDIT}/success"
     drawings = [100 * (a - b) for a, b in zip(over(FIRST, exact), over(TEXT_ONLY, exact), strict=True)]
-    success = f"{EDIT}/success"
     lead = [100 * (a - b) for a, b in zip(over(STAGED, success), over(NO_FIRST, success), strict=True)]
     claims = (
         claim("Image-to-image alignment brings pixels", paper="L2 0.207 with, 0.654 without",
@@ -460,8 +460,8 @@ def figures(values: Any, truths: Sequence[Any]) -> tuple[Any, ...]:
     for kind, own in zip(KINDS, truths, strict=True):
         if own.value is None or not names:
             return ()
-        first = [] if kind == DRAW else [drawing.real(own.value["images"][:8, i]) for i in range(1 + (kind == COMBINE))]
-        columns = [*first, drawing.real(own.value["target"][:8]), *(values[name][0][f"{kind}/drawn"] for name in names)]
+        first = [] if kind == DRAW else [real(own.value["images"][:8, i]) for i in range(1 + (kind == COMBINE))]
+        columns = [*first, real(own.value["target"][:8]), *(values[name][0][f"{kind}/drawn"] for name in names)]
         rows = [[x[i] for x in columns] for i in range(min(6, len(columns[-1])))]
         titles = (*("given" for _ in first), "asked for", *names)
         made.append(pictures(f"Prompts: {kind}", titles, rows, "The first tests, first seed."))

@@ -24,6 +24,7 @@ from stagejax.data.picture_prompts import MOST, PICTURE, QUARTERS, REQUESTS, TAS
 from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.decode import Prompts, completions, sample
 from stagejax.inference.frozen import Frozen, apply
+from stagejax.inference.quarters import as_bytes, next_of_kind, quarters, real
 from stagejax.inference.several import ask_together, flops_together
 from stagejax.models.speech_adapter import placed
 from stagejax.objectives.conditioned_flow import left
@@ -63,7 +64,7 @@ def composed(source: PicturePrompts, patches: int) -> Arrays:
     tokens = np.concatenate([np.full((len(tokens), 1), CLS, np.int32), tokens.astype(np.int32)], axis=1)
     found = {name: np.stack([r[name] for r in records]) for name in ("asked", "about")}
     found |= {name: np.int32([r[name] for r in records]) for name in ("request", "pictures")}
-    found |= {name: np.stack([_bytes(r[name]) for r in records]) for name in ("images", "target")}
+    found |= {name: np.stack([as_bytes(r[name]) for r in records]) for name in ("images", "target")}
     words = padded(code, [record["caption"] for record in records], CAPTION).astype(np.int32)
     there, (marker,) = tokens > 0, code.encode([PICTURE])[0]
     task = there & (np.arange(length) <= TASK_WORDS)
@@ -77,15 +78,6 @@ def expanded(text: str, patches: int) -> str:
     'copy image : <image> <image>'
     """
     return " ".join(" ".join([word] * patches) if word == PICTURE else word for word in text.split())
-
-
-def _bytes(pictures: np.ndarray) -> np.ndarray:
-    return np.rint(255 * np.clip(pictures, 0, 1)).astype(np.uint8)
-
-
-def real(pictures: np.ndarray) -> np.ndarray:
-    """Bytes as numbers from 0 to 1."""
-    return pictures.astype(np.float32) / np.float32(255)
 
 
 def lessons(source: PicturePrompts, patches: int) -> Arrays:
@@ -109,7 +101,7 @@ def lessons(source: PicturePrompts, patches: int) -> Arrays:
             question, answer = f"what {QUARTERS[place]} :", " ".join(things[at - 2 : at]) if at else "nothing"
         both = code.encode([f"{expanded(record['text'], patches)} {question}", answer])
         rows.append(([CLS, *both[0]], [*both[1], SEP]))
-        images.append(_bytes(record["images"]))
+        images.append(as_bytes(record["images"]))
     length = prompt_length(patches) + 3 + ANSWER
     tokens, weights = np.zeros((len(rows), length), np.int32), np.zeros((len(rows), length - 1), np.float32)
     for row, weight, (first, second) in zip(tokens, weights, rows, strict=True):
@@ -260,17 +252,6 @@ def _painted(models: Sequence[Any], batch: Mapping[str, Any], how: Painter) -> A
 # --- the judge ---
 
 
-def quarters(pictures: np.ndarray) -> np.ndarray:
-    """The quarters of pictures (n, s, s, c) as (4 n, s / 2, s / 2, c), those of a picture behind each other.
-
-    >>> quarters(np.arange(4).reshape(1, 2, 2, 1)).ravel().tolist()
-    [0, 1, 2, 3]
-    """
-    n, s, _, c = pictures.shape
-    h = s // 2
-    return pictures.reshape(n, 2, h, 2, h, c).transpose(0, 1, 3, 2, 4, 5).reshape(4 * n, h, h, c)
-
-
 def labelled(made: Arrays, noise: float = 0.1) -> Arrays:
     """Quarters of real pictures with their classes, every second with noise on it: what a judge learns from."""
     image = real(quarters(made["target"]))
@@ -331,14 +312,5 @@ class Judge:
         """The same under "name/...", `luck`: whether they succeed as answers to another prompt of their request, the
         `request` of each, and the first pictures, `drawn`."""
         own = self.verdicts(pictures, made) | {"request": made["request"], "drawn": pictures[:shown]}
-        own["luck"] = self.verdicts(pictures, next_prompts(made))["success"]
+        own["luck"] = self.verdicts(pictures, next_of_kind(made, "request"))["success"]
         return {f"{name}/{what}": x for what, x in own.items()}
-
-
-def next_prompts(made: Arrays) -> Arrays:
-    """The same prompts, each beside the picture of the one before it of its request: how far luck reaches."""
-    rows = np.arange(len(made["request"]))
-    for number in np.unique(made["request"]):
-        own = np.flatnonzero(made["request"] == number)
-        rows[own] = np.roll(own, -1)
-    return {name: x[rows] for name, x in made.items()}

@@ -19,6 +19,7 @@ from stagejax.data.captions import padded
 from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
+from stagejax.inference.quarters import as_bytes, quarters, real
 from stagejax.models.speech_adapter import placed
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.objectives.loss import Metrics, weighted
@@ -42,7 +43,7 @@ def composed(source: Stickers, patches: int) -> Arrays:
     records = [source[i] for i in range(len(source))]
     found = {name: np.stack([r[name] for r in records]) for name in ("edited", "asked", "focus")}
     for name in ("source", "target", "under"):
-        found[name] = np.stack([np.rint(255 * r[name]).astype(np.uint8) for r in records])
+        found[name] = np.stack([as_bytes(r[name]) for r in records])
     found |= {name: np.int32([r[name] for r in records]) for name in ("operation", "sourced")}
     found["colors"] = np.full(len(records), len(source.colors), np.int32)
     code = source.words
@@ -61,11 +62,6 @@ def _what_is_where(source: Stickers, asked: np.ndarray, number: int) -> str:
     place = int(named[number % len(named)])
     kind, color = divmod(int(asked[place]) - 1, len(source.colors))
     return f"{PLACES[place]} {source.colors[color]} {source.names[kind]}"
-
-
-def real(pictures: np.ndarray) -> np.ndarray:
-    """Bytes as numbers from 0 to 1."""
-    return pictures.astype(np.float32) / np.float32(255)
 
 
 def at(pictures: np.ndarray, pixels: int) -> np.ndarray:
@@ -198,17 +194,6 @@ def velocity_of(model: Any, pictures: Any) -> Any:
 # --- verdicts ---
 
 
-def quarters(pictures: np.ndarray) -> np.ndarray:
-    """The four quarters of each picture, row by row: (n, s, s, c) to (4 n, s / 2, s / 2, c).
-
-    >>> quarters(np.arange(4).reshape(1, 2, 2, 1)).ravel()
-    array([0, 1, 2, 3])
-    """
-    n, s, _, c = pictures.shape
-    q = s // 2
-    return pictures.reshape(n, 2, q, 2, q, c).transpose(0, 1, 3, 2, 4, 5).reshape(4 * n, q, q, c)
-
-
 def labelled(made: Arrays, noise: float = 0.1) -> Arrays:
     """Quarters with their classes for a judge, as they are and with noise of up to this deviation; as many empty ones
     as full."""
@@ -285,12 +270,3 @@ def recognised(pictures: np.ndarray, made: Arrays) -> np.ndarray:
         shapes.append(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6))
     near = np.stack([(shapes[0] * np.roll(shapes[1], -i, axis=0)).sum(1) for i in range(min(RIVALS + 1, len(rows)))])
     return (near[0] > near[1:]).all(0)  # a picture of nothing is as near to all
-
-
-def next_orders(made: Arrays) -> Arrays:
-    """The same orders, each given to the picture of the one before it of its operation: how far luck reaches."""
-    rows = np.arange(len(made["operation"]))
-    for number in np.unique(made["operation"]):
-        own = np.flatnonzero(made["operation"] == number)
-        rows[own] = np.roll(own, -1)
-    return {name: x[rows] for name, x in made.items()}

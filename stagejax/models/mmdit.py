@@ -20,6 +20,7 @@ from stagejax.models.dit import WAVES, waves
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
+from stagejax.models.patches import of_patches, patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 #: What the last layer gives.
@@ -163,17 +164,14 @@ class MultimodalDiffusionTransformer(nnx.Module):
         Raises:
           ValueError: images of another size than the table of positions is for.
         """
-        c, (B, Y, X, C) = self.config, image_BYXC.shape
+        c, (B, Y, X, _) = self.config, image_BYXC.shape
         if (c.image, c.image) != (Y, X):
             raise ValueError(f"images of {Y} x {X} pixels, but the model has image={c.image}")
-        p, g = c.patch, c.image // c.patch
-        return image_BYXC.reshape(B, g, p, g, p, C).transpose(0, 1, 3, 2, 4, 5).reshape(B, g * g, p * p * C)
+        return patches_of(image_BYXC, c.patch).reshape(B, c.tokens, -1)
 
     def _image(self, pieces_BPK: Array) -> Float[Array, "B Y X C"]:
-        c = self.config
-        p, g = c.patch, c.image // c.patch
-        x = pieces_BPK.reshape(len(pieces_BPK), g, g, p, p, -1).transpose(0, 1, 3, 2, 4, 5)
-        return x.reshape(len(pieces_BPK), c.image, c.image, -1)
+        p = self.config.patch
+        return of_patches(pieces_BPK.reshape(*pieces_BPK.shape[:2], p, p, -1), self.config.image // p)
 
 
 class Row(nnx.Module):

@@ -19,6 +19,7 @@ from stagejax.models.build import built
 from stagejax.models.dit import WAVES, DiffusionBlock, DiT, Modulation, waves
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
+from stagejax.models.patches import of_patches, patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 #: How the source image reaches the transformer: as tokens of the row, or added to the noisy tokens place by place.
@@ -178,8 +179,7 @@ class SingleStreamTransformer(nnx.Module):
         x_BPE = self._through(x_BTE, there_BT, shared_BME)[:, -noisy_BPE.shape[1] :]
         shift, scale = self.last(shared_BME[:, :2])
         y = self.output((1 + scale) * self.norm(x_BPE) + shift)
-        g, p = c.grid, c.patch
-        clean_BYXC = y.reshape(-1, g, g, p, p, c.channels).transpose(0, 1, 3, 2, 4, 5).reshape(latents_BYXC.shape)
+        clean_BYXC = of_patches(y.reshape(*y.shape[:2], c.patch, c.patch, c.channels), c.grid)
         return (clean_BYXC - latents_BYXC) / jnp.maximum(1 - t_B, NEAREST)[:, None, None, None]
 
     def _through(self, x_BTE: Array, there_BT: Array, shared_BME: Array) -> Float[Array, "B T E"]:
@@ -215,10 +215,9 @@ class SingleStreamTransformer(nnx.Module):
         Raises:
           ValueError: latents of another size than the table of positions is for.
         """
-        c, (B, Y, X, C) = self.config, latents_BYXC.shape
+        c, (B, Y, X, _) = self.config, latents_BYXC.shape
         if (c.latent, c.latent) != (Y, X):
             raise ValueError(
                 f"latents of {Y} x {X}, but latent={c.latent}: grow the axis `position` to that resolution"
             )
-        g, p = c.grid, c.patch
-        return latents_BYXC.reshape(B, g, p, g, p, C).transpose(0, 1, 3, 2, 4, 5).reshape(B, g * g, p * p * C)
+        return patches_of(latents_BYXC, c.patch).reshape(B, c.grid**2, -1)

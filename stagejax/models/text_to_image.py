@@ -20,6 +20,7 @@ from stagejax.models.dit import WAVES, waves
 from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
+from stagejax.models.patches import of_patches, patches_of
 from stagejax.models.stack import Remat, run_stack, stack
 
 _LEAST = 0.05  # of 1 - t
@@ -137,8 +138,7 @@ class TextToImageModel(nnx.Module):
         c, (rows, columns), p = self.config, self.config.grid, self.config.patch
         if drop is not None:
             text = jnp.where(drop[:, None, None], self.no_text[...], text)
-        pieces = image.reshape(-1, rows, p, columns, p, c.pixels).transpose(0, 1, 3, 2, 4, 5)
-        x_BPE = self.patches(pieces.reshape(len(image), rows * columns, -1)) + self.positions[...]
+        x_BPE = self.patches(patches_of(image, p).reshape(len(image), rows * columns, -1)) + self.positions[...]
         time_BE = jax.nn.silu(self.time_out(jax.nn.silu(self.time_in(waves(t).astype(x_BPE.dtype)))))
 
         def call(block: PromptBlock, _: Any, carry: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -147,8 +147,8 @@ class TextToImageModel(nnx.Module):
 
         start = x_BPE, jnp.zeros((len(image), rows * columns, text.shape[1]), x_BPE.dtype)
         x_BPE, maps_BPS = run_stack(self.blocks, call, start, start=0, stop=c.layers, scan=c.scan, remat=c.remat)
-        pieces = self.output(self.norm(x_BPE)).reshape(-1, rows, columns, p, p, c.pixels).transpose(0, 1, 3, 2, 4, 5)
-        return (pieces.reshape(image.shape) - image) / jnp.maximum(1 - t, _LEAST)[:, None, None, None], maps_BPS
+        clean = of_patches(self.output(self.norm(x_BPE)).reshape(*x_BPE.shape[:2], p, p, c.pixels), rows)
+        return (clean - image) / jnp.maximum(1 - t, _LEAST)[:, None, None, None], maps_BPS
 
 
 class PromptBlock(nnx.Module):

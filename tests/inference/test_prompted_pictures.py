@@ -16,6 +16,7 @@ from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.picture_prompts import COMBINE, COPY, DRAW, EDITS, PICTURE, REQUESTS, PicturePrompts
 from stagejax.inference import Frozen
 from stagejax.inference import prompted_pictures as drawing
+from stagejax.inference.quarters import next_of_kind, quarters, real
 from stagejax.models import ViT, llama
 from stagejax.models.condition_adapter import ConditionAdapter
 from stagejax.models.mmdit import MMDiT
@@ -84,7 +85,7 @@ def judge(monkeypatch: pytest.MonkeyPatch, said: np.ndarray, kept: float = 0.08)
 
 
 def test_the_truth_is_right_and_the_truth_of_another_prompt_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    truth = drawing.real(MADE["target"])
+    truth = real(MADE["target"])
     own = judge(monkeypatch, MADE["asked"]).told("x", truth, MADE)
     for name in ("exact", "changed", "kept", "success"):
         assert own[f"x/{name}"].all()
@@ -96,7 +97,7 @@ def test_the_truth_is_right_and_the_truth_of_another_prompt_is_not(monkeypatch: 
 def test_an_edit_must_change_what_it_names_and_keep_the_pixels_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = of("replace")
     made = {name: x[rows] for name, x in MADE.items()}
-    truth, source = drawing.real(made["target"]), drawing.real(made["images"][:, 0])
+    truth, source = real(made["target"]), real(made["images"][:, 0])
     before = np.where(made["about"], 0, made["asked"])
     same = judge(monkeypatch, before).verdicts(source, made)
     assert same["kept"].all()
@@ -117,21 +118,21 @@ def test_kinds_and_colours_are_right_in_part(monkeypatch: pytest.MonkeyPatch) ->
     made = {name: x[rows] for name, x in MADE.items()}
     things = made["asked"] > 0
     other_color = np.where(things, (made["asked"] - 1) // 4 * 4 + made["asked"] % 4 + 1, 0)
-    own = judge(monkeypatch, other_color).verdicts(drawing.real(made["target"]), made)
+    own = judge(monkeypatch, other_color).verdicts(real(made["target"]), made)
     assert (own["kind"] == 1).all()
     assert not own["color"].any()
     assert not own["things"].any()
 
 
 def test_other_prompts_are_of_the_same_request() -> None:
-    other = drawing.next_prompts(MADE)
+    other = next_of_kind(MADE, "request")
     np.testing.assert_array_equal(other["request"], MADE["request"])
     assert not any(np.array_equal(a, b) for a, b in zip(other["target"], MADE["target"], strict=True))
 
 
 def test_every_second_quarter_of_a_judge_has_noise() -> None:
     rows = drawing.labelled(MADE)
-    clean = drawing.real(drawing.quarters(MADE["target"]))
+    clean = real(quarters(MADE["target"]))
     np.testing.assert_array_equal(rows["image"][1::2], clean[1::2])
     assert np.abs(rows["image"][::2] - clean[::2]).mean() > 0.01
     np.testing.assert_array_equal(rows["label"].reshape(-1, 4), MADE["asked"])

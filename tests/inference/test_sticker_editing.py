@@ -13,6 +13,7 @@ from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.stickers import MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference import Frozen
 from stagejax.inference import sticker_editing as editing
+from stagejax.inference.quarters import next_of_kind, real
 
 SOURCE = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 96, OPERATIONS[1:], size=16, sides=(7, 5))
 DRAWN = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 24, OPERATIONS[:1], "all", size=16, sides=(7, 5))
@@ -32,11 +33,11 @@ def oracle(monkeypatch: pytest.MonkeyPatch, asked: np.ndarray) -> None:
 
 def test_the_truth_is_right_and_a_copy_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     oracle(monkeypatch, MADE["asked"])
-    truth = editing.judged(editing.real(MADE["target"]), MADE, JUDGE)
+    truth = editing.judged(real(MADE["target"]), MADE, JUDGE)
     assert truth["success"].all()
     assert truth["inside"].max() == truth["outside"].max() == 0
     assert truth["features"].shape == (96, 4, 2)
-    copy = editing.judged(editing.real(MADE["source"]), MADE, JUDGE)
+    copy = editing.judged(real(MADE["source"]), MADE, JUDGE)
     moved = np.isin(MADE["operation"], [OPERATIONS.index(MOVE), OPERATIONS.index(RESIZE)])
     assert not np.isnan(copy["overlap"][moved]).any()
     assert np.isnan(copy["overlap"][~moved]).all()
@@ -48,7 +49,7 @@ def test_the_truth_is_right_and_a_copy_is_not(monkeypatch: pytest.MonkeyPatch) -
 
 def test_pixels_that_must_stay_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     oracle(monkeypatch, MADE["asked"])
-    pictures = editing.real(MADE["target"])
+    pictures = real(MADE["target"])
     pictures[~MADE["edited"]] = 1 - pictures[~MADE["edited"]]
     spoiled = editing.judged(pictures, MADE, JUDGE)
     elsewhere = ~MADE["edited"].all((1, 2))
@@ -60,21 +61,21 @@ def test_pixels_that_must_stay_are_looked_at(monkeypatch: pytest.MonkeyPatch) ->
 def test_only_quarters_that_the_instruction_is_about_must_show_it(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = (MADE["asked"] + 1) % SOURCE.classes
     oracle(monkeypatch, np.where(MADE["focus"], MADE["asked"], wrong))
-    assert editing.judged(editing.real(MADE["target"]), MADE, JUDGE)["content"].all()
+    assert editing.judged(real(MADE["target"]), MADE, JUDGE)["content"].all()
     oracle(monkeypatch, wrong)
-    assert not editing.judged(editing.real(MADE["target"]), MADE, JUDGE)["content"].any()
+    assert not editing.judged(real(MADE["target"]), MADE, JUDGE)["content"].any()
 
 
 def test_a_letter_is_told_from_others() -> None:
     letters = {name: x[MADE["operation"] == OPERATIONS.index(REFERENCE)] for name, x in MADE.items()}
-    truth = editing.real(letters["target"])
+    truth = real(letters["target"])
     assert editing.recognised(truth, letters).all()
-    assert not editing.recognised(editing.real(letters["under"]), letters).any()  # nothing is no letter
+    assert not editing.recognised(real(letters["under"]), letters).any()  # nothing is no letter
     assert editing.recognised(truth[:0], {name: x[:0] for name, x in letters.items()}).shape == (0,)
 
 
 def test_orders_of_others_are_of_the_same_operation() -> None:
-    other = editing.next_orders(MADE)
+    other = next_of_kind(MADE, "operation")
     np.testing.assert_array_equal(other["operation"], MADE["operation"])
     assert (other["tokens"] != MADE["tokens"]).any(1).mean() > 0.8
     assert sorted(map(tuple, other["tokens"])) == sorted(map(tuple, MADE["tokens"]))
@@ -92,8 +93,8 @@ def test_captions_are_learned_with_their_picture_and_alone() -> None:
     assert made["image"].shape == (32, 16, 16, 3)
     assert (made["tokens"][:16:2, :4] == 4).all()
     assert (made["tokens"][1:16:2, :4] == 1).all()
-    np.testing.assert_allclose(made["image"][:16], editing.real(PICTURES["target"][:16]))
-    np.testing.assert_allclose(made["image"][16:], editing.real(MADE["source"][:16]))
+    np.testing.assert_allclose(made["image"][:16], real(PICTURES["target"][:16]))
+    np.testing.assert_allclose(made["image"][16:], real(MADE["source"][:16]))
     learned = made["targets"][made["weights"] > 0]
     assert (learned > 4).all()
     both = [{name: x[:16] for name, x in own.items()} for own in (PICTURES, MADE)]
@@ -127,7 +128,7 @@ def test_whitened_states_vary_as_much_in_every_direction(monkeypatch: pytest.Mon
     assert variances[0] < 1e-6  # what never differs is not enlarged
     assert given["image"].shape == (96, 8, 8, 3)
     assert given["image"].min() >= -1
-    np.testing.assert_allclose(given["source"], 2 * editing.at(editing.real(MADE["source"]), 8) - 1)
+    np.testing.assert_allclose(given["source"], 2 * editing.at(real(MADE["source"]), 8) - 1)
 
 
 def test_a_judge_learns_from_quarters_with_and_without_noise() -> None:
