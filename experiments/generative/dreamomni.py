@@ -20,7 +20,7 @@ Method   A small language model that sees is trained on captions, instructions a
          token, and what grew from it told no places apart (pilots). One learning rate for all, of two tried on
          validation pairs.
 Run      stagejax run dreamomni                 laptop: 10 minutes beside other jobs on two cores
-         stagejax run dreamomni --preset smoke  embedded digits, minutes, nearly all of it compilation
+         stagejax run dreamomni --preset smoke  embedded digits, about a minute, nearly all of it compilation
          stagejax plan dreamomni --preset pod --mesh data=32,fsdp=16
 Holds if (1) on edits that call for a concept of which only drawings tell, joint succeeds 10 points or more above edits
          only (three seeds); (2) joint draws exactly what it is asked to at most 2 points less often than drawings only,
