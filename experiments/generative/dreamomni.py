@@ -404,7 +404,7 @@ def report(cfg: Config, found: Any, scores: Any, base: Any) -> Report:
               margin="joint at most 2 points below drawings only, which see twice as many and are right in 20 %",
               holds=mean(drawings) >= -2 and mean(share(DRAWINGS, DRAWN)) >= 0.2),
         claim("Long skips reach the same loss in fewer steps", paper="about a quarter of the steps",
-              measured=f"in {shown(steps, '.0%')} of the steps" if steps else None,
+              measured=f"share of the steps: {shown(steps, '.0%')}" if steps else None,
               margin="60 % of the steps or fewer, mean over seeds", holds=bool(steps) and mean(steps) <= 0.6),
     )  # fmt: skip
     rows = [*arms, NOISE, COPY, TRUTH]
