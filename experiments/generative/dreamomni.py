@@ -72,6 +72,7 @@ from stagejax.objectives.frechet import frechet_distance
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
+from stagejax.report.reaching import steps_until
 from stagejax.report.seeds import shown
 
 JOINT, DRAWINGS, EDITS, NO_SKIPS = "joint", "drawings only", "edits only", "joint, no skips"
@@ -182,22 +183,18 @@ def of_values(function: Any, options: Sequence[Any], *made: Any) -> Any:
     return function(*options, *(own.value for own in made))
 
 
-def rows_of(made: Any, rows: Sequence[Row], batch: int, seed: int = 0, count: int | None = None) -> MadeRows:
-    return MadeRows(rows=tuple(rows), of=made.fingerprint, arrays=made.value, batch=batch, seed=seed, count=count)
-
-
 def frozen_parts(run: Any, cfg: Config, drawn: Any, edited: Any) -> tuple[Any, ...]:
     """The language model that sees, what whitens its states, and the judge of quarters."""
     sizes, steps, q, side = cfg.before_batch, cfg.before, cfg.stickers.size // 2, cfg.stickers.size
     words = cfg.patches + editing.WORDS + 2
     read = run.make("captions", of_values, editing.captioned, (cfg.before_rows, cfg.patches), drawn, edited)
     spec = [Row("image", (side, side, 3)), *(Row(name, (words,), "int32") for name in ("tokens", "targets"))]
-    data = rows_of(read, [*spec, Row("weights", (words,))], sizes[0])
+    data = MadeRows.made(read, [*spec, Row("weights", (words,))], sizes[0])
     rate = adamw(3e-3, warmup=0.05, clip=1.0)
     reader = run.train(Stage("reader", cfg.reader, editing.next_words, rate, data, steps[0]))
     white = run.make("whitening", whitened, reader, drawn, edited)
     shown = run.make("quarters", of_values, labelled, (cfg.before_rows,), drawn, edited)
-    data = rows_of(shown, [Row("image", (q, q, 3)), Row("label", (), "int32")], sizes[1])
+    data = MadeRows.made(shown, [Row("image", (q, q, 3)), Row("label", (), "int32")], sizes[1])
     return reader, white, run.train(Stage("judge", cfg.judge, classification, rate, data, steps[1]))
 
 
@@ -246,7 +243,7 @@ def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str,
 
     def data(kinds: Sequence[str], split: str, count: int | None = None) -> Data:
         parts = tuple(
-            rows_of(made[kind, split, side], spec, cfg.batch, seed if split == "train" else 0) for kind in kinds
+            MadeRows.made(made[kind, split, side], spec, cfg.batch, seed if split == "train" else 0) for kind in kinds
         )
         return Mixture(parts=parts, weights=(1,) * len(parts), count=count)
 
@@ -352,9 +349,9 @@ def crossed(results: Sequence[Any], level: float) -> float:
     """Steps of an arm, over all its stages, until an evaluation is at or below a loss; infinite if none is."""
     before = 0
     for result in results:
-        for row in result.history.evals:
-            if row["step"] and row["loss"] <= level:
-                return float(before + row["step"])
+        step = steps_until(result.history.evals, lambda row: row["step"] and row["loss"] <= level)
+        if step is not None:
+            return float(before + step)
         before += result.steps
     return float("inf")
 

@@ -173,10 +173,6 @@ def strips(cfg: Config, script: Script, count: int, seed: int) -> dict[str, np.n
     return strips_of(script, cfg.page, count, cfg.longest, cfg.heights, cfg.strip, seed)
 
 
-def rows_of(made: Any, rows: tuple[Row, ...], batch: int, seed: int = 0, count: int | None = None) -> MadeRows:
-    return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed, count=count)
-
-
 def prompts_of(cfg: Config, seed: int) -> list[list[str]]:
     """The words of the test prompts: short ones, then long ones, then crowded ones."""
     rng, found = np.random.default_rng(7000 + seed), []
@@ -208,11 +204,11 @@ def pipeline(run: Any, cfg: Config) -> Report:
     }
     readers = []
     lines = Row("image", (*cfg.strip, 1)), Row("labels", (cfg.longest,), "int32")
-    tests = rows_of(made["strips-held-out"], lines, cfg.batches[2], 0, 8)
+    tests = MadeRows.made(made["strips-held-out"], lines, cfg.batches[2], 0, 8)
     for i, script in enumerate(cfg.readers):
         name = ("checker", "judge")[i]
         own = run.make(f"strips-{name}", strips, cfg, script, cfg.counts[2], 2 + i)
-        data = rows_of(own, lines, cfg.batches[2], i)
+        data = MadeRows.made(own, lines, cfg.batches[2], i)
         readers.append(run.train(training(name, cfg.reader, columns_ctc, data, cfg.rates[2], cfg.steps[2], i, tests)))
     found = {seed: arms_of(run, cfg, made, readers, seed) for seed in cfg.seeds}
     return report(cfg, found, readers)
@@ -230,7 +226,10 @@ def arms_of(run: Any, cfg: Config, made: Any, readers: Sequence[Any], seed: int)
     images += (Row("prompt", (cfg.characters, 3), "int32"),)
 
     def stage(i: int, name: str, model: Any, objective: Any, rows: Any, data: str, tests: str) -> Stage:
-        own = rows_of(made[data], rows, cfg.batches[i], seed), rows_of(made[tests], rows, cfg.batches[i], 0, 4)
+        own = (
+            MadeRows.made(made[data], rows, cfg.batches[i], seed),
+            MadeRows.made(made[tests], rows, cfg.batches[i], 0, 4),
+        )
         return training(f"{seed}/{name}", model, objective, own[0], cfg.rates[i], cfg.steps[i], seed, own[1])
 
     writer = run.train(stage(0, "generator", cfg.net, FLOW, images, "pages", "held-out"))

@@ -357,7 +357,7 @@ def by_prompts(cfg: Config, seed: int, pair: Any, base: Any, judge: Any) -> dict
 def real_pictures(cfg: Config, judge: Any) -> dict[str, Any]:
     """What the judge finds on real pictures of the test prompts: the most that a generator can reach."""
     prompts, rng, own = prompts_of(cfg)["test"], np.random.default_rng(13), pool(cfg, "test")
-    made = np.stack([cfg.world.paint(prompt, own, rng) for prompt in prompts])[None]
+    made = np.stack([cfg.world.painted(prompt, own, rng)[0] for prompt in prompts])[None]
     return reader(cfg, judge).scores(made, prompts) | {"pictures": made}
 
 

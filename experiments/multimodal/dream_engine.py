@@ -179,10 +179,6 @@ def prompts_of(cfg: Config, kind: str, split: str) -> PicturePrompts:
     return replace(cfg.prompts, requests=KINDS[kind], count=count, split=split, seed=order)
 
 
-def rows_of(made: Any, rows: Sequence[Row], batch: int, seed: int = 0) -> MadeRows:
-    return MadeRows(rows=tuple(rows), of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
-
-
 def judge_rows(prompts: PicturePrompts, count: int) -> dict[str, np.ndarray]:
     """Quarters of pictures of images that no other part of the experiment sees."""
     source = replace(prompts, requests=(DRAW, COPY), count=count, split="valid", seed=90)
@@ -213,17 +209,17 @@ def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
 
     made = run.make("quarters", judge_rows, cfg.prompts, cfg.judged)
     spec = [Row("image", (size // 2, size // 2, 3)), Row("label", (), "int32")]
-    judge = training(0, "judge", cfg.judge, classification, rows_of(made, spec, cfg.before_batch[0]))
+    judge = training(0, "judge", cfg.judge, classification, MadeRows.made(made, spec, cfg.before_batch[0]))
     spec = [Row("images", (2, size, size, 3), "uint8"), Row("weights", (length,))]
     spec += [Row(name, (length,), "int32") for name in ("tokens", "targets")]
     made = run.make("lessons", lesson_rows, cfg.prompts, cfg.patches, cfg.lessons, "train")
     count = 4 * cfg.before_batch[1]
-    data = rows_of(made, spec, cfg.before_batch[1])
+    data = MadeRows.made(made, spec, cfg.before_batch[1])
     made = run.make("lessons-test", lesson_rows, cfg.prompts, cfg.patches, count, cfg.scored)
-    tests = rows_of(made, spec, cfg.before_batch[1])
+    tests = MadeRows.made(made, spec, cfg.before_batch[1])
     lmm = training(1, "lmm", cfg.lmm, drawing.next_words, data, evaluate=Evaluation(replace(tests, count=4), 4))
     made = run.make("captions", caption_rows, shown)
-    data = rows_of(made, drawing.caption_spec(size), cfg.before_batch[2])
+    data = MadeRows.made(made, drawing.caption_spec(size), cfg.before_batch[2])
     nets = {"condition": cfg.encoder, "dit": cfg.dit}
     return judge, lmm, training(2, "base", nets, cfg.flow, data, step=joint_step)
 
@@ -234,7 +230,7 @@ def frozen_parts(run: Any, cfg: Config, shown: Any) -> tuple[Any, Any, Any]:
 def stage_of(cfg: Config, name: str, read: Any, shares: Mapping[str, float], steps: int, both: bool, seed: int) -> Any:
     """Flow matching on batches of one task each; of the transformer too, or of the adapter alone."""
     spec = drawing.state_spec(cfg.prompts.size, cfg.patches, cfg.lmm.language.embed)
-    parts = tuple(rows_of(read[kind, "train"], spec, cfg.batch, seed) for kind in shares)
+    parts = tuple(MadeRows.made(read[kind, "train"], spec, cfg.batch, seed) for kind in shares)
     rates = [adamw(peak, warmup=0.05, clip=1.0, weight_decay=0.01) for peak in cfg.rate]
     return Stage(
         name=name,

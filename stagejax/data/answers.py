@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import numpy as np
@@ -200,6 +201,12 @@ class MadeRows(Data):
     batch: int
     seed: int = 0
     count: int | None = None
+
+    @classmethod
+    def made(cls, artifact: Any, rows: Sequence[Row], batch: int, seed: int = 0, count: int | None = None) -> MadeRows:
+        """Those of what `run.make` has made."""
+        held = {"of": artifact.fingerprint, "arrays": artifact.value}
+        return cls(rows=tuple(rows), batch=batch, seed=seed, count=count, **held)
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
         return {row.name: jax.ShapeDtypeStruct(row.shape, np.dtype(row.dtype)) for row in self.rows}

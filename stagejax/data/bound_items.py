@@ -160,12 +160,6 @@ class ItemWorld:
                 run = []
         return tuple(found)
 
-    def paint(
-        self, prompt: Prompt, pool: Sequence[Float32[np.ndarray, "_ side side"]], rng: np.random.Generator
-    ) -> Float32[np.ndarray, "Y X 3"]:
-        """A picture from 0 to 1; see `painted`."""
-        return self.painted(prompt, pool, rng)[0]
-
     def painted(
         self, prompt: Prompt, pool: Sequence[Float32[np.ndarray, "_ side side"]], rng: np.random.Generator
     ) -> tuple[Float32[np.ndarray, "Y X 3"], list[int]]:
@@ -265,7 +259,7 @@ def captioned(
     one, two = world.prompts(1), world.prompts(2, seen=True)
     chosen = [one if rng.random() < alone else two for _ in range(count)]
     prompts = [own[rng.integers(len(own))] for own in chosen]
-    images = np.stack([world.paint(prompt, pool, rng) for prompt in prompts])
+    images = np.stack([world.painted(prompt, pool, rng)[0] for prompt in prompts])
     said = [world.caption(prompt, colors=rng.random() >= bare) for prompt in prompts]
     return images, np.stack([world.tokens(text) for text in said])
 

@@ -7,13 +7,14 @@ there is to say may change from one part of a source to the next, as in a stream
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from stagejax.data.named import Dataset
 from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import EmptySource, Record, Source
@@ -64,6 +65,27 @@ class Objects:
     limit: int = 6000
     image: str = "image"
     label: str = "label"
+
+
+def named_kinds(objects: Sequence[Objects]) -> tuple[str, ...]:
+    """The words for all kinds that have one.
+
+    >>> from stagejax.data import Digits
+    >>> named_kinds([Objects(Digits(), ("zero", "", "two"))])
+    ('zero', 'two')
+    """
+    return tuple(name for each in objects for name in each.names if name)
+
+
+def plain_objects(limit: int = 6000) -> tuple[Objects, ...]:
+    """Digits of MNIST and clothes of Fashion-MNIST that pictures of few pixels can tell apart; others have no name.
+
+    >>> named_kinds(plain_objects())
+    ('zero', 'seven', 'trousers', 'bag')
+    """
+    kinds = ("zero", "", "", "", "", "", "", "seven"), ("", "trousers", "", "", "", "", "", "", "bag")
+    named = zip(("mnist", "fashion_mnist"), kinds, strict=True)
+    return tuple(Objects(Dataset(name), names, limit, "x", "y") for name, names in named)
 
 
 @dataclass(frozen=True)

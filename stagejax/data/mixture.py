@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -87,10 +88,14 @@ class Mixture(Data):
 
     def size(self) -> int:
         """How many samples come before a part begins its second epoch."""
+        return self._before_second([part.size() for part in self.parts])
+
+    def _before_second(self, sizes: Sequence[int]) -> int:
+        """How many turns come before a part has its turn again behind so many."""
         counts, parts, before = _pattern(self.weights)
         ends = []
-        for index, part in enumerate(self.parts):
-            cycles, rest = divmod(part.size(), int(counts[index]))
+        for index, size in enumerate(sizes):
+            cycles, rest = divmod(size, int(counts[index]))
             ends.append(cycles * _CYCLE + int(np.flatnonzero((parts == index) & (before == rest))[0]))
         return min(ends)
 
@@ -143,9 +148,4 @@ class BatchMixture(Mixture):
 
     def size(self) -> int:
         """How many samples come before a part begins its second epoch."""
-        counts, parts, before = _pattern(self.weights)
-        ends = []
-        for index, part in enumerate(self.parts):
-            cycles, rest = divmod(part.size() // self.batch, int(counts[index]))
-            ends.append(cycles * _CYCLE + int(np.flatnonzero((parts == index) & (before == rest))[0]))
-        return min(ends) * self.batch
+        return self._before_second([part.size() // self.batch for part in self.parts]) * self.batch

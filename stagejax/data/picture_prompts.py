@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from stagejax.data.composites import COLORS, SPLITS, Objects, pools
-from stagejax.data.named import Dataset
+from stagejax.data.composites import COLORS, SPLITS, Objects, named_kinds, plain_objects, pools
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.sources import Record, Source
 from stagejax.data.words import Words
@@ -103,7 +102,7 @@ class PicturePrompts(Source):
     @property
     def names(self) -> tuple[str, ...]:
         """The words for all kinds."""
-        return tuple(name for each in self.objects for name in each.names if name)
+        return named_kinds(self.objects)
 
     @property
     def words(self) -> Words:
@@ -225,7 +224,4 @@ def real_prompts(count: int, **fields: Any) -> PicturePrompts:
     >>> real_prompts(8).names
     ('zero', 'seven', 'trousers', 'bag')
     """
-    kinds = ("zero", "", "", "", "", "", "", "seven"), ("", "trousers", "", "", "", "", "", "", "bag")
-    named = zip(("mnist", "fashion_mnist"), kinds, strict=True)
-    objects = tuple(Objects(Dataset(name), names, 20_000, "x", "y") for name, names in named)
-    return PicturePrompts(objects, count, **fields)
+    return PicturePrompts(plain_objects(20_000), count, **fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -80,19 +81,32 @@ class Fsdd(Spoken):
     limit: int = 2700
 
     def clips(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        dataset = Dataset("fsdd", self.split)
-        path = dataset.path()
-        if path is None:
-            len(dataset)  # says where it was looked for
-            raise ValueError("fsdd is read from a file under $STAGEJAX_DATA")
-        found = read_npz(path)
-        bounds = found["offset"]
-        order = shuffled(0, np.arange(len(found["digit"])), len(found["digit"]))[: self.limit]
-        signals = [found["audio"][bounds[i] : bounds[i + 1]].astype(np.float32) / 32768 for i in order]
-        return signals, found["digit"][order].astype(np.int64), found["speaker"][order].astype(np.int64)
+        return fsdd_clips(self.split, lambda take: shuffled(0, np.arange(len(take)), len(take))[: self.limit])
 
     def digest(self) -> str:
         return Dataset("fsdd", self.split).digest()
+
+
+def fsdd_clips(
+    split: str, chosen: Callable[[np.ndarray], np.ndarray]
+) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """`Spoken.clips` of the file of a split.
+
+    Args:
+      chosen: of the numbers of all takes, which clips, in which order.
+
+    Raises:
+      ValueError: there is no such file.
+    """
+    dataset = Dataset("fsdd", split)
+    path = dataset.path()
+    if path is None:
+        len(dataset)  # says where it was looked for
+        raise ValueError("fsdd is read from a file under $STAGEJAX_DATA")
+    found = read_npz(path)
+    bounds, rows = found["offset"], chosen(found["take"])
+    signals = [found["audio"][bounds[i] : bounds[i + 1]].astype(np.float32) / 32768 for i in rows]
+    return signals, found["digit"][rows].astype(np.int64), found["speaker"][rows].astype(np.int64)
 
 
 @dataclass(frozen=True)

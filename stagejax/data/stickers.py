@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from stagejax.data.composites import COLORS, SPLITS, Objects
+from stagejax.data.composites import COLORS, SPLITS, Objects, named_kinds, plain_objects
 from stagejax.data.named import Dataset
 from stagejax.data.object_scenes import resized_all
 from stagejax.data.omniglot import Omniglot
@@ -129,7 +129,7 @@ class Stickers(Source):
     @property
     def names(self) -> tuple[str, ...]:
         """The words for all kinds."""
-        return tuple(name for each in self.objects for name in each.names if name)
+        return named_kinds(self.objects)
 
     @property
     def words(self) -> Words:
@@ -183,12 +183,7 @@ def real_stickers(count: int, **fields: Any) -> Stickers:
     >>> real_stickers(8).names
     ('zero', 'seven', 'trousers', 'bag')
     """
-    digits, clothes = (Dataset(name) for name in ("mnist", "fashion_mnist"))
-    kinds = ("zero", "", "", "", "", "", "", "seven"), ("", "trousers", "", "", "", "", "", "", "bag")
-    objects = tuple(
-        Objects(source, names, image="x", label="y") for source, names in zip((digits, clothes), kinds, strict=True)
-    )
-    return Stickers(objects, Omniglot(), Dataset("cifar10"), count, **fields)
+    return Stickers(plain_objects(), Omniglot(), Dataset("cifar10"), count, **fields)
 
 
 class _Composer:
@@ -370,8 +365,3 @@ def _grey(images: Sequence[Any]) -> Float32[np.ndarray, "n y x"]:
     stacked = np.stack([np.asarray(image) for image in images])
     stacked = stacked.reshape(stacked.shape[:3])
     return stacked.astype(np.float32) / np.float32(255 if stacked.dtype == np.uint8 else 1)
-
-
-def of_operation(source: Stickers, *operations: str, **fields: Any) -> Stickers:
-    """The same source with these operations only."""
-    return replace(source, operations=operations, **fields)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
-from stagejax.data.named import Dataset, read_npz
+from stagejax.data.named import Dataset
 from stagejax.data.sounds import Sounds
-from stagejax.data.speech import Spoken, recorded
+from stagejax.data.speech import Spoken, fsdd_clips, recorded
 from stagejax.data.utterances import played
 
 _LEVEL = 0.1  # root mean square of every utterance
@@ -40,16 +40,7 @@ class TakesOfDigits(Spoken):
         return 60 * (self.last - self.first)
 
     def clips(self) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-        dataset = Dataset("fsdd", self.split)
-        path = dataset.path()
-        if path is None:
-            len(dataset)  # says where it was looked for
-            raise ValueError("fsdd is read from a file under $STAGEJAX_DATA")
-        found = read_npz(path)
-        bounds, take = found["offset"], found["take"]
-        rows = np.flatnonzero((take >= self.first) & (take < self.last))
-        signals = [found["audio"][bounds[i] : bounds[i + 1]].astype(np.float32) / 32768 for i in rows]
-        return signals, found["digit"][rows].astype(np.int64), found["speaker"][rows].astype(np.int64)
+        return fsdd_clips(self.split, lambda take: np.flatnonzero((take >= self.first) & (take < self.last)))
 
     def of_split(self, split: str) -> TakesOfDigits:
         return replace(self, split=split, first=0, last=5) if split == "test" else replace(self, split=split)

@@ -16,6 +16,7 @@ from stagejax.data.audio import LogMel
 from stagejax.decode.cepstral_distance import cepstral_distance, mel_cepstra
 from stagejax.decode.edits import edit_distance
 from stagejax.inference import Frozen, apply
+from stagejax.models.tokenizer_speech import centred
 from stagejax.objectives.recognition import collapsed
 
 _SHIFT, _SCALE = 4.0, 4.0  # log energies become (x + 4) / 4
@@ -46,9 +47,7 @@ def centred_frames(seen: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     >>> centred_frames(seen)["frames"].ravel().tolist()
     [-1.0, 1.0, 0.0]
     """
-    weight = seen["real"][..., None]
-    mean = (seen["frames"] * weight).sum(1, keepdims=True) / np.maximum(weight.sum(1, keepdims=True), 1)
-    return seen | {"frames": ((seen["frames"] - mean) * weight).astype(seen["frames"].dtype)}
+    return seen | {"frames": centred(seen["frames"], seen["real"])}
 
 
 def speaker_vectors(net: Frozen, seen: dict[str, np.ndarray], batch: int) -> Float[np.ndarray, "N D"]:

@@ -17,7 +17,6 @@ import numpy as np
 
 from stagejax.data.captions import padded
 from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
-from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.quarters import as_bytes, quarters, real
 from stagejax.models.speech_adapter import placed
@@ -30,6 +29,7 @@ OUTSIDE = 0.05  # mean absolute error of the pixels that must stay, up to which 
 OVERLAP = 0.5  # intersection over union from which on a sticker is where it should be
 RIVALS = 9  # other letters among which the right one must be the nearest
 LEAST = 1e-3  # variance of standardised states, of the largest, below which a direction is enlarged no further
+GIVEN = ("prompt", "there", "source", "sourced")  # what a flow is called with, beside pictures and times
 _VISIBLE = 0.3  # largest difference from the ground of a pixel that belongs to a sticker
 
 Arrays = dict[str, np.ndarray]
@@ -158,37 +158,23 @@ class Editor:
     steps: int = 10
     guidance: float = 2.0
 
+    def __call__(self, model: Any, batch: Mapping[str, Any]) -> Any:
+        """Pictures (n, y, x, 3) from -1 to 1 from the batch's `noise`."""
+        inputs = {name: jnp.asarray(batch[name]) for name in GIVEN}
+        given, free = (partial(model, **inputs, drop=jnp.full(len(batch["noise"]), off)) for off in (False, True))
+        return integrate(guided(given, free, self.guidance), batch["noise"], shifted_times(self.steps))
+
     def draw(self, net: Frozen, rows: Arrays, seed: int) -> np.ndarray:
         """Pictures (n, y, x, 3) from 0 to 1 of the rows of `conditioned`; noise is a function of seed and row."""
-        inputs = {name: rows[name] for name in ("prompt", "there", "source", "sourced")}
         noise = np.random.default_rng(seed).normal(size=rows["source"].shape).astype(np.float32)
-        found = []
-        for start in range(0, len(noise), BATCH):
-            part = {name: x[start : start + BATCH] for name, x in {**inputs, "noise": noise}.items()}
-            lacking = BATCH - len(part["noise"])
-            part = {name: np.pad(x, [(0, lacking)] + [(0, 0)] * (x.ndim - 1), mode="edge") for name, x in part.items()}
-            found.append(ask(sampled, net, part, self)[: BATCH - lacking])
-        return (1 + np.concatenate(found)) / 2
+        return (1 + apply(self, net, {name: rows[name] for name in GIVEN} | {"noise": noise}, BATCH)) / 2
 
     def flops(self, config: Any) -> float:
         """Of one picture: the velocity with and without its prompt at every step."""
-        row = jax.ShapeDtypeStruct((config.latent, config.latent, config.channels), np.dtype("float32"))
-        return float(2 * self.steps * flops_of_one(velocity_of, config, row))
-
-
-def sampled(model: Any, batch: Any, how: Editor) -> Any:
-    """Pictures from the batch's noise."""
-    inputs = {name: jnp.asarray(batch[name]) for name in ("prompt", "there", "source", "sourced")}
-    count = len(batch["noise"])
-    given, free = (partial(model, **inputs, drop=jnp.full(count, off)) for off in (False, True))
-    return integrate(guided(given, free, how.guidance), batch["noise"], shifted_times(how.steps))
-
-
-def velocity_of(model: Any, pictures: Any) -> Any:
-    """One call of the model, of which FLOPs are counted."""
-    c, n = model.config, len(pictures)
-    prompt, there = jnp.zeros((n, c.prompt, c.width)), jnp.ones((n, c.prompt), bool)
-    return model(pictures, jnp.zeros(n), prompt=prompt, there=there, source=pictures, sourced=jnp.ones(n, bool))
+        picture, c = (config.latent, config.latent, config.channels), config
+        shapes = {"prompt": (c.prompt, c.width), "there": (c.prompt,), "sourced": (), "source": picture}
+        row = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in {**shapes, "noise": picture}.items()}
+        return float(flops_of_one(self, config, row))
 
 
 # --- verdicts ---

@@ -199,13 +199,8 @@ class NormedAttention(nnx.Module):
     """Attention whose queries and keys are normed head by head, to tokens whose width is the axis `source`."""
 
     def __init__(self, config: DiT, source: str, size: int, rngs: nnx.Rngs) -> None:
-        c, heads = config, {"kv_heads": config.heads}
-        keys, values = heads | {"head_dim": c.head_dim}, heads | {"value_dim": c.head_dim}
-        self.query = Dense({"embed": c.embed}, keys, std=c.embed**-0.5, bias=False, rngs=rngs)
-        self.key = Dense({source: size}, keys, std=size**-0.5, bias=False, rngs=rngs)
-        self.value = Dense({source: size}, values, std=size**-0.5, bias=False, rngs=rngs)
-        out = (c.heads * c.head_dim) ** -0.5
-        self.out = Dense(values, {"embed": c.embed}, std=out, bias=False, rngs=rngs)
+        c = config
+        self.query, self.key, self.value, self.out = projections(c, source, size, rngs)
         self.query_norm, self.key_norm = (Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps) for _ in range(2))
         self.turns = c.turns
 
@@ -217,6 +212,19 @@ class NormedAttention(nnx.Module):
             query, key = rotate(query, angles_BTh), rotate(key, angles_BTh)
         key, value = (along_sequence(x, 1, whole=True) for x in (key, self.value(source_BSD)))
         return self.out(attend_in_turns(self.turns, along_sequence(query, 1), key, value, mask_BS))
+
+
+def projections(config: Any, source: str, size: int, rngs: nnx.Rngs) -> tuple[Dense, Dense, Dense, Dense]:
+    """Queries, keys, values and the output of attention to an axis `source`, of a config's embed, heads and head_dim.
+
+    >>> [layer.kernel.shape for layer in projections(DiT(), "text", 48, nnx.Rngs(0))]
+    [(64, 2, 32), (48, 2, 32), (48, 2, 32), (2, 32, 64)]
+    """
+    c, heads, embed = config, {"kv_heads": config.heads}, {"embed": config.embed}
+    keys, values = heads | {"head_dim": c.head_dim}, heads | {"value_dim": c.head_dim}
+    query = Dense(embed, keys, std=c.embed**-0.5, bias=False, rngs=rngs)
+    key, value = (Dense({source: size}, to, std=size**-0.5, bias=False, rngs=rngs) for to in (keys, values))
+    return query, key, value, Dense(values, embed, std=(c.heads * c.head_dim) ** -0.5, bias=False, rngs=rngs)
 
 
 def attend_in_turns(

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax.models.attention import attend
 from stagejax.models.build import built
-from stagejax.models.dit import WAVES, waves
+from stagejax.models.dit import WAVES, projections, waves
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
@@ -179,17 +179,12 @@ class Row(nnx.Module):
 
     def __init__(self, config: MMDiT, rngs: nnx.Rngs) -> None:
         c, E = config, config.embed
-        heads, std = {"kv_heads": c.heads}, E**-0.5
-        keys, values = heads | {"head_dim": c.head_dim}, heads | {"value_dim": c.head_dim}
         self.modulation = Dense({"embed": E}, {"modulation": 6, "embed_out": E}, std=0.02, bias=True, rngs=rngs)
         self.modulation.bias[...] = jnp.zeros((6, E)).at[jnp.array([2, 5])].set(1.0)  # gates are open at first
         self.attention_norm, self.mlp_norm = (Norm("rms", "embed", E, eps=c.norm_eps) for _ in range(2))
-        self.query, self.key, self.value = (
-            Dense({"embed": E}, to, std=std, bias=False, rngs=rngs) for to in (keys, keys, values)
-        )
+        self.query, self.key, self.value, self.out = projections(c, "embed", E, rngs)
         self.query_norm, self.key_norm = (Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps) for _ in range(2))
-        self.out = Dense(values, {"embed": E}, std=(c.heads * c.head_dim) ** -0.5, bias=False, rngs=rngs)
-        self.mlp = MLP(E, c.mlp, activation="gelu_tanh", bias=True, std=std, std_out=c.mlp**-0.5, rngs=rngs)
+        self.mlp = MLP(E, c.mlp, activation="gelu_tanh", bias=True, std=E**-0.5, std_out=c.mlp**-0.5, rngs=rngs)
 
     def heads(self, x_BTE: Array, shift: Array, scale: Array) -> tuple[Array, Array, Array]:
         """Queries, keys and values of a row."""

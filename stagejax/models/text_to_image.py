@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
 from stagejax.models.build import built
-from stagejax.models.dit import WAVES, waves
+from stagejax.models.dit import WAVES, projections, waves
 from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
@@ -185,13 +185,8 @@ class WhereAttention(nnx.Module):
     """
 
     def __init__(self, config: TextToImage, source: str, size: int, rngs: nnx.Rngs) -> None:
-        c, heads = config, {"kv_heads": config.heads}
-        keys, values = heads | {"head_dim": c.head_dim}, heads | {"value_dim": c.head_dim}
-        self.query = Dense({"embed": c.embed}, keys, std=c.embed**-0.5, bias=False, rngs=rngs)
-        self.key = Dense({source: size}, keys, std=size**-0.5, bias=False, rngs=rngs)
-        self.value = Dense({source: size}, values, std=size**-0.5, bias=False, rngs=rngs)
-        out = (c.heads * c.head_dim) ** -0.5
-        self.out = Dense(values, {"embed": c.embed}, std=out, bias=False, rngs=rngs)
+        c = config
+        self.query, self.key, self.value, self.out = projections(c, source, size, rngs)
         self.sharp = c.sharp
         self.query_norm = Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps)
         self.key_norm = Norm("rms", "head_dim", c.head_dim, eps=c.norm_eps) if source == "embed" else None

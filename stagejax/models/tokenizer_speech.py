@@ -92,10 +92,13 @@ class SpeechFeatures(nnx.Module):
         return self.norm(run_stack(self.blocks, call, x, start=0, stop=self.config.layers))
 
 
-def centred(frames: Frames, real: Real) -> Frames:
-    """Frames less the mean of the clip's real ones, band by band; zero where there is none."""
+def centred(frames: Any, real: Any) -> Any:
+    """Frames (B, T, M) less the mean of the clip's real ones (B, T), band by band; zero where there is none.
+
+    Arrays are of NumPy or of JAX.
+    """
     weight = real[..., None].astype(frames.dtype)
-    mean = (frames * weight).sum(1, keepdims=True) / jnp.maximum(weight.sum(1, keepdims=True), 1)
+    mean = (frames * weight).sum(1, keepdims=True) / weight.sum(1, keepdims=True).clip(1)
     return (frames - mean) * weight
 
 

@@ -155,7 +155,7 @@ def of_spectrum(y_BTK: Float[Array, "B T K"], hop: int) -> Float[Array, "B S"]:
 def inverse_transform(n: int) -> Float[np.ndarray, "K n"]:
     """The inverse real Fourier transform as a matrix on [real parts, imaginary parts], its result under a Hann window.
 
-    Windows every n / 4 samples add up to 1.
+    Windows every n / 4 samples add up to 1. A matrix, as for an FFT, XLA gathers the whole batch on every device.
 
     >>> flat = np.zeros(10); flat[0] = 8.0
     >>> (flat @ inverse_transform(8)).round(3).tolist()

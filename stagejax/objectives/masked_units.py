@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from stagejax.objectives.loss import Metrics
+from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.tokenizing import spans
 
 
@@ -33,6 +32,7 @@ def masked_units(
     References: Hsu et al. 2021 (HuBERT), https://arxiv.org/abs/2106.07447, equations 1 and 2; Chen et al. 2021 (WavLM),
     https://arxiv.org/abs/2110.13900, section III-B.
 
+    >>> import jax.numpy as jnp
     >>> batch = {"frames": jnp.zeros((2, 4, 8)), "real": jnp.ones((2, 4), bool), "units": jnp.zeros((2, 4), int)}
     >>> loss, _ = masked_units(lambda x, real, hidden, key: jnp.zeros((2, 4, 3)), batch, jax.random.key(0), share=1.0)
     >>> bool(jnp.allclose(loss, jnp.log(3)))
@@ -41,13 +41,7 @@ def masked_units(
     real_BT = batch["real"]
     hidden_BT = spans(jax.random.key(0) if key is None else key, real_BT.shape, share, span) & real_BT
     logits_BTK = model(batch["frames"], real_BT, hidden_BT, None if key is None else jax.random.fold_in(key, 1))
-    log_p_BTK = jax.nn.log_softmax(logits_BTK.astype(jnp.promote_types(logits_BTK.dtype, jnp.float32)))
-    losses_BT = -jnp.take_along_axis(log_p_BTK, batch["units"][..., None], -1)[..., 0]
-    right_BT = logits_BTK.argmax(-1) == batch["units"]
-    count = hidden_BT.sum().astype(losses_BT.dtype)
-    total, right = (losses_BT * hidden_BT).sum(), (right_BT & hidden_BT).sum().astype(losses_BT.dtype)
-    loss = total / jnp.maximum(count, 1)
+    loss, metrics = weighted(logits_BTK, batch["units"], hidden_BT.astype(logits_BTK.dtype))
     if seen:
-        others_BT = real_BT & ~hidden_BT
-        loss = loss + seen * (losses_BT * others_BT).sum() / jnp.maximum(others_BT.sum(), 1)
-    return loss, {"loss": (total, count), "accuracy": (right, count)}
+        loss = loss + seen * weighted(logits_BTK, batch["units"], (real_BT & ~hidden_BT).astype(logits_BTK.dtype))[0]
+    return loss, metrics

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import betaln, gammaln
+from jax.scipy.stats import betabinom
 from jaxtyping import Array, Float, Int
 
 _NEVER = -1e9
@@ -37,11 +37,8 @@ def beta_binomial_prior(
     n_B11 = (tokens_B - 1)[:, None, None].astype(jnp.float32)
     k_N = jnp.arange(shape[1], dtype=jnp.float32)
     t_BT1 = jnp.minimum(jnp.arange(1, shape[0] + 1), frames_B[:, None])[..., None].astype(jnp.float32)
-    a, b = scale * t_BT1, scale * (frames_B[:, None, None] + 1 - t_BT1)
-    there_B1N = k_N <= n_B11
-    k = jnp.where(there_B1N, k_N, 0.0)
-    choose = gammaln(n_B11 + 1) - gammaln(k + 1) - gammaln(n_B11 - k + 1)
-    return jnp.where(there_B1N, choose + betaln(k + a, n_B11 - k + b) - betaln(a, b), _NEVER)
+    log_p_BTN = betabinom.logpmf(k_N, n_B11, scale * t_BT1, scale * (frames_B[:, None, None] + 1 - t_BT1))
+    return jnp.where(k_N <= n_B11, log_p_BTN, _NEVER)
 
 
 def forward_sum(

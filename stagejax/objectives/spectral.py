@@ -15,6 +15,8 @@ from jaxtyping import Array, Float
 def log_mel(mel: Any, signal: Float[Array, "*n S"]) -> Float[Array, "*n T M"]:
     """What `mel`, a `data.audio.LogMel`, gives of a signal: log(floor + filters · |STFT|²).
 
+    The transform is a product with a matrix: for an FFT, XLA gathers the whole batch on every device.
+
     >>> from stagejax.data.audio import LogMel
     >>> mel, tone = LogMel(), np.sin(np.arange(800.0)).astype(np.float32)
     >>> bool(np.allclose(log_mel(mel, jnp.asarray(tone)), mel(tone), atol=1e-3))

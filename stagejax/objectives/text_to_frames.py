@@ -48,7 +48,7 @@ def aligned(model: Any, batch: Batch) -> tuple[Array, Array, Array, Array]:
     scores_BTN = jnp.where((tokens_BN > 0)[:, None], model.scores(x_BNE, frames_BTF), -1e9)
     tokens_B = (tokens_BN > 0).sum(1)
     log_a_BTN = jax.nn.log_softmax(scores_BTN) + beta_binomial_prior(tokens_B, count_B, scores_BTN.shape[1:])
-    path_BT = jax.lax.stop_gradient(monotonic_path(jax.lax.stop_gradient(log_a_BTN), tokens_B, count_B))
+    path_BT = monotonic_path(jax.lax.stop_gradient(log_a_BTN), tokens_B, count_B)
     return x_BNE, log_a_BTN, jax.nn.log_softmax(log_a_BTN), path_BT
 
 
