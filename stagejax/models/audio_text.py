@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
-from stagejax.models.block import Block
+from stagejax.models.block import Block, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.conv import Conv, Convolution
 from stagejax.models.dual_encoder import MOST_SCALE, Tower
@@ -208,11 +208,10 @@ class AudioTextModel(nnx.Module):
 
     def _blocks(self, tower: str, rngs: nnx.Rngs) -> nnx.Module:
         c, own = self.config, self.config.towers[tower]
-        how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": c.norm_eps, "activation": "gelu"}
-        how |= {"bias": True, "dropout": 0.0, "std": c.init_std, "std_out": c.init_std}
+        sizes = own.embed, own.embed // c.head_dim, c.head_dim, own.mlp
 
         def block(rngs: nnx.Rngs) -> Block:
-            made = Block(own.embed, own.embed // c.head_dim, 1, c.head_dim, own.mlp, rngs=rngs, **how)
+            made = pre_norm_block(*sizes, eps=c.norm_eps, std=c.init_std, rngs=rngs)
             return axes.renamed(made, {name: f"{name}.{tower}" for name in ("embed", "kv_heads", "mlp")})
 
         return stack(block, own.layers, rngs, f"layers.{tower}")

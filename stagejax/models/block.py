@@ -150,3 +150,29 @@ def dropout(x: Float[Array, "*shape"], rate: float, key: Key | None) -> Float[Ar
     if key is None or rate == 0.0:
         return x
     return jnp.where(jax.random.bernoulli(key, 1.0 - rate, x.shape), x / (1.0 - rate), 0.0).astype(x.dtype)
+
+
+def pre_norm_block(
+    embed: int,
+    heads: int,
+    head_dim: int,
+    mlp: int,
+    *,
+    std: float,
+    rngs: nnx.Rngs,
+    eps: float = 1e-5,
+    activation: Activation = "gelu",
+    dropout: float = 0.0,
+    std_out: float | None = None,
+) -> Block:
+    """The `Block` of ViT and GPT-2: LayerNorm before attention and feed-forward network, GELU, biases everywhere.
+
+    Weights are drawn with `std`, those that write to the stream with `std_out` where that is another.
+
+    >>> block = pre_norm_block(8, 2, 4, 16, std=0.02, rngs=nnx.Rngs(0))
+    >>> block(jnp.zeros((1, 3, 8))).shape
+    (1, 3, 8)
+    """
+    std_out = std if std_out is None else std_out
+    own: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": eps, "activation": activation}
+    return Block(embed, heads, 1, head_dim, mlp, bias=True, dropout=dropout, std=std, std_out=std_out, rngs=rngs, **own)

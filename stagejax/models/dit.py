@@ -266,6 +266,20 @@ def waves(t_B: Float[Array, " B"]) -> Float[Array, "B waves"]:
     return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
 
 
+def velocity_to(
+    data: Float[Array, "B Y X C"], noisy: Float[Array, "B Y X C"], t: Float[Array, " B"]
+) -> Float[Array, "B Y X C"]:
+    """(x - x_t) / max(1 - t, 0.05): from noisy images at time t straight to the data x that a network expects there.
+
+    A network that says x need not carry the noise to its end. Reference: Li and He 2025,
+    https://arxiv.org/abs/2511.13720, section 4.
+
+    >>> velocity_to(jnp.ones((1, 1, 1, 1)), jnp.zeros((1, 1, 1, 1)), jnp.array([0.5])).item()
+    2.0
+    """
+    return (data - noisy) / jnp.maximum(1 - t, 0.05)[:, None, None, None]
+
+
 def grid_angles(
     shape: tuple[int, int, int], split: tuple[int, int, int], theta: float = 10_000.0
 ) -> Float[Array, "1 T half"]:

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
-from stagejax.models.block import Block, Key
+from stagejax.models.block import Block, Key, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
@@ -249,24 +249,10 @@ class ImageTextModel(nnx.Module):
 
     def _blocks(self, tower: str, rngs: nnx.Rngs) -> nnx.Module:
         c, own = self.config, self.config.towers[tower]
+        sizes = own.embed, own.embed // c.head_dim, c.head_dim, own.mlp
 
         def block(rngs: nnx.Rngs) -> Block:
-            made = Block(
-                own.embed,
-                own.embed // c.head_dim,
-                1,
-                c.head_dim,
-                own.mlp,
-                norm="layer",
-                norm_position="pre",
-                norm_eps=c.norm_eps,
-                activation="gelu",
-                bias=True,
-                dropout=0.0,
-                std=c.init_std,
-                std_out=c.init_std,
-                rngs=rngs,
-            )
+            made = pre_norm_block(*sizes, eps=c.norm_eps, std=c.init_std, rngs=rngs)
             names = {name: f"{name}.{tower}" for name in ("kv_heads", "mlp")}
             return axes.renamed(made, {"embed": c.stream(tower), **names})
 

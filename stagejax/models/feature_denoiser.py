@@ -11,7 +11,7 @@ from functools import partial
 from flax import nnx
 from jaxtyping import Array, Float
 
-from stagejax.models.block import Block, Key
+from stagejax.models.block import Key, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 
@@ -70,18 +70,8 @@ class Denoiser(nnx.Module):
         self.config = c = config
         sizes, std = c.sizes(), c.init_std
         self.positions = Table("position", sizes["position"], c.embed, std=std, rngs=rngs)
-        self.block = Block(
-            *(sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp")),
-            norm="layer",
-            norm_position="pre",
-            norm_eps=1e-6,
-            activation="gelu",
-            bias=True,
-            dropout=0.0,
-            std=std,
-            std_out=std,
-            rngs=rngs,
-        )
+        own = (sizes[name] for name in ("embed", "kv_heads", "head_dim", "mlp"))
+        self.block = pre_norm_block(*own, eps=1e-6, std=std, rngs=rngs)
         head = partial(Dense, {"embed": c.embed}, std=std, bias=True, rngs=rngs)
         self.head = None if c.classes is None else head({"classes": c.classes})
 

@@ -13,10 +13,8 @@ from jaxtyping import Array, Float, Int
 from stagejax import axes
 from stagejax.models.build import built
 from stagejax.models.conv import Conv, Convolution
-from stagejax.models.dit import DiT
+from stagejax.models.dit import DiT, velocity_to
 from stagejax.models.linear import Table
-
-_LEAST = 0.05  # of 1 - t
 
 
 @dataclass(frozen=True)
@@ -114,4 +112,4 @@ class GlyphDiTModel(nnx.Module):
         features = jax.nn.gelu(self.stem(given) + self.stem_bias[...])
         seen = self.net(features[:, None], t_B, text_BSW, text_mask_BS=prompt[..., 0] > 0)[:, 0]
         fine = jax.nn.gelu(self.refine(jnp.concatenate([seen, given], -1)) + self.refine_bias[...])
-        return (self.last(fine) - image_BYXC) / jnp.maximum(1 - t_B, _LEAST)[:, None, None, None]
+        return velocity_to(self.last(fine), image_BYXC, t_B)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
-from stagejax.models.block import Block
+from stagejax.models.block import pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
@@ -89,10 +89,8 @@ class Decoder(nnx.Module):
         self.config, std = config, embed**-0.5
         c, half = config, embed // config.heads // 2
         self.angles_dim = 2 * half
-        make = lambda rngs: Block(  # noqa: E731
-            embed, c.heads, 1, embed // c.heads, c.expansion * embed, norm="layer", norm_position="pre", norm_eps=1e-5,
-            activation="gelu_tanh", bias=True, dropout=0.0, std=std, std_out=std / (2 * c.layers) ** 0.5, rngs=rngs,
-        )  # fmt: skip
+        sizes, how = (embed, c.heads, embed // c.heads, c.expansion * embed), {"std_out": std / (2 * c.layers) ** 0.5}
+        make = lambda rngs: pre_norm_block(*sizes, activation="gelu_tanh", std=std, rngs=rngs, **how)  # noqa: E731
         self.blocks = stack(make, c.layers, rngs)
         self.norm = Norm("layer", "embed", embed, eps=1e-5)
 

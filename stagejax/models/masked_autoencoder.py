@@ -13,7 +13,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from stagejax import axes
-from stagejax.models.block import Block
+from stagejax.models.block import Block, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.patches import patches_of
@@ -94,22 +94,7 @@ class Autoencoder(nnx.Module):
         )
 
         def block(rngs: nnx.Rngs) -> Block:
-            own = Block(
-                c.embed,
-                c.heads,
-                1,
-                c.embed // c.heads,
-                4 * c.embed,
-                norm="layer",
-                norm_position="pre",
-                norm_eps=1e-6,
-                activation="gelu",
-                bias=True,
-                dropout=0.0,
-                std=std,
-                std_out=std,
-                rngs=rngs,
-            )
+            own = pre_norm_block(c.embed, c.heads, c.embed // c.heads, 4 * c.embed, eps=1e-6, std=std, rngs=rngs)
             names = ("embed", "kv_heads", "q_per_kv", "head_dim", "value_dim", "mlp")
             return axes.renamed(own, {name: f"{name}.decoder" for name in names})
 

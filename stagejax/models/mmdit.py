@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax.models.attention import attend
 from stagejax.models.build import built
-from stagejax.models.dit import WAVES, projections, waves
+from stagejax.models.dit import WAVES, projections, velocity_to, waves
 from stagejax.models.linear import Dense, Table
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
@@ -25,8 +25,6 @@ from stagejax.models.stack import Remat, run_stack, stack
 
 #: What the last layer gives.
 Predicts = Literal["data", "velocity"]
-#: Least 1 - t by which the way to the data is divided.
-NEAREST = 0.05
 #: By which the products of normed queries and keys are larger at first than those of unnormed ones.
 SHARPNESS = 4.0
 
@@ -156,7 +154,7 @@ class MultimodalDiffusionTransformer(nnx.Module):
         y = self._image(self.output((1 + scale) * self.norm(x_BPE) + shift))
         if c.predicts == "velocity":
             return y
-        return (y - image_BYXC) / jnp.maximum(1 - t_B, NEAREST)[:, None, None, None]
+        return velocity_to(y, image_BYXC, t_B)
 
     def _pieces(self, image_BYXC: Array) -> Float[Array, "B P piece"]:
         """Patches as vectors.

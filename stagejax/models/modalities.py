@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
-from stagejax.models.block import Block, Key, dropout
+from stagejax.models.block import Block, Key, dropout, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.conv import Conv, Convolution
 from stagejax.models.dual_encoder import Tower
@@ -222,11 +222,10 @@ class ModalityEncoder(nnx.Module):
         self.entry = c.entry.module(c.name, tower.embed, c.init_std, rngs)
         table = Table(f"position.{c.name}", c.entry.steps, tower.embed, std=c.init_std, rngs=rngs)
         self.positions = axes.renamed(table, {"embed": f"embed.{c.name}"})
-        how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": 1e-5, "activation": "gelu"}
-        how |= {"bias": True, "dropout": c.dropout, "std": c.init_std, "std_out": c.init_std}
+        sizes = tower.embed, tower.embed // c.head_dim, c.head_dim, tower.mlp
 
         def block(rngs: nnx.Rngs) -> Block:
-            made = Block(tower.embed, tower.embed // c.head_dim, 1, c.head_dim, tower.mlp, rngs=rngs, **how)
+            made = pre_norm_block(*sizes, dropout=c.dropout, std=c.init_std, rngs=rngs)
             return axes.renamed(made, {axis: f"{axis}.{c.name}" for axis in mine})
 
         self.blocks = stack(block, tower.layers, rngs, f"layers.{c.name}")

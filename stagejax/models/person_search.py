@@ -17,7 +17,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from stagejax import axes
-from stagejax.models.block import Block
+from stagejax.models.block import Block, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.coupled import CrossAttention
 from stagejax.models.dual_encoder import Tower
@@ -133,9 +133,8 @@ class Encoder(nnx.Module):
 
     def _block(self, rngs: nnx.Rngs) -> Block:
         c, own = self.config, self.own
-        how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": c.norm_eps, "activation": "gelu"}
-        how |= {"bias": True, "dropout": 0.0, "std": c.init_std, "std_out": c.init_std}
-        return Block(own.embed, own.embed // c.head_dim, 1, c.head_dim, own.mlp, rngs=rngs, **how)
+        sizes = own.embed, own.embed // c.head_dim, c.head_dim, own.mlp
+        return pre_norm_block(*sizes, eps=c.norm_eps, std=c.init_std, rngs=rngs)
 
     def __call__(self, entered: Any, mask: Seen = None) -> Float[Array, "B T E"]:
         """The stream behind the last norm."""

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from stagejax import axes
-from stagejax.models.block import Block, Key
+from stagejax.models.block import Block, Key, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.conv import Conv
 from stagejax.models.linear import Dense, Table
@@ -193,18 +193,8 @@ def _blocks(c: PyramidViT, s: int, rngs: nnx.Rngs) -> nnx.Module:
     """The stacked blocks of stage s, their axes under its names."""
 
     def block(rngs: nnx.Rngs) -> Block:
-        made = Block(
-            *(c.embed[s - 1], c.embed[s - 1] // c.head_dim, 1, c.head_dim, c.mlp[s - 1]),
-            norm="layer",
-            norm_position="pre",
-            norm_eps=c.norm_eps,
-            activation="gelu",
-            bias=True,
-            dropout=0.0,
-            std=c.init_std,
-            std_out=c.init_std,
-            rngs=rngs,
-        )
+        sizes = c.embed[s - 1], c.embed[s - 1] // c.head_dim, c.head_dim, c.mlp[s - 1]
+        made = pre_norm_block(*sizes, eps=c.norm_eps, std=c.init_std, rngs=rngs)
         return axes.renamed(made, {axis: f"{axis}.{s}" for axis in ("embed", "kv_heads", "mlp")})
 
     return stack(block, c.layers[s - 1], rngs, f"layers.{s}")

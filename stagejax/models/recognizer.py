@@ -15,7 +15,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Float32
 
 from stagejax import axes
-from stagejax.models.block import Block, Key
+from stagejax.models.block import Block, Key, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.conv import Conv, Convolution
 from stagejax.models.linear import Dense
@@ -81,10 +81,8 @@ class RecognizerNetwork(nnx.Module):
         self.second_bias = axes.param(jnp.zeros(c.embed), writes=("embed",))
 
         def block(rngs: nnx.Rngs) -> Block:
-            sized = (sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp"))
-            how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": 1e-5, "activation": "gelu"}
-            how |= {"bias": True, "dropout": c.dropout, "std": c.init_std, "std_out": c.init_std}
-            return Block(*sized, **how, rngs=rngs)
+            sized = (sizes[name] for name in ("embed", "kv_heads", "head_dim", "mlp"))
+            return pre_norm_block(*sized, dropout=c.dropout, std=c.init_std, rngs=rngs)
 
         self.blocks = stack(block, c.layers, rngs)
         self.norm = Norm("layer", "embed", c.embed, eps=1e-5)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
 from stagejax.models.build import built
-from stagejax.models.dit import WAVES, DiffusionBlock, DiT, Modulation, waves
+from stagejax.models.dit import WAVES, DiffusionBlock, DiT, Modulation, velocity_to, waves
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
 from stagejax.models.patches import of_patches, patches_of
@@ -24,8 +24,6 @@ from stagejax.models.stack import Remat, run_stack, stack
 
 #: How the source image reaches the transformer: as tokens of the row, or added to the noisy tokens place by place.
 Wiring = Literal["tokens", "channels"]
-#: Time from the data below which velocities are no larger.
-NEAREST = 0.05
 
 
 @dataclass(frozen=True)
@@ -180,7 +178,7 @@ class SingleStreamTransformer(nnx.Module):
         shift, scale = self.last(shared_BME[:, :2])
         y = self.output((1 + scale) * self.norm(x_BPE) + shift)
         clean_BYXC = of_patches(y.reshape(*y.shape[:2], c.patch, c.patch, c.channels), c.grid)
-        return (clean_BYXC - latents_BYXC) / jnp.maximum(1 - t_B, NEAREST)[:, None, None, None]
+        return velocity_to(clean_BYXC, latents_BYXC, t_B)
 
     def _through(self, x_BTE: Array, there_BT: Array, shared_BME: Array) -> Float[Array, "B T E"]:
         """All blocks, and long skips from the lower half to the upper one, last to first; one scan for each half."""

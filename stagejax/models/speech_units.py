@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
-from stagejax.models.block import Block, Key
+from stagejax.models.block import Block, Key, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.conv import Convolution
 from stagejax.models.linear import Dense
@@ -99,10 +99,8 @@ class UnitFeatures(nnx.Module):
         self.hidden = axes.param(0.1 * jax.random.normal(rngs.params(), (c.embed,)), writes=("embed",))
 
         def block(rngs: nnx.Rngs) -> Block:
-            sized = (sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp"))
-            how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": 1e-5, "activation": "gelu"}
-            how |= {"bias": True, "dropout": c.dropout, "std": 0.05, "std_out": 0.05}
-            return Block(*sized, **how, rngs=rngs)
+            sized = (sizes[name] for name in ("embed", "kv_heads", "head_dim", "mlp"))
+            return pre_norm_block(*sized, dropout=c.dropout, std=0.05, rngs=rngs)
 
         self.blocks = stack(block, c.layers, rngs)
         self.norm = Norm("layer", "embed", c.embed, eps=1e-5)

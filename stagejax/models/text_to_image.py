@@ -16,14 +16,12 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax import axes
 from stagejax.models.build import built
-from stagejax.models.dit import WAVES, projections, waves
+from stagejax.models.dit import WAVES, projections, velocity_to, waves
 from stagejax.models.linear import Dense
 from stagejax.models.mlp import MLP
 from stagejax.models.norm import Norm
 from stagejax.models.patches import of_patches, patches_of
 from stagejax.models.stack import Remat, run_stack, stack
-
-_LEAST = 0.05  # of 1 - t
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ class TextToImageModel(nnx.Module):
         start = x_BPE, jnp.zeros((len(image), rows * columns, text.shape[1]), x_BPE.dtype)
         x_BPE, maps_BPS = run_stack(self.blocks, call, start, start=0, stop=c.layers, scan=c.scan, remat=c.remat)
         clean = of_patches(self.output(self.norm(x_BPE)).reshape(*x_BPE.shape[:2], p, p, c.pixels), rows)
-        return (clean - image) / jnp.maximum(1 - t, _LEAST)[:, None, None, None], maps_BPS
+        return velocity_to(clean, image, t), maps_BPS
 
 
 class PromptBlock(nnx.Module):

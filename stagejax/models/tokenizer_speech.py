@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
-from stagejax.models.block import Block
+from stagejax.models.block import Block, pre_norm_block
 from stagejax.models.build import built
 from stagejax.models.linear import Dense, Table
 from stagejax.models.norm import Norm
@@ -67,9 +67,8 @@ class SpeechFeatures(nnx.Module):
         self.positions = Table("position", c.frames, c.embed, std=0.02, rngs=rngs)
 
         def block(rngs: nnx.Rngs) -> Block:
-            sized = (sizes[name] for name in ("embed", "kv_heads", "q_per_kv", "head_dim", "mlp"))
-            how: dict[str, Any] = {"norm": "layer", "norm_position": "pre", "norm_eps": 1e-5, "activation": "gelu"}
-            return Block(*sized, **how, bias=True, dropout=0.0, std=0.02, std_out=0.02, rngs=rngs)
+            sized = (sizes[name] for name in ("embed", "kv_heads", "head_dim", "mlp"))
+            return pre_norm_block(*sized, std=0.02, rngs=rngs)
 
         self.blocks = stack(block, c.layers, rngs)
         self.norm = Norm("layer", "embed", c.embed, eps=1e-5)
