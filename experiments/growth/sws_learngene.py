@@ -9,7 +9,7 @@ Method   A teacher, its logits for the whole training set as an artifact, the au
          scratch, also at equal total cost; an unshared network of as many layers, distilled with the FLOPs of the
          auxiliary network and expanded by the same list; the learngene with its stages in another order; TLEG, in
          which layers lie on a line.
-Run      stagejax run sws_learngene                      laptop: 5 minutes on two cores
+Run      stagejax run sws_learngene                      laptop: 6 minutes on two cores
          stagejax run sws_learngene --preset smoke       seconds
          stagejax plan sws_learngene --preset pod --mesh data=16,fsdp=16
 Holds if SWS after 50 steps is at least as accurate as scratch after 200 at each depth; before tuning it is more than
@@ -322,13 +322,9 @@ def report(cfg: Config, arms: dict[tuple[str, int, int], Arm], own: Any) -> Repo
         ),
     )
     # fmt: on
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
+        claims,
         link="https://arxiv.org/abs/2404.16897",
-        claims=claims,
         arms=tuple(named),
         tables=(accuracies, costs),
         baseline=name(SCRATCH, cfg.depths[0], first),

@@ -16,7 +16,7 @@ Method   0  text       an encoder-decoder restores masked phrases: the stand-in 
          for the FLOPs of stages 1 and 2; v1; v2; v2 with masks at random places. Every decoder begins with the tables
          of words and positions of stage 0: those of v2 in stage 1, which trains them, all others in stage 2. What VLP
          does to the encoders is the same in v1 and v2.
-Run      stagejax run gfslt_vlp                         laptop: minutes on two cores
+Run      stagejax run gfslt_vlp                         laptop: about 23 minutes on two cores
          stagejax run gfslt_vlp --preset smoke          made-up letters and captions, seconds
          stagejax plan gfslt_vlp --preset pod --mesh data=16,sequence=16
 Holds if on unseen phrases by unseen drawers, in means over three seeds, (1) v2 has 2 BLEU-4 or more above SLT without

@@ -228,7 +228,7 @@ def report(cfg: Config, bases: Mapping[int, Any], arms: Mapping[str, Mapping[int
         found = lead(label)
         return claim(
             statement, paper=paper, measured=shown(found, "+.1f"), unit="points",
-            margin=f"{least:g} points or more on pairs held out, mean of {len(found)} seeds",
+            margin=f"{least:g} points or more on pairs held out, mean of {len(found)} seed{'s' * (len(found) > 1)}",
             holds=bool(found.mean() >= least),
         )  # fmt: skip
 
@@ -309,7 +309,9 @@ NOTES = (
     "other than B alone, the mixture and A then B have one seed.",
     "A bag was to be blind to order by construction. It is not: convolutions see the border of two events, and zeros "
     "beyond a clip's ends, which are no silence of a spectrogram, tell attention which event is near them.",
-    "The reversed rows of an overlaid pair are masked: it is its own reversal.",
+    "The reversed rows of an overlaid pair are masked: it is its own reversal. In the arm without reversed negatives "
+    "first rows of items are compared with first ones alone, and second with second, so it has half as many negatives. "
+    "CLAP trained on begins with the first batches of stage 0 once more; other arms draw items of their own.",
     "The pod preset reads ESC-50 as its user prepares it: TFDS has neither it nor AudioCaps and Clotho.",
 )
 

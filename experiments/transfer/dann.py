@@ -22,9 +22,9 @@ Ours     Three seeds; accuracy on the target, %:
          train on target           66.0 ± 1.9
          For MNIST-M reverse validation takes the last lambda 0.1. DANN gains 6.9 points there, with ranges just apart
          (27.8 to 37.3 over 23.2 to 27.5), and covers 17 % of the gap: less than asked. The A-distance falls by 0.01
-         only, and the domain head still tells 98 % apart: at this length adaptation has hardly begun. Between MNIST and
-         USPS, with the last lambda 1 as published, DANN ends at chance in four of six trainings and loses 19 and 56
-         points; lambda = 1 from the first step on diverges or ends at chance in every seed.
+         only, and the domain head still tells 98 % apart: the features are hardly adapted. Between MNIST and USPS, with
+         the last lambda 1 as published, DANN ends at chance in four of six trainings and loses 19 and 56 points;
+         lambda = 1 from the first step on diverges or ends at chance in every seed.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Method   Two bases, small and large, on one mixture: 300 people with three facts
          opposite styles mixed at five weights. Beside them: each model alone, and the large base with three questions
          and answers before the prompt. Answers are drawn at temperature 1. The tuned small model also drafts for the
          emulated one (speculative sampling).
-Run      stagejax run emulated_fine_tuning                  laptop: about 5 minutes on two cores
+Run      stagejax run emulated_fine_tuning                  laptop: 11 minutes on two shared cores
          stagejax run emulated_fine_tuning --preset smoke   seconds
          stagejax plan emulated_fine_tuning --preset pod --mesh data=4,fsdp=32,model=4
 Holds if in means over seeds, of answers drawn for the 240 people that fine-tuning never saw: factuality (the first
@@ -463,9 +463,10 @@ NOTES = (
     "DPO prefers the plain form whatever its object, so no fact is taught by preferences.",
     "The bases' learning rate is that of 1.5e-3, 3e-3 and 8e-3 with the lowest held-out loss of the large base after "
     "700 steps; their number of steps is set by time.",
-    "DPO's learning rate is that of 3e-5, 1e-4 and 3e-4 with the lowest held-out loss of plain answers, mean of both "
-    "sizes (0.33, 0.38, 0.83; seed 0). It was looked for after a run with 3e-4, in which DPO broke the large model "
-    "(3.5 % factual, below chance), and with it what all others are compared with; then only the last claim held.",
+    "DPO's learning rate is that of 3e-5, 1e-4 and 3e-4 with the lowest loss of plain answers about people that "
+    "fine-tuning never saw, mean of both sizes (0.33, 0.38, 0.83; seed 0): they are those of the test, so this choice "
+    "has seen true answers to its questions. It was looked for after a run with 3e-4, in which DPO broke the large "
+    "model (3.5 % factual, below chance), and with it what all are compared with; then only the last claim held.",
     "The KL of conservative decoding is infinite: it gives no probability to tokens outside the nucleus.",
     "An answer ends at its end token, at a line's end, or after the limit; what stands behind a line's end counts not.",
     "pod: C4 beside generated facts and questions about 12,000 people, where the paper has HH and ELI5.",
