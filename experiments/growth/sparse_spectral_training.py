@@ -14,11 +14,18 @@ Run      stagejax run sparse_spectral_training                   laptop: 6 minut
          stagejax run sparse_spectral_training --preset smoke    seconds
          stagejax plan sparse_spectral_training --preset pod --mesh data=16,fsdp=16
 Holds if SST closes at least 40 % of the LoRA-to-full perplexity gap and beats ReLoRA, and sampling by singular value is
-         no worse than taking the r largest.
+         no worse than taking the r largest; of the graphs it closes 40 % of the summed gap; and right after a restart
+         the first factors have more than half of their gradient norm of before, those of ReLoRA less than a tenth.
 Ours     In language the gap is the wrong way round: after 400 steps full rank (perplexity 66.2 +/- 5.2) is behind LoRA
          (54.7 +/- 0.6), so SST (53.1 +/- 0.6) has none to close. It is ahead of ReLoRA (56.6 +/- 3.3); drawing by
          singular value is worse than taking the r largest (52.3 +/- 0.3). Of the summed gap of the graphs it closes
-         161 %: 103 and 93 % on nodes, and on links, where LoRA is ahead of full rank too, it is ahead of both.
+         161 %: 103 and 93 % on nodes, and on links, where LoRA is ahead of full rank too, it is ahead of both. No
+         saddle: 0.99 of the norm of before; ReLoRA's 0.00 is its construction, as its other factor begins at zero.
+         In language full rank took the lower of the two rates, 2e-3, the other methods the higher, 8e-3: no best rate
+         lies inside. Tried after the run, first seed: full rank at 4e-3 has 58.2 (62.1 at 2e-3), SST at 16e-3 51.7
+         (53.7). Initial values were 0.02, which is little at this width: with 0.07 full rank has 52.1, at 4e-3 44.7,
+         LoRA 48.6, SST 48.2, both at 8e-3. There the gap is the paper's way round, and SST closes a tenth of it. So the
+         rates are three now, and initial values grow as the width shrinks: to be run again.
 """
 
 from __future__ import annotations
@@ -93,7 +100,7 @@ class Config:
     batch: int = 16  # rows in a batch
     steps: int = 400  # of every arm
     peak: float = 2e-3  # learning rate
-    rates: tuple[float, ...] = (1.0, 4.0)  # times peak: every method gets the best of these for its first seed
+    rates: tuple[float, ...] = (1.0, 2.0, 4.0)  # times peak: every method gets the best of these for its first seed
     warmup: float = 0.1  # share of the steps
     rank: int = 5  # of 64 directions: 8 %, as 64 of 768 in OPT-125M
     every: int = 8  # steps between two draws of directions
@@ -167,13 +174,13 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
 
 def text_stage(cfg: Config, name: str, seed: int) -> Stage:
-    """Language modelling at full rank."""
-    c, family = cfg, llama if cfg.llama else gpt
+    """Language modelling at full rank, from initial values that grow as the width shrinks: 0.02 at 768."""
+    c, family, std = cfg, llama if cfg.llama else gpt, round(0.02 * (768 / cfg.embed) ** 0.5, 3)
     sizes = {"vocab": c.vocab, "embed": c.embed, "layers": c.layers, "heads": c.heads, "mlp": c.mlp, "length": c.length}
     data = CausalText(source=c.source, tokenizer=BPE(c.vocab), batch=c.batch, length=c.length)
     return Stage(
         name=f"text/{name}",
-        model=family(scan=c.scan, **sizes),
+        model=family(scan=c.scan, init_std=std, **sizes),
         objective=causal_lm,
         optimizer=adam(peak=c.peak, warmup=c.warmup),
         data=replace(data, seed=seed),

@@ -70,13 +70,13 @@ def likeness(states: Sequence[str], scenarios: Sequence[str], before: float = 0.
 
 @dataclass(frozen=True)
 class Guide:
-    """What is put into a prompt: the text of the nearest entry, if it is as near as `threshold`; or of a random one.
+    """What is put into a prompt: where an entry is as near as `threshold`, the text of the nearest, or of a random one.
 
     Args:
       entries: of a library; none: nothing is put.
       mark: what begins the text: a strategy or an example.
       threshold: least cosine.
-      random: take any entry.
+      random: take any entry instead, where one is as near.
 
     >>> library = (Entry("C my lamp is broken", "say sorry"), Entry("C it is urgent", "send it fast"))
     >>> Guide(library).texts(["C it is urgent thanks", "C what now"])
@@ -92,11 +92,11 @@ class Guide:
         """For each state a text, "" for none, and the number of its entry, -1 for none."""
         if not self.entries:
             return [""] * len(states), [-1] * len(states)
+        near = likeness(states, [entry.scenario for entry in self.entries])
+        chosen = near.argmax(1)
         if self.random is not None:
-            places = np.random.default_rng([self.random, turn]).integers(len(self.entries), size=len(states))
-        else:
-            near = likeness(states, [entry.scenario for entry in self.entries])
-            places = np.where(near.max(1) >= self.threshold, near.argmax(1), -1)
+            chosen = np.random.default_rng([self.random, turn]).integers(len(self.entries), size=len(states))
+        places = np.where(near.max(1) >= self.threshold, chosen, -1)
         return [self.entries[at].text if at >= 0 else "" for at in places.tolist()], places.tolist()
 
 

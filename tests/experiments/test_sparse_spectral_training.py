@@ -86,6 +86,13 @@ def test_rates_that_lost_are_charged() -> None:
     assert arms[0].charged[0].stage.optimizer.peak != arms[0].results[0].stage.optimizer.peak
 
 
+def test_full_rank_may_take_a_rate_inside_and_begins_as_wide_as_at_768() -> None:
+    assert len(preset("laptop").rates) >= 3
+    small, large = (text_stage(preset(name), "own", 0).model for name in ("laptop", "pod"))
+    assert (small.init_std, large.init_std) == (0.069, 0.02)
+    assert small.init_std * small.embed**0.5 == pytest.approx(large.init_std * large.embed**0.5, rel=0.01)
+
+
 def test_the_gap_closed_is_a_share() -> None:
     assert closed(30.0, 20.0, 23.0) == pytest.approx(0.7)
     assert np.isnan(closed(20.0, 20.0, 19.0))

@@ -42,6 +42,9 @@ def test_a_guide_puts_the_nearest_entry_or_none() -> None:
     drawn = [Guide(LIBRARY, random=0).texts([OPENING] * 40, turn)[1] for turn in (0, 1)]
     assert set(drawn[0]) == {0, 1}
     assert drawn[0] != drawn[1]
+    told = Guide(LIBRARY, threshold=0.6, random=0).texts(["C goodbye", OPENING] * 40)[1]
+    assert set(told[::2]) == {-1}  # a control for which entry, not for whether there is one
+    assert set(told[1::2]) == {0, 1}
 
 
 @pytest.mark.parametrize("text", ["say sorry to Ann", "tell them of 301", "", "Ben"])
