@@ -339,7 +339,8 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
         ),
     )
     columns = {"family named": ("accuracy", "")} | {part: ("hits", part) for part in (ASKED, UNPENALISED, FREE)}
-    columns |= {"whole": ("whole", ASKED), "copied": ("copied", ASKED), "judge on real ones": ("judge", "")}
+    columns |= {"whole": ("whole", ASKED), f"whole, {FREE}": ("whole", FREE)}
+    columns |= {"copied": ("copied", ASKED), "judge on real ones": ("judge", "")}
     states = [name for name in (BASE, FIRST, *names) if any(own == name for own, _ in scores)]
     value = scores[TWO, first][1].value
     texts = () if value is None else tuple((part, text) for part in (ASKED, UNPENALISED, FREE)
@@ -355,8 +356,9 @@ def report(cfg: Config, base: Any, found: dict[Any, Any], scores: dict[Any, Any]
         tables=(
             table_of_means("Held-out families named, and families of generated sequences", names, list(columns),
                            lambda arm, column: over(arm, *columns[column]),
-                           note="In %. `whole`: a closed sequence of residues. `copied`: 10-mers that a training "
-                           "window has. Unconditional sequences are compared with the same families, unasked."),
+                           note="In %. `whole`: a closed sequence of residues; others are misses. `copied`: 10-mers "
+                           "that a training window has. Unconditional sequences are compared with the same families, "
+                           "unasked."),
             table_of_means("Held-out losses, and fitness without training", states, ["text", "sequences", "fitness"],
                            lost_by, scale=1.0, digits=3, note="Nats a byte: the loss of text above the base's was "
                            "forgotten. Spearman of NLL(wild type) - NLL(mutant) with the measured fitness."),
