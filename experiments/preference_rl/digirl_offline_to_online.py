@@ -27,7 +27,7 @@ Holds if on test goals, never asked for in training, mean over seeds: (1) off-to
          more and filtered BC by 5 or more, with paired 95 % intervals over goals above 0; (2) without the step critic
          and without the instruction critic success is lower, each by more than 0; (3) on redesigned icons the agent
          left as it is loses 5 points or more, and going on brings back more than half of them.
-Ours     Test goals reached, 3 seeds, in %; random taps 3.3, a script that sees the state 97.3:
+Ours     Test goals reached, 3 seeds behind one SFT agent, in %; random taps 3.3, a script that sees the state 97.3:
          SFT, and longer            15.4, 17.2
          filtered BC                13.7 ± 0.4
          DigiRL, off-to-on          15.2 ± 1.5
