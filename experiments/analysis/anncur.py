@@ -372,8 +372,8 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[A
             "Curves show where the answer ranks among 16 held-out sentences, which no claim scores.",
             "Models are trained from scratch, not from BERT. So the cross-encoders' token types mark what stands on "
             "both sides: without that they stayed at chance in a try-out. The dual encoder pools by the mean.",
-            "Those marks tie the scores to common words. So TF-IDF is a far stronger rival than in the paper, and the "
-            "scores are far from a low rank: of words that only a test query has, no anchor query tells.",
+            "Those marks may tie the scores to common words, which would make TF-IDF the strong rival that it is here, "
+            "and the scores far from a low rank: of words that only a test query has, no anchor query tells.",
             "The best split of a budget is chosen by what it recalls on the test queries, as in the paper's code.",
             "Learning rates were not searched: 2e-3, and half of it for distilling. Two seeds, for time.",
             "A fixed anchor item stands in a query's place, cut at its length; its index has "

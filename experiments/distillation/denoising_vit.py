@@ -26,10 +26,10 @@ Ours     CamVid, middle squares of 48 x 48; 64 scenes to learn from, 48 to test 
          denoiser                       20.5 ± 0.6    81.4 ± 2.3    2.4 ± 0.3   10.3 ± 1.8
          mean over views                24.0 ± 1.3    89.9 ± 0.7    6.1 ± 2.8
          minus the mean                 11.4 ± 1.1     0.0           0.0         8.9 ± 1.1
-         (1) holds, -35 %: nothing of the column is left, while the row is of what is there. (2) does not: -1.4 points;
-         so neither does (3). The plain mean over views gains 3.1 points: what pays here is to see a scene often and
-         enlarged, and a probe profits from features that tell the place, which alone gives it 16.9. Without positions
-         (one seed) the raw column is -2: the artifact is of the table.
+         (1) holds, -35 %: nothing of the column is left; the row is told by what is there as well. (2) does not: -1.4
+         points; so neither does (3). The plain mean over views gains 3.1 points: to see a scene often, or enlarged,
+         pays here (the two were not told apart), and the place alone gives a probe 16.9. Without positions (one seed)
+         the raw column is -2: the artifact is of the table.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ Method   A teacher, its logits as an artifact; supernets of four subnets a step:
          All of it is masks over one network: resolution, channels of the stem, width and depth of two transformer
          stages, hidden units of every block.
 Smaller  One convolution below the transformer stages, where the paper has two stages of them; no value sizes. Without
-         batch norm nothing is calibrated for a subnet. One teacher, so labels count for half; no label smoothing. The
-         memory is scored anew in turn, some members a step, as often as the paper scores all of it.
+         batch norm nothing is calibrated for a subnet. One teacher, so labels count for half; no label smoothing, no
+         averaged parameters; gradients are clipped by their norm, not unit by unit. The memory is scored anew in turn,
+         some members a step, as often as the paper scores all of it.
 Run      stagejax run elastic_vit                      laptop: 5 minutes on two cores
          stagejax run elastic_vit --preset smoke       seconds
          stagejax plan elastic_vit --preset pod --mesh data=16,fsdp=16

@@ -33,9 +33,9 @@ Holds if on pairs of unseen programs, each in both orders, greedy, accuracy as m
 Ours     Right verdicts, %, three seeds (a coin 50): SFT 59.9 ± 6.9, SFT longer 62.5 ± 9.6, SFT + DPO + NLL 60.6 ± 6.4,
          without NLL 60.7 ± 4.9, chosen alone 59.1 ± 5.9, sides at random 57.6 ± 5.0, Bradley-Terry 61.7 ± 2.4, verdict
          alone 51.8 ± 2.0. No claim holds: over SFT longer -1.9 ± 5.9; its verdicts agree on 45.3 ± 4.4 % of pairs, of
-         SFT longer 45.6 ± 7.6; bytes cost twice the base's, after SFT already; a verifier's labels gain +0.4 ± 1.4, so
-         there is nothing to reach (its own -1.1 ± 2.1; 79.7 % are solved without). A step too few or too many is seen
-         by no critic (38 to 47 %), by Bradley-Terry in 94.8 %. Of two rates each chosen one is at an end.
+         SFT longer 45.6 ± 7.6; bytes cost 2.3 times the base's, after SFT already; a verifier's labels gain +0.4 ± 1.4,
+         so there is nothing to reach (its own -1.1 ± 2.1; 79.7 % are solved without). A step too few or too many is
+         seen by no critic (38 to 47 %), by Bradley-Terry in 94.8 %. Of two rates each chosen one is at an end.
 """
 
 from __future__ import annotations
@@ -476,7 +476,7 @@ NOTES = (
     "filter admits. It knows no order, so that its two verdicts always agree.",
     "One base and one policy for all seeds; a seed has its own critiques, orders of rows, draws and problems of the "
     "policy. All that starts from the base has one rate, 3e-3, which was not searched for; the others have two each.",
-    "Charged to an arm: its stages, critiques drawn for it, and its other rates; base, policy and its answers to none.",
+    "Charged to an arm: its stages, drawn critiques and other rates; not base, policy, answers, likelihoods by SFT.",
     "Before, with the first seed and development pairs: after 350 steps of SFT on critiques without the judge's own "
     "result beside the answer's 50 % were right, with it 54 % after 400: numbers were copied, not compared. So the "
     "base reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept it (SFT 70, "

@@ -48,7 +48,7 @@ from stagejax.objectives.average_precision import mean_average_precision
 from stagejax.objectives.detection import detection, detections, pseudo_detection, strong_view
 from stagejax.objectives.orthogonality import deviations, exact_deviations
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, claim, table_of_means
+from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
 from stagejax.state import everything
 from stagejax.steps.federated import federated_round
@@ -391,10 +391,6 @@ NOTES = (
     "runs a teacher, which is charged.",
     "At pod scale a round is 20 steps of 256 images at every site, less than an epoch: its images are one batch.",
 )
-
-
-def mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
 
 
 def arms_of(cfg: Config, seed: int, own: dict[str, Any]) -> list[Arm]:

@@ -100,7 +100,7 @@ class Collect:
       emulator: makes devices.
       history: last actions in a prompt.
       temperature: of the policy.
-      held: share of the new episodes that only the critics' validation sees.
+      held: share of the new episodes, rounded up, that only the critics' validation sees.
     """
 
     emulator: Emulator
