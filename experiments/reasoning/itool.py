@@ -7,7 +7,7 @@ Claim    More synthetic data bring less and less; what stays wrong are fragments
 Method   A prompt shows one to three tools (signature, description; parameters are drawn anew with each prompt and must
          be read) and a request: one call, two of one tool, two tools, a value that must be worked out, or nothing that
          fits. Right is what has the gold calls by their syntax trees; tools of tests are never seen in training.
-         base      answers requests, and learns to grade responses against gold ones as a program does
+         base      answers easy and middle requests, and grades responses against gold ones, by a program's grades
          warm-up   SFT on three levels, one after the other, by what the prompt shows and asks
          rounds    1 select  the 30 % of all items, with calls and without, whose gold response is most perplexing
                    2 search  5 simulations of 3 responses at temperature 1.5 (repetition 0.75), cut behind . , = ( and
@@ -16,31 +16,16 @@ Method   A prompt shows one to three tools (signature, description; parameters a
                              best children lead to, (p_A + 0.1 p_B - p_C - 2 p_D) / 4, is added up to the root
                    3 SimPO   -log σ(2.5 (mean log π(w) - mean log π(l)) - 0.5), of each node the child of largest W over
                              that of smallest, 0.1 apart, W_w >= -0.3, overlap <= 0.95; pod: LoRA of rank 8, merged
-         Arms behind the same warm-up with as many steps in three rounds: SFT on all items; items drawn instead of
-         selected; the best and the worst of as many whole responses; DPO; all searches by the warm-up's policy ("one
-         round"); control: sides of the pairs by coin. Preset long: also SFT on the selected items, no judge, and the
-         program as judge; and SFT on fewer and more items.
-Run      stagejax run itool                 laptop: 13 minutes on two shared cores
-         stagejax run itool --preset smoke  three minutes of one core, most of it compilation
+         Arms behind the same warm-up with as many steps in three rounds: SFT on all items, SFT on the selected ones;
+         items drawn instead of selected; the best and the worst of as many whole responses; DPO; no judge; the program
+         as the judge; all searches by the warm-up's policy ("one round"). Control: sides of the pairs by coin.
+Run      stagejax run itool                 laptop
+         stagejax run itool --preset smoke  most of it compilation
          stagejax plan itool --preset pod --mesh data=1,fsdp=8
 Holds if in right greedy responses on tools of the test split, means over five kinds of requests and three seeds, iTool
          is (1) 3 points or more above SFT of as many steps, and gains more over it where two tools or a worked-out
          value are asked for than on single calls; (2) above pairs of whole responses; (3) above selection by chance,
          and three rounds above one; and (4) the warm-up from easy to hard is above one as long in mixed order.
-Ours     Two of four hold, neither by more than its deviation, and iTool is not above more SFT. Right in % of 240
-         requests, three seeds: base (one) 42.1; mixed order 37.6 ± 1.9, easy to hard 39.6 ± 1.2; behind it SFT longer
-         40.3 ± 1.0, iTool 40.0 ± 2.2, whole responses 40.7 ± 1.7, one round 38.6 ± 3.1, items by chance 38.3 ± 1.4,
-         sides by coin 38.1 ± 1.3, DPO 36.1 ± 0.6. To decline always has 20; no arm is above the base that all start
-         from. (1) does not hold: -0.3 ± 2.3 points, hard requests -3.1 ± 6.8, single ones -5.6 ± 17.7, though searches
-         cost 2.5 times the steps of the rounds on top. Over the coin it is +1.9 ± 1.5. (2) does not hold: -0.7 ± 2.0.
-         (3) holds by its rule, +1.7 ± 3.1 and +1.4 ± 2.8, but along the rounds iTool falls on development requests:
-         38.9, 36.8, 36.1. (4) holds by its rule, +1.9 ± 2.3; on known tools mixed order leads, 40.0 ± 6.6 to 32.5 ±
-         6.6. What varies most is how often an arm declines: iTool is right on 76.4 ± 25.1 where nothing fits, 26.4 ±
-         24.9 of single calls, DPO on 48.6 ± 31.3 and 41.0 ± 25.2. The judge is worse than a constant: of what iTool's
-         search leads to it gives the program's grade to 41 to 43 %, the commonest grade alone would to 54 to 58 %; of
-         whole responses 55 to 56 %, 33 to 36 %. SFT longer took the lowest rate, 3e-5, level with two; the rest are
-         inside the grid. Weaker than the paper: 0.15M parameters, a short base, 16 steps a round, no benchmark. Since
-         this run notes were added, and what a search without a judge reports; its configuration is the same.
 """
 
 from __future__ import annotations
@@ -50,6 +35,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -64,6 +50,8 @@ from stagejax.decode.calls import SameCalls
 from stagejax.inference import fragment_rows as rows
 from stagejax.inference.answering import Tempered
 from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of
+from stagejax.inference.frozen import flops_of_one
+from stagejax.inference.likelihood import row_losses
 from stagejax.inference.preferring import pair_rows
 from stagejax.inference.rollouts import drawn_answers
 from stagejax.inference.stepwise import learned_rows
@@ -225,7 +213,7 @@ def prompts(cfg: Config, source: Source) -> GoldPrompts:
     return GoldPrompts(source=source, tokenizer=tool_words(), **how)
 
 
-def requests_of(cfg: Config, split: str) -> Together:
+def tested(cfg: Config, split: str) -> Together:
     """As many hard requests of each kind; nothing of them is trained on."""
     size = cfg.tests[split == "train"]
     return Together(tuple(ToolCalls(split, size, ask=ask, seed=901) for ask in ASKS))
@@ -294,14 +282,13 @@ def looked(
     first = (seed, way.by, way.learns, way.judge, way.whole)
     if number == 0 and first in found.first:
         return found.first[first]
-    source, shuffle = pool(cfg, seed), 10 * seed + number
-    items = (rows.hardest, policy, learned(cfg, source), cfg.share, way.by, shuffle)
-    flops = len(source) * rows.loss_flops(cfg.net, cfg.length - 1)
-    made = (run.make(f"{at}/chosen", *items, flops=flops),)
+    source, flops = pool(cfg, seed), loss_flops(cfg)
+    items = (rows.hardest, policy, learned(cfg, source), cfg.share, way.by, 10 * seed + number)
+    made = (run.make(f"{at}/chosen", *items, flops=len(source) * flops),)
     if way.learns == "pairs":
         search = cfg.search(way)
         flops = search.flops(cfg.net, round(cfg.share * len(source)), cfg.prompt)
-        given = (searched, policy, prompts(cfg, source), made[0], search, shuffle)
+        given = (searched, policy, prompts(cfg, source), made[0], search, 10 * seed + number)
         made = (*made, run.make(f"{at}/trees", *given, flops=flops, sampled_tokens=tokens_of))
     if number == 0:
         found.first[first] = made
@@ -343,11 +330,20 @@ def answer_flops(cfg: Config) -> float:
     return cfg.how.flops(cfg.net, cfg.prompt)
 
 
+@functools.cache
+def loss_flops(cfg: Config) -> float:
+    """Of the perplexity of one gold response."""
+    like = jax.ShapeDtypeStruct
+    row = {"tokens": "int32", "targets": "int32", "weights": "float32"}
+    own = {name: like((cfg.length - 1,), kind) for name, kind in row.items()}
+    return float(flops_of_one(row_losses, cfg.net, own))
+
+
 def scored(cfg: Config, result: Any) -> dict[str, float]:
     """Greedy responses that are right: by kind of request and their mean; and their mean for tools of training."""
     found: dict[str, float] = {}
     for split in ("test", "train"):
-        source = requests_of(cfg, split)
+        source = tested(cfg, split)
         made = drawn_answers(result, prompts(cfg, source), cfg.how, 1, 0)
         right = made["right"][np.argsort(made["prompt"])].reshape(len(ASKS), -1).mean(1)
         found |= dict(zip(ASKS, right.tolist(), strict=True)) if split == "test" else {}
@@ -394,8 +390,8 @@ class Found:
 
     def gaps(self, label: str, other: str, *asks: str) -> list[float]:
         """By how many points an arm is above another, seed by seed."""
-        both = (self.right(own, *asks or ("mean",)) for own in (label, other))
-        return [100 * (one - less) for one, less in zip(*both, strict=True)]
+        pairs = zip(self.right(label, *asks or ("mean",)), self.right(other, *asks or ("mean",)), strict=True)
+        return [100 * (one - less) for one, less in pairs]
 
 
 # --- report ---
@@ -412,7 +408,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
     def said(text: str, *values: Any) -> str | None:
         return text.format(*(shown(own, "+.1f") for own in values)) if longer else None
 
-    rule = "right greedy responses, tools of the test split, means over kinds of requests and seeds"
+    rule = "right greedy responses for tools of the test split, mean over kinds of requests and seeds"
     # fmt: off
     return (
         claim(
@@ -431,7 +427,8 @@ def judged(found: Found) -> tuple[Claim, ...]:
         claim(
             "Selection by perplexity and several rounds help", paper="better (ablation; no figure read)",
             measured=said("{} points over items by chance, {} over one round", chance, once),
-            margin=f"above both; {rule}", holds=mean(chance) > 0 and mean(once) > 0,
+            margin=f"above both; {rule}",
+            holds=mean(chance) > 0 and mean(once) > 0,
         ),
         claim(
             "A warm-up from easy to hard is better than one in mixed order", paper="better (ablation; no figure read)",
@@ -469,7 +466,11 @@ def report(found: Found) -> Report:
             Table("Learning rates", ("for", "tried", "wrong responses to dev requests", "chosen", "at an end"),
                   tuple((name, *peak.cells) for name, peak in found.chosen.items())),
         ),
-        baseline=LONGER, metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
+        baseline=LONGER,
+        metric="accuracy",
+        rising=True,
+        seeds=cfg.seeds,
+        notes=NOTES,
     )  # fmt: skip
 
 
@@ -489,10 +490,14 @@ NOTES = (
 )
 
 EXPERIMENT = Experiment(
-    name="itool", title="iTool: tool calls by search over fragments, in rounds", paper=96,
+    name="itool",
+    title="iTool: tool calls by search over fragments, in rounds",
     reference="Zeng et al., 2025, arXiv 2501.09766",
-    pipeline=pipeline, preset=preset, presets=("smoke", "laptop", "long", "pod"),
-)  # fmt: skip
+    paper=96,
+    pipeline=pipeline,
+    preset=preset,
+    presets=("smoke", "laptop", "long", "pod"),
+)
 
 if __name__ == "__main__":
     from stagejax.cli import run_module
