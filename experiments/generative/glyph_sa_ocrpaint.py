@@ -15,20 +15,12 @@ Method   Frozen models, trained here: a planner (language model: words to boxes 
          SA by its rule of stopping and to the end; OcrPaint; both, for 1 to 4 rounds; SA with best of k. Another
          reader, by yet other writers, judges all. Prompts: short (1-2 words, 1-3 digits), long (1-2 words, 4-6),
          crowded (5-7 words, 1-3).
-Run      stagejax run glyph_sa_ocrpaint                 laptop: about 5 minutes on two cores
+Run      stagejax run glyph_sa_ocrpaint                 laptop: minutes on two cores
          stagejax run glyph_sa_ocrpaint --preset smoke  under a minute
          stagejax plan glyph_sa_ocrpaint --preset pod --mesh data=16,fsdp=16
 Holds if in the mean over seeds, on long and crowded prompts, the word F1 of SA + OcrPaint (2 rounds) is 10 points or
          more above the base's, and above that of the best of 3 at as many network evaluations; SA alone leaves a mean
          IoU of pairs of boxes below .01; and rounds 3 and 4 together add less than half of what rounds 1 and 2 add.
-Ours     Three seeds; the base is weak, so this says little. Word F1 in %, long and crowded: base 3.7 +- .7 (another
-         prompt's page 2.0, real hands in SA's boxes 26.6), SA + OcrPaint 10.1 +- 3.2: 6.4 points of 10 asked, does not
-         hold. Best of 3 has 8.4 +- 2.7: holds by 1.7 points, within the spread; and SA with best of 3 has 9.8, OcrPaint
-         without SA 5.8, so beyond SA no sign that painting is worth more than drawing more. All of it is on crowded
-         prompts (7.5 to 19.4); long words are next to never read, in no arm. On short prompts best of 3 is ahead: 34.4
-         against 28.8, base 15.1, real hands 64.9. IoU falls from .091 to .004: holds. Rounds 1 and 2 add 3.6 points,
-         3 and 4 .7: holds. SA to the end of its moves is a little better than by its rule of stopping, 12.1 with two
-         rounds. The judge reads 61 % of single words by other hands, the checker 77: the readers bound all figures.
 """
 
 from __future__ import annotations
@@ -48,7 +40,7 @@ from stagejax.data.page_layouts import LayoutTokens, tidy
 from stagejax.inference import Frozen
 from stagejax.inference.page_drawing import Draughtsman, best_of, flops_of_page, prompt_tokens, repainted, sampled
 from stagejax.inference.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words
-from stagejax.inference.page_reading import Reader, scores_of_pages, strips_of
+from stagejax.inference.page_reading import Reader, strips_of, word_scores
 from stagejax.models import Transformer
 from stagejax.models.dit import DiT
 from stagejax.models.glyph_dit import GlyphDiT
@@ -68,6 +60,7 @@ FAMILIES = (BASE, MISSING, SA, ALL_MOVES)
 PAINT = "OcrPaint"
 REAL, CHANCE = "real hands in SA's boxes", "another prompt's page"
 SUBSETS = ("short", "long", "crowded")
+SCORES = ("f1", "precision", "recall", "exact", "closeness")
 FLOW = FlowMatching("image", ("glyphs", "prompt"), logit_normal=(-0.8, 0.8))
 
 
@@ -173,6 +166,10 @@ def strips(cfg: Config, script: Script, count: int, seed: int) -> dict[str, np.n
     return strips_of(script, cfg.page, count, cfg.longest, cfg.heights, cfg.strip, seed)
 
 
+def rows_of(made: Any, rows: tuple[Row, ...], batch: int, seed: int = 0, count: int | None = None) -> MadeRows:
+    return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed, count=count)
+
+
 def prompts_of(cfg: Config, seed: int) -> list[list[str]]:
     """The words of the test prompts: short ones, then long ones, then crowded ones."""
     rng, found = np.random.default_rng(7000 + seed), []
@@ -204,11 +201,13 @@ def pipeline(run: Any, cfg: Config) -> Report:
     }
     readers = []
     lines = Row("image", (*cfg.strip, 1)), Row("labels", (cfg.longest,), "int32")
-    tests = MadeRows.made(made["strips-held-out"], lines, cfg.batches[2], 0, 8)
     for i, script in enumerate(cfg.readers):
         name = ("checker", "judge")[i]
         own = run.make(f"strips-{name}", strips, cfg, script, cfg.counts[2], 2 + i)
-        data = MadeRows.made(own, lines, cfg.batches[2], i)
+        data, tests = (
+            rows_of(own, lines, cfg.batches[2], i),
+            rows_of(made["strips-held-out"], lines, cfg.batches[2], 0, 8),
+        )
         readers.append(run.train(training(name, cfg.reader, columns_ctc, data, cfg.rates[2], cfg.steps[2], i, tests)))
     found = {seed: arms_of(run, cfg, made, readers, seed) for seed in cfg.seeds}
     return report(cfg, found, readers)
@@ -226,10 +225,7 @@ def arms_of(run: Any, cfg: Config, made: Any, readers: Sequence[Any], seed: int)
     images += (Row("prompt", (cfg.characters, 3), "int32"),)
 
     def stage(i: int, name: str, model: Any, objective: Any, rows: Any, data: str, tests: str) -> Stage:
-        own = (
-            MadeRows.made(made[data], rows, cfg.batches[i], seed),
-            MadeRows.made(made[tests], rows, cfg.batches[i], 0, 4),
-        )
+        own = rows_of(made[data], rows, cfg.batches[i], seed), rows_of(made[tests], rows, cfg.batches[i], 0, 4)
         return training(f"{seed}/{name}", model, objective, own[0], cfg.rates[i], cfg.steps[i], seed, own[1])
 
     writer = run.train(stage(0, "generator", cfg.net, FLOW, images, "pages", "held-out"))
@@ -307,21 +303,35 @@ def tools(cfg: Config, writer: Any, checker: Any, judge: Any) -> tuple[Draughtsm
     return hand, *(Reader(Frozen.of(own), cfg.strip) for own in (checker, judge))
 
 
+def scored(
+    made: Sequence[np.ndarray], words: Sequence[Sequence[str]], readers: Any, more: Any = None
+) -> dict[str, Any]:
+    """Pages (n, P, Y, X), and what both readers say of them (n, P); names of the checker's scores end in "seen"."""
+    found: dict[str, Any] = {"pages": np.stack(made).astype(np.float32)}
+    for suffix, reader in zip((" seen", ""), readers, strict=True):
+        rows = []
+        for pages in made:
+            read = [[text for text, _ in own] for own in reader(pages)]
+            rows.append([word_scores(own, wanted) for own, wanted in zip(read, words, strict=True)])
+        found |= {name + suffix: np.array([[page[name] for page in row] for row in rows]) for name in SCORES}
+    return found | (more or {})
+
+
 def first_pages(cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, boxes: Any) -> dict[str, Any]:
     """One page of each prompt; and how it is read as the page of another prompt, of the same subset."""
     hand, *readers = tools(cfg, writer, checker, judge)
     layouts = layouts_in(cfg, seed, boxes)[0]
     drawn = sampled(hand, layouts, readers[0], 1000 * seed)
-    found, words = scores_of_pages([drawn.pages], layouts.words, readers), list(layouts.words)
+    found, words = scored([drawn.pages], layouts.words, readers), list(layouts.words)
     others = [words[p - p % cfg.prompts + (p + 1) % cfg.prompts] for p in range(len(words))]
-    return found | {"chance": scores_of_pages([drawn.pages], others, readers)["f1"]}
+    return found | {"chance": scored([drawn.pages], others, readers)["f1"]}
 
 
 def more_pages(cfg: Config, seed: int, writer: Any, checker: Any, judge: Any, boxes: Any) -> dict[str, Any]:
     """The best of 2, 3, ... pages of each prompt by the checker, each page with a layout of its own."""
     hand, *readers = tools(cfg, writer, checker, judge)
     kept = best_of(hand, layouts_in(cfg, seed, boxes), readers[0], 1000 * seed)
-    return scores_of_pages([own.pages for own in kept[1:]], kept[0].layouts.words, readers)
+    return scored([own.pages for own in kept[1:]], kept[0].layouts.words, readers)
 
 
 def painted_pages(
@@ -332,7 +342,7 @@ def painted_pages(
     layouts = layouts_in(cfg, seed, boxes)[0]
     drawn = sampled(hand, layouts, readers[0], 1000 * seed)
     kept, wrong = repainted(hand, drawn, readers[0], rounds, cfg.wider, 1000 * seed)
-    return scores_of_pages([own.pages for own in kept[1:]], layouts.words, readers, {"wrong": np.stack(wrong)})
+    return scored([own.pages for own in kept[1:]], layouts.words, readers, {"wrong": np.stack(wrong)})
 
 
 def real_pages(cfg: Config, seed: int, boxes: Any, checker: Any, judge: Any) -> dict[str, Any]:
@@ -342,7 +352,7 @@ def real_pages(cfg: Config, seed: int, boxes: Any, checker: Any, judge: Any) -> 
         _, words, own = layouts.of(number)
         pages.append(cfg.page.write(words, own, written_by(cfg.held_out, words, rng)))
     readers = [Reader(Frozen.of(own), cfg.strip) for own in (checker, judge)]
-    return scores_of_pages([np.stack(pages)], layouts.words, readers)
+    return scored([np.stack(pages)], layouts.words, readers)
 
 
 # --- report ---
