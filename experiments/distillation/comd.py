@@ -463,11 +463,10 @@ def report(found: Found) -> Report:
 
 
 NOTES = (
-    "The teacher, a decoder of three layers, is trained here and stands for LLaVA-13B, the student, of two, for Vicuna "
-    "with an image encoder; features are those of a frozen ConvNet that learned single cells, in place of a CLIP. The "
-    "augmentor is a template engine, in place of a language model: it reads captions, as LLaVA's does, and knows which "
-    "questions have an answer, but tells none. Assessor `judge` is the teacher's likelihood, in place of a rating from "
-    "1 to 10; its threshold, 1 nat, was fixed beforehand.",
+    "The teacher, of three layers, is trained here and stands for LLaVA-13B, the student, of two, for a Vicuna with an "
+    "image encoder; a frozen ConvNet of single cells for a CLIP. The augmentor is a template engine: it reads "
+    "captions, as LLaVA's does, and knows which questions have an answer, but tells none. Assessor `judge` is the "
+    "teacher's likelihood, not a rating from 1 to 10; its threshold, 1 nat, was fixed beforehand.",
     "What the paper leaves open is as in Lion: all instructions so far are assessed, a round trains on its new ones "
     "alone. Each round has its own warm-up and decay, one-shot has one for the same sum of steps; random augmentation "
     "shows what rounds do. One checkpoint serves all seeds; a seed draws instructions and the order of rows.",
@@ -476,9 +475,9 @@ NOTES = (
     "Test scenes are in none, nor are the objects' images; questions are templates, so their texts are everywhere.",
     "A near-duplicate has more than nine tenths of the words of caption and question in common. CoMD's types draws "
     "instructions afresh, which may be in the pool already.",
-    "Charged to an arm: what all begin with, its stages, answers and assessments, and the rates that were tried for it "
-    "or for the arm whose rate it takes. What is said to test instructions is charged to none. At equal answers and "
-    "steps CoMD costs more FLOPs than one-shot, by its assessments.",
+    "Charged to an arm: what all begin with, its stages, answers, assessments, and the rates that were tried for it or "
+    "for the arm whose rate it takes; in the laptop result answers that two rates share are counted twice. At equal "
+    "answers and steps CoMD costs more FLOPs than one-shot, by its assessments.",
     "Before the run, on validation instructions: with two slots a cell and captions alone in stage 0 the teacher was "
     "right on 51 %, so scenes in words come first and a cell has one slot; then it was right on 75 %, the student on "
     "63 before and 69 after one-shot, so the teacher has 500 + 300 more steps and the student 500 fewer in stage 0.",
