@@ -252,9 +252,8 @@ def report(cfg: Config, arms: Arms, widths: list[dict[str, Any]]) -> Report:
         for title, by_label in (("right after scale-up", after), ("at the end", final))
     }
     marks = ("", *(f", seed {seed}" for seed in cfg.seeds[1:]))
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/2408.06567",
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/2408.06567",
         claims=claims(after, final, saved, receipts(grown[SYSTEM], "loss_before")), tables=(
             table("Scale-up: held-out losses at equal steps", INITIAL, up, UP),
             table("The whole: held-out losses at equal FLOPs, and the load of experts", WHOLE, whole, ALL),

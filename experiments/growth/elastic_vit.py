@@ -354,11 +354,7 @@ def report(cfg: Config, arms: Any, tests: Any, found: Any, scratch: Any) -> Repo
              cosines, np.finfo(float).tiny, "+.3f", "larger mean cosine"),
     )
     # fmt: on
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2303.09730",
         claims=claims,
         arms=tuple(

@@ -320,10 +320,7 @@ def report(cfg: Config, arms: dict[str, dict[str, list[Arm]]], refused: dict[str
         draw_dots(finals, baseline=SCRATCH, xlabel="held-out loss"),
         "A dot for each seed, a bar at their mean; the dotted line is training from scratch.",
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
+    return EXPERIMENT.report(
         claims=claims(scores),
         tables=(table,),
         figures=(plot,),

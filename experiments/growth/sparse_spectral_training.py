@@ -338,11 +338,7 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
         ),
     )
     suffix = {seed: "" if seed == first else f", seed {seed}" for seed in cfg.seeds}
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2405.15481",
         claims=claims(cfg, mean, kept, graph_mean),
         arms=tuple(

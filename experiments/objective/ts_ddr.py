@@ -345,9 +345,8 @@ def report(cfg: Config, learned: Any, tested: Any, cuts: Any, gradient: Any) -> 
         for (variant, method), own in learned.items()
         for i, (seed, results) in enumerate(zip(cfg.seeds, own, strict=False))
     )
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/2405.14973",
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/2405.14973",
         claims=claims, arms=arms,
         tables=(
             costs_table(cfg, learned, tested, cuts),

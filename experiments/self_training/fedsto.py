@@ -355,11 +355,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
     note = "mAP@0.5 of the server's model on test scenes at the end, in %; mean ± standard deviation over seeds."
     columns = ("arm", "after phase 1", "after phase 2")
     rows = tuple((arm, deviation(arm, 0), deviation(arm, -1)) for arm in cfg.arms if arm not in (SERVER, ALL))
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2310.17097",
         claims=claims,
         arms=tuple(arm for seed, own in found.items() for arm in arms_of(cfg, seed, own)),

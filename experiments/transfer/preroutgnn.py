@@ -333,9 +333,8 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, dict[i
             ("Parts that keep the order train a better network than random ones", "better", RANDOM, 0.03),
         )
     )  # fmt: skip
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/2403.00012", claims=claims,
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/2403.00012", claims=claims,
         arms=by_seed(arms, GCN), tables=tables, figures=decay_figure(cfg, known), baseline=GCN, seeds=cfg.seeds,
         notes=(*NOTES, *chosen(arms)),
     )  # fmt: skip
