@@ -22,13 +22,14 @@ Run      stagejax run wavthruvec                    laptop: 10 minutes on two bu
 Holds if in the mean over seeds (i) with noisy transcribed audio words by embeddings are heard right 5 points or more
          oftener than by mel; (ii) with clean audio the two are within 2 points; (iii) the voice of the sixth speaker
          is nearer, in cosine, by vec2wav of all five than by that of the three transcribed ones.
-Ours     Three seeds; words heard right in %, transcribed speakers. Real speech 79.4 (the recogniser bounds all), copies
-         from embeddings 67.9, from mel 75.9, another row's text 2.9. Noisy: embeddings 61.7 +- 5.9, mel 57.6 +- 8.6,
-         4.1 points of 5 asked, within the spread. Clean: 69.3 +- 5.5 and 75.5 +- 1.9, 6.2 below: neither
-         holds. Noise takes 7.6 points from embeddings and 17.9 from mel, but embeddings begin lower, as copies do.
-         The sixth voice is not met: cosine .040 +- .226 by vec2wav of five, .046 +- .185 by that of three (real .857,
-         copies .522): does not hold. Voices that vec2wav has heard without transcripts are: .448 +- .120 against -.023
-         +- .381. "Seven" is heard in 37 % of its texts by embeddings, in 33 by mel (3.7 and 2.9 % elsewhere).
+Ours     Three seeds; words heard right in %, transcribed speakers. Real speech 79.4 (the rest are the recogniser's
+         errors), copies from embeddings 67.9, from mel 75.9, another row's text 2.9. Noisy: embeddings 61.7 +- 5.9, mel
+         57.6 +- 8.6, 4.1 points of 5 asked, within the spread. Clean: 69.3 +- 5.5 and 75.5 +- 1.9, 6.2 below: neither
+         holds. Noise takes 7.6 points from embeddings and 17.9 from mel, but embeddings begin lower, as copies do. The
+         sixth voice is not met, though texts in it are heard better than its own speech (79.6, 70.4): cosine .040 +-
+         .226 by vec2wav of five, .046 +- .185 by that of three (real .857, copies .522): does not hold. Voices that
+         vec2wav has heard without transcripts are: .448 +- .120 against -.023 +- .381. "Seven" is heard in 37 % of its
+         texts by embeddings, in 33 by mel (3.7 and 2.9 % elsewhere).
 """
 
 from __future__ import annotations

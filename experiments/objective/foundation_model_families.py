@@ -36,10 +36,10 @@ Ours     Nothing holds at this scale: 700 steps of 8 x 64 tokens, a fifth of the
          encoder-decoder, scr.   51.0 ± 1.5 64.0 ± 0.4        50.8   15.9   14.3   4.73
          linear model of pieces  70.1 ± 2.2 86.9 ± 0.4    nearest caption: 31.0
          (i) Over scratch: +1.4 (causal), -4.2 and -0.4 points, each above it on one task of three. Causal pre-training
-         is worth 6.9 points of tagging and 0.7 nats of captions; on sst2 the linear model is above all. (ii) Mean ranks
-         1.33, 2.17, 2.50, p = 0.11. (iii) None translates: answers are little better than others'. (iv) LoRA is 5.0 ±
-         6.1 below. Clozes are near chance. Rates lie at an end of two. A first run was stopped early and settings then
-         changed by a pilot on development rows: no pre-trained decoder had learned sst2. 960 s, beside other work.
+         is worth 6.9 points of tagging and 0.7 nats of captions; the linear model is above all on both tasks. (ii) Mean
+         ranks 1.33, 2.17, 2.50, p = 0.11. (iii) None translates: answers are little better than others'. (iv) LoRA is
+         5.0 ± 6.1 below. Clozes are near chance. Rates lie at an end of two. A first run was stopped early and settings
+         then changed by a pilot on development rows: no pre-trained decoder had learned sst2. 960 s, beside other work.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Method   0  An encoder by MLM on general text, the start of all arms (there the 
          pre-training as D has. Tags of words: a linear chain (CRF) where labels are hard, KL by the word where they
          are logits. The rate of fine-tuning is searched for each start (0, A, C) on validation data, with the first
          labels.
-Run      stagejax run predictions_for_pretraining                       laptop: minutes on two cores
+Run      stagejax run predictions_for_pretraining                       laptop: 18 minutes on two busy cores
          stagejax run predictions_for_pretraining --preset full         more labels, more arms for tags
          stagejax run predictions_for_pretraining --preset smoke        generated text, under a minute
          stagejax plan predictions_for_pretraining --preset pod --mesh data=16,fsdp=16

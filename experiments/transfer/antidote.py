@@ -27,12 +27,12 @@ Holds if in means over the grid and three seeds, on unseen people: Antidote's ha
 Ours     Two of four hold. Three seeds, means over the grid: harmful score 100 % of SFT at every setting, 0.1 % +/- 0.1
          of Antidote at the chosen alpha 0.2 (56.4 +/- 6.3 at 0.1, 99.0 +/- 1.8 at 0.05), 96.9 % +/- 4.7 of random
          masks; accuracy 53.4 % +/- 0.2, 52.6 +/- 0.6, 52.3 +/- 0.8. Magnitudes alone and scores on the user's own data
-         do as well (0 %, one seed); gradient times weight, which ranks whole factors and so takes fewer entries of
-         short rows, leaves 25 %, the mask less aligned data's does nothing (100 %). No LoRA 2 at all: 0 % at 52.1 % +/-
-         1.0, so that stage 2 teaches little, and accuracy tests little. Lisa at strength 100 and LDIFS at 10 have 0 at
-         every setting (52.1 +/- 0.9, 51.4 %): nothing is left to lower, and Lisa's spread over the grid is 0.0 points,
-         Antidote's 0.1. Vaccine and RepNoise (one seed): 100 %, with Antidote 0 %. At p = 0 SFT keeps 0 %, at p = 0.5
-         it has 100 %, Antidote 0 %.
+         do as well (0 %, one seed), so it is not shown that it takes harmful data; gradient times weight, which ranks
+         whole factors and so takes fewer entries of short rows, leaves 25 %, the mask less aligned data's does nothing
+         (100 %). No LoRA 2 at all: 0 % at 52.1 % +/- 1.0, so that stage 2 teaches little, and accuracy tests little.
+         Lisa at strength 100 and LDIFS at 10 have 0 at every setting (52.1 +/- 0.9, 51.4 %): nothing is left to lower,
+         and Lisa's spread over the grid is 0.0 points, Antidote's 0.1. Vaccine and RepNoise (one seed): 100 %, with
+         Antidote 0 %. At p = 0 SFT keeps 0 %, at p = 0.5 it has 100 %, Antidote 0 %.
 """
 
 from __future__ import annotations
@@ -352,7 +352,7 @@ def report(cfg: Config, scores: Any, arms: Any, alpha: float, ways: dict[str, Wa
             holds=fall >= 0.15 and loss <= 0.03,
         ),
         claim(
-            "It is what harmful data activates that has to go",
+            "It matters which entries go: random ones leave the harm",
             paper="a random mask of the same size does less",
             measured=None if planned else ", ".join(f"{a:.1%} (random {b:.1%})" for a, b in pairs),
             margin="a lower harmful score than random masks at the same alpha, for every seed",

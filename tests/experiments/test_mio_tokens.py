@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from smoke import flat, smoke_run
 
-from experiments.multimodal.mio_tokens import ALTERNATING, EXPERIMENT, NATURAL, SHARES, STAGED, natural, preset
+from experiments.multimodal.mio_tokens import (
+    ALTERNATING,
+    EXPERIMENT,
+    NATURAL,
+    SHARES,
+    STAGED,
+    heard_if_valid,
+    natural,
+    preset,
+)
 from stagejax import Plan
 from stagejax.data.multimodal import KINDS
 
@@ -82,6 +91,13 @@ class TestFinished:
         assert page.count("<audio") == 9
         assert "Staged: held-out loss by stage" in page
         assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
+
+
+def test_words_are_counted_among_valid_clips() -> None:
+    valid = np.array([True, True, False, True, False])
+    value = {"speak": np.array([True, False, False, False, False]), "valid": valid}
+    assert heard_if_valid(value) == pytest.approx(1 / 3)
+    assert np.isnan(heard_if_valid(value | {"valid": np.zeros(5, bool)}))
 
 
 def test_presets_are_what_they_say() -> None:
