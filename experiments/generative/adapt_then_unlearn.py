@@ -377,11 +377,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]], real: Any, user: Any, 
     searches = [(seed, own["search"].value) for seed, own in found.items() if own["search"].value is not None]
     reached = tuple((s, *t.values(), t["gamma"] == own["gamma"]) for s, own in searches for t in own["trials"])
     drawn = found[cfg.seeds[0]]["pictures"].value
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2309.14054",
         claims=claims,
         arms=tuple(arms_of(cfg, found)),

@@ -303,9 +303,8 @@ def report(cfg: Config, arms: Arms) -> Report:
         f"{share:.0%} of the data": {label: points.tolist() for (label, of), points in final.items() if of == share}
         for share in cfg.shares
     }
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/2212.04129", claims=claims(cfg, first, final),
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/2212.04129", claims=claims(cfg, first, final),
         arms=tuple(
             replace(arm, name=f"{label}, {share:.0%}, seed {seed}", group=f"{label}, {share:.0%} of data",
                     against=f"{END}, {share:.0%}, seed {seed}")

@@ -391,9 +391,8 @@ def report(cfg: Config, found: dict[str, list[Arm]], scores: Any, borders: Any, 
         cells = tuple((name, *(share / sum(own) for share in own)) for name, own in shares.items())
         tables.append(Table("Shares of rows", ("stage", *KINDS), cells, ("", *(".1%",) * 4)))
         figures = [by_modality(found[STAGED][0]), *seen_and_heard(cfg, shown)]
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/2409.17692", claims=claims,
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/2409.17692", claims=claims,
         arms=tuple(arm for own in found.values() for arm in own),
         tables=tuple(tables), figures=tuple(figures), baseline=NATURAL if NATURAL in found else None,
         seeds=cfg.seeds, notes=NOTES,
