@@ -123,7 +123,7 @@ class Config:
     ratio: float = 0.5  # rho, of their images
     steps: int = 600
     batch: tuple[int, int] = (64, 4)  # images, and how many of an identity
-    rates: tuple[float, float] = (6e-3, 2e-3)  # of training on few identities; on many, and on images alone
+    rates: tuple[float, float] = (6e-3, 2e-3)  # of training on few identities; on the whole pool, and on images alone
     tested: int = 32  # identities of the target
     seeds: tuple[int, ...] = (0, 1, 2)
     beside: tuple[int, ...] = (0,)  # seeds of the arms that no claim speaks of
@@ -250,13 +250,13 @@ def identifying(cfg: Config, name: str, choice: Choice, made: Any, seed: int) ->
     data = Identities(
         source=pool(cfg), batch=cfg.batch[0], each=cfg.batch[1], of=made.fingerprint, arrays=made.value, **how
     )
-    steps = cfg.steps * choice.longer
+    steps, whole = cfg.steps * choice.longer, choice.identities is anywhere and choice.images is None
     test = Identities(source=target(cfg, True), batch=cfg.tested * cfg.each, each=cfg.each, **how)
     return Stage(
         name=name,
         model=replace(cfg.net, classes=cfg.identities),
         objective=Identification(),
-        optimizer=adamw(cfg.rates[choice.images is None], warmup=0.1, weight_decay=1e-4),
+        optimizer=adamw(cfg.rates[whole], warmup=0.1, weight_decay=1e-4),
         data=Augmented(data=data, augment=cfg.augment, seed=seed),
         steps=steps,
         evaluate=Evaluation(test, 1, max(1, steps // 5), Reidentified(cfg.each)),
