@@ -11,7 +11,7 @@ Method   A task is a random matrix A and some classes in a random order: x' = A 
          Uniform phase: it is random in all. Beside it: uniform from the first step, biased to the last; 8, 256 and
          8192 tasks in place of endlessly many; a narrow net on each of these; an LSTM, an outer-product LSTM, a net
          without memory; MAML, and descent on the examples before the last. Equal steps and batches, one recipe.
-Run      stagejax run gpicl                          laptop: about 7 minutes on two cores
+Run      stagejax run gpicl                          laptop: 27 minutes of stages in the stored run
          stagejax run gpicl --preset smoke           half a minute
          stagejax plan gpicl --preset pod --mesh data=16,fsdp=16
 Holds if accuracy on Fashion-MNIST rises from the first example to the last by 25 points or more with endlessly many

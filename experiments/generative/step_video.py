@@ -9,9 +9,9 @@ Method   A causal 3-D convolutional VAE of 2 x 4 x 4, then one two-path module m
          T2I -> T2VI low -> T2VI high (clips : images 3 : 1) -> SFT on clips that pass a quality filter -> DPO on pairs
          of own samples, both noised alike. Clips are real digits and clothes that move and bounce; a quarter are
          flawed. The annotator is a program: class right + direction right + confidence of a classifier of frames.
-         Arms: the cascade; high-resolution video alone for its FLOPs; SFT; DPO; SFT on the winners of the same pairs
-         for DPO's FLOPs; DPO with noise of each sample's own. A fifth of the sentences are unseen in every stage of
-         video; all samples are drawn for these, from the same noise in all arms.
+         Arms: the cascade; high-resolution video alone, with the images of T2VI high, for its FLOPs; SFT; DPO; SFT on
+         the winners of the same pairs for DPO's FLOPs; DPO with noise of each sample's own. A fifth of the sentences
+         are unseen in every stage of video; all samples are drawn for these, from the same noise in all arms.
 Run      stagejax run step_video                laptop: about 3 minutes on two cores
          stagejax run step_video --preset smoke  seconds
          stagejax run step_video --preset long   more steps, three seeds, a VAE without shortcuts, beta 10 and 1000

@@ -14,7 +14,7 @@ Method   Base on word problems with solutions of any manners, half of which diso
          GRPO: 8 answers to each of the RM's queries, reward r(x, y), advantages in the group, clipped ratios, KL (k3).
          The verifier (number and constraint) is blind to manners, the judge to numbers. From the same SFT model:
          SFT longer       as many FLOPs as both stages of RL and all that they draw
-         offline only     DPO with as many drawn answers and learned rows;  online only  GRPO, as many drawn answers
+         offline only     DPO with as many drawn answers and learned rows;  online only  GRPO, as many, queries twice
          offline, online  the paper's; from the same DPO model also in random order, in order of increasing variance,
                           and with rewards at random: how far luck reaches
          Rates by development problems with the first seed: SFT and DPO by passing, GRPO by both axes; others at these.
@@ -475,7 +475,7 @@ NOTES = (
     "One base and one long stage for all seeds; a seed has its own solved problems, queries, answers, orders, RM.",
     "SFT longer learns the same solved problems on: queries of RL come with a checker, not with solutions.",
     "The paper's ratios, 1e-7 to 1e-4, are for thousands of steps; here they are larger. Masks halve steps: see a = 0.",
-    "RM's pairs are of answers at temperature 1, not of several. All arms of GRPO of a seed share one RM.",
+    "RM's answers are of one temperature. All arms of GRPO share a seed's RM; GRPO alone is not charged for DPO in it.",
     "Charged to an arm: what was drawn and scored for it, its other rates to the first seed; the base to none.",
     "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
     "offline RL would have nothing to teach beside numbers.",

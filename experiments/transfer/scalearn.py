@@ -247,7 +247,7 @@ def rows_of(cfg: Config, tasks: tuple[TextTask, ...], rows: int, seed: int) -> T
 
 
 def tested(cfg: Config, data: TaskBatches) -> Evaluation:
-    """Equally many rows in a batch whatever the number of tasks, and batches for equally many rows of each."""
+    """Equally many rows in a batch whatever the number of tasks, and batches for at least as many rows of each."""
     (rows, batches), count, all_of_them = cfg.tested, len(data.tasks), len(cfg.tasks)
     batches = -(-batches * count // all_of_them)
     held = replace(data, rows=rows * all_of_them // count).held_out(batches)

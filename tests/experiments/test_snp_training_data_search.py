@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,12 @@ def test_arms_differ_in_their_rows_alone(finished: Any) -> None:
     cost = {arm.name: arm for arm in report.arms}
     assert [one.name for one in cost[RANDOM].charged] == ["features-net"]
     assert [one.name for one in cost[SNP].charged] == ["features-net", "features", "0/search"]
+
+
+def test_only_the_whole_pool_has_another_rate() -> None:
+    unmade = SimpleNamespace(fingerprint="unmade", value=None)
+    peaks = {arm: identifying(SMOKE, "one", choice, unmade, 0).optimizer.peak for arm, choice in ARMS.items()}
+    assert peaks == {arm: SMOKE.rates[arm in (WHOLE, LONGER)] for arm in ARMS}
 
 
 def test_every_arm_begins_with_the_network_that_saw_no_label(finished: Any) -> None:

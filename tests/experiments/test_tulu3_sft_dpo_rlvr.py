@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from smoke import flat, smoke_run
 
-from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset
+from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset, tuning
 from stagejax import Plan
 from stagejax.objectives.preference import answer_logprobs
 from stagejax.state import digest
@@ -32,6 +32,11 @@ def test_references_are_the_starting_models(finished: Any) -> None:
     assert {row[3] for row in results["0/reward"].handover if row[0] == "params"} == {"carry", "reset"}
     critic, before = flat(results["0/reward"]), flat(results["sft"])
     assert set(critic) - set(before) == {"score/kernel", "score/bias"}
+
+
+def test_seeds_of_more_fine_tuning_see_other_orders() -> None:
+    orders = [tuning(SMOKE, "sft-more", 4, seed).data.take(np.arange(8))["tokens"] for seed in (0, 1)]
+    assert (orders[0] != orders[1]).any()
 
 
 def test_all_drawn_tokens_are_charged(finished: Any) -> None:
