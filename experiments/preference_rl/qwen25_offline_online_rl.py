@@ -472,10 +472,11 @@ NOTES = (
     "One base and one long stage for all seeds; a seed has its own solved problems, queries, answers, orders, RM.",
     "SFT longer learns the same solved problems on: queries of RL come with a checker, not with solutions.",
     "The paper's ratios, 1e-7 to 1e-4, are for thousands of steps; here they are larger. Masks halve steps: see a = 0.",
-    "RM's pairs are of answers at temperature 1, not of several. All arms of GRPO of a seed share one RM.",
-    "Charged to an arm: what was drawn and scored for it, and its other rates; base and long stage to none.",
+    "RM's answers are of one temperature. All arms of GRPO share a seed's RM; GRPO alone is not charged for DPO in it.",
+    "Charged to an arm: what was drawn and scored for it, its other rates to the first seed; the base to none.",
     "SFT sees constraints in 3 % of its problems, by validation: with 10 % or more 97 % are obeyed, with none 3 %, and "
     "offline RL would have nothing to teach beside numbers.",
+    "A pilot with seed 7 and other sizes read tests too; settings are by its development problems alone.",
     "Development and test problems are of programs that training never sees; one program may be in both.",
     "pod: a long stage of 8192 tokens, not 32,768, as attention here holds a row's whole square; generated problems.",
 )
