@@ -399,11 +399,7 @@ def report(cfg: Config, found: dict[str, list[Arm]], value: Any, graph: tuple[tu
         tuple((label, *map(share_text, arms[0].results)) for label, arms in found.items() if label not in (EASY, HARD)),
         note="In % of skill 1, 2, ...; of the first seed.",
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2307.14430",
         claims=claims,
         arms=tuple(named(cfg, found)),
