@@ -159,16 +159,8 @@ def preset(name: str) -> Config:
     if name == "smoke":
         easy = Problems(steps=(1,), largest=6, asides=1, wording=BRIEF)
         sizes: dict[str, Any] = {"common": 50, "read": 100, "solved": 60, "asked": 32, "samples": 4, "at_once": 16}
-        sizes |= {
-            "listed": 4,
-            "tests": 16,
-            "rounds": 2,
-            "queries": 4,
-            "seeds": (0,),
-            "solvable": (1, 3),
-            "rates": (1e-3,),
-        }
-        steps = {"base": (4, 1e-2), "cpt": (60, 1e-2), "sft": (40, 5e-3), "reward": (4, 4, 1e-3)}
+        sizes |= {"listed": 4, "tests": 16, "rounds": 2, "queries": 4, "seeds": (0,), "solvable": (1, 3)}
+        steps = {"base": (4, 1e-2), "cpt": (60, 1e-2), "sft": (40, 5e-3), "reward": (4, 4, 1e-3), "rates": (1e-3,)}
         small = replace(base, embed=32, layers=2, mlp=64)
         cfg = Config(small, (Stdlib(limit=60_000), "text"), problems=easy, **sizes, **steps)
     else:
@@ -260,16 +252,17 @@ def improve(run: Any, found: Found, seed: int, tool: bool = False) -> None:
     second = made.tuned(at("sft-1"), cfg.sft[0], chosen)
     again = made.drawn(at("answers-1"), second)
     last = made.judge(at("rm-1"), second, again, drawn)
-    before = (first, drawn, judge)
+    before = (first, drawn, judge, scores)
     found.add(run, made, TOOL0 if tool else SFT0, (first,), last)
     found.add(run, made, TOOL1 if tool else SFT1, (second,), last, before)
-    if not found.rate:
-        tried = {r: made.reinforced(at(f"rate-{r:g}"), VERIFIER, r, second, last, again) for r in cfg.rates}
-        found.rate.append(max(tried, key=lambda r: tried[r].history.last("accuracy")))
+    if not found.tried:
+        for rate in cfg.rates:
+            found.tried[rate] = made.reinforced(at(f"rate-{rate:g}"), VERIFIER, rate, second, last, again)
+    best = max(found.tried, key=lambda rate: found.tried[rate].history.last("accuracy"))
     for arm in TRUST:
         if arm in on and (arm == TOOL) == tool:
-            policy = made.reinforced(at(slug(arm)), arm, found.rate[0], second, last, again)
-            found.add(run, made, arm, (second, policy), last, (*before, again, last))
+            policy = made.reinforced(at(slug(arm)), arm, best, second, last, again)
+            found.add(run, made, arm, (second, policy), last, (*before, again, last, *found.tried.values()))
     if tool:
         return None
     found.rows[seed] = chosen
@@ -372,7 +365,7 @@ class Found:
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     scores: dict[tuple[str, int, str], Any] = field(default_factory=dict)
     rows: dict[int, Any] = field(default_factory=dict)  # that SFT_1 learned
-    rate: list[float] = field(default_factory=list)  # of RL: the best of the verifier's on development problems
+    tried: dict[float, Any] = field(default_factory=dict)  # RL by the verifier at each rate, one of which is chosen
 
     def add(self, run: Any, made: Making, arm: str, own: tuple[Any, ...], judge: Any, price: Any = ()) -> None:
         """An arm's stages behind CPT, and what its last one answers; the reward model of the best of n is `judge`."""
@@ -479,7 +472,9 @@ NOTES = (
     "and SFT_1; there 1e-3 lost RL's policy (48.4 to 18.0 %). RL's rate: the verifier's best of three, first seed.",
     "No answer is known for odd problems. A program solves and tells problems, where the paper asks annotators and "
     "models; one token a number, not a digit. SVAMP and GSM8K have other words: only GSM8K's questions are read.",
-    "All arms of RL are charged for RM_1 and its scores, also that by the verifier alone, which reads none.",
+    "All arms of RL are charged for RM_1 and its scores, also that by the verifier alone, which reads none, and for "
+    "all that was tried for the rate. GRPO's loss is a mean over drawn tokens, the paper's one over answers of means "
+    "over their tokens: where lengths differ, long answers count for more here.",
     "pod: batches of 128 are 256, for 256 devices; 8 answers to a query in place of 32, for memory; as many rows of RL "
     "in all; generated problems, since the paper's are not among the datasets here; one step stands for the base.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,16 @@ def test_training_and_tests_share_no_program_and_half_of_the_answers_are_unknown
     numbers = data.records(np.arange(len(source)))
     share = np.mean(own.loop.known({"prompt": numbers}))
     assert abs(share - 0.5) <= 0.5 / len(source)
+
+
+def test_arms_are_charged_for_the_scores_that_select_and_for_the_rates_that_were_tried() -> None:
+    cfg = replace(SMOKE, rates=(1e-3, 1e-4))
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), cfg)
+    charged = {arm.name: [result.name for result in arm.charged] for arm in report.arms}
+    tried = {"0/rate-0.001", "0/rate-0.0001"}
+    assert {arm for arm, names in charged.items() if "0/scores-0" in names} == {own.SFT1, *own.TRUST} & set(charged)
+    assert {arm for arm, names in charged.items() if tried <= set(names)} == set(own.TRUST) & set(charged)
+    assert not any(tried & set(names) for arm, names in charged.items() if arm not in own.TRUST)
 
 
 @pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=pytest.mark.slow)])
