@@ -48,6 +48,19 @@ def test_drawn_tokens_are_charged_and_answers_equal(finished: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_number_is_that_of_the_same_problem_in_all_draws(finished: Any) -> None:
+    """Votes and known answers of plain RFT go by the numbers of prompts, over three draws."""
+    results, _, _ = finished
+    asked = []
+    for part in ("", "-again", "-more"):
+        told = results[f"0/answers-0{part}"].value
+        rows = zip(told["prompt"], told["tokens"], told["starts"], strict=True)
+        asked.append({p: tuple(row[:at]) for p, row, at in rows})
+    assert len(asked[0]) > len(asked[2]) == SMOKE.rl_answers // SMOKE.samples
+    assert all(own.items() <= asked[0].items() for own in asked)
+
+
+@pytest.mark.slow
 def test_a_report_has_all_tables(finished: Any) -> None:
     _, report, folder = finished
     assert [len(table.rows) for table in report.tables] == [8, 3, 3, 1, 3]
