@@ -8,7 +8,7 @@ Claim    A network of one hidden layer that is trained like gradient boosting (t
 Method   Every boosting stage is one step of a durable stage that writes its block into the free units of ONE network,
          which is a plain one at any time: nothing is left to merge. Joint solvers (Adam, SGD, L-BFGS) train the same
          network for as many gradient evaluations of units x examples, boosted trees are scikit-learn's. Every arm
-         chooses among its candidates on validation data; all candidates are charged. Then: fine-tuning as a whole.
+         chooses among its candidates on the same validation rows; all are charged. Then: fine-tuning as a whole.
 Run      stagejax run gradient_boosted_nn                      laptop: a minute on two idle cores
          stagejax run gradient_boosted_nn --preset smoke       seconds
          stagejax plan gradient_boosted_nn --preset pod --mesh data=16,fsdp=16
@@ -42,6 +42,7 @@ from stagejax.steps.full_batch import flops_of_gradient, lbfgs
 GBNN, TUNED, ADAM, SGD, LBFGS, TREES = "GBNN", "GBNN + fine-tuning", "Adam", "SGD", "L-BFGS", "boosted trees"
 ARMS = (GBNN, TUNED, ADAM, SGD, LBFGS, TREES)
 JOINT = (ADAM, SGD, LBFGS)
+HELD_OUT = 2  # batches of validation rows
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,11 @@ def rows(task: Task, repeat: int, split: str | None = None, batch: int | None = 
     )
 
 
+def chosen_on(cfg: Config, task: Task, repeat: int) -> Rows:
+    """The validation rows that all arms choose their candidates on: so many batches of the joint solvers."""
+    return replace(rows(task, repeat, task.validation, batch=max(1, task.rows // cfg.batches)), count=HELD_OUT)
+
+
 def network(cfg: Config, task: Task) -> Shallow:
     """That of every arm."""
     return Shallow(task.features, cfg.units, task.outputs)
@@ -170,7 +176,6 @@ def joint_stage(cfg: Config, task: Task, repeat: int) -> Stage:
     """The whole network by backpropagation; as many passes over the rows as boosting takes."""
     batch = max(1, task.rows // cfg.batches)
     steps = cfg.passes * cfg.batches
-    held_out = rows(task, repeat, task.validation, batch=batch)
     return Stage(
         name="joint",
         model=network(cfg, task),
@@ -178,7 +183,7 @@ def joint_stage(cfg: Config, task: Task, repeat: int) -> Stage:
         optimizer=adam(cfg.tune_rate),
         data=rows(task, repeat, batch=batch),
         steps=steps,
-        evaluate=Evaluation(replace(held_out, count=2), 2, every=max(1, steps // 10)),
+        evaluate=Evaluation(chosen_on(cfg, task, repeat), HELD_OUT, every=max(1, steps // 10)),
         seed=repeat,
     )
 
@@ -200,14 +205,19 @@ def boosting_stage(cfg: Config, task: Task, name: str, repeat: int, units: int, 
 
 def whole(task: Task, repeat: int, split: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """All rows of a split."""
-    data = rows(task, repeat, split)
-    batch = data.take(np.arange(data.size()))
+    return taken(rows(task, repeat, split))
+
+
+def taken(data: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """All rows, or those of the batches that are counted."""
+    batch = data.take(np.arange(data.size() if data.count is None else data.count * data.batch))
     return batch["x"], batch["y"]
 
 
 def joint_lbfgs(cfg: Config, task: Task, repeat: int) -> dict[str, np.ndarray]:
     """The network trained by L-BFGS on all rows, for as many evaluations as the other solvers make passes."""
-    own, held_out = (dict(zip("xy", whole(task, repeat, split), strict=True)) for split in (None, task.validation))
+    both = whole(task, repeat), taken(chosen_on(cfg, task, repeat))
+    own, held_out = (dict(zip("xy", part, strict=True)) for part in both)
     held_out = {name: jnp.asarray(values) for name, values in held_out.items()}
     how = {"evaluations": cfg.passes, "seed": repeat}
     solved = [lbfgs(network(cfg, task), task.loss.objective, own, decay=d, **how) for d in cfg.lbfgs_decays]
@@ -219,7 +229,8 @@ def boosted_trees(cfg: Config, task: Task, repeat: int) -> float:
     """The test score of scikit-learn's gradient boosting with trees of depth 3."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    (x, y), held_out, test = (whole(task, repeat, split) for split in (None, task.validation, "test"))
+    (x, y), test = (whole(task, repeat, split) for split in (None, "test"))
+    held_out = taken(chosen_on(cfg, task, repeat))
     kind = HistGradientBoostingRegressor if isinstance(task.loss, Squared) else HistGradientBoostingClassifier
     fitted = [kind(max_depth=3, learning_rate=rate, random_state=repeat).fit(x, y) for rate in cfg.tree_rates]
     return float(max(fitted, key=lambda model: model.score(*held_out)).score(*test))

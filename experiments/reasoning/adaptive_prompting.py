@@ -41,7 +41,7 @@ Ours     Two seeds, 96 problems; right answers in %, ± deviation: adaptive 43.8
          chance on the model's own steps, AUC 54.0 ± 1.5, so that both seeds take the least threshold, 0.1, where P(ok)
          rejects nothing: it equals its mechanical checks alone, which pass 96 % of right steps and 60 of wrong ones.
          An oracle gains little: few wrong steps become right. Arms without adaptation, correction or backtracking
-         differ by less than the spread. No validator that knows something was tested: this size did not learn one.
+         differ by less than the spread. No learned validator that knows something was tested: this size has none.
 """
 
 from __future__ import annotations

@@ -85,10 +85,13 @@ def small_prompts(pool: int, stop: int) -> tuple[PromptTask, ...]:
 def published_prompts(pool: float) -> tuple[PromptTask, ...]:
     """Tasks of Shi and Lipani 2023 (https://arxiv.org/abs/2305.01711) that TFDS has, scored in batches of 256.
 
-    GLUE is tested on its validation splits; STS-B, a regression there, asks here for a similarity of 3 and more.
+    GLUE is tested on its validation splits; STS-B, a regression there, asks here for a similarity of 3 and more. TREC's
+    numbers come before its locations there.
 
     >>> [task.template.words[0] for task in published_prompts(0.9) if task.pair]
     ['No', 'No', 'Yes', 'Yes', 'Clearly', 'No']
+    >>> published_prompts(0.9)[3].template.words[3:]
+    ('Human', 'Number', 'Location')
     """
 
     def task(name: str, texts: int, batches: int, template: Template, *fields: str, **options: Any) -> PromptTask:
@@ -99,13 +102,14 @@ def published_prompts(pool: float) -> tuple[PromptTask, ...]:
     pair, asked = ("sentence1", "sentence2"), Template("{0} ? {label} , {1}", ("Yes", "No"))
     follows = replace(asked, words=("Yes", "Maybe", "No"))
     thought = Template("{0} . {label} , I think that {1}", ("Clearly", "Yet"))
+    question = replace(QUESTION, words=(*KINDS[:4], "Number", "Location"))
     news = Template("{label} : {0}", ("world", "sports", "business", "tech"))
     stsb = Binarised(TFDS("glue/stsb", test="validation"), "label", 3.0)
     return (
         task("glue/sst2", 67_349, 3, SENTIMENT, "sentence"),
         task("imdb_reviews", 25_000, 97, SENTIMENT, "text"),
         task("glue/cola", 8_551, 4, Template("{0} This is {label}", ("incorrect", "correct")), "sentence"),
-        task("trec", 5_452, 1, QUESTION, "text", label="label-coarse"),
+        task("trec", 5_452, 1, question, "text", label="label-coarse"),
         task("ag_news_subset", 120_000, 29, news, "description"),
         task("glue/mrpc", 3_668, 1, SAME, *pair),
         task("glue/qqp", 363_846, 157, SAME, "question1", "question2"),

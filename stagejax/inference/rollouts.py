@@ -21,8 +21,13 @@ from stagejax.stage import Batch
 Arrays = dict[str, np.ndarray]
 
 
-def drawn_answers(net: Result, data: PromptedText, how: Answering, n: int, seed: int) -> Arrays:
+def drawn_answers(
+    net: Result, data: PromptedText, how: Answering, n: int, seed: int, count: int | None = None
+) -> Arrays:
     """`n` answers to every prompt of `data`, once each, as an artifact for `run.make`.
+
+    Args:
+      count: so many prompts, the first in the order of `data`; None: all.
 
     Returns:
       One row an answer, those of a prompt next to each other: "prompt", the number of its record; "tokens" (rows, S);
@@ -30,8 +35,8 @@ def drawn_answers(net: Result, data: PromptedText, how: Answering, n: int, seed:
 
     >>> # drawn = run.make("drawn", drawn_answers, tuned, prompts, how, 8, 0, sampled_tokens=drawn_tokens)
     """
-    frozen, found = Frozen.of(net), []
-    for start in range(0, data.size(), data.batch):
+    frozen, found, size = Frozen.of(net), [], data.size() if count is None else count
+    for start in range(0, size, data.batch):
         numbers = np.arange(start, start + data.batch)
         batch = data.take(numbers)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(seed), numbers)
@@ -39,7 +44,7 @@ def drawn_answers(net: Result, data: PromptedText, how: Answering, n: int, seed:
         rows = {"tokens": samples.tokens_BNS, "starts": samples.starts_BN, "ends": samples.ends_BN, "right": right}
         beside = {name: batch[name] for name in data.beside} | {"prompt": data.records(numbers)}
         rows |= {name: np.repeat(x[:, None], n, axis=1) for name, x in beside.items()}
-        kept = min(data.batch, data.size() - start)
+        kept = min(data.batch, size - start)
         found.append({name: x[:kept].reshape(kept * n, *x.shape[2:]) for name, x in rows.items()})
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 

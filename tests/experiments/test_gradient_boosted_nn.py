@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from smoke import smoke_run
 
+from experiments.growth import gradient_boosted_nn
 from experiments.growth.gradient_boosted_nn import (
     ADAM,
     CANCER,
@@ -161,6 +162,34 @@ def test_joint_solvers_have_the_budget_of_boosting() -> None:
     spec = Rows(source=Embedded("wine"), batch=WINE.rows, features=13).spec()
     joint = cfg.passes * flops_of_gradient(network(cfg, WINE), WINE.loss.objective, spec)
     assert joint == pytest.approx(cfg.passes * WINE.rows * cfg.units * (4 * 13 + 6 * 3), rel=0.05)
+
+
+def test_all_arms_choose_on_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the evaluations of training: L-BFGS and the trees are shown no other ones."""
+    evaluation, seen = boosting_stage(SMOKE, WINE, "x", 0, 2, 0.5).evaluate, []
+    wanted = evaluation.data.take(np.arange(evaluation.batches * evaluation.data.batch))["x"]
+
+    class Trees:
+        def __init__(self, **how: Any) -> None: ...
+
+        def fit(self, x: np.ndarray, y: np.ndarray) -> Any:
+            return self
+
+        def score(self, x: np.ndarray, y: np.ndarray) -> float:
+            seen.append(x)
+            return 0.0
+
+    def network_of(x: jax.Array, key: Any) -> jax.Array:
+        seen.append(np.asarray(x))
+        return jnp.zeros((len(x), WINE.outputs))
+
+    monkeypatch.setattr("sklearn.ensemble.HistGradientBoostingClassifier", Trees)
+    monkeypatch.setattr(gradient_boosted_nn, "lbfgs", lambda *given, **how: (network_of, {}))
+    gradient_boosted_nn.joint_lbfgs(SMOKE, WINE, 0)
+    gradient_boosted_nn.boosted_trees(SMOKE, WINE, 0)
+    np.testing.assert_array_equal(seen[0], wanted)
+    np.testing.assert_array_equal(seen[1], wanted)
+    assert len(seen) == 3  # the last one is the trees' test
 
 
 def test_a_mask_switches_units_off() -> None:

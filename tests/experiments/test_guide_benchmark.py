@@ -107,6 +107,13 @@ def test_arms_are_of_equal_cost_and_predictions_are_charged(finished: Any) -> No
     assert any(name.startswith("0/summaries") for name in names)
 
 
+def test_the_choice_of_a_route_is_charged_with_both() -> None:
+    arms = arms_of(EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE))
+    names = {result.name for result in arms[f"{GUIDED}, {PREDICTED}"].charged}
+    more = names - {result.name for result in arms[GUIDED].charged}
+    assert {name.partition("/summaries-")[2].partition("/")[0] for name in more} >= {"videos", "captions"}
+
+
 @pytest.mark.slow
 def test_the_report_judges_all_tasks(finished: Any) -> None:
     results, report, _ = finished

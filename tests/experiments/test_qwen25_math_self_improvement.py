@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,19 @@ def test_drawn_tokens_are_charged_and_answers_equal(finished: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_number_is_that_of_the_same_problem_in_all_draws(finished: Any) -> None:
+    """Votes and known answers of plain RFT go by the numbers of prompts, over three draws."""
+    results, _, _ = finished
+    asked = []
+    for part in ("", "-again", "-more"):
+        told = results[f"0/answers-0{part}"].value
+        rows = zip(told["prompt"], told["tokens"], told["starts"], strict=True)
+        asked.append({p: tuple(row[:at]) for p, row, at in rows})
+    assert len(asked[0]) > len(asked[2]) == SMOKE.rl_answers // SMOKE.samples
+    assert all(own.items() <= asked[0].items() for own in asked)
+
+
+@pytest.mark.slow
 def test_a_report_has_all_tables(finished: Any) -> None:
     _, report, folder = finished
     assert [len(table.rows) for table in report.tables] == [8, 3, 3, 1, 3]
@@ -62,6 +76,16 @@ def test_training_and_tests_share_no_program_and_half_of_the_answers_are_unknown
     numbers = data.records(np.arange(len(source)))
     share = np.mean(own.loop.known({"prompt": numbers}))
     assert abs(share - 0.5) <= 0.5 / len(source)
+
+
+def test_arms_are_charged_for_the_scores_that_select_and_for_the_rates_that_were_tried() -> None:
+    cfg = replace(SMOKE, rates=(1e-3, 1e-4))
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), cfg)
+    charged = {arm.name: [result.name for result in arm.charged] for arm in report.arms}
+    tried = {"0/rate-0.001", "0/rate-0.0001"}
+    assert {arm for arm, names in charged.items() if "0/scores-0" in names} == {own.SFT1, *own.TRUST} & set(charged)
+    assert {arm for arm, names in charged.items() if tried <= set(names)} == set(own.TRUST) & set(charged)
+    assert not any(tried & set(names) for arm, names in charged.items() if arm not in own.TRUST)
 
 
 @pytest.mark.parametrize("name", ["smoke", pytest.param("laptop", marks=pytest.mark.slow)])

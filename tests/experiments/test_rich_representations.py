@@ -136,6 +136,12 @@ def test_the_report_compares_all_arms(finished: Any) -> None:
     assert {c.verdict for c in report.claims} <= {"holds", "does not hold"}
 
 
+def test_the_distilled_net_is_charged_for_its_teachers_and_for_what_they_say() -> None:
+    report = pipeline(Plan.on("data=1", price=False), SMOKE)
+    distilled = next(arm for arm in report.arms if arm.name == DISTILLED)
+    assert [result.name for result in distilled.charged] == ["0/episodes", "0/distilled/teachers"]
+
+
 def test_a_plan_tests_no_claim() -> None:
     report = pipeline(Plan.on("data=2", price=False), SMOKE)
     assert {c.verdict for c in report.claims} == {"not tested"}

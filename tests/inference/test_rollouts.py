@@ -79,6 +79,13 @@ def test_answers_of_a_prompt_stand_together(made: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
+def test_fewer_prompts_are_the_first_ones_under_the_same_numbers(made: dict[str, Any]) -> None:
+    few = drawn_answers(made["net"], PROMPTS, HOW, 4, 0, 8)
+    for name, whole in made["drawn"].value.items():
+        np.testing.assert_array_equal(few[name], whole[: 8 * 4])
+
+
+@pytest.mark.slow
 def test_values_are_successes_of_completions_and_the_whole_answer_is_its_verdict(made: dict[str, Any]) -> None:
     told, values = made["drawn"].value, made["values"].value
     assert made["values"].cost.sampled_tokens == values["drawn"].sum() > 0
