@@ -475,9 +475,6 @@ NOTES = (
     "All arms of RL are charged for RM_1 and its scores, also that by the verifier alone, which reads none, and for "
     "all that was tried for the rate. GRPO's loss is a mean over drawn tokens, the paper's one over answers of means "
     "over their tokens: where lengths differ, long answers count for more here.",
-    "In the run on the laptop the last of RFT's three draws stood under the numbers of other problems: of what RFT "
-    "learned as answers to known problems 4 to 6 % were wrong, where all should be right, and most of that draw's "
-    "right ones were not taken. Since then it has its own numbers.",
     "pod: batches of 128 are 256, for 256 devices; 8 answers to a query in place of 32, for memory; as many rows of RL "
     "in all; generated problems, since the paper's are not among the datasets here; one step stands for the base.",
 )
