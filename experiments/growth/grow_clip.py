@@ -11,7 +11,7 @@ Method   Pairs arrive in portions. At each new one every architecture of a growt
          same FLOPs on each portion: what the search takes is not trained. Arms with another m, 0 and 1 among them,
          follow the growth of GrowCLIP of their seed. The preset `pod` has also the largest size throughout, and
          branches that share nothing.
-Run      stagejax run grow_clip                      laptop: 5 to 6 minutes on two cores
+Run      stagejax run grow_clip                      laptop: 5 to 6 minutes on two idle cores
          stagejax run grow_clip --preset smoke       seconds
          stagejax plan grow_clip --preset pod --mesh data=16,fsdp=16
 Holds if the zero-shot accuracy of GrowCLIP, averaged over portions, is above that of the fixed small model; its last
@@ -19,7 +19,7 @@ Holds if the zero-shot accuracy of GrowCLIP, averaged over portions, is above th
          m (0.9) beats both m = 0 and m = 1.
 Ours     Nothing holds as it is judged, with m = 0.9: over portions GrowCLIP is 1.5 +/- 0.7 points below the fixed small
          model (5.3 against 6.8 %; chance 3.8), at the end 4.8 +/- 1.3 below its final size from scratch, and 0.3 +/-
-         0.2 below the better of m = 0 and m = 1. Other inner m are above both (0.5 and 0.8: 6.2 %; 0: 5.4, 1: 5.6).
+         0.2 below the better of m = 0 and m = 1. Other inner m are above both (0.5 and 0.8: 6.2 %; 0: 5.5, 1: 5.6).
          Trials take up to 43 % of a portion's FLOPs; the search grew one shared block, on two of three seeds.
 """
 
