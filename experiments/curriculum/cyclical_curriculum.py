@@ -15,7 +15,7 @@ Method   A network that was trained as usual scores every training record: easin
          Scoring is charged; so beside them stands vanilla trained for 2 T, which costs what CCL and its scorer do.
          The scorer of a seed is the vanilla network of the next seed, so no arm begins where its scorer began.
          Accuracy is read in three ways: the last; that of the evaluation with the best validation accuracy; the best.
-Run      stagejax run cyclical_curriculum                      laptop: about 4 minutes on two cores
+Run      stagejax run cyclical_curriculum                      laptop: 4 minutes on two idle cores, 12 the committed run
          stagejax run cyclical_curriculum --preset smoke       seconds
          stagejax plan cyclical_curriculum --preset pod --mesh data=16,fsdp=16
 Holds if on last accuracies over all pairs of task and seed (three seeds a task): CCL is 0.5 points or more above

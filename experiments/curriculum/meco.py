@@ -367,6 +367,7 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], found: dict[str, list[d
     )
     return EXPERIMENT.report(
         claims=tuple(claims),
+        link="https://arxiv.org/abs/2501.01956",
         arms=by_seed(arms, STANDARD),
         tables=tuple(table_of_means(t, list(arms), c, over, scale=1, digits=d, note=n) for t, c, d, n in tables),
         baseline=STANDARD,

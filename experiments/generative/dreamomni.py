@@ -31,14 +31,14 @@ Ours     Right in %, seeds as said; no claim holds. Edits that call for what onl
          only 0 (copies of the source 4.7, which bounds what this can tell): 1.8 points of 10 asked. Drawings: joint
          30.2 +- 30.4 (7.8, 64.8 and 18.0: joint training is in the middle of learning words when it ends, and the seed
          decides), drawings only 68.0, orders of others .3. Edits: joint 42.7 +- 11.5, edits only 66.7 +- 8.9, which see
-         twice as many: at this size tasks compete and none helps the other. Skips never reach the loss without: .056
-         against .038 for the same seed (and at the same FLOPs, a tenth more steps); the arm without is the best joint
-         one, with 64.8 % of drawings, 58.3 of edits, and 11.7 of those that call for others, the only sign of transfer
-         (one seed). Drawings, then edits: 63.5 of edits, drawings forgotten (7.0). Two resolutions: 19.8 of edits, 2.3
-         of drawings. This is the fourth start: three were broken off after one to three seeds of joint, as their test
-         scores, which were seen, were far below a pilot's on validation pairs (50 % of drawings, one seed); whitening,
-         Adam's b2, falling rates and one resolution were then taken from the pilots. As the seed decides, that pilot
-         was luck.
+         twice as many: neither helps the other, and this does not tell whether they compete or half as many are too
+         few. Skips never reach the loss without: .056 against .038 for the same seed (and at the same FLOPs, a tenth
+         more steps); the arm without is the best joint one, with 64.8 % of drawings, 58.3 of edits, and 11.7 of those
+         that call for others, the only sign of transfer (one seed). Drawings, then edits: 63.5 of edits, drawings
+         forgotten (7.0). Two resolutions: 19.8 of edits, 2.3 of drawings. This is the fourth start: three were broken
+         off after one to three seeds of joint, as their test scores, which were seen, were far below a pilot's on
+         validation pairs (50 % of drawings, one seed); whitening, Adam's b2, falling rates and one resolution were
+         then taken from the pilots. As the seed decides, that pilot was luck.
 """
 
 from __future__ import annotations
@@ -235,6 +235,11 @@ def phases(cfg: Config, arm: str) -> list[tuple[int, str, float]]:
     return [(side, learned, share) for side, share in staged]
 
 
+def kinds_of(learned: str) -> tuple[str, ...]:
+    """The pairs that a stage learns from."""
+    return (DRAWN, EDITED) if learned == JOINT else (learned,)
+
+
 def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str, made: Any, seed: int) -> Stage:
     """Flow matching on drawings, edits, or both in turn; scored on both at the last resolution."""
     last, shape = side == cfg.sides[-1], (side, side, 3)
@@ -249,7 +254,7 @@ def stage_of(cfg: Config, name: str, net: SingleStream, side: int, learned: str,
 
     batches = 2 * cfg.valid // cfg.batch
     tests = Evaluation(data((DRAWN, EDITED), "valid", batches), batches, cfg.every, ema=True) if last else None
-    own = data((DRAWN, EDITED) if learned == JOINT else (learned,), "train")
+    own = data(kinds_of(learned), "train")
     decay: Any = "cosine" if last else "constant"
     rate = adamw(cfg.rate, warmup=0.05, decay=decay, clip=1.0, b2=0.99, weight_decay=0.0)
     return Stage(name, cfg.at(side, net), LOSS, rate, own, 1, evaluate=tests, seed=seed, ema=cfg.ema)
@@ -328,14 +333,14 @@ def pipeline(run: Any, cfg: Config) -> Report:
     one, base = cfg.editor.flops(cfg.net), run.make("controls", controls, judge, *tests)
     found: dict[str, dict[int, Any]] = {}
     scores: dict[str, list[Any]] = {}
-    charged = (reader, *(own for (_, split, _), own in made.items() if split == "train"))
     for arm, seeds in cfg.arms:
+        read = dict.fromkeys((kind, "train", side) for side, own, _ in phases(cfg, arm) for kind in kinds_of(own))
         for seed in range(seeds):
             results = trained(run, cfg, arm, seed, made)
             inputs, cost = (results[-1].averaged(), judge, *tests), sum(cfg.tests) * one
             score = run.make(f"{slug(arm)}/{seed}/scores", tested, cfg.editor, seed, *inputs, flops=cost)
             scores.setdefault(arm, []).append(score.value)
-            found.setdefault(arm, {})[seed] = Arm("", tuple(results), charged)
+            found.setdefault(arm, {})[seed] = Arm("", tuple(results), (reader, *(made[which] for which in read)))
             if (arm, seed) == (JOINT, 0):
                 again = run.make("other-noise", tested, cfg.editor, 1000, *inputs, flops=cost)
                 scores[NOISE] = [again.value]

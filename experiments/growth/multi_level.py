@@ -9,7 +9,7 @@ Method   Warm the large model up for E_a steps; average its neurons and layers i
          copies apart again; finish M_1. Levels nest. Every stage has a fresh optimizer and schedule. Of the same
          candidates, scratch and a small model on its own each choose the learning rate of their size (the paper takes
          one, and four times as much for small models). All arms but scratch spend the same FLOPs, everything counted.
-Run      stagejax run multi_level                      laptop: 5 minutes on two cores
+Run      stagejax run multi_level                      laptop: 5 minutes on two idle cores, 14 the committed run
          stagejax run multi_level --kind vit           a vision transformer on Fashion-MNIST
          stagejax run multi_level --preset smoke       seconds
          stagejax plan multi_level --preset pod --mesh data=16,fsdp=16

@@ -431,7 +431,7 @@ def report(cfg: Config, own: Outcome) -> Report:
         Table("General questions, first seed", ("arm", "strict, %", "relaxed, %"), tuple(
             (arm, *(100 * (said.value or {}).get(x, np.nan) for x in ("strict", "relaxed")))
             for arm, said in own.skill.items()), ("", ".1f", ".1f")),
-        Table("Chosen labels", (VANILLA, TUNED), (own.labels,)),
+        Table("Chosen labels", (VANILLA, TUNED), (tuple(label or "none" for label in own.labels),)),
         Table("Answers, first seed", ("predicate", "object", TUNED, VANILLA), tuple(
             (row["predicate"], row["context"][row["start"] : row["end"]], *(said[i] for said in at))
             for i, row in enumerate(asked[:12]))),

@@ -66,6 +66,15 @@ def test_arms_share_one_budget(name: str) -> None:
     assert sum(share for _, kind, share in phases(SMOKE, FIRST) if kind == EDITED) == 0.5
 
 
+def test_an_arm_pays_for_the_prompts_that_it_reads() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), SMOKE)
+    paid = {arm.group: [own.name for own in arm.charged] for arm in report.arms}
+    both = ["given/draw-train-16", "given/edits-train-16"]
+    assert paid[DRAWINGS] == ["reader", both[0]]
+    assert paid[JOINT] == paid[FIRST] == ["reader", *both]
+    assert paid[STAGED] == ["reader", "given/draw-train-8", "given/edits-train-8", *both]
+
+
 def test_only_drawings_and_the_last_tests_have_all_concepts() -> None:
     kinds = {kind: pairs(SMOKE, kind, "train" if kind != CALLED else "test") for kind in (DRAWN, EDITED, CALLED)}
     assert [source.calls for source in kinds.values()] == ["all", "edited", "drawn"]

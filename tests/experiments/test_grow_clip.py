@@ -13,6 +13,7 @@ from experiments.growth.grow_clip import (
     GROW,
     LARGE,
     RANDOM,
+    SMALL,
     base,
     preset,
     price,
@@ -58,6 +59,13 @@ def test_every_arm_spends_the_budget_and_pays_for_its_search(finished: Any) -> N
     assert len(trials) == 3
     assert all(result.steps == SMOKE.search_steps and result.cost.eval_flops == 0 for result in trials)
     assert sum(result.cost.flops for result in trials) > 3 * SMOKE.search_steps * small
+
+
+def test_every_arm_is_measured_against_the_fixed_small_model_of_its_own_seed() -> None:
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), replace(SMOKE, seeds=(0, 1)))
+    against = {arm.name: arm.against for arm in report.arms}
+    assert against[GROW] == SMALL
+    assert against[f"{GROW}, seed 1"] == f"{SMALL}, seed 1"
 
 
 def test_momentum_mixes_old_and_fresh(finished: Any) -> None:

@@ -19,6 +19,7 @@ from experiments.curriculum.power_law_rehearsal import (
     NONE,
     POWER,
     POWER_EWC,
+    SLOW,
     Course,
     courses,
     learning,
@@ -26,7 +27,7 @@ from experiments.curriculum.power_law_rehearsal import (
     trained,
 )
 from stagejax import Plan, running
-from stagejax.data.rehearsal import FixedBudget, FixedScale, PowerLaw
+from stagejax.data.rehearsal import Exponential, FixedBudget, FixedScale, PowerLaw
 from stagejax.objectives.transfer import transfer
 from stagejax.report.continual import accuracy_matrix, in_phases
 from stagejax.steps.regularised import LwF
@@ -155,6 +156,16 @@ def test_phases_as_stages_are_the_one_stage_where_nothing_holds_back(tmp_path: A
         parts = trained(run, SMOKE, s, Course(loss=LwF(learning, 0.0)), "parts", 0)[-1]
         for name, leaf in flat(parts.member("net")).items():
             np.testing.assert_allclose(leaf, flat(whole)[name], atol=2e-4)
+
+
+def test_the_slowest_exponential_is_met_at_every_length() -> None:
+    """A rate that is best in a short sequence may forget a long one, and is the claim's rival there."""
+    cfg = preset("laptop")
+    rates = dict(zip(cfg.choice.arms, cfg.grids, strict=True))[EXPONENTIAL]
+    best = {kind: type("Choice", (), {"value": 1.0}) for kind in cfg.choice.arms}
+    for s in cfg.alike:
+        assert SLOW in s.arms
+        assert courses(cfg, s, best)[SLOW] == Course(FixedBudget(Exponential(min(rates))))
 
 
 def test_growing_rehearsal_has_room_in_the_last_phase() -> None:
