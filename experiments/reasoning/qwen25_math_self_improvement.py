@@ -28,8 +28,8 @@ Ours     The RM did not learn to judge: it orders 51 to 60 % of pairs (50 is a g
          47.9, 33.1, 12.8 % greedy, 46.9, 31.0, 15.9 by majority, 26.8, 20.3, 7.0 by the RM, less than one at random
          (38.4, 25.0, 10.6). (3) holds, +1.4 ± 0.9; (4) by less than seeds differ, +1.2 ± 3.7 over SFT_0 for longer and
          +2.0 ± 2.4 over RFT (+3.1 ± 3.4 in a first run, in which its third draw stood under the numbers of other
-         problems: RFT alone was run again); (5) too, +1.6 ± 2.5 (+6.8 at 2 steps). By the RM alone GRPO loses on 2 and 3
-         steps (41.1, 21.4). Of votes 40 to 43 % are right. The other wording is near a guess of one of 16 (6 %).
+         problems: RFT alone was run again); (5) too, +1.6 ± 2.5 (+6.8 at 2 steps). By the RM alone GRPO loses on 2 and
+         3 steps (41.1, 21.4). Of votes 40 to 43 % are right. The other wording is near a guess of one of 16 (6 %).
 """
 
 from __future__ import annotations
