@@ -325,9 +325,8 @@ def report(cfg: Config, found: dict[tuple[str, int], dict[str, Any]]) -> Report:
             holds=lost["first units"] < 0.01 and lost["random units"] > lost["first units"],
         ),
     )  # fmt: skip
-    return Report(
-        experiment=EXPERIMENT.name, title=EXPERIMENT.title, paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}", link="https://arxiv.org/abs/1909.12098", claims=claims,
+    return EXPERIMENT.report(
+        link="https://arxiv.org/abs/1909.12098", claims=claims,
         arms=arms_of(found, names[0]), tables=tables, baseline=ADAM, seeds=cfg.repeats,
         notes=(*NOTES, *diverged(found)),
     )  # fmt: skip

@@ -313,11 +313,7 @@ def report(cfg: Config, arms: dict[tuple[str, str], list[Arm]]) -> Report:
         for (task, label), own in arms.items()
         for seed, arm in zip(later, own, strict=True)
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2410.13230",
         claims=tuple(one for task in PAPER for one in judged(cfg, task, found[task])),
         arms=named,

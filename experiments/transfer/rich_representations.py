@@ -368,11 +368,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
             holds=by_tuning > 0,
         ),
     )
-    return Report(
-        experiment=EXPERIMENT.name,
-        title=EXPERIMENT.title,
-        paper=EXPERIMENT.reference,
-        number=f"{EXPERIMENT.paper:03d}",
+    return EXPERIMENT.report(
         link="https://arxiv.org/abs/2212.07346",
         claims=claims,
         arms=tuple(arms_of(cfg, found)),
