@@ -16,8 +16,8 @@ Holds if GBNN is within one point of the best joint solver (accuracy; R² of reg
          and with half of its units, the first ones, it loses less than one point while random halves of the net
          trained by Adam lose more.
 Ours     The first does not hold: GBNN is 4.5 points below the best joint solver on average: 1.5 on digits, none on
-         breast cancer, 12.1 on diabetes, where boosted trees lack 8.2 too. The second holds: with half of its units,
-         its first blocks, it loses nothing (80.8 ± 0.9 and 79.4 ± 2.2 %), random halves of the net trained by Adam lose
+         breast cancer, 12.0 on diabetes, where boosted trees lack 8.2 too. The second holds: with half of its units,
+         its first blocks, it loses nothing (80.8 ± 0.9 and 79.4 ± 2.1 %), random halves of the net trained by Adam lose
          8.6 points. With a tenth it has 77.4 ± 4.4 %, that net with a random tenth 55.3 ± 0.9.
 """
 
