@@ -20,11 +20,11 @@ Holds if half-way or at the end Skill-It (eta 0.5) has a mean held-out loss per 
          stratified sampling's and at least 10 % below that of random (imbalanced) sampling. Then again with the graph's
          cost charged: Skill-It's last evaluation within the FLOPs that these two spend.
 Ours     Neither holds with three skills and one seed, and the run says little: 600 steps learn hardly any of them in a
-         mixture. Mean loss per skill half-way Skill-It 0.655, stratified 0.643, random 0.687; at the end 0.593 (10.5 %
-         below random's), 0.578, 0.663, with accuracies of 0.68. Skill 1, alone learned in 200 steps (loss 0.02), ends
+         mixture. Mean loss per skill half-way Skill-It 0.655, stratified 0.642, random 0.687; at the end 0.593 (10.5 %
+         below random's), 0.577, 0.663, with accuracies of 0.68. Skill 1, alone learned in 200 steps (loss 0.02), ends
          in mixtures at 0.44 to 0.59 of 0.69 nats of chance. No pair helps in 200 steps, so the graph has no edges, and
-         costs more than an arm. The curricula are last half-way (1.530, 2.009); at the end the one is ahead of random
-         (0.629), the other last (0.703). The full size, run before whole rows were learned (answers alone): 0.663,
+         costs more than an arm. The curricula are last half-way (1.580, 2.063); at the end the one is ahead of random
+         (0.632), the other last (0.702). The full size, run before whole rows were learned (answers alone): 0.663,
          0.617, 0.669 at the end of 1200 steps, chance again but for two seeds of stratified (0.595). Stratified
          sampling for 2400 steps, or after 600 to 1000 steps on looking values up, stays there (one seed); what the
          paper's pre-trained model of 125M brings along may be what is missing.
