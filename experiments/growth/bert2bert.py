@@ -7,7 +7,7 @@ Claim    Widening by AKI, stacking and two-stage pre-training reach the loss of 
 Method   Arms under one recipe and one order of data: scratch, StackBERT, MSLT; from a source of half the width
          DirectCopy, FPI + stack, AKI + stack, AKI + stack + two-stage; from one of three quarters, an uneven pair as
          the paper's 512 -> 768, FPI + stack, AKI + stack and, for GPT, whose norms allow it, exact width + stack.
-Run      stagejax run bert2bert                      laptop: 5 minutes on two cores
+Run      stagejax run bert2bert                      laptop: 5 to 10 minutes on two cores
          stagejax run bert2bert --preset smoke       seconds
          stagejax run bert2bert --decoder            the GPT variant
          stagejax plan bert2bert --preset pod --mesh data=16,fsdp=16

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.portion import Portion
+from stagejax.data.published import trec_in_tfds
 from stagejax.data.question_tasks import CLASSES, Operations, WordsInText
 from stagejax.data.questions import Marked, TaskQuestions
 from stagejax.data.sources import Derived, Record, Source
@@ -104,8 +105,6 @@ def small_instructions(most: int) -> tuple[Instructed, ...]:
 def published_instructions() -> tuple[Instructed, ...]:
     """Six tasks from TFDS: kinds of questions, entailment, citations, topics, sentiment, paraphrases.
 
-    TREC's numbers come before its locations there.
-
     >>> [task.name for task in published_instructions()]
     ['trec', 'esnli', 'scicite', 'ag_news_subset', 'glue/sst2', 'glue/mrpc']
     >>> published_instructions()[0].names[3:]
@@ -117,7 +116,7 @@ def published_instructions() -> tuple[Instructed, ...]:
 
     pair = ("sentence1", "sentence2")
     return (
-        task("trec", "what kind ?", (*KINDS[:4], "number", "location"), label="label-coarse"),
+        task("trec", "what kind ?", trec_in_tfds(KINDS), label="label-coarse"),
         task("esnli", "does it follow ?", ("entailed", "open", "contrary"), "premise", "hypothesis"),
         task("scicite", "what is it cited for ?", ("method", "background", "result"), "string"),
         task("ag_news_subset", "what topic ?", TOPICS, "description"),

@@ -8,6 +8,7 @@ from typing import Any
 from stagejax.data.few_shot import Binarised, FewShot
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.portion import Portion
+from stagejax.data.published import trec_in_tfds
 from stagejax.data.sources import Source
 from stagejax.data.templates import Template
 from stagejax.data.text_tasks import TextTask
@@ -85,8 +86,7 @@ def small_prompts(pool: int, stop: int) -> tuple[PromptTask, ...]:
 def published_prompts(pool: float) -> tuple[PromptTask, ...]:
     """Tasks of Shi and Lipani 2023 (https://arxiv.org/abs/2305.01711) that TFDS has, scored in batches of 256.
 
-    GLUE is tested on its validation splits; STS-B, a regression there, asks here for a similarity of 3 and more. TREC's
-    numbers come before its locations there.
+    GLUE is tested on its validation splits; STS-B, a regression there, asks here for a similarity of 3 and more.
 
     >>> [task.template.words[0] for task in published_prompts(0.9) if task.pair]
     ['No', 'No', 'Yes', 'Yes', 'Clearly', 'No']
@@ -102,7 +102,7 @@ def published_prompts(pool: float) -> tuple[PromptTask, ...]:
     pair, asked = ("sentence1", "sentence2"), Template("{0} ? {label} , {1}", ("Yes", "No"))
     follows = replace(asked, words=("Yes", "Maybe", "No"))
     thought = Template("{0} . {label} , I think that {1}", ("Clearly", "Yet"))
-    question = replace(QUESTION, words=(*KINDS[:4], "Number", "Location"))
+    question = replace(QUESTION, words=trec_in_tfds(KINDS))
     news = Template("{label} : {0}", ("world", "sports", "business", "tech"))
     stsb = Binarised(TFDS("glue/stsb", test="validation"), "label", 3.0)
     return (

@@ -17,3 +17,13 @@ PUBCHEM = TFDS("pubchem10m", train="train[:99%]", test="train[99%:]")
 MOSES = TFDS("moses")
 #: Measured affinities of proteins of one chain: prepare a builder of records as `binding.MeasuredBinders` names them.
 BINDINGDB = TFDS("bindingdb")
+
+
+def trec_in_tfds(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of TREC's six kinds of questions in the order of TFDS, where numbers come before locations.
+
+    >>> trec_in_tfds(("description", "entity", "abbreviation", "human", "location", "number"))[-2:]
+    ('number', 'location')
+    """
+    *others, location, number = kinds
+    return (*others, number, location)

@@ -9,6 +9,7 @@ from stagejax.data.few_shot import Binarised, FewShot
 from stagejax.data.named import TFDS, Dataset
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.portion import Portion
+from stagejax.data.published import trec_in_tfds
 from stagejax.data.question_tasks import CLASSES, Asked, AskedOfTables, BaseForms, Operations, WordsInText
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.table_tasks import TableTask
@@ -134,7 +135,7 @@ def published_questions() -> Suite:
     pair = ("sentence1", "sentence2")
     return Suite(
         (
-            task("trec", "what kind?", (*_TREC[:4], "number", "location"), label="label-coarse"),
+            task("trec", "what kind?", trec_in_tfds(_TREC), label="label-coarse"),
             task("glue/qnli", "is it answered?", ("yes", "no"), "question", "sentence"),
             task("glue/mrpc", "a paraphrase?", ("no", "yes"), *pair),
         ),

@@ -272,7 +272,7 @@ def velocity_to(
     """(x - x_t) / max(1 - t, 0.05): from noisy images at time t straight to the data x that a network expects there.
 
     A network that says x need not carry the noise to its end. Reference: Li and He 2025,
-    https://arxiv.org/abs/2511.13720, section 4.
+    https://arxiv.org/abs/2511.13720.
 
     >>> velocity_to(jnp.ones((1, 1, 1, 1)), jnp.zeros((1, 1, 1, 1)), jnp.array([0.5])).item()
     2.0

@@ -9,6 +9,7 @@ Letters: B batch, N examples, D features of an input, E embed, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -89,8 +90,8 @@ class Decoder(nnx.Module):
         self.config, std = config, embed**-0.5
         c, half = config, embed // config.heads // 2
         self.angles_dim = 2 * half
-        sizes, how = (embed, c.heads, embed // c.heads, c.expansion * embed), {"std_out": std / (2 * c.layers) ** 0.5}
-        make = lambda rngs: pre_norm_block(*sizes, activation="gelu_tanh", std=std, rngs=rngs, **how)  # noqa: E731
+        own = partial(pre_norm_block, embed, c.heads, embed // c.heads, c.expansion * embed, activation="gelu_tanh")
+        make = lambda rngs: own(std=std, std_out=std / (2 * c.layers) ** 0.5, rngs=rngs)  # noqa: E731
         self.blocks = stack(make, c.layers, rngs)
         self.norm = Norm("layer", "embed", embed, eps=1e-5)
 
