@@ -1,4 +1,5 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | params | grow | audit | prepare | new`.
+"""The command line: `stagejax list | show | run | plan | fork | report | compare | params | grow | audit | prepare |
+new`.
 
 What each does is in `commands`.
 """
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stagejax.commands import grow, new, prepare
+from stagejax.commands import compare, grow, new, prepare
 
 #: Exit codes beside 0 (done) and 1 (an error inside a run).
 USAGE, STOPPED = 2, 143
@@ -24,6 +25,7 @@ EXAMPLES = {
     "plan": "stagejax plan bert2bert --preset pod --mesh data=16,fsdp=16",
     "fork": "stagejax fork runs/bert2bert-laptop/scratch/0@200 runs/other --peak 1e-3",
     "report": "stagejax report runs/bert2bert-laptop\nstagejax report --atlas",
+    "compare": compare.EXAMPLES,
     "params": "stagejax params bert2bert --preset pod --mesh data=16,fsdp=16",
     "grow": grow.EXAMPLES,
     "audit": "stagejax audit runs/bert2bert-laptop",
@@ -150,6 +152,10 @@ def parser() -> argparse.ArgumentParser:
     report = command("report", "Show the report of a run, or renew the atlas of committed results.")
     report.add_argument("workdir", type=Path, nargs="?")
     report.add_argument("--atlas", action="store_true", help="renew the atlas in experiments/results")
+
+    compare.add_arguments(
+        command("compare", "A run beside the committed result, or another: verdicts that turned, numbers that moved.")
+    )
 
     params = command(
         "params", "Every parameter: path, shape, axes with sides, dtype, sharding, bytes, trainable.", fields=True

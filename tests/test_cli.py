@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from stagejax.cli import main
+from stagejax.committed import results_folder
 from stagejax.experiment import CALLED, find, glance, modules
 
 
@@ -58,6 +59,7 @@ def test_what_needs_no_jax_does_not_wait_for_it(arguments: tuple[str, ...], tmp_
 os._exit = sys.exit  # by which a failure leaves
 atexit.register(lambda: print("jax" in sys.modules, "numpy" in sys.modules))
 from stagejax.cli import main
+from stagejax.committed import results_folder
 main()"""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == (2 if arguments[-1] in ("bert2brt", "lisst") else 0), done.stderr
@@ -95,7 +97,9 @@ def test_list_is_for_people_and_machines(stagejax: Callable[..., Done]) -> None:
     assert "bert2bert" in stagejax("list").stdout
 
 
-@pytest.mark.parametrize("command", ["list", "show", "run", "plan", "fork", "report", "params", "grow", "audit", "new"])
+@pytest.mark.parametrize(
+    "command", ["list", "show", "run", "plan", "fork", "report", "compare", "params", "grow", "audit", "new"]
+)
 def test_every_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
@@ -107,6 +111,26 @@ def test_help_of_an_experiment_lists_its_fields(stagejax: Callable[..., Done]) -
     shown = stagejax("run", "bert2bert", "--help")
     assert shown.returncode == 0
     assert "--large.embed" in shown.stdout
+
+
+def test_a_run_is_compared_with_the_committed_result_of_its_preset(
+    stagejax: Callable[..., Done], tmp_path: Path
+) -> None:
+    committed = json.loads((results_folder() / "bert2bert-laptop.json").read_text(encoding="utf-8"))
+    (tmp_path / "report.json").write_text(json.dumps(committed))
+    same = stagejax("compare", str(tmp_path))
+    assert same.returncode == 0
+    assert f"0 of {len(committed['claims'])} verdicts turned" in same.stdout
+    committed["claims"][0]["verdict"] = "does not hold"
+    (tmp_path / "report.json").write_text(json.dumps(committed))
+    turned = stagejax("compare", str(tmp_path))
+    assert turned.returncode == 1
+    assert "holds → does not hold" in turned.stdout
+    assert "1 of" in turned.stdout
+    (tmp_path / "report.json").write_text(json.dumps({**committed, "preset": "mine"}))
+    assert "no committed result of preset 'mine'" in stagejax("compare", str(tmp_path)).stderr
+    (tmp_path / "other.json").write_text("[]")
+    assert "other.json is no report.json" in stagejax("compare", str(tmp_path / "other.json")).stderr
 
 
 @pytest.mark.parametrize(

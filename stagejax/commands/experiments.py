@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stagejax.cli import USAGE, parser
+from stagejax.commands.compare import command_compare
 from stagejax.commands.grow import command_grow
 from stagejax.commands.new import command_new
 from stagejax.commands.prepare import command_prepare
@@ -291,6 +292,7 @@ COMMANDS = {
     "plan": command_plan,
     "fork": command_fork,
     "report": command_report,
+    "compare": command_compare,
     "params": command_params,
     "grow": command_grow,
     "audit": command_audit,
