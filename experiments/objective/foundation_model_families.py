@@ -17,6 +17,7 @@ Method   Criteria, on rows of 64 tokens of one text:
          a prefix LM (UniLM). Beside them networks without pre-training, a linear model of pieces, the nearest caption.
          Development rows choose rates with the first seed. The laptop leaves out prefix LM, and LoRA but for MLM.
 Run      stagejax run foundation_model_families                          laptop: about 15 minutes on two busy cores
+         stagejax run foundation_model_families --preset long            seven times the pre-training, its rate by pilots
          stagejax run foundation_model_families --preset full            all tasks with three seeds, longer
          stagejax run foundation_model_families --preset smoke           a minute
          stagejax plan foundation_model_families --preset pod --mesh data=16,fsdp=16
@@ -143,7 +144,7 @@ class Config:
 
 
 def preset(name: str) -> Config:
-    """The laptop preset, or the same experiment smaller, with all seeds, or at the scale of published models."""
+    """The laptop preset, or the same experiment smaller, longer, with all seeds, or at the scale of published models."""
     if name == "smoke":
         drawn, pairs, words = made_up()
         return Config(
@@ -162,6 +163,8 @@ def preset(name: str) -> Config:
             rates=((FULL, (2e-5, 5e-5)), (ADAPTED, (1e-4, 3e-4))), captions=None, cloze=None,
             precision=Precision(compute="bfloat16"), save_every=2_000,
         )  # fmt: skip
+    if name == "long":
+        return Config(steps=5000, peaks=(1e-3, 3e-3, 6e-3))
     if name == "full":
         every = tuple(replace(task, seeds=(0, 1, 2)) for task in understanding(test=1800))
         longer = replace(captions(), steps=1000, tested=352, seeds=(0, 1, 2))
@@ -485,7 +488,7 @@ EXPERIMENT = Experiment(
     paper=37,
     pipeline=pipeline,
     preset=preset,
-    presets=("smoke", "laptop", "full", "pod"),
+    presets=("smoke", "laptop", "long", "full", "pod"),
 )
 
 if __name__ == "__main__":
