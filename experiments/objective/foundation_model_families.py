@@ -17,7 +17,7 @@ Method   Criteria, on rows of 64 tokens of one text:
          a prefix LM (UniLM). Beside them networks without pre-training, a linear model of pieces, the nearest caption.
          Development rows choose rates with the first seed. The laptop leaves out prefix LM, and LoRA but for MLM.
 Run      stagejax run foundation_model_families                          laptop: about 15 minutes on two busy cores
-         stagejax run foundation_model_families --preset long            seven times the pre-training, its rate by pilots
+         stagejax run foundation_model_families --preset long            seven times the pre-training, rates by pilots
          stagejax run foundation_model_families --preset full            all tasks with three seeds, longer
          stagejax run foundation_model_families --preset smoke           a minute
          stagejax plan foundation_model_families --preset pod --mesh data=16,fsdp=16
@@ -144,7 +144,7 @@ class Config:
 
 
 def preset(name: str) -> Config:
-    """The laptop preset, or the same experiment smaller, longer, with all seeds, or at the scale of published models."""
+    """The laptop preset, or the same one smaller, longer, with all seeds, or at the scale of published models."""
     if name == "smoke":
         drawn, pairs, words = made_up()
         return Config(
