@@ -6,7 +6,6 @@ Letters: B prompts, N answers to each, R = B N rows, S tokens of a row, L new to
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from stagejax.ledger import count_flops
 from stagejax.models.taps import at_second_to_last, tapped
 from stagejax.objectives import causal_lm
 from stagejax.stage import Batch, Metrics
+from stagejax.steps.windows import interleaved
 
 #: The measures of one prompt's answers, besides `ees_<moments>` of each number of moments.
 JUDGED = ("accuracy", "consistency", "confabulation", "eigenscore", "entropy")
@@ -147,13 +147,9 @@ def log_determinants_timed(sizes: tuple[int, ...], dim: int = 4096, repeats: int
     for size in sizes:
         positive = raised(covariance(jax.random.normal(jax.random.key(size), (size, dim))), 1e-3)
         for name, way in ways.items():
-            run, seconds = jax.jit(way), []
-            found[f"{name} value"].append(float(run(positive, jax.random.key(0))))
-            for _ in range(repeats):
-                began = time.perf_counter()
-                run(positive, jax.random.key(0)).block_until_ready()
-                seconds.append(time.perf_counter() - began)
-            found[f"{name} ms"].append(1000 * float(np.median(seconds)))
+            call = functools.partial(jax.jit(way), positive, jax.random.key(0))
+            found[f"{name} value"].append(float(call()))
+            found[f"{name} ms"].append(1000 * float(np.median(interleaved({name: call}, repeats)[name])))
     return found
 
 

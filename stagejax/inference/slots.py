@@ -6,9 +6,9 @@ Letters: N records, F states of the CoT model, D its projection, S slots.
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,6 +24,7 @@ from stagejax.objectives.probing import probe_accuracy
 from stagejax.objectives.slots import same_rows
 from stagejax.result import Result
 from stagejax.stage import Batch, Metrics
+from stagejax.steps.windows import interleaved
 
 Arrays = dict[str, np.ndarray]
 THOUGHTS = ("thought", "wrong")
@@ -77,19 +78,19 @@ def seconds_a_query(
     Args:
       ways: (name, prompts, how many of the `nets` answer them), in order; the nets of each as the models of `answered`.
     """
-    left, frozen = iter([Frozen.of(net) for net in nets]), {}
-    for name, _, models in ways:
-        frozen[name] = list(itertools.islice(left, models))
-    seconds: dict[str, list[float]] = {name: [] for name, _, _ in ways}
-    for call in range(-1, calls):
-        for name, data, _ in ways:
-            batch = jax.device_put(data.take(np.arange(data.batch) + max(call, 0) * data.batch))
-            program = compiled_together(answered, tuple(net.config for net in frozen[name]), how)
-            variables = [(net.params, net.rest) for net in frozen[name]]
-            began = time.perf_counter()
-            jax.block_until_ready(program(variables, batch))
-            seconds[name].append((time.perf_counter() - began) / data.batch)
-    return {name: float(np.median(own[1:])) for name, own in seconds.items()}
+    left, asked = iter([Frozen.of(net) for net in nets]), {}
+    for name, data, models in ways:
+        frozen = list(itertools.islice(left, models))
+        program = compiled_together(answered, tuple(net.config for net in frozen), how)
+        rows = [np.arange(data.batch) + call * data.batch for call in (0, *range(calls))]
+        batches = iter([jax.device_put(data.take(own)) for own in rows])
+        asked[name] = partial(_next_answers, program, [(net.params, net.rest) for net in frozen], batches)
+    seconds = interleaved(asked, calls)
+    return {name: float(np.median(seconds[name])) / data.batch for name, data, _ in ways}
+
+
+def _next_answers(program: Any, variables: Any, batches: Iterator[Batch]) -> Any:
+    return program(variables, next(batches))
 
 
 # --- what is in a slot ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from stagejax.decode import Prompts, Speculated, Together, speculative_sample, s
 from stagejax.inference import Frozen
 from stagejax.inference.emulating import Way
 from stagejax.inference.several import ask_together
+from stagejax.steps.windows import interleaved
 
 
 def speculative_answers(nets: Sequence[Frozen], batch: Mapping[str, Any], key: jax.Array, way: Way, block: int) -> Any:
@@ -69,17 +69,13 @@ def median_seconds(
     nets: Sequence[Frozen], way: Way, block: int, prompts: Sequence[Mapping[str, Any]]
 ) -> dict[str, float]:
     """Seconds of one answer, by each sampler: the median over prompts behind the first one, which compiles."""
-    seconds: dict[str, list[float]] = {"direct": [], "speculative": []}
-    for number, prompt in enumerate(prompts):
-        key = jax.random.key(number)
-        for name, own in seconds.items():
-            began = time.perf_counter()
-            if name == "direct":
-                way.answers(nets, prompt, key)
-            else:
-                speculative_answers(nets, prompt, key, way, block)
-            own.append(time.perf_counter() - began)
-    return {name: float(np.median(own[1:])) for name, own in seconds.items()}
+    keyed = [(prompt, jax.random.key(number)) for number, prompt in enumerate(prompts)]
+    for_one, for_other = iter(keyed), iter(keyed)
+    ways = {
+        "direct": lambda: way.answers(nets, *next(for_one)),
+        "speculative": lambda: speculative_answers(nets, *next(for_other), way, block),
+    }
+    return {name: float(np.median(own)) for name, own in interleaved(ways, len(keyed) - 1).items()}
 
 
 def same_distribution(one: np.ndarray, other: np.ndarray, least: int = 10) -> float:

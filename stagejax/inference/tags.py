@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import jax
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from stagejax.data.tagged_rows import TaggedRows
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.result import Result
+from stagejax.steps.windows import interleaved
 
 
 def likeliest(model: object, tokens_BT: jax.Array) -> jax.Array:
@@ -37,11 +38,6 @@ def accuracies(data: TaggedRows, *results: Result) -> dict[str, np.ndarray]:
 def tag_seconds(data: TaggedRows, *results: Result, repeats: int = 10) -> list[float]:
     """The shortest time in which each model tags the first batch; they take turns, and compiling is not measured."""
     nets, tokens = [Frozen.of(result) for result in results], data.take(np.arange(data.batch))["tokens"]
-    best = [float("inf")] * len(nets)
-    for turn in range(repeats + 1):
-        for number, net in enumerate(nets):
-            began = time.perf_counter()
-            jax.block_until_ready(compiled(likeliest, net.config)(net.params, net.rest, tokens))
-            if turn:
-                best[number] = min(best[number], time.perf_counter() - began)
-    return best
+    programs = [partial(compiled(likeliest, net.config), net.params, net.rest, tokens) for net in nets]
+    turns = interleaved({str(number): program for number, program in enumerate(programs)}, repeats)
+    return [min(own) for own in turns.values()]
