@@ -14,17 +14,17 @@ import pytest
 
 from stagejax import Plan
 from stagejax.data import Bytes, MissingDataset, named, tokenizers
-from stagejax.data.abilities import Ability
-from stagejax.data.compositions import Compositions
-from stagejax.data.customer_service import ServiceTexts
-from stagejax.data.dialogues import Dialogues
-from stagejax.data.distinct import Distinct
-from stagejax.data.number_words import NumberTasks
-from stagejax.data.prose import CodeProse
-from stagejax.data.talks import NumberTalks, NumberTexts
+from stagejax.data.dialogue.customer_service import ServiceTexts
+from stagejax.data.knowledge.town import TownProse
+from stagejax.data.prompts.compositions import Compositions
+from stagejax.data.prompts.number_words import NumberTasks
+from stagejax.data.reasoning.dialogues import Dialogues
+from stagejax.data.reasoning.prose import CodeProse
+from stagejax.data.selection.distinct import Distinct
+from stagejax.data.sound.talks import NumberTalks, NumberTexts
+from stagejax.data.tasks.abilities import Ability
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.data.town import TownProse
-from stagejax.data.wordpiece import WordPiece, WordPieceCodec
+from stagejax.data.vocabulary.wordpiece import WordPiece, WordPieceCodec
 from stagejax.experiment import find, modules
 
 pytestmark = [

@@ -39,11 +39,11 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, Dataset, Portion, Source, Tokenizer, codec
-from stagejax.data.candidates import Candidates, candidate_texts
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.pairs import SYNONYMS, Graded, SentencePairs, SynonymPairs
-from stagejax.data.tfidf import tf_idf
-from stagejax.data.words import Words
+from stagejax.data.retrieval.candidates import Candidates, candidate_texts
+from stagejax.data.retrieval.tfidf import tf_idf
+from stagejax.data.tasks.pairs import SYNONYMS, Graded, SentencePairs, SynonymPairs
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.words import Words
 from stagejax.inference import Frozen, cur, reranking, scoring
 from stagejax.inference.reranking import Budgets, best_split, even_split
 from stagejax.models import bert

@@ -49,8 +49,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, CausalText, Dataset
 from stagejax.data.published import C4
-from stagejax.data.tagged import DrawnSentences, TaggedText
-from stagejax.data.token_features import WINDOW, TaggedTokens
+from stagejax.data.tasks.tagged import DrawnSentences, TaggedText
+from stagejax.data.tasks.token_features import WINDOW, TaggedTokens
 from stagejax.inference.tagging import hidden_markov, most_frequent, perceptron
 from stagejax.models import Transformer, gpt
 from stagejax.models.hashed import HashedLinear

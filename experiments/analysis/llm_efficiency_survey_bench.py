@@ -40,8 +40,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.data import BPE, CausalText, Dataset, Source, Stdlib
-from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4, WIKIPEDIA
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, serving
 from stagejax.inference.compressing import MaskOf, Solved, Uncalibrated, Zeros, compressed, kernels
 from stagejax.inference.frozen import flops_of_one

@@ -45,17 +45,17 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, CausalText, Dataset, Portion, Source, Stdlib, codec
-from stagejax.data.answers import Answers
-from stagejax.data.common_characters import CommonCharacters
-from stagejax.data.delexicalized import PLACEHOLDER
-from stagejax.data.domain_pool import MASKED, PLAIN, RANDOM, Domain, DomainPool
-from stagejax.data.domain_terms import turns_of
-from stagejax.data.drawn_dialogues import SPLITS, DrawnDialogues
-from stagejax.data.exchanges import ANSWERS, Exchanges
+from stagejax.data.dialogue.delexicalized import PLACEHOLDER
+from stagejax.data.dialogue.domain_pool import MASKED, PLAIN, RANDOM, Domain, DomainPool
+from stagejax.data.dialogue.domain_terms import turns_of
+from stagejax.data.dialogue.drawn_dialogues import SPLITS, DrawnDialogues
+from stagejax.data.dialogue.exchanges import ANSWERS, Exchanges
 from stagejax.data.from_json import FromJson
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.unigrams import unigram_loss
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.published import C4_MULTILINGUAL
-from stagejax.data.unigrams import unigram_loss
+from stagejax.data.vocabulary.common_characters import CommonCharacters
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import bleu
 from stagejax.decode.diversity import distinct
 from stagejax.decode.overlap import shared_grams

@@ -47,12 +47,12 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, Dataset, Portion, Source, Tokenizer, codec
-from stagejax.data.bm25 import BM25
-from stagejax.data.easiness import Heuristic, Reversed, kde, normalised_score, reciprocal_rank
-from stagejax.data.first_stage import RankedLists, RankedPairs, first_stage
-from stagejax.data.hashed_words import HashedWords
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.pairs import Graded, SentencePairs, SynonymPairs
+from stagejax.data.retrieval.bm25 import BM25
+from stagejax.data.retrieval.first_stage import RankedLists, RankedPairs, first_stage
+from stagejax.data.selection.easiness import Heuristic, Reversed, kde, normalised_score, reciprocal_rank
+from stagejax.data.tasks.pairs import Graded, SentencePairs, SynonymPairs
+from stagejax.data.vocabulary.hashed_words import HashedWords
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
 from stagejax.models import bert
 from stagejax.models.conv_knrm import ConvKNRM

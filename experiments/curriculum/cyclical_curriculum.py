@@ -50,14 +50,14 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import BPE, TFDS, Dataset, Digits, Images, Portion, Source, for_every_record
-from stagejax.data.coresets import highest
-from stagejax.data.labelled_text import LabelledText
-from stagejax.data.paced import Paced, pace
-from stagejax.data.pacing import cyclic, paced_rounds, rising
-from stagejax.data.rounds import Round
-from stagejax.data.subsets import choose
-from stagejax.data.tasks import ImageTask, Part
-from stagejax.data.text_tasks import TaskText, TextTask
+from stagejax.data.pictures.tasks import ImageTask, Part
+from stagejax.data.selection.coresets import highest
+from stagejax.data.selection.paced import Paced, pace
+from stagejax.data.selection.pacing import cyclic, paced_rounds, rising
+from stagejax.data.selection.rounds import Round
+from stagejax.data.selection.subsets import choose
+from stagejax.data.tasks.labelled_text import LabelledText
+from stagejax.data.tasks.text_tasks import TaskText, TextTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one, logits_of
 from stagejax.inference.selection import segment
 from stagejax.models.cnn import CNN, ConvLayer

@@ -56,15 +56,15 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer
-from stagejax.data.abilities import ABILITIES, CODE, GENERAL, MATH, Ability, general, generated, judged
-from stagejax.data.answers import Answers
-from stagejax.data.articles import Articles
-from stagejax.data.field_text import FieldText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.questions import Equations, Marked, Worked
-from stagejax.data.text_tasks import TextTask, synonym_tasks
+from stagejax.data.language.articles import Articles
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.questions import Equations, Marked, Worked
+from stagejax.data.tasks.abilities import ABILITIES, CODE, GENERAL, MATH, Ability, general, generated, judged
+from stagejax.data.tasks.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import codec
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
 from stagejax.inference.grouped import grouped_states

@@ -48,11 +48,11 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, step_flops
 from stagejax.data import Data, Dataset, Digits, Images, Portion, Source
-from stagejax.data.augment import Augmented, RandAugment
-from stagejax.data.bands import fourier_crop, low_pass
-from stagejax.data.crop import Crop
-from stagejax.data.mixing import erased, mixed
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.augment import Augmented, RandAugment
+from stagejax.data.pictures.bands import fourier_crop, low_pass
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.mixing import erased, mixed
+from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import Resample
 from stagejax.inference import Frozen, apply

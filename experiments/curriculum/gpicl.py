@@ -49,8 +49,8 @@ from flax import nnx
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Data, Dataset, Digits, Mixture, Source
-from stagejax.data.random_tasks import ENDLESS, RandomTasks
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data.pictures.random_tasks import ENDLESS, RandomTasks
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.inference import Frozen, apply
 from stagejax.inference.in_context import right_after_descent, right_of
 from stagejax.models.in_context import Attentive, Body, InContext, Pointwise

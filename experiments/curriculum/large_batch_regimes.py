@@ -47,10 +47,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
-from stagejax.data.tasks import ImageTask, Part
 from stagejax.models.anchored import Anchored
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet, resnet50

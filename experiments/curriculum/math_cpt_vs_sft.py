@@ -44,23 +44,20 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import BPE, CLS, SEP, Dataset, Mixture, Source, Stdlib, Tokenizer, synthesis
-from stagejax.data.amounts import amount
-from stagejax.data.answers import Answers
-from stagejax.data.articles import Articles
-from stagejax.data.expository import Expository
-from stagejax.data.kinds_of_problems import KINDS, Lot, kind_of, vocabulary
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.packing import Packed, documents
-from stagejax.data.pipeline import Data
-from stagejax.data.portion import Portion
-from stagejax.data.problems import answer_of
+from stagejax.data import BPE, CLS, SEP, Data, Dataset, Mixture, PackedText, Portion, Source, Stdlib, Tokenizer, codec
+from stagejax.data.language.articles import Articles
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.packing import Packed, documents
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.questions import Marked
 from stagejax.data.published import C4
-from stagejax.data.questions import Marked
-from stagejax.data.synthesis import Solved, Written
-from stagejax.data.text import PackedText
-from stagejax.data.tokenizers import codec
+from stagejax.data.reasoning import synthesis
+from stagejax.data.reasoning.expository import Expository
+from stagejax.data.reasoning.kinds_of_problems import KINDS, Lot, kind_of, vocabulary
+from stagejax.data.reasoning.problems import answer_of
+from stagejax.data.reasoning.synthesis import Solved, Written
+from stagejax.data.selection.amounts import amount
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen
 from stagejax.inference.saying import Saying, said
 from stagejax.models import Transformer, llama

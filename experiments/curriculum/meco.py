@@ -48,9 +48,9 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.data import BPE, CLS, TFDS, Bytes, Data, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer, codec
-from stagejax.data.conditioned import ConditionedText
-from stagejax.data.metadata import Metadata, hashed, host
-from stagejax.data.passages import Passages, collected, name_of
+from stagejax.data.language.conditioned import ConditionedText
+from stagejax.data.language.metadata import Metadata, hashed, host
+from stagejax.data.language.passages import Passages, collected, name_of
 from stagejax.data.published import C4
 from stagejax.data.sources import Record
 from stagejax.inference import Frozen

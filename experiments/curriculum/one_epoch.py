@@ -55,8 +55,8 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops, within
 from stagejax.data import BPE, TFDS, Bytes, CausalText, Data, Portion, Stdlib, Tokenizer
 from stagejax.data.corpus import read_corpus
-from stagejax.data.leakage import leaked
-from stagejax.data.passes import Passes, passes
+from stagejax.data.selection.leakage import leaked
+from stagejax.data.selection.passes import Passes, passes
 from stagejax.data.together import Splits
 from stagejax.inference import Frozen
 from stagejax.inference.examination import held_out_losses

@@ -52,10 +52,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source, rehearsal
-from stagejax.data.rehearsal import FixedBudget, FixedScale, PowerLaw, Rehearsal
-from stagejax.data.task_sequences import PermutedTasks, SplitTasks, TaskSequence
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source
+from stagejax.data.pictures.task_sequences import PermutedTasks, SplitTasks, TaskSequence
+from stagejax.data.pictures.tasks import ImageTask, Part
+from stagejax.data.selection import rehearsal
+from stagejax.data.selection.rehearsal import FixedBudget, FixedScale, PowerLaw, Rehearsal
 from stagejax.models.cnn import CNN
 from stagejax.models.convnet import ResNet
 from stagejax.names import slug

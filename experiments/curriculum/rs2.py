@@ -50,12 +50,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Dataset, Digits, Images, Portion, Source, for_every_record
-from stagejax.data.crop import Crop
-from stagejax.data.mislabelled import Mislabelled
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
-from stagejax.data.subsets import Stratified, WithoutReplacement, WithReplacement, choose
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data.selection.mislabelled import Mislabelled
+from stagejax.data.selection.subsets import Stratified, WithoutReplacement, WithReplacement, choose
 from stagejax.inference import selection
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.names import slug

@@ -46,14 +46,14 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import Row, join
-from stagejax.data.audio import LogMel
 from stagejax.data.joined import Joined
-from stagejax.data.resegmenting import ManualSegments, RandomSegments, Segments
-from stagejax.data.segmenters import Activity, ByLength, ByPauses, DivideAndConquer, Hybrid, Segmenter, cut_at
-from stagejax.data.seq2seq import TextToText
-from stagejax.data.speech import MEL, Fsdd, Spoken, Tones
-from stagejax.data.spoken_segments import SpokenSegments
-from stagejax.data.talks import NumberTalks, NumberTexts, number_code
+from stagejax.data.language.seq2seq import TextToText
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.resegmenting import ManualSegments, RandomSegments, Segments
+from stagejax.data.sound.segmenters import Activity, ByLength, ByPauses, DivideAndConquer, Hybrid, Segmenter, cut_at
+from stagejax.data.sound.speech import MEL, Fsdd, Spoken, Tones
+from stagejax.data.sound.spoken_segments import SpokenSegments
+from stagejax.data.sound.talks import NumberTalks, NumberTexts, number_code
 from stagejax.data.tokenizers import CLS
 from stagejax.inference.translating import Decoding
 from stagejax.inference.translating_talks import (

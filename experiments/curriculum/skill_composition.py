@@ -38,9 +38,9 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import CLS
-from stagejax.data.compositions import Compositions, compositions_tokenizer
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.rhetoric import FAMILIES, NAMES, SKILLS, limit, marks
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.prompts.compositions import Compositions, compositions_tokenizer
+from stagejax.data.prompts.rhetoric import FAMILIES, NAMES, SKILLS, limit, marks
 from stagejax.decode import padded_prompts
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import Sampling, continued, continuing_flops

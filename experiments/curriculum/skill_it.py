@@ -44,9 +44,9 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Bytes, CausalText, Source
 from stagejax.data.published import C4
-from stagejax.data.rounds import Pool, Round, linear_pool
-from stagejax.data.skills import Lego, Sums
-from stagejax.data.weights import ExponentialWeights, FixedWeights, MixtureWeights, counts_of, skill_graph
+from stagejax.data.reasoning.skills import Lego, Sums
+from stagejax.data.selection.rounds import Pool, Round, linear_pool
+from stagejax.data.selection.weights import ExponentialWeights, FixedWeights, MixtureWeights, counts_of, skill_graph
 from stagejax.handover import Handover
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.models import gpt

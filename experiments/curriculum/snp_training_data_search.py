@@ -45,13 +45,15 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source
-from stagejax.data.augment import Augment, Augmented
-from stagejax.data.handwriting import Rendered, Style
-from stagejax.data.identities import Half, Identities
-from stagejax.data.lookalikes import Lookalikes
+from stagejax.data.handwriting.handwriting import Rendered, Style
 from stagejax.data.numbered import Numbered
-from stagejax.data.omniglot import Omniglot
-from stagejax.data.pruning import (
+from stagejax.data.pictures.augment import Augment, Augmented
+from stagejax.data.pictures.identities import Half, Identities
+from stagejax.data.pictures.lookalikes import Lookalikes
+from stagejax.data.pictures.omniglot import Omniglot
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.pictures.tasks import ImageTask, Part, all_of
+from stagejax.data.selection.pruning import (
     AtRandom,
     Choice,
     Place,
@@ -62,10 +64,8 @@ from stagejax.data.pruning import (
     in_nearest_domain,
     in_result,
 )
-from stagejax.data.shift import ShiftAndFlip
 from stagejax.data.sources import labels_of
 from stagejax.data.streams import Streams
-from stagejax.data.tasks import ImageTask, Part, all_of
 from stagejax.data.together import Together
 from stagejax.inference import Frozen, concatenated, features_of, flops_of_one
 from stagejax.models.convnet import ConvNet, ResNet, resnet50

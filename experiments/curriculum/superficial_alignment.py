@@ -64,18 +64,18 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Mixture, Portion, Source, Stdlib, Tokenizer
-from stagejax.data.answers import Answers
-from stagejax.data.articles import Articles
-from stagejax.data.common_words import CommonWords
-from stagejax.data.enumerations import ThingProse
-from stagejax.data.first_reading import first_reading, known_words
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.mistakes import HOPS, KINDS, MATH, TASKS
-from stagejax.data.prose import CodeProse
+from stagejax.data.knowledge.town import WAYS, Town, TownProse
+from stagejax.data.language.articles import Articles
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.enumerations import ThingProse
+from stagejax.data.prompts.questions import Worked
 from stagejax.data.published import C4
-from stagejax.data.questions import Worked
+from stagejax.data.reasoning.first_reading import first_reading, known_words
+from stagejax.data.reasoning.mistakes import HOPS, KINDS, MATH, TASKS
+from stagejax.data.reasoning.prose import CodeProse
 from stagejax.data.together import Together
-from stagejax.data.town import WAYS, Town, TownProse
+from stagejax.data.vocabulary.common_words import CommonWords
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
 from stagejax.inference.quizzes import Examiner, Quiz, Task, commonest, drawn_tasks, nearest, preferred, share
 from stagejax.inference.recalling import recalled

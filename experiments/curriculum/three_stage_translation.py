@@ -49,12 +49,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, Codec, Data, Dataset, Mixture, Portion, Source, Tokenizer, codec
-from stagejax.data.field_text import FieldText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.parallel import DrawnTranslations, Instructed, Interlinear, Short, translation_requests
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.parallel import DrawnTranslations, Instructed, Interlinear, Short, translation_requests
 from stagejax.data.published import C4
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import bleu, chrf
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops

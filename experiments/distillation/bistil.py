@@ -45,12 +45,12 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Data, Dataset, MaskedText, Mixture, Source, Tokenizer
-from stagejax.data.languages import Language, drawn_languages, five_languages
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.languages import Language, drawn_languages, five_languages
 from stagejax.data.one_of import OneOf
-from stagejax.data.tagged_rows import UPOS, TaggedRows
+from stagejax.data.tasks.tagged_rows import UPOS, TaggedRows
 from stagejax.data.together import Together
-from stagejax.data.trimmed import Trimmed, trimming
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.trimmed import Trimmed, trimming
 from stagejax.growth import Growth, Subset, grow, last_of_each
 from stagejax.inference.tags import accuracies, tag_seconds
 from stagejax.models import Transformer, bert

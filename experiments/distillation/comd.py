@@ -54,9 +54,9 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
-from stagejax.data.composites import CLOTHES, Objects
-from stagejax.data.scene_instructions import TYPES, Augmentor, Pictures
-from stagejax.data.scene_questions import CELLS, SceneCells, SceneQuestions
+from stagejax.data.multimodal.composites import CLOTHES, Objects
+from stagejax.data.multimodal.scene_instructions import TYPES, Augmentor, Pictures
+from stagejax.data.multimodal.scene_questions import CELLS, SceneCells, SceneQuestions
 from stagejax.inference import competing
 from stagejax.inference import picture_answers as answers
 from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent

@@ -43,13 +43,13 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Row, Source, join
-from stagejax.data.augment import Augmented
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.augment import Augmented
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.segmentation import MiddleSquare, Segmentation, Shapes
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.pictures.tasks import Coloured, ImageTask, Part
 from stagejax.data.published import IMAGENET
-from stagejax.data.segmentation import MiddleSquare, Segmentation, Shapes
-from stagejax.data.shift import ShiftAndFlip
-from stagejax.data.tasks import Coloured, ImageTask, Part
 from stagejax.growth.resample import resize_matrix
 from stagejax.inference import Frozen, apply, logits_of
 from stagejax.inference.dense import (

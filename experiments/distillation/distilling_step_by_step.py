@@ -49,19 +49,19 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.budget import flops, within
 from stagejax.data import BPE, TFDS, Dataset, Source, Tokenizer
-from stagejax.data.chains import Chains
-from stagejax.data.common_words import CommonWords
-from stagejax.data.denoising import T5 as SPANS
-from stagejax.data.denoising import Denoising
-from stagejax.data.explained import Inferences, Whole
-from stagejax.data.field_text import FieldText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.lessons import Format, labels_of, one_task, rows_of, two_tasks, worked_examples, worked_rows
-from stagejax.data.masked_problems import MaskedProblems, right
+from stagejax.data.language.denoising import T5 as SPANS
+from stagejax.data.language.denoising import Denoising
+from stagejax.data.language.field_text import FieldText
 from stagejax.data.order import shuffled
 from stagejax.data.pipeline import Batch
 from stagejax.data.portion import Portion
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.lessons import Format, labels_of, one_task, rows_of, two_tasks, worked_examples, worked_rows
+from stagejax.data.reasoning.chains import Chains
+from stagejax.data.reasoning.masked_problems import MaskedProblems, right
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.tasks.explained import Inferences, Whole
+from stagejax.data.vocabulary.common_words import CommonWords
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import explaining
 from stagejax.inference.explaining import explanations, labels_given, taught
 from stagejax.models import Transformer, llama

@@ -47,23 +47,16 @@ import numpy as np
 
 from stagejax import Experiment, Precision, Stage
 from stagejax.data import BPE, TFDS, Mixture, Source
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.packing import Packed
+from stagejax.data.knowledge.two_hop import FactGraph
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.packing import Packed
 from stagejax.data.pipeline import Data
-from stagejax.data.strategies import ANY, COT, DIRECT, STRATEGIES
-from stagejax.data.strategy_pool import Pool, strategy_pool
+from stagejax.data.prompts.strategies import ANY, COT, DIRECT, STRATEGIES
+from stagejax.data.prompts.strategy_pool import Pool, strategy_pool
+from stagejax.data.reasoning.worked import FactTexts
 from stagejax.data.tokenizers import Tokenizer
-from stagejax.data.two_hop import FactGraph
-from stagejax.data.worked import FactTexts
 from stagejax.inference.continuing import GREEDY, Sampling, continuing_flops
-from stagejax.inference.strategies import (
-    answered,
-    answered_as_chosen,
-    chosen,
-    corpus_as_chosen,
-    corpus_erased,
-    sampled,
-)
+from stagejax.inference.strategies import answered, answered_as_chosen, chosen, corpus_as_chosen, corpus_erased, sampled
 from stagejax.inference.teacher_corpus import drawn_tokens, teacher_corpus
 from stagejax.models import Transformer, llama
 from stagejax.names import slug

@@ -47,15 +47,15 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import BPE, TFDS, Mixture, Source
-from stagejax.data.answers import PromptedText
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.packing import Packed
+from stagejax.data.knowledge.two_hop import FactGraph
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.packing import Packed
 from stagejax.data.pipeline import Data
-from stagejax.data.query_pool import REASONING, Files, Pool, generated, with_texts
-from stagejax.data.system_messages import ANSWER, ANSWER_ONLY, EMPTY, MARKS, MESSAGES, Numbered, Queries
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.prompts.query_pool import REASONING, Files, Pool, generated, with_texts
+from stagejax.data.prompts.system_messages import ANSWER, ANSWER_ONLY, EMPTY, MARKS, MESSAGES, Numbered, Queries
+from stagejax.data.reasoning.worked import FactTexts
 from stagejax.data.tokenizers import SEP, SPECIAL, Tokenizer
-from stagejax.data.two_hop import FactGraph
-from stagejax.data.worked import FactTexts
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference.answering import Answering
 from stagejax.inference.continuing import GREEDY, Sampling, continuing_flops

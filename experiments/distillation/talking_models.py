@@ -54,10 +54,10 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, within
 from stagejax.data import TFDS, Dataset, Digits, Images, Portion, Source
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
-from stagejax.data.tasks import ImageTask, Part
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.messenger import Messenger, Translator
 from stagejax.names import slug

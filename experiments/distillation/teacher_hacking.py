@@ -39,8 +39,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, TFDS, Bytes, Dataset, Stdlib
-from stagejax.data.denoising import Denoiser, Denoising
-from stagejax.data.seq2seq import TextToText
+from stagejax.data.language.denoising import Denoiser, Denoising
+from stagejax.data.language.seq2seq import TextToText
 from stagejax.inference.closeness import beside, beside_rows, distance
 from stagejax.inference.responding import Responding, drawn_tokens, prompt_rows, prompts_of, response_rows, responses
 from stagejax.models.t5 import T5

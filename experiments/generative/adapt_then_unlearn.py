@@ -36,10 +36,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.pictures.tasks import ImageTask, Part, all_of
 from stagejax.data.portion import Portion
-from stagejax.data.tasks import ImageTask, Part, all_of
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, logits_of
 from stagejax.inference.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
 from stagejax.inference.unlearning import choose_reach, draw_and_label, features_of_samples, measured

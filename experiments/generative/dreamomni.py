@@ -52,11 +52,21 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops, within
 from stagejax.data import TFDS, Digits, Mixture
-from stagejax.data.answers import MadeRows
-from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.multimodal.stickers import (
+    ADD,
+    DRAW,
+    FILL,
+    MOVE,
+    OPERATIONS,
+    REMOVE,
+    REPLACE,
+    Stickers,
+    real_stickers,
+)
 from stagejax.data.pipeline import Data
-from stagejax.data.stickers import ADD, DRAW, FILL, MOVE, OPERATIONS, REMOVE, REPLACE, Stickers, real_stickers
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.growth import Growth, Resample, grow
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference import sticker_editing as editing

@@ -41,10 +41,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits
-from stagejax.data.answers import MadeRows
-from stagejax.data.glyph_pages import Page, Script, random_words, written_by
+from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, written_by
+from stagejax.data.handwriting.page_layouts import LayoutTokens, tidy
 from stagejax.data.joined import Row
-from stagejax.data.page_layouts import LayoutTokens, tidy
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen
 from stagejax.inference.page_drawing import Draughtsman, best_of, flops_of_page, prompt_tokens, repainted, sampled
 from stagejax.inference.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words

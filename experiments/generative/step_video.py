@@ -38,10 +38,10 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.budget import flops, within
 from stagejax.data import TFDS, Dataset, Digits, Mixture
-from stagejax.data.answers import MadeRows
-from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
-from stagejax.data.moving import Clips, Moving
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.prompts.answers import MadeRows
+from stagejax.data.video.moving import Clips, Moving
 from stagejax.growth import Combine
 from stagejax.inference import Frozen, flops_of_one, videos
 from stagejax.models.convnet import ConvNet

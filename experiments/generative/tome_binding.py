@@ -42,11 +42,10 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS
-from stagejax.data.answers import MadeRows
-from stagejax.data.bound_items import ItemWorld, Prompt, captioned, digit_kinds, item_pool, parted_prompts, real_kinds
-from stagejax.data.composites import CLOTHES, COLORS, DIGITS
-from stagejax.data.joined import Row
+from stagejax.data import TFDS, Row
+from stagejax.data.multimodal.bound_items import ItemWorld, Prompt, captioned, digit_kinds, items_of, parted, real_kinds
+from stagejax.data.multimodal.composites import CLOTHES, COLORS, DIGITS
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, apply
 from stagejax.inference.binding_verdicts import SCORES, ItemReader, PatchDetector, best_so_far, crops_of
 from stagejax.inference.token_merging import MergedSampler, prompted, states_of
@@ -59,9 +58,8 @@ from stagejax.objectives.classification import classification
 from stagejax.objectives.contrastive import distinct_image_text
 from stagejax.objectives.flow import FlowMatching
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
+from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures
-from stagejax.report.tables import Table
 
 BASE, MERGED, ALL = "base", "merging and ends", "all"
 MERGED_ENTROPY, MERGED_BINDING = "merging, ends, entropy", "merging, ends, binding"
@@ -183,7 +181,7 @@ def preset(name: str) -> Config:
 
 def pool(cfg: Config, writer: str) -> Any:
     """Real items that only one of `WRITERS` sees."""
-    return item_pool(cfg.world.kinds, cfg.world.side, *cfg.pools[WRITERS.index(writer)])
+    return items_of(cfg.world.kinds, cfg.world.side, *cfg.pools[WRITERS.index(writer)])
 
 
 def pictures_of(cfg: Config, writer: str, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -204,7 +202,7 @@ def texts_of(made: Any, pair: Any) -> dict[str, np.ndarray]:
 
 def prompts_of(cfg: Config) -> dict[str, list[Prompt]]:
     """Of two items that are not seen together, in both orders, for validation and for the test: no pair is in both."""
-    own = parted_prompts(cfg.world.prompts(2, seen=False), cfg.validation, cfg.tests)
+    own = parted(cfg.world.prompts(2, seen=False), cfg.validation, cfg.tests)
     return dict(zip(("validation", "test"), own, strict=True))
 
 

@@ -41,14 +41,14 @@ from typing import Any
 import numpy as np
 
 from stagejax import Experiment, Stage
-from stagejax.data.answers import MadeRows
-from stagejax.data.audio import LogMel
-from stagejax.data.composites import DIGITS
-from stagejax.data.framed_waves import FramedWaves
 from stagejax.data.joined import Row
-from stagejax.data.sounds import Esc10, Sounds, Whistles
-from stagejax.data.speech import Spoken, Tones
-from stagejax.data.word_pairs import Spelling, TakesOfDigits, WordPairs, noise_of, with_noise
+from stagejax.data.multimodal.composites import DIGITS
+from stagejax.data.prompts.answers import MadeRows
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.framed_waves import FramedWaves
+from stagejax.data.sound.sounds import Esc10, Sounds, Whistles
+from stagejax.data.sound.speech import Spoken, Tones
+from stagejax.data.sound.word_pairs import Spelling, TakesOfDigits, WordPairs, noise_of, with_noise
 from stagejax.inference import Frozen
 from stagejax.inference.listening import Ear, Listener, centred_frames, speaker_vectors
 from stagejax.inference.synthesising import cepstral_units, embedded, embedding_flops, said_frames, vocoded

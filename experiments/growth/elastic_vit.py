@@ -40,8 +40,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Dataset, Digits, Images, Portion, Row, Source, join
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import Subset
 from stagejax.growth.operator import Sizes

@@ -31,7 +31,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Source
-from stagejax.data.tabular import Embedded, Rows
+from stagejax.data.tables.tabular import Embedded, Rows
 from stagejax.models.shallow import Shallow
 from stagejax.objectives.boosting import BoostedLoss, Logistic, Softmax, Squared
 from stagejax.optimizer import adam, adamw, sgd

@@ -33,8 +33,8 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, step_flops, within
-from stagejax.data.captions import Captions
-from stagejax.data.portions import Portions, digits_clothes_letters, small_digits, web_images
+from stagejax.data.multimodal.captions import Captions
+from stagejax.data.multimodal.portions import Portions, digits_clothes_letters, small_digits, web_images
 from stagejax.growth import FPI
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.growth.operator import describe

@@ -29,8 +29,8 @@ from scipy import stats
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
 from stagejax.data import BPE, CausalText, Dataset, Digits, Images, Source, Stdlib
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET, WIKIPEDIA
 from stagejax.growth import (
     AKI,

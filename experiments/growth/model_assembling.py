@@ -37,8 +37,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, within
 from stagejax.data import Dataset, Digits, Images, Portion, Source
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import Assemble, Incubate, OwnLayers
 from stagejax.models import ViT

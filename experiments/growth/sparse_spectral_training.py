@@ -41,7 +41,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, CausalText, Source, Stdlib
-from stagejax.data.graphs import GraphSource, Links, NamedGraph, NodeLabels, RandomTree
+from stagejax.data.knowledge.graphs import GraphSource, Links, NamedGraph, NodeLabels, RandomTree
 from stagejax.data.published import C4
 from stagejax.models import gpt, llama
 from stagejax.models.lorentz import LorentzGCN

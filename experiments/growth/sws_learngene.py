@@ -32,8 +32,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import step_flops
 from stagejax.data import Dataset, Digits, Images, Row, Source, join
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import AuxNet, Expand, LinearExpansion, Operator
 from stagejax.inference import flops_of_one, logits_for_every_record, logits_of

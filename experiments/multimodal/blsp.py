@@ -39,10 +39,10 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data.answers import Answers
-from stagejax.data.audio import LogMel
 from stagejax.data.joined import Joined, Row, join, join_more
-from stagejax.data.number_words import (
+from stagejax.data.order import random_words, uniforms
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.number_words import (
     INSTRUCTIONS,
     NumberTasks,
     NumberTexts,
@@ -53,9 +53,9 @@ from stagejax.data.number_words import (
     spoken_rows,
     vocabulary,
 )
-from stagejax.data.order import random_words, uniforms
-from stagejax.data.speech import Fsdd, Spoken, Tones
-from stagejax.data.utterances import FIFTY, Speech, Utterances
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.speech import Fsdd, Spoken, Tones
+from stagejax.data.sound.utterances import FIFTY, Speech, Utterances
 from stagejax.decode.edits import same, word_accuracies
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops

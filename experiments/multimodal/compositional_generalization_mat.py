@@ -52,12 +52,23 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import Mixture
-from stagejax.data.acquisition import ACQUISITIONS
-from stagejax.data.choices import Choices, words_of
-from stagejax.data.object_scenes import KIND, TASKS, Area, Subset, digit_areas, real_areas
+from stagejax.data.multimodal.choices import Choices, words_of
+from stagejax.data.multimodal.object_scenes import KIND, TASKS, Area, Subset, digit_areas, real_areas
+from stagejax.data.multimodal.triplets import (
+    ELEMENTS,
+    NOTHING,
+    ONE,
+    WAYS,
+    Grid,
+    Shared,
+    Triplet,
+    covered,
+    drawn,
+    gain_by_element,
+)
+from stagejax.data.pictures.acquisition import ACQUISITIONS
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.data.triplets import ELEMENTS, NOTHING, ONE, WAYS, Grid, Shared, Triplet, covered, drawn, gain_by_element
 from stagejax.inference import Frozen, apply
 from stagejax.inference.frozen import flops_of_one
 from stagejax.models import ViT, llama

@@ -43,11 +43,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Digits
-from stagejax.data.answers import MadeRows
-from stagejax.data.composites import DIGITS, Objects
 from stagejax.data.joined import Row
 from stagejax.data.mixture import BatchMixture
-from stagejax.data.picture_prompts import COMBINE, COPY, DRAW, EDITS, REQUESTS, PicturePrompts, real_prompts
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW, EDITS, REQUESTS, PicturePrompts, real_prompts
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference import prompted_pictures as drawing
 from stagejax.inference.quarters import next_of_kind, real

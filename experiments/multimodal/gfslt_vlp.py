@@ -41,13 +41,13 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.budget import flops, within
 from stagejax.data import BPE, TFDS, Batch, Data, Dataset, Source, Tokenizer
-from stagejax.data.common_words import CommonWords
-from stagejax.data.field_text import FieldText
-from stagejax.data.omniglot import Omniglot
-from stagejax.data.phrases import DrawnCaptions, Phrases
-from stagejax.data.restoring import Masking, Restored
-from stagejax.data.sign_clips import Distortion, SignClips, features_of
-from stagejax.data.signing import DrawnLetters, Signed
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.language.phrases import DrawnCaptions, Phrases
+from stagejax.data.language.restoring import Masking, Restored
+from stagejax.data.pictures.omniglot import Omniglot
+from stagejax.data.video.sign_clips import Distortion, SignClips, features_of
+from stagejax.data.video.signing import DrawnLetters, Signed
+from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.decode import bleu
 from stagejax.decode.overlap import rouge
 from stagejax.inference import Frozen, flops_of_one

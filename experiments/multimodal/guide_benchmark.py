@@ -48,12 +48,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import TFDS, Batch, Data, Dataset
-from stagejax.data.bm25 import BM25
-from stagejax.data.guide_records import annotations, guideline_of, specific, titles
-from stagejax.data.guided_clips import Guide, GuidedClips, Summaries, captioned, summarized
-from stagejax.data.guidelines import numbered
-from stagejax.data.procedure_frames import ProcedureFrames
-from stagejax.data.procedure_videos import ProcedureVideos, real_procedures, toy
+from stagejax.data.retrieval.bm25 import BM25
+from stagejax.data.video.guide_records import annotations, guideline_of, specific, titles
+from stagejax.data.video.guided_clips import Guide, GuidedClips, Summaries, captioned, summarized
+from stagejax.data.video.guidelines import numbered
+from stagejax.data.video.procedure_frames import ProcedureFrames
+from stagejax.data.video.procedure_videos import ProcedureVideos, real_procedures, toy
 from stagejax.inference import Frozen
 from stagejax.inference.step_lists import list_flops, lists_said, step_scores
 from stagejax.models import Transformer

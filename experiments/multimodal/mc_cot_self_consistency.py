@@ -51,12 +51,11 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, within
 from stagejax.data import TFDS, Data, Dataset, Digits, Images, Joined, Mixture, Row, Source, join
-from stagejax.data.composites import CLOTHES, Objects
-from stagejax.data.scene_questions import ANSWER, CELLS, CONTEXTS, NOTHING, SUBJECTS, TEXT, SceneCells, SceneQuestions
-from stagejax.data.seq2seq import TextToText
+from stagejax.data.language.seq2seq import TextToText
+from stagejax.data.multimodal.composites import CLOTHES, Objects
+from stagejax.data.multimodal.scene_questions import ANSWER, CELLS, CONTEXTS, SUBJECTS, SceneCells, SceneQuestions
 from stagejax.inference import rationales as two
 from stagejax.inference.frozen import flops_of_one
-from stagejax.inference.rationales import Form
 from stagejax.models import T5
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.seeing_t5 import SeeingT5, into_seeing
@@ -102,9 +101,9 @@ class Config:
     seeds: tuple[int, ...] = (0,)
 
     @property
-    def form(self) -> Form:
+    def form(self) -> two.Form:
         """How rationales and answers are written."""
-        return Form(*self.lengths, ends=int(self.scenes.words().encode([ANSWER])[0][0]))
+        return two.Form(*self.lengths, ends=int(self.scenes.words().encode([ANSWER])[0][0]))
 
     @property
     def places(self) -> tuple[int, int]:
@@ -239,7 +238,8 @@ def seeing(cfg: Config) -> Stage:
 def pretraining(cfg: Config) -> Stage:
     """What stands for UnifiedQA: a T5 without sight or dropout, on questions with a text or with nothing."""
     (steps, batch, rate), form = cfg.base, cfg.form
-    turns = (TEXT, TEXT, TEXT, NOTHING)
+    _, text, nothing = CONTEXTS
+    turns = (text, text, text, nothing)
     source = replace(cfg.scenes, turns=turns, count=cfg.texts, noise=0.0, seed=cfg.scenes.seed + 1)
 
     def mixed(source: SceneQuestions) -> Mixture:

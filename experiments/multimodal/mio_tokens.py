@@ -38,14 +38,14 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import Dataset, Digits, Images, Mixture, Row, Source, Stdlib, join
-from stagejax.data.composites import CLOTHES, DIGITS, Objects
-from stagejax.data.interleave import Order, Vocabulary
-from stagejax.data.multimodal import KINDS, TASKS, Writer, corpora, words_of
-from stagejax.data.packing import Packed
+from stagejax.data.language.packing import Packed
+from stagejax.data.multimodal.composites import CLOTHES, DIGITS, Objects
+from stagejax.data.multimodal.interleave import Order, Vocabulary
+from stagejax.data.multimodal.multimodal import KINDS, TASKS, Writer, corpora, words_of
+from stagejax.data.multimodal.stories import FRAMES, Stories
 from stagejax.data.pipeline import Data
 from stagejax.data.published import C4
-from stagejax.data.speech import MEL, Clips, Fsdd, Spoken, Tones, sound_of
-from stagejax.data.stories import FRAMES, Stories
+from stagejax.data.sound.speech import MEL, Clips, Fsdd, Spoken, Tones, sound_of
 from stagejax.growth import AddRows
 from stagejax.inference import Frozen
 from stagejax.inference.examination import Examination, Judges, held_out_losses

@@ -45,11 +45,11 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data.audio import LogMel
-from stagejax.data.composites import Objects
-from stagejax.data.feedback import LABELS, Feedback, Remarks, Sentences, toy
+from stagejax.data.multimodal.composites import Objects
+from stagejax.data.multimodal.feedback import LABELS, Feedback, Remarks, Sentences, toy
 from stagejax.data.named import TFDS, Dataset
-from stagejax.data.sounds import SpokenDigits
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.sounds import SpokenDigits
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.modalities import area_columns, fused_areas

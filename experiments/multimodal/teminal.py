@@ -35,10 +35,10 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import Mixture
 from stagejax.data.abreast import Abreast
-from stagejax.data.audio import LogMel
 from stagejax.data.pipeline import Data
-from stagejax.data.sounds import Esc10, PreparedSounds, Sounds, SpokenDigits, Whistles
-from stagejax.data.stitched import ExamCaptions, Ordered, Overlaid, Several, Single, Stitched
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.sounds import Esc10, PreparedSounds, Sounds, SpokenDigits, Whistles
+from stagejax.data.sound.stitched import ExamCaptions, Ordered, Overlaid, Several, Single, Stitched
 from stagejax.models.audio_text import AudioText
 from stagejax.models.dual_encoder import Tower
 from stagejax.names import slug

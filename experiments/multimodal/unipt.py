@@ -32,13 +32,21 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.data import Images
-from stagejax.data.composites import CLOTHES, Objects
-from stagejax.data.grammar import Grammar
 from stagejax.data.joined import Joined, Row, join
-from stagejax.data.masked_too import Flipped, MaskedToo, OtherView
+from stagejax.data.language.grammar import Grammar
+from stagejax.data.language.masked_too import Flipped, MaskedToo, OtherView
+from stagejax.data.multimodal.composites import CLOTHES, Objects
+from stagejax.data.multimodal.people_texts import (
+    MACHINE,
+    WORDS,
+    of_annotators,
+    of_garments,
+    of_machine,
+    row_of,
+    written,
+)
 from stagejax.data.named import TFDS
-from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe
-from stagejax.data.people_texts import MACHINE, WORDS, of_annotators, of_garments, of_machine, row_of, written
+from stagejax.data.pictures.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe
 from stagejax.data.pipeline import Data
 from stagejax.data.sources import Digits, Source
 from stagejax.inference.attributes import attributes_of, image_flops

@@ -47,7 +47,7 @@ from flax import nnx
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.inference import Frozen, compiled, flops_of_one, logits_of
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.names import slug

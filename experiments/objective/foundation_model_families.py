@@ -54,13 +54,13 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, within
 from stagejax.data import BPE, TFDS, Dataset, Portion, Source, Tokenizer
-from stagejax.data.applications import Application, Translation, captions, made_up, understanding, unlabelled
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.seen_text import text_for
+from stagejax.data.language.seq2seq import OneSequence, TextToText
 from stagejax.data.published import C4
-from stagejax.data.seen_text import text_for
-from stagejax.data.seq2seq import OneSequence, TextToText
-from stagejax.data.tagged_rows import UPOS
-from stagejax.data.word_or_text import WordOrText
+from stagejax.data.tasks.applications import Application, Translation, captions, made_up, understanding, unlabelled
+from stagejax.data.tasks.tagged_rows import UPOS
+from stagejax.data.tasks.word_or_text import WordOrText
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import chrf
 from stagejax.inference.cloze import zero_shot
 from stagejax.inference.linear_answers import linear_of_pieces, probed

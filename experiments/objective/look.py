@@ -42,15 +42,15 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images
-from stagejax.data.augment import Augment, Augmented, RandAugment
-from stagejax.data.crop import Crop
 from stagejax.data.numbered import Numbered
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.augment import Augment, Augmented, RandAugment
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.pictures.tasks import ImageTask, Part, all_of
 from stagejax.data.published import IMAGENET
-from stagejax.data.relabelled import Relabelled
-from stagejax.data.shift import ShiftAndFlip
+from stagejax.data.selection.relabelled import Relabelled
 from stagejax.data.streams import Streams
-from stagejax.data.tasks import ImageTask, Part, all_of
 from stagejax.inference import Frozen, concatenated
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.projected import Projected

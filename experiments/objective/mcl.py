@@ -51,14 +51,14 @@ from stagejax.axes import Axes
 from stagejax.budget import flops, within
 from stagejax.data import BPE, Dataset, MaskedText, Source, Stdlib
 from stagejax.data.abreast import Abreast, part
-from stagejax.data.labelled_text import LabelledText
-from stagejax.data.learned import LearnedFrom
 from stagejax.data.published import C4, WIKIPEDIA
-from stagejax.data.tagged import DrawnSentences
-from stagejax.data.tagged_rows import UPOS, TaggedRows
-from stagejax.data.text_suites import glue
-from stagejax.data.text_tasks import TextTask, synonym_tasks
+from stagejax.data.tasks.labelled_text import LabelledText
+from stagejax.data.tasks.tagged import DrawnSentences
+from stagejax.data.tasks.tagged_rows import UPOS, TaggedRows
+from stagejax.data.tasks.text_suites import glue
+from stagejax.data.tasks.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.souping import search_flops, search_soup
 from stagejax.models import Transformer, bert
 from stagejax.models.electra import Electra

@@ -47,13 +47,13 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, within
 from stagejax.data import BPE, Dataset, MaskedText, Portion, Source, Stdlib
-from stagejax.data.labelled_text import LabelledText, relabel
-from stagejax.data.prompt_tasks import SAME, PromptTask, published_prompts, small_prompts
 from stagejax.data.published import C4
-from stagejax.data.templates import MaskedPrompts, PromptedTask
-from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.tasks.labelled_text import LabelledText, relabel
+from stagejax.data.tasks.prompt_tasks import SAME, PromptTask, published_prompts, small_prompts
+from stagejax.data.tasks.templates import MaskedPrompts, PromptedTask
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
-from stagejax.data.whole_words import WholeWords
+from stagejax.data.vocabulary.whole_words import WholeWords
 from stagejax.inference.prompting import asking_flops, corrected, pseudo_labels, random_labels
 from stagejax.models import Transformer, bert
 from stagejax.models.first_token import FirstTokenClassifier

@@ -55,17 +55,17 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import BPE, SEP, TFDS, Dataset, Portion, Source, Tokenizer
-from stagejax.data.answers import Answers
-from stagejax.data.field_text import FieldText
-from stagejax.data.fitting import Fitting
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.parallel import DrawnTranslations, Instructed
-from stagejax.data.problems import Problems
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.language.parallel import DrawnTranslations, Instructed
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.questions import Worked
 from stagejax.data.published import C4
-from stagejax.data.questions import Worked
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.selection.fitting import Fitting
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.words import Words
 from stagejax.inference import Frozen, self_generated
 from stagejax.inference.drafting import CORRECT, decoding_flops
 from stagejax.inference.exposure import excess_losses, slope

@@ -47,14 +47,14 @@ import jax
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, CausalText, Dataset, Mixture, Source, Stdlib
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.biographies import Cloze, Sentences
-from stagejax.data.facts import People
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.knowledge.biographies import Cloze, Sentences
+from stagejax.data.knowledge.facts import People
+from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.published import C4
-from stagejax.data.repeated import Repeated
+from stagejax.data.selection.repeated import Repeated
 from stagejax.data.streams import Streams
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.consistency import JUDGED, SeveralAnswers, correlation, log_determinants_timed
 from stagejax.models import Transformer, llama
 from stagejax.models.taps import Watched

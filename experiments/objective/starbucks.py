@@ -32,8 +32,8 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Dataset, Source, Stdlib
-from stagejax.data.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
 from stagejax.data.published import C4
+from stagejax.data.tasks.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
 from stagejax.models import bert
 from stagejax.models.matryoshka import Cup, Matryoshka
 from stagejax.names import slug

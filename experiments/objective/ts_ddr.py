@@ -44,7 +44,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data.hydro import Cascade, Hydro, Inflows
+from stagejax.data.control.hydro import Cascade, Hydro, Inflows
 from stagejax.inference import Frozen
 from stagejax.models.policy import LinearPolicy, RecurrentCritic, RecurrentPolicy
 from stagejax.objectives import dispatch, operation, releases

@@ -35,11 +35,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import BPE, CLS, TFDS, Bytes, Data, Dataset, Source, Stdlib, Tokenizer
-from stagejax.data.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, Mode
-from stagejax.data.docstrings import Docstrings
-from stagejax.data.packed_pairs import PackedPairs
+from stagejax.data.language.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, Mode
+from stagejax.data.language.docstrings import Docstrings
+from stagejax.data.language.packed_pairs import PackedPairs
+from stagejax.data.language.seq2seq import OneSequence, TextToText
 from stagejax.data.published import C4
-from stagejax.data.seq2seq import OneSequence, TextToText
 from stagejax.data.together import Together
 from stagejax.inference.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer, llama

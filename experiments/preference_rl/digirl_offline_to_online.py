@@ -6,19 +6,20 @@ Claim    Demonstrations do not teach recovery from interfaces that change. Offli
          learning does, with two value functions of success trained by cross entropy, which filter episodes and their
          steps, and maximum likelihood on what is left: success on AitW from 17.7 % (SFT) to 67.2 %, filtered behaviour
          cloning 57.8 %. Without a filter it is less; where the interface drifts, who goes on learning keeps up.
-Method   Emulators cannot run here: devices are simulated (`stagejax.data.phone`), with screens of pixels, layouts and
-         handwritten icons that are new in every episode, pop-ups, taps that miss, goals of one to four actions, and an
-         evaluator that is wrong about 3 % of episodes. A ViT learns to tell tiles apart, for the pre-trained image
-         encoder, and is frozen. SFT on demonstrations without pop-ups or misses. Its episodes are logged, 12 of 16 for
-         training (paper: 80 %). Offline, in 10 iterations each (paper: 20, 20, 30): the instruction critic (success
-         from the goal); the step critic (two heads, two frames, both states of a step, the lower one counts); the actor
-         on the top 10 % of episodes by reward. Online, each iteration: 16 new episodes join all others; the top 10 % by
-         reward - V(goal) are chosen; then critics, and the actor on those of their steps with V(s') - V(s) - 0.05 + r +
-         0.5^(H - h) r_H > 0. Log-probabilities are cut to [0.001, 0.99], gradients to norm 0.01. Arms with as many
-         episodes and actor updates: filtered BC (top 10 % by reward), without the step critic, without the instruction
-         critic (top 10 % by reward, steps weighed); long preset: offline alone on as many logged episodes, soft weights
-         (AWR), the paper's formula. The actor's rate of each arm is chosen by validation goals with the first seed, in
-         a third of the iterations. Last, icons are redesigned, and the agent is left as it is, or goes on.
+Method   Emulators cannot run here: devices are simulated (`stagejax.data.control.phone`), with screens of pixels,
+         layouts and handwritten icons that are new in every episode, pop-ups, taps that miss, goals of one to four
+         actions, and an evaluator that is wrong about 3 % of episodes. A ViT learns to tell tiles apart, for the
+         pre-trained image encoder, and is frozen. SFT on demonstrations without pop-ups or misses. Its episodes are
+         logged, 12 of 16 for training (paper: 80 %). Offline, in 10 iterations each (paper: 20, 20, 30): the
+         instruction critic (success from the goal); the step critic (two heads, two frames, both states of a step, the
+         lower one counts); the actor on the top 10 % of episodes by reward. Online, each iteration: 16 new episodes
+         join all others; the top 10 % by reward - V(goal) are chosen; then critics, and the actor on those of their
+         steps with V(s') - V(s) - 0.05 + r + 0.5^(H - h) r_H > 0. Log-probabilities are cut to [0.001, 0.99], gradients
+         to norm 0.01. Arms with as many episodes and actor updates: filtered BC (top 10 % by reward), without the step
+         critic, without the instruction critic (top 10 % by reward, steps weighed); long preset: offline alone on as
+         many logged episodes, soft weights (AWR), the paper's formula. The actor's rate of each arm is chosen by
+         validation goals with the first seed, in a third of the iterations. Last, icons are redesigned, and the agent
+         is left as it is, or goes on.
 Run      stagejax run digirl_offline_to_online                     laptop: 8 minutes on two cores
          stagejax run digirl_offline_to_online --preset smoke      minutes, of compiling
          stagejax run digirl_offline_to_online --preset long       more arms
@@ -51,8 +52,8 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data.phone import ICONS, VERBS, Phone
-from stagejax.data.phone_tasks import Demonstrations, Goals, Screens
+from stagejax.data.control.phone import ICONS, VERBS, Phone
+from stagejax.data.control.phone_tasks import Demonstrations, Goals, Screens
 from stagejax.inference.operating import reached, reached_by
 from stagejax.models import ViT, bert, llama
 from stagejax.models.double_critic import DoubleCritic, heads_only

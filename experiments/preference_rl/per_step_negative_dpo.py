@@ -45,11 +45,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import SEP, CausalText, Mixture
-from stagejax.data.answers import Answers, PromptedText
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import PLAIN, UNSEEN, Problems, Wording
-from stagejax.data.words import Words
-from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.problems import PLAIN, UNSEEN, Problems, Wording
+from stagejax.data.reasoning.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen, stepwise
 from stagejax.inference import rollouts as sampled

@@ -42,10 +42,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, CausalText, Mixture, Stdlib
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.mannered import BESIDE, Mannered, mannered_rows, mannered_samples, mannered_tokenizer, passes
-from stagejax.data.problems import Problems
-from stagejax.data.written import BRIEF
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.prompts.mannered import BESIDE, Mannered, mannered_rows, mannered_samples, mannered_tokenizer, passes
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.inference import own_answers as own
 from stagejax.inference.likelihood import losses_by_place
 from stagejax.inference.preferring import pair_rows

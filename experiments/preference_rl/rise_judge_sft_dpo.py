@@ -47,13 +47,13 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import CausalText, Mixture, Stdlib
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.judging import KINDS, Comparisons, judging_tokenizer
-from stagejax.data.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import Problems, Wording
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.prompts.judging import KINDS, Comparisons, judging_tokenizer
+from stagejax.data.prompts.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
+from stagejax.data.reasoning.problems import Problems, Wording
+from stagejax.data.reasoning.written import BAGGED, BRIEF, Reading, Written
 from stagejax.data.together import Together
-from stagejax.data.written import BAGGED, BRIEF, Reading, Written
 from stagejax.inference import Frozen, judging
 from stagejax.inference import rollouts as sampled
 from stagejax.inference.answering import right_share

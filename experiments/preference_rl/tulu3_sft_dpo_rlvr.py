@@ -34,10 +34,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, CausalText, Mixture, Source, Stdlib
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.constrained import SKILLS, Skills, contents, skills_tokenizer, verified
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import PLAIN, UNSEEN, Problems
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.prompts.constrained import SKILLS, Skills, contents, skills_tokenizer, verified
+from stagejax.data.reasoning.problems import PLAIN, UNSEEN, Problems
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows

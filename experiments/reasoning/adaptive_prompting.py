@@ -56,16 +56,16 @@ import numpy as np
 
 from stagejax import Experiment, Precision, Stage
 from stagejax.data import Mixture, Source
-from stagejax.data import guided_steps as steps
-from stagejax.data.outside import Outside
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.planned_problems import PlannedProblems
-from stagejax.data.problems import Problems
+from stagejax.data.language.outside import Outside
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.reasoning import guided_steps as steps
+from stagejax.data.reasoning.planned_problems import PlannedProblems
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.sums import Sums
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.data.sources import Record
-from stagejax.data.sums import Sums
 from stagejax.data.together import Together
-from stagejax.data.words import Words
-from stagejax.data.written import BRIEF
+from stagejax.data.vocabulary.words import Words
 from stagejax.inference import Frozen
 from stagejax.inference import adaptive_answers as programs
 from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, Control

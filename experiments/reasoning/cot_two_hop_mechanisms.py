@@ -43,8 +43,8 @@ import jax
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
+from stagejax.data.knowledge.two_hop import ASKED, KINDS, LONGEST, FactGraph, Noise, TwoHop, TwoHopTests
 from stagejax.data.tokenizers import SEP
-from stagejax.data.two_hop import ASKED, KINDS, LONGEST, FactGraph, Noise, TwoHop, TwoHopTests
 from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen, apply
 from stagejax.inference.residual import causal_trace, lens

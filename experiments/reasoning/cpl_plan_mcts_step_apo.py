@@ -44,11 +44,12 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import SEP, Dataset, Mixture, Source, planned
-from stagejax.data.answers import Answers, PromptedText
+from stagejax.data import SEP, Dataset, Mixture, Source
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import Problems
-from stagejax.data.words import Words
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning import planned
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import tree_rows
 from stagejax.inference.answering import Tempered

@@ -43,11 +43,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import Dataset, Source
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.dialogues import SLOT, Beside, Dialogues, Slotted
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import PLAIN
-from stagejax.data.retold import Retold
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.dialogues import SLOT, Beside, Dialogues, Slotted
+from stagejax.data.reasoning.problems import PLAIN
+from stagejax.data.reasoning.retold import Retold
 from stagejax.data.tokenizers import SEP
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import slots

@@ -54,12 +54,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import SEP, Mixture, Source
-from stagejax.data.answers import Answers
-from stagejax.data.graded_calls import CUTS, GradedCalls, graded
 from stagejax.data.pipeline import Data
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.graded_calls import CUTS, GradedCalls, graded
+from stagejax.data.prompts.tool_calls import ASKS, GOLD, GRADE, GRADES, LEVELS, SAID, ToolCalls, tool_words
+from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.together import Together
-from stagejax.data.tool_calls import ASKS, GOLD, GRADE, GRADES, LEVELS, SAID, ToolCalls, tool_words
-from stagejax.data.tool_prompts import GoldPrompts
 from stagejax.decode.calls import SameCalls
 from stagejax.inference import fragment_rows as rows
 from stagejax.inference.answering import Tempered

@@ -50,19 +50,19 @@ import numpy as np
 
 from stagejax import Experiment, Precision, Stage
 from stagejax.data import Dataset, Mixture, Source
-from stagejax.data import solution_styles as styles
-from stagejax.data.amounts import amount
-from stagejax.data.common_words import CommonWords
-from stagejax.data.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
-from stagejax.data.outside import Outside
-from stagejax.data.packed_answers import PackedAnswers
+from stagejax.data.language.outside import Outside
+from stagejax.data.language.packed_answers import PackedAnswers
 from stagejax.data.pipeline import Data
-from stagejax.data.planned_problems import PlannedProblems
-from stagejax.data.problems import Problems
-from stagejax.data.solution_errors import CALCULATION, ERRORS, MISSING, error_of
-from stagejax.data.sums import Sums
+from stagejax.data.reasoning import solution_styles as styles
+from stagejax.data.reasoning.cues import CAREFUL, CHAIN, CONCLUSION, CUES, DIRECT, PLANNED, PROGRAM
+from stagejax.data.reasoning.planned_problems import PlannedProblems
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.solution_errors import CALCULATION, ERRORS, MISSING, error_of
+from stagejax.data.reasoning.sums import Sums
+from stagejax.data.reasoning.written import BRIEF
+from stagejax.data.selection.amounts import amount
 from stagejax.data.together import Together
-from stagejax.data.written import BRIEF
+from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.decode import extract
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen

@@ -42,14 +42,14 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, TFDS, CausalText, Dataset, Mixture, Source, Stdlib
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.common_words import CommonWords
-from stagejax.data.decontaminated import Decontaminated, left_out
-from stagejax.data.learned import LearnedFrom
 from stagejax.data.pipeline import Data
-from stagejax.data.problems import Problems
-from stagejax.data.words import Words
-from stagejax.data.written import BAGGED, BRIEF, words_of
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BAGGED, BRIEF, words_of
+from stagejax.data.selection.decontaminated import Decontaminated, left_out
+from stagejax.data.vocabulary.common_words import CommonWords
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode.calculator import Calculator
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import self_improvement as loop

@@ -39,8 +39,8 @@ from flax import nnx
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import Dataset, Digits, Source
-from stagejax.data.scenes import Detection, Scenes, Sites, framed
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data.pictures.scenes import Detection, Scenes, Sites, framed
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.handover import Action, Handover
 from stagejax.inference import Frozen, apply
 from stagejax.models.detector import Detector

@@ -43,7 +43,7 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Portion, Source
-from stagejax.data.segmentation import Night, Segmentation, Shapes
+from stagejax.data.pictures.segmentation import Night, Segmentation, Shapes
 from stagejax.data.streams import Streams
 from stagejax.inference import Frozen, apply
 from stagejax.models.unet import UNet

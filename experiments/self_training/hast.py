@@ -49,10 +49,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib
-from stagejax.data.active import at_random, breaking_ties, contrastive
-from stagejax.data.labelled_text import LabelledText, relabel
 from stagejax.data.published import C4
-from stagejax.data.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
+from stagejax.data.selection.active import at_random, breaking_ties, contrastive
+from stagejax.data.tasks.labelled_text import LabelledText, relabel
+from stagejax.data.tasks.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.inference import flops_of_one
 from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, flops_on_features, nothing

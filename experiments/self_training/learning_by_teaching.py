@@ -43,8 +43,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.recipes import THEN, Lessons, Recipes, recipes_tokenizer
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.recipes import THEN, Lessons, Recipes, recipes_tokenizer
 from stagejax.decode.steps import FinalNumber
 from stagejax.inference import teaching
 from stagejax.inference.answering import Answering

@@ -50,16 +50,16 @@ from typing import Any
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib
-from stagejax.data.apart import unseen
-from stagejax.data.field_text import FieldText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.masked_too import MaskedToo
-from stagejax.data.predicted import Hidden, predict
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.language.masked_too import MaskedToo
 from stagejax.data.published import WIKIPEDIA
-from stagejax.data.tagged import DrawnSentences
-from stagejax.data.tagged_rows import UPOS
-from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.selection.apart import unseen
+from stagejax.data.selection.predicted import Hidden, predict
+from stagejax.data.tasks.tagged import DrawnSentences
+from stagejax.data.tasks.tagged_rows import UPOS
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.pool_tasks import PoolTask, classes_of_texts, of_words_alone, tags_of_words
 from stagejax.inference.predictions import human_and_pseudo, labelled_by_hand, most_frequent, predictions, truth_of
 from stagejax.models import Transformer, bert

@@ -40,11 +40,11 @@ import numpy as np
 
 from stagejax import Experiment, Handover, Stage
 from stagejax.data import TFDS, Digits, Source
-from stagejax.data.alphabets import Symbols, hands, records
-from stagejax.data.lines import Hand, Lines, Turned
-from stagejax.data.omniglot import Omniglot
-from stagejax.data.scenes import Detection
-from stagejax.data.spotting import Spotting, labelled
+from stagejax.data.handwriting.alphabets import Symbols, hands, records
+from stagejax.data.handwriting.lines import Hand, Lines, Turned
+from stagejax.data.handwriting.spotting import Spotting, labelled
+from stagejax.data.pictures.omniglot import Omniglot
+from stagejax.data.pictures.scenes import Detection
 from stagejax.data.together import Together
 from stagejax.inference import Frozen
 from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, spot, starting

@@ -57,9 +57,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
-from stagejax.data.answers import MadeRows, PromptedText
 from stagejax.data.joined import Row
-from stagejax.data.word_tasks import WordTask, WordTaskPrompts, WordTaskRows, all_rules, word_task_tokenizer
+from stagejax.data.prompts.answers import MadeRows, PromptedText
+from stagejax.data.prompts.word_tasks import WordTask, WordTaskPrompts, WordTaskRows, all_rules, word_task_tokenizer
 from stagejax.inference.own_examples import (
     ANSWER,
     Given,

@@ -63,9 +63,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax import Experiment, Precision, Stage
-from stagejax.data.line_reports import LineReports, checked, facts_of, line_report_tokenizer
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.packing import Packed
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.packing import Packed
+from stagejax.data.tables.line_reports import LineReports, checked, facts_of, line_report_tokenizer
 from stagejax.inference.length_tests import LongTests, again, answered, measured, shuffled_lines
 from stagejax.inference.lengthening import (
     Lengthening,

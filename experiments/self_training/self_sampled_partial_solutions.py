@@ -55,15 +55,15 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.apart import take_apart
 from stagejax.data import BPE, TFDS, Portion, Source, Tokenizer
-from stagejax.data.answers import Answers
-from stagejax.data.common_words import CommonWords
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.problems import Problems
-from stagejax.data.program_problems import CONSTANTS, SYMBOLS, Annotated, Challenge, Equations, ProgramChains
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.published import C4
-from stagejax.data.solving import Solving
-from stagejax.data.straight_line import answer_of
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.program_problems import CONSTANTS, SYMBOLS, Annotated, Challenge, Equations, ProgramChains
+from stagejax.data.reasoning.solving import Solving
+from stagejax.data.reasoning.straight_line import answer_of
 from stagejax.data.tokenizers import SEP, codec
+from stagejax.data.vocabulary.common_words import CommonWords
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import Prompts, pass_at, sample
 from stagejax.inference import Frozen, compiled
 from stagejax.ledger import count_flops

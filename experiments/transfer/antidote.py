@@ -48,15 +48,15 @@ import numpy as np
 
 from stagejax import Experiment, Stage
 from stagejax.data import BPE, TFDS, CausalText, Dataset, Mixture, Stdlib
-from stagejax.data.answers import Answers
-from stagejax.data.facts import Facts
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.packed_answers import PackedAnswers
+from stagejax.data.knowledge.facts import Facts
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.tuning_service import ServiceRows, TuningService
 from stagejax.data.published import C4
 from stagejax.data.streams import prefixed
-from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Together
-from stagejax.data.tuning_service import ServiceRows, TuningService
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, pruning
 from stagejax.inference.calibration import Calibration
 from stagejax.inference.refusing import Refusing

@@ -45,7 +45,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, step_flops, within
 from stagejax.data import BPE, CausalText, Characters, Dataset, MaskedText, Portion, Source, Tokenizer, codec
-from stagejax.data.binding import (
+from stagejax.data.molecules.binding import (
     BindingPairs,
     KinaseBinders,
     MeasuredBinders,
@@ -53,12 +53,12 @@ from stagejax.data.binding import (
     Sequences,
     TargetToMolecule,
 )
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.molecules import Molecules, RandomMolecules
-from stagejax.data.proteins import RESIDUES, Kinases, RandomFamilies
+from stagejax.data.molecules.molecules import Molecules, RandomMolecules
+from stagejax.data.molecules.proteins import RESIDUES, Kinases, RandomFamilies
+from stagejax.data.molecules.smiles import SmilesTokens
 from stagejax.data.published import BINDINGDB, MOSES, PUBCHEM, UNIREF50
-from stagejax.data.smiles import SmilesTokens
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
 from stagejax.inference.molecules import judged, molecular
 from stagejax.inference.translating import Decoding, generated, generating_flops

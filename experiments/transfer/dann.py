@@ -38,12 +38,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images, Source
-from stagejax.data.composites import DIGITS, Composites, Objects, Pairs
-from stagejax.data.domains import Blended, InColour, Moons, Unlabelled
 from stagejax.data.joined import Row, for_every_record, join
+from stagejax.data.multimodal.composites import DIGITS, Composites, Objects, Pairs
+from stagejax.data.pictures.domains import Blended, InColour, Moons, Unlabelled
+from stagejax.data.pictures.tasks import ImageTask, Part, all_of
 from stagejax.data.portion import Portion
 from stagejax.data.streams import Streams
-from stagejax.data.tasks import ImageTask, Part, all_of
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.objectives import classification

@@ -44,11 +44,11 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, SEP, CausalText, Codec, Mixture, Source, Stdlib, codec
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.facts import RELATIONS, Facts, People, Questions, answer, read_answer
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.knowledge.facts import RELATIONS, Facts, People, Questions, answer, read_answer
+from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.published import C4
 from stagejax.data.together import Together as Sources
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import Samples, completions
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering

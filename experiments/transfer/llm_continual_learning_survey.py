@@ -54,10 +54,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data.changed_facts import Episodes
-from stagejax.data.language_stream import LanguageStream, drawn_stream, published_stream, small_stream
-from stagejax.data.rehearsal import Rehearsal, mixed_in
-from stagejax.data.successive import Successive, most_frequent
+from stagejax.data.knowledge.changed_facts import Episodes
+from stagejax.data.language.language_stream import LanguageStream, drawn_stream, published_stream, small_stream
+from stagejax.data.selection.rehearsal import Rehearsal, mixed_in
+from stagejax.data.selection.successive import Successive, most_frequent
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.likelihood import right_records, rows_right
 from stagejax.inference.routed_adapters import answers_of_adapters, flops_of_answers, routed_scores

@@ -54,18 +54,18 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, Data, Dataset, Source, Stdlib, Tokenizer
-from stagejax.data.demonstrations import Demonstrated, InTemplate
-from stagejax.data.docstrings import Docstrings
-from stagejax.data.halves import Halves
-from stagejax.data.infilling import InfilledText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.lowered import Lowered
-from stagejax.data.passages import Passages, wikipedia
+from stagejax.data.language.docstrings import Docstrings
+from stagejax.data.language.infilling import InfilledText
+from stagejax.data.language.lowered import Lowered
+from stagejax.data.language.passages import Passages, wikipedia
+from stagejax.data.prompts.question_suites import Suite, drawn_questions, few_of, published_questions, small_questions
+from stagejax.data.prompts.question_tasks import Asked
 from stagejax.data.published import C4
-from stagejax.data.question_suites import Suite, drawn_questions, few_of, published_questions, small_questions
-from stagejax.data.question_tasks import Asked
-from stagejax.data.text_tasks import TaskText
+from stagejax.data.retrieval.demonstrations import Demonstrated, InTemplate
+from stagejax.data.retrieval.halves import Halves
+from stagejax.data.tasks.text_tasks import TaskText
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import demonstrations as demos
 from stagejax.inference.bag_of_words import bag_of_words
 from stagejax.inference.demonstrations import Finder, at_random, by_words, nearest

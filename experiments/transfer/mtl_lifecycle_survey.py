@@ -57,14 +57,13 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
-from stagejax.data import BPE, Dataset, MaskedText, Source, Stdlib, task_sampling
-from stagejax.data.joined import Row, join
-from stagejax.data.mixture import Mixture
-from stagejax.data.of_labels import OfLabels
+from stagejax.data import BPE, Dataset, MaskedText, Mixture, Row, Source, Stdlib, join
 from stagejax.data.published import C4
-from stagejax.data.task_sampling import NumberedTasks, SampledTasks, SizePowers
-from stagejax.data.text_suites import CORRELATED, glue, uneven_suite, word_classes
-from stagejax.data.text_tasks import TaskText, TextTask, constant_scores, synonym_tasks
+from stagejax.data.selection import task_sampling
+from stagejax.data.selection.of_labels import OfLabels
+from stagejax.data.selection.task_sampling import NumberedTasks, SampledTasks, SizePowers
+from stagejax.data.tasks.text_suites import CORRELATED, glue, uneven_suite, word_classes
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, constant_scores, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.inference.cost_of_serving import answering_seconds, parameters_of
 from stagejax.inference.frozen import flops_of_one

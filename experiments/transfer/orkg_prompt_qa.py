@@ -58,17 +58,17 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.axes import Axes
 from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib, Tokenizer
-from stagejax.data.articles import Articles
-from stagejax.data.field_text import FieldText
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.library_triples import LibraryTriples
-from stagejax.data.object_spans import ObjectSpans
+from stagejax.data.knowledge.library_triples import LibraryTriples
+from stagejax.data.knowledge.object_spans import ObjectSpans
+from stagejax.data.language.articles import Articles
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.prompts.span_questions import SpanQuestions
+from stagejax.data.prompts.wh_questions import AnsweredSpans, ClozeSpans, PublishedSpans
 from stagejax.data.published import WIKIPEDIA
-from stagejax.data.span_questions import SpanQuestions
-from stagejax.data.text_tasks import TaskText, TextTask
+from stagejax.data.tasks.text_tasks import TaskText, TextTask
 from stagejax.data.together import Together
-from stagejax.data.wh_questions import AnsweredSpans, ClozeSpans, PublishedSpans
-from stagejax.data.wordpiece import WordPiece
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.wordpiece import WordPiece
 from stagejax.inference.span_answers import flops_of_answers, scores, skill_of, span_answers
 from stagejax.inference.span_guesses import GUESSES
 from stagejax.models import Transformer, bert

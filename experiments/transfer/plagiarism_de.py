@@ -46,12 +46,12 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.budget import flops, step_flops, within
 from stagejax.data import BPE, TFDS, Dataset, MaskedText, Portion, Source, Stdlib
-from stagejax.data.answers import MadeRows
-from stagejax.data.articles import Articles
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.articles import Articles
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.data.published import WIKIPEDIA
-from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.detecting import replica_rates
 from stagejax.inference.pair_vectors import pair_flops, pair_rows, pair_vectors, thinned
 from stagejax.models import Transformer, bert

@@ -35,10 +35,10 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.apart import take_apart
-from stagejax.data.cells import CellSource, LinearCells, Sky130
-from stagejax.data.circuits import AtRandom, Circuits, InOrder, Partition, Room, Whole
-from stagejax.data.logic import EPFL, Adder, LogicSource
-from stagejax.data.static_timing import Process, slack
+from stagejax.data.circuits.cells import CellSource, LinearCells, Sky130
+from stagejax.data.circuits.circuits import AtRandom, Circuits, InOrder, Partition, Room, Whole
+from stagejax.data.circuits.logic import EPFL, Adder, LogicSource
+from stagejax.data.circuits.static_timing import Process, slack
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
 from stagejax.models.route_timing import PinAutoEncoder, RouteTiming, free_running, teacher_forced

@@ -42,12 +42,12 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
 from stagejax.data import BPE, Bytes, CausalText, Codec, Mixture, Source, Stdlib, Tokenizer, codec
-from stagejax.data.answers import Answers
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.mutants import GB1, RandomLandscape
-from stagejax.data.protein_tasks import ProteinInstructions, ProteinText, Task, generate, sequence_text
-from stagejax.data.proteins import RESIDUES, Annotated, Kinases, Proteins, RandomFamilies
+from stagejax.data.molecules.mutants import GB1, RandomLandscape
+from stagejax.data.molecules.protein_tasks import ProteinInstructions, ProteinText, Task, generate, sequence_text
+from stagejax.data.molecules.proteins import RESIDUES, Annotated, Kinases, Proteins, RandomFamilies
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.published import C4, UNIREF50
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
 from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
 from stagejax.inference.kmers import copied, kmer_judge

@@ -45,8 +45,8 @@ from stagejax.axes import Axes
 from stagejax.data import TFDS, Dataset, Digits, Images
 from stagejax.data.joined import Row, for_every_record, join
 from stagejax.data.orders import Orders
+from stagejax.data.pictures.tasks import Coloured, ImageTask, Part, all_of, parts_for_probing
 from stagejax.data.published import IMAGENET
-from stagejax.data.tasks import Coloured, ImageTask, Part, all_of, parts_for_probing
 from stagejax.inference import Frozen, apply, concatenated, flops_of_one, logits_of_members
 from stagejax.models.convnet import ConvNet, ResNet, resnet50
 from stagejax.models.ensemble import Ensemble

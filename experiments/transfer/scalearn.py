@@ -48,8 +48,8 @@ from stagejax import Evaluation, Experiment, Handover, Stage, names
 from stagejax.axes import Axes
 from stagejax.data import BPE, Dataset, MaskedText, Source, Stdlib
 from stagejax.data.published import C4
-from stagejax.data.text_suites import CORRELATED, glue, small_suite
-from stagejax.data.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
+from stagejax.data.tasks.text_suites import CORRELATED, glue, small_suite
+from stagejax.data.tasks.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.models import Transformer, bert
 from stagejax.models.adapters import Adapted

@@ -49,20 +49,20 @@ from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.axes import Axes
 from stagejax.data import Dataset, Portion, Source, Stdlib
 from stagejax.data.abreast import Abreast, part
-from stagejax.data.amplified import Amplified
-from stagejax.data.articles import Articles
-from stagejax.data.docstrings import Docstrings
-from stagejax.data.documentation import Documentation, DocumentedPackages
-from stagejax.data.labelled_text import LabelledText
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.articles import Articles
+from stagejax.data.language.docstrings import Docstrings
+from stagejax.data.language.documentation import Documentation, DocumentedPackages
+from stagejax.data.language.next_sentences import NextSentences
 from stagejax.data.named import TFDS
-from stagejax.data.next_sentences import NextSentences
 from stagejax.data.published import WIKIPEDIA
+from stagejax.data.selection.amplified import Amplified
 from stagejax.data.sources import labels_of
-from stagejax.data.text_tasks import TaskText, TextTask, synonym_tasks
+from stagejax.data.tasks.labelled_text import LabelledText
+from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.data.tokenizers import codec, texts
-from stagejax.data.wordpiece import WordPiece
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.wordpiece import WordPiece
 from stagejax.models import Transformer, bert
 from stagejax.models.pooled import PooledClassifier
 from stagejax.models.text_classifier import TextClassifier

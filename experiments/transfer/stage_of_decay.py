@@ -12,8 +12,9 @@ Method   Two steps: a new head on the frozen base, whose batch norms run in infe
          Agreement is the mean of Cohen's kappa with quadratic weights over pairs of examiners, and over pairs of the
          model and an examiner, on the same test images, with bootstrap intervals over images.
          The photographs are private and have no public stand-in. Here clothes (head), digits (torso) and digits of
-         envelopes (limbs) stand for donors, who decay by a stated process (`data.decay`), and three simulated examiners
-         see its severity with noise; their median is the training label. The source is CIFAR-10 at 16 x 16 pixels.
+         envelopes (limbs) stand for donors, who decay by a stated process (`data.pictures.decay`), and three simulated
+         examiners see its severity with noise; their median is the training label. The source is CIFAR-10 at 16 x 16
+         pixels.
 Run      stagejax run stage_of_decay                      laptop: about 7 minutes on two cores
          stagejax run stage_of_decay --preset smoke       seconds
          stagejax plan stage_of_decay --preset pod --mesh data=16,fsdp=16
@@ -45,14 +46,14 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import Dataset, Digits, Images, Source
-from stagejax.data.augment import Augment, Augmented
-from stagejax.data.body_regions import Photographed, Simulated, stand_ins
-from stagejax.data.crop import Crop
-from stagejax.data.domains import InColour
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.augment import Augment, Augmented
+from stagejax.data.pictures.body_regions import Photographed, Simulated, stand_ins
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.domains import InColour
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
-from stagejax.data.shift import ShiftAndFlip
-from stagejax.data.tasks import ImageTask, Part
 from stagejax.inference import Frozen, apply, flops_of_one, logits_of
 from stagejax.models.inception import Inception, Unit, block_a, inception_v3, small_inception
 from stagejax.models.xception import Xception, small_xception

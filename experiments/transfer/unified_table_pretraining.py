@@ -42,19 +42,19 @@ import numpy as np
 
 from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data import BPE, TFDS, Data, Dataset, Mixture, Source, Stdlib, Tokenizer
-from stagejax.data.denoising import T5 as TEXT_SPANS
-from stagejax.data.denoising import Denoising
-from stagejax.data.docstrings import Docstrings
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.lowered import Lowered
+from stagejax.data.language.denoising import T5 as TEXT_SPANS
+from stagejax.data.language.denoising import Denoising
+from stagejax.data.language.docstrings import Docstrings
+from stagejax.data.language.lowered import Lowered
+from stagejax.data.language.seq2seq import TextToText
 from stagejax.data.published import C4
-from stagejax.data.seq2seq import TextToText
-from stagejax.data.table_denoising import MIXED, SPANS, TableDenoiser, TableDenoising
-from stagejax.data.table_tasks import LEADS, TableTask, TableToText, right
-from stagejax.data.table_tasks import Task as TaskName
-from stagejax.data.table_text import TableTexts, Window
+from stagejax.data.tables.table_denoising import MIXED, SPANS, TableDenoiser, TableDenoising
+from stagejax.data.tables.table_tasks import LEADS, TableTask, TableToText, right
+from stagejax.data.tables.table_tasks import Task as TaskName
+from stagejax.data.tables.table_text import TableTexts, Window
+from stagejax.data.tables.web_tables import DrawnTables, PublishedTables, WebTables
 from stagejax.data.together import Together
-from stagejax.data.web_tables import DrawnTables, PublishedTables, WebTables
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.tables import answers, drawn_tokens
 from stagejax.models.t5 import T5
 from stagejax.models.t5_sizes import t5_v1_1

@@ -74,7 +74,7 @@ class SameCalls:
       decode: tokens to text, such as the `decode` of a codec; special tokens are no text.
       gold: which leaf of a batch holds the gold response, tokens (B, G), padded with zeros.
 
-    >>> from stagejax.data.words import Words
+    >>> from stagejax.data.vocabulary.words import Words
     >>> from stagejax.decode import Samples
     >>> code = Words(("[", "f", "(", "a", "=", "x", "y", ")", "]"))
     >>> gold, = code.encode(["[ f ( a = x ) ]"])

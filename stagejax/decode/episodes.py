@@ -16,7 +16,7 @@ ACTION = 2  #: tokens of an action
 
 @runtime_checkable
 class Emulator(Protocol):
-    """What acting asks of a device; `stagejax.data.phone.Phone` is one. Functions are of one device, and pure.
+    """What acting asks of a device; `stagejax.data.control.phone.Phone` is one. Functions are of one device, and pure.
 
     A device has the fields `over`, `reward` and `steps`; a screen is a vector of integers that stands for its pixels.
     """

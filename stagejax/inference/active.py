@@ -14,13 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from stagejax.data.active import balanced_start, contrastive
 from stagejax.data.order import shuffled
+from stagejax.data.selection.active import balanced_start, contrastive
 from stagejax.inference.pseudo_labels import HAST, Pseudo, Said, Selector, entropy
 from stagejax.objectives.neighbours import among
 from stagejax.steps.probes import Heads, Probe
 
-#: (probabilities (N, C), how many, draws, neighbours (N, K)) -> the items to buy the labels of; see `data.active`.
+#: (probabilities (N, C), how many, draws, neighbours (N, K)) -> the items to buy the labels of; see
+#: `data.selection.active`.
 Query = Callable[..., np.ndarray]
 #: Rows, labels and weights.
 Example = tuple[np.ndarray, np.ndarray, np.ndarray]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.guided_steps import ANS, again, check_all, put, right_step
+from stagejax.data.reasoning.guided_steps import ANS, again, check_all, put, right_step
 from stagejax.data.sources import Record
 from stagejax.data.tokenizers import Codec
 from stagejax.decode.vote import majority_vote

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stagejax.data.guided_steps import (
+from stagejax.data.reasoning.guided_steps import (
     AGAIN,
     ANS,
     CUES,

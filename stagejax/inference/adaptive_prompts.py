@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.guided_steps import (
+from stagejax.data.reasoning.guided_steps import (
     ANS,
     BAD,
     CUES,

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.active import balanced_start, contrastive
 from stagejax.data.joined import for_every_record
-from stagejax.data.labelled_text import LabelledText
+from stagejax.data.selection.active import balanced_start, contrastive
+from stagejax.data.tasks.labelled_text import LabelledText
 from stagejax.inference.active import CAL_NEIGHBOURS, Protocol, Query, Strategy, judged, unlabelled
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.pseudo_labels import HAST, Said

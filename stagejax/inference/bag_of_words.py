@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Int
 
-from stagejax.data.question_tasks import Asked
+from stagejax.data.prompts.question_tasks import Asked
+from stagejax.data.retrieval.tfidf import tf_idf
 from stagejax.data.sources import Source
-from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import Tokenizer, codec
 
 
@@ -20,7 +20,7 @@ def bag_of_words(
       `chosen` and `wanted` (N,): numbers of names, for each test record.
 
     >>> from stagejax.data import Bytes, Stdlib
-    >>> from stagejax.data.question_suites import drawn_questions, part_of
+    >>> from stagejax.data.prompts.question_suites import drawn_questions, part_of
     >>> task = drawn_questions(200).targets[0]
     >>> made = bag_of_words(part_of(task, 0, 0.5), part_of(task, 0.5), Bytes(), Stdlib())
     >>> bool((made["chosen"] == made["wanted"]).mean() > 0.4)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
-from stagejax.data.bound_items import Item, ItemWorld, Prompt
-from stagejax.data.tasks import resized
+from stagejax.data.multimodal.bound_items import Item, ItemWorld, Prompt
+from stagejax.data.pictures.tasks import resized
 from stagejax.inference.frozen import Frozen, apply, logits_of
 
 #: Of one prompt: see `verdict_of`.

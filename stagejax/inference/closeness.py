@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.responding import prompt_fields
 from stagejax.objectives.divergence import Distances

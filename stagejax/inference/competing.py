@@ -15,17 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from stagejax.data.scene_instructions import TYPES, Augmentor, Pictures, drawn
+from stagejax.data.multimodal.scene_instructions import TYPES, Augmentor, Pictures, drawn
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.inference.picture_answers import (
-    Arrays,
-    Form,
-    answered,
-    instructions,
-    log_likelihood,
-    rows_of,
-    written,
-)
+from stagejax.inference.picture_answers import Arrays, Form, answered, instructions, log_likelihood, rows_of, written
 from stagejax.result import Result
 
 JUDGE, ORACLE = "judge", "oracle"

@@ -17,8 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from stagejax.apart import take_apart
-from stagejax.data.bm25 import BM25
-from stagejax.data.demonstrations import Demonstrated, Pieces, inputs_of, pieces_of, reader
+from stagejax.data.retrieval.bm25 import BM25
+from stagejax.data.retrieval.demonstrations import Demonstrated, Pieces, inputs_of, pieces_of, reader
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Prompts, sample

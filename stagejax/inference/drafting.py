@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from stagejax.data.answers import Answers
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.tokenizers import MASK, SEP, SPECIAL
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.decode.forced import Forced
@@ -45,7 +45,7 @@ class Pairs:
         Raises:
           ValueError: a prompt or an answer is longer.
 
-        >>> from stagejax.data.problems import Problems
+        >>> from stagejax.data.reasoning.problems import Problems
         >>> problems = Problems(size=8, steps=(2,))
         >>> data = Answers(source=problems, tokenizer=problems.tokenizer(), batch=4, length=48)
         >>> pairs = Pairs.of(data, np.arange(4), 40, 16)

@@ -11,8 +11,8 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.data.interleave import Order, Vocabulary
-from stagejax.data.multimodal import Writer
+from stagejax.data.multimodal.interleave import Order, Vocabulary
+from stagejax.data.multimodal.multimodal import Writer
 from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import SEP, SPECIAL
 from stagejax.decode import Prompts, beam_search, padded_prompts, sample

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.apart import take_apart
-from stagejax.data.lessons import Format, Lesson
+from stagejax.data.prompts.lessons import Format, Lesson
 from stagejax.data.sources import Record, Source
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode import Prompts, Samples, sample
@@ -80,7 +80,7 @@ def explanations(teacher: Result, form: Format, source: Source, verify: Verifier
 def parse(form: Format, said: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
     """Rationale and label of what was said; None where it has no end, or not one `so` between two parts that fit.
 
-    >>> from stagejax.data.words import Words
+    >>> from stagejax.data.vocabulary.words import Words
     >>> form = Format(Words(("a", "b")), marks=6, inputs=4, label=2, rationale=3)
     >>> parse(form, (4, 5, 8, 4, 2)), parse(form, (4, 5, 4, 2)), parse(form, (4, 8, 4))
     (((4, 5), (4,)), None, None)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from stagejax.data.answers import Answers
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.likelihood import row_losses

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.tokenizers import CLS, SPECIAL
-from stagejax.data.tool_prompts import GoldPrompts
 from stagejax.decode import Prompts, sample
 from stagejax.inference.answering import Answering, ask
 from stagejax.inference.frozen import Frozen, flops_of_one

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from stagejax.data.answers import answer_row, encoded
-from stagejax.data.customer_service import prompt
-from stagejax.data.customers import Customer, Talk
-from stagejax.data.service_language import AGENT, CUSTOMER, MARKS, STRATEGY, masked
-from stagejax.data.service_language import service_words as words
-from stagejax.data.tfidf import tf_idf
+from stagejax.data.dialogue.customer_service import prompt
+from stagejax.data.dialogue.customers import Customer, Talk
+from stagejax.data.dialogue.service_language import AGENT, CUSTOMER, MARKS, STRATEGY, masked
+from stagejax.data.dialogue.service_language import service_words as words
+from stagejax.data.prompts.answers import answer_row, encoded
+from stagejax.data.retrieval.tfidf import tf_idf
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.likelihood import row_losses

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.customer_service import any_moves, drawn_talk, example_of, taught
-from stagejax.data.customers import Customer, Talk, customers
-from stagejax.data.service_language import AGENT, EXAMPLE, STRATEGY, directed, directives, masked
+from stagejax.data.dialogue.customer_service import any_moves, drawn_talk, example_of, taught
+from stagejax.data.dialogue.customers import Customer, Talk, customers
+from stagejax.data.dialogue.service_language import AGENT, EXAMPLE, STRATEGY, directed, directives, masked
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.guidance import (
     Entry,

@@ -2,7 +2,7 @@
 
 The three models are {"encoder", "adapter", "llm"}: encoder and adapter as in `models.recognizer` and
 `models.speech_adapter`, in the model's rows of tokens MASK marks where an utterance's vectors stand. A batch has
-"frames" and "real" of utterances (see `data.utterances`).
+"frames" and "real" of utterances (see `data.sound.utterances`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from stagejax.data import MASK, SEP
 from stagejax.data.joined import for_every_record
-from stagejax.data.utterances import Speech
+from stagejax.data.sound.utterances import Speech
 from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
 from stagejax.inference import Frozen
 from stagejax.inference.several import ask_together, flops_together

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from stagejax.objectives.in_context import logits_after_descent, positions
 
-#: (model, rows as of `stagejax.data.random_tasks.RandomTasks`) -> 1 where a prediction is right, else 0.
+#: (model, rows as of `stagejax.data.pictures.random_tasks.RandomTasks`) -> 1 where a prediction is right, else 0.
 Right = Callable[[Any, Any], jax.Array]
 
 

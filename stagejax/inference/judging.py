@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.answers import MadeRows, answer_row
 from stagejax.data.joined import Row
-from stagejax.data.judging import TEMPLATES
-from stagejax.data.judging_rows import JudgeRows, Pair, answers_in_pairs, longer
+from stagejax.data.prompts.answers import MadeRows, answer_row
+from stagejax.data.prompts.judging import TEMPLATES
+from stagejax.data.prompts.judging_rows import JudgeRows, Pair, answers_in_pairs, longer
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode.last_tag import LastTag

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stagejax.data.asked_length import AskedLength
-from stagejax.data.line_reports import REPORT, WIDTH, Facts, checked, lines_of, prompt, told, unseen
+from stagejax.data.prompts.asked_length import AskedLength
+from stagejax.data.tables.line_reports import REPORT, WIDTH, Facts, checked, lines_of, prompt, told, unseen
 from stagejax.inference.lengthening import Lengthening, Texts, role
 from stagejax.result import Result
 
@@ -66,7 +66,7 @@ def measured(tests: LongTests, texts: Sequence[str], lines: Change | None = None
     Args:
       lines: what is made of the lines of a text, given how many are asked for at least.
 
-    >>> from stagejax.data.line_reports import report
+    >>> from stagejax.data.tables.line_reports import report
     >>> tests = LongTests("test", 1, (8,))
     >>> texts = [report(tests.facts[0], range(8))], [report(tests.facts[0], range(4))]
     >>> list(measured(tests, texts[0]).values())

@@ -1,8 +1,8 @@
 """A language model that writes longer texts than it was taught to: it drafts them, extends its drafts, and learns both.
 
 Two roles, a Generator that writes a response to an instruction and an Extender that rewrites a response longer. Texts
-are lines that end in a full stop (`data.line_reports`). `instructions`, `lengthened`, `concatenated` and `oracle` are
-functions for `run.make`.
+are lines that end in a full stop (`data.tables.line_reports`). `instructions`, `lengthened`, `concatenated` and
+`oracle` are functions for `run.make`.
 
 Reference: Quan et al. 2024 (Self-Lengthen), https://arxiv.org/abs/2410.23933, and the published code,
 https://github.com/QwenLM/Self-Lengthen.
@@ -18,8 +18,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.asked_length import AskedLength
-from stagejax.data.line_reports import (
+from stagejax.data.language.packing import documents
+from stagejax.data.prompts.asked_length import AskedLength
+from stagejax.data.tables.line_reports import (
     ASPECTS,
     WIDTH,
     drawn_instruction,
@@ -32,7 +33,6 @@ from stagejax.data.line_reports import (
     records_of,
     report,
 )
-from stagejax.data.packing import documents
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode.overlap import grams
 from stagejax.inference.continuing import Sampling, continued, continuing_flops

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from stagejax.data.tfidf import tf_idf
+from stagejax.data.retrieval.tfidf import tf_idf
+from stagejax.data.tasks.word_or_text import Rows, WordOrText
 from stagejax.data.tokenizers import PAD
-from stagejax.data.word_or_text import Rows, WordOrText
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.objectives.probing import probe_accuracy
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 
-from stagejax.data.audio import LogMel
+from stagejax.data.sound.audio import LogMel
 from stagejax.decode.cepstral_distance import cepstral_distance, mel_cepstra
 from stagejax.decode.edits import edit_distance
 from stagejax.inference import Frozen, apply

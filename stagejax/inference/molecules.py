@@ -1,6 +1,7 @@
 """What generated molecules are worth: valid, unique, novel, diverse, and near to known ones, by graphs alone.
 
-Validity is that of `data.valence`, fingerprints are hashed circular substructures; neither is a chemistry toolkit's.
+Validity is that of `data.molecules.valence`, fingerprints are hashed circular substructures; neither is a chemistry
+toolkit's.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float64, UInt8
 
-from stagejax.data.smiles import ELEMENTS, BadSmiles
-from stagejax.data.valence import checked
+from stagejax.data.molecules.smiles import ELEMENTS, BadSmiles
+from stagejax.data.molecules.valence import checked
 
 #: The label of bonds between two atoms of which each has a double bond in a ring: the same in all Kekulé structures.
 RESONANT = 5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stagejax.data.retrieval.tfidf import tf_idf
 from stagejax.data.sources import Source
-from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import Tokenizer, codec
 from stagejax.decode import chrf
 
@@ -19,7 +19,7 @@ def nearest_translations(
       known, asked: pairs; `fields` names what is translated and its translation.
 
     >>> from stagejax.data import Bytes
-    >>> from stagejax.data.parallel import DrawnTranslations
+    >>> from stagejax.data.language.parallel import DrawnTranslations
     >>> pairs = DrawnTranslations(9)
     >>> nearest_translations(pairs, pairs, ("en", "de"), Bytes(), pairs)["chrf"]
     100.0

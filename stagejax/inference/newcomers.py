@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from stagejax.data.knowledge.town import Town, TownQuestions
 from stagejax.data.portion import Portion
 from stagejax.data.sources import Source
 from stagejax.data.together import Together
-from stagejax.data.town import Town, TownQuestions
 from stagejax.inference.quizzes import Quiz
 
 NEW, CHAINED, FRONT, DEV = "new fact", "two hops over it", "in front", "dev"
@@ -21,7 +21,7 @@ def about_newcomers(town: Town, hops: Quiz, most: int = 60) -> dict[str, Quiz]:
       hops: on two hops of this town, in rows that are long enough; prose takes 22 tokens more.
       most: questions of either half of what is chosen by.
 
-    >>> from stagejax.data.mistakes import HOPS
+    >>> from stagejax.data.reasoning.mistakes import HOPS
     >>> town = Town(residents=40, newcomers=6, degree=3)
     >>> asked = about_newcomers(town, Quiz(HOPS, TownQuestions(town, ("ood",)), 9, length=32, limit=18), most=5)
     >>> {name: (quiz.questions, quiz.length) for name, quiz in asked.items()}

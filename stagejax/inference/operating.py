@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.phone import Phone, Rule
-from stagejax.data.phone_tasks import Goals
+from stagejax.data.control.phone import Phone, Rule
+from stagejax.data.control.phone_tasks import Goals
 from stagejax.decode.episodes import operated
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from stagejax.data.answers import MadeRows, PromptedText
 from stagejax.data.joined import Row
-from stagejax.data.made_prompts import InOrder
+from stagejax.data.prompts.answers import MadeRows, PromptedText
+from stagejax.data.prompts.made_prompts import InOrder
 from stagejax.decode import Prompts, sample
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.frozen import Frozen, apply

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.answers import answer_row
-from stagejax.data.pair_filters import balanced, clean, known_label, most_frequent, of_usual_length
-from stagejax.data.tokenizers import CLS
-from stagejax.data.word_tasks import (
+from stagejax.data.prompts.answers import answer_row
+from stagejax.data.prompts.pair_filters import balanced, clean, known_label, most_frequent, of_usual_length
+from stagejax.data.prompts.word_tasks import (
     END,
     OUTPUT,
     SIZE,
@@ -26,6 +25,7 @@ from stagejax.data.word_tasks import (
     prompt_for_input,
     word_task_tokenizer,
 )
+from stagejax.data.tokenizers import CLS
 from stagejax.inference.continuing import GREEDY, Sampling
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.inventing import Drawing, Inventing, drawn, invented

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Float32, Int32
 
-from stagejax.data.glyph_pages import Page
+from stagejax.data.handwriting.glyph_pages import Page
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, flops_of_one
 from stagejax.inference.page_planning import Layouts

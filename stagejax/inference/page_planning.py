@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from stagejax.data.glyph_pages import Page
-from stagejax.data.page_layouts import LayoutTokens
+from stagejax.data.handwriting.glyph_pages import Page
+from stagejax.data.handwriting.page_layouts import LayoutTokens
 from stagejax.data.tokenizers import SEP
 from stagejax.decode import padded_prompts, sample
 from stagejax.inference.answering import ask

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Float32
 
-from stagejax.data.glyph_pages import Page, Script, random_words, written_by
-from stagejax.data.tasks import resized
+from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, written_by
+from stagejax.data.pictures.tasks import resized
 from stagejax.decode.edits import edit_distance
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.objectives.recognition import collapsed, columns_of

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import Row
-from stagejax.data.text_tasks import TextTask, encoded
+from stagejax.data.prompts.answers import Row
+from stagejax.data.tasks.text_tasks import TextTask, encoded
 from stagejax.data.tokenizers import PAD, Tokenizer, codec
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.result import Result

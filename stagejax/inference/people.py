@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stagejax.data.people import LOWER, PAINT_NAMES, SHOES, UPPER
+from stagejax.data.pictures.people import LOWER, PAINT_NAMES, SHOES, UPPER
 from stagejax.inference.attributes import Attribute
 
 _OF_A_PERSON = "a photo of a person"

@@ -17,9 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from stagejax.data.answers import MadeRows, answer_row
 from stagejax.data.joined import Row
-from stagejax.data.scene_instructions import (
+from stagejax.data.multimodal.scene_instructions import (
     CAPTION,
     PICTURE,
     TYPES,
@@ -29,9 +28,10 @@ from stagejax.data.scene_instructions import (
     phrase,
     truth,
 )
-from stagejax.data.scene_questions import CELLS
+from stagejax.data.multimodal.scene_questions import CELLS
+from stagejax.data.prompts.answers import MadeRows, answer_row
 from stagejax.data.tokenizers import CLS, SEP
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode import Prompts, sample
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.rationales import features_of_cells

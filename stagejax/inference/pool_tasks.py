@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.joined import Row
-from stagejax.data.labelled_text import LabelledText
-from stagejax.data.learned import LearnedFrom
 from stagejax.data.portion import Portion
 from stagejax.data.sources import Source
-from stagejax.data.tagged_rows import TaggedRecords
-from stagejax.data.text_tasks import TextTask
+from stagejax.data.tasks.labelled_text import LabelledText
+from stagejax.data.tasks.tagged_rows import TaggedRecords
+from stagejax.data.tasks.text_tasks import TextTask
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.predictions import INPUTS, Made, says_class, says_tags
 from stagejax.models.tagger import ChainTagger
@@ -146,7 +146,7 @@ def of_words_alone(pool: LabelledText, test: LabelledText, labelled: Made) -> fl
       ValueError: the test data are endless.
 
     >>> from stagejax.data import Bytes, Stdlib
-    >>> from stagejax.data.text_tasks import synonym_tasks
+    >>> from stagejax.data.tasks.text_tasks import synonym_tasks
     >>> task = synonym_tasks(200)[0]
     >>> pool = LabelledText(task=task, tokenizer=Bytes(), learned_from=Stdlib(), batch=20, length=48)
     >>> own = {"rows": np.arange(100), "label": pool.take_records(np.arange(100))["label"]}

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool
 
-from stagejax.data.answers import MadeRows, PromptedText, answer_row
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows, PromptedText, answer_row
 from stagejax.decode.pairs import ordered_pairs
 from stagejax.inference import Frozen, apply
 from stagejax.inference.answering import Answering, ask, four

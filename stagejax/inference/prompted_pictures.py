@@ -1,8 +1,8 @@
 """Pictures that a diffusion transformer draws from prompts of words and pictures, and a judge of what they show.
 
-The rows of `composed` are prompts of `data.picture_prompts`. They become a condition in one of two ways: a frozen
-language model that sees reads them once (`read`) and an adapter goes on from there; or an encoder of captions reads the
-`words` of the target.
+The rows of `composed` are prompts of `data.multimodal.picture_prompts`. They become a condition in one of two ways: a
+frozen language model that sees reads them once (`read`) and an adapter goes on from there; or an encoder of captions
+reads the `words` of the target.
 
 Letters: n prompts, S tokens of a prompt, s rows and columns of a picture, F width of a state.
 """
@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stagejax.data.captions import padded
 from stagejax.data.joined import Row
-from stagejax.data.picture_prompts import MOST, PICTURE, QUARTERS, REQUESTS, TASK_WORDS, PicturePrompts
+from stagejax.data.multimodal.captions import padded
+from stagejax.data.multimodal.picture_prompts import MOST, PICTURE, QUARTERS, REQUESTS, TASK_WORDS, PicturePrompts
 from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.decode import Prompts, completions, sample
 from stagejax.inference.frozen import Frozen, apply

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.few_shot import FewShot
-from stagejax.data.templates import PromptedTask
+from stagejax.data.selection.few_shot import FewShot
+from stagejax.data.tasks.templates import PromptedTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.objectives.prompting import label_logits
 from stagejax.result import Result

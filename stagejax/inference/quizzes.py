@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.answers import token_rows
-from stagejax.data.distinct import Distinct
-from stagejax.data.enumerations import Enumerations
-from stagejax.data.list_programs import ListPrograms
-from stagejax.data.mistakes import CODE, HOPS, JUDGES, KINDS, LISTS, MATH
+from stagejax.data.knowledge.town import Town, TownQuestions
 from stagejax.data.portion import Portion
-from stagejax.data.problems import Problems
-from stagejax.data.prose import Delimited
+from stagejax.data.prompts.answers import token_rows
+from stagejax.data.prompts.enumerations import Enumerations
+from stagejax.data.reasoning.list_programs import ListPrograms
+from stagejax.data.reasoning.mistakes import CODE, HOPS, JUDGES, KINDS, LISTS, MATH
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.prose import Delimited
+from stagejax.data.reasoning.written import BRIEF
+from stagejax.data.retrieval.tfidf import tf_idf
+from stagejax.data.selection.distinct import Distinct
 from stagejax.data.sources import Source
-from stagejax.data.tfidf import tf_idf
 from stagejax.data.tokenizers import Tokenizer, codec
-from stagejax.data.town import Town, TownQuestions
-from stagejax.data.written import BRIEF
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
 from stagejax.inference.frozen import Frozen
 from stagejax.names import slug
@@ -33,7 +33,7 @@ Marks = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Quiz:
-    """Questions of one of the tasks of `data.mistakes`.
+    """Questions of one of the tasks of `data.reasoning.mistakes`.
 
     Args:
       questions: how many, so that a plan need not read the source.
@@ -68,7 +68,7 @@ def drawn_tasks(
     largest: int = 20,
     statements: tuple[int, ...] = (2, 3),
 ) -> tuple[Task, ...]:
-    """The tasks of `data.mistakes`, generated: examples, and questions for development and for the test, all different.
+    """The tasks of `data.reasoning.mistakes`, generated: examples, questions for development and test, all different.
 
     Of word problems and list programs no two have a program in common, of lists no question. Nothing that is asked in
     development is in an example or in the test: a program, the constraints of a list, a question in two hops. No
@@ -148,8 +148,8 @@ _answer_flops = functools.cache(continuing_flops)
 def nearest(tokenizer: Tokenizer, examples: Source, quiz: Quiz) -> Marks:
     """What one says who reasons about nothing: the answer of the example whose question is the likest, by TF-IDF.
 
-    >>> from stagejax.data.mistakes import MATH
-    >>> from stagejax.data.problems import Problems
+    >>> from stagejax.data.reasoning.mistakes import MATH
+    >>> from stagejax.data.reasoning.problems import Problems
     >>> problems = Problems(size=8, steps=(1,))
     >>> nearest(problems.tokenizer(), problems, Quiz(MATH, problems, 8, 48, 20))["right"]
     [1, 1, 1, 1, 1, 1, 1, 1]
@@ -165,8 +165,8 @@ def commonest(examples: Source, quiz: Quiz) -> Marks:
     """What one says who has counted: to every question the answer that most examples end with, or, where none is marked
     by "ans", the commonest solution.
 
-    >>> from stagejax.data.mistakes import MATH
-    >>> from stagejax.data.problems import Problems
+    >>> from stagejax.data.reasoning.mistakes import MATH
+    >>> from stagejax.data.reasoning.problems import Problems
     >>> commonest(Problems(size=99), Quiz(MATH, Problems(size=3), 3, 48, 20))["texts"][0][1]
     'ans 2'
     """
@@ -180,7 +180,7 @@ def commonest(examples: Source, quiz: Quiz) -> Marks:
 def marked(task: str, asked: Sequence[Mapping[str, Any]], said: Sequence[str]) -> Marks:
     """Answers under their task's judge.
 
-    >>> from stagejax.data.mistakes import MATH
+    >>> from stagejax.data.reasoning.mistakes import MATH
     >>> asked = [{"question": "7 and 5 ?", "answer": 12, "program": "7 + 5"}] * 2
     >>> marked(MATH, asked, ("7 + 5 = 12 ; ans 12", "7 - 5 = 2 ; ans 2"))["mistake"]
     ['', 'plan']

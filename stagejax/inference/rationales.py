@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.language.seq2seq import encoder_decoder_spec
+from stagejax.data.multimodal.scene_questions import CELLS, CONTEXTS, PICTURE, SceneQuestions, facts_of
 from stagejax.data.pipeline import Data
-from stagejax.data.scene_questions import CELLS, CONTEXTS, PICTURE, SceneQuestions, facts_of
-from stagejax.data.seq2seq import encoder_decoder_spec
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.data.tokenizers import SEP
 from stagejax.decode import Prompts, rouge, sample
 from stagejax.decode.bleu import bleu

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from stagejax.data.knowledge.town import WAYS, Town, TownProse, stated
 from stagejax.data.tokenizers import Tokenizer, codec
-from stagejax.data.town import WAYS, Town, TownProse, stated
 from stagejax.inference.continuing import GREEDY, continued
 from stagejax.inference.frozen import Frozen
 

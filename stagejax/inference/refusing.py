@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.answers import PromptedText
-from stagejax.data.refusals import REFUSAL, Asked, Classified
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.prompts.refusals import REFUSAL, Asked, Classified
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import SEP, Tokenizer, codec
 from stagejax.decode import Prompts, Samples, completions, sample

@@ -12,9 +12,9 @@ import numpy as np
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.pipeline import Data
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode import Prompts, sample
 from stagejax.inference.answering import ask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from stagejax.data.demonstrations import Demonstrated, behind
+from stagejax.data.retrieval.demonstrations import Demonstrated, behind
 from stagejax.data.sources import Source
 from stagejax.data.together import Together
 from stagejax.inference.demonstrations import Finder, nearest, text_vectors, vector_flops

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.answers import PromptedText
+from stagejax.data.prompts.answers import PromptedText
 from stagejax.decode import Prompts, Samples, pass_at, sample
 from stagejax.decode.steps import step_ends
 from stagejax.inference import Frozen

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from stagejax.data.successive import Successive
+from stagejax.data.selection.successive import Successive
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.objectives.answered_tasks import first_answers
 from stagejax.result import Result

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from stagejax.data import SEP, Source, Tokenizer
-from stagejax.data.answers import token_rows
+from stagejax.data.prompts.answers import token_rows
 from stagejax.data.tokenizers import codec
 from stagejax.decode import Prompts, Samples, completions, sample
 from stagejax.inference.answering import ask

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from stagejax.data.answers import Answers
-from stagejax.data.problems import answer_of
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import answer_of
 from stagejax.data.tokenizers import SEP, Codec, codec
 from stagejax.decode import chrf, majority_vote
 from stagejax.inference.drafting import Pairs, Said, decoded, keys

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.coresets import around_median, by_class, herding, highest, in_proportion, k_center
 from stagejax.data.images import Images
 from stagejax.data.joined import for_every_record
-from stagejax.data.scores import distance_to_prototype, el2n, forgetting, grand_of_head, margin
+from stagejax.data.selection.coresets import around_median, by_class, herding, highest, in_proportion, k_center
+from stagejax.data.selection.scores import distance_to_prototype, el2n, forgetting, grand_of_head, margin
 from stagejax.handover import Handover
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.result import Result

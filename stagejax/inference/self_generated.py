@@ -13,8 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-from stagejax.data.answers import Answers, MadeRows, answer_row
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import Answers, MadeRows, answer_row
 from stagejax.data.tokenizers import SEP, SPECIAL
 from stagejax.inference.drafting import CORRECT, Ints, Pairs, decoded, keys
 from stagejax.inference.frozen import Frozen

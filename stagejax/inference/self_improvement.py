@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import Answers, MadeRows, PromptedText
 from stagejax.data.joined import Row
-from stagejax.data.made_prompts import MadePrompts
+from stagejax.data.prompts.answers import Answers, MadeRows, PromptedText
+from stagejax.data.prompts.made_prompts import MadePrompts
 from stagejax.data.tokenizers import SEP
 from stagejax.decode import Prompts, Samples, majority_vote, sample
 from stagejax.inference.answering import Answering, ask, greedy

@@ -18,7 +18,7 @@ import optax
 
 from stagejax.apart import take_apart
 from stagejax.data.joined import for_every_record
-from stagejax.data.views import Views, centres, cut, random_views, whole
+from stagejax.data.pictures.views import Views, centres, cut, random_views, whole
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
 from stagejax.models.neural_field import NeuralField

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import Answers, PromptedText, token_rows
+from stagejax.data.prompts.answers import Answers, PromptedText, token_rows
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, greedy

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from stagejax.data.span_questions import SpanQuestions, words_of
+from stagejax.data.prompts.span_questions import SpanQuestions, words_of
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.objectives.answer_spans import likeliest_places
 

@@ -1,6 +1,6 @@
 """Objects of a predicate guessed by rules, from the rows that others are tuned on: what a reader has to be better than.
 
-A guess is `(training rows, asked rows) -> answers`; rows are those of `data.object_spans`.
+A guess is `(training rows, asked rows) -> answers`; rows are those of `data.knowledge.object_spans`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
-from stagejax.data.object_spans import category, is_kept, whole_word
+from stagejax.data.knowledge.object_spans import category, is_kept, whole_word
+from stagejax.data.prompts.span_questions import words_of
 from stagejax.data.sources import Record
-from stagejax.data.span_questions import words_of
 
 Rows = Sequence[Record]
 

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from stagejax.apart import take_apart
-from stagejax.data.lines import glyph, query
-from stagejax.data.scenes import NO_BOX
+from stagejax.data.handwriting.lines import glyph, query
+from stagejax.data.pictures.scenes import NO_BOX
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
@@ -178,7 +178,7 @@ def starting(lines: Source) -> dict[str, np.ndarray]:
     """The labels of lines whose boxes are known: every box is positive for its symbol and negative for all others.
 
     >>> from stagejax.data import Digits
-    >>> from stagejax.data.lines import Lines
+    >>> from stagejax.data.handwriting.lines import Lines
     >>> labels = starting(Lines(Digits(), 3, shape=(24, 96), side=20, symbols_of_a_line=(3, 5)))
     >>> labels["positive"].shape[1], bool(labels["pseudo"].any())
     (4, False)

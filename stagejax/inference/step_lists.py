@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.guidelines import steps_of
-from stagejax.data.words import Words
+from stagejax.data.video.guidelines import steps_of
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode import bleu
 from stagejax.decode.cider import cider
 from stagejax.decode.meteor import meteor

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int32
 
-from stagejax.data.answers import Answers, MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.order import shuffled
+from stagejax.data.prompts.answers import Answers, MadeRows
 from stagejax.decode import pass_at
 from stagejax.decode.steps import advantages, first_pit
 from stagejax.inference import Frozen

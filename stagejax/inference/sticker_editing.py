@@ -1,7 +1,7 @@
 """Pictures made by a flow from instructions: prompts of a frozen language model that sees, samples, and their verdicts.
 
-A pair of `data.stickers` is known exactly, so a picture is judged by what a classifier sees in the quarters that the
-instruction is about, and by pixels everywhere else.
+A pair of `data.multimodal.stickers` is known exactly, so a picture is judged by what a classifier sees in the quarters
+that the instruction is about, and by pixels everywhere else.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.captions import padded
-from stagejax.data.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
+from stagejax.data.multimodal.captions import padded
+from stagejax.data.multimodal.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.quarters import as_bytes, quarters, real
 from stagejax.models.speech_adapter import placed

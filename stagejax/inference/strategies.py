@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.strategies import CAUTIOUS, Asked, best_strategies, erased, strategy_of
+from stagejax.data.prompts.strategies import CAUTIOUS, Asked, best_strategies, erased, strategy_of
 from stagejax.data.tokenizers import Tokenizer, codec
 from stagejax.inference.continuing import Sampling
 from stagejax.inference.teacher_corpus import judged, teacher_corpus

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int32
 
-from stagejax.data.word_pairs import levelled
+from stagejax.data.sound.word_pairs import levelled
 from stagejax.decode.cepstral_distance import mel_cepstra
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.listening import centred_frames

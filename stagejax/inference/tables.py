@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.sources import Record
-from stagejax.data.table_tasks import TableToText
+from stagejax.data.tables.table_tasks import TableToText
 from stagejax.data.tokenizers import codec
 from stagejax.inference import Frozen
 from stagejax.inference.answering import ask

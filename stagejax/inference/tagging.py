@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from stagejax.data.tagged import Stream, TaggedText, lanes, suffix_numbers
-from stagejax.data.token_features import features, form_table
+from stagejax.data.tasks.tagged import Stream, TaggedText, lanes, suffix_numbers
+from stagejax.data.tasks.token_features import features, form_table
 from stagejax.decode.viterbi import viterbi
 from stagejax.models.hidden_markov import Counts, log_emissions, tags_by_suffix, transitions
 from stagejax.steps.perceptron import Perceptron, learn, tag
@@ -41,7 +41,7 @@ def most_frequent(
 ) -> Iterator[Tags]:
     """The tag that a word has had most often; of a word never seen, the likeliest by its ending.
 
-    >>> from stagejax.data.tagged import DrawnSentences
+    >>> from stagejax.data.tasks.tagged import DrawnSentences
     >>> text = TaggedText((DrawnSentences(90),), folds=3)
     >>> said, = most_frequent(text, text.training(0), [text.training(0).end(600)], text.test(0), endings=2)
     >>> bool((said == text.test(0).tags).mean() > 0.6)

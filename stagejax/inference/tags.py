@@ -7,7 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from stagejax.data.tagged_rows import TaggedRows
+from stagejax.data.tasks.tagged_rows import TaggedRows
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.result import Result
 from stagejax.steps.windows import interleaved

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from stagejax.data.joined import for_every_record
-from stagejax.data.task_sampling import SampledTasks
+from stagejax.data.selection.task_sampling import SampledTasks
 from stagejax.inference.frozen import Frozen, compiled
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.packing import documents
+from stagejax.data.language.packing import documents
+from stagejax.data.prompts.system_messages import answer_of
 from stagejax.data.sources import Record, Source
-from stagejax.data.system_messages import answer_of
 from stagejax.data.tokenizers import CLS, SEP, Tokenizer, codec
 from stagejax.decode import Completion, completions, padded_prompts
 from stagejax.inference.answering import ask
@@ -57,7 +57,7 @@ def teacher_corpus(
     limit: int,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """Documents [CLS, prompt, reply, SEP], of which reply and SEP are learned, for `stagejax.data.packing.Packed`.
+    """Documents [CLS, prompt, reply, SEP], of which reply and SEP are learned, for `data.language.packing.Packed`.
 
     Wrong replies are kept; those that did not end are left out.
 

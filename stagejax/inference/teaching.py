@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stagejax.data import CLS, SEP
-from stagejax.data.answers import answer_row
+from stagejax.data.prompts.answers import answer_row
 from stagejax.data.sources import Source
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode import Group, Prompts, answer_by, groups, padded_prompts, sample
 from stagejax.decode.pairs import gapped_pairs
 from stagejax.decode.steps import FinalNumber

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from stagejax.data.joined import for_every_record
-from stagejax.data.speech import Clips, Spoken, padded
-from stagejax.data.stories import FRAMES, Form, Stories
+from stagejax.data.multimodal.stories import FRAMES, Form, Stories
+from stagejax.data.sound.speech import Clips, Spoken, padded
 from stagejax.inference import Frozen, apply, flops_of_one
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from stagejax.data.scenes import NO_BOX
+from stagejax.data.pictures.scenes import NO_BOX
 from stagejax.data.sources import Source
 from stagejax.decode.similarity import errors, read, similarity
 from stagejax.inference.frozen import Frozen, apply

@@ -13,14 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from stagejax.data.audio import LogMel
-from stagejax.data.resegmenting import ManualSegments, Segments, Transcripts
-from stagejax.data.segmenters import Activity, Segmenter, in_samples
-from stagejax.data.seq2seq import TextToText
-from stagejax.data.spoken_segments import even_frames, framed
-from stagejax.data.talks import Talk, Talks
+from stagejax.data.language.seq2seq import TextToText
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.resegmenting import ManualSegments, Segments, Transcripts
+from stagejax.data.sound.segmenters import Activity, Segmenter, in_samples
+from stagejax.data.sound.spoken_segments import even_frames, framed
+from stagejax.data.sound.talks import Talk, Talks
 from stagejax.data.tokenizers import CLS, SEP, codec
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode.bleu import bleu
 from stagejax.decode.edits import edit_distance
 from stagejax.decode.realign import realigned

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen
 from stagejax.inference.preferring import exchanged, pair_rows, with_reference
 from stagejax.inference.rollouts import Arrays, distinct

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import PromptedText
+from stagejax.data.prompts.answers import PromptedText
 from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask

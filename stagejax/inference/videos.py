@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row, for_every_record
-from stagejax.data.moving import Clips, Moving, centroids, directions_of
+from stagejax.data.prompts.answers import MadeRows
+from stagejax.data.video.moving import Clips, Moving, centroids, directions_of
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
 from stagejax.mesh import BATCH_AXES

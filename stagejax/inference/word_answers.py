@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.pair_filters import most_frequent
-from stagejax.data.word_tasks import WordTaskPrompts, word_task_tokenizer
+from stagejax.data.prompts.pair_filters import most_frequent
+from stagejax.data.prompts.word_tasks import WordTaskPrompts, word_task_tokenizer
 from stagejax.decode import Prompts, sample
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.inventing import drawn

@@ -163,7 +163,7 @@ class TimingNetwork(nnx.Module):
         return Prediction(jnp.where(graph["begins"][:, None] > 0, truth, signal), net_delay, cell_delay)
 
     def free_running(self, graph: Graph, nets: Int[Array, "steps W"], arcs: Int[Array, "steps V"]) -> Prediction:
-        """Every signal from those predicted before it, step by step of a `data.levels.Schedule`.
+        """Every signal from those predicted before it, step by step of a `data.circuits.levels.Schedule`.
 
         Of the truth, only the signals of inputs are looked at.
         """

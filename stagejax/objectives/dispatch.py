@@ -1,6 +1,6 @@
 """Hydrothermal dispatch: targets for reservoirs within reach, the programs that carry them out, gradients from duals.
 
-A system is a structure of arrays as `data.hydro.System`. Letters: B paths, T stages, R plants, J thermal units.
+A system is a structure of arrays as `data.control.hydro.System`. Letters: B paths, T stages, R plants, J thermal units.
 Columns of a stage's program: turbined flows q (R), spilled volumes s (R), thermal power p (J), demand not met (1);
 where the volumes at the end are decided too, their distances above and below a target (R, R), and these v (R).
 """

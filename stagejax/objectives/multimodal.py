@@ -42,8 +42,8 @@ def causal_lm_by_range(
 def choices(model: Any, batch: Mapping[str, Any], key: Array | None) -> tuple[Float[Array, ""], Metrics]:
     """The mean cross entropy of the one token that answers each question about an image.
 
-    The batch is that of `stagejax.data.choices.Choices`. Metrics are the accuracy, `chosen` where options are given,
-    and `named` where they are not.
+    The batch is that of `stagejax.data.multimodal.choices.Choices`. Metrics are the accuracy, `chosen` where options
+    are given, and `named` where they are not.
 
     >>> from types import SimpleNamespace
     >>> model = SimpleNamespace(answers=lambda tokens, images, at: jnp.eye(3)[at])

@@ -1,7 +1,8 @@
 """Objectives of classifiers of texts: labels, a teacher's logits, and words that were masked.
 
 A model gives `answers(tokens, key)`, logits of classes, and, called, logits of words. A batch has "tokens" (B, T) and
-"label" (B,), "logits" (B, C) of a teacher, or "masked" (B, T) with "weights" (B, T) (see `data.masked_too.MaskedToo`).
+"label" (B,), "logits" (B, C) of a teacher, or "masked" (B, T) with "weights" (B, T) (see
+`data.language.masked_too.MaskedToo`).
 """
 
 from __future__ import annotations

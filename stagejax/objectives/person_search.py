@@ -1,7 +1,8 @@
 """Objectives of finding people by sentences: aligned pre-training, its rivals, and identities with ranking.
 
-A batch holds `image`, `tokens` and, for masked words, `masked` and `weights` (see `data.masked_too`); for fine-tuning
-and tests also `label`, the identity. The model is a `PersonSearchModel`. Letters: N pairs, Q prototypes, F features.
+A batch holds `image`, `tokens` and, for masked words, `masked` and `weights` (see `data.language.masked_too`); for
+fine-tuning and tests also `label`, the identity. The model is a `PersonSearchModel`. Letters: N pairs, Q prototypes, F
+features.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Ranking items for queries: contrastive, listwise against hard negatives, and distilled from another model's scores.
 
-A batch holds `query` (B, Q) and its candidates `items` (B, K, I), as `data.candidates` gives them. A model gives
-`scores(queries, items) -> (B, K)`, each query with its own items; one with vectors of both also
+A batch holds `query` (B, Q) and its candidates `items` (B, K, I), as `data.retrieval.candidates` gives them. A model
+gives `scores(queries, items) -> (B, K)`, each query with its own items; one with vectors of both also
 `similarities(queries (B, Q), items (M, I)) -> (B, M)`.
 """
 

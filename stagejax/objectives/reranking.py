@@ -1,8 +1,8 @@
 """Re-ranking of first-stage lists: losses of samples from them, one by one or in pairs, and how whole lists are ranked.
 
-A training batch is that of `data.first_stage.RankedPairs`: `items` (B, K, I), the relevant one first, the others not
-relevant, and the `easiness` (B, K) of each. Losses are of every sample, so that a curriculum may weigh them. A model
-gives `scores(queries (B, Q), items (B, K, I)) -> (B, K)`.
+A training batch is that of `data.retrieval.first_stage.RankedPairs`: `items` (B, K, I), the relevant one first, the
+others not relevant, and the `easiness` (B, K) of each. Losses are of every sample, so that a curriculum may weigh them.
+A model gives `scores(queries (B, Q), items (B, K, I)) -> (B, K)`.
 
 References: the losses are those of OpenNIR (MacAvaney, WSDM 2020).
 """

@@ -13,11 +13,11 @@ from jaxtyping import Array, Float
 
 
 def log_mel(mel: Any, signal: Float[Array, "*n S"]) -> Float[Array, "*n T M"]:
-    """What `mel`, a `data.audio.LogMel`, gives of a signal: log(floor + filters · |STFT|²).
+    """What `mel`, a `data.sound.audio.LogMel`, gives of a signal: log(floor + filters · |STFT|²).
 
     The transform is a product with a matrix: for an FFT, XLA gathers the whole batch on every device.
 
-    >>> from stagejax.data.audio import LogMel
+    >>> from stagejax.data.sound.audio import LogMel
     >>> mel, tone = LogMel(), np.sin(np.arange(800.0)).astype(np.float32)
     >>> bool(np.allclose(log_mel(mel, jnp.asarray(tone)), mel(tone), atol=1e-3))
     True
@@ -39,7 +39,7 @@ def mel_distance(mel: Any, a: Float[Array, "*n S"], b: Float[Array, "*n S"]) -> 
 
     Reference: Kong et al. 2020 (HiFi-GAN), https://arxiv.org/abs/2010.05646, equation 5.
 
-    >>> from stagejax.data.audio import LogMel
+    >>> from stagejax.data.sound.audio import LogMel
     >>> tone = jnp.sin(jnp.arange(800.0))
     >>> round(float(mel_distance(LogMel(floor=1e-12), tone, 2 * tone)), 3)  # log 2
     0.693

@@ -44,7 +44,7 @@ class Vocoded:
     """The generator's loss: sum of mean (D(G(s)) - 1)² + `matching` · matched features + `mels` · `mel_distance`.
 
     Args:
-      mel: a `data.audio.LogMel`.
+      mel: a `data.sound.audio.LogMel`.
       adversarial: weight of the first term and, times it, of the second.
 
     Reference: Kong et al. 2020 (HiFi-GAN), https://arxiv.org/abs/2010.05646, equations 2, 4, 5 and 6.

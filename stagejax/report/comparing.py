@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of an expanded config under its dotted name."""
+    """Every field of an expanded config under its dotted name; classes by their own names, wherever they live."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else str(key))
@@ -180,4 +180,4 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         for i, inner in enumerate(value):
             yield from _leaves(inner, f"{name}[{i}]")
     else:
-        yield name, value
+        yield name, value.rpartition(":")[2] if name.endswith(".type") else value

@@ -82,7 +82,7 @@ def population_search(
       data: batches that are always the same.
       fields: others of the stage, such as `evaluate`; that has an objective of both models.
 
-    >>> from stagejax.data.answers import MadeRows
+    >>> from stagejax.data.prompts.answers import MadeRows
     >>> from stagejax.inference.pair_vectors import pair_rows
     >>> from stagejax.models.pair_matcher import PairMatcher
     >>> from stagejax.objectives.focal import detection

@@ -23,8 +23,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Int, Key
 
-from stagejax.data.solution_buffer import VERDICTS, Known, joined
-from stagejax.data.solving import numbers_of
+from stagejax.data.reasoning.solution_buffer import VERDICTS, Known, joined
+from stagejax.data.reasoning.solving import numbers_of
 from stagejax.data.sources import Source
 from stagejax.data.tokenizers import SEP, Codec, Tokenizer, codec
 from stagejax.decode import Prompts, Samples, sample

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from stagejax.data.mixing import class_mask, colour_jitter, paste
+from stagejax.data.pictures.mixing import class_mask, colour_jitter, paste
 from stagejax.handover import scheduled_as
 from stagejax.objectives.segmentation import IGNORE, pseudo_labels, segmentation, weighted_pixels
 from stagejax.stage import Batch, Metrics, Part, gradient_step

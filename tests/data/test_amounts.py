@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stagejax.data.amounts import amount
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.selection.amounts import amount
 
 
 def test_prompts_are_read_but_learned_only_where_they_count() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.answers import Answers, PromptedText, answer_row
-from stagejax.data.constrained import DONE, EXACTLY, NUMBER, TOTAL, Skills, contents, skills_tokenizer, verified
-from stagejax.data.problems import Problems, RightAnswer
+from stagejax.data.prompts.answers import Answers, PromptedText, answer_row
+from stagejax.data.prompts.constrained import DONE, EXACTLY, NUMBER, TOTAL, Skills, contents, skills_tokenizer, verified
+from stagejax.data.reasoning.problems import Problems, RightAnswer
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode import Samples
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from stagejax.data.apart import Apart
-from stagejax.data.tagged import DrawnSentences
-from stagejax.data.text_tasks import SynonymRows
+from stagejax.data.selection.apart import Apart
+from stagejax.data.tasks.tagged import DrawnSentences
+from stagejax.data.tasks.text_tasks import SynonymRows
 from stagejax.data.together import Splits
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes
-from stagejax.data.applications import captions, made_up, understanding, unlabelled
+from stagejax.data.tasks.applications import captions, made_up, understanding, unlabelled
 
 real = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from stagejax.data.audio import LogMel, hertz_to_mel, mel_to_hertz
+from stagejax.data.sound.audio import LogMel, hertz_to_mel, mel_to_hertz
 
 MEL = LogMel(rate=8000, window=256, hop=64, bands=32)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Images
-from stagejax.data.augment import OPERATIONS, Augmented, RandAugment
 from stagejax.data.order import random_words
+from stagejax.data.pictures.augment import OPERATIONS, Augmented, RandAugment
 
 DATA = Augmented(data=Images(batch=8, seed=3), augment=RandAugment(9.0), seed=3)
 COLOURS = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)

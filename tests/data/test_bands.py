@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.bands import fourier_crop, low_pass
+from stagejax.data.pictures.bands import fourier_crop, low_pass
 from stagejax.ledger import count_flops
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
 from stagejax.data.mixture import BatchMixture
+from stagejax.data.prompts.answers import MadeRows
 
 
 def part(number: int, size: int) -> MadeRows:

@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from stagejax.data import CLS, PAD, SEP, Bytes, Characters, Dataset
-from stagejax.data.binding import KinaseBinders, MeasuredBinders, RandomBinders, Sequences, TargetToMolecule, affinity
-from stagejax.data.molecules import Molecules, RandomMolecules
-from stagejax.data.proteins import RESIDUES, Kinases, RandomFamilies
-from stagejax.data.smiles import SmilesTokens, tokens
+from stagejax.data.molecules.binding import (
+    KinaseBinders,
+    MeasuredBinders,
+    RandomBinders,
+    Sequences,
+    TargetToMolecule,
+    affinity,
+)
+from stagejax.data.molecules.molecules import Molecules, RandomMolecules
+from stagejax.data.molecules.proteins import RESIDUES, Kinases, RandomFamilies
+from stagejax.data.molecules.smiles import SmilesTokens, tokens
+from stagejax.data.molecules.valence import valid
 from stagejax.data.sources import Record, Source
-from stagejax.data.valence import valid
 
 FAMILIES = RandomFamilies(3, 8, length=20)
 PAIRS = RandomBinders(FAMILIES, 5)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import BPE, Stdlib
-from stagejax.data.answers import Answers
-from stagejax.data.biographies import PARTS, Cloze, Sentences
-from stagejax.data.facts import RELATIONS, People
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.repeated import Repeated
+from stagejax.data.knowledge.biographies import PARTS, Cloze, Sentences
+from stagejax.data.knowledge.facts import RELATIONS, People
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.selection.repeated import Repeated
+from stagejax.data.vocabulary.learned import LearnedFrom
 
 PEOPLE = People(80)
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.bound_items import (
-    Group,
-    Item,
-    ItemWorld,
-    captioned,
-    digit_kinds,
-    item_pool,
-    said_of,
-)
-from stagejax.data.composites import COLORS
+from stagejax.data.multimodal.bound_items import Group, Item, ItemWorld, captioned, digit_kinds, items_of, said_of
+from stagejax.data.multimodal.composites import COLORS
 from stagejax.data.sources import EmptySource
 from stagejax.data.tokenizers import CLS, SEP
 
@@ -36,7 +28,7 @@ def test_prompts_differ_in_kinds_and_colours_and_are_seen_or_not() -> None:
 
 
 def test_pictures_hold_each_item_in_its_colour_and_cell() -> None:
-    pool, rng = item_pool(KINDS, WORLD.side), np.random.default_rng(0)
+    pool, rng = items_of(KINDS, WORLD.side), np.random.default_rng(0)
     for prompt in WORLD.prompts(2)[::7]:
         picture, cells = WORLD.painted(prompt, pool, rng)
         assert picture.shape == (12, 24, 3)
@@ -49,14 +41,14 @@ def test_pictures_hold_each_item_in_its_colour_and_cell() -> None:
 
 def test_items_stay_in_their_cells_when_they_are_shifted() -> None:
     world = ItemWorld(KINDS, HUES, cells=(2, 2), jitter=1)
-    pool, rng = item_pool(KINDS, world.side), np.random.default_rng(0)
+    pool, rng = items_of(KINDS, world.side), np.random.default_rng(0)
     picture, cells = world.painted(world.prompts(3)[5], pool, rng)
     lit = picture.max(-1).reshape(2, 12, 2, 12).max((1, 3)).ravel() > 0
     assert sorted(cells) == np.flatnonzero(lit).tolist()
 
 
 def test_captions_of_pictures_are_of_seen_prompts_only() -> None:
-    _, tokens = captioned(WORLD, item_pool(KINDS, WORLD.side), 200, seed=0, alone=0.5, bare=0.25)
+    _, tokens = captioned(WORLD, items_of(KINDS, WORLD.side), 200, seed=0, alone=0.5, bare=0.25)
     texts = {WORLD.words.decode([i for i in row if i > SEP]) for row in tokens}
     known = {WORLD.caption(p, colors=c) for n in (1, 2) for p in WORLD.prompts(n, seen=True) for c in (True, False)}
     assert texts <= known
@@ -90,6 +82,6 @@ def test_what_cannot_be_is_said() -> None:
     with pytest.raises(ValueError, match="raise length"):
         WORLD.tokens("a red one and a blue zero and a green four")
     with pytest.raises(ValueError, match="one each"):
-        WORLD.painted(WORLD.prompts(3)[0], item_pool(KINDS, 10), np.random.default_rng(0))
+        WORLD.painted(WORLD.prompts(3)[0], items_of(KINDS, 10), np.random.default_rng(0))
     with pytest.raises(EmptySource, match="no records"):
-        item_pool(KINDS, 10, 10_000)
+        items_of(KINDS, 10, 10_000)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes
-from stagejax.data.candidates import Candidates, candidate_texts
-from stagejax.data.pairs import Graded, SentencePairs, SynonymPairs
-from stagejax.data.tfidf import tf_idf
+from stagejax.data.retrieval.candidates import Candidates, candidate_texts
+from stagejax.data.retrieval.tfidf import tf_idf
+from stagejax.data.tasks.pairs import Graded, SentencePairs, SynonymPairs
 
 RANDOM = np.random.default_rng(0)
 ARRAYS = {

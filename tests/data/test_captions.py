@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.captions import Captions
-from stagejax.data.composites import COLORS, Composites, Objects, Pairs
-from stagejax.data.words import Words
+from stagejax.data.multimodal.captions import Captions
+from stagejax.data.multimodal.composites import COLORS, Composites, Objects, Pairs
+from stagejax.data.vocabulary.words import Words
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 DIGITS = Objects(Digits(), NAMES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagejax.data.chains import Chains
+from stagejax.data.reasoning.chains import Chains
 
 
 def solved(question: str) -> list[tuple[str, str]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.changed_facts import Changed, Episodes
-from stagejax.data.facts import RELATIONS, People
+from stagejax.data.knowledge.changed_facts import Changed, Episodes
+from stagejax.data.knowledge.facts import RELATIONS, People
 
 TOWN = Episodes(kept=5, changed=3, new=2, count=2, ways=(0,), asked=0)
 KEPT, FIRST, SECOND, NEW_FIRST, NEW_SECOND = range(5), range(5, 8), range(8, 11), range(11, 13), range(13, 15)

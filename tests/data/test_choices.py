@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stagejax.data.choices import LETTERS, TEMPLATES, Choices, words_of
-from stagejax.data.object_scenes import KIND, TASKS, Subset, digit_areas
-from stagejax.data.triplets import Triplet
+from stagejax.data.multimodal.choices import LETTERS, TEMPLATES, Choices, words_of
+from stagejax.data.multimodal.object_scenes import KIND, TASKS, Subset, digit_areas
+from stagejax.data.multimodal.triplets import Triplet
 
 AREAS = digit_areas()
 WORDS = words_of(AREAS)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.cells import LinearCells
-from stagejax.data.circuits import (
+from stagejax.data.circuits.cells import LinearCells
+from stagejax.data.circuits.circuits import (
     AtRandom,
     Circuits,
     InOrder,
@@ -19,9 +19,9 @@ from stagejax.data.circuits import (
     routed,
     signal_of,
 )
-from stagejax.data.levels import levels_of
-from stagejax.data.logic import Adder
-from stagejax.data.static_timing import Process
+from stagejax.data.circuits.levels import levels_of
+from stagejax.data.circuits.logic import Adder
+from stagejax.data.circuits.static_timing import Process
 
 DATA = Circuits(circuits=(Adder(3), Adder(5)), room=Room(200, 150, 150, 5))
 

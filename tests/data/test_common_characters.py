@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.common_characters import CommonCharacters
 from stagejax.data.tokenizers import SPECIAL
+from stagejax.data.vocabulary.common_characters import CommonCharacters
 
 TOKENIZER = CommonCharacters(characters=4, declared="□\n")
 CODE = TOKENIZER.train(iter(["aabbbc", "dd□", "e"]))

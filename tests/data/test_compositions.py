@@ -6,11 +6,11 @@ from itertools import combinations
 
 import pytest
 
-from stagejax.data import compositions
-from stagejax.data.composing import composed
-from stagejax.data.compositions import Compositions, compositions_tokenizer, held_out
-from stagejax.data.drafts import Draw
-from stagejax.data.rhetoric import NAMES, limit, marks, shown
+from stagejax.data.prompts import compositions
+from stagejax.data.prompts.composing import composed
+from stagejax.data.prompts.compositions import Compositions, compositions_tokenizer, held_out
+from stagejax.data.prompts.drafts import Draw
+from stagejax.data.prompts.rhetoric import NAMES, limit, marks, shown
 
 POOL, OTHERS = tuple(range(12)), tuple(range(12, 20))
 

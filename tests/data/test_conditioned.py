@@ -14,11 +14,11 @@ from flax import nnx
 from hypothesis import given, settings
 
 from stagejax.data import BPE, CLS, SEP, Bytes, EmptySource, Mixture, Portion, Source, Stdlib, codec, read_corpus
-from stagejax.data.conditioned import ConditionedText, complete_rows
 from stagejax.data.corpus import stored_corpus
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.metadata import Metadata, Prefixes, hashed, host
-from stagejax.data.passages import Passages, cut, name_of
+from stagejax.data.language.conditioned import ConditionedText, complete_rows
+from stagejax.data.language.metadata import Metadata, Prefixes, hashed, host
+from stagejax.data.language.passages import Passages, cut, name_of
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.models import llama
 from stagejax.objectives import causal_lm
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits
-from stagejax.data.coresets import around_median, by_class, herding, highest, in_proportion, k_center
-from stagejax.data.mislabelled import Mislabelled
-from stagejax.data.scores import (
+from stagejax.data.selection.coresets import around_median, by_class, herding, highest, in_proportion, k_center
+from stagejax.data.selection.mislabelled import Mislabelled
+from stagejax.data.selection.scores import (
     distance_to_prototype,
     el2n,
     entropy,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.corrupted import ERRORS, EXTRA, MISSING, OPERAND, OPERATION, SLIP, chain, corrupted
-from stagejax.data.problems import Problems, answer_of, checked_steps
+from stagejax.data.reasoning.corrupted import ERRORS, EXTRA, MISSING, OPERAND, OPERATION, SLIP, chain, corrupted
+from stagejax.data.reasoning.problems import Problems, answer_of, checked_steps
 
 PROBLEMS = Problems(size=64, steps=(1, 2, 3), largest=12)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import random_words
-from stagejax.data.crop import Crop, Middle, seen
+from stagejax.data.pictures.crop import Crop, Middle, seen
 
 SIZES = st.integers(8, 200)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.customer_service import (
+from stagejax.data.dialogue.customer_service import (
     ADVICE,
     AGAIN,
     HABIT,
@@ -17,8 +17,19 @@ from stagejax.data.customer_service import (
     drawn_talk,
     taught,
 )
-from stagejax.data.customers import MIXES, PATIENCE, SPLITS, TURNS, Customer, Mix, Talk, customers, replied, sentences
-from stagejax.data.service_language import (
+from stagejax.data.dialogue.customers import (
+    MIXES,
+    PATIENCE,
+    SPLITS,
+    TURNS,
+    Customer,
+    Mix,
+    Talk,
+    customers,
+    replied,
+    sentences,
+)
+from stagejax.data.dialogue.service_language import (
     ANGRY,
     ANY,
     CALM,

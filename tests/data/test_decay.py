@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.body_regions import Simulated
-from stagejax.data.decay import Decaying, Examiners, decayed, smooth
-from stagejax.data.tasks import ImageTask, Part
+from stagejax.data.pictures.body_regions import Simulated
+from stagejax.data.pictures.decay import Decaying, Examiners, decayed, smooth
+from stagejax.data.pictures.tasks import ImageTask, Part
 
 DIGITS = ImageTask((Part(Digits()),), 8)
 FOUR = (0.25, 0.5, 0.75)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from stagejax.data.decontaminated import Decontaminated, common_words
+from stagejax.data.selection.decontaminated import Decontaminated, common_words
 from stagejax.data.sources import Record, Source
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.delexicalized import PLACEHOLDER, Delexicalized, TermMasker
-from stagejax.data.domain_terms import DomainTerms, RandomTerms
-from stagejax.data.drawn_dialogues import NOUNS, DrawnDialogues
+from stagejax.data.dialogue.delexicalized import PLACEHOLDER, Delexicalized, TermMasker
+from stagejax.data.dialogue.domain_terms import DomainTerms, RandomTerms
+from stagejax.data.dialogue.drawn_dialogues import NOUNS, DrawnDialogues
 
 TERMS = st.lists(st.text("abc", min_size=1, max_size=4), max_size=6).map(tuple)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes, Source, Stdlib, codec
-from stagejax.data.demonstrations import Demonstrated, InTemplate, behind, inputs_of, pieces_of, reader
-from stagejax.data.halves import Halves
-from stagejax.data.infilling import InfilledText, Infilling
-from stagejax.data.question_suites import drawn_questions, part_of
-from stagejax.data.question_tasks import Asked, AskedOfTables, Operations
-from stagejax.data.text_tasks import synonym_tasks
+from stagejax.data.language.infilling import InfilledText, Infilling
+from stagejax.data.prompts.question_suites import drawn_questions, part_of
+from stagejax.data.prompts.question_tasks import Asked, AskedOfTables, Operations
+from stagejax.data.retrieval.demonstrations import Demonstrated, InTemplate, behind, inputs_of, pieces_of, reader
+from stagejax.data.retrieval.halves import Halves
+from stagejax.data.tasks.text_tasks import synonym_tasks
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import CLS, MASK, SEP
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, composition
+from stagejax.data.language.denoising import CAUSAL, MODES, PREFIX, T5, UL2, Denoiser, Denoising, composition
 from stagejax.data.order import random_words
 from stagejax.data.tokenizers import CLS, SEP
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data import dialogues
-from stagejax.data.answers import Answers
-from stagejax.data.dialogues import SLOT, Beside, Dialogues, Slotted
-from stagejax.data.problems import checked_steps, held_out
-from stagejax.data.retold import Retold
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning import dialogues
+from stagejax.data.reasoning.dialogues import SLOT, Beside, Dialogues, Slotted
+from stagejax.data.reasoning.problems import checked_steps, held_out
+from stagejax.data.reasoning.retold import Retold
 from stagejax.data.sources import Source
 
 turns = st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=2).map(tuple), min_size=1, max_size=3).map(tuple)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from stagejax.data import Stdlib
-from stagejax.data.articles import articles, sentences
-from stagejax.data.documentation import Documentation, DocumentedPackages, paragraphs
+from stagejax.data.language.articles import articles, sentences
+from stagejax.data.language.documentation import Documentation, DocumentedPackages, paragraphs
 
 FILES = Stdlib(limit=2_000_000)
 TASK = DocumentedPackages(("email", "asyncio", "tkinter"), FILES)

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from stagejax.data.delexicalized import PLACEHOLDER
-from stagejax.data.domain_pool import MASKED, PLAIN, RANDOM, Domain, DomainPool
-from stagejax.data.domain_terms import turns_of
-from stagejax.data.drawn_dialogues import NOUNS, SPLITS, DrawnDialogues
+from stagejax.data.dialogue.delexicalized import PLACEHOLDER
+from stagejax.data.dialogue.domain_pool import MASKED, PLAIN, RANDOM, Domain, DomainPool
+from stagejax.data.dialogue.domain_terms import turns_of
+from stagejax.data.dialogue.drawn_dialogues import NOUNS, SPLITS, DrawnDialogues
 
 DOMAINS = tuple(Domain(name, *(DrawnDialogues(name, 30, split) for split in SPLITS)) for name in NOUNS)
 POOL = DomainPool(DOMAINS, "song", share=0.1, least=6)

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.domain_terms import DomainTerms, RandomTerms, turns_of
-from stagejax.data.drawn_dialogues import NOUNS, DrawnDialogues
-from stagejax.data.log_odds import letter_strings, log_odds, words_by_variety
+from stagejax.data.dialogue.domain_terms import DomainTerms, RandomTerms, turns_of
+from stagejax.data.dialogue.drawn_dialogues import NOUNS, DrawnDialogues
+from stagejax.data.language.log_odds import letter_strings, log_odds, words_by_variety
 from stagejax.data.sources import Source
 
 PARK, FILM, SONG = (DrawnDialogues(name, 60) for name in ("park", "film", "song"))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits, Images
-from stagejax.data.composites import DIGITS, Composites, Objects, Pairs
-from stagejax.data.domains import Blended, InColour, Moons
+from stagejax.data.multimodal.composites import DIGITS, Composites, Objects, Pairs
+from stagejax.data.pictures.domains import Blended, InColour, Moons
+from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.streams import Streams
-from stagejax.data.tasks import ImageTask, Part
 
 GREY = ImageTask((Part(Digits()),), 8)
 PHOTOS = ImageTask((Part(Composites((Pairs(60, (Objects(Digits(), DIGITS),)),), size=18, side=8)),), 18)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stagejax.data.drawn_dialogues import NOUNS, SPLITS, DrawnDialogues
-from stagejax.data.exchanges import ANSWERS, Exchanges
+from stagejax.data.dialogue.drawn_dialogues import NOUNS, SPLITS, DrawnDialogues
+from stagejax.data.dialogue.exchanges import ANSWERS, Exchanges
 from stagejax.data.from_json import FromJson
 from stagejax.data.sources import Record, Source
 

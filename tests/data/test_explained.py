@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stagejax.data import Source
-from stagejax.data.explained import Inferences, Whole
+from stagejax.data.tasks.explained import Inferences, Whole
 
 
 @dataclass(frozen=True)

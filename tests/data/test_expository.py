@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from stagejax.data.expository import WORDS, Expository
-from stagejax.data.kinds_of_problems import KINDS, kind_of, vocabulary
-from stagejax.data.problems import Problems, applied, checked_steps
-from stagejax.data.synthesis import Solved, steps_of
+from stagejax.data.reasoning.expository import WORDS, Expository
+from stagejax.data.reasoning.kinds_of_problems import KINDS, kind_of, vocabulary
+from stagejax.data.reasoning.problems import Problems, applied, checked_steps
+from stagejax.data.reasoning.synthesis import Solved, steps_of
 
 PROSE = Expository(9, size=400)
 TEXTS = [PROSE[i]["text"] for i in range(400)]

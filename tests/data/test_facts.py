@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from stagejax.data import BPE, SEP, Stdlib, codec
-from stagejax.data.answers import Answers
-from stagejax.data.facts import FORMS, RELATIONS, Facts, People, Questions, answer, read_answer
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.knowledge.facts import FORMS, RELATIONS, Facts, People, Questions, answer, read_answer
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.together import Together
+from stagejax.data.vocabulary.learned import LearnedFrom
 
 PEOPLE = People(90)
 

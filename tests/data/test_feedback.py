@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.feedback import SPLITS, Remarks, toy
-from stagejax.data.pools import images_of, mel_energies, own_rows, sentences_of
-from stagejax.data.sounds import Recording, Whistles
+from stagejax.data.multimodal.feedback import SPLITS, Remarks, toy
+from stagejax.data.selection.pools import images_of, mel_energies, own_rows, sentences_of
+from stagejax.data.sound.sounds import Recording, Whistles
 from stagejax.data.sources import EmptySource
 
 ROWS = np.arange(60)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from stagejax.data import Stdlib
-from stagejax.data.enumerations import Enumerations
-from stagejax.data.first_reading import first_reading, known_words
-from stagejax.data.list_programs import ListPrograms
-from stagejax.data.problems import Problems
-from stagejax.data.prose import Delimited
-from stagejax.data.town import KINDS, Town, TownQuestions
-from stagejax.data.written import BRIEF
+from stagejax.data.knowledge.town import KINDS, Town, TownQuestions
+from stagejax.data.prompts.enumerations import Enumerations
+from stagejax.data.reasoning.first_reading import first_reading, known_words
+from stagejax.data.reasoning.list_programs import ListPrograms
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.prose import Delimited
+from stagejax.data.reasoning.written import BRIEF
 
 TOWN = Town(residents=40, newcomers=6, degree=3)
 READ = first_reading(TOWN, Stdlib(limit=20_000), documents=8)

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import gaussian_kde
 
-from stagejax.data import easiness as easy
-from stagejax.data.bm25 import BM25
-from stagejax.data.easiness import Reversed, easiness, kde, normalised_score, reciprocal_rank
-from stagejax.data.first_stage import RankedLists, RankedPairs
-from stagejax.data.hashed_words import HashedWords
+from stagejax.data.retrieval.bm25 import BM25
+from stagejax.data.retrieval.first_stage import RankedLists, RankedPairs
+from stagejax.data.selection import easiness as easy
+from stagejax.data.selection.easiness import Reversed, easiness, kde, normalised_score, reciprocal_rank
+from stagejax.data.vocabulary.hashed_words import HashedWords
 
 RNG = np.random.default_rng(0)
 Q, K, ITEMS = 12, 6, 30

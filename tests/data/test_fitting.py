@@ -1,7 +1,7 @@
 """What is kept fits, in every field, and nothing that fits is left out."""
 
-from stagejax.data.fitting import Fitting
-from stagejax.data.problems import Problems
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.selection.fitting import Fitting
 
 
 def test_records_that_fit_are_kept_in_order() -> None:

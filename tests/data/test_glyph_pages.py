@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.glyph_pages import Page, Script, places_of, random_words, written_by
-from stagejax.data.page_layouts import LayoutTokens, tidy
-from stagejax.data.tasks import resized
+from stagejax.data.handwriting.glyph_pages import Page, Script, places_of, random_words, written_by
+from stagejax.data.handwriting.page_layouts import LayoutTokens, tidy
+from stagejax.data.pictures.tasks import resized
 from stagejax.search.layouts import disorder, outside, overlaps
 
 SCRIPT, PAGE = Script(Digits(), 0, 200), Page()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.graphs import Links, NamedGraph, NodeLabels, RandomTree
+from stagejax.data.knowledge.graphs import Links, NamedGraph, NodeLabels, RandomTree
 from stagejax.data.named import MissingDataset
 from stagejax.objectives.graphs import link_prediction, node_classification, roc_auc
 

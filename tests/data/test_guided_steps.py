@@ -7,11 +7,11 @@ import re
 import numpy as np
 import pytest
 
-from stagejax.data import guided_steps as steps
-from stagejax.data.planned_problems import PlannedProblems
-from stagejax.data.problems import Problems
+from stagejax.data.reasoning import guided_steps as steps
+from stagejax.data.reasoning.planned_problems import PlannedProblems
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.data.together import Together
-from stagejax.data.written import BRIEF
 
 SOURCE = PlannedProblems(
     Together(tuple(Problems(size=12, steps=(n,), largest=20, asides=n % 2, wording=BRIEF) for n in (1, 2, 3, 4)))

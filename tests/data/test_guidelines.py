@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from stagejax.data.guide_records import annotations, forms, guideline_of, specific, titles
-from stagejax.data.guidelines import (
+from stagejax.data.video.guide_records import annotations, forms, guideline_of, specific, titles
+from stagejax.data.video.guidelines import (
     ABSTRACT,
     ADD,
     CONCRETE,
@@ -22,7 +22,7 @@ from stagejax.data.guidelines import (
     varied,
     vocabulary,
 )
-from stagejax.data.procedure_videos import toy
+from stagejax.data.video.procedure_videos import toy
 
 
 def test_splits_partition_all_legal_sequences() -> None:

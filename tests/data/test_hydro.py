@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import MissingDataset
-from stagejax.data.hydro import Cascade, Hydro, Inflows
+from stagejax.data.control.hydro import Cascade, Hydro, Inflows
 
 with_data = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 

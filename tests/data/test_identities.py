@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits, Portion
-from stagejax.data.coresets import farthest_first
-from stagejax.data.handwriting import Rendered, Style, written
-from stagejax.data.identities import Half, Identities
-from stagejax.data.lookalikes import Lookalikes
+from stagejax.data.handwriting.handwriting import Rendered, Style, written
+from stagejax.data.pictures.identities import Half, Identities
+from stagejax.data.pictures.lookalikes import Lookalikes
+from stagejax.data.selection.coresets import farthest_first
 from stagejax.data.sources import labels_of
 from stagejax.data.together import Together
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.instructed import SpokenIn, drawn_instructions, names_of
-from stagejax.data.language_stream import LanguageStream
-from stagejax.data.learned import LearnedFrom
+from stagejax.data.language.language_stream import LanguageStream
+from stagejax.data.prompts.instructed import SpokenIn, drawn_instructions, names_of
 from stagejax.data.sources import Record, Source
-from stagejax.data.whole_words import WholeWords
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.whole_words import WholeWords
 
 TASKS, TEXT = drawn_instructions(60), Stdlib(limit=100_000)
 WORDS = LearnedFrom(WholeWords(Bytes(), names_of(TASKS)), TEXT)

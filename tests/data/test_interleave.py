@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra import numpy as arrays
 
-from stagejax.data.interleave import Vocabulary, deinterleaved, interleaved
+from stagejax.data.multimodal.interleave import Vocabulary, deinterleaved, interleaved
 
 ORDERS = ("sequential", "alternating")
 WORDS = Vocabulary(text=20, image=8, streams=3, codes=5)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.judging import FILLERS, KINDS, OWN, critique, filled, judging_tokenizer, verdict
-from stagejax.data.judging_rows import JudgeRows, Teacher, answers_in_pairs, longer, pairs_to_judge, taught
-from stagejax.data.problems import Problems, answer_of
+from stagejax.data.prompts.judging import FILLERS, KINDS, OWN, critique, filled, judging_tokenizer, verdict
+from stagejax.data.prompts.judging_rows import JudgeRows, Teacher, answers_in_pairs, longer, pairs_to_judge, taught
+from stagejax.data.reasoning.problems import Problems, answer_of
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.data.tokenizers import SEP
-from stagejax.data.written import BRIEF
 
 ROWS = JudgeRows(judging_tokenizer(12), prompt=64, limit=34, words=14, steps=2, largest=12)
 PROBLEMS = Problems(size=400, steps=(1, 2), largest=12, wording=BRIEF)

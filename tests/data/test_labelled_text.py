@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.labelled_text import LabelledText, relabel
-from stagejax.data.text_tasks import TaskBatches, synonym_tasks
+from stagejax.data.tasks.labelled_text import LabelledText, relabel
+from stagejax.data.tasks.text_tasks import TaskBatches, synonym_tasks
 
 TASK = synonym_tasks(50)[0]
 TEXT = {"tokenizer": Bytes(), "learned_from": Stdlib(limit=50_000), "length": 40}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.leakage import leaked
+from stagejax.data.selection.leakage import leaked
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from stagejax.data.library_triples import LibraryTriples, facts
+from stagejax.data.knowledge.library_triples import LibraryTriples, facts
 from stagejax.data.sources import Record, Source
 
 FUNCTION = '''

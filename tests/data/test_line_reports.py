@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from stagejax.data.asked_length import AskedLength
-from stagejax.data.line_reports import (
+from stagejax.data.prompts.asked_length import AskedLength
+from stagejax.data.tables.line_reports import (
     ASPECTS,
     LineReports,
     checked,

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stagejax.data import Digits, spotting
-from stagejax.data.lines import Hand, Lines, Turned, glyph, query
-from stagejax.data.spotting import Spotting, labelled
+from stagejax.data import Digits
+from stagejax.data.handwriting import spotting
+from stagejax.data.handwriting.lines import Hand, Lines, Turned, glyph, query
+from stagejax.data.handwriting.spotting import Spotting, labelled
 from stagejax.objectives import matching_detection as losses
 
 PLAIN = Hand(gap=(1, 4), lines=(0, 0), blur=(0.0, 0.0), noise=0.0)

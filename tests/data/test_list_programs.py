@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.list_programs import LIST, VERBS, WORD, ListPrograms, NoProgram, kind_of, passes, run
-from stagejax.data.problems import held_out
+from stagejax.data.reasoning.list_programs import LIST, VERBS, WORD, ListPrograms, NoProgram, kind_of, passes, run
+from stagejax.data.reasoning.problems import held_out
 
 lists = st.lists(st.integers(0, 20), max_size=8).map(tuple)
 words = st.text("abcdeiou", max_size=8)

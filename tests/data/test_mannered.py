@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.mannered import (
+from stagejax.data.prompts.mannered import (
     DONE,
     MARKED,
     NUMBER,
@@ -21,8 +21,8 @@ from stagejax.data.mannered import (
     passes,
     token_of,
 )
-from stagejax.data.problems import Problems
-from stagejax.data.written import BRIEF
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.decode import Samples
 
 CODE = mannered_tokenizer(12)

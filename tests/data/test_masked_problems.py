@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.masked_problems import MaskedProblems, computed, masked, prefix, rationale, right
-from stagejax.data.problems import Problems
+from stagejax.data.reasoning.masked_problems import MaskedProblems, computed, masked, prefix, rationale, right
+from stagejax.data.reasoning.problems import Problems
 
 NUMBERS = [8.0, 12.0, 3.0]
 
@@ -63,7 +63,7 @@ def test_another_equation_with_the_same_answer_is_right() -> None:
 
 
 def test_equations_with_numbers_that_are_not_told_are_left_out() -> None:
-    from stagejax.data.masked_problems import _label
+    from stagejax.data.reasoning.masked_problems import _label
 
     record = {"question": "a dozen and 2 more", "equation": "( 12.0 + 2.0 )", "answer": 14.0}
     assert _label(record, [2.0]) is None

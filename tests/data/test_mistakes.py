@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stagejax.data.enumerations import SEPARATORS, Asked, Enumerations, ThingProse, broken, words
-from stagejax.data.list_programs import ListPrograms
-from stagejax.data.mistakes import (
+from stagejax.data.knowledge.town import Town, TownProse, TownQuestions
+from stagejax.data.prompts.enumerations import SEPARATORS, Asked, Enumerations, ThingProse, broken, words
+from stagejax.data.reasoning.list_programs import ListPrograms
+from stagejax.data.reasoning.mistakes import (
     CODE,
     END,
     FORM,
@@ -22,10 +23,9 @@ from stagejax.data.mistakes import (
     judge_problem,
     judge_program,
 )
-from stagejax.data.problems import Problems
-from stagejax.data.prose import CodeProse, Delimited, StoryProse, SumProse
-from stagejax.data.town import Town, TownProse, TownQuestions
-from stagejax.data.written import BRIEF
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.prose import CodeProse, Delimited, StoryProse, SumProse
+from stagejax.data.reasoning.written import BRIEF
 
 TOWN = Town(residents=60, newcomers=10, degree=4)
 SOURCES = {

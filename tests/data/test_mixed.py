@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.mixing import erased, mixed
+from stagejax.data.pictures.mixing import erased, mixed
 from stagejax.objectives.loss import smoothed
 
 

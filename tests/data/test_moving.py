@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.moving import DIRECTIONS, Clips, Moving, centroids, directions_of
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.video.moving import DIRECTIONS, Clips, Moving, centroids, directions_of
 
 SOURCE = Moving((Objects(Digits(), DIGITS),), 400, side=8)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from stagejax.data import CLS, SEP, Digits, Stdlib
-from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.interleave import Vocabulary
-from stagejax.data.multimodal import TASKS, Writer, corpora, words_of
-from stagejax.data.stories import FRAMES, Stories
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.multimodal.interleave import Vocabulary
+from stagejax.data.multimodal.multimodal import TASKS, Writer, corpora, words_of
+from stagejax.data.multimodal.stories import FRAMES, Stories
 
 OBJECTS = (Objects(Digits(), DIGITS, limit=400),)
 WORDS = words_of(OBJECTS)

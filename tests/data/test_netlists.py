@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.cells import Cells, LinearCells, Sky130, truth_table
-from stagejax.data.logic import EPFL, Adder, Logic, parse_blif
+from stagejax.data.circuits.cells import Cells, LinearCells, Sky130, truth_table
+from stagejax.data.circuits.logic import EPFL, Adder, Logic, parse_blif
+from stagejax.data.circuits.netlists import FANOUT, Netlist, map_to_cells
 from stagejax.data.named import MissingDataset
-from stagejax.data.netlists import FANOUT, Netlist, map_to_cells
 
 real = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from told import Told
 
 from stagejax.data import CLS, MASK, PAD, SEP, Bytes, EmptySource
-from stagejax.data.next_sentences import BySentence, NextSentences, drafts
+from stagejax.data.language.next_sentences import BySentence, NextSentences, drafts
 
 
 def documents(count: int, word: str) -> Told:

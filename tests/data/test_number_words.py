@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagejax.data import CLS, MASK, SEP
-from stagejax.data.number_words import (
+from stagejax.data.prompts.number_words import (
     ENGLISH,
     INSTRUCTIONS,
     LIKELY,

@@ -7,10 +7,20 @@ import pytest
 from scipy import ndimage
 
 from stagejax.data import Digits
-from stagejax.data.acquisition import ACQUISITIONS, edges, noisy, spokes
-from stagejax.data.object_scenes import COUNT, KIND, LARGER, PLACE, Area, Subset, _objects, digit_areas, resized_all
+from stagejax.data.multimodal.object_scenes import (
+    COUNT,
+    KIND,
+    LARGER,
+    PLACE,
+    Area,
+    Subset,
+    _objects,
+    digit_areas,
+    resized_all,
+)
+from stagejax.data.multimodal.triplets import NOTHING, Grid, Triplet, covered, drawn, shared
+from stagejax.data.pictures.acquisition import ACQUISITIONS, edges, noisy, spokes
 from stagejax.data.sources import EmptySource
-from stagejax.data.triplets import NOTHING, Grid, Triplet, covered, drawn, shared
 
 AREA = digit_areas()[0]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from stagejax.data.object_spans import PARTS, ObjectSpans, category, counted, is_kept, whole_word
+from stagejax.data.knowledge.object_spans import PARTS, ObjectSpans, category, counted, is_kept, whole_word
 from stagejax.data.sources import Record, Source
 
 PREDICATES = "method", "place", "year", "hidden"

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits, Images, Portion
-from stagejax.data.paced import Paced, pace
-from stagejax.data.pacing import cyclic, paced_rounds, rising
+from stagejax.data.selection.paced import Paced, pace
+from stagejax.data.selection.pacing import cyclic, paced_rounds, rising
 
 SMALL = Images(source=Portion(Digits(), stop=60), batch=8, seed=11)
 WEIGHTS = np.geomspace(1.0, 1e3, 60)

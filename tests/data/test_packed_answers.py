@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 
 from stagejax.data import CLS, SEP, Bytes, EmptySource
-from stagejax.data.field_text import FieldText
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.packing import best_fit, next_fit
-from stagejax.data.parallel import DrawnTranslations, Instructed, Interlinear, Short
+from stagejax.data.language.field_text import FieldText
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.language.packing import best_fit, next_fit
+from stagejax.data.language.parallel import DrawnTranslations, Instructed, Interlinear, Short
 from stagejax.data.portion import Portion
 
 DRAWN = DrawnTranslations(30)

@@ -13,9 +13,9 @@ from flax import nnx
 from hypothesis import given, settings
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.denoising import PREFIX, UL2, Denoising
-from stagejax.data.packed_pairs import PackedPairs, fitting
-from stagejax.data.seq2seq import TextToText
+from stagejax.data.language.denoising import PREFIX, UL2, Denoising
+from stagejax.data.language.packed_pairs import PackedPairs, fitting
+from stagejax.data.language.seq2seq import TextToText
 from stagejax.models.t5 import T5
 from stagejax.objectives.language import seq2seq
 

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from hypothesis import given, settings
 
-from stagejax.data.packing import Packed, documents, next_fit
+from stagejax.data.language.packing import Packed, documents, next_fit
 from stagejax.models import llama
 
 

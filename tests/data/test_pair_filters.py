@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stagejax.data.pair_filters import balanced, clean, known_label, most_frequent, of_usual_length
+from stagejax.data.prompts.pair_filters import balanced, clean, known_label, most_frequent, of_usual_length
 
 
 def test_a_text_with_a_marker_is_not_clean() -> None:

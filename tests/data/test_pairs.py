@@ -3,7 +3,7 @@
 import numpy as np
 
 from stagejax.data import BPE, CLS, MASK, PAD, Bytes, Stdlib
-from stagejax.data.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
+from stagejax.data.tasks.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
 
 TEXT = Stdlib(limit=100_000)
 

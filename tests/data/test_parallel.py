@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagejax.data.parallel import DrawnTranslations, Instructed, Interlinear, Short
+from stagejax.data.language.parallel import DrawnTranslations, Instructed, Interlinear, Short
 from stagejax.data.portion import Portion
 
 DRAWN = DrawnTranslations(40)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.data.passes import Passes, passes
+from stagejax.data.selection.passes import Passes, passes
 
 TEXT = CausalText(source=Stdlib(limit=100_000), tokenizer=Bytes(), batch=8, length=16, seed=3)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits, Images
-from stagejax.data.composites import CLOTHES, Objects, pools
-from stagejax.data.grammar import Grammar, product
 from stagejax.data.joined import Row, join
-from stagejax.data.masked_too import Flipped, MaskedToo, OtherView
-from stagejax.data.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe, lay, phrase, phrases
-from stagejax.data.people_texts import ANNOTATORS, MACHINE, WORDS, written
+from stagejax.data.language.grammar import Grammar, product
+from stagejax.data.language.masked_too import Flipped, MaskedToo, OtherView
+from stagejax.data.multimodal.composites import CLOTHES, Objects, pools
+from stagejax.data.multimodal.people_texts import ANNOTATORS, MACHINE, WORDS, written
+from stagejax.data.pictures.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe, lay, phrase, phrases
 from stagejax.data.tokenizers import MASK, PAD
 from stagejax.inference.people import ASKED
 

@@ -10,18 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.phone import (
-    ADVERT,
-    CLOSE,
-    ICONS,
-    ON,
-    PAGE,
-    TYPED,
-    VERBS,
-    Device,
-    Phone,
-)  # fmt: skip
-from stagejax.data.phone_tasks import Demonstrations, Goals, Screens, goals_of
+from stagejax.data.control.phone import ADVERT, CLOSE, ICONS, ON, PAGE, TYPED, VERBS, Device, Phone
+from stagejax.data.control.phone_tasks import Demonstrations, Goals, Screens, goals_of
 
 CALM = Phone(popup=0.0, miss=0.0, away=0.0, wrong=0.0)
 KEY = jax.random.key(3)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Images, Row, Source, join
-from stagejax.data.crop import Crop, Middle
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop, Middle
+from stagejax.data.pictures.photos import Photos
 
 
 @dataclass(frozen=True)

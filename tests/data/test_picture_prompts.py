@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import COLORS, DIGITS, Objects
-from stagejax.data.picture_prompts import (
+from stagejax.data.multimodal.composites import COLORS, DIGITS, Objects
+from stagejax.data.multimodal.picture_prompts import (
     COMBINE,
     COPY,
     DRAW,

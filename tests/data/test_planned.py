@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from stagejax.data import Dataset, MissingDataset
-from stagejax.data.planned import OTHER_VERBS, SO, VERBS, Equations, Form, Planned, executed, vocabulary
-from stagejax.data.problems import Problems, answer_of
+from stagejax.data.reasoning.planned import OTHER_VERBS, SO, VERBS, Equations, Form, Planned, executed, vocabulary
+from stagejax.data.reasoning.problems import Problems, answer_of
 
 WORDS = vocabulary(12)
 PROBLEMS = Problems(size=150, steps=(1, 2, 3), largest=12, asides=1, wording=VERBS)

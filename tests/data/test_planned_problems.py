@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from stagejax.data.planned_problems import PlannedProblems, by_parts, changes_of, written
-from stagejax.data.problems import Problems, applied
-from stagejax.data.straight_line import answer_of
-from stagejax.data.written import BRIEF
+from stagejax.data.reasoning.planned_problems import PlannedProblems, by_parts, changes_of, written
+from stagejax.data.reasoning.problems import Problems, applied
+from stagejax.data.reasoning.straight_line import answer_of
+from stagejax.data.reasoning.written import BRIEF
 
 SOURCE = PlannedProblems(Problems(size=150, steps=(1, 2, 3, 4), largest=30, asides=1, wording=BRIEF))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stagejax.data.problems import (
+from stagejax.data.reasoning.problems import (
     PLAIN,
     UNSEEN,
     Problems,

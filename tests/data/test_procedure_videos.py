@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.guided_clips import GuidedClips, Summaries, captioned, row_of, summarized, written
-from stagejax.data.guidelines import ADD, BOX, DIM, MOVE, PAINT, REMOVE, TAKE, numbered
-from stagejax.data.procedure_frames import ProcedureFrames, labels_at
-from stagejax.data.procedure_videos import ProcedureVideos, _placed, toy
 from stagejax.data.tokenizers import MASK, SEP
+from stagejax.data.video.guided_clips import GuidedClips, Summaries, captioned, row_of, summarized, written
+from stagejax.data.video.guidelines import ADD, BOX, DIM, MOVE, PAINT, REMOVE, TAKE, numbered
+from stagejax.data.video.procedure_frames import ProcedureFrames, labels_at
+from stagejax.data.video.procedure_videos import ProcedureVideos, _placed, toy
 
 CLEAR = toy(40, noise=0.0, away=0.0, varied=0.0)
 

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Source
-from stagejax.data.common_words import CommonWords
-from stagejax.data.problems import Problems
-from stagejax.data.program_problems import (
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.program_problems import (
     CONSTANTS,
     SYMBOLS,
     Annotated,
@@ -24,9 +23,10 @@ from stagejax.data.program_problems import (
     from_prefix,
     split_of,
 )
-from stagejax.data.solving import Solving, numbers_of
-from stagejax.data.straight_line import answer_of, traced
+from stagejax.data.reasoning.solving import Solving, numbers_of
+from stagejax.data.reasoning.straight_line import answer_of, traced
 from stagejax.data.tokenizers import codec
+from stagejax.data.vocabulary.common_words import CommonWords
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.mutants import GB1, RandomLandscape, mutated
+from stagejax.data.molecules.mutants import GB1, RandomLandscape, mutated
+from stagejax.data.molecules.protein_tasks import ProteinInstructions, ProteinText, of_fold
+from stagejax.data.molecules.proteins import LOOP, RESIDUES, Kinases, RandomFamilies, core, folded, parents
 from stagejax.data.named import MissingDataset
-from stagejax.data.protein_tasks import ProteinInstructions, ProteinText, of_fold
-from stagejax.data.proteins import LOOP, RESIDUES, Kinases, RandomFamilies, core, folded, parents
 
 MADE = RandomFamilies(3, 9, length=30)
 needs_files = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")

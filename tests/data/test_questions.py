@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from stagejax.data.problems import checked_steps
-from stagejax.data.questions import Equations, Marked, TaskQuestions, Worked, first_words, worked
+from stagejax.data.prompts.questions import Equations, Marked, TaskQuestions, Worked, first_words, worked
+from stagejax.data.reasoning.problems import checked_steps
 from stagejax.data.sources import Record, Source
-from stagejax.data.text_tasks import synonym_tasks
+from stagejax.data.tasks.text_tasks import synonym_tasks
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.quotas import drawn_by_task
+from stagejax.data.selection.quotas import drawn_by_task
 
 
 @settings(deadline=None, max_examples=30)

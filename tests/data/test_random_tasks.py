@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import Mixture
-from stagejax.data.random_tasks import ENDLESS, UNSEEN, RandomTasks
+from stagejax.data.pictures.random_tasks import ENDLESS, UNSEEN, RandomTasks
 from stagejax.data.sources import Record, Source
 
 SIZES = (3, 5, 7, 9)

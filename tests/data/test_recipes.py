@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import EmptySource
-from stagejax.data.recipes import HOUSES, NAMES, SPLITS, THEN, Lessons, Recipes, customs, recipes_of
+from stagejax.data.reasoning.recipes import HOUSES, NAMES, SPLITS, THEN, Lessons, Recipes, customs, recipes_of
 
 DONE = {
     "swap": lambda a, b: (b, a),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits, Images, Portion
-from stagejax.data.rehearsal import (
+from stagejax.data.pictures.task_sequences import PermutedTasks
+from stagejax.data.selection.rehearsal import (
     DrawnBudget,
     Equal,
     Exponential,
@@ -21,7 +22,6 @@ from stagejax.data.rehearsal import (
     Rehearsal,
     largest_remainders,
 )
-from stagejax.data.task_sequences import PermutedTasks
 
 T, N, R = 5, 60, 23
 TASKS = PermutedTasks(data=Images(source=Portion(Digits(), stop=N), batch=8), tasks=T, seed=3)

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import EmptySource
-from stagejax.data.number_words import ENGLISH
-from stagejax.data.resegmenting import ManualSegments, RandomSegments, head_and_tail, resegmented, split_word
-from stagejax.data.segmenters import Activity, ByLength, ByPauses, DivideAndConquer, Hybrid, in_samples, runs
-from stagejax.data.speech import Tones
-from stagejax.data.spoken_segments import SpokenSegments
-from stagejax.data.talks import NumberTalks, NumberTexts, Sentence, german_number, number_code, spoken_numbers
+from stagejax.data.prompts.number_words import ENGLISH
+from stagejax.data.sound.resegmenting import ManualSegments, RandomSegments, head_and_tail, resegmented, split_word
+from stagejax.data.sound.segmenters import Activity, ByLength, ByPauses, DivideAndConquer, Hybrid, in_samples, runs
+from stagejax.data.sound.speech import Tones
+from stagejax.data.sound.spoken_segments import SpokenSegments
+from stagejax.data.sound.talks import NumberTalks, NumberTexts, Sentence, german_number, number_code, spoken_numbers
 
 TALKS = NumberTalks(Tones(limit=200), sentences=4, size=6)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data import lexicon
-from stagejax.data.composing import composed
-from stagejax.data.drafts import Draw
-from stagejax.data.lexicon import ADJECTIVES, KIND, SINGULAR, TOPICS, VERBS, grammatical, initial, rime
-from stagejax.data.rhetoric import FAMILIES, NAMES, SKILLS, limit, marks, shown, tags
+from stagejax.data.prompts.composing import composed
+from stagejax.data.prompts.drafts import Draw
+from stagejax.data.prompts.rhetoric import FAMILIES, NAMES, SKILLS, limit, marks, shown, tags
+from stagejax.data.sound import lexicon
+from stagejax.data.sound.lexicon import ADJECTIVES, KIND, SINGULAR, TOPICS, VERBS, grammatical, initial, rime
 
 #: Of each skill a text that shows it, and one that does not.
 EXAMPLES = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import Objects
-from stagejax.data.scene_instructions import (
+from stagejax.data.multimodal.composites import Objects
+from stagejax.data.multimodal.scene_instructions import (
     CAPTION,
     MATCH,
     SIDE,
@@ -22,7 +22,7 @@ from stagejax.data.scene_instructions import (
     questions,
     truth,
 )
-from stagejax.data.scene_questions import SceneQuestions
+from stagejax.data.multimodal.scene_questions import SceneQuestions
 
 NAMES = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")
 WORLD = SceneQuestions((Objects(Digits(), NAMES),), ("ring", "hook"), glyph=8)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import Objects, pools
-from stagejax.data.scene_questions import (
+from stagejax.data.multimodal.composites import Objects, pools
+from stagejax.data.multimodal.scene_questions import (
     CELLS,
     CONTEXTS,
     EMPTY,

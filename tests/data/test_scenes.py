@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.scenes import NO_BOX, WEATHERS, Detection, Scenes, Sites
+from stagejax.data.pictures.scenes import NO_BOX, WEATHERS, Detection, Scenes, Sites
 
 
 def test_boxes_are_around_the_ink_and_apart() -> None:

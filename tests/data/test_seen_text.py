@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stagejax.data import Bytes, CausalText, MaskedText, Stdlib
-from stagejax.data.seen_text import SeenText
+from stagejax.data.language.seen_text import SeenText
 
 HOW = {"source": Stdlib(limit=50_000), "tokenizer": Bytes(), "batch": 4, "length": 16}
 CAUSAL, MASKED = CausalText(**HOW), MaskedText(**HOW)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.segmentation import VOID, MiddleSquare, Night, Segmentation, Shapes
+from stagejax.data.pictures.segmentation import VOID, MiddleSquare, Night, Segmentation, Shapes
 from stagejax.data.sources import Source
 
 RNG = np.random.RandomState(0)

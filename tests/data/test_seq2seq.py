@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.denoising import Denoising
-from stagejax.data.seq2seq import OneSequence, TextToText
+from stagejax.data.language.denoising import Denoising
+from stagejax.data.language.seq2seq import OneSequence, TextToText
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import CLS, SEP
 

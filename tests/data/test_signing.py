@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from stagejax.data.common_words import CommonWords
-from stagejax.data.phrases import FUNCTION, DrawnCaptions, Phrases
-from stagejax.data.restoring import Masking, Restored
-from stagejax.data.sign_clips import Distortion, SignClips, features_of
-from stagejax.data.signing import DrawnLetters, Signed, sign_order
+from stagejax.data.language.phrases import FUNCTION, DrawnCaptions, Phrases
+from stagejax.data.language.restoring import Masking, Restored
 from stagejax.data.tokenizers import MASK, SEP
+from stagejax.data.video.sign_clips import Distortion, SignClips, features_of
+from stagejax.data.video.signing import DrawnLetters, Signed, sign_order
+from stagejax.data.vocabulary.common_words import CommonWords
 
 PHRASES = Phrases(DrawnCaptions(120), 20)
 SIGNED = Signed(PHRASES, DrawnLetters(24), size=12, side=9)

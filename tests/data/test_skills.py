@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stagejax.data.rounds import Pool, Round, linear_pool, log_pool
-from stagejax.data.skills import Lego, Sums
-from stagejax.data.weights import ExponentialWeights, FixedWeights, counts_of, linear_skill_graph, skill_graph
+from stagejax.data.reasoning.skills import Lego, Sums
+from stagejax.data.selection.rounds import Pool, Round, linear_pool, log_pool
+from stagejax.data.selection.weights import ExponentialWeights, FixedWeights, counts_of, linear_skill_graph, skill_graph
 
 MANY = np.arange(200)
 PARTS = tuple(Lego(skill=i, clauses=3, batch=4, length=19) for i in range(3))

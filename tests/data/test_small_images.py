@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits, Images
-from stagejax.data.augment import Augmented
 from stagejax.data.numbered import Numbered
-from stagejax.data.relabelled import Relabelled
-from stagejax.data.shift import ShiftAndFlip
+from stagejax.data.pictures.augment import Augmented
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.selection.relabelled import Relabelled
 
 
 def test_every_split_is_relabelled() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Dataset
-from stagejax.data.smiles import BadSmiles, SmilesTokens, parse, tokens
-from stagejax.data.valence import checked, double_bonds, kekulized, valences, valid
+from stagejax.data.molecules.smiles import BadSmiles, SmilesTokens, parse, tokens
+from stagejax.data.molecules.valence import checked, double_bonds, kekulized, valences, valid
 from stagejax.inference.molecules import molecular
 
 GOOD = (

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.solution_buffer import VERDICTS, Known, joined, states
-from stagejax.data.straight_line import NotExecutable, answer_of, state_of, traced
+from stagejax.data.reasoning.solution_buffer import VERDICTS, Known, joined, states
+from stagejax.data.reasoning.straight_line import NotExecutable, answer_of, state_of, traced
 
 NUMBERS = (Fraction(2), Fraction(5), Fraction(3))
 REFERENCE = Known("t0 = n0 + n1 ; t1 = t0 * n2 ; answer = t1 - n0", True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stagejax.data.planned_problems import PlannedProblems, changes_of
-from stagejax.data.problems import Problems
-from stagejax.data.solution_errors import CALCULATION, EXTRACTION, MISSING, MISUNDERSTOOD, RIGHT, error_of
-from stagejax.data.written import BRIEF
+from stagejax.data.reasoning.planned_problems import PlannedProblems, changes_of
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.solution_errors import CALCULATION, EXTRACTION, MISSING, MISUNDERSTOOD, RIGHT, error_of
+from stagejax.data.reasoning.written import BRIEF
 
 CHANGES = changes_of("7 + 15 - 2")
 

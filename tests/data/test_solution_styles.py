@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 
-from stagejax.data.cues import CONCLUSION, CUES, Cue
-from stagejax.data.outside import Outside
-from stagejax.data.packed_answers import PackedAnswers
-from stagejax.data.planned_problems import PlannedProblems
-from stagejax.data.problems import Problems, applied
-from stagejax.data.solution_styles import (
+from stagejax.data.language.outside import Outside
+from stagejax.data.language.packed_answers import PackedAnswers
+from stagejax.data.reasoning.cues import CONCLUSION, CUES, Cue
+from stagejax.data.reasoning.planned_problems import PlannedProblems
+from stagejax.data.reasoning.problems import Problems, applied
+from stagejax.data.reasoning.solution_styles import (
     ANSWER,
     END,
     QUESTION,
@@ -26,8 +26,8 @@ from stagejax.data.solution_styles import (
     style_of,
     vocabulary,
 )
-from stagejax.data.sums import Sums
-from stagejax.data.written import BRIEF
+from stagejax.data.reasoning.sums import Sums
+from stagejax.data.reasoning.written import BRIEF
 
 SOURCE = PlannedProblems(Problems(size=60, largest=20, wording=BRIEF, asides=1))
 WORDS = vocabulary(20)

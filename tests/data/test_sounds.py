@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import MissingDataset
-from stagejax.data.sounds import Esc10, PreparedSounds, Recording, Sounds, SpokenDigits, Whistles
+from stagejax.data.sound.sounds import Esc10, PreparedSounds, Recording, Sounds, SpokenDigits, Whistles
 from stagejax.data.sources import EmptySource
 
 real = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
@@ -68,7 +68,7 @@ def test_folds_and_speakers_are_kept_apart() -> None:
 
 @real
 def test_the_same_spoken_digit_is_more_alike_than_another() -> None:
-    from stagejax.data.speech import frames_of
+    from stagejax.data.sound.speech import frames_of
 
     source = SpokenDigits("test")
     labels, origins = source.column("label"), source.column("origin")

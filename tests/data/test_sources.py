@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from stagejax.data import Derived, Digits, EmptySource, Portion, Stdlib, sources
-from stagejax.data.delexicalized import Delexicalized
-from stagejax.data.docstrings import Docstrings
-from stagejax.data.domain_terms import DomainTerms
-from stagejax.data.drawn_dialogues import DrawnDialogues
-from stagejax.data.exchanges import Exchanges
-from stagejax.data.metadata import Prefixes
-from stagejax.data.mislabelled import Mislabelled
-from stagejax.data.passages import Passages, name_of
+from stagejax.data.dialogue.delexicalized import Delexicalized
+from stagejax.data.dialogue.domain_terms import DomainTerms
+from stagejax.data.dialogue.drawn_dialogues import DrawnDialogues
+from stagejax.data.dialogue.exchanges import Exchanges
+from stagejax.data.language.docstrings import Docstrings
+from stagejax.data.language.metadata import Prefixes
+from stagejax.data.language.passages import Passages, name_of
+from stagejax.data.pictures.segmentation import Night, Shapes
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.relabelled import Relabelled
-from stagejax.data.segmentation import Night, Shapes
+from stagejax.data.selection.mislabelled import Mislabelled
+from stagejax.data.selection.relabelled import Relabelled
 
 
 def test_stdlib_splits_are_disjoint_and_follow_the_hash_of_the_name():

@@ -6,7 +6,7 @@ import numpy as np
 from test_wh_questions import Given
 
 from stagejax.data import Bytes
-from stagejax.data.span_questions import NOT_THERE, SpanQuestions, words_of
+from stagejax.data.prompts.span_questions import NOT_THERE, SpanQuestions, words_of
 from stagejax.data.tokenizers import CLS, PAD, SEP
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stagejax.data.joined import Row, join
-from stagejax.data.speech import MEL, Clips, Tones, frames_of, padded, sound_of
+from stagejax.data.sound.speech import MEL, Clips, Tones, frames_of, padded, sound_of
 
 SOURCE = Tones(limit=60)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.cells import LinearCells
-from stagejax.data.levels import levels_of, parts_at_random, parts_in_order, schedule
-from stagejax.data.netlists import Netlist
-from stagejax.data.placement import congestion, place, trunk_trees
-from stagejax.data.static_timing import Circuit, Process, Timing, analyse, circuit_of, slack, wires
+from stagejax.data.circuits.cells import LinearCells
+from stagejax.data.circuits.levels import levels_of, parts_at_random, parts_in_order, schedule
+from stagejax.data.circuits.netlists import Netlist
+from stagejax.data.circuits.placement import congestion, place, trunk_trees
+from stagejax.data.circuits.static_timing import Circuit, Process, Timing, analyse, circuit_of, slack, wires
 
 SOURCE = LinearCells()
 LIBRARY = SOURCE.read()

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import COLORS, DIGITS, Objects
-from stagejax.data.sources import EmptySource
-from stagejax.data.stickers import (
+from stagejax.data.multimodal.composites import COLORS, DIGITS, Objects
+from stagejax.data.multimodal.stickers import (
     ADD,
     DRAW,
     FILL,
@@ -24,6 +23,7 @@ from stagejax.data.stickers import (
     RESIZE,
     Stickers,
 )
+from stagejax.data.sources import EmptySource
 
 SOURCE = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 160, size=16, sides=(7, 5))
 RECORDS = [SOURCE[i] for i in range(len(SOURCE))]

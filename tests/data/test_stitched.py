@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.audio import LogMel
-from stagejax.data.sounds import Whistles
-from stagejax.data.stitched import (
+from stagejax.data.sound.audio import LogMel
+from stagejax.data.sound.sounds import Whistles
+from stagejax.data.sound.stitched import (
     AFTER,
     AND,
     BEFORE,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import COLORS, DIGITS, Objects
-from stagejax.data.stories import MOVES, Stories
+from stagejax.data.multimodal.composites import COLORS, DIGITS, Objects
+from stagejax.data.multimodal.stories import MOVES, Stories
 
 DIGIT = (Objects(Digits(), DIGITS, limit=400),)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.straight_line import NotExecutable, answer_of, evaluated, parsed, traced
+from stagejax.data.reasoning.straight_line import NotExecutable, answer_of, evaluated, parsed, traced
 
 NUMBERS = (Fraction(3), Fraction(1, 2), Fraction(7))
 

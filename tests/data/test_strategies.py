@@ -7,13 +7,20 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stagejax.data.chains import Chains
-from stagejax.data.lessons_by_strategy import ChainLessons, HopLessons, Ledgers, OneHop, SumLessons, TextLessons, booked
+from stagejax.data.knowledge.two_hop import FactGraph
 from stagejax.data.named import Dataset
 from stagejax.data.portion import Portion
-from stagejax.data.problems import Problems
-from stagejax.data.query_pool import QUESTION_TYPES
-from stagejax.data.strategies import (
+from stagejax.data.prompts.lessons_by_strategy import (
+    ChainLessons,
+    HopLessons,
+    Ledgers,
+    OneHop,
+    SumLessons,
+    TextLessons,
+    booked,
+)
+from stagejax.data.prompts.query_pool import QUESTION_TYPES
+from stagejax.data.prompts.strategies import (
     ANY,
     CAUTIOUS,
     COT,
@@ -28,10 +35,11 @@ from stagejax.data.strategies import (
     erased,
     strategy_of,
 )
-from stagejax.data.strategy_pool import strategy_pool
-from stagejax.data.system_messages import answer_of
-from stagejax.data.two_hop import FactGraph
-from stagejax.data.worked import Evidence, WorkedChains, WorkedHops, WorkedSums
+from stagejax.data.prompts.strategy_pool import strategy_pool
+from stagejax.data.prompts.system_messages import answer_of
+from stagejax.data.reasoning.chains import Chains
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.worked import Evidence, WorkedChains, WorkedHops, WorkedSums
 
 GRAPH = FactGraph(entities=20, relations=4, degree=4, apart=0.02, untold=0.3)
 POOL = strategy_pool(GRAPH, (60, 40, 8, 8), texts=False)

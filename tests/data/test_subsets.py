@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits, Images, Portion
-from stagejax.data.crop import Crop
-from stagejax.data.photos import Photos
+from stagejax.data.pictures.crop import Crop
+from stagejax.data.pictures.photos import Photos
+from stagejax.data.selection.subsets import Chosen, Stratified, WithoutReplacement, WithReplacement, choose, seats
 from stagejax.data.sources import Source
-from stagejax.data.subsets import Chosen, Stratified, WithoutReplacement, WithReplacement, choose, seats
 
 SMALL = Images(source=Portion(Digits(), stop=120), batch=8, seed=11)
 LABELS = np.array([SMALL.source[i]["label"] for i in range(120)])

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
-from stagejax.data.rehearsal import mixed_in
-from stagejax.data.successive import Successive, most_frequent
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.selection.rehearsal import mixed_in
+from stagejax.data.selection.successive import Successive, most_frequent
 
 EASY = Problems(size=40, steps=(1,))
 ROWS = Answers(source=EASY, tokenizer=EASY.tokenizer(), batch=4, length=60)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.kinds_of_problems import KINDS
-from stagejax.data.problems import Problems, answer_of, checked_steps, held_out
-from stagejax.data.synthesis import (
+from stagejax.data.reasoning.kinds_of_problems import KINDS
+from stagejax.data.reasoning.problems import Problems, answer_of, checked_steps, held_out
+from stagejax.data.reasoning.synthesis import (
     BACK,
     MARKS,
     STUDENT,
@@ -22,7 +22,7 @@ from stagejax.data.synthesis import (
     steps_of,
     tutored,
 )
-from stagejax.data.written import turned
+from stagejax.data.reasoning.written import turned
 
 LARGEST = 9
 RECORDS = [

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from stagejax.data.system_messages import ANSWER_ONLY, MESSAGES, STEP_BY_STEP, Family, Queries, answer_of, reply
-from stagejax.data.worked import WorkedCounts
+from stagejax.data.prompts.system_messages import ANSWER_ONLY, MESSAGES, STEP_BY_STEP, Family, Queries, answer_of, reply
+from stagejax.data.reasoning.worked import WorkedCounts
 
 FAMILIES = (
     Family("many", WorkedCounts(size=300), ("how many {}", "count {}"), (1, 1, 0, 1, 3)),

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import BPE, Bytes, Portion, Stdlib, codec
-from stagejax.data.denoising import T5
-from stagejax.data.table_denoising import MIXED, Cells, Columns, Context, TableDenoising, TokenSpans, denoised
-from stagejax.data.table_sql import Query, denotation, number, parsed, same_result
-from stagejax.data.table_tasks import TableTask, TableToText, right
-from stagejax.data.table_text import CELL, CONTEXT, HEADER, Layout, Window, laid_out, pieces_of
+from stagejax.data.language.denoising import T5
+from stagejax.data.tables.table_denoising import MIXED, Cells, Columns, Context, TableDenoising, TokenSpans, denoised
+from stagejax.data.tables.table_sql import Query, denotation, number, parsed, same_result
+from stagejax.data.tables.table_tasks import TableTask, TableToText, right
+from stagejax.data.tables.table_text import CELL, CONTEXT, HEADER, Layout, Window, laid_out, pieces_of
+from stagejax.data.tables.web_tables import DrawnTables, Grid, WebTables
 from stagejax.data.tokenizers import CLS, SEP
-from stagejax.data.web_tables import DrawnTables, Grid, WebTables
 
 GRID = Grid(("club", "goals", "year"), (("ajax", "3", "1990"), ("celtic", "10", "1991"), ("", "7", "1992")))
 TABLES = DrawnTables(30)

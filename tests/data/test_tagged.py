@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stagejax.data.tagged import BORDERS, DrawnSentences, Stream, TaggedText, lanes
-from stagejax.data.token_features import WINDOW, TaggedTokens, attribute, features, form_table
+from stagejax.data.tasks.tagged import BORDERS, DrawnSentences, Stream, TaggedText, lanes
+from stagejax.data.tasks.token_features import WINDOW, TaggedTokens, attribute, features, form_table
 
 TEXT = TaggedText((DrawnSentences(50), DrawnSentences(25, seed=1)), folds=3)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stagejax.data import CLS, PAD, SEP, Bytes, MaskedText
-from stagejax.data.field_text import FieldText
+from stagejax.data.language.field_text import FieldText
 from stagejax.data.one_of import OneOf
-from stagejax.data.tagged import DrawnSentences
-from stagejax.data.tagged_rows import TaggedRecords, TaggedRows
+from stagejax.data.tasks.tagged import DrawnSentences
+from stagejax.data.tasks.tagged_rows import TaggedRecords, TaggedRows
 
 TAGS = tuple(f"T{i}" for i in range(8))
 FIRST, SECOND = DrawnSentences(9), DrawnSentences(5, seed=1)

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes, Digits, Stdlib
-from stagejax.data.of_labels import OfLabels
-from stagejax.data.task_sampling import NumberedTasks, SampledTasks, annealed, proportional, temperature, uniform
-from stagejax.data.text_tasks import TaskBatches, constant_scores, synonym_tasks
+from stagejax.data.selection.of_labels import OfLabels
+from stagejax.data.selection.task_sampling import (
+    NumberedTasks,
+    SampledTasks,
+    annealed,
+    proportional,
+    temperature,
+    uniform,
+)
+from stagejax.data.tasks.text_tasks import TaskBatches, constant_scores, synonym_tasks
 
 WHO, DOES, SAME, SCORE = synonym_tasks(200)
 TEXT = {"tokenizer": Bytes(), "learned_from": Stdlib(), "length": 40}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits, Images, Portion
-from stagejax.data.task_sequences import PermutedTasks, SplitTasks, permutations
+from stagejax.data.pictures.task_sequences import PermutedTasks, SplitTasks, permutations
 
 IMAGES = Images(source=Portion(Digits(), stop=200), batch=10)
 

@@ -7,7 +7,7 @@ import pytest
 
 from stagejax.data import Digits, Images
 from stagejax.data.orders import Orders
-from stagejax.data.tasks import PALETTE, Coloured, ImageTask, Part, all_of, parts_for_probing, resized
+from stagejax.data.pictures.tasks import PALETTE, Coloured, ImageTask, Part, all_of, parts_for_probing, resized
 
 TASK = ImageTask((Part(Digits(), (5, 7)), Part(Digits(), (1,))), 8)
 

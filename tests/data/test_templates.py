@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import BPE, Bytes, Digits, Stdlib
-from stagejax.data.few_shot import Binarised, FewShot
-from stagejax.data.labelled_text import relabel
-from stagejax.data.templates import MaskedPrompts, PromptedTask, Template, prompted
-from stagejax.data.text_tasks import synonym_tasks
+from stagejax.data.selection.few_shot import Binarised, FewShot
+from stagejax.data.tasks.labelled_text import relabel
+from stagejax.data.tasks.templates import MaskedPrompts, PromptedTask, Template, prompted
+from stagejax.data.tasks.text_tasks import synonym_tasks
 from stagejax.data.tokenizers import MASK, PAD, codec
-from stagejax.data.whole_words import WholeWords
+from stagejax.data.vocabulary.whole_words import WholeWords
 
 TEXT = Stdlib(limit=100_000)
 PAIR = Template("{0} {label} , {1}", ("No", "Yes"))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stagejax.data import CLS, PAD, SEP, Bytes, Portion, Stdlib
-from stagejax.data.text_tasks import SynonymRows, TaskBatches, TaskText, fitting, synonym_tasks
+from stagejax.data.tasks.text_tasks import SynonymRows, TaskBatches, TaskText, fitting, synonym_tasks
 
 TASKS = synonym_tasks(60)
 DATA = TaskBatches(tasks=TASKS, tokenizer=Bytes(), learned_from=Stdlib(limit=100_000), rows=3, length=96)

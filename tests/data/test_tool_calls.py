@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stagejax.data.graded_calls import GradedCalls, graded, judging_prompt, pieces
+from stagejax.data.prompts.graded_calls import GradedCalls, graded, judging_prompt, pieces
+from stagejax.data.prompts.tool_calls import ASKS, GRADES, KINDS, LEVELS, NONE, SPLITS, ToolCalls, names_of, tool_words
+from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.tokenizers import SEP
-from stagejax.data.tool_calls import ASKS, GRADES, KINDS, LEVELS, NONE, SPLITS, ToolCalls, names_of, tool_words
-from stagejax.data.tool_prompts import GoldPrompts
 
 #: A tool as a prompt shows it.
 SHOWN = re.compile(r"(\w+ \w+) \( ([\w ,]+) \) : \w+ \w+")

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
+from stagejax.data.knowledge.town import KINDS, RELATIONS, WAYS, Fact, Town, TownProse, TownQuestions, stated
 from stagejax.data.tokenizers import codec
-from stagejax.data.town import KINDS, RELATIONS, WAYS, Fact, Town, TownProse, TownQuestions, stated
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 
 TOWN = Town(residents=60, newcomers=10, degree=4)
 PATHS = TOWN.paths()

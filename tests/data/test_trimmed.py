@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import BPE, SPECIAL, Stdlib, codec, read_corpus
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.trimmed import Trimmed, kept_tokens
+from stagejax.data.vocabulary.learned import LearnedFrom
+from stagejax.data.vocabulary.trimmed import Trimmed, kept_tokens
 
 MORE, FEW = Stdlib(limit=200_000), Stdlib(limit=20_000)
 WHOLE = LearnedFrom(BPE(800), MORE)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Bytes
-from stagejax.data.refusals import OPEN, REFUSAL
-from stagejax.data.text_tasks import synonym_tasks
-from stagejax.data.tuning_service import GROUPS, ServiceRows, TuningService
+from stagejax.data.prompts.refusals import OPEN, REFUSAL
+from stagejax.data.prompts.tuning_service import GROUPS, ServiceRows, TuningService
+from stagejax.data.tasks.text_tasks import synonym_tasks
 
 NAMES = ("teacher", "nurse", "driver", "singer", "doctor")
 SERVICE = TuningService(synonym_tasks(400)[0], NAMES, (24, 12, 20, 4, 4, 8), kept=200, rated=(12, 24))

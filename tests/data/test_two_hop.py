@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stagejax.data.knowledge.two_hop import KINDS, FactGraph, Noise, TwoHop, TwoHopTests, rows_of
 from stagejax.data.tokenizers import SEP, SPECIAL
-from stagejax.data.two_hop import KINDS, FactGraph, Noise, TwoHop, TwoHopTests, rows_of
 
 GRAPH = FactGraph(entities=30, relations=6, degree=4, apart=0.2, untold=0.1, seed=3)
 graphs = st.builds(

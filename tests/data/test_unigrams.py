@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
-from stagejax.data.unigrams import unigram_loss
+from stagejax.data.language.unigrams import unigram_loss
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
 
 SOURCE = Problems(size=12, steps=(2,))
 DATA = Answers(source=SOURCE, tokenizer=SOURCE.tokenizer(), batch=4, length=48)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stagejax.data.sound.speech import Tones
+from stagejax.data.sound.utterances import Speech, Utterances, _drawn, played
 from stagejax.data.sources import EmptySource
-from stagejax.data.speech import Tones
-from stagejax.data.utterances import Speech, Utterances, _drawn, played
 
 CLIPS = Tones(limit=90)
 SOURCE = Utterances(CLIPS, (0, 2), words=(1, 3), longest=2560, size=60)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.views import centres, cut, random_views, whole
+from stagejax.data.pictures.views import centres, cut, random_views, whole
 
 
 @pytest.mark.slow

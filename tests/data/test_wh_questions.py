@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from stagejax.data.prompts.wh_questions import AnsweredSpans, ClozeSpans, PublishedSpans, asked_kind, spans_of
 from stagejax.data.sources import Record, Source
-from stagejax.data.wh_questions import AnsweredSpans, ClozeSpans, PublishedSpans, asked_kind, spans_of
 
 
 @dataclass(frozen=True)

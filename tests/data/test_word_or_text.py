@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from stagejax.data import CLS, PAD, SEP, Bytes, Source
+from stagejax.data.tasks.word_or_text import WordOrText
 from stagejax.data.tokenizers import SPECIAL
-from stagejax.data.word_or_text import WordOrText
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.data.framed_waves import FramedWaves
-from stagejax.data.speech import Tones, recorded
-from stagejax.data.word_pairs import WordPairs, with_noise
+from stagejax.data.sound.framed_waves import FramedWaves
+from stagejax.data.sound.speech import Tones, recorded
+from stagejax.data.sound.word_pairs import WordPairs, with_noise
 
 TONES = Tones(limit=150)
 

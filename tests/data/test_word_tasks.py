@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.word_tasks import (
+from stagejax.data.prompts.word_tasks import (
     END,
     KINDS,
     LETTERS,

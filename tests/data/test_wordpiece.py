@@ -8,10 +8,10 @@ import pytest
 from told import Told
 
 from stagejax.data import EmptySource, Stdlib
-from stagejax.data.amplified import Amplified, characters
-from stagejax.data.pairs import SynonymPairs
+from stagejax.data.selection.amplified import Amplified, characters
+from stagejax.data.tasks.pairs import SynonymPairs
 from stagejax.data.tokenizers import SPECIAL, codec
-from stagejax.data.wordpiece import UNKNOWN, WordPiece, WordPieceCodec
+from stagejax.data.vocabulary.wordpiece import UNKNOWN, WordPiece, WordPieceCodec
 
 LARGE = Stdlib(limit=300_000)
 SENTENCES = [SynonymPairs()[i]["s1"] for i in range(100)]  # "the robber grabs a stone quietly"
@@ -46,7 +46,8 @@ def test_the_vocabulary_has_the_declared_size_or_is_refused() -> None:
 def test_every_process_learns_the_same_pieces() -> None:
     program = (
         "from stagejax.data import Stdlib; from stagejax.data.tokenizers import codec; "
-        "from stagejax.data.wordpiece import WordPiece; print(codec(WordPiece(900), Stdlib(limit=300_000)).digest())"
+        "from stagejax.data.vocabulary.wordpiece import WordPiece; "
+        "print(codec(WordPiece(900), Stdlib(limit=300_000)).digest())"
     )
     said = {
         subprocess.run(

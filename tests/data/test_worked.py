@@ -1,11 +1,11 @@
 """Steps lead to their labels: every family is solved again from its question."""
 
-from stagejax.data.chains import Chains
-from stagejax.data.pairs import SynonymPairs
-from stagejax.data.problems import Problems
+from stagejax.data.knowledge.two_hop import FactGraph
+from stagejax.data.reasoning.chains import Chains
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.worked import Evidence, FactTexts, WorkedChains, WorkedCounts, WorkedHops, WorkedSums
 from stagejax.data.sources import Derived, Record
-from stagejax.data.two_hop import FactGraph
-from stagejax.data.worked import Evidence, FactTexts, WorkedChains, WorkedCounts, WorkedHops, WorkedSums
+from stagejax.data.tasks.pairs import SynonymPairs
 
 
 def test_letters_are_counted() -> None:

@@ -8,8 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from stagejax.data.problems import Problems, answer_of, checked_steps
-from stagejax.data.written import BAGGED, BRIEF, Reading, Written, words_of
+from stagejax.data.reasoning.problems import Problems, answer_of, checked_steps
+from stagejax.data.reasoning.written import BAGGED, BRIEF, Reading, Written, words_of
 
 PROBLEMS = Problems(size=200, steps=(2,), largest=12, asides=1, wording=BRIEF)
 PLAIN, DETOURS = Written(PROBLEMS), Written(PROBLEMS, detours=1.0)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stagejax.data.problems import applied
+from stagejax.data.reasoning.problems import applied
 from stagejax.decode import Recomputed, padded_prompts, sample
 from stagejax.decode.calculator import Calculator
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.decode import Samples
 from stagejax.decode.calls import Call, SameCalls, parsed, same_calls
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.phone import Phone
-from stagejax.data.phone_tasks import Goals
+from stagejax.data.control.phone import Phone
+from stagejax.data.control.phone_tasks import Goals
 from stagejax.decode import Recomputed
 from stagejax.decode.episodes import operated
 

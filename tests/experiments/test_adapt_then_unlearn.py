@@ -24,7 +24,7 @@ from experiments.generative.adapt_then_unlearn import (
 )
 from stagejax import Plan, running
 from stagejax.data import Images
-from stagejax.data.answers import MadeRows
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen
 from stagejax.inference.generated import looked_at
 from stagejax.models.stylegan2 import StyleGenerator

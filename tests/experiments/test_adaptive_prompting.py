@@ -29,7 +29,7 @@ from experiments.reasoning.adaptive_prompting import (
     problems,
     questions,
 )
-from stagejax.data.guided_steps import complexity
+from stagejax.data.reasoning.guided_steps import complexity
 from stagejax.inference.adaptive_control import Control
 
 SMOKE = preset("smoke")

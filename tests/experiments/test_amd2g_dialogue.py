@@ -29,10 +29,10 @@ from experiments.curriculum.amd2g_dialogue import (
 )
 from stagejax import Plan
 from stagejax.data import SEP, codec
-from stagejax.data.delexicalized import PLACEHOLDER
-from stagejax.data.domain_pool import MASKED, PLAIN, RANDOM
-from stagejax.data.domain_terms import turns_of
-from stagejax.data.drawn_dialogues import NOUNS
+from stagejax.data.dialogue.delexicalized import PLACEHOLDER
+from stagejax.data.dialogue.domain_pool import MASKED, PLAIN, RANDOM
+from stagejax.data.dialogue.domain_terms import turns_of
+from stagejax.data.dialogue.drawn_dialogues import NOUNS
 from stagejax.inference import Frozen, apply
 from stagejax.inference.likelihood import row_losses
 from stagejax.names import slug

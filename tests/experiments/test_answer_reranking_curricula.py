@@ -21,7 +21,7 @@ from experiments.curriculum.answer_reranking_curricula import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.easiness import Reversed, reciprocal_rank
+from stagejax.data.selection.easiness import Reversed, reciprocal_rank
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

@@ -29,9 +29,9 @@ from experiments.transfer.antidote import (
     titled,
 )
 from stagejax import Plan
-from stagejax.data.refusals import REFUSAL
+from stagejax.data.prompts.refusals import REFUSAL
+from stagejax.data.prompts.tuning_service import GROUPS
 from stagejax.data.tokenizers import codec
-from stagejax.data.tuning_service import GROUPS
 from stagejax.inference import Frozen
 from stagejax.inference.pruning import factors
 from stagejax.report import mean

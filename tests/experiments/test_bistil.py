@@ -13,7 +13,7 @@ from smoke import flat, smoke_run
 from experiments.distillation.bistil import ARMS, BISTIL, EXPERIMENT, MULTI, SCRATCH, WHOLE, Config, preset
 from stagejax import Plan
 from stagejax.data import SPECIAL
-from stagejax.data.tagged_rows import TaggedRows
+from stagejax.data.tasks.tagged_rows import TaggedRows
 from stagejax.objectives.tagging import by_teacher, tagging
 
 SMOKE = preset("smoke")

@@ -31,8 +31,8 @@ from experiments.multimodal.blsp import (
 )
 from stagejax import Plan
 from stagejax.data import MASK, SEP
-from stagejax.data.number_words import ENGLISH, INSTRUCTIONS, answered, asked, spelled
-from stagejax.data.utterances import Speech, _drawn
+from stagejax.data.prompts.number_words import ENGLISH, INSTRUCTIONS, answered, asked, spelled
+from stagejax.data.sound.utterances import Speech, _drawn
 from stagejax.inference.hearing import behaves, near
 from stagejax.names import slug
 

@@ -27,7 +27,7 @@ from experiments.multimodal.compositional_generalization_mat import (
     sets_of,
     way_of,
 )
-from stagejax.data.triplets import ELEMENTS, covered, shared
+from stagejax.data.multimodal.triplets import ELEMENTS, covered, shared
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")
 finished = smoke_run(EXPERIMENT, SMOKE)

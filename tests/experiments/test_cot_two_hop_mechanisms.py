@@ -23,7 +23,7 @@ from experiments.reasoning.cot_two_hop_mechanisms import (
     slug,
 )
 from stagejax import Plan
-from stagejax.data.two_hop import KINDS, rows_of
+from stagejax.data.knowledge.two_hop import KINDS, rows_of
 from stagejax.inference.residual import residual_stream
 
 SMOKE = preset("smoke")

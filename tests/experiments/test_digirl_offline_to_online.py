@@ -19,7 +19,7 @@ from experiments.preference_rl.digirl_offline_to_online import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.phone_tasks import goals_of
+from stagejax.data.control.phone_tasks import goals_of
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # many programs are compiled

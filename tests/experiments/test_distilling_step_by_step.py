@@ -25,7 +25,7 @@ from experiments.distillation.distilling_step_by_step import (
 from stagejax import Plan
 from stagejax.budget import step_flops
 from stagejax.data import Source
-from stagejax.data.lessons import two_tasks
+from stagejax.data.prompts.lessons import two_tasks
 from stagejax.names import slug
 from stagejax.objectives.explaining import StepByStep, label_alone
 

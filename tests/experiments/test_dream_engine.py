@@ -10,7 +10,7 @@ import pytest
 from smoke import smoke_run
 
 from experiments.multimodal.dream_engine import ARMS, EDIT, EXPERIMENT, KINDS, STAGED, everything, preset, prompts_of
-from stagejax.data.picture_prompts import COMBINE, COPY, DRAW
+from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW
 from stagejax.inference import prompted_pictures as drawing
 
 SMOKE = preset("smoke")

@@ -31,7 +31,7 @@ from experiments.generative.dreamomni import (
     sooner,
 )
 from stagejax import Plan
-from stagejax.data.stickers import OPERATIONS
+from stagejax.data.multimodal.stickers import OPERATIONS
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

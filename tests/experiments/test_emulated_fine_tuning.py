@@ -28,7 +28,7 @@ from experiments.transfer.emulated_fine_tuning import (
 )
 from stagejax import Plan
 from stagejax.data import SEP
-from stagejax.data.answers import answer_row
+from stagejax.data.prompts.answers import answer_row
 from stagejax.decode import Samples, steered
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute and a half, most of it compilation

@@ -28,7 +28,7 @@ from experiments.growth.gradient_boosted_nn import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.tabular import Embedded, Rows
+from stagejax.data.tables.tabular import Embedded, Rows
 from stagejax.mesh import make_mesh
 from stagejax.models.shallow import Shallow
 from stagejax.program import build, step_keys

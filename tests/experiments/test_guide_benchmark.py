@@ -28,8 +28,8 @@ from experiments.multimodal.guide_benchmark import (
     terms,
 )
 from stagejax import Plan
-from stagejax.data.guide_records import guideline_of
-from stagejax.data.guidelines import numbered
+from stagejax.data.video.guide_records import guideline_of
+from stagejax.data.video.guidelines import numbered
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

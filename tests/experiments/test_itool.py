@@ -36,7 +36,7 @@ from experiments.reasoning.itool import (
     supervised,
 )
 from stagejax import Plan, running
-from stagejax.data.tool_calls import ASKS, LEVELS, names_of
+from stagejax.data.prompts.tool_calls import ASKS, LEVELS, names_of
 from stagejax.inference.fragment_rows import hardest
 from stagejax.inference.fragment_search import searched
 from stagejax.names import slug

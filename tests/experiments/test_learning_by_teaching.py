@@ -31,7 +31,7 @@ from experiments.self_training.learning_by_teaching import (
     ways,
 )
 from stagejax import Plan
-from stagejax.data.recipes import Recipes, recipes_of
+from stagejax.data.reasoning.recipes import Recipes, recipes_of
 from stagejax.data.sources import Derived, Record
 from stagejax.inference.teaching import exam, scored_pairs, share
 

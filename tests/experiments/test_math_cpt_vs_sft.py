@@ -31,8 +31,8 @@ from experiments.curriculum.math_cpt_vs_sft import (
     was_read,
     with_problems,
 )
-from stagejax.data.kinds_of_problems import Lot
-from stagejax.data.synthesis import STUDENT, Solved, solved
+from stagejax.data.reasoning.kinds_of_problems import Lot
+from stagejax.data.reasoning.synthesis import STUDENT, Solved, solved
 from stagejax.data.tokenizers import codec
 
 SMOKE = preset("smoke")

@@ -30,7 +30,7 @@ from experiments.multimodal.mc_cot_self_consistency import (
     ways,
 )
 from stagejax.budget import step_flops
-from stagejax.data.scene_questions import CONTEXTS, PICTURE, SceneQuestions
+from stagejax.data.multimodal.scene_questions import CONTEXTS, PICTURE, SceneQuestions
 from stagejax.data.tokenizers import SEP
 from stagejax.names import slug
 from stagejax.objectives.voting import Separate, Voted, released_vote

@@ -39,7 +39,7 @@ from experiments.curriculum.meco import (
 )
 from stagejax import Plan, running
 from stagejax.data import CLS, Bytes, Source
-from stagejax.data.metadata import host
+from stagejax.data.language.metadata import host
 from stagejax.inference import Frozen
 from stagejax.inference.choosing import ending_losses
 

@@ -26,8 +26,8 @@ from experiments.transfer.meta_demo_retrieval import (
     same,
 )
 from stagejax import Plan
-from stagejax.data.demonstrations import inputs_of
-from stagejax.data.question_suites import few_of
+from stagejax.data.prompts.question_suites import few_of
+from stagejax.data.retrieval.demonstrations import inputs_of
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

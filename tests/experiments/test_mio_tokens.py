@@ -19,7 +19,7 @@ from experiments.multimodal.mio_tokens import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.multimodal import KINDS
+from stagejax.data.multimodal.multimodal import KINDS
 
 SMOKE = preset("smoke")
 WORDS = SMOKE.words

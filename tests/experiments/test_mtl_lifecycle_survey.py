@@ -24,7 +24,7 @@ from experiments.transfer.mtl_lifecycle_survey import (
     score,
 )
 from stagejax import Plan
-from stagejax.data.text_tasks import TaskText
+from stagejax.data.tasks.text_tasks import TaskText
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a dozen programs

@@ -24,7 +24,7 @@ from experiments.distillation.orca2_cautious import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.strategies import ANY, CAUTIOUS, COT, DIRECT, EXTRACT, RECALL, STRATEGIES
+from stagejax.data.prompts.strategies import ANY, CAUTIOUS, COT, DIRECT, EXTRACT, RECALL, STRATEGIES
 from stagejax.data.tokenizers import codec
 from stagejax.names import slug
 

@@ -27,7 +27,7 @@ from experiments.distillation.orca_explanation_tuning import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.system_messages import ANSWER, EMPTY, MESSAGES, Queries
+from stagejax.data.prompts.system_messages import ANSWER, EMPTY, MESSAGES, Queries
 from stagejax.data.tokenizers import CLS, SPECIAL, codec
 from stagejax.names import slug
 

@@ -23,8 +23,8 @@ from experiments.objective.pcp import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.labelled_text import Relabelled
-from stagejax.data.templates import MaskedPrompts
+from stagejax.data.tasks.labelled_text import Relabelled
+from stagejax.data.tasks.templates import MaskedPrompts
 from stagejax.names import slug
 from stagejax.objectives.prompting import prompt_classification
 

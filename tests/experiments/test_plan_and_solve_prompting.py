@@ -34,10 +34,10 @@ from experiments.reasoning.plan_and_solve_prompting import (
     texts,
     was_read,
 )
-from stagejax.data.amounts import amount
-from stagejax.data.cues import CONCLUSION, CUES
-from stagejax.data.solution_errors import CALCULATION, MISSING
-from stagejax.data.solution_styles import END, STYLES, Styled, solution
+from stagejax.data.reasoning.cues import CONCLUSION, CUES
+from stagejax.data.reasoning.solution_errors import CALCULATION, MISSING
+from stagejax.data.reasoning.solution_styles import END, STYLES, Styled, solution
+from stagejax.data.selection.amounts import amount
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -27,7 +27,7 @@ from experiments.curriculum.power_law_rehearsal import (
     trained,
 )
 from stagejax import Plan, running
-from stagejax.data.rehearsal import Exponential, FixedBudget, FixedScale, PowerLaw
+from stagejax.data.selection.rehearsal import Exponential, FixedBudget, FixedScale, PowerLaw
 from stagejax.objectives.transfer import transfer
 from stagejax.report.continual import accuracy_matrix, in_phases
 from stagejax.steps.regularised import LwF

@@ -25,7 +25,7 @@ from experiments.self_training.predictions_for_pretraining import (
     tasks,
 )
 from stagejax import Plan
-from stagejax.data.predicted import Hidden
+from stagejax.data.selection.predicted import Hidden
 from stagejax.inference.pool_tasks import of_words_alone
 from stagejax.names import slug
 from stagejax.objectives.on_texts import by_logits, logits_and_masked, what_was_masked

@@ -28,7 +28,7 @@ from experiments.transfer.preroutgnn import (
     slack_r2,
 )
 from stagejax import Plan
-from stagejax.data.circuits import Room
+from stagejax.data.circuits.circuits import Room
 from stagejax.models.route_timing import RouteTiming
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute

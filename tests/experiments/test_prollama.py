@@ -23,7 +23,7 @@ from experiments.transfer.prollama import (
 )
 from stagejax import Plan
 from stagejax.data import SEP, Bytes
-from stagejax.data.protein_tasks import of_fold
+from stagejax.data.molecules.protein_tasks import of_fold
 from stagejax.inference.kmers import kmers
 from stagejax.inference.likelihood import row_losses
 from stagejax.names import slug

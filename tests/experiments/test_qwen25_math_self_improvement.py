@@ -11,7 +11,7 @@ from smoke import flat, smoke_run
 
 from experiments.reasoning import qwen25_math_self_improvement as own
 from stagejax import Plan
-from stagejax.data.decontaminated import left_out
+from stagejax.data.selection.decontaminated import left_out
 from stagejax.state import digest
 
 EXPERIMENT, SHAPED = own.EXPERIMENT, own.SHAPED

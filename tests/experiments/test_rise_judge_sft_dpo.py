@@ -24,7 +24,7 @@ from experiments.preference_rl.rise_judge_sft_dpo import (
     prompts,
 )
 from stagejax import Plan
-from stagejax.data.judging import KINDS, verdict
+from stagejax.data.prompts.judging import KINDS, verdict
 from stagejax.objectives.preference import answer_logprobs
 
 SMOKE = preset("smoke")

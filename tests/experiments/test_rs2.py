@@ -27,8 +27,8 @@ from experiments.curriculum.rs2 import (
     training,
 )
 from stagejax import Plan, running
-from stagejax.data.scores import el2n
-from stagejax.data.subsets import WithoutReplacement
+from stagejax.data.selection.scores import el2n
+from stagejax.data.selection.subsets import WithoutReplacement
 from stagejax.report import curve, flops_to_reach
 from stagejax.report.curves import Seconds
 

@@ -21,8 +21,8 @@ from experiments.curriculum.segmentation_robust_st import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.resegmenting import ManualSegments, RandomSegments
-from stagejax.data.talks import Talk
+from stagejax.data.sound.resegmenting import ManualSegments, RandomSegments
+from stagejax.data.sound.talks import Talk
 from stagejax.inference import Frozen
 from stagejax.inference.translating import generated
 from stagejax.inference.translating_talks import scored, texts_of, translated

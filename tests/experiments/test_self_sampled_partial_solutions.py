@@ -23,8 +23,8 @@ from experiments.self_training.self_sampled_partial_solutions import (
     tuned,
 )
 from stagejax import Plan
-from stagejax.data.solution_buffer import Known, states
-from stagejax.data.straight_line import answer_of, traced
+from stagejax.data.reasoning.solution_buffer import Known, states
+from stagejax.data.reasoning.straight_line import answer_of, traced
 from stagejax.data.tokenizers import codec
 from stagejax.names import slug
 

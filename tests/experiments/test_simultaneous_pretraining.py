@@ -25,7 +25,7 @@ from experiments.transfer.simultaneous_pretraining import (
 )
 from stagejax import Plan
 from stagejax.data import codec
-from stagejax.data.amplified import Amplified
+from stagejax.data.selection.amplified import Amplified
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

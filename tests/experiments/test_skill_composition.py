@@ -33,8 +33,8 @@ from experiments.curriculum.skill_composition import (
     preset,
 )
 from stagejax import Plan
-from stagejax.data.compositions import compositions_tokenizer
-from stagejax.data.rhetoric import marks, shown
+from stagejax.data.prompts.compositions import compositions_tokenizer
+from stagejax.data.prompts.rhetoric import marks, shown
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

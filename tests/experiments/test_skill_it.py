@@ -15,7 +15,7 @@ from smoke import flat, smoke_run
 from experiments.curriculum import skill_it
 from experiments.curriculum.skill_it import EASY, EXPERIMENT, NO_GRAPH, RANDOM, SKILL_IT, STRATIFIED, preset, slug
 from stagejax import loop, running
-from stagejax.data.weights import counts_of
+from stagejax.data.selection.weights import counts_of
 from stagejax.interrupt import Interrupted
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute

@@ -20,7 +20,7 @@ from experiments.multimodal.staged_fusion import (
     remarks,
     weights,
 )
-from stagejax.data.feedback import SPLITS
+from stagejax.data.multimodal.feedback import SPLITS
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

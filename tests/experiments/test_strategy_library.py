@@ -32,7 +32,7 @@ from experiments.distillation.strategy_library import (
     satisfaction,
 )
 from stagejax import Plan
-from stagejax.data.service_language import directives, masked
+from stagejax.data.dialogue.service_language import directives, masked
 from stagejax.inference.guidance import library_of
 from stagejax.names import slug
 from stagejax.result import Result

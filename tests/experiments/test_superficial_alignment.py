@@ -35,7 +35,7 @@ from experiments.curriculum.superficial_alignment import (
     tuning,
 )
 from stagejax import Plan
-from stagejax.data.mistakes import CODE, HOPS, JUDGES, LISTS, MATH, TASKS
+from stagejax.data.reasoning.mistakes import CODE, HOPS, JUDGES, LISTS, MATH, TASKS
 from stagejax.names import slug
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")

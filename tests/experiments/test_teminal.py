@@ -25,7 +25,7 @@ from experiments.multimodal.teminal import (
     zste,
 )
 from stagejax import Plan
-from stagejax.data.stitched import ExamCaptions, Ordered, Overlaid, Phrases, Several, Single, event_pairs
+from stagejax.data.sound.stitched import ExamCaptions, Ordered, Overlaid, Phrases, Several, Single, event_pairs
 from stagejax.objectives.temporal import TemporalContrast
 
 SMOKE = preset("smoke")

@@ -26,7 +26,7 @@ from experiments.curriculum.three_stage_translation import (
     shown_pairs,
 )
 from stagejax import Plan
-from stagejax.data.parallel import translation_requests
+from stagejax.data.language.parallel import translation_requests
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

@@ -36,7 +36,7 @@ from experiments.objective.ul2 import (
 )
 from stagejax import Plan
 from stagejax.data import CLS, SEP, Bytes
-from stagejax.data.denoising import MODES, UL2, Denoising
+from stagejax.data.language.denoising import MODES, UL2, Denoising
 from stagejax.inference.speaking import likeliest
 from stagejax.objectives.loss import cross_entropy
 

@@ -31,7 +31,7 @@ from experiments.transfer.unified_table_pretraining import (
 )
 from experiments.transfer.unified_table_pretraining import test_rows as rows_of_tests
 from stagejax import Plan
-from stagejax.data.table_denoising import MIXED, TokenSpans
+from stagejax.data.tables.table_denoising import MIXED, TokenSpans
 from stagejax.names import slug
 from stagejax.report import Arm
 
@@ -145,7 +145,7 @@ def test_the_chosen_rate_has_the_lowest_loss_on_development_tables(finished: Any
 
 @pytest.mark.slow
 def test_accuracies_are_of_what_is_said_and_not_of_strings(finished: Any) -> None:
-    from stagejax.data.table_sql import same_result
+    from stagejax.data.tables.table_sql import same_result
 
     results, report, _ = finished
     said = results[f"{slug(PLAIN.name)}/{slug(MIX)}/0/sql"].value

@@ -32,9 +32,9 @@ from experiments.multimodal.unipt import (
 )
 from stagejax import Plan
 from stagejax.axes import Axes
-from stagejax.data.masked_too import OtherView
-from stagejax.data.people import Garments, People
-from stagejax.data.people_texts import ANNOTATORS, MACHINE, WORDS
+from stagejax.data.language.masked_too import OtherView
+from stagejax.data.multimodal.people_texts import ANNOTATORS, MACHINE, WORDS
+from stagejax.data.pictures.people import Garments, People
 from stagejax.objectives.person_search import Aligned, Both, TwoViews, kinds, masked_words
 from stagejax.optimizer import unequal
 

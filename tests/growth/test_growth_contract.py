@@ -11,16 +11,7 @@ import pytest
 from pairs import CONV, EXACT, FIRST, NAMES, OPERATORS, by_matrices, by_path, logits, random_params
 
 from stagejax.declare import declare, fingerprint
-from stagejax.growth import (
-    Growth,
-    Net2Net,
-    by_index,
-    by_squared_dual,
-    by_weight,
-    grow,
-    grow_moments,
-    receipt_of,
-)
+from stagejax.growth import Growth, Net2Net, by_index, by_squared_dual, by_weight, grow, grow_moments, receipt_of
 from stagejax.growth.maps import SIDES
 
 WHAT = ("operator", "small", "large")

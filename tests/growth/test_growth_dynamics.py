@@ -11,16 +11,7 @@ import numpy as np
 import pytest
 from pairs import CONV, ENCODER_DECODER, IMAGE, ROTARY, SMALL, outputs, random_params
 
-from stagejax.growth import (
-    FPI,
-    LEMON,
-    Growth,
-    Isometric,
-    balanced,
-    grow,
-    uniform,
-    verify_dynamics,
-)
+from stagejax.growth import FPI, LEMON, Growth, Isometric, balanced, grow, uniform, verify_dynamics
 from stagejax.models import bert, gpt
 from stagejax.models.convnet import ConvNet
 

@@ -9,9 +9,9 @@ import numpy as np
 from flax import nnx
 
 from stagejax.data import Digits
-from stagejax.data.composites import Objects
-from stagejax.data.scene_instructions import Pictures
-from stagejax.data.scene_questions import SceneQuestions
+from stagejax.data.multimodal.composites import Objects
+from stagejax.data.multimodal.scene_instructions import Pictures
+from stagejax.data.multimodal.scene_questions import SceneQuestions
 from stagejax.inference import picture_answers as answers
 from stagejax.inference.picture_answers import SLOTS, Form
 from stagejax.models import gpt

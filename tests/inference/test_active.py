@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.active import balanced_start, breaking_ties
+from stagejax.data.selection.active import balanced_start, breaking_ties
 from stagejax.inference import active
 from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, nothing
 from stagejax.inference.pseudo_labels import HAST, UST, VERIPS

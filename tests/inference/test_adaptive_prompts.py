@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data import guided_steps as steps
-from stagejax.data.planned_problems import changes_of, written
+from stagejax.data.reasoning import guided_steps as steps
+from stagejax.data.reasoning.planned_problems import changes_of, written
 from stagejax.inference import adaptive_answers
 from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, OWN, Accepted, Control, State, Verdict, flaw
 from stagejax.inference.adaptive_prompts import Calls, Solving

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stagejax.data.bound_items import Item, ItemWorld, digit_kinds, item_pool
+from stagejax.data.multimodal.bound_items import Item, ItemWorld, digit_kinds, items_of
 from stagejax.inference.binding_verdicts import PatchDetector, best_so_far, crops_of, verdict_of
 
 BAG, BOOT = Item("red", "bag"), Item("blue", "boot")
@@ -45,7 +45,7 @@ def test_specks_and_the_dark_are_nothing() -> None:
 
 
 def test_readers_learn_from_crops_with_their_names() -> None:
-    made = crops_of(WORLD, PatchDetector(), item_pool(WORLD.kinds, WORLD.side), 24, seed=0)
+    made = crops_of(WORLD, PatchDetector(), items_of(WORLD.kinds, WORLD.side), 24, seed=0)
     assert made["image"].shape == (24, 12, 12, 3)
     lit = made["image"].max((1, 2)) > 0.5
     for channels, label in zip(lit, made["label"], strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pictured import ASKED, FORM, IMAGE, PICTURES, made, network
 
-from stagejax.data.scene_instructions import TYPES, Augmentor
+from stagejax.data.multimodal.scene_instructions import TYPES, Augmentor
 from stagejax.inference import competing
 from stagejax.inference import picture_answers as answers
 from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent

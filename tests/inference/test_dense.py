@@ -5,16 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.views import centres, random_views
-from stagejax.inference.dense import (
-    agreement,
-    class_counts,
-    dense_probe,
-    mean_iou,
-    pixels_of,
-    position_r2,
-    probe_iou,
-)
+from stagejax.data.pictures.views import centres, random_views
+from stagejax.inference.dense import agreement, class_counts, dense_probe, mean_iou, pixels_of, position_r2, probe_iou
 from stagejax.inference.separating import mean_over_views
 from stagejax.objectives.probing import linear_probe
 

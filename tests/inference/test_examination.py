@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.interleave import Vocabulary
+from stagejax.data.multimodal.interleave import Vocabulary
 from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.inference import Frozen
 from stagejax.inference.examination import WRITTEN, Examination

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.chains import Chains
-from stagejax.data.lessons import Format, one_task, two_tasks, worked_examples
-from stagejax.data.masked_problems import right
+from stagejax.data.prompts.lessons import Format, one_task, two_tasks, worked_examples
+from stagejax.data.reasoning.chains import Chains
+from stagejax.data.reasoning.masked_problems import right
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode import Samples
 from stagejax.inference import explaining

@@ -12,8 +12,8 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.demonstrations import Demonstrated, behind, inputs_of, pieces_of
-from stagejax.data.question_suites import drawn_questions, part_of
+from stagejax.data.prompts.question_suites import drawn_questions, part_of
+from stagejax.data.retrieval.demonstrations import Demonstrated, behind, inputs_of, pieces_of
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import CLS
 from stagejax.inference import demonstrations

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.data.answers import Answers
-from stagejax.data.tool_calls import ToolCalls, tool_words
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.tool_calls import ToolCalls, tool_words
 from stagejax.inference import fragment_rows
 from stagejax.result import Result
 

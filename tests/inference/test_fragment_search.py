@@ -12,10 +12,10 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import SEP
-from stagejax.data.graded_calls import CUTS, graded
+from stagejax.data.prompts.graded_calls import CUTS, graded
+from stagejax.data.prompts.tool_calls import GOLD, GRADE, GRADES, SAID, ToolCalls, tool_words
+from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.tokenizers import CLS, SPECIAL
-from stagejax.data.tool_calls import GOLD, GRADE, GRADES, SAID, ToolCalls, tool_words
-from stagejax.data.tool_prompts import GoldPrompts
 from stagejax.decode.calls import SameCalls
 from stagejax.inference.answering import Tempered
 from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of

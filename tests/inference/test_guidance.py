@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.customer_service import prompt
-from stagejax.data.customers import Customer, Talk, customers, replied
-from stagejax.data.service_language import EXAMPLE
+from stagejax.data.dialogue.customer_service import prompt
+from stagejax.data.dialogue.customers import Customer, Talk, customers, replied
+from stagejax.data.dialogue.service_language import EXAMPLE
 from stagejax.inference import guidance, guidance_rounds
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.guidance import Entry, Guide, Refining, allowed, likeness, refined, serve, uncovered

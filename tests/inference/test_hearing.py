@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.data import MASK
-from stagejax.data.speech import Tones
-from stagejax.data.utterances import Speech, Utterances
+from stagejax.data.sound.speech import Tones
+from stagejax.data.sound.utterances import Speech, Utterances
 from stagejax.inference import Frozen
 from stagejax.inference.hearing import answers_to, behaves, encoded, heard, near, recognised_words
 from stagejax.models import llama

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from flax import nnx
 
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.inference.continuing import Sampling
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.inventing import Drawing, Inventing, drawn, invented

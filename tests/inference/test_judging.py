@@ -10,12 +10,12 @@ import pytest
 from spine import go
 
 from stagejax import Stage
-from stagejax.data.answers import Answers
-from stagejax.data.judging import judging_tokenizer
-from stagejax.data.judging_rows import JudgeRows
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.prompts.judging import judging_tokenizer
+from stagejax.data.prompts.judging_rows import JudgeRows
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF
 from stagejax.data.tokenizers import SEP
-from stagejax.data.written import BRIEF
 from stagejax.inference import judging
 from stagejax.inference.stepwise import learned_rows
 from stagejax.models import llama
@@ -105,7 +105,7 @@ def test_a_reward_model_prefers_the_same_in_both_orders(tmp_path: Any) -> None:
     made = result(PAIRS)
 
     def pipeline(run: Any) -> Any:
-        from stagejax.data.judging_rows import answers_in_pairs
+        from stagejax.data.prompts.judging_rows import answers_in_pairs
         from stagejax.objectives.policy_gradient import bradley_terry
 
         rows = result(answers_in_pairs(ROWS, made))

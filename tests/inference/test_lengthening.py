@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.line_reports import ASPECTS, checked, facts_of, lines_of, prompt, records_of, report, told
-from stagejax.data.packing import Packed
+from stagejax.data.language.packing import Packed
+from stagejax.data.tables.line_reports import ASPECTS, checked, facts_of, lines_of, prompt, records_of, report, told
 from stagejax.inference import Frozen, lengthening
 from stagejax.inference.length_tests import LongTests, again, measured, shuffled_lines
 from stagejax.inference.lengthening import (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Bytes
-from stagejax.data.applications import made_up
-from stagejax.data.word_or_text import Rows, WordOrText
+from stagejax.data.tasks.applications import made_up
+from stagejax.data.tasks.word_or_text import Rows, WordOrText
 from stagejax.inference.linear_answers import linear_of_pieces, words_and_neighbours
 
 
@@ -23,7 +23,7 @@ def test_a_word_is_its_pieces_beside_those_of_its_neighbours() -> None:
 def test_pieces_tell_who_a_text_is_about_and_most_tags(number: int) -> None:
     task, text = made_up()[0][number], made_up()[2]
     from stagejax.data import BPE
-    from stagejax.data.learned import LearnedFrom
+    from stagejax.data.vocabulary.learned import LearnedFrom
 
     pieces = LearnedFrom(BPE(500), text) if number == 0 else Bytes()
     how = {"tokenizer": pieces, "length": 100, "fields": task.fields, "names": task.tags, "batch": 4}

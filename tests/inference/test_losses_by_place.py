@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import likelihood
 from stagejax.inference.frozen import Frozen
 from stagejax.result import Result

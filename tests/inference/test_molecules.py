@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from stagejax.data.smiles import BadSmiles
+from stagejax.data.molecules.smiles import BadSmiles
 from stagejax.inference.molecules import (
     are_valid,
     fingerprints,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stagejax.data.mistakes import HOPS
-from stagejax.data.town import Town, TownQuestions
+from stagejax.data.knowledge.town import Town, TownQuestions
+from stagejax.data.reasoning.mistakes import HOPS
 from stagejax.inference.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
 from stagejax.inference.quizzes import Quiz, marked, share
 

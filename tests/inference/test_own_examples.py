@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.word_tasks import WordTask, word_task_tokenizer
+from stagejax.data.prompts.word_tasks import WordTask, word_task_tokenizer
 from stagejax.inference import own_examples, word_answers
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.own_examples import Given, Writing, answered, drawn_tokens, kept_pairs, pool, rows_of

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.glyph_pages import Page
+from stagejax.data.handwriting.glyph_pages import Page
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.page_drawing import Draughtsman, Drawn, best_of, prompt_tokens, repainted, sampled, wrong_areas
 from stagejax.inference.page_planning import Layouts, layouts_of, pairwise_iou, ratios_of, with_all_words

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.data import Digits
-from stagejax.data.glyph_pages import Page, Script, random_words, written_by
-from stagejax.data.page_layouts import tidy
+from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, written_by
+from stagejax.data.handwriting.page_layouts import tidy
 from stagejax.inference.page_reading import Detector, strip_of, strips_of, word_scores, wrong_words
 
 SCRIPT, PAGE = Script(Digits(), 0, 400), Page()

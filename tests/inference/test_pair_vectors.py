@@ -12,8 +12,8 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import Bytes
-from stagejax.data.answers import MadeRows
-from stagejax.data.text_tasks import encoded, synonym_tasks
+from stagejax.data.prompts.answers import MadeRows
+from stagejax.data.tasks.text_tasks import encoded, synonym_tasks
 from stagejax.data.tokenizers import PAD, codec
 from stagejax.inference.detecting import replica_rates
 from stagejax.inference.pair_vectors import pair_rows, pair_vectors, thinned

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pictured import ASKED, FORM, IMAGE, NET, PICTURES, WIDTH, made, network
 
-from stagejax.data.scene_instructions import TYPES, phrase
+from stagejax.data.multimodal.scene_instructions import TYPES, phrase
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.inference import picture_answers as answers
 from stagejax.inference.picture_answers import SLOTS, Form

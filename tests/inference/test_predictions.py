@@ -8,9 +8,9 @@ import pytest
 
 from stagejax.data import Bytes, Images, Stdlib
 from stagejax.data.joined import Row
-from stagejax.data.labelled_text import LabelledText
-from stagejax.data.predicted import Hidden, Predicted, predict
-from stagejax.data.text_tasks import synonym_tasks
+from stagejax.data.selection.predicted import Hidden, Predicted, predict
+from stagejax.data.tasks.labelled_text import LabelledText
+from stagejax.data.tasks.text_tasks import synonym_tasks
 from stagejax.inference.pool_tasks import of_words_alone
 from stagejax.inference.predictions import evenly, human_and_pseudo, labelled_by_hand, truth_of
 

@@ -11,8 +11,8 @@ import pytest
 from spine import go
 
 from stagejax import Stage
-from stagejax.data.answers import PromptedText
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.reasoning.problems import Problems
 from stagejax.inference.answering import Answering
 from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import gpt

@@ -12,8 +12,8 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Digits
-from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.picture_prompts import COMBINE, COPY, DRAW, EDITS, PICTURE, REQUESTS, PicturePrompts
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW, EDITS, PICTURE, REQUESTS, PicturePrompts
 from stagejax.inference import Frozen
 from stagejax.inference import prompted_pictures as drawing
 from stagejax.inference.quarters import next_of_kind, quarters, real

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from stagejax.data.distinct import Distinct
-from stagejax.data.mistakes import CODE, HOPS, LISTS, MATH, TASKS
-from stagejax.data.problems import Problems
-from stagejax.data.town import Town
-from stagejax.data.written import BRIEF, words_of
+from stagejax.data.knowledge.town import Town
+from stagejax.data.reasoning.mistakes import CODE, HOPS, LISTS, MATH, TASKS
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF, words_of
+from stagejax.data.selection.distinct import Distinct
 from stagejax.inference.continuing import continuing_flops
 from stagejax.inference.quizzes import (
     Examiner,

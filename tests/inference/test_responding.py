@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.denoising import Denoiser, Denoising
+from stagejax.data.language.denoising import Denoiser, Denoising
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.inference.closeness import beside, beside_rows, distance
 from stagejax.inference.responding import Responding, drawn_tokens, prompts_of, response_rows, responses

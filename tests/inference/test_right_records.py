@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax import axes
 from stagejax.data import Bytes
-from stagejax.data.answers import Answers
+from stagejax.data.prompts.answers import Answers
 from stagejax.data.sources import Record, Source
 from stagejax.inference.likelihood import right_records, rows_right
 from stagejax.result import Result

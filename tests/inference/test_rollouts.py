@@ -11,9 +11,9 @@ import pytest
 from spine import go
 
 from stagejax import Stage
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.problems import Problems
-from stagejax.data.written import BRIEF, Written, words_of
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.written import BRIEF, Written, words_of
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen, stepwise
 from stagejax.inference.answering import Answering

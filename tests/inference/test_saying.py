@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from flax import nnx
 
-from stagejax.data.problems import Problems
+from stagejax.data.reasoning.problems import Problems
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.saying import Saying, said
 from stagejax.models import llama

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
 from stagejax.data.tokenizers import SEP
 from stagejax.inference import second_answers as module
 from stagejax.inference.drafting import CORRECT, Said

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
 from stagejax.data.tokenizers import SEP, SPECIAL
 from stagejax.inference.drafting import CORRECT, Pairs, decoded, decoding_flops, keys
 from stagejax.inference.exposure import excess_losses, slope, token_losses

@@ -4,8 +4,8 @@ from types import SimpleNamespace as Made
 
 import numpy as np
 
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
 from stagejax.decode.calculator import Calculator
 from stagejax.inference import self_improvement as loop
 from stagejax.inference.self_improvement import Asking

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.made_prompts import InOrder
+from stagejax.data.prompts.made_prompts import InOrder
 from stagejax.decode import Samples
 from stagejax.inference import own_answers as own
 from stagejax.inference.frozen import Frozen

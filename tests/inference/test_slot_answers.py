@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.answers import Answers, PromptedText
-from stagejax.data.dialogues import SLOT, Dialogues, Slotted
+from stagejax.data.prompts.answers import Answers, PromptedText
+from stagejax.data.reasoning.dialogues import SLOT, Dialogues, Slotted
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen, slots

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.seq2seq import OneSequence, TextToText
+from stagejax.data.language.seq2seq import OneSequence, TextToText
 from stagejax.inference.speaking import likeliest
 from stagejax.models import llama
 

@@ -5,8 +5,8 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Digits
-from stagejax.data.few_shot import FewShot
-from stagejax.data.lines import Hand, Lines
+from stagejax.data.handwriting.lines import Hand, Lines
+from stagejax.data.selection.few_shot import FewShot
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, merged, spot, starting
 from stagejax.models.matching_detector import MatchingDetector

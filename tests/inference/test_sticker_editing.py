@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stagejax.data import Digits
-from stagejax.data.composites import DIGITS, Objects
-from stagejax.data.stickers import MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
+from stagejax.data.multimodal.composites import DIGITS, Objects
+from stagejax.data.multimodal.stickers import MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference import Frozen
 from stagejax.inference import sticker_editing as editing
 from stagejax.inference.quarters import next_of_kind, real

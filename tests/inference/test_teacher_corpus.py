@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.common_words import CommonWords
-from stagejax.data.learned import LearnedFrom
-from stagejax.data.system_messages import ANSWER_ONLY, MARKS, Family, Queries
+from stagejax.data.prompts.system_messages import ANSWER_ONLY, MARKS, Family, Queries
+from stagejax.data.reasoning.worked import WorkedCounts
 from stagejax.data.tokenizers import CLS, SEP, codec
-from stagejax.data.worked import WorkedCounts
+from stagejax.data.vocabulary.common_words import CommonWords
+from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import Completion
 from stagejax.inference import teacher_corpus as module
 from stagejax.inference.continuing import GREEDY

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from stagejax.data import CLS
-from stagejax.data.recipes import THEN, Recipes, recipes_tokenizer
+from stagejax.data.reasoning.recipes import THEN, Recipes, recipes_tokenizer
 from stagejax.data.sources import Derived, Record
 from stagejax.decode import answer_by, groups
 from stagejax.decode.pairs import gapped_pairs

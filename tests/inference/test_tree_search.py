@@ -12,9 +12,9 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.data import SEP
-from stagejax.data.answers import PromptedText
-from stagejax.data.planned import VERBS, Form, Planned, vocabulary
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.reasoning.planned import VERBS, Form, Planned, vocabulary
+from stagejax.data.reasoning.problems import Problems
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Tempered, ask

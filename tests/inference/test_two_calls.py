@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from flax import nnx
 
-from stagejax.data.words import Words
+from stagejax.data.vocabulary.words import Words
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.two_calls import Calling, replies
 from stagejax.models import llama

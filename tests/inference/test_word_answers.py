@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from stagejax.data.answers import PromptedText
-from stagejax.data.word_tasks import WordTask, WordTaskPrompts, word_task_tokenizer
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.prompts.word_tasks import WordTask, WordTaskPrompts, word_task_tokenizer
 from stagejax.decode import Recomputed
 from stagejax.inference.own_examples import END_TOKEN
 from stagejax.inference.word_answers import exact

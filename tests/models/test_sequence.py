@@ -11,8 +11,8 @@ from jax.sharding import NamedSharding
 from spine import assert_close, drive
 
 from stagejax import Plan, Stage
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.mesh import make_mesh
 from stagejax.models.dit import DiT
 from stagejax.models.sequence import along_sequence

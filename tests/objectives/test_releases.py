@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.hydro import Cascade, Inflows
+from stagejax.data.control.hydro import Cascade, Inflows
 from stagejax.models.policy import RecurrentCritic, RecurrentPolicy
 from stagejax.objectives import releases
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.mixing import box_mask, class_mask
+from stagejax.data.pictures.mixing import box_mask, class_mask
 from stagejax.loop import _mean
 from stagejax.objectives.segmentation import (
     confusion_matrix,

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.circuits import Circuits, InOrder, Room
-from stagejax.data.logic import Adder
+from stagejax.data.circuits.circuits import Circuits, InOrder, Room
+from stagejax.data.circuits.logic import Adder
 from stagejax.models.route_timing import Prediction
 from stagejax.objectives.timing import pin_reconstruction, route_timing
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.audio import LogMel
+from stagejax.data.sound.audio import LogMel
 from stagejax.objectives.spectral import log_mel, mel_distance
 from stagejax.objectives.vocoding import Vocoded, told_apart
 

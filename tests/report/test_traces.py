@@ -7,15 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from stagejax.report.patterns import EXPONENTIAL, LOGARITHMIC, POWER, Pattern, Trends, fit
-from stagejax.report.traces import (
-    Tolerance,
-    anchored,
-    layers,
-    prediction_level,
-    stopping_level,
-    trace,
-    working_level,
-)
+from stagejax.report.traces import Tolerance, anchored, layers, prediction_level, stopping_level, trace, working_level
 
 X = np.arange(1.0, 31.0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stagejax.data.answers import MadeRows, Row
+from stagejax.data.prompts.answers import MadeRows, Row
 from stagejax.objectives.focal import detection
 from stagejax.search.grid import best_of_grid
 from stagejax.stage import Stage

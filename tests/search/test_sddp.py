@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.data.hydro import Cascade, Inflows
+from stagejax.data.control.hydro import Cascade, Inflows
 from stagejax.search.sddp import Cuts, made, no_cuts, operated, solves_of_iteration
 
 T, CASE, TRIALS, ROUNDS = 3, Cascade(), 2, 8

@@ -12,8 +12,8 @@ import pytest
 from flax import nnx
 from spine import assert_outcome, assert_same, cut_short, go, outcome
 
-from stagejax.data.phone import ICONS, Phone
-from stagejax.data.phone_tasks import Goals
+from stagejax.data.control.phone import ICONS, Phone
+from stagejax.data.control.phone_tasks import Goals
 from stagejax.handover import Handover
 from stagejax.mesh import make_mesh
 from stagejax.models import ViT, bert, llama

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference.responding import Responding
 from stagejax.models.t5 import T5
 from stagejax.objectives.divergence import forward_kl, jensen_shannon

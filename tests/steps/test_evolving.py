@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.data.answers import MadeRows
+from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference.pair_vectors import pair_rows
 from stagejax.models.build import built
 from stagejax.models.linear import Dense

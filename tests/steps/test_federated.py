@@ -13,21 +13,14 @@ from spine import assert_outcome, cut_short, drive, go, outcome
 from stagejax import Stage
 from stagejax.axes import path_name
 from stagejax.data import Digits
-from stagejax.data.scenes import Detection, Scenes, Sites
+from stagejax.data.pictures.scenes import Detection, Scenes, Sites
 from stagejax.mesh import make_mesh
 from stagejax.models.detector import Detector
 from stagejax.objectives.detection import detection, pseudo_detection
 from stagejax.optimizer import adamw
 from stagejax.program import build, init_keys, step_keys
 from stagejax.state import everything
-from stagejax.steps.federated import (
-    aggregated,
-    federated_round,
-    local_teacher,
-    stacked,
-    trained_apart,
-    weighted_mean,
-)
+from stagejax.steps.federated import aggregated, federated_round, local_teacher, stacked, trained_apart, weighted_mean
 
 NET = Detector(image=16, channels=(4, 6, 6), neck=4, halvings=2)
 COUNTS = (1.0, 3.0)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from stagejax import Stage, running
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adam

@@ -10,7 +10,7 @@ import optax
 import pytest
 from flax import nnx
 
-from stagejax.data.views import centres, random_views
+from stagejax.data.pictures.views import centres, random_views
 from stagejax.models.neural_field import NeuralField
 from stagejax.models.separation import Separation
 from stagejax.objectives.features import cosine, shared_parts, with_residual

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from spine import go
 
-from stagejax.data.answers import MadeRows
 from stagejax.data.joined import Row
-from stagejax.data.made_prompts import MadePrompts
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import MadeRows
+from stagejax.data.prompts.made_prompts import MadePrompts
+from stagejax.data.reasoning.problems import Problems
 from stagejax.decode import Samples
 from stagejax.decode.calculator import Calculator
 from stagejax.handover import Handover

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.data.tagged import DrawnSentences, TaggedText
-from stagejax.data.token_features import features, form_table
+from stagejax.data.tasks.tagged import DrawnSentences, TaggedText
+from stagejax.data.tasks.token_features import features, form_table
 from stagejax.steps.perceptron import Perceptron, flops_of_learning, learn, tag
 
 BUCKETS, TEXT = 128, TaggedText((DrawnSentences(30),))

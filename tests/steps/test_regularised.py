@@ -11,9 +11,9 @@ from flax import nnx
 
 from stagejax import Stage, axes
 from stagejax.data import Images
-from stagejax.data.answers import Answers
-from stagejax.data.problems import Problems
-from stagejax.data.words import Words
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.vocabulary.words import Words
 from stagejax.models.cnn import CNN
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adam

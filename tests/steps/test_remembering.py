@@ -16,10 +16,10 @@ from spine import assert_close, assert_outcome, cut_short, drive, flat, go, outc
 
 from stagejax import Evaluation, Stage
 from stagejax.data import Images
-from stagejax.data.augment import Augmented
 from stagejax.data.numbered import Numbered
-from stagejax.data.relabelled import Relabelled
-from stagejax.data.shift import ShiftAndFlip
+from stagejax.data.pictures.augment import Augmented
+from stagejax.data.pictures.shift import ShiftAndFlip
+from stagejax.data.selection.relabelled import Relabelled
 from stagejax.data.sources import Digits
 from stagejax.data.streams import Streams
 from stagejax.mesh import make_mesh

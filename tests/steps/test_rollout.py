@@ -12,8 +12,8 @@ import pytest
 from spine import assert_outcome, assert_same, cut_short, flat, go, outcome
 
 from stagejax import checkpoint
-from stagejax.data.answers import PromptedText
-from stagejax.data.problems import Problems
+from stagejax.data.prompts.answers import PromptedText
+from stagejax.data.reasoning.problems import Problems
 from stagejax.models import gpt
 from stagejax.models.critic import Critic
 from stagejax.objectives import causal_lm

@@ -11,23 +11,16 @@ import numpy as np
 import pytest
 from spine import assert_outcome, assert_same, cut_short, go, outcome
 
-from stagejax.data.problems import Problems
-from stagejax.data.program_problems import ProgramChains
-from stagejax.data.solution_buffer import VERDICTS
-from stagejax.data.solving import Solving
+from stagejax.data.reasoning.problems import Problems
+from stagejax.data.reasoning.program_problems import ProgramChains
+from stagejax.data.reasoning.solution_buffer import VERDICTS
+from stagejax.data.reasoning.solving import Solving
 from stagejax.data.tokenizers import SEP
 from stagejax.models import llama
 from stagejax.objectives.marginal import SeveralAnswers
 from stagejax.optimizer import adamw
 from stagejax.stage import Stage
-from stagejax.steps.self_sampling import (
-    Buffer,
-    ReferenceStep,
-    SelfSampling,
-    answer_rows,
-    references,
-    with_flops,
-)
+from stagejax.steps.self_sampling import Buffer, ReferenceStep, SelfSampling, answer_rows, references, with_flops
 
 SOURCE = ProgramChains(Problems(size=8, steps=(2,), largest=12))
 WORDS = SOURCE.tokenizer()

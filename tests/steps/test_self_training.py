@@ -17,7 +17,7 @@ from spine import assert_close, assert_outcome, assert_same, flat, go, outcome
 
 from stagejax import Stage, TrainState, loop
 from stagejax.data import Portion
-from stagejax.data.segmentation import Segmentation, Shapes
+from stagejax.data.pictures.segmentation import Segmentation, Shapes
 from stagejax.data.streams import Streams
 from stagejax.interrupt import Interrupted
 from stagejax.models.unet import UNet

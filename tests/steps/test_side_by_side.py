@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from stagejax import Evaluation, Stage, running
-from stagejax.data.rounds import Round
-from stagejax.data.skills import Lego
+from stagejax.data.reasoning.skills import Lego
+from stagejax.data.selection.rounds import Round
 from stagejax.handover import Handover
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm

@@ -12,8 +12,8 @@ import pytest
 
 from stagejax import Stage
 from stagejax.data import Bytes, Stdlib
-from stagejax.data.task_sampling import SampledTasks, uniform
-from stagejax.data.text_tasks import synonym_tasks
+from stagejax.data.selection.task_sampling import SampledTasks, uniform
+from stagejax.data.tasks.text_tasks import synonym_tasks
 from stagejax.models import bert
 from stagejax.models.adapters import Adapted
 from stagejax.objectives.task_weighting import SampledLoss, dynamic_weights

@@ -1,0 +1,1 @@
+"""Systems to be operated: reservoirs, and a phone."""

@@ -1,0 +1,1 @@
+"""Letters, lines and pages of ink."""

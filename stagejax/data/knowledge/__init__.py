@@ -1,0 +1,1 @@
+"""Facts to be read, asked for, changed and linked."""

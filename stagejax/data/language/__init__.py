@@ -1,0 +1,1 @@
+"""Running text: where it comes from, how it is cut, packed and corrupted."""

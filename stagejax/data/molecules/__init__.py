@@ -1,0 +1,1 @@
+"""Molecules and proteins as strings."""

@@ -1,0 +1,1 @@
+"""Pictures, speech and words together."""

@@ -1,0 +1,1 @@
+"""Problems that take steps: generated and published ones, their solutions, and verifiers."""

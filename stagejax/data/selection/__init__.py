@@ -1,0 +1,1 @@
+"""Which records a stage sees, how often, and in which order."""

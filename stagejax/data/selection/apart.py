@@ -1,0 +1,64 @@
+"""A source without what another one holds too: training text that is in no test."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stagejax.data.named import Dataset
+from stagejax.data.pipeline import joint_digest
+from stagejax.data.sources import Derived, Record, Source
+
+
+@dataclass(frozen=True)
+class Apart(Derived):
+    """The records of a source whose `field` is that of no record of others; another split is as it is.
+
+    Args:
+      source: what records are left out of.
+      others: what is not to be seen, such as the test split.
+      field: text, or a list of words.
+
+    >>> from stagejax.data.tasks.tagged import DrawnSentences
+    >>> all_of_them = DrawnSentences(9)
+    >>> len(Apart(all_of_them, (DrawnSentences(4),), "form"))
+    5
+    """
+
+    others: tuple[Source, ...]
+    field: str
+
+    def _rows(self) -> np.ndarray:
+        return _rest(self.source, self.others, self.field)
+
+    def __len__(self) -> int:
+        return len(self._rows())
+
+    def __getitem__(self, index: int) -> Record:
+        return self.source[int(self._rows()[index])]
+
+    def of_split(self, split: str) -> Source:
+        return self if split == self.split else self.source.of_split(split)
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), *(other.digest() for other in self.others), self.field)
+
+
+def unseen(name: str, field: str, part: str = "") -> Source:
+    """The training records of a dataset without those whose `field` is also that of a test record.
+
+    >>> # texts = unseen("agnews", "text")
+    """
+    return Apart(Dataset(name, part=part), (Dataset(name, "test", part),), field)
+
+
+@functools.lru_cache(maxsize=16)
+def _rest(source: Source, others: tuple[Source, ...], field: str) -> np.ndarray:
+    def said(record: Record) -> Any:
+        return record[field] if isinstance(record[field], str) else tuple(record[field])
+
+    known = {said(other[i]) for other in others for i in range(len(other))}
+    return np.array([i for i in range(len(source)) if said(source[i]) not in known], np.int64)

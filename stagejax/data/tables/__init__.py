@@ -1,0 +1,1 @@
+"""Tables: as numbers, as text, and queries to them."""

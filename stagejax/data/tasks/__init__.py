@@ -1,0 +1,1 @@
+"""Labels of texts, of pairs of texts and of words."""
