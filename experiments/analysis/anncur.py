@@ -44,8 +44,9 @@ from stagejax.data.retrieval.tfidf import tf_idf
 from stagejax.data.tasks.pairs import SYNONYMS, Graded, SentencePairs, SynonymPairs
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.words import Words
-from stagejax.inference import Frozen, cur, reranking, scoring
-from stagejax.inference.reranking import Budgets, best_split, even_split
+from stagejax.inference import Frozen, scoring
+from stagejax.inference.retrieval import cur, reranking
+from stagejax.inference.retrieval.reranking import Budgets, best_split, even_split
 from stagejax.models import bert
 from stagejax.models.cross_encoder import MARKERS, CrossEncoder
 from stagejax.models.sentence_encoder import SentenceEncoder

@@ -51,7 +51,7 @@ from stagejax.data import BPE, CausalText, Dataset
 from stagejax.data.published import C4
 from stagejax.data.tasks.tagged import DrawnSentences, TaggedText
 from stagejax.data.tasks.token_features import WINDOW, TaggedTokens
-from stagejax.inference.tagging import hidden_markov, most_frequent, perceptron
+from stagejax.inference.tasks.tagging import hidden_markov, most_frequent, perceptron
 from stagejax.models import Transformer, gpt
 from stagejax.models.hashed import HashedLinear
 from stagejax.names import slug

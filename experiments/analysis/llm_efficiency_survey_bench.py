@@ -42,11 +42,11 @@ from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.data import BPE, CausalText, Dataset, Source, Stdlib
 from stagejax.data.published import C4, WIKIPEDIA
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference import Frozen, serving
-from stagejax.inference.compressing import MaskOf, Solved, Uncalibrated, Zeros, compressed, kernels
-from stagejax.inference.frozen import flops_of_one
+from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference.likelihood import held_out_loss, row_losses
-from stagejax.inference.token_rates import Rates, token_rates
+from stagejax.inference.serving import serving
+from stagejax.inference.serving.compressing import MaskOf, Solved, Uncalibrated, Zeros, compressed, kernels
+from stagejax.inference.serving.token_rates import Rates, token_rates
 from stagejax.models import Transformer, gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm, with_experts

@@ -59,7 +59,7 @@ from stagejax.data.selection.subsets import choose
 from stagejax.data.tasks.labelled_text import LabelledText
 from stagejax.data.tasks.text_tasks import TaskText, TextTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one, logits_of
-from stagejax.inference.selection import segment
+from stagejax.inference.selection.selection import segment
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet
 from stagejax.models.text_cnn import TextCNN

@@ -67,7 +67,7 @@ from stagejax.data.tokenizers import codec
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
-from stagejax.inference.grouped import grouped_states
+from stagejax.inference.knowledge.grouped import grouped_states
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -52,7 +52,7 @@ from stagejax.data import TFDS, Data, Dataset, Digits, Mixture, Source
 from stagejax.data.pictures.random_tasks import ENDLESS, RandomTasks
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.inference import Frozen, apply
-from stagejax.inference.in_context import right_after_descent, right_of
+from stagejax.inference.tasks.in_context import right_after_descent, right_of
 from stagejax.models.in_context import Attentive, Body, InContext, Pointwise
 from stagejax.models.recurrent import LSTM, OuterProductLSTM
 from stagejax.models.shallow import Shallow

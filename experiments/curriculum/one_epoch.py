@@ -59,7 +59,7 @@ from stagejax.data.selection.leakage import leaked
 from stagejax.data.selection.passes import Passes, passes
 from stagejax.data.together import Splits
 from stagejax.inference import Frozen
-from stagejax.inference.examination import held_out_losses
+from stagejax.inference.multimodal.examination import held_out_losses
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

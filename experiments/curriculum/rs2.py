@@ -56,7 +56,7 @@ from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
 from stagejax.data.selection.mislabelled import Mislabelled
 from stagejax.data.selection.subsets import Stratified, WithoutReplacement, WithReplacement, choose
-from stagejax.inference import selection
+from stagejax.inference.selection import selection
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.names import slug
 from stagejax.objectives import classification

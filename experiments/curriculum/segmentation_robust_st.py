@@ -55,8 +55,7 @@ from stagejax.data.sound.speech import MEL, Fsdd, Spoken, Tones
 from stagejax.data.sound.spoken_segments import SpokenSegments
 from stagejax.data.sound.talks import NumberTalks, NumberTexts, number_code
 from stagejax.data.tokenizers import CLS
-from stagejax.inference.translating import Decoding
-from stagejax.inference.translating_talks import (
+from stagejax.inference.sound.translating_talks import (
     Listening,
     read_talks,
     scored,
@@ -65,6 +64,7 @@ from stagejax.inference.translating_talks import (
     translations,
     written_rows,
 )
+from stagejax.inference.tasks.translating import Decoding
 from stagejax.models import Transformer
 from stagejax.models.coupled import Coupled
 from stagejax.models.recognizer import Recognizer

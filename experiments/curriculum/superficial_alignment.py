@@ -76,9 +76,9 @@ from stagejax.data.reasoning.prose import CodeProse
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
-from stagejax.inference.quizzes import Examiner, Quiz, Task, commonest, drawn_tasks, nearest, preferred, share
-from stagejax.inference.recalling import recalled
+from stagejax.inference.knowledge.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
+from stagejax.inference.knowledge.recalling import recalled
+from stagejax.inference.prompts.quizzes import Examiner, Quiz, Task, commonest, drawn_tasks, nearest, preferred, share
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -58,7 +58,7 @@ from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import bleu, chrf
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
-from stagejax.inference.kmers import kmer_judge
+from stagejax.inference.molecules.kmers import kmer_judge
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

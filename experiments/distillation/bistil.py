@@ -52,7 +52,7 @@ from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.trimmed import Trimmed, trimming
 from stagejax.growth import Growth, Subset, grow, last_of_each
-from stagejax.inference.tags import accuracies, tag_seconds
+from stagejax.inference.tasks.tags import accuracies, tag_seconds
 from stagejax.models import Transformer, bert
 from stagejax.models.tagger import Tagger
 from stagejax.names import slug

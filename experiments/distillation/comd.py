@@ -57,12 +57,12 @@ from stagejax.data import TFDS, Dataset, Digits, Images, Source
 from stagejax.data.multimodal.composites import CLOTHES, Objects
 from stagejax.data.multimodal.scene_instructions import TYPES, Augmentor, Pictures
 from stagejax.data.multimodal.scene_questions import CELLS, SceneCells, SceneQuestions
-from stagejax.inference import competing
-from stagejax.inference import picture_answers as answers
-from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
 from stagejax.inference.frozen import flops_of_one
-from stagejax.inference.picture_answers import Form, data_of, said_tokens, width_of
-from stagejax.inference.rationales import features_of_cells
+from stagejax.inference.pictures import picture_answers as answers
+from stagejax.inference.pictures.picture_answers import Form, data_of, said_tokens, width_of
+from stagejax.inference.prompts import competing
+from stagejax.inference.prompts.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
+from stagejax.inference.reasoning.rationales import features_of_cells
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.slots import SlotReader, into_reader

@@ -52,7 +52,7 @@ from stagejax.data.pictures.tasks import Coloured, ImageTask, Part
 from stagejax.data.published import IMAGENET
 from stagejax.growth.resample import resize_matrix
 from stagejax.inference import Frozen, apply, logits_of
-from stagejax.inference.dense import (
+from stagejax.inference.pictures.dense import (
     agreement,
     class_counts,
     mean_iou,
@@ -63,7 +63,7 @@ from stagejax.inference.dense import (
     raw_features,
     three_components,
 )
-from stagejax.inference.separating import Separating, separated, separation_flops
+from stagejax.inference.pictures.separating import Separating, separated, separation_flops
 from stagejax.models.feature_denoiser import FeatureDenoiser
 from stagejax.models.masked_autoencoder import MaskedAutoencoder
 from stagejax.models.neural_field import NeuralField

@@ -62,8 +62,8 @@ from stagejax.data.reasoning.problems import Problems
 from stagejax.data.tasks.explained import Inferences, Whole
 from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference import explaining
-from stagejax.inference.explaining import explanations, labels_given, taught
+from stagejax.inference.prompts import explaining
+from stagejax.inference.prompts.explaining import explanations, labels_given, taught
 from stagejax.models import Transformer, llama
 from stagejax.models.t5 import T5
 from stagejax.models.t5_sizes import t5_v1_1

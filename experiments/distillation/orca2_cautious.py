@@ -56,8 +56,15 @@ from stagejax.data.prompts.strategy_pool import Pool, strategy_pool
 from stagejax.data.reasoning.worked import FactTexts
 from stagejax.data.tokenizers import Tokenizer
 from stagejax.inference.continuing import GREEDY, Sampling, continuing_flops
-from stagejax.inference.strategies import answered, answered_as_chosen, chosen, corpus_as_chosen, corpus_erased, sampled
-from stagejax.inference.teacher_corpus import drawn_tokens, teacher_corpus
+from stagejax.inference.prompts.strategies import (
+    answered,
+    answered_as_chosen,
+    chosen,
+    corpus_as_chosen,
+    corpus_erased,
+    sampled,
+)
+from stagejax.inference.prompts.teacher_corpus import drawn_tokens, teacher_corpus
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -59,7 +59,7 @@ from stagejax.data.tokenizers import SEP, SPECIAL, Tokenizer
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference.answering import Answering
 from stagejax.inference.continuing import GREEDY, Sampling, continuing_flops
-from stagejax.inference.teacher_corpus import drawn_tokens, examined, teacher_corpus
+from stagejax.inference.prompts.teacher_corpus import drawn_tokens, examined, teacher_corpus
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -75,10 +75,10 @@ from stagejax.data.dialogue.service_language import EXAMPLE, service_words
 from stagejax.data.joined import Row
 from stagejax.data.language.packed_answers import PackedAnswers
 from stagejax.data.prompts.answers import MadeRows
-from stagejax.inference import guidance_rounds as rounds
-from stagejax.inference.guidance import Guide, Refining, library_of
-from stagejax.inference.guidance_rounds import Clients
-from stagejax.inference.two_calls import Calling
+from stagejax.inference.prompts import guidance_rounds as rounds
+from stagejax.inference.prompts.guidance import Guide, Refining, library_of
+from stagejax.inference.prompts.guidance_rounds import Clients
+from stagejax.inference.reasoning.two_calls import Calling
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

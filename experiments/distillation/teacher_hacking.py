@@ -42,7 +42,14 @@ from stagejax.data import BPE, TFDS, Bytes, Dataset, Stdlib
 from stagejax.data.language.denoising import Denoiser, Denoising
 from stagejax.data.language.seq2seq import TextToText
 from stagejax.inference.closeness import beside, beside_rows, distance
-from stagejax.inference.responding import Responding, drawn_tokens, prompt_rows, prompts_of, response_rows, responses
+from stagejax.inference.prompts.responding import (
+    Responding,
+    drawn_tokens,
+    prompt_rows,
+    prompts_of,
+    response_rows,
+    responses,
+)
 from stagejax.models.t5 import T5
 from stagejax.models.t5_sizes import t5_v1_1
 from stagejax.names import slug

@@ -42,7 +42,7 @@ from stagejax.data.portion import Portion
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, logits_of
 from stagejax.inference.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
-from stagejax.inference.unlearning import choose_reach, draw_and_label, features_of_samples, measured
+from stagejax.inference.pictures.unlearning import choose_reach, draw_and_label, features_of_samples, measured
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.gan import Discriminator, Generator
 from stagejax.models.stylegan2 import StyleGenerator

@@ -69,8 +69,8 @@ from stagejax.data.pipeline import Data
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.growth import Growth, Resample, grow
 from stagejax.inference import Frozen, flops_of_one
-from stagejax.inference import sticker_editing as editing
-from stagejax.inference.quarters import next_of_kind, real
+from stagejax.inference.pictures import sticker_editing as editing
+from stagejax.inference.pictures.quarters import next_of_kind, real
 from stagejax.models import ViT, llama
 from stagejax.models.convnet import ConvNet
 from stagejax.models.single_stream import SingleStream

@@ -40,15 +40,14 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
-from stagejax.data import TFDS, Dataset, Digits
+from stagejax.data import TFDS, Dataset, Digits, Row
 from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, written_by
 from stagejax.data.handwriting.page_layouts import LayoutTokens, tidy
-from stagejax.data.joined import Row
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen
-from stagejax.inference.page_drawing import Draughtsman, best_of, flops_of_page, prompt_tokens, repainted, sampled
-from stagejax.inference.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words
-from stagejax.inference.page_reading import Reader, scores_of_pages, strips_of
+from stagejax.inference.pictures.page_drawing import Draughtsman, best_of, page_flops, prompt_tokens, repainted, sampled
+from stagejax.inference.pictures.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words
+from stagejax.inference.pictures.page_reading import Reader, scores_of_pages, strips_of
 from stagejax.models import Transformer
 from stagejax.models.dit import DiT
 from stagejax.models.glyph_dit import GlyphDiT
@@ -236,7 +235,7 @@ def arms_of(run: Any, cfg: Config, made: Any, readers: Sequence[Any], seed: int)
     planner = run.train(stage(1, "planner", cfg.planner, causal_lm, texts, "layouts", "layouts-held-out"))
     plans = run.make(f"{seed}/plans", plans_of, cfg, seed, planner)
     pages = len(SUBSETS) * cfg.prompts
-    price = pages * cfg.euler * flops_of_page(cfg.net, cfg.page, cfg.characters)
+    price = pages * cfg.euler * page_flops(cfg.net, cfg.page, cfg.characters)
     arms: dict[str, Any] = {}
     for family in FAMILIES:
         boxes = run.make(f"{seed}/{slug(family)}/boxes", boxes_of, cfg, family, seed, plans)

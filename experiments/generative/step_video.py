@@ -43,7 +43,8 @@ from stagejax.data.multimodal.composites import DIGITS, Objects
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.data.video.moving import Clips, Moving
 from stagejax.growth import Combine
-from stagejax.inference import Frozen, flops_of_one, videos
+from stagejax.inference import Frozen, flops_of_one
+from stagejax.inference.multimodal import videos
 from stagejax.models.convnet import ConvNet
 from stagejax.models.dit import DiT
 from stagejax.models.gan import Discriminator

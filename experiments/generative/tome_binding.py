@@ -47,8 +47,8 @@ from stagejax.data.multimodal.bound_items import ItemWorld, Prompt, captioned, d
 from stagejax.data.multimodal.composites import CLOTHES, COLORS, DIGITS
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, apply
-from stagejax.inference.binding_verdicts import SCORES, ItemReader, PatchDetector, best_so_far, crops_of
-from stagejax.inference.token_merging import MergedSampler, prompted, states_of
+from stagejax.inference.pictures.binding_verdicts import SCORES, ItemReader, PatchDetector, best_so_far, crops_of
+from stagejax.inference.pictures.token_merging import MergedSampler, prompted, states_of
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.text_image_pair import TextImagePair

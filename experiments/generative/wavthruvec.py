@@ -50,8 +50,8 @@ from stagejax.data.sound.sounds import Esc10, Sounds, Whistles
 from stagejax.data.sound.speech import Spoken, Tones
 from stagejax.data.sound.word_pairs import Spelling, TakesOfDigits, WordPairs, noise_of, with_noise
 from stagejax.inference import Frozen
-from stagejax.inference.listening import Ear, Listener, centred_frames, speaker_vectors
-from stagejax.inference.synthesising import cepstral_units, embedded, embedding_flops, said_frames, vocoded
+from stagejax.inference.sound.listening import Ear, Listener, centred_frames, speaker_vectors
+from stagejax.inference.sound.synthesising import cepstral_units, embedded, embedding_flops, said_frames, vocoded
 from stagejax.models.recognizer import Recognizer
 from stagejax.models.speaker_net import SpeakerNet
 from stagejax.models.speech_units import UnitEncoder

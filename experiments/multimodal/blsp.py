@@ -59,7 +59,7 @@ from stagejax.data.sound.utterances import FIFTY, Speech, Utterances
 from stagejax.decode.edits import same, word_accuracies
 from stagejax.inference import Frozen
 from stagejax.inference.continuing import GREEDY, continued, continuing_flops
-from stagejax.inference.hearing import (
+from stagejax.inference.sound.hearing import (
     answering_flops,
     answers_to,
     behaves,

@@ -49,8 +49,8 @@ from stagejax.data.multimodal.composites import DIGITS, Objects
 from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW, EDITS, REQUESTS, PicturePrompts, real_prompts
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, flops_of_one
-from stagejax.inference import prompted_pictures as drawing
-from stagejax.inference.quarters import next_of_kind, real
+from stagejax.inference.pictures import prompted_pictures as drawing
+from stagejax.inference.pictures.quarters import next_of_kind, real
 from stagejax.models import Transformer, ViT, llama
 from stagejax.models.condition_adapter import CaptionEncoder, ConditionAdapter
 from stagejax.models.convnet import ConvNet

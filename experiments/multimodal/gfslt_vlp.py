@@ -52,7 +52,7 @@ from stagejax.decode import bleu
 from stagejax.decode.overlap import rouge
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference.answering import ask
-from stagejax.inference.translating import Decoding, generated, said_of
+from stagejax.inference.tasks.translating import Decoding, generated, said_of
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet

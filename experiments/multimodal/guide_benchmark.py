@@ -55,7 +55,7 @@ from stagejax.data.video.guidelines import numbered
 from stagejax.data.video.procedure_frames import ProcedureFrames
 from stagejax.data.video.procedure_videos import ProcedureVideos, real_procedures, toy
 from stagejax.inference import Frozen
-from stagejax.inference.step_lists import list_flops, lists_said, step_scores
+from stagejax.inference.multimodal.step_lists import list_flops, lists_said, step_scores
 from stagejax.models import Transformer
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.videos_to_text import VideosToText

@@ -54,8 +54,8 @@ from stagejax.data import TFDS, Data, Dataset, Digits, Images, Joined, Mixture, 
 from stagejax.data.language.seq2seq import TextToText
 from stagejax.data.multimodal.composites import CLOTHES, Objects
 from stagejax.data.multimodal.scene_questions import ANSWER, CELLS, CONTEXTS, SUBJECTS, SceneCells, SceneQuestions
-from stagejax.inference import rationales as two
 from stagejax.inference.frozen import flops_of_one
+from stagejax.inference.reasoning import rationales as two
 from stagejax.models import T5
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.seeing_t5 import SeeingT5, into_seeing

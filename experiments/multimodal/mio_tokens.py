@@ -48,8 +48,8 @@ from stagejax.data.published import C4
 from stagejax.data.sound.speech import MEL, Clips, Fsdd, Spoken, Tones, sound_of
 from stagejax.growth import AddRows
 from stagejax.inference import Frozen
-from stagejax.inference.examination import Examination, Judges, held_out_losses
-from stagejax.inference.tokenizing import bags_of, encoded, encoding_flops, features_of, told_by
+from stagejax.inference.multimodal.examination import Examination, Judges, held_out_losses
+from stagejax.inference.multimodal.tokenizing import bags_of, encoded, encoding_flops, features_of, told_by
 from stagejax.models import Transformer, llama
 from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.tokenizer_image import ImageTokenizer

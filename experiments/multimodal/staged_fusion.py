@@ -52,7 +52,7 @@ from stagejax.data.sound.audio import LogMel
 from stagejax.data.sound.sounds import SpokenDigits
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.modalities import area_columns, fused_areas
+from stagejax.inference.multimodal.modalities import area_columns, fused_areas
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, Fusion, GatedSum, MeanLogits
 from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry

@@ -49,9 +49,9 @@ from stagejax.data.named import TFDS
 from stagejax.data.pictures.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe
 from stagejax.data.pipeline import Data
 from stagejax.data.sources import Digits, Source
-from stagejax.inference.attributes import attributes_of, image_flops
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.people import ASKED
+from stagejax.inference.pictures.attributes import attributes_of, image_flops
+from stagejax.inference.pictures.people import ASKED
 from stagejax.models.dual_encoder import Tower
 from stagejax.models.person_search import PersonSearch
 from stagejax.names import slug

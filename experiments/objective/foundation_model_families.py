@@ -62,10 +62,10 @@ from stagejax.data.tasks.tagged_rows import UPOS
 from stagejax.data.tasks.word_or_text import WordOrText
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import chrf
-from stagejax.inference.cloze import zero_shot
-from stagejax.inference.linear_answers import linear_of_pieces, probed
-from stagejax.inference.nearest_translation import nearest_translations
-from stagejax.inference.speaking import drawn_tokens, spoken
+from stagejax.inference.tasks.cloze import zero_shot
+from stagejax.inference.tasks.linear_answers import linear_of_pieces, probed
+from stagejax.inference.tasks.nearest_translation import nearest_translations
+from stagejax.inference.tasks.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer
 from stagejax.models.as_encoder_decoder import as_encoder_decoder
 from stagejax.models.readout import Readout

@@ -59,7 +59,7 @@ from stagejax.data.tasks.text_suites import glue
 from stagejax.data.tasks.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.souping import search_flops, search_soup
+from stagejax.inference.serving.souping import search_flops, search_soup
 from stagejax.models import Transformer, bert
 from stagejax.models.electra import Electra
 from stagejax.models.tagger import Tagger

@@ -54,7 +54,7 @@ from stagejax.data.tasks.templates import MaskedPrompts, PromptedTask
 from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.data.vocabulary.whole_words import WholeWords
-from stagejax.inference.prompting import asking_flops, corrected, pseudo_labels, random_labels
+from stagejax.inference.selection.prompting import asking_flops, corrected, pseudo_labels, random_labels
 from stagejax.models import Transformer, bert
 from stagejax.models.first_token import FirstTokenClassifier
 from stagejax.names import slug

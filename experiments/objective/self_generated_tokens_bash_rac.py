@@ -66,10 +66,11 @@ from stagejax.data.together import Together
 from stagejax.data.tokenizers import SPECIAL
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.words import Words
-from stagejax.inference import Frozen, self_generated
-from stagejax.inference.drafting import CORRECT, decoding_flops
-from stagejax.inference.exposure import excess_losses, slope
-from stagejax.inference.second_answers import (
+from stagejax.inference import Frozen
+from stagejax.inference.prompts import self_generated
+from stagejax.inference.prompts.drafting import CORRECT, decoding_flops
+from stagejax.inference.prompts.exposure import excess_losses, slope
+from stagejax.inference.prompts.second_answers import (
     Asked,
     Judge,
     Likeness,
@@ -79,7 +80,7 @@ from stagejax.inference.second_answers import (
     second_answers,
     vote_of_two,
 )
-from stagejax.inference.self_generated import Gold, OwnTokens, Way, made_rows, rows_of, stepped
+from stagejax.inference.prompts.self_generated import Gold, OwnTokens, Way, made_rows, rows_of, stepped
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -55,7 +55,7 @@ from stagejax.data.selection.repeated import Repeated
 from stagejax.data.streams import Streams
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.consistency import JUDGED, SeveralAnswers, correlation, log_determinants_timed
+from stagejax.inference.prompts.consistency import JUDGED, SeveralAnswers, correlation, log_determinants_timed
 from stagejax.models import Transformer, llama
 from stagejax.models.taps import Watched
 from stagejax.names import slug

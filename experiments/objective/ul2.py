@@ -41,7 +41,7 @@ from stagejax.data.language.packed_pairs import PackedPairs
 from stagejax.data.language.seq2seq import OneSequence, TextToText
 from stagejax.data.published import C4
 from stagejax.data.together import Together
-from stagejax.inference.speaking import drawn_tokens, spoken
+from stagejax.inference.tasks.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer, llama
 from stagejax.models.t5 import T5 as EncoderDecoder
 from stagejax.names import slug

@@ -54,7 +54,7 @@ import numpy as np
 from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data.control.phone import ICONS, VERBS, Phone
 from stagejax.data.control.phone_tasks import Demonstrations, Goals, Screens
-from stagejax.inference.operating import reached, reached_by
+from stagejax.inference.multimodal.operating import reached, reached_by
 from stagejax.models import ViT, bert, llama
 from stagejax.models.double_critic import DoubleCritic, heads_only
 from stagejax.models.text_classifier import TextClassifier

@@ -51,10 +51,11 @@ from stagejax.data.reasoning.problems import PLAIN, UNSEEN, Problems, Wording
 from stagejax.data.reasoning.written import BAGGED, BRIEF, Reading, Written, words_of
 from stagejax.data.vocabulary.words import Words
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import Frozen, stepwise
-from stagejax.inference import rollouts as sampled
+from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask, greedy
-from stagejax.inference.preferring import pair_rows
+from stagejax.inference.prompts.preferring import pair_rows
+from stagejax.inference.reasoning import rollouts as sampled
+from stagejax.inference.reasoning import stepwise
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -46,11 +46,11 @@ from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.prompts.mannered import BESIDE, Mannered, mannered_rows, mannered_samples, mannered_tokenizer, passes
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.reasoning.written import BRIEF
-from stagejax.inference import own_answers as own
 from stagejax.inference.likelihood import losses_by_place
-from stagejax.inference.preferring import pair_rows
-from stagejax.inference.rollouts import drawn_answers, drawn_tokens
-from stagejax.inference.self_improvement import score_flops
+from stagejax.inference.prompts import own_answers as own
+from stagejax.inference.prompts.preferring import pair_rows
+from stagejax.inference.reasoning.rollouts import drawn_answers, drawn_tokens
+from stagejax.inference.reasoning.self_improvement import score_flops
 from stagejax.models import Transformer, llama
 from stagejax.models.reward_model import RewardModel, from_language_model
 from stagejax.names import slug

@@ -46,20 +46,20 @@ from typing import Any
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Handover, Stage
-from stagejax.data import CausalText, Mixture, Stdlib
-from stagejax.data.pipeline import Data
+from stagejax.data import CausalText, Data, Mixture, Stdlib
 from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.prompts.judging import KINDS, Comparisons, judging_tokenizer
 from stagejax.data.prompts.judging_rows import JudgeRows, Teacher, answers_in_pairs, pairs_to_judge, taught
 from stagejax.data.reasoning.problems import Problems, Wording
 from stagejax.data.reasoning.written import BAGGED, BRIEF, Reading, Written
 from stagejax.data.together import Together
-from stagejax.inference import Frozen, judging
-from stagejax.inference import rollouts as sampled
+from stagejax.inference import Frozen
 from stagejax.inference.answering import right_share
 from stagejax.inference.likelihood import held_out_loss
-from stagejax.inference.preferring import pair_rows
-from stagejax.inference.stepwise import learned_rows
+from stagejax.inference.prompts import judging
+from stagejax.inference.prompts.preferring import pair_rows
+from stagejax.inference.reasoning import rollouts as sampled
+from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import Transformer, llama
 from stagejax.models.critic import Critic, from_policy
 from stagejax.names import slug

@@ -40,7 +40,7 @@ from stagejax.data.prompts.constrained import SKILLS, Skills, contents, skills_t
 from stagejax.data.reasoning.problems import PLAIN, UNSEEN, Problems
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask, greedy
-from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
+from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.critic import Critic, from_policy
 from stagejax.names import slug

@@ -67,10 +67,10 @@ from stagejax.data.sources import Record
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.words import Words
 from stagejax.inference import Frozen
-from stagejax.inference import adaptive_answers as programs
-from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, Control
-from stagejax.inference.adaptive_prompts import Calls
-from stagejax.inference.two_calls import Calling
+from stagejax.inference.reasoning import adaptive_answers as programs
+from stagejax.inference.reasoning.adaptive_control import COIN, NOBODY, ORACLE, Control
+from stagejax.inference.reasoning.adaptive_prompts import Calls
+from stagejax.inference.reasoning.two_calls import Calling
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

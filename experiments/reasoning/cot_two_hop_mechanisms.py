@@ -47,7 +47,7 @@ from stagejax.data.knowledge.two_hop import ASKED, KINDS, LONGEST, FactGraph, No
 from stagejax.data.tokenizers import SEP
 from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen, apply
-from stagejax.inference.residual import causal_trace, lens
+from stagejax.inference.knowledge.residual import causal_trace, lens
 from stagejax.models import Transformer, gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -51,11 +51,11 @@ from stagejax.data.reasoning import planned
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.vocabulary.words import Words
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import tree_rows
 from stagejax.inference.answering import Tempered
-from stagejax.inference.rollouts import Rollouts, drawn_answers
-from stagejax.inference.stepwise import learned_rows
-from stagejax.inference.tree_search import TreeSearch, against_completions, searched, tokens_of
+from stagejax.inference.reasoning import tree_rows
+from stagejax.inference.reasoning.rollouts import Rollouts, drawn_answers
+from stagejax.inference.reasoning.stepwise import learned_rows
+from stagejax.inference.reasoning.tree_search import TreeSearch, against_completions, searched, tokens_of
 from stagejax.models import Transformer, llama
 from stagejax.models.critic import Critic, from_policy
 from stagejax.names import slug

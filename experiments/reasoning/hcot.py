@@ -50,8 +50,8 @@ from stagejax.data.reasoning.problems import PLAIN
 from stagejax.data.reasoning.retold import Retold
 from stagejax.data.tokenizers import SEP
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import slots
 from stagejax.inference.answering import Answering
+from stagejax.inference.prompts import slots
 from stagejax.inference.several import flops_together
 from stagejax.models import Transformer, llama
 from stagejax.models.slots import SlotReader, SlotWriter, into_reader, into_writer

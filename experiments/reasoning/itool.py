@@ -61,12 +61,12 @@ from stagejax.data.prompts.tool_calls import ASKS, GOLD, GRADE, GRADES, LEVELS, 
 from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.together import Together
 from stagejax.decode.calls import SameCalls
-from stagejax.inference import fragment_rows as rows
 from stagejax.inference.answering import Tempered
-from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of
-from stagejax.inference.preferring import pair_rows
-from stagejax.inference.rollouts import drawn_answers
-from stagejax.inference.stepwise import learned_rows
+from stagejax.inference.prompts.preferring import pair_rows
+from stagejax.inference.reasoning import fragment_rows as rows
+from stagejax.inference.reasoning.fragment_search import FragmentSearch, Grading, searched, tokens_of
+from stagejax.inference.reasoning.rollouts import drawn_answers
+from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

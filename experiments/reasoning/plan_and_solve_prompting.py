@@ -66,7 +66,7 @@ from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.decode import extract
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen
-from stagejax.inference.two_calls import Calling, replies
+from stagejax.inference.reasoning.two_calls import Calling, replies
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

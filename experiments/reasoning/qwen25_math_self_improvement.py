@@ -52,9 +52,9 @@ from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.words import Words
 from stagejax.decode.calculator import Calculator
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import self_improvement as loop
-from stagejax.inference.rollouts import drawn_answers, drawn_tokens
-from stagejax.inference.self_improvement import Asking
+from stagejax.inference.reasoning import self_improvement as loop
+from stagejax.inference.reasoning.rollouts import drawn_answers, drawn_tokens
+from stagejax.inference.reasoning.self_improvement import Asking
 from stagejax.models import Transformer, llama
 from stagejax.models.reward_model import RewardModel, from_language_model
 from stagejax.names import slug

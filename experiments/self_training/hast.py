@@ -55,9 +55,9 @@ from stagejax.data.tasks.labelled_text import LabelledText, relabel
 from stagejax.data.tasks.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.inference import flops_of_one
-from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, flops_on_features, nothing
-from stagejax.inference.asking import bought, bought_first, chosen, features_of, said
-from stagejax.inference.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST
+from stagejax.inference.selection.active import OnFeatures, Protocol, Strategy, area, flops_on_features, nothing
+from stagejax.inference.selection.asking import bought, bought_first, chosen, features_of, said
+from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST
 from stagejax.models import Transformer, bert
 from stagejax.models.text_classifier import TextClassifier
 from stagejax.names import slug

@@ -46,10 +46,10 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.reasoning.recipes import THEN, Lessons, Recipes, recipes_tokenizer
 from stagejax.decode.steps import FinalNumber
-from stagejax.inference import teaching
 from stagejax.inference.answering import Answering
-from stagejax.inference.preferring import pair_rows
-from stagejax.inference.teaching import Teaching, Way
+from stagejax.inference.prompts.preferring import pair_rows
+from stagejax.inference.reasoning import teaching
+from stagejax.inference.reasoning.teaching import Teaching, Way
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

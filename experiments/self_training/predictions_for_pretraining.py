@@ -60,8 +60,14 @@ from stagejax.data.tasks.tagged_rows import UPOS
 from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.pool_tasks import PoolTask, classes_of_texts, of_words_alone, tags_of_words
-from stagejax.inference.predictions import human_and_pseudo, labelled_by_hand, most_frequent, predictions, truth_of
+from stagejax.inference.selection.pool_tasks import PoolTask, classes_of_texts, of_words_alone, tags_of_words
+from stagejax.inference.selection.predictions import (
+    human_and_pseudo,
+    labelled_by_hand,
+    most_frequent,
+    predictions,
+    truth_of,
+)
 from stagejax.models import Transformer, bert
 from stagejax.models.text_classifier import TextClassifier
 from stagejax.names import slug

@@ -47,8 +47,8 @@ from stagejax.data.pictures.omniglot import Omniglot
 from stagejax.data.pictures.scenes import Detection
 from stagejax.data.together import Together
 from stagejax.inference import Frozen
-from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
-from stagejax.inference.transcribing import Reading, matrices, precision, recogniser_error_rate, symbol_error_rates
+from stagejax.inference.pictures.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
+from stagejax.inference.pictures.transcribing import Reading, matrices, precision, recogniser_errors, symbol_error_rates
 from stagejax.models.matching_detector import MatchingDetector
 from stagejax.models.recognizer import Recognizer
 from stagejax.names import slug
@@ -360,7 +360,7 @@ def shown(cfg: Config, spotter: Spotter, seed: int, *results: Any) -> dict[str, 
 
 def transcribed(cfg: Config, part: str, seed: int, result: Any) -> dict[str, float]:
     """SER of the recogniser."""
-    return recogniser_error_rate(result, target(cfg, part, seed))
+    return recogniser_errors(result, target(cfg, part, seed))
 
 
 # --- report ---

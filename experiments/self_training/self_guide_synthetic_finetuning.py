@@ -60,7 +60,7 @@ from stagejax import Evaluation, Experiment, Precision, Stage
 from stagejax.data.joined import Row
 from stagejax.data.prompts.answers import MadeRows, PromptedText
 from stagejax.data.prompts.word_tasks import WordTask, WordTaskPrompts, WordTaskRows, all_rules, word_task_tokenizer
-from stagejax.inference.own_examples import (
+from stagejax.inference.prompts.own_examples import (
     ANSWER,
     Given,
     Pair,
@@ -71,7 +71,7 @@ from stagejax.inference.own_examples import (
     pool,
     rows_of,
 )
-from stagejax.inference.word_answers import BARE, COMMON, ICL, TURNED, VOTE, asked, exact
+from stagejax.inference.prompts.word_answers import BARE, COMMON, ICL, TURNED, VOTE, asked, exact
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -66,8 +66,8 @@ from stagejax import Experiment, Precision, Stage
 from stagejax.data.language.packed_answers import PackedAnswers
 from stagejax.data.language.packing import Packed
 from stagejax.data.tables.line_reports import LineReports, checked, facts_of, line_report_tokenizer
-from stagejax.inference.length_tests import LongTests, again, answered, measured, shuffled_lines
-from stagejax.inference.lengthening import (
+from stagejax.inference.prompts.length_tests import LongTests, again, answered, measured, shuffled_lines
+from stagejax.inference.prompts.lengthening import (
     Lengthening,
     concatenated,
     constrained,

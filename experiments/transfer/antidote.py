@@ -57,9 +57,10 @@ from stagejax.data.streams import prefixed
 from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference import Frozen, pruning
-from stagejax.inference.calibration import Calibration
-from stagejax.inference.refusing import Refusing
+from stagejax.inference import Frozen
+from stagejax.inference.prompts.refusing import Refusing
+from stagejax.inference.serving import pruning
+from stagejax.inference.serving.calibration import Calibration
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -60,8 +60,8 @@ from stagejax.data.published import BINDINGDB, MOSES, PUBCHEM, UNIREF50
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
-from stagejax.inference.molecules import judged, molecular
-from stagejax.inference.translating import Decoding, generated, generating_flops
+from stagejax.inference.molecules.molecules import judged, molecular
+from stagejax.inference.tasks.translating import Decoding, generated, generating_flops
 from stagejax.models import bert
 from stagejax.models.coupled import Coupled
 from stagejax.names import slug

@@ -52,9 +52,9 @@ from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import Samples, completions
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering
-from stagejax.inference.emulating import Way, behind, drawn_rows
-from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
-from stagejax.inference.speculating import compare_samplers, median_seconds
+from stagejax.inference.prompts.emulating import Way, behind, drawn_rows
+from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
+from stagejax.inference.serving.speculating import compare_samplers, median_seconds
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -60,7 +60,7 @@ from stagejax.data.selection.rehearsal import Rehearsal, mixed_in
 from stagejax.data.selection.successive import Successive, most_frequent
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.likelihood import right_records, rows_right
-from stagejax.inference.routed_adapters import answers_of_adapters, flops_of_answers, routed_scores
+from stagejax.inference.serving.routed_adapters import answers_of_adapters, flops_of_answers, routed_scores
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -66,10 +66,10 @@ from stagejax.data.retrieval.halves import Halves
 from stagejax.data.tasks.text_tasks import TaskText
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference import demonstrations as demos
-from stagejax.inference.bag_of_words import bag_of_words
-from stagejax.inference.demonstrations import Finder, at_random, by_words, nearest
-from stagejax.inference.retrieving import Bank, retrieved, vectors_of
+from stagejax.inference.retrieval import demonstrations as demos
+from stagejax.inference.retrieval.demonstrations import Finder, at_random, by_words, nearest
+from stagejax.inference.retrieval.retrieving import Bank, retrieved, vectors_of
+from stagejax.inference.tasks.bag_of_words import bag_of_words
 from stagejax.models import bert
 from stagejax.models.sentence_encoder import SentenceEncoder
 from stagejax.models.t5 import T5

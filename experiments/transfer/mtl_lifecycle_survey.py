@@ -65,9 +65,9 @@ from stagejax.data.selection.task_sampling import NumberedTasks, SampledTasks, S
 from stagejax.data.tasks.text_suites import CORRELATED, glue, uneven_suite, word_classes
 from stagejax.data.tasks.text_tasks import TaskText, TextTask, constant_scores, synonym_tasks
 from stagejax.data.together import Splits, Together
-from stagejax.inference.cost_of_serving import answering_seconds, parameters_of
 from stagejax.inference.frozen import flops_of_one
-from stagejax.inference.task_teachers import answers_of, answers_of_teachers
+from stagejax.inference.serving.cost_of_serving import answering_seconds, parameters_of
+from stagejax.inference.tasks.task_teachers import answers_of, answers_of_teachers
 from stagejax.models import Transformer, bert
 from stagejax.models.adapters import Adapted
 from stagejax.names import slug

@@ -69,8 +69,8 @@ from stagejax.data.tasks.text_tasks import TaskText, TextTask
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.wordpiece import WordPiece
-from stagejax.inference.span_answers import flops_of_answers, scores, skill_of, span_answers
-from stagejax.inference.span_guesses import GUESSES
+from stagejax.inference.prompts.span_answers import flops_of_answers, scores, skill_of, span_answers
+from stagejax.inference.prompts.span_guesses import GUESSES
 from stagejax.models import Transformer, bert
 from stagejax.models.span_reader import SpanReader
 from stagejax.names import slug

@@ -52,8 +52,8 @@ from stagejax.data.published import WIKIPEDIA
 from stagejax.data.tasks.text_tasks import TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.detecting import replica_rates
-from stagejax.inference.pair_vectors import pair_flops, pair_rows, pair_vectors, thinned
+from stagejax.inference.pictures.detecting import replica_rates
+from stagejax.inference.tasks.pair_vectors import pair_flops, pair_rows, pair_vectors, thinned
 from stagejax.models import Transformer, bert
 from stagejax.models.pair_matcher import PairMatcher
 from stagejax.names import slug

@@ -50,8 +50,8 @@ from stagejax.data.published import C4, UNIREF50
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
 from stagejax.inference.continuing import GREEDY, Sampling, continued, continuing_flops
-from stagejax.inference.kmers import copied, kmer_judge
 from stagejax.inference.likelihood import fitness_correlation, row_losses, text_losses
+from stagejax.inference.molecules.kmers import copied, kmer_judge
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm

@@ -55,7 +55,7 @@ from stagejax.data.tables.table_text import TableTexts, Window
 from stagejax.data.tables.web_tables import DrawnTables, PublishedTables, WebTables
 from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
-from stagejax.inference.tables import answers, drawn_tokens
+from stagejax.inference.tasks.tables import answers, drawn_tokens
 from stagejax.models.t5 import T5
 from stagejax.models.t5_sizes import t5_v1_1
 from stagejax.names import slug

@@ -1,5 +1,9 @@
 """Sources, tokenizers and batches, all declared; nothing is read before the first batch is asked for.
 
+Here is what all data are made of: sources and parts of them, tokenizers, batches, mixtures. Rooms hold the rest by what
+it is about: language, tasks, prompts, reasoning, knowledge, dialogue, tables, retrieval; pictures, handwriting, video,
+sound, multimodal; molecules, circuits, control; vocabulary (more tokenizers) and selection (which records, how often).
+
 >>> data = MaskedText(source=Stdlib(), tokenizer=BPE(512), batch=16, length=64)
 >>> data.spec()["tokens"]
 ShapeDtypeStruct(shape=(16, 64), dtype=int32)

@@ -12,7 +12,7 @@ from stagejax.apart import take_apart
 from stagejax.data.joined import Row
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.responding import prompt_fields
+from stagejax.inference.prompts.responding import prompt_fields
 from stagejax.objectives.divergence import Distances
 from stagejax.result import Result
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stagejax.inference.frozen import Frozen, apply, compiled, flops_of_one
-from stagejax.inference.reranking import best
+from stagejax.inference.retrieval.reranking import best
 from stagejax.result import Result
 
 Tokens = Int[np.ndarray, "_ _"]

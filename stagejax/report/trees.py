@@ -17,7 +17,7 @@ def search_table(about: Measured) -> Table:
     """Trees, tokens and pairs of each search, means over seeds.
 
     Args:
-      about: of `inference.tree_rows.about_trees`.
+      about: of `inference.reasoning.tree_rows.about_trees`.
 
     >>> own = {"trees": 8, "tokens": 900, "nodes": 60, "solved": 0.5, "yield": 0.25, "pairs": 4}
     >>> search_table({"plans": [own, own], "solutions": [None]}).cells()[0]
@@ -33,7 +33,7 @@ def value_table(checks: Measured, note: str = "") -> Table:
     """How Q and V of nodes go with the success of completions, means over seeds.
 
     Args:
-      checks: of `inference.tree_search.against_completions`.
+      checks: of `inference.reasoning.tree_search.against_completions`.
 
     >>> value_table({"plans": [{"nodes": 96.0, "Q": 0.5, "V": -0.25}]}).cells()
     [['plans', '96', '0.50', '-0.25']]
@@ -47,7 +47,7 @@ def judged_search_table(about: Measured) -> Table:
     """Trees of each search over fragments, its pairs, and how good its judge is; means over seeds.
 
     Args:
-      about: of `inference.fragment_rows.about_pairs`.
+      about: of `inference.reasoning.fragment_rows.about_pairs`.
 
     >>> own = {"tokens": 900, "nodes": 60, "pairs": 4, "size": 2.5, "agree": 0.5, "good": 0.75, "most": 0.25}
     >>> judged_search_table({"round 1": [own, own], "round 2": [None]}).cells()[0]

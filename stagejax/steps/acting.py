@@ -25,7 +25,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from stagejax.decode.episodes import ACTION, Emulator, operated
 from stagejax.identity import once_a_program
-from stagejax.inference.operating import luck
+from stagejax.inference.multimodal.operating import luck
 from stagejax.ledger import count_flops
 from stagejax.objectives.filtered import ReleasedScore, Weigh, top_share
 from stagejax.program import build

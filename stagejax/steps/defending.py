@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from stagejax.data.streams import prefixed
-from stagejax.inference.residual import logit_lens, residual_stream
+from stagejax.inference.knowledge.residual import logit_lens, residual_stream
 from stagejax.objectives import causal_lm
 from stagejax.objectives.elastic import parameters
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from stagejax.identity import once_a_program
-from stagejax.inference.responding import Responding
+from stagejax.inference.prompts.responding import Responding
 from stagejax.ledger import count_flops
 from stagejax.objectives.divergence import Divergence, forward_kl
 from stagejax.program import build

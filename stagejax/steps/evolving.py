@@ -83,7 +83,7 @@ def population_search(
       fields: others of the stage, such as `evaluate`; that has an objective of both models.
 
     >>> from stagejax.data.prompts.answers import MadeRows
-    >>> from stagejax.inference.pair_vectors import pair_rows
+    >>> from stagejax.inference.tasks.pair_vectors import pair_rows
     >>> from stagejax.models.pair_matcher import PairMatcher
     >>> from stagejax.objectives.focal import detection
     >>> from stagejax.search.generations import ClusteringEvolution

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from stagejax.inference.pruning import Renewed
+from stagejax.inference.serving.pruning import Renewed
 from stagejax.stage import Data, Stage
 from stagejax.transforms.lora import LoRA, factors
 from stagejax.transforms.reparameterize import Reparameterized

@@ -13,7 +13,7 @@ from stagejax.data.multimodal.composites import CLOTHES, Objects, pools
 from stagejax.data.multimodal.people_texts import ANNOTATORS, MACHINE, WORDS, written
 from stagejax.data.pictures.people import ATTRIBUTES, PAINTS, SINGLE, Garments, People, Wardrobe, lay, phrase, phrases
 from stagejax.data.tokenizers import MASK, PAD
-from stagejax.inference.people import ASKED
+from stagejax.inference.pictures.people import ASKED
 
 WARDROBE = Wardrobe(Objects(Digits(), CLOTHES), 8, None)
 PEOPLE = People(WARDROBE, identities=60, views=3, captions=2)

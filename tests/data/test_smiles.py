@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stagejax.data import Dataset
 from stagejax.data.molecules.smiles import BadSmiles, SmilesTokens, parse, tokens
 from stagejax.data.molecules.valence import checked, double_bonds, kekulized, valences, valid
-from stagejax.inference.molecules import molecular
+from stagejax.inference.molecules.molecules import molecular
 
 GOOD = (
     "C", "CCO", "C#N", "[NH4+]", "[Na+].[Cl-]", "C1CC1", "C%10CC%10", "C1CC1C1CC1", "C=1CCC1", "C(F)(F)(F)F",

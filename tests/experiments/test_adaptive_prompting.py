@@ -30,7 +30,7 @@ from experiments.reasoning.adaptive_prompting import (
     questions,
 )
 from stagejax.data.reasoning.guided_steps import complexity
-from stagejax.inference.adaptive_control import Control
+from stagejax.inference.reasoning.adaptive_control import Control
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

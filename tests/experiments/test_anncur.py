@@ -23,8 +23,9 @@ from experiments.analysis.anncur import (
     scorer,
 )
 from stagejax import Plan
-from stagejax.inference import Frozen, cur, scoring
-from stagejax.inference.reranking import best, recalls, scored
+from stagejax.inference import Frozen, scoring
+from stagejax.inference.retrieval import cur
+from stagejax.inference.retrieval.reranking import best, recalls, scored
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -33,7 +33,7 @@ from stagejax.data.prompts.refusals import REFUSAL
 from stagejax.data.prompts.tuning_service import GROUPS
 from stagejax.data.tokenizers import codec
 from stagejax.inference import Frozen
-from stagejax.inference.pruning import factors
+from stagejax.inference.serving.pruning import factors
 from stagejax.report import mean
 
 SMOKE = preset("smoke")

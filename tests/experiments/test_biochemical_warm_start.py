@@ -28,7 +28,7 @@ from experiments.transfer.biochemical_warm_start import (
 )
 from stagejax import Plan
 from stagejax.data import SEP
-from stagejax.inference.molecules import are_valid
+from stagejax.inference.molecules.molecules import are_valid
 from stagejax.names import slug
 from stagejax.objectives.language import as_decoder
 

@@ -33,7 +33,7 @@ from stagejax import Plan
 from stagejax.data import MASK, SEP
 from stagejax.data.prompts.number_words import ENGLISH, INSTRUCTIONS, answered, asked, spelled
 from stagejax.data.sound.utterances import Speech, _drawn
-from stagejax.inference.hearing import behaves, near
+from stagejax.inference.sound.hearing import behaves, near
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

@@ -23,8 +23,8 @@ from experiments.distillation.comd import (
     WAYS,
     preset,
 )
-from stagejax.inference.competing import JUDGE, ORACLE, Split
-from stagejax.inference.picture_answers import instructions
+from stagejax.inference.pictures.picture_answers import instructions
+from stagejax.inference.prompts.competing import JUDGE, ORACLE, Split
 from stagejax.names import slug
 
 SMOKE, LAPTOP = preset("smoke"), preset("laptop")

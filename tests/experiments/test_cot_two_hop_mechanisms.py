@@ -24,7 +24,7 @@ from experiments.reasoning.cot_two_hop_mechanisms import (
 )
 from stagejax import Plan
 from stagejax.data.knowledge.two_hop import KINDS, rows_of
-from stagejax.inference.residual import residual_stream
+from stagejax.inference.knowledge.residual import residual_stream
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

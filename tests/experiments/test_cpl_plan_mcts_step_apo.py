@@ -34,7 +34,7 @@ from experiments.reasoning.cpl_plan_mcts_step_apo import (
     searchable,
 )
 from stagejax import Plan
-from stagejax.inference.tree_search import searched
+from stagejax.inference.reasoning.tree_search import searched
 from stagejax.names import slug
 from stagejax.objectives.preference import Preference, answer_logprobs
 

@@ -26,8 +26,8 @@ from experiments.distillation.denoising_vit import (
 )
 from stagejax import Plan
 from stagejax.inference import Frozen, apply
-from stagejax.inference.dense import dense_of
-from stagejax.inference.separating import separation_flops
+from stagejax.inference.pictures.dense import dense_of
+from stagejax.inference.pictures.separating import separation_flops
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute
 SMOKE = preset("smoke")

@@ -11,7 +11,7 @@ from smoke import smoke_run
 
 from experiments.multimodal.dream_engine import ARMS, EDIT, EXPERIMENT, KINDS, STAGED, everything, preset, prompts_of
 from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW
-from stagejax.inference import prompted_pictures as drawing
+from stagejax.inference.pictures import prompted_pictures as drawing
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

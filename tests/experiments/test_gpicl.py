@@ -28,7 +28,7 @@ from experiments.curriculum.gpicl import (
 from stagejax import Plan
 from stagejax.data import Mixture
 from stagejax.inference import Frozen, apply
-from stagejax.inference.in_context import right_after_descent, right_of
+from stagejax.inference.tasks.in_context import right_after_descent, right_of
 from stagejax.objectives.in_context import positions
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute, and nine compiled steps

@@ -8,7 +8,7 @@ from smoke import smoke_run
 
 from experiments.self_training.hast import ABLATIONS, AGAIN, EVERY, EXPERIMENT, MAIN, NONE, OURS, preset
 from stagejax import Plan
-from stagejax.inference.pseudo_labels import HAST
+from stagejax.inference.selection.pseudo_labels import HAST
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = preset("smoke")

@@ -37,8 +37,8 @@ from experiments.reasoning.itool import (
 )
 from stagejax import Plan, running
 from stagejax.data.prompts.tool_calls import ASKS, LEVELS, names_of
-from stagejax.inference.fragment_rows import hardest
-from stagejax.inference.fragment_search import searched
+from stagejax.inference.reasoning.fragment_rows import hardest
+from stagejax.inference.reasoning.fragment_search import searched
 from stagejax.names import slug
 from stagejax.objectives.preference import Preference
 

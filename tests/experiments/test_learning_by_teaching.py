@@ -33,7 +33,7 @@ from experiments.self_training.learning_by_teaching import (
 from stagejax import Plan
 from stagejax.data.reasoning.recipes import Recipes, recipes_of
 from stagejax.data.sources import Derived, Record
-from stagejax.inference.teaching import exam, scored_pairs, share
+from stagejax.inference.reasoning.teaching import exam, scored_pairs, share
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -21,7 +21,7 @@ from experiments.analysis.learning_curves import (
     softmax,
 )
 from stagejax import Plan, running
-from stagejax.inference.tagging import hidden_markov, most_frequent, perceptron
+from stagejax.inference.tasks.tagging import hidden_markov, most_frequent, perceptron
 from stagejax.report.patterns import POWER, fit
 
 SMOKE = preset("smoke")

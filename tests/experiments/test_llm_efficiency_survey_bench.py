@@ -30,7 +30,7 @@ from experiments.analysis.llm_efficiency_survey_bench import (
     training_rows,
     working,
 )
-from stagejax.inference.compressing import Solved
+from stagejax.inference.serving.compressing import Solved
 from stagejax.models import gpt
 from stagejax.names import slug
 from stagejax.transforms import LoRA, Reparameterized

@@ -25,7 +25,7 @@ from experiments.transfer.orkg_prompt_qa import (
     tuning,
 )
 from stagejax import Plan
-from stagejax.inference.span_guesses import GUESSES
+from stagejax.inference.prompts.span_guesses import GUESSES
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

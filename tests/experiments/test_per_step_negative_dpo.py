@@ -28,8 +28,8 @@ from experiments.preference_rl.per_step_negative_dpo import (
     synthetic,
 )
 from stagejax import Plan
-from stagejax.inference.rollouts import Rollouts, WrongAnswers, answer_by_answer, step_values
-from stagejax.inference.stepwise import solutions
+from stagejax.inference.reasoning.rollouts import Rollouts, WrongAnswers, answer_by_answer, step_values
+from stagejax.inference.reasoning.stepwise import solutions
 from stagejax.objectives.preference import answer_logprobs
 
 SMOKE = preset("smoke")

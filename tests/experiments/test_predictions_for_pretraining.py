@@ -26,7 +26,7 @@ from experiments.self_training.predictions_for_pretraining import (
 )
 from stagejax import Plan
 from stagejax.data.selection.predicted import Hidden
-from stagejax.inference.pool_tasks import of_words_alone
+from stagejax.inference.selection.pool_tasks import of_words_alone
 from stagejax.names import slug
 from stagejax.objectives.on_texts import by_logits, logits_and_masked, what_was_masked
 

@@ -31,8 +31,8 @@ from experiments.self_training.progressive_htr import (
     transcripts,
 )
 from stagejax import Plan
-from stagejax.inference.spotting import starting
-from stagejax.inference.transcribing import truth
+from stagejax.inference.pictures.spotting import starting
+from stagejax.inference.pictures.transcribing import truth
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute

@@ -24,8 +24,8 @@ from experiments.transfer.prollama import (
 from stagejax import Plan
 from stagejax.data import SEP, Bytes
 from stagejax.data.molecules.protein_tasks import of_fold
-from stagejax.inference.kmers import kmers
 from stagejax.inference.likelihood import row_losses
+from stagejax.inference.molecules.kmers import kmers
 from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute, most of it compilation

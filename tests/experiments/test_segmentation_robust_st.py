@@ -24,8 +24,8 @@ from stagejax import Plan
 from stagejax.data.sound.resegmenting import ManualSegments, RandomSegments
 from stagejax.data.sound.talks import Talk
 from stagejax.inference import Frozen
-from stagejax.inference.translating import generated
-from stagejax.inference.translating_talks import scored, texts_of, translated
+from stagejax.inference.sound.translating_talks import scored, texts_of, translated
+from stagejax.inference.tasks.translating import generated
 from stagejax.objectives.speech_translation import taught, translation
 
 SMOKE = preset("smoke")

@@ -25,8 +25,8 @@ from experiments.objective.self_generated_tokens_bash_rac import (
     ways,
 )
 from stagejax import Plan
-from stagejax.inference.drafting import CORRECT
-from stagejax.inference.self_generated import OwnTokens, rows_of
+from stagejax.inference.prompts.drafting import CORRECT
+from stagejax.inference.prompts.self_generated import OwnTokens, rows_of
 from stagejax.names import slug
 
 SMOKE = preset("smoke")

@@ -33,7 +33,7 @@ from experiments.self_training.self_guide_synthetic_finetuning import (
 )
 from stagejax import Plan
 from stagejax.data.prompts.word_tasks import word_task_tokenizer
-from stagejax.inference.own_examples import drawn_tokens, kept_pairs
+from stagejax.inference.prompts.own_examples import drawn_tokens, kept_pairs
 from stagejax.names import slug
 from stagejax.report import Arm
 from stagejax.result import Result

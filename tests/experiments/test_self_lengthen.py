@@ -29,8 +29,8 @@ from experiments.self_training.self_lengthen_generator_extender import (
 )
 from stagejax import Plan
 from stagejax.data.tables.line_reports import line_report_tokenizer, lines_of, records_of, report, told
-from stagejax.inference.length_tests import LongTests
-from stagejax.inference.lengthening import accepted
+from stagejax.inference.prompts.length_tests import LongTests
+from stagejax.inference.prompts.lengthening import accepted
 from stagejax.names import slug
 from stagejax.result import Result
 

@@ -12,7 +12,8 @@ from smoke import flat, smoke_run
 
 from experiments.generative.step_video import CASCADE, DPO, EXPERIMENT, SCRATCH, SFT, WINNERS, clips, drawn, preset
 from stagejax import Plan, loop, running
-from stagejax.inference import Frozen, videos
+from stagejax.inference import Frozen
+from stagejax.inference.multimodal import videos
 from stagejax.interrupt import Interrupted
 from stagejax.state import digest
 

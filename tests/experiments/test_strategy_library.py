@@ -33,7 +33,7 @@ from experiments.distillation.strategy_library import (
 )
 from stagejax import Plan
 from stagejax.data.dialogue.service_language import directives, masked
-from stagejax.inference.guidance import library_of
+from stagejax.inference.prompts.guidance import library_of
 from stagejax.names import slug
 from stagejax.result import Result
 

@@ -37,7 +37,7 @@ from experiments.objective.ul2 import (
 from stagejax import Plan
 from stagejax.data import CLS, SEP, Bytes
 from stagejax.data.language.denoising import MODES, UL2, Denoising
-from stagejax.inference.speaking import likeliest
+from stagejax.inference.tasks.speaking import likeliest
 from stagejax.objectives.loss import cross_entropy
 
 pytestmark = pytest.mark.slow

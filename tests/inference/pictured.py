@@ -12,8 +12,8 @@ from stagejax.data import Digits
 from stagejax.data.multimodal.composites import Objects
 from stagejax.data.multimodal.scene_instructions import Pictures
 from stagejax.data.multimodal.scene_questions import SceneQuestions
-from stagejax.inference import picture_answers as answers
-from stagejax.inference.picture_answers import SLOTS, Form
+from stagejax.inference.pictures import picture_answers as answers
+from stagejax.inference.pictures.picture_answers import SLOTS, Form
 from stagejax.models import gpt
 from stagejax.models.slots import SlotReader
 from stagejax.result import Result

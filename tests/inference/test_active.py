@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from stagejax.data.selection.active import balanced_start, breaking_ties
-from stagejax.inference import active
-from stagejax.inference.active import OnFeatures, Protocol, Strategy, area, nothing
-from stagejax.inference.pseudo_labels import HAST, UST, VERIPS
+from stagejax.inference.selection import active
+from stagejax.inference.selection.active import OnFeatures, Protocol, Strategy, area, nothing
+from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS
 from stagejax.objectives.neighbours import among, nearest_others
 from stagejax.steps.probes import Probe
 

@@ -12,11 +12,21 @@ from flax import nnx
 
 from stagejax.data.reasoning import guided_steps as steps
 from stagejax.data.reasoning.planned_problems import changes_of, written
-from stagejax.inference import adaptive_answers
-from stagejax.inference.adaptive_control import COIN, NOBODY, ORACLE, OWN, Accepted, Control, State, Verdict, flaw
-from stagejax.inference.adaptive_prompts import Calls, Solving
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.two_calls import Calling, Replies
+from stagejax.inference.reasoning import adaptive_answers
+from stagejax.inference.reasoning.adaptive_control import (
+    COIN,
+    NOBODY,
+    ORACLE,
+    OWN,
+    Accepted,
+    Control,
+    State,
+    Verdict,
+    flaw,
+)
+from stagejax.inference.reasoning.adaptive_prompts import Calls, Solving
+from stagejax.inference.reasoning.two_calls import Calling, Replies
 from stagejax.models import llama
 
 CODE = steps.vocabulary(30)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stagejax.inference.attributes import Attribute, conquer
+from stagejax.inference.pictures.attributes import Attribute, conquer
 
 KIND = Attribute("kind", (("coat", "dress"),))
 COLOUR = Attribute("colour", (("red coat", "blue coat"), ("red dress", "blue dress")), given="kind")

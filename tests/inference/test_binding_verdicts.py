@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stagejax.data.multimodal.bound_items import Item, ItemWorld, digit_kinds, items_of
-from stagejax.inference.binding_verdicts import PatchDetector, best_so_far, crops_of, verdict_of
+from stagejax.inference.pictures.binding_verdicts import PatchDetector, best_so_far, crops_of, verdict_of
 
 BAG, BOOT = Item("red", "bag"), Item("blue", "boot")
 WORLD = ItemWorld(digit_kinds(), cells=(2, 2))

@@ -10,8 +10,9 @@ import pytest
 from flax import nnx
 
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.inference import Frozen, pruning
-from stagejax.inference.calibration import Calibration
+from stagejax.inference import Frozen
+from stagejax.inference.serving import pruning
+from stagejax.inference.serving.calibration import Calibration
 from stagejax.models import llama
 from stagejax.objectives.elastic import parameters
 from stagejax.transforms import LoRA

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stagejax.data import CLS, MASK, SEP
-from stagejax.inference.cloze import Form, cloze_rows
+from stagejax.inference.tasks.cloze import Form, cloze_rows
 
 PATTERN = np.array([21, 22]), np.array([23])
 TEXTS = [np.array([11, 12]), np.arange(11, 20), np.zeros(0, int)]

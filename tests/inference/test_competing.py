@@ -7,9 +7,9 @@ import pytest
 from pictured import ASKED, FORM, IMAGE, PICTURES, made, network
 
 from stagejax.data.multimodal.scene_instructions import TYPES, Augmentor
-from stagejax.inference import competing
-from stagejax.inference import picture_answers as answers
-from stagejax.inference.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
+from stagejax.inference.pictures import picture_answers as answers
+from stagejax.inference.prompts import competing
+from stagejax.inference.prompts.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
 
 slow = pytest.mark.slow  # compiles models
 

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.inference import Frozen
-from stagejax.inference.compressing import MaskOf, Solved, Uncalibrated, compressed, kernels, taps, with_kernels
+from stagejax.inference.serving.compressing import MaskOf, Solved, Uncalibrated, compressed, kernels, taps, with_kernels
 from stagejax.models import Transformer, gpt, llama
 from stagejax.models.language_model import block_of
 from stagejax.transforms.sparsegpt import SemiStructured, Unstructured, magnitude

@@ -14,7 +14,7 @@ from flax import nnx
 
 from stagejax.data import SEP
 from stagejax.decode import Prompts, sample
-from stagejax.inference.consistency import SeveralAnswers, correlation
+from stagejax.inference.prompts.consistency import SeveralAnswers, correlation
 from stagejax.models import llama
 from stagejax.models.taps import Watched, tapped
 from stagejax.objectives import causal_lm

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.inference.cost_of_serving import parameters_of, served_parameters
+from stagejax.inference.serving.cost_of_serving import parameters_of, served_parameters
 from stagejax.models import bert
 from stagejax.models.adapters import Adapted
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.inference import cur
+from stagejax.inference.retrieval import cur
 
 
 def of_rank(rank: int, seed: int, shape: tuple[int, int] = (20, 30)) -> np.ndarray:

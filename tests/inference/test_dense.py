@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from stagejax.data.pictures.views import centres, random_views
-from stagejax.inference.dense import agreement, class_counts, dense_probe, mean_iou, pixels_of, position_r2, probe_iou
-from stagejax.inference.separating import mean_over_views
+from stagejax.inference.pictures.dense import (
+    agreement,
+    class_counts,
+    dense_probe,
+    mean_iou,
+    pixels_of,
+    position_r2,
+    probe_iou,
+)
+from stagejax.inference.pictures.separating import mean_over_views
 from stagejax.objectives.probing import linear_probe
 
 RNG = np.random.default_rng(0)

@@ -12,9 +12,9 @@ from flax import nnx
 
 from stagejax.decode import Prompts, Steered, sample
 from stagejax.inference import Frozen
-from stagejax.inference.emulating import Way
+from stagejax.inference.prompts.emulating import Way
+from stagejax.inference.serving.speculating import compare_samplers, median_seconds
 from stagejax.inference.several import compiled_together
-from stagejax.inference.speculating import compare_samplers, median_seconds
 from stagejax.models import llama
 
 V = 10

@@ -12,7 +12,7 @@ from flax import nnx
 from stagejax.data.multimodal.interleave import Vocabulary
 from stagejax.data.tokenizers import CLS, SEP, SPECIAL
 from stagejax.inference import Frozen
-from stagejax.inference.examination import WRITTEN, Examination
+from stagejax.inference.multimodal.examination import WRITTEN, Examination
 from stagejax.models import llama
 
 VOCABULARY = Vocabulary(text=SPECIAL + 5, image=6, streams=2, codes=4)

@@ -13,8 +13,8 @@ from stagejax.data.reasoning.chains import Chains
 from stagejax.data.reasoning.masked_problems import right
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode import Samples
-from stagejax.inference import explaining
-from stagejax.inference.explaining import drawn_tokens, explanations, labels_given, parse, taught
+from stagejax.inference.prompts import explaining
+from stagejax.inference.prompts.explaining import drawn_tokens, explanations, labels_given, parse, taught
 from stagejax.result import Result
 
 SOURCE = Chains(size=6, clauses=(2, 3))

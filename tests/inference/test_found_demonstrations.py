@@ -16,8 +16,8 @@ from stagejax.data.prompts.question_suites import drawn_questions, part_of
 from stagejax.data.retrieval.demonstrations import Demonstrated, behind, inputs_of, pieces_of
 from stagejax.data.together import Together
 from stagejax.data.tokenizers import CLS
-from stagejax.inference import demonstrations
-from stagejax.inference.demonstrations import (
+from stagejax.inference.retrieval import demonstrations
+from stagejax.inference.retrieval.demonstrations import (
     at_random,
     by_words,
     choosing_flops,

@@ -9,7 +9,7 @@ import pytest
 
 from stagejax.data.prompts.answers import Answers
 from stagejax.data.prompts.tool_calls import ToolCalls, tool_words
-from stagejax.inference import fragment_rows
+from stagejax.inference.reasoning import fragment_rows
 from stagejax.result import Result
 
 #: Behind the prompt [1 7] the fragments 5 8, 6 8 and 5 8 again, and behind the first of them 9 2 and 4 4 2.

@@ -18,7 +18,7 @@ from stagejax.data.prompts.tool_prompts import GoldPrompts
 from stagejax.data.tokenizers import CLS, SPECIAL
 from stagejax.decode.calls import SameCalls
 from stagejax.inference.answering import Tempered
-from stagejax.inference.fragment_search import FragmentSearch, Grading, searched, tokens_of
+from stagejax.inference.reasoning.fragment_search import FragmentSearch, Grading, searched, tokens_of
 from stagejax.models import llama
 from stagejax.result import Result
 from stagejax.search.fragments import fast_reward, judged_reward

@@ -11,10 +11,10 @@ import pytest
 from stagejax.data.dialogue.customer_service import prompt
 from stagejax.data.dialogue.customers import Customer, Talk, customers, replied
 from stagejax.data.dialogue.service_language import EXAMPLE
-from stagejax.inference import guidance, guidance_rounds
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.guidance import Entry, Guide, Refining, allowed, likeness, refined, serve, uncovered
-from stagejax.inference.guidance_rounds import Clients, judged, library_round, teacher_replies
+from stagejax.inference.prompts import guidance, guidance_rounds
+from stagejax.inference.prompts.guidance import Entry, Guide, Refining, allowed, likeness, refined, serve, uncovered
+from stagejax.inference.prompts.guidance_rounds import Clients, judged, library_round, teacher_replies
 from stagejax.result import Result
 
 OPENING = "C listen Ann here my parcel has not come ! now"

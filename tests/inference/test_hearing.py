@@ -10,7 +10,7 @@ from stagejax.data import MASK
 from stagejax.data.sound.speech import Tones
 from stagejax.data.sound.utterances import Speech, Utterances
 from stagejax.inference import Frozen
-from stagejax.inference.hearing import answers_to, behaves, encoded, heard, near, recognised_words
+from stagejax.inference.sound.hearing import answers_to, behaves, encoded, heard, near, recognised_words
 from stagejax.models import llama
 from stagejax.models.recognizer import Recognizer
 from stagejax.models.speech_adapter import SpeechAdapter

@@ -11,7 +11,7 @@ from flax import nnx
 from stagejax.data.vocabulary.words import Words
 from stagejax.inference.continuing import Sampling
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.inventing import Drawing, Inventing, drawn, invented
+from stagejax.inference.prompts.inventing import Drawing, Inventing, drawn, invented
 from stagejax.models import llama
 
 CODE = Words(("a", "b", "c", "x", "y", ";"))

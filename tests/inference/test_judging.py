@@ -16,8 +16,8 @@ from stagejax.data.prompts.judging_rows import JudgeRows
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.reasoning.written import BRIEF
 from stagejax.data.tokenizers import SEP
-from stagejax.inference import judging
-from stagejax.inference.stepwise import learned_rows
+from stagejax.inference.prompts import judging
+from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import llama
 from stagejax.models.critic import Critic
 from stagejax.objectives import causal_lm

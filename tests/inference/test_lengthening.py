@@ -12,9 +12,10 @@ import pytest
 
 from stagejax.data.language.packing import Packed
 from stagejax.data.tables.line_reports import ASPECTS, checked, facts_of, lines_of, prompt, records_of, report, told
-from stagejax.inference import Frozen, lengthening
-from stagejax.inference.length_tests import LongTests, again, measured, shuffled_lines
-from stagejax.inference.lengthening import (
+from stagejax.inference import Frozen
+from stagejax.inference.prompts import lengthening
+from stagejax.inference.prompts.length_tests import LongTests, again, measured, shuffled_lines
+from stagejax.inference.prompts.lengthening import (
     Lengthening,
     accepted,
     concatenated,

@@ -8,7 +8,7 @@ import pytest
 from stagejax.data import Bytes
 from stagejax.data.tasks.applications import made_up
 from stagejax.data.tasks.word_or_text import Rows, WordOrText
-from stagejax.inference.linear_answers import linear_of_pieces, words_and_neighbours
+from stagejax.inference.tasks.linear_answers import linear_of_pieces, words_and_neighbours
 
 
 def test_a_word_is_its_pieces_beside_those_of_its_neighbours() -> None:

@@ -14,7 +14,7 @@ from flax import nnx
 
 from stagejax.axes import param
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.modalities import area_columns, fused_areas
+from stagejax.inference.multimodal.modalities import area_columns, fused_areas
 from stagejax.models.dual_encoder import Tower
 from stagejax.objectives.several_labels import areas, ridge_probe
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stagejax.data.molecules.smiles import BadSmiles
-from stagejax.inference.molecules import (
+from stagejax.inference.molecules.molecules import (
     are_valid,
     fingerprints,
     internal_diversity,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stagejax.data.knowledge.town import Town, TownQuestions
 from stagejax.data.reasoning.mistakes import HOPS
-from stagejax.inference.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
-from stagejax.inference.quizzes import Quiz, marked, share
+from stagejax.inference.knowledge.newcomers import CHAINED, DEV, FRONT, NEW, about_newcomers
+from stagejax.inference.prompts.quizzes import Quiz, marked, share
 
 TOWN = Town(residents=60, newcomers=10, degree=4)
 ASKED = about_newcomers(TOWN, Quiz(HOPS, TownQuestions(TOWN, ("ood",)), 9, length=32, limit=18), most=15)

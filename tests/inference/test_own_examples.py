@@ -11,10 +11,10 @@ import pytest
 from flax import nnx
 
 from stagejax.data.prompts.word_tasks import WordTask, word_task_tokenizer
-from stagejax.inference import own_examples, word_answers
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.own_examples import Given, Writing, answered, drawn_tokens, kept_pairs, pool, rows_of
-from stagejax.inference.word_answers import asked
+from stagejax.inference.prompts import own_examples, word_answers
+from stagejax.inference.prompts.own_examples import Given, Writing, answered, drawn_tokens, kept_pairs, pool, rows_of
+from stagejax.inference.prompts.word_answers import asked
 from stagejax.models import llama
 from stagejax.result import Result
 

@@ -10,9 +10,17 @@ from flax import nnx
 
 from stagejax.data.handwriting.glyph_pages import Page
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.page_drawing import Draughtsman, Drawn, best_of, prompt_tokens, repainted, sampled, wrong_areas
-from stagejax.inference.page_planning import Layouts, layouts_of, pairwise_iou, ratios_of, with_all_words
-from stagejax.inference.page_reading import Reader
+from stagejax.inference.pictures.page_drawing import (
+    Draughtsman,
+    Drawn,
+    best_of,
+    prompt_tokens,
+    repainted,
+    sampled,
+    wrong_areas,
+)
+from stagejax.inference.pictures.page_planning import Layouts, layouts_of, pairwise_iou, ratios_of, with_all_words
+from stagejax.inference.pictures.page_reading import Reader
 from stagejax.models.dit import DiT
 from stagejax.models.glyph_dit import GlyphDiT
 

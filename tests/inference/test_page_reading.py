@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stagejax.data import Digits
 from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, written_by
 from stagejax.data.handwriting.page_layouts import tidy
-from stagejax.inference.page_reading import Detector, strip_of, strips_of, word_scores, wrong_words
+from stagejax.inference.pictures.page_reading import Detector, strip_of, strips_of, word_scores, wrong_words
 
 SCRIPT, PAGE = Script(Digits(), 0, 400), Page()
 WORDS = st.lists(st.text("0123456789", min_size=1, max_size=4), min_size=1, max_size=5)

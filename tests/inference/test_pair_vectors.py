@@ -15,8 +15,8 @@ from stagejax.data import Bytes
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.data.tasks.text_tasks import encoded, synonym_tasks
 from stagejax.data.tokenizers import PAD, codec
-from stagejax.inference.detecting import replica_rates
-from stagejax.inference.pair_vectors import pair_rows, pair_vectors, thinned
+from stagejax.inference.pictures.detecting import replica_rates
+from stagejax.inference.tasks.pair_vectors import pair_rows, pair_vectors, thinned
 from stagejax.models import bert
 from stagejax.models.pair_matcher import PairMatcher
 from stagejax.objectives.focal import detection

@@ -8,8 +8,8 @@ from pictured import ASKED, FORM, IMAGE, NET, PICTURES, WIDTH, made, network
 
 from stagejax.data.multimodal.scene_instructions import TYPES, phrase
 from stagejax.data.tokenizers import CLS, SEP
-from stagejax.inference import picture_answers as answers
-from stagejax.inference.picture_answers import SLOTS, Form
+from stagejax.inference.pictures import picture_answers as answers
+from stagejax.inference.pictures.picture_answers import SLOTS, Form
 
 slow = pytest.mark.slow  # compiles models
 

@@ -11,8 +11,8 @@ from stagejax.data.joined import Row
 from stagejax.data.selection.predicted import Hidden, Predicted, predict
 from stagejax.data.tasks.labelled_text import LabelledText
 from stagejax.data.tasks.text_tasks import synonym_tasks
-from stagejax.inference.pool_tasks import of_words_alone
-from stagejax.inference.predictions import evenly, human_and_pseudo, labelled_by_hand, truth_of
+from stagejax.inference.selection.pool_tasks import of_words_alone
+from stagejax.inference.selection.predictions import evenly, human_and_pseudo, labelled_by_hand, truth_of
 
 DATA = Images(batch=8)
 RNG = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from stagejax import Stage
 from stagejax.data.prompts.answers import PromptedText
 from stagejax.data.reasoning.problems import Problems
 from stagejax.inference.answering import Answering
-from stagejax.inference.preferring import drawn_tokens, own_pairs, pair_rows
+from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.objectives.preference import answer_logprobs

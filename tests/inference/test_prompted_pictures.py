@@ -15,8 +15,8 @@ from stagejax.data import Digits
 from stagejax.data.multimodal.composites import DIGITS, Objects
 from stagejax.data.multimodal.picture_prompts import COMBINE, COPY, DRAW, EDITS, PICTURE, REQUESTS, PicturePrompts
 from stagejax.inference import Frozen
-from stagejax.inference import prompted_pictures as drawing
-from stagejax.inference.quarters import next_of_kind, quarters, real
+from stagejax.inference.pictures import prompted_pictures as drawing
+from stagejax.inference.pictures.quarters import next_of_kind, quarters, real
 from stagejax.models import ViT, llama
 from stagejax.models.condition_adapter import ConditionAdapter
 from stagejax.models.mmdit import MMDiT

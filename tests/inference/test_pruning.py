@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.inference.pruning import adapted, factors, gradient_scores, pruned, squares_read, top, wanda_scores
-from stagejax.inference.residual import read_by_attention
+from stagejax.inference.knowledge.residual import read_by_attention
+from stagejax.inference.serving.pruning import (
+    adapted,
+    factors,
+    gradient_scores,
+    pruned,
+    squares_read,
+    top,
+    wanda_scores,
+)
 from stagejax.models import bert, llama
 from stagejax.objectives import causal_lm
 from stagejax.objectives.elastic import parameters

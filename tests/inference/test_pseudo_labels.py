@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stagejax.inference.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST, Pseudo, Said, class_weights
+from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST, Pseudo, Said, class_weights
 from stagejax.objectives.neighbours import nearest_others
 
 N, L, C, E = 60, 12, 3, 5

@@ -13,7 +13,7 @@ from stagejax.data.reasoning.problems import Problems
 from stagejax.data.reasoning.written import BRIEF, words_of
 from stagejax.data.selection.distinct import Distinct
 from stagejax.inference.continuing import continuing_flops
-from stagejax.inference.quizzes import (
+from stagejax.inference.prompts.quizzes import (
     Examiner,
     Quiz,
     answered,

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.inference import cur
-from stagejax.inference.reranking import Budgets, best, best_split, even_split, recalls, scored
+from stagejax.inference.retrieval import cur
+from stagejax.inference.retrieval.reranking import Budgets, best, best_split, even_split, recalls, scored
 
 RANDOM = np.random.default_rng(0)
 EXACT = RANDOM.normal(size=(5, 40))

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.inference.residual import causal_trace, lens, logit_lens, reciprocal_ranks, residual_stream, resumed
+from stagejax.inference.knowledge.residual import (
+    causal_trace,
+    lens,
+    logit_lens,
+    reciprocal_ranks,
+    residual_stream,
+    resumed,
+)
 from stagejax.models import bert, gpt, llama
 
 CLEAN, CHANGED = jnp.array([[5, 6, 7, 8], [3, 1, 2, 0]]), jnp.array([[5, 9, 7, 8], [3, 9, 2, 0]])

@@ -13,7 +13,7 @@ from stagejax.data import Bytes, Stdlib
 from stagejax.data.language.denoising import Denoiser, Denoising
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.inference.closeness import beside, beside_rows, distance
-from stagejax.inference.responding import Responding, drawn_tokens, prompts_of, response_rows, responses
+from stagejax.inference.prompts.responding import Responding, drawn_tokens, prompts_of, response_rows, responses
 from stagejax.models.t5 import T5
 from stagejax.result import Result
 from stagejax.stage import variables

@@ -15,9 +15,10 @@ from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.reasoning.written import BRIEF, Written, words_of
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import Frozen, stepwise
+from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering
-from stagejax.inference.rollouts import (
+from stagejax.inference.reasoning import stepwise
+from stagejax.inference.reasoning.rollouts import (
     Rollouts,
     WrongAnswers,
     answer_by_answer,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.inference.routed_adapters import prompt_states, routed_rightly, routed_scores
+from stagejax.inference.serving.routed_adapters import prompt_states, routed_rightly, routed_scores
 from stagejax.models import gpt
 
 TASKS, ROWS = 3, 4

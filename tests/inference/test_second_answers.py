@@ -10,10 +10,10 @@ import pytest
 from stagejax.data.prompts.answers import Answers
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.tokenizers import SEP
-from stagejax.inference import second_answers as module
-from stagejax.inference.drafting import CORRECT, Said
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.second_answers import (
+from stagejax.inference.prompts import second_answers as module
+from stagejax.inference.prompts.drafting import CORRECT, Said
+from stagejax.inference.prompts.second_answers import (
     Asked,
     Likeness,
     Verified,

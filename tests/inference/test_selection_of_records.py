@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.inference import selection
-from stagejax.inference.selection import Method, Proxy, coreset
+from stagejax.inference.selection import selection
+from stagejax.inference.selection.selection import Method, Proxy, coreset
 from stagejax.result import Result
 
 

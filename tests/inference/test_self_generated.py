@@ -10,10 +10,10 @@ from stagejax.apart import take_apart
 from stagejax.data.prompts.answers import Answers
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.tokenizers import SEP, SPECIAL
-from stagejax.inference.drafting import CORRECT, Pairs, decoded, decoding_flops, keys
-from stagejax.inference.exposure import excess_losses, slope, token_losses
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.inference.self_generated import (
+from stagejax.inference.prompts.drafting import CORRECT, Pairs, decoded, decoding_flops, keys
+from stagejax.inference.prompts.exposure import excess_losses, slope, token_losses
+from stagejax.inference.prompts.self_generated import (
     Corrections,
     Gold,
     InlineCorrections,

@@ -7,8 +7,8 @@ import numpy as np
 from stagejax.data.prompts.answers import Answers
 from stagejax.data.reasoning.problems import Problems
 from stagejax.decode.calculator import Calculator
-from stagejax.inference import self_improvement as loop
-from stagejax.inference.self_improvement import Asking
+from stagejax.inference.reasoning import self_improvement as loop
+from stagejax.inference.reasoning.self_improvement import Asking
 
 PROBLEMS = Problems(size=8, steps=(1,), largest=12)
 WORDS = PROBLEMS.tokenizer()

@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen
-from stagejax.inference.serving import Engine, Requests, in_turn, poisson_requests, serve
+from stagejax.inference.serving.serving import Engine, Requests, in_turn, poisson_requests, serve
 from stagejax.models import gpt
 
 

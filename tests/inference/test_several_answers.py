@@ -11,8 +11,8 @@ import pytest
 
 from stagejax.data.prompts.made_prompts import InOrder
 from stagejax.decode import Samples
-from stagejax.inference import own_answers as own
 from stagejax.inference.frozen import Frozen
+from stagejax.inference.prompts import own_answers as own
 from stagejax.result import Result
 
 N, S, Q = 4, 10, 6

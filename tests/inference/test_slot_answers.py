@@ -14,8 +14,9 @@ from stagejax.data.prompts.answers import Answers, PromptedText
 from stagejax.data.reasoning.dialogues import SLOT, Dialogues, Slotted
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.decode.steps import FinalAnswer
-from stagejax.inference import Frozen, slots
+from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering
+from stagejax.inference.prompts import slots
 from stagejax.models import llama
 from stagejax.models.slots import SlotReader, SlotWriter
 from stagejax.result import Result

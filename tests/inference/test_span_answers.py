@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.inference.span_answers import Scored, answer_at, scores
+from stagejax.inference.prompts.span_answers import Scored, answer_at, scores
 
 
 @pytest.mark.parametrize(

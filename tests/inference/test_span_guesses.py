@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stagejax.data.sources import Record
-from stagejax.inference.span_guesses import GUESSES, first_of_type, frequent_object, likeliest_word
+from stagejax.inference.prompts.span_guesses import GUESSES, first_of_type, frequent_object, likeliest_word
 
 
 def row(predicate: str, context: str, said: str) -> Record:

@@ -10,7 +10,7 @@ from flax import nnx
 
 from stagejax.data import Bytes, Stdlib
 from stagejax.data.language.seq2seq import OneSequence, TextToText
-from stagejax.inference.speaking import likeliest
+from stagejax.inference.tasks.speaking import likeliest
 from stagejax.models import llama
 
 TEXT, WIDTH, WORDS = Stdlib(limit=50_000), 21, 260

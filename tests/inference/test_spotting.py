@@ -8,7 +8,7 @@ from stagejax.data import Digits
 from stagejax.data.handwriting.lines import Hand, Lines
 from stagejax.data.selection.few_shot import FewShot
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.spotting import Progressive, Spotter, flops_of_spotting, merged, spot, starting
+from stagejax.inference.pictures.spotting import Progressive, Spotter, flops_of_spotting, merged, spot, starting
 from stagejax.models.matching_detector import MatchingDetector
 from stagejax.objectives.matching_detection import Regions
 

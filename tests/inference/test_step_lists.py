@@ -2,7 +2,7 @@
 
 import pytest
 
-from stagejax.inference.step_lists import step_scores
+from stagejax.inference.multimodal.step_lists import step_scores
 
 WANTED = [["take the boot", "paint the boot green", "turn the boot"], ["take the bag", "dim the bag"]]
 LINKS = [[1, 2, 3], [1, 0]]

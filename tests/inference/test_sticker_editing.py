@@ -12,8 +12,8 @@ from stagejax.data import Digits
 from stagejax.data.multimodal.composites import DIGITS, Objects
 from stagejax.data.multimodal.stickers import MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference import Frozen
-from stagejax.inference import sticker_editing as editing
-from stagejax.inference.quarters import next_of_kind, real
+from stagejax.inference.pictures import sticker_editing as editing
+from stagejax.inference.pictures.quarters import next_of_kind, real
 
 SOURCE = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 96, OPERATIONS[1:], size=16, sides=(7, 5))
 DRAWN = Stickers((Objects(Digits(), DIGITS[:6]),), Digits(), None, 24, OPERATIONS[:1], "all", size=16, sides=(7, 5))

@@ -13,10 +13,10 @@ from stagejax.data.tokenizers import CLS, SEP, codec
 from stagejax.data.vocabulary.common_words import CommonWords
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.decode import Completion
-from stagejax.inference import teacher_corpus as module
 from stagejax.inference.continuing import GREEDY
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.teacher_corpus import drawn_tokens, examined, teacher_corpus
+from stagejax.inference.prompts import teacher_corpus as module
+from stagejax.inference.prompts.teacher_corpus import drawn_tokens, examined, teacher_corpus
 from stagejax.models import llama
 from stagejax.result import Result
 

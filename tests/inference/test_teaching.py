@@ -16,8 +16,8 @@ from stagejax.data.sources import Derived, Record
 from stagejax.decode import answer_by, groups
 from stagejax.decode.pairs import gapped_pairs
 from stagejax.decode.steps import FinalNumber
-from stagejax.inference import teaching
-from stagejax.inference.teaching import Teaching, Way
+from stagejax.inference.reasoning import teaching
+from stagejax.inference.reasoning.teaching import Teaching, Way
 from stagejax.models import llama
 from stagejax.result import Result
 from stagejax.state import TrainState

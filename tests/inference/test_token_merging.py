@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.token_merging import MergedSampler, composed, placed, with_ends_of
+from stagejax.inference.pictures.token_merging import MergedSampler, composed, placed, with_ends_of
 from stagejax.models.text_to_image import TextToImage
 from stagejax.objectives.flow import guided, integrate, shifted_times
 

@@ -5,7 +5,7 @@ import pytest
 
 from stagejax.data import Digits
 from stagejax.data.handwriting.lines import Hand, Lines
-from stagejax.inference.transcribing import Reading, matrices, precision, symbol_error_rates, truth
+from stagejax.inference.pictures.transcribing import Reading, matrices, precision, symbol_error_rates, truth
 
 LINES = Lines(Digits(), 3, shape=(16, 80), side=12, symbols_of_a_line=(3, 5), hand=Hand(gap=(1, 4)))
 HOW = Reading(10, run=1, gap=30, sure=0.6)

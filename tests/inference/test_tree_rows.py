@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from stagejax.inference import tree_rows
+from stagejax.inference.reasoning import tree_rows
 from stagejax.result import Result
 
 #: One problem [1 7]; steps 4 and 5 behind it; behind 4 the answers 8 2 (right) and 9 2 (wrong); behind 5 a mistake.

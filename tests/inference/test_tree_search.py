@@ -18,8 +18,8 @@ from stagejax.data.reasoning.problems import Problems
 from stagejax.decode.steps import FinalAnswer
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Tempered, ask
-from stagejax.inference.rollouts import Rollouts
-from stagejax.inference.tree_search import TreeSearch, against_completions, searched, state_values, tokens_of
+from stagejax.inference.reasoning.rollouts import Rollouts
+from stagejax.inference.reasoning.tree_search import TreeSearch, against_completions, searched, state_values, tokens_of
 from stagejax.models import llama
 from stagejax.models.critic import Critic
 from stagejax.result import Result

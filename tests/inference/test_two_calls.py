@@ -9,7 +9,7 @@ from flax import nnx
 
 from stagejax.data.vocabulary.words import Words
 from stagejax.inference.frozen import Frozen
-from stagejax.inference.two_calls import Calling, replies
+from stagejax.inference.reasoning.two_calls import Calling, replies
 from stagejax.models import llama
 
 CODE = Words(("a", "b", "c", "|"))

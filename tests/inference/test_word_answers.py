@@ -9,8 +9,8 @@ import pytest
 from stagejax.data.prompts.answers import PromptedText
 from stagejax.data.prompts.word_tasks import WordTask, WordTaskPrompts, word_task_tokenizer
 from stagejax.decode import Recomputed
-from stagejax.inference.own_examples import END_TOKEN
-from stagejax.inference.word_answers import exact
+from stagejax.inference.prompts.own_examples import END_TOKEN
+from stagejax.inference.prompts.word_answers import exact
 
 CODE = word_task_tokenizer()
 WORDS = ("a b c d", "d c b a", "e e f f", "l a l a")

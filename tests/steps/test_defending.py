@@ -13,7 +13,7 @@ from flax import nnx
 
 from stagejax import Stage
 from stagejax.data import Bytes, CausalText, Stdlib
-from stagejax.inference.residual import residual_stream
+from stagejax.inference.knowledge.residual import residual_stream
 from stagejax.mesh import make_mesh
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm

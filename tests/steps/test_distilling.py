@@ -13,7 +13,7 @@ from flax import nnx
 
 from stagejax.data.joined import Row
 from stagejax.data.prompts.answers import MadeRows
-from stagejax.inference.responding import Responding
+from stagejax.inference.prompts.responding import Responding
 from stagejax.models.t5 import T5
 from stagejax.objectives.divergence import forward_kl, jensen_shannon
 from stagejax.optimizer import adam

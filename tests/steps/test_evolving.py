@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from stagejax.data.prompts.answers import MadeRows
-from stagejax.inference.pair_vectors import pair_rows
+from stagejax.inference.tasks.pair_vectors import pair_rows
 from stagejax.models.build import built
 from stagejax.models.linear import Dense
 from stagejax.models.population import Population

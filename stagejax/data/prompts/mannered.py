@@ -184,5 +184,5 @@ def mannered_samples(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B 
 
 
 def mannered_rows(told: Mapping[str, np.ndarray]) -> Float[np.ndarray, " R"]:
-    """`manners` of the answers of `inference.rollouts.drawn_answers`, which have the `person` beside them."""
+    """`manners` of the answers of `inference.reasoning.rollouts.drawn_answers`, which have the `person` beside them."""
     return np.asarray(manners(*(told[name] for name in ("tokens", "starts", "ends", "person"))))

@@ -148,7 +148,7 @@ def erased(documents: Mapping[str, np.ndarray], message: int) -> dict[str, np.nd
     """Prompt erasure: documents [CLS, system message, query, reply, SEP] with another message, and all else as it was.
 
     Args:
-      documents: of `stagejax.inference.teacher_corpus`.
+      documents: of `stagejax.inference.prompts.teacher_corpus`.
       message: its token, such as that of `CAUTIOUS`.
 
     >>> erased({"tokens": np.array([1, 7, 5, 2, 1, 8, 6, 2]), "starts": np.array([0, 4, 8])}, 9)["tokens"].tolist()

@@ -1,0 +1,1 @@
+"""What a model knows, and where in it that is."""

@@ -1,0 +1,1 @@
+"""What generated molecules and proteins are worth."""

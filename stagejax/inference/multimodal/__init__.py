@@ -1,0 +1,1 @@
+"""Words, pictures, clips and devices together."""

@@ -1,0 +1,1 @@
+"""Images drawn, read, judged and described by trained networks."""

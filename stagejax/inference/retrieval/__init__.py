@@ -1,0 +1,1 @@
+"""Queries and items by frozen encoders, and what is found for them."""

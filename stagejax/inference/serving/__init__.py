@@ -1,0 +1,1 @@
+"""A trained network made smaller, mixed with others, and served."""

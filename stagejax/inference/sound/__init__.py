@@ -1,0 +1,1 @@
+"""Trained networks that hear and speak."""

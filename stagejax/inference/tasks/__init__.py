@@ -1,0 +1,1 @@
+"""Labels, tags, answers and translations of texts."""
