@@ -15,11 +15,11 @@ from stagejax.data.pipeline import Data
 from stagejax.memory import bytes_of, peak_bytes
 from stagejax.mesh import make_mesh
 from stagejax.models.convnet import ConvNet, ResNet
-from stagejax.models.gan import Discriminator, Generator
+from stagejax.models.generative.gan import Discriminator, Generator
 from stagejax.models.transformer import Transformer
 from stagejax.objectives.classification import classification
-from stagejax.objectives.gan import R1, logistic, non_saturating
 from stagejax.objectives.language import causal_lm
+from stagejax.objectives.pictures.gan import R1, logistic, non_saturating
 from stagejax.optimizer import adam, adamw
 from stagejax.program import build
 from stagejax.stage import Stage

@@ -48,10 +48,10 @@ from stagejax.inference import Frozen, scoring
 from stagejax.inference.retrieval import cur, reranking
 from stagejax.inference.retrieval.reranking import Budgets, best_split, even_split
 from stagejax.models import bert
-from stagejax.models.cross_encoder import MARKERS, CrossEncoder
-from stagejax.models.sentence_encoder import SentenceEncoder
+from stagejax.models.text.cross_encoder import MARKERS, CrossEncoder
+from stagejax.models.text.sentence_encoder import SentenceEncoder
 from stagejax.names import slug
-from stagejax.objectives import ranking
+from stagejax.objectives.retrieval import ranking
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, shown
 from stagejax.report.paired import lines

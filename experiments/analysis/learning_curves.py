@@ -53,7 +53,7 @@ from stagejax.data.tasks.tagged import DrawnSentences, TaggedText
 from stagejax.data.tasks.token_features import WINDOW, TaggedTokens
 from stagejax.inference.tasks.tagging import hidden_markov, most_frequent, perceptron
 from stagejax.models import Transformer, gpt
-from stagejax.models.hashed import HashedLinear
+from stagejax.models.text.hashed import HashedLinear
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.classification import classification

@@ -55,12 +55,12 @@ from stagejax.data.vocabulary.hashed_words import HashedWords
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference import Frozen, apply
 from stagejax.models import bert
-from stagejax.models.conv_knrm import ConvKNRM
-from stagejax.models.cross_encoder import MARKERS, CrossEncoder
-from stagejax.models.kernel_pooling import Kernels
+from stagejax.models.text.conv_knrm import ConvKNRM
+from stagejax.models.text.cross_encoder import MARKERS, CrossEncoder
+from stagejax.models.text.kernel_pooling import Kernels
 from stagejax.names import slug
-from stagejax.objectives import reranking
 from stagejax.objectives.curriculum import EasyFirst, Iterations, batch_mean, per_sample
+from stagejax.objectives.retrieval import reranking
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report.bootstrap import Bootstrapped, paired_bootstrap

@@ -60,9 +60,9 @@ from stagejax.data.tasks.labelled_text import LabelledText
 from stagejax.data.tasks.text_tasks import TaskText, TextTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one, logits_of
 from stagejax.inference.selection.selection import segment
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet
-from stagejax.models.text_cnn import TextCNN
+from stagejax.models.text.text_cnn import TextCNN
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.loss import Metrics, cross_entropy, weighted

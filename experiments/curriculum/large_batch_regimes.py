@@ -52,9 +52,9 @@ from stagejax.data.pictures.photos import Photos
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
 from stagejax.models.anchored import Anchored
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.ghost_norm import Ghosted
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.noise import noisy_classification

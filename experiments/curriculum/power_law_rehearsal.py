@@ -57,12 +57,12 @@ from stagejax.data.pictures.task_sequences import PermutedTasks, SplitTasks, Tas
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.selection import rehearsal
 from stagejax.data.selection.rehearsal import FixedBudget, FixedScale, PowerLaw, Rehearsal
-from stagejax.models.cnn import CNN
 from stagejax.models.convnet import ResNet
+from stagejax.models.vision.cnn import CNN
 from stagejax.names import slug
 from stagejax.objectives.classification import classification_by_task
 from stagejax.objectives.loss import weighted
-from stagejax.objectives.transfer import steps_until, transfer
+from stagejax.objectives.tasks.transfer import steps_until, transfer
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, table_of_means
 from stagejax.report.continual import accuracy_matrix, in_phases

@@ -66,12 +66,12 @@ from stagejax.inference.sound.translating_talks import (
 )
 from stagejax.inference.tasks.translating import Decoding
 from stagejax.models import Transformer
-from stagejax.models.coupled import Coupled
-from stagejax.models.recognizer import Recognizer
-from stagejax.models.speech_translator import SpeechTranslator
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.speech.speech_translator import SpeechTranslator
+from stagejax.models.text.coupled import Coupled
 from stagejax.names import slug
-from stagejax.objectives.signs import translation as text_translation
-from stagejax.objectives.speech_translation import recognition, taught, translation
+from stagejax.objectives.sound.signs import translation as text_translation
+from stagejax.objectives.sound.speech_translation import recognition, taught, translation
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.transforms.transplant import Transplant

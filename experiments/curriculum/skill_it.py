@@ -53,7 +53,7 @@ from stagejax.models import gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.loss import cross_entropy
-from stagejax.objectives.skills import by_skill
+from stagejax.objectives.text.skills import by_skill
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, curve, table_of_means
 from stagejax.steps.side_by_side import side_by_side, side_by_side_flops

@@ -69,11 +69,11 @@ from stagejax.data.streams import Streams
 from stagejax.data.together import Together
 from stagejax.inference import Frozen, concatenated, features_of, flops_of_one
 from stagejax.models.convnet import ConvNet, ResNet, resnet50
-from stagejax.models.projected import Projected
+from stagejax.models.vision.projected import Projected
 from stagejax.names import slug
-from stagejax.objectives.frechet import frechet_distance
-from stagejax.objectives.identification import Identification, Reidentified
-from stagejax.objectives.neighbourhood import ItselfAmongMany
+from stagejax.objectives.pictures.frechet import frechet_distance
+from stagejax.objectives.pictures.identification import Identification, Reidentified
+from stagejax.objectives.pictures.neighbourhood import ItselfAmongMany
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

@@ -54,10 +54,10 @@ from stagejax.data.vocabulary.trimmed import Trimmed, trimming
 from stagejax.growth import Growth, Subset, grow, last_of_each
 from stagejax.inference.tasks.tags import accuracies, tag_seconds
 from stagejax.models import Transformer, bert
-from stagejax.models.tagger import Tagger
+from stagejax.models.text.tagger import Tagger
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
-from stagejax.objectives.tagging import by_states, by_teacher, student_tagging, tagging
+from stagejax.objectives.text.tagging import by_states, by_teacher, student_tagging, tagging
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, spread, table_of_means
 from stagejax.steps.joint import joint_step

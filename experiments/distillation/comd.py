@@ -64,12 +64,12 @@ from stagejax.inference.prompts import competing
 from stagejax.inference.prompts.competing import JUDGE, LOOP, ORACLE, Pool, Split, percent
 from stagejax.inference.reasoning.rationales import features_of_cells
 from stagejax.models import Transformer, gpt, llama
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.slots import SlotReader, into_reader
+from stagejax.models.text.slots import SlotReader, into_reader
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives.classification import classification
 from stagejax.objectives.language import causal_lm
-from stagejax.objectives.multimodal import behind_pictures
+from stagejax.objectives.sound.multimodal import behind_pictures
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak

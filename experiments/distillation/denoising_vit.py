@@ -64,15 +64,15 @@ from stagejax.inference.pictures.dense import (
     three_components,
 )
 from stagejax.inference.pictures.separating import Separating, separated, separation_flops
-from stagejax.models.feature_denoiser import FeatureDenoiser
-from stagejax.models.masked_autoencoder import MaskedAutoencoder
-from stagejax.models.neural_field import NeuralField
+from stagejax.models.vision.feature_denoiser import FeatureDenoiser
+from stagejax.models.vision.masked_autoencoder import MaskedAutoencoder
+from stagejax.models.vision.neural_field import NeuralField
 from stagejax.models.vit import UnplacedViT, ViT
 from stagejax.names import slug
-from stagejax.objectives.autoencoding import masked_pixels
 from stagejax.objectives.classification import classification
-from stagejax.objectives.features import feature_matching
-from stagejax.objectives.segmentation import segmentation_of_patches
+from stagejax.objectives.pictures.autoencoding import masked_pixels
+from stagejax.objectives.pictures.features import feature_matching
+from stagejax.objectives.pictures.segmentation import segmentation_of_patches
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, claim, mean, table_of_means
 from stagejax.report.pictures import in_colour, pictures

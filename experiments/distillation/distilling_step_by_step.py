@@ -69,8 +69,8 @@ from stagejax.models.t5 import T5
 from stagejax.models.t5_sizes import t5_v1_1
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.explaining import StepByStep, label_alone
 from stagejax.objectives.language import seq2seq
+from stagejax.objectives.text.explaining import StepByStep, label_alone
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, best_peak

@@ -59,12 +59,12 @@ from stagejax.data.pictures.photos import Photos
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
 from stagejax.models.convnet import ConvNet, ResNet
-from stagejax.models.messenger import Messenger, Translator
+from stagejax.models.text.messenger import Messenger, Translator
 from stagejax.names import slug
 from stagejax.objectives.classification import classification
 from stagejax.objectives.distillation import kl_divergence
 from stagejax.objectives.loss import weighted
-from stagejax.objectives.messages import gap, talk, told_apart
+from stagejax.objectives.text.messages import gap, talk, told_apart
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, spread
 from stagejax.steps.joint import joint_step

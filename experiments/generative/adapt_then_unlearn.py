@@ -43,15 +43,15 @@ from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen, logits_of
 from stagejax.inference.generated import LogitFisher, entropy_without, flops_of_sample, looked_at, samples_of
 from stagejax.inference.pictures.unlearning import choose_reach, draw_and_label, features_of_samples, measured
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.gan import Discriminator, Generator
-from stagejax.models.stylegan2 import StyleGenerator
-from stagejax.models.stylegan2_discriminator import StyleDiscriminator
+from stagejax.models.generative.gan import Discriminator, Generator
+from stagejax.models.generative.stylegan2 import StyleGenerator
+from stagejax.models.generative.stylegan2_discriminator import StyleDiscriminator
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.elastic import Elastic
-from stagejax.objectives.frechet import frechet_distance
-from stagejax.objectives.gan import R1, PathLength, Sum, ascent, lazily, logistic, non_saturating
+from stagejax.objectives.pictures.frechet import frechet_distance
+from stagejax.objectives.pictures.gan import R1, PathLength, Sum, ascent, lazily, logistic, non_saturating
 from stagejax.objectives.repulsion import Exponential, Repulsion, forgotten, inverse, negative
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Report, Table, claim, table_of_means

@@ -73,12 +73,12 @@ from stagejax.inference.pictures import sticker_editing as editing
 from stagejax.inference.pictures.quarters import next_of_kind, real
 from stagejax.models import ViT, llama
 from stagejax.models.convnet import ConvNet
-from stagejax.models.single_stream import SingleStream
-from stagejax.models.vision_language import VisionLanguage
+from stagejax.models.generative.single_stream import SingleStream
+from stagejax.models.multimodal.vision_language import VisionLanguage
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.flow import FlowMatching
-from stagejax.objectives.frechet import frechet_distance
+from stagejax.objectives.pictures.frechet import frechet_distance
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

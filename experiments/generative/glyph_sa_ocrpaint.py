@@ -49,13 +49,13 @@ from stagejax.inference.pictures.page_drawing import Draughtsman, best_of, page_
 from stagejax.inference.pictures.page_planning import Layouts, pairwise_iou, planned, ratios_of, with_all_words
 from stagejax.inference.pictures.page_reading import Reader, scores_of_pages, strips_of
 from stagejax.models import Transformer
-from stagejax.models.dit import DiT
-from stagejax.models.glyph_dit import GlyphDiT
-from stagejax.models.recognizer import Recognizer
+from stagejax.models.generative.dit import DiT
+from stagejax.models.generative.glyph_dit import GlyphDiT
+from stagejax.models.speech.recognizer import Recognizer
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.flow import FlowMatching
-from stagejax.objectives.recognition import columns_ctc
+from stagejax.objectives.sound.recognition import columns_ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

@@ -46,16 +46,16 @@ from stagejax.growth import Combine
 from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference.multimodal import videos
 from stagejax.models.convnet import ConvNet
-from stagejax.models.dit import DiT
-from stagejax.models.gan import Discriminator
-from stagejax.models.text_to_video import TextToVideo
-from stagejax.models.video_vae import VideoVAE, deepened, is_deep
+from stagejax.models.generative.dit import DiT
+from stagejax.models.generative.gan import Discriminator
+from stagejax.models.generative.text_to_video import TextToVideo
+from stagejax.models.generative.video_vae import VideoVAE, deepened, is_deep
 from stagejax.names import slug
 from stagejax.objectives import classification
-from stagejax.objectives.autoencoding import Autoencoding
 from stagejax.objectives.flow import FlowMatching, FlowPreference
-from stagejax.objectives.frechet import frechet_distance
-from stagejax.objectives.realistic import Realistic, real_or_decoded
+from stagejax.objectives.pictures.autoencoding import Autoencoding
+from stagejax.objectives.pictures.frechet import frechet_distance
+from stagejax.objectives.pictures.realistic import Realistic, real_or_decoded
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

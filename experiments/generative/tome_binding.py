@@ -50,9 +50,9 @@ from stagejax.inference import Frozen, apply
 from stagejax.inference.pictures.binding_verdicts import SCORES, ItemReader, PatchDetector, best_so_far, crops_of
 from stagejax.inference.pictures.token_merging import MergedSampler, prompted, states_of
 from stagejax.models import Transformer
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.text_image_pair import TextImagePair
-from stagejax.models.text_to_image import TextToImage
+from stagejax.models.generative.text_to_image import TextToImage
+from stagejax.models.multimodal.text_image_pair import TextImagePair
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives.classification import classification
 from stagejax.objectives.contrastive import distinct_image_text

@@ -52,18 +52,18 @@ from stagejax.data.sound.word_pairs import Spelling, TakesOfDigits, WordPairs, n
 from stagejax.inference import Frozen
 from stagejax.inference.sound.listening import Ear, Listener, centred_frames, speaker_vectors
 from stagejax.inference.sound.synthesising import cepstral_units, embedded, embedding_flops, said_frames, vocoded
-from stagejax.models.recognizer import Recognizer
-from stagejax.models.speaker_net import SpeakerNet
-from stagejax.models.speech_units import UnitEncoder
-from stagejax.models.text_to_frames import TextToFrames
-from stagejax.models.vocoder import Vocoder
-from stagejax.models.wave_discriminators import WaveDiscriminators
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.speech.speaker_net import SpeakerNet
+from stagejax.models.speech.speech_units import UnitEncoder
+from stagejax.models.speech.text_to_frames import TextToFrames
+from stagejax.models.speech.vocoder import Vocoder
+from stagejax.models.speech.wave_discriminators import WaveDiscriminators
 from stagejax.names import slug
 from stagejax.objectives.loss import weighted
-from stagejax.objectives.masked_units import masked_units
-from stagejax.objectives.recognition import ctc
-from stagejax.objectives.text_to_frames import Binarised, text_to_frames
-from stagejax.objectives.vocoding import Vocoded, told_apart
+from stagejax.objectives.sound.masked_units import masked_units
+from stagejax.objectives.sound.recognition import ctc
+from stagejax.objectives.sound.text_to_frames import Binarised, text_to_frames
+from stagejax.objectives.sound.vocoding import Vocoded, told_apart
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.audio import recordings

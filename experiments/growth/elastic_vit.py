@@ -49,7 +49,7 @@ from stagejax.growth.resample import Resample
 from stagejax.growth.term import Term
 from stagejax.inference import flops_of_one, logits_for_every_record, logits_of
 from stagejax.models.convnet import ResNet, resnet50
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 from stagejax.objectives.classification import classification
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, claim, shown, spread

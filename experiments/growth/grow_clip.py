@@ -38,10 +38,10 @@ from stagejax.data.multimodal.portions import Portions, digits_clothes_letters, 
 from stagejax.growth import FPI
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.growth.operator import describe
-from stagejax.models.dual_encoder import DualEncoder, Tower
+from stagejax.models.multimodal.dual_encoder import DualEncoder, Tower
 from stagejax.names import slug
 from stagejax.objectives.contrastive import image_text
-from stagejax.objectives.retrieval import ImageTextTransfer
+from stagejax.objectives.retrieval.retrieval import ImageTextTransfer
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, shown, spread
 from stagejax.search.gain import steepest

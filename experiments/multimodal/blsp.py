@@ -69,11 +69,11 @@ from stagejax.inference.sound.hearing import (
     recognised_words,
 )
 from stagejax.models import Transformer, llama
-from stagejax.models.recognizer import Recognizer
-from stagejax.models.speech_adapter import SpeechAdapter
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.speech.speech_adapter import SpeechAdapter
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.recognition import ctc
+from stagejax.objectives.sound.recognition import ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.information import told_by_pairs

@@ -72,9 +72,9 @@ from stagejax.data.tokenizers import SPECIAL
 from stagejax.inference import Frozen, apply
 from stagejax.inference.frozen import flops_of_one
 from stagejax.models import ViT, llama
-from stagejax.models.vision_language import VisionLanguage
+from stagejax.models.multimodal.vision_language import VisionLanguage
 from stagejax.names import slug
-from stagejax.objectives.multimodal import choices
+from stagejax.objectives.sound.multimodal import choices
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.side_by_side import in_turn, side_by_side_flops

@@ -52,13 +52,13 @@ from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference.pictures import prompted_pictures as drawing
 from stagejax.inference.pictures.quarters import next_of_kind, real
 from stagejax.models import Transformer, ViT, llama
-from stagejax.models.condition_adapter import CaptionEncoder, ConditionAdapter
 from stagejax.models.convnet import ConvNet
-from stagejax.models.mmdit import MMDiT
-from stagejax.models.vision_language import VisionLanguage
+from stagejax.models.generative.condition_adapter import CaptionEncoder, ConditionAdapter
+from stagejax.models.generative.mmdit import MMDiT
+from stagejax.models.multimodal.vision_language import VisionLanguage
 from stagejax.names import slug
 from stagejax.objectives import classification
-from stagejax.objectives.conditioned_flow import ConditionedFlow
+from stagejax.objectives.pictures.conditioned_flow import ConditionedFlow
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.pictures import pictures

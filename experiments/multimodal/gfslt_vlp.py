@@ -54,12 +54,12 @@ from stagejax.inference import Frozen, flops_of_one
 from stagejax.inference.answering import ask
 from stagejax.inference.tasks.translating import Decoding, generated, said_of
 from stagejax.models import Transformer
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ResNet
-from stagejax.models.coupled import Coupled
-from stagejax.models.sign_translation import SignEncoder, SignText, SignTranslator, TextDecoder
+from stagejax.models.multimodal.sign_translation import SignEncoder, SignText, SignTranslator, TextDecoder
+from stagejax.models.text.coupled import Coupled
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
-from stagejax.objectives.signs import alignment, both, denoising, restoration, translation
+from stagejax.objectives.sound.signs import alignment, both, denoising, restoration, translation
 from stagejax.optimizer import Optimizer, adamw, decayed_sgd
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.steps.alternating import Alternate, Move, with_flops

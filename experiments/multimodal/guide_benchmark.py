@@ -57,11 +57,11 @@ from stagejax.data.video.procedure_videos import ProcedureVideos, real_procedure
 from stagejax.inference import Frozen
 from stagejax.inference.multimodal.step_lists import list_flops, lists_said, step_scores
 from stagejax.models import Transformer
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.videos_to_text import VideosToText
+from stagejax.models.multimodal.videos_to_text import VideosToText
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives.loss import Metrics, weighted
-from stagejax.objectives.signs import said
+from stagejax.objectives.sound.signs import said
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, kept_peak

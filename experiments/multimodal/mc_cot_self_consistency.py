@@ -57,12 +57,12 @@ from stagejax.data.multimodal.scene_questions import ANSWER, CELLS, CONTEXTS, SU
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.reasoning import rationales as two
 from stagejax.models import T5
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.seeing_t5 import SeeingT5, into_seeing
+from stagejax.models.multimodal.seeing_t5 import SeeingT5, into_seeing
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.language import seq2seq
-from stagejax.objectives.voting import Agreeing, Separate, Voted, mean_vote, passes_vote, released_vote
+from stagejax.objectives.text.voting import Agreeing, Separate, Voted, mean_vote, passes_vote, released_vote
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, best_peak

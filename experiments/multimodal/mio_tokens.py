@@ -51,13 +51,13 @@ from stagejax.inference import Frozen
 from stagejax.inference.multimodal.examination import Examination, Judges, held_out_losses
 from stagejax.inference.multimodal.tokenizing import bags_of, encoded, encoding_flops, features_of, told_by
 from stagejax.models import Transformer, llama
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.tokenizer_image import ImageTokenizer
-from stagejax.models.tokenizer_speech import SpeechEncoder, SpeechTokenizer
+from stagejax.models.generative.tokenizer_image import ImageTokenizer
+from stagejax.models.speech.tokenizer_speech import SpeechEncoder, SpeechTokenizer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.objectives import classification
-from stagejax.objectives.multimodal import causal_lm_by_range
-from stagejax.objectives.tokenizing import hidden_frames, picture_codes, speech_codes
-from stagejax.objectives.transfer import transfer
+from stagejax.objectives.sound.multimodal import causal_lm_by_range
+from stagejax.objectives.sound.tokenizing import hidden_frames, picture_codes, speech_codes
+from stagejax.objectives.tasks.transfer import transfer
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Figure, Report, Table, claim, curve, table_of_means
 from stagejax.report.audio import recordings

@@ -53,11 +53,11 @@ from stagejax.data.sound.sounds import SpokenDigits
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.multimodal.modalities import area_columns, fused_areas
-from stagejax.models.dual_encoder import Tower
-from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, Fusion, GatedSum, MeanLogits
-from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
+from stagejax.models.multimodal.dual_encoder import Tower
+from stagejax.models.multimodal.fusion import ConcatMLP, CrossAttention, Fused, Fusion, GatedSum, MeanLogits
+from stagejax.models.multimodal.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
 from stagejax.names import slug
-from stagejax.objectives.several_labels import positive_weights, several_labels, several_labels_with_confidence
+from stagejax.objectives.tasks.several_labels import positive_weights, several_labels, several_labels_with_confidence
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.peak import Peak, best_peak

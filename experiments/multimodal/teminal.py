@@ -39,10 +39,10 @@ from stagejax.data.pipeline import Data
 from stagejax.data.sound.audio import LogMel
 from stagejax.data.sound.sounds import Esc10, PreparedSounds, Sounds, SpokenDigits, Whistles
 from stagejax.data.sound.stitched import ExamCaptions, Ordered, Overlaid, Several, Single, Stitched
-from stagejax.models.audio_text import AudioText
-from stagejax.models.dual_encoder import Tower
+from stagejax.models.multimodal.audio_text import AudioText
+from stagejax.models.multimodal.dual_encoder import Tower
 from stagejax.names import slug
-from stagejax.objectives.temporal import OrderExam, TemporalContrast
+from stagejax.objectives.sound.temporal import OrderExam, TemporalContrast
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 

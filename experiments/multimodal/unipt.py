@@ -52,10 +52,18 @@ from stagejax.data.sources import Digits, Source
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.pictures.attributes import attributes_of, image_flops
 from stagejax.inference.pictures.people import ASKED
-from stagejax.models.dual_encoder import Tower
-from stagejax.models.person_search import PersonSearch
+from stagejax.models.multimodal.dual_encoder import Tower
+from stagejax.models.multimodal.person_search import PersonSearch
 from stagejax.names import slug
-from stagejax.objectives.person_search import Aligned, Both, Identified, TextToImage, TwoViews, kinds, masked_words
+from stagejax.objectives.pictures.person_search import (
+    Aligned,
+    Both,
+    Identified,
+    TextToImage,
+    TwoViews,
+    kinds,
+    masked_words,
+)
 from stagejax.optimizer import adamw, unequal
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.report.paired import interval, paired

@@ -49,7 +49,7 @@ from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import TFDS, Dataset, Digits, Images
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.inference import Frozen, compiled, flops_of_one, logits_of
-from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.names import slug
 from stagejax.objectives import classification
 from stagejax.objectives.certified import around, attacked, certified, smoothed

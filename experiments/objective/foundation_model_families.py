@@ -67,13 +67,13 @@ from stagejax.inference.tasks.linear_answers import linear_of_pieces, probed
 from stagejax.inference.tasks.nearest_translation import nearest_translations
 from stagejax.inference.tasks.speaking import drawn_tokens, spoken
 from stagejax.models import Transformer
-from stagejax.models.as_encoder_decoder import as_encoder_decoder
 from stagejax.models.readout import Readout
 from stagejax.models.t5 import T5
+from stagejax.models.text.as_encoder_decoder import as_encoder_decoder
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.labelled_places import labelled_places
 from stagejax.objectives.language import seq2seq
+from stagejax.objectives.text.labelled_places import labelled_places
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks

@@ -53,17 +53,17 @@ from stagejax.data.selection.relabelled import Relabelled
 from stagejax.data.streams import Streams
 from stagejax.inference import Frozen, concatenated
 from stagejax.models.convnet import ResNet, resnet50
-from stagejax.models.projected import Projected
+from stagejax.models.vision.projected import Projected
 from stagejax.objectives.classification import classification
-from stagejax.objectives.neighbourhood import (
+from stagejax.objectives.pictures.neighbourhood import (
     ClassAmongMany,
     ItselfAmongMany,
     Narrowing,
     NeighbourVote,
     accuracy_of_vote,
 )
-from stagejax.objectives.neighbours import nearest, vote
 from stagejax.objectives.probing import few_shot_accuracy, linear_probe, standardised
+from stagejax.objectives.retrieval.neighbours import nearest, vote
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.steps.remembering import Remembering

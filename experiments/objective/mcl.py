@@ -61,14 +61,14 @@ from stagejax.data.together import Together
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.serving.souping import search_flops, search_soup
 from stagejax.models import Transformer, bert
-from stagejax.models.electra import Electra
-from stagejax.models.tagger import Tagger
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.text.electra import Electra
+from stagejax.models.text.tagger import Tagger
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.names import slug
-from stagejax.objectives.corruption import mask
-from stagejax.objectives.courses import Courses, only_masked
 from stagejax.objectives.loss import Macro, Metrics, weighted
-from stagejax.objectives.tagging import tagging
+from stagejax.objectives.text.corruption import mask
+from stagejax.objectives.text.courses import Courses, only_masked
+from stagejax.objectives.text.tagging import tagging
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.joint import joint_step

@@ -56,10 +56,10 @@ from stagejax.data.together import Splits, Together
 from stagejax.data.vocabulary.whole_words import WholeWords
 from stagejax.inference.selection.prompting import asking_flops, corrected, pseudo_labels, random_labels
 from stagejax.models import Transformer, bert
-from stagejax.models.first_token import FirstTokenClassifier
+from stagejax.models.text.first_token import FirstTokenClassifier
 from stagejax.names import slug
 from stagejax.objectives import classification, masked_lm
-from stagejax.objectives.prompting import masked_lm_by_part, prompt_classification
+from stagejax.objectives.text.prompting import masked_lm_by_part, prompt_classification
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, by_seed, claim, draw_dots, mean, shown, table_of_means
 from stagejax.report.paired import paired

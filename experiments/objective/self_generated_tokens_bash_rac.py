@@ -84,7 +84,7 @@ from stagejax.inference.prompts.self_generated import Gold, OwnTokens, Way, made
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.scheduled_sampling import scheduled_sampling
+from stagejax.objectives.text.scheduled_sampling import scheduled_sampling
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.search.peak import best_peak

@@ -35,9 +35,10 @@ from stagejax.data import BPE, TFDS, Dataset, Source, Stdlib
 from stagejax.data.published import C4
 from stagejax.data.tasks.pairs import Graded, PairBatches, SentencePairs, SynonymPairs, TwiceMaskedText
 from stagejax.models import bert
-from stagejax.models.matryoshka import Cup, Matryoshka
+from stagejax.models.text.matryoshka import Cup, Matryoshka
 from stagejax.names import slug
-from stagejax.objectives import masked_lm, matryoshka
+from stagejax.objectives import masked_lm
+from stagejax.objectives.text import matryoshka
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, claim, shown
 

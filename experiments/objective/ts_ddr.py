@@ -47,8 +47,8 @@ from stagejax import Evaluation, Experiment, Stage
 from stagejax.data.control.hydro import Cascade, Hydro, Inflows
 from stagejax.inference import Frozen
 from stagejax.models.policy import LinearPolicy, RecurrentCritic, RecurrentPolicy
-from stagejax.objectives import dispatch, operation, releases
-from stagejax.objectives.quadratic_program import solve_flops
+from stagejax.objectives.control import dispatch, operation, releases
+from stagejax.objectives.control.quadratic_program import solve_flops
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Figure, Report, Table, claim
 from stagejax.report.paired import lines, paired, paired_table

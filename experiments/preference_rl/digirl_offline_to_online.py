@@ -56,12 +56,12 @@ from stagejax.data.control.phone import ICONS, VERBS, Phone
 from stagejax.data.control.phone_tasks import Demonstrations, Goals, Screens
 from stagejax.inference.multimodal.operating import reached, reached_by
 from stagejax.models import ViT, bert, llama
-from stagejax.models.double_critic import DoubleCritic, heads_only
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.multimodal.vision_language import VisionLanguage
+from stagejax.models.text.double_critic import DoubleCritic, heads_only
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.models.transformer import Transformer
-from stagejax.models.vision_language import VisionLanguage
 from stagejax.names import slug
-from stagejax.objectives.filtered import (
+from stagejax.objectives.rewards.filtered import (
     ActionLikelihood,
     PaperAdvantage,
     ReleasedScore,

@@ -59,7 +59,7 @@ from stagejax.inference.reasoning import stepwise
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.fits import PowerLaw, fit_power_law

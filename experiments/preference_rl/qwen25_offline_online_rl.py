@@ -52,11 +52,11 @@ from stagejax.inference.prompts.preferring import pair_rows
 from stagejax.inference.reasoning.rollouts import drawn_answers, drawn_tokens
 from stagejax.inference.reasoning.self_improvement import score_flops
 from stagejax.models import Transformer, llama
-from stagejax.models.reward_model import RewardModel, from_language_model
+from stagejax.models.text.reward_model import RewardModel, from_language_model
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import ClippedPolicy, bradley_terry
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.policy_gradient import ClippedPolicy, bradley_terry
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.curves import curve, flops_to_reach

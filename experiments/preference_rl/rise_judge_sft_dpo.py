@@ -61,11 +61,11 @@ from stagejax.inference.prompts.preferring import pair_rows
 from stagejax.inference.reasoning import rollouts as sampled
 from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import Transformer, llama
-from stagejax.models.critic import Critic, from_policy
+from stagejax.models.text.critic import Critic, from_policy
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import bradley_terry
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.policy_gradient import bradley_terry
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.pairwise import leanings

@@ -42,11 +42,11 @@ from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import Transformer, gpt, llama
-from stagejax.models.critic import Critic, from_policy
+from stagejax.models.text.critic import Critic, from_policy
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import ClippedPolicy, ClippedValue, bradley_terry
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.policy_gradient import ClippedPolicy, ClippedValue, bradley_terry
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.steps.rollout import Answers as Drawn

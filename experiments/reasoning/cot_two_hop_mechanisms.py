@@ -51,7 +51,7 @@ from stagejax.inference.knowledge.residual import causal_trace, lens
 from stagejax.models import Transformer, gpt
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.skills import exact_by_kind
+from stagejax.objectives.text.skills import exact_by_kind
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.curves import curve, flops_to_reach

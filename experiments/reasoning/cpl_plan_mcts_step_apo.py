@@ -57,11 +57,11 @@ from stagejax.inference.reasoning.rollouts import Rollouts, drawn_answers
 from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.inference.reasoning.tree_search import TreeSearch, against_completions, searched, tokens_of
 from stagejax.models import Transformer, llama
-from stagejax.models.critic import Critic, from_policy
+from stagejax.models.text.critic import Critic, from_policy
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import Preference
-from stagejax.objectives.state_values import searched_values
+from stagejax.objectives.rewards.preference import Preference
+from stagejax.objectives.rewards.state_values import searched_values
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.trees import search_table, value_table

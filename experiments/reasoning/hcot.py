@@ -54,10 +54,10 @@ from stagejax.inference.answering import Answering
 from stagejax.inference.prompts import slots
 from stagejax.inference.several import flops_together
 from stagejax.models import Transformer, llama
-from stagejax.models.slots import SlotReader, SlotWriter, into_reader, into_writer
+from stagejax.models.text.slots import SlotReader, SlotWriter, into_reader, into_writer
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.slots import answer_behind_slot, thought_in_slot
+from stagejax.objectives.text.slots import answer_behind_slot, thought_in_slot
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.joint import joint_step

@@ -70,7 +70,7 @@ from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once

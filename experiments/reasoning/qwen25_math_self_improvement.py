@@ -56,11 +56,11 @@ from stagejax.inference.reasoning import self_improvement as loop
 from stagejax.inference.reasoning.rollouts import drawn_answers, drawn_tokens
 from stagejax.inference.reasoning.self_improvement import Asking
 from stagejax.models import Transformer, llama
-from stagejax.models.reward_model import RewardModel, from_language_model
+from stagejax.models.text.reward_model import RewardModel, from_language_model
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import ClippedPolicy
-from stagejax.objectives.rewarding import right_above_wrong
+from stagejax.objectives.rewards.policy_gradient import ClippedPolicy
+from stagejax.objectives.rewards.rewarding import right_above_wrong
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.judged import JudgedStep, judged

@@ -43,10 +43,10 @@ from stagejax.data.pictures.scenes import Detection, Scenes, Sites, framed
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.handover import Action, Handover
 from stagejax.inference import Frozen, apply
-from stagejax.models.detector import Detector
-from stagejax.objectives.average_precision import mean_average_precision
-from stagejax.objectives.detection import detection, detections, pseudo_detection, strong_view
+from stagejax.models.vision.detector import Detector
 from stagejax.objectives.orthogonality import deviations, exact_deviations
+from stagejax.objectives.pictures.average_precision import mean_average_precision
+from stagejax.objectives.pictures.detection import detection, detections, pseudo_detection, strong_view
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

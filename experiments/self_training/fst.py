@@ -46,8 +46,8 @@ from stagejax.data import TFDS, Dataset, Portion, Source
 from stagejax.data.pictures.segmentation import Night, Segmentation, Shapes
 from stagejax.data.streams import Streams
 from stagejax.inference import Frozen, apply
-from stagejax.models.unet import UNet
-from stagejax.objectives.segmentation import segmentation
+from stagejax.models.vision.unet import UNet
+from stagejax.objectives.pictures.segmentation import segmentation
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, claim, mean, table_of_means
 from stagejax.report.pictures import in_colour, pictures

@@ -59,11 +59,11 @@ from stagejax.inference.selection.active import OnFeatures, Protocol, Strategy, 
 from stagejax.inference.selection.asking import bought, bought_first, chosen, features_of, said
 from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST
 from stagejax.models import Transformer, bert
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
 from stagejax.objectives.classification import weighed_classification
-from stagejax.objectives.similarity import split_texts
+from stagejax.objectives.text.similarity import split_texts
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.curves import over_seeds

@@ -54,7 +54,7 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.graphs import roc_auc
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.bootstrap import paired_bootstrap

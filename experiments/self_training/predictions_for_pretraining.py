@@ -69,10 +69,10 @@ from stagejax.inference.selection.predictions import (
     truth_of,
 )
 from stagejax.models import Transformer, bert
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
-from stagejax.objectives.on_texts import logits_and_masked, what_was_masked
+from stagejax.objectives.text.on_texts import logits_and_masked, what_was_masked
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown
 from stagejax.report.by_labels import ByLabels, told

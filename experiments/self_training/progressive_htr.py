@@ -49,11 +49,11 @@ from stagejax.data.together import Together
 from stagejax.inference import Frozen
 from stagejax.inference.pictures.spotting import Progressive, Spotter, flops_of_spotting, spot, starting
 from stagejax.inference.pictures.transcribing import Reading, matrices, precision, recogniser_errors, symbol_error_rates
-from stagejax.models.matching_detector import MatchingDetector
-from stagejax.models.recognizer import Recognizer
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.vision.matching_detector import MatchingDetector
 from stagejax.names import slug
-from stagejax.objectives.matching_detection import Regions, matching_detection
-from stagejax.objectives.recognition import columns_ctc
+from stagejax.objectives.pictures.matching_detection import Regions, matching_detection
+from stagejax.objectives.sound.recognition import columns_ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, by_seed, claim, mean, table_of_means
 from stagejax.report.pictures import pictures

@@ -70,7 +70,7 @@ from stagejax.ledger import count_flops
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.marginal import AnyOf, SeveralAnswers, all_of
+from stagejax.objectives.text.marginal import AnyOf, SeveralAnswers, all_of
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.steps.self_sampling import Buffer, ReferenceStep, SelfSampling, on_references, with_flops

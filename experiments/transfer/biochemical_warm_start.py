@@ -63,7 +63,7 @@ from stagejax.inference import Frozen, apply
 from stagejax.inference.molecules.molecules import judged, molecular
 from stagejax.inference.tasks.translating import Decoding, generated, generating_flops
 from stagejax.models import bert
-from stagejax.models.coupled import Coupled
+from stagejax.models.text.coupled import Coupled
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
 from stagejax.objectives.language import as_decoder, seq2seq

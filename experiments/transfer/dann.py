@@ -45,7 +45,7 @@ from stagejax.data.pictures.tasks import ImageTask, Part, all_of
 from stagejax.data.portion import Portion
 from stagejax.data.streams import Streams
 from stagejax.inference import Frozen, apply, flops_of_one
-from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.objectives import classification
 from stagejax.objectives.adversarial import domain_adversarial, proxy_a_distance, ramp
 from stagejax.optimizer import sgd

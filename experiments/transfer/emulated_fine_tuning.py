@@ -58,7 +58,7 @@ from stagejax.inference.serving.speculating import compare_samplers, median_seco
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 

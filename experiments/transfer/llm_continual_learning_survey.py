@@ -17,9 +17,9 @@ Method   A small decoder, one recipe: Adam at a constant rate, equal steps and t
                      sequence, with replay, and by an adapter for each episode on top of the frozen rest. Each fact is
                      asked for as a cloze: lost, updated and acquired ones, and their ratio FUAR, are counted.
          All tasks and held-out corpora are scored at every border: R[i, j], its OP, forgetting (best so far less the
-         last), BWT and FWT (`objectives.transfer`); FWT also among the names of a task, as nobody can name a class that
-         was never named. Rates (full, LoRA) and EWC's strength are chosen once, on validation rows of the first two
-         tasks with the first seed's model; for facts on another town.
+         last), BWT and FWT (`objectives.tasks.transfer`); FWT also among the names of a task, as nobody can name a
+         class that was never named. Rates (full, LoRA) and EWC's strength are chosen once, on validation rows of the
+         first two tasks with the first seed's model; for facts on another town.
 Run      stagejax run llm_continual_learning_survey                   laptop: 17 minutes, beside other jobs
          stagejax run llm_continual_learning_survey --preset smoke    a minute, most of it compilation
          stagejax plan llm_continual_learning_survey --preset pod --mesh data=16,fsdp=16
@@ -64,8 +64,8 @@ from stagejax.inference.serving.routed_adapters import answers_of_adapters, flop
 from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
-from stagejax.objectives.answered_tasks import AnsweredTasks
-from stagejax.objectives.transfer import KnowledgeChange, ability_change, knowledge_change, summary
+from stagejax.objectives.tasks.transfer import KnowledgeChange, ability_change, knowledge_change, summary
+from stagejax.objectives.text.answered_tasks import AnsweredTasks
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report.choices import Choices

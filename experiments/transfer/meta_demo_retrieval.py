@@ -71,12 +71,12 @@ from stagejax.inference.retrieval.demonstrations import Finder, at_random, by_wo
 from stagejax.inference.retrieval.retrieving import Bank, retrieved, vectors_of
 from stagejax.inference.tasks.bag_of_words import bag_of_words
 from stagejax.models import bert
-from stagejax.models.sentence_encoder import SentenceEncoder
 from stagejax.models.t5 import T5
+from stagejax.models.text.sentence_encoder import SentenceEncoder
 from stagejax.names import slug
 from stagejax.objectives.language import seq2seq
-from stagejax.objectives.marginal_seq2seq import marginal_seq2seq
-from stagejax.objectives.ranking import in_batch
+from stagejax.objectives.retrieval.ranking import in_batch
+from stagejax.objectives.text.marginal_seq2seq import marginal_seq2seq
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report import shown as spread_of

@@ -69,12 +69,12 @@ from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.serving.cost_of_serving import answering_seconds, parameters_of
 from stagejax.inference.tasks.task_teachers import answers_of, answers_of_teachers
 from stagejax.models import Transformer, bert
-from stagejax.models.adapters import Adapted
+from stagejax.models.text.adapters import Adapted
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
-from stagejax.objectives.several_tasks import accuracy, correlation, scored
-from stagejax.objectives.task_weighting import SampledLoss
-from stagejax.objectives.taught_tasks import OldHeads, TaughtLoss, gold_share
+from stagejax.objectives.tasks.several_tasks import accuracy, correlation, scored
+from stagejax.objectives.tasks.task_weighting import SampledLoss
+from stagejax.objectives.tasks.taught_tasks import OldHeads, TaughtLoss, gold_share
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.recovering import Shifted, recovery_table

@@ -72,10 +72,10 @@ from stagejax.data.vocabulary.wordpiece import WordPiece
 from stagejax.inference.prompts.span_answers import flops_of_answers, scores, skill_of, span_answers
 from stagejax.inference.prompts.span_guesses import GUESSES
 from stagejax.models import Transformer, bert
-from stagejax.models.span_reader import SpanReader
+from stagejax.models.text.span_reader import SpanReader
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
-from stagejax.objectives.answer_spans import answer_spans
+from stagejax.objectives.text.answer_spans import answer_spans
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
 from stagejax.search.best_epoch import Epochs, SearchedEpochs, best_epochs, epoch_by_epoch

@@ -55,7 +55,7 @@ from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.pictures.detecting import replica_rates
 from stagejax.inference.tasks.pair_vectors import pair_flops, pair_rows, pair_vectors, thinned
 from stagejax.models import Transformer, bert
-from stagejax.models.pair_matcher import PairMatcher
+from stagejax.models.text.pair_matcher import PairMatcher
 from stagejax.names import slug
 from stagejax.objectives import masked_lm
 from stagejax.objectives.focal import detection, detection_with_rates

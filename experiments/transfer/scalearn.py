@@ -52,10 +52,10 @@ from stagejax.data.tasks.text_suites import CORRELATED, glue, small_suite
 from stagejax.data.tasks.text_tasks import TaskBatches, TaskText, TextTask, synonym_tasks
 from stagejax.data.together import Splits, Together
 from stagejax.models import Transformer, bert
-from stagejax.models.adapters import Adapted
-from stagejax.models.combiners import Fusion, Own, Scale, transfer_parameters
+from stagejax.models.text.adapters import Adapted
+from stagejax.models.text.combiners import Fusion, Own, Scale, transfer_parameters
 from stagejax.objectives import masked_lm
-from stagejax.objectives.several_tasks import accuracy, correlation, scored, several_tasks
+from stagejax.objectives.tasks.several_tasks import accuracy, correlation, scored, several_tasks
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report.heat import heat_map

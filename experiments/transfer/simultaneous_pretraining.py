@@ -64,11 +64,11 @@ from stagejax.data.tokenizers import codec, texts
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.data.vocabulary.wordpiece import WordPiece
 from stagejax.models import Transformer, bert
-from stagejax.models.pooled import PooledClassifier
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.text.pooled import PooledClassifier
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.names import slug
 from stagejax.objectives.loss import Metrics, weighted
-from stagejax.objectives.next_sentence import masked_and_next
+from stagejax.objectives.text.next_sentence import masked_and_next
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.steps.joint import joint_step

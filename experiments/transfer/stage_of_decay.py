@@ -55,8 +55,8 @@ from stagejax.data.pictures.shift import ShiftAndFlip
 from stagejax.data.pictures.tasks import ImageTask, Part
 from stagejax.data.published import IMAGENET
 from stagejax.inference import Frozen, apply, flops_of_one, logits_of
-from stagejax.models.inception import Inception, Unit, block_a, inception_v3, small_inception
-from stagejax.models.xception import Xception, small_xception
+from stagejax.models.vision.inception import Inception, Unit, block_a, inception_v3, small_inception
+from stagejax.models.vision.xception import Xception, small_xception
 from stagejax.objectives.classification import classification, classification_with_f1
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, mean, table_of_means

@@ -7,8 +7,8 @@ continuing    texts continued behind prompts                             generat
 scoring       queries and items scored by encoders                       closeness     how far networks are apart
 
 Rooms: prompts (answers drawn, compared, written by the model itself), reasoning (answers in steps), selection (which
-records to label or to learn from), tasks (labels, tags, translations), knowledge, retrieval, pictures, sound, multimodal,
-molecules, serving (smaller, mixed, served).
+records to label or to learn from), tasks (labels, tags, translations), knowledge, retrieval, pictures, sound,
+multimodal, molecules, serving (smaller, mixed, served).
 """
 
 from stagejax.inference.frozen import (

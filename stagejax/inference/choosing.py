@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.objectives.preference import answer_logprobs
 from stagejax.objectives.probing import probe_accuracy
+from stagejax.objectives.rewards.preference import answer_logprobs
 
 Tokens = Int[np.ndarray, " _"]
 

@@ -45,8 +45,8 @@ def looked_at(classifier: Frozen, images: np.ndarray) -> tuple[np.ndarray, np.nd
 def flops_of_sample(generator: Any, net: Any, shape: tuple[int, ...], function: Any = features_and_logits) -> float:
     """Matmul FLOPs of drawing a sample of `shape` and of applying `function(model, samples)` of a network to it.
 
-    >>> from stagejax.models.cnn import CNN
-    >>> from stagejax.models.gan import Generator
+    >>> from stagejax.models.vision.cnn import CNN
+    >>> from stagejax.models.generative.gan import Generator
     >>> flops_of_sample(Generator(), CNN((16, 16, 1), heads=(("label", (10,)),)), (16, 16, 1)) > 1e6
     True
     """

@@ -15,7 +15,7 @@ from stagejax.data.pipeline import Data
 from stagejax.data.tokenizers import Codec
 from stagejax.decode import padded_prompts
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.objectives.similarity import spearman
+from stagejax.objectives.text.similarity import spearman
 from stagejax.result import Result
 
 

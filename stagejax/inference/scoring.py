@@ -52,7 +52,7 @@ def pair_flops(config: Any) -> float:
     """The matmul FLOPs of one exact score.
 
     >>> from stagejax.models import bert
-    >>> from stagejax.models.cross_encoder import CrossEncoder
+    >>> from stagejax.models.text.cross_encoder import CrossEncoder
     >>> pair_flops(CrossEncoder(bert(layers=1, embed=8, heads=1, mlp=8, length=16, types=2), 6, 6)) > 1000
     True
     """

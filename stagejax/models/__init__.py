@@ -1,4 +1,8 @@
-"""Models: Flax NNX modules whose parameters name their axes. A stage declares a config; `build` makes the module."""
+"""Models: Flax NNX modules whose parameters name their axes. A stage declares a config; `build` makes the module.
+
+Here are the parts that all are built of, and the families that growth and interop know; in rooms, the architectures for
+text, vision, generative, speech and multimodal work.
+"""
 
 from stagejax.models.attention import Attention, attend
 from stagejax.models.cache import Cache

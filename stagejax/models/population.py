@@ -20,7 +20,7 @@ class Population:
       net: their config.
       memory: names of what the search remembers of each member, a vector as long as its parameters.
 
-    >>> from stagejax.models.pair_matcher import PairMatcher
+    >>> from stagejax.models.text.pair_matcher import PairMatcher
     >>> model = Population(PairMatcher(8, 4, 4, 4), 6, memory=("velocity",)).build(nnx.Rngs(0))
     >>> model.members.score.kernel.shape, model.fitness.shape, model.memory["velocity"].shape
     ((6, 4, 1), (6,), (6, 593))

@@ -1,4 +1,7 @@
-"""Objectives: pure functions (model, batch, key) -> (loss, metrics), one family a file."""
+"""Objectives: pure functions (model, batch, key) -> (loss, metrics), one family a file.
+
+Here are those of any network; in rooms, those of text, rewards, pictures, sound, several tasks, retrieval and control.
+"""
 
 from stagejax.objectives.classification import classification
 from stagejax.objectives.distillation import distillation

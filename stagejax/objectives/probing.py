@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stagejax.objectives.invariance import risks, vrex
+from stagejax.objectives.tasks.invariance import risks, vrex
 
 
 def standardised(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int64
 
-from stagejax.objectives.frechet import frechet_distance
+from stagejax.objectives.pictures.frechet import frechet_distance
 
 Features = Float[np.ndarray, "_ E"]
 

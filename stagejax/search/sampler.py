@@ -25,7 +25,7 @@ class Sampler:
 
     Reference: Tang et al. 2023 (ElasticViT), https://arxiv.org/abs/2303.09730, section 4.
 
-    >>> from stagejax.models.pyramid import PyramidViT
+    >>> from stagejax.models.vision.pyramid import PyramidViT
     >>> largest = PyramidViT(embed=(32, 32), layers=(2, 2), mlp=(64, 64))
     >>> space = Space(largest, (20, 28), (8, 16), ((16, 32),) * 2, ((1, 2),) * 2, ratios=(1, 2))
     >>> sampler = Sampler(space, banks=3, steps=10)

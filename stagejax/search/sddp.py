@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from stagejax.objectives.dispatch import carried_out, free_program, inside, volumes_of
-from stagejax.objectives.quadratic_program import QP, Solution, optimal_value, solve_flops
+from stagejax.objectives.control.dispatch import carried_out, free_program, inside, volumes_of
+from stagejax.objectives.control.quadratic_program import QP, Solution, optimal_value, solve_flops
 
 
 class Cuts(NamedTuple):

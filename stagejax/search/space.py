@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from stagejax.models.masks import Masks
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 
 Code = tuple[int, ...]
 Codes = Int[Array | np.ndarray, "*batch genes"]

@@ -27,7 +27,7 @@ from stagejax.decode.episodes import ACTION, Emulator, operated
 from stagejax.identity import once_a_program
 from stagejax.inference.multimodal.operating import luck
 from stagejax.ledger import count_flops
-from stagejax.objectives.filtered import ReleasedScore, Weigh, top_share
+from stagejax.objectives.rewards.filtered import ReleasedScore, Weigh, top_share
 from stagejax.program import build
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState

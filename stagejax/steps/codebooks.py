@@ -15,7 +15,7 @@ from stagejax.state import TrainState
 def reviving_step(part: Part, state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
     """A gradient step; in the first half of the stage unused codes are then put at vectors of the batch.
 
-    The model has a method `revive(batch, key)` that does so (see `models.quantizer.revive`).
+    The model has a method `revive(batch, key)` that does so (see `models.generative.quantizer.revive`).
     """
     new, metrics = gradient_step(part, state, batch, key)
     model = nnx.merge(part.graphdef, new.params, new.rest)

@@ -84,7 +84,7 @@ def population_search(
 
     >>> from stagejax.data.prompts.answers import MadeRows
     >>> from stagejax.inference.tasks.pair_vectors import pair_rows
-    >>> from stagejax.models.pair_matcher import PairMatcher
+    >>> from stagejax.models.text.pair_matcher import PairMatcher
     >>> from stagejax.objectives.focal import detection
     >>> from stagejax.search.generations import ClusteringEvolution
     >>> net, data = PairMatcher(8, 4, 4, 4), MadeRows(rows=pair_rows(5, 8), of="", arrays=None, batch=96)

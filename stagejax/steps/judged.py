@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from stagejax.decode import Prompts, Samples, sample
-from stagejax.objectives.rewarding import scores_at, shaped
+from stagejax.objectives.rewards.rewarding import scores_at, shaped
 from stagejax.stage import Batch, Stage
 from stagejax.steps.rollout import Answers, ReinforceStep
 

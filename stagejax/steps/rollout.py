@@ -24,7 +24,7 @@ from flax import nnx
 from stagejax.decode import Prompts, RewardRule, Samples, sample
 from stagejax.identity import once_a_program
 from stagejax.ledger import count_flops
-from stagejax.objectives.policy_gradient import (
+from stagejax.objectives.rewards.policy_gradient import (
     Estimator,
     gae,
     group_advantages,

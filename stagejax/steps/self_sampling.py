@@ -30,7 +30,7 @@ from stagejax.data.tokenizers import SEP, Codec, Tokenizer, codec
 from stagejax.decode import Prompts, Samples, sample
 from stagejax.identity import once_a_program
 from stagejax.ledger import count_flops
-from stagejax.objectives.marginal import SeveralAnswers
+from stagejax.objectives.text.marginal import SeveralAnswers
 from stagejax.program import build
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step
 from stagejax.state import TrainState

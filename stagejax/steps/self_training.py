@@ -20,7 +20,7 @@ from flax import nnx
 
 from stagejax.data.pictures.mixing import class_mask, colour_jitter, paste
 from stagejax.handover import scheduled_as
-from stagejax.objectives.segmentation import IGNORE, pseudo_labels, segmentation, weighted_pixels
+from stagejax.objectives.pictures.segmentation import IGNORE, pseudo_labels, segmentation, weighted_pixels
 from stagejax.stage import Batch, Metrics, Part, gradient_step
 from stagejax.state import TrainState, Tree, cast
 

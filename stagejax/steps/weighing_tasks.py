@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from stagejax.models.loss_weights import LogVariances, LossMemory
-from stagejax.objectives.gradient_surgery import combined, conflicts, gram, projection
-from stagejax.objectives.task_weighting import UncertainLoss, dynamic_weights
+from stagejax.objectives.tasks.gradient_surgery import combined, conflicts, gram, projection
+from stagejax.objectives.tasks.task_weighting import UncertainLoss, dynamic_weights
 from stagejax.stage import Batch, Metrics, Part, Stage, gradient_step, variables
 from stagejax.state import TrainState, Tree, cast, everything, join
 from stagejax.steps.joint import joint_step

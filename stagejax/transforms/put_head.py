@@ -24,7 +24,7 @@ def put_head(key: Any, source: Any, *, classes: int, std: float = 0.02) -> Any:
 
 
 def put_score(key: Any, source: Any, *, seed: int = 0, std: float = 0.02) -> Any:
-    """The variables of `models.critic.Critic` from those of its base: a scalar head drawn afresh, and no other.
+    """The variables of `models.text.critic.Critic` from those of its base: a scalar head drawn afresh, and no other.
 
     It is the `function` of a `run.transform`.
 

@@ -30,7 +30,7 @@ def bound_preserving(fan_in: int) -> float:
 class Redrawn:
     """The model of `base`, whose chosen kernels start normal with standard deviation `std(fan_in)`.
 
-    >>> from stagejax.models.cnn import CNN
+    >>> from stagejax.models.vision.cnn import CNN
     >>> model = Redrawn(CNN(), bound_preserving).build(nnx.Rngs(0))
     >>> bool(abs(model.convolutions["2"].conv.kernel[...].std() / bound_preserving(800) - 1) < 0.05)
     True

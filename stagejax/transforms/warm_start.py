@@ -19,7 +19,7 @@ class WarmStart:
     gets no model, such as cross-attention, keeps the initial values that are drawn.
 
     Args:
-      to: configuration of the model, such as `models.coupled.Coupled`.
+      to: configuration of the model, such as `models.text.coupled.Coupled`.
       sides: the attributes, in the order of the results.
 
     Reference: Rothe et al. 2020, https://arxiv.org/abs/1907.12461.

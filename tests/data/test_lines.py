@@ -10,7 +10,7 @@ from stagejax.data import Digits
 from stagejax.data.handwriting import spotting
 from stagejax.data.handwriting.lines import Hand, Lines, Turned, glyph, query
 from stagejax.data.handwriting.spotting import Spotting, labelled
-from stagejax.objectives import matching_detection as losses
+from stagejax.objectives.pictures import matching_detection as losses
 
 PLAIN = Hand(gap=(1, 4), lines=(0, 0), blur=(0.0, 0.0), noise=0.0)
 LINES = Lines(Digits(), 6, shape=(16, 80), side=12, symbols_of_a_line=(3, 6), hand=PLAIN)

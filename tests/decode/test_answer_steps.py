@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from stagejax.decode import Samples
 from stagejax.decode.steps import FinalAnswer, advantages, first_pit, step_ends
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 
 
 @given(hnp.arrays(np.int64, 12, elements=st.integers(0, 4)), st.integers(1, 6), st.integers(7, 12))

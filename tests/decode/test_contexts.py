@@ -12,8 +12,8 @@ from flax import nnx
 from stagejax.decode import CausalModel, Prompts, Recomputed, beam_search, padded_prompts, sample
 from stagejax.decode.contexts import InContexts
 from stagejax.models import llama
-from stagejax.models.reading import Read
 from stagejax.models.t5 import T5
+from stagejax.models.text.reading import Read
 
 S, V, STOPS = 9, 11, ((3,),)
 DECODER = llama(layers=2, embed=16, heads=2, kv_heads=1, mlp=32, vocab=V, length=S, init_std=0.5).build(nnx.Rngs(0))

@@ -27,10 +27,10 @@ from stagejax.data import Images
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.inference import Frozen
 from stagejax.inference.generated import looked_at
-from stagejax.models.stylegan2 import StyleGenerator
-from stagejax.models.stylegan2_discriminator import StyleDiscriminator
+from stagejax.models.generative.stylegan2 import StyleGenerator
+from stagejax.models.generative.stylegan2_discriminator import StyleDiscriminator
 from stagejax.objectives.elastic import fisher_distance
-from stagejax.objectives.gan import PathLength
+from stagejax.objectives.pictures.gan import PathLength
 from stagejax.objectives.repulsion import mean_distance
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute, most of it compilation

@@ -14,7 +14,7 @@ from experiments.distillation.bistil import ARMS, BISTIL, EXPERIMENT, MULTI, SCR
 from stagejax import Plan
 from stagejax.data import SPECIAL
 from stagejax.data.tasks.tagged_rows import TaggedRows
-from stagejax.objectives.tagging import by_teacher, tagging
+from stagejax.objectives.text.tagging import by_teacher, tagging
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

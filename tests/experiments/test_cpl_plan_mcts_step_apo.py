@@ -36,7 +36,7 @@ from experiments.reasoning.cpl_plan_mcts_step_apo import (
 from stagejax import Plan
 from stagejax.inference.reasoning.tree_search import searched
 from stagejax.names import slug
-from stagejax.objectives.preference import Preference, answer_logprobs
+from stagejax.objectives.rewards.preference import Preference, answer_logprobs
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -27,7 +27,7 @@ from stagejax.budget import step_flops
 from stagejax.data import Source
 from stagejax.data.prompts.lessons import two_tasks
 from stagejax.names import slug
-from stagejax.objectives.explaining import StepByStep, label_alone
+from stagejax.objectives.text.explaining import StepByStep, label_alone
 
 SMOKE = preset("smoke")
 TASK = SMOKE.tasks[0]

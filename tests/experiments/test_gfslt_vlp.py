@@ -28,8 +28,8 @@ from experiments.multimodal.gfslt_vlp import (
 from stagejax import Plan
 from stagejax.budget import flops
 from stagejax.data.tokenizers import MASK
-from stagejax.models.sign_translation import TextDecoder
-from stagejax.objectives.signs import alignment, both, restoration
+from stagejax.models.multimodal.sign_translation import TextDecoder
+from stagejax.objectives.sound.signs import alignment, both, restoration
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

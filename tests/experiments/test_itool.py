@@ -40,7 +40,7 @@ from stagejax.data.prompts.tool_calls import ASKS, LEVELS, names_of
 from stagejax.inference.reasoning.fragment_rows import hardest
 from stagejax.inference.reasoning.fragment_search import searched
 from stagejax.names import slug
-from stagejax.objectives.preference import Preference
+from stagejax.objectives.rewards.preference import Preference
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

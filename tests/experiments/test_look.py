@@ -24,7 +24,7 @@ from experiments.objective.look import (
     preset,
 )
 from stagejax import Plan
-from stagejax.objectives.neighbourhood import NeighbourVote
+from stagejax.objectives.pictures.neighbourhood import NeighbourVote
 
 pytestmark = pytest.mark.slow  # seven programs: half a minute
 SMOKE = preset("smoke")

@@ -33,7 +33,7 @@ from stagejax.budget import step_flops
 from stagejax.data.multimodal.scene_questions import CONTEXTS, PICTURE, SceneQuestions
 from stagejax.data.tokenizers import SEP
 from stagejax.names import slug
-from stagejax.objectives.voting import Separate, Voted, released_vote
+from stagejax.objectives.text.voting import Separate, Voted, released_vote
 
 SMOKE, LAPTOP, FULL = preset("smoke"), preset("laptop"), preset("full")
 finished = smoke_run(EXPERIMENT, SMOKE)

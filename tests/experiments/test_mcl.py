@@ -30,8 +30,8 @@ from experiments.objective.mcl import (
 from stagejax import Plan
 from stagejax.axes import Axes
 from stagejax.budget import step_flops
-from stagejax.objectives.corruption import count, mask
-from stagejax.objectives.courses import Courses
+from stagejax.objectives.text.corruption import count, mask
+from stagejax.objectives.text.courses import Courses
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

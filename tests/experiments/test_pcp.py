@@ -26,7 +26,7 @@ from stagejax import Plan
 from stagejax.data.tasks.labelled_text import Relabelled
 from stagejax.data.tasks.templates import MaskedPrompts
 from stagejax.names import slug
-from stagejax.objectives.prompting import prompt_classification
+from stagejax.objectives.text.prompting import prompt_classification
 
 SMOKE = preset("smoke")
 TASK = SMOKE.tasks[0]

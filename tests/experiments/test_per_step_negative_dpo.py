@@ -30,7 +30,7 @@ from experiments.preference_rl.per_step_negative_dpo import (
 from stagejax import Plan
 from stagejax.inference.reasoning.rollouts import Rollouts, WrongAnswers, answer_by_answer, step_values
 from stagejax.inference.reasoning.stepwise import solutions
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

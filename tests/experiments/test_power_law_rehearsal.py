@@ -28,7 +28,7 @@ from experiments.curriculum.power_law_rehearsal import (
 )
 from stagejax import Plan, running
 from stagejax.data.selection.rehearsal import Exponential, FixedBudget, FixedScale, PowerLaw
-from stagejax.objectives.transfer import transfer
+from stagejax.objectives.tasks.transfer import transfer
 from stagejax.report.continual import accuracy_matrix, in_phases
 from stagejax.steps.regularised import LwF
 

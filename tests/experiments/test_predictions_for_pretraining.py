@@ -28,7 +28,7 @@ from stagejax import Plan
 from stagejax.data.selection.predicted import Hidden
 from stagejax.inference.selection.pool_tasks import of_words_alone
 from stagejax.names import slug
-from stagejax.objectives.on_texts import by_logits, logits_and_masked, what_was_masked
+from stagejax.objectives.text.on_texts import by_logits, logits_and_masked, what_was_masked
 
 SMOKE = preset("smoke")
 NEWS = SMOKE.news_sizes[0]

@@ -29,7 +29,7 @@ from experiments.preference_rl.qwen25_offline_online_rl import (
 )
 from stagejax.data.prompts.mannered import DONE, MARKED, TOTAL, token_of
 from stagejax.names import slug
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.state import digest
 
 SMOKE = preset("smoke")

@@ -25,7 +25,7 @@ from experiments.preference_rl.rise_judge_sft_dpo import (
 )
 from stagejax import Plan
 from stagejax.data.prompts.judging import KINDS, verdict
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

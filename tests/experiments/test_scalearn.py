@@ -26,7 +26,7 @@ from experiments.transfer.scalearn import (
 from stagejax import Plan
 from stagejax.axes import Axes
 from stagejax.data import codec
-from stagejax.models.combiners import Fusion
+from stagejax.models.text.combiners import Fusion
 
 pytestmark = pytest.mark.slow  # two dozen programs
 SMOKE = preset("smoke")

@@ -26,7 +26,7 @@ from stagejax.data.sound.talks import Talk
 from stagejax.inference import Frozen
 from stagejax.inference.sound.translating_talks import scored, texts_of, translated
 from stagejax.inference.tasks.translating import generated
-from stagejax.objectives.speech_translation import taught, translation
+from stagejax.objectives.sound.speech_translation import taught, translation
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -26,7 +26,7 @@ from experiments.multimodal.teminal import (
 )
 from stagejax import Plan
 from stagejax.data.sound.stitched import ExamCaptions, Ordered, Overlaid, Phrases, Several, Single, event_pairs
-from stagejax.objectives.temporal import TemporalContrast
+from stagejax.objectives.sound.temporal import TemporalContrast
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)

@@ -12,7 +12,7 @@ from smoke import smoke_run
 
 from experiments.objective.ts_ddr import CONVEX, DDR, EXPERIMENT, FORESIGHT, HEAD, PPO, SLACK, preset, test_paths
 from stagejax import Plan
-from stagejax.objectives.dispatch import penalty_of
+from stagejax.objectives.control.dispatch import penalty_of
 from stagejax.search.sddp import solves_of_iteration
 
 test_paths.__test__ = False  # held-out paths, no test

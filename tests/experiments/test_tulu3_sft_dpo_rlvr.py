@@ -11,7 +11,7 @@ from smoke import flat, smoke_run
 
 from experiments.preference_rl.tulu3_sft_dpo_rlvr import EXPERIMENT, FULL, preset, tuning
 from stagejax import Plan
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.state import digest
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute, most of it compilation

@@ -35,7 +35,7 @@ from stagejax.axes import Axes
 from stagejax.data.language.masked_too import OtherView
 from stagejax.data.multimodal.people_texts import ANNOTATORS, MACHINE, WORDS
 from stagejax.data.pictures.people import Garments, People
-from stagejax.objectives.person_search import Aligned, Both, TwoViews, kinds, masked_words
+from stagejax.objectives.pictures.person_search import Aligned, Both, TwoViews, kinds, masked_words
 from stagejax.optimizer import unequal
 
 SMOKE = preset("smoke")

@@ -33,7 +33,7 @@ from stagejax.growth import (
 )
 from stagejax.growth.fpi import WIDTH
 from stagejax.growth.inherit import InheritWithMomentum
-from stagejax.models.cnn import ConvLayer
+from stagejax.models.vision.cnn import ConvLayer
 
 TWICE = {"embed": 16, "heads": 4, "mlp": 24}
 #: Every kind of model, and the same twice as wide. Without an eps, which some operators would make another one.

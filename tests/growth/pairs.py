@@ -49,10 +49,10 @@ from stagejax.growth import (
 )
 from stagejax.growth.inherit import InheritWithMomentum
 from stagejax.growth.term import View, base, region_mask, seen_side
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.t5 import T5
 from stagejax.models.transformer import Transformer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.models.vit import ViT
 
 SMALL = Transformer(vocab=13, embed=8, layers=2, heads=2, head_dim=4, mlp=12, length=6)

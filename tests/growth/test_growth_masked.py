@@ -34,8 +34,8 @@ from stagejax.growth.masked import masked_sizes
 from stagejax.growth.record import record, recorded
 from stagejax.growth.rest import grow_rest
 from stagejax.models import gpt
-from stagejax.models.cnn import ConvLayer
 from stagejax.models.convnet import ResNet
+from stagejax.models.vision.cnn import ConvLayer
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adamw
 from stagejax.steps.scheduled import scheduled_step

@@ -15,7 +15,7 @@ from stagejax.data.multimodal.scene_questions import SceneQuestions
 from stagejax.inference.pictures import picture_answers as answers
 from stagejax.inference.pictures.picture_answers import SLOTS, Form
 from stagejax.models import gpt
-from stagejax.models.slots import SlotReader
+from stagejax.models.text.slots import SlotReader
 from stagejax.result import Result
 
 NAMES = ("ring", "1", "2", "3", "4", "5", "hook", "7", "8", "9")

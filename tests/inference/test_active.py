@@ -10,7 +10,7 @@ from stagejax.data.selection.active import balanced_start, breaking_ties
 from stagejax.inference.selection import active
 from stagejax.inference.selection.active import OnFeatures, Protocol, Strategy, area, nothing
 from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS
-from stagejax.objectives.neighbours import among, nearest_others
+from stagejax.objectives.retrieval.neighbours import among, nearest_others
 from stagejax.steps.probes import Probe
 
 N, C, D = 90, 3, 6

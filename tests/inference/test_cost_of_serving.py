@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax.inference.serving.cost_of_serving import parameters_of, served_parameters
 from stagejax.models import bert
-from stagejax.models.adapters import Adapted
+from stagejax.models.text.adapters import Adapted
 
 NET = Adapted(bert(vocab=20, layers=1, embed=8, heads=2, mlp=16, length=6), tasks=3, classes=4)
 

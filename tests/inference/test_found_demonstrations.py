@@ -27,7 +27,7 @@ from stagejax.inference.retrieval.demonstrations import (
     top,
 )
 from stagejax.models.t5 import T5
-from stagejax.objectives.marginal_seq2seq import marginal_seq2seq
+from stagejax.objectives.text.marginal_seq2seq import marginal_seq2seq
 
 SUITE = drawn_questions(60)
 WHO = SUITE.targets[0]

@@ -11,9 +11,9 @@ from flax import nnx
 from stagejax.apart import take_apart
 from stagejax.inference import Frozen
 from stagejax.inference.generated import LogitFisher, in_convolutions, looked_at, samples_of
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.gan import Discriminator, Generator
-from stagejax.models.stylegan2 import StyleGenerator
+from stagejax.models.generative.gan import Discriminator, Generator
+from stagejax.models.generative.stylegan2 import StyleGenerator
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 G, D = Generator(latent=3, start=2, channels=(4, 3)), Discriminator(4, (3,), hidden=4)
 

@@ -12,10 +12,10 @@ from stagejax.data.sound.utterances import Speech, Utterances
 from stagejax.inference import Frozen
 from stagejax.inference.sound.hearing import answers_to, behaves, encoded, heard, near, recognised_words
 from stagejax.models import llama
-from stagejax.models.recognizer import Recognizer
-from stagejax.models.speech_adapter import SpeechAdapter
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.speech.speech_adapter import SpeechAdapter
 from stagejax.objectives import causal_lm
-from stagejax.objectives.recognition import collapsed
+from stagejax.objectives.sound.recognition import collapsed
 
 EAR = Recognizer(embed=8, layers=1, heads=2, mlp=8)
 ADAPTER = SpeechAdapter(8, 8, convolutions=2, inner=4)

@@ -19,9 +19,9 @@ from stagejax.data.tokenizers import SEP
 from stagejax.inference.prompts import judging
 from stagejax.inference.reasoning.stepwise import learned_rows
 from stagejax.models import llama
-from stagejax.models.critic import Critic
+from stagejax.models.text.critic import Critic
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.optimizer import adam
 from stagejax.result import Result
 
@@ -106,7 +106,7 @@ def test_a_reward_model_prefers_the_same_in_both_orders(tmp_path: Any) -> None:
 
     def pipeline(run: Any) -> Any:
         from stagejax.data.prompts.judging_rows import answers_in_pairs
-        from stagejax.objectives.policy_gradient import bradley_terry
+        from stagejax.objectives.rewards.policy_gradient import bradley_terry
 
         rows = result(answers_in_pairs(ROWS, made))
         data = judging.answer_rows(rows, 36, 2)

@@ -15,8 +15,8 @@ from flax import nnx
 from stagejax.axes import param
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.multimodal.modalities import area_columns, fused_areas
-from stagejax.models.dual_encoder import Tower
-from stagejax.objectives.several_labels import areas, ridge_probe
+from stagejax.models.multimodal.dual_encoder import Tower
+from stagejax.objectives.tasks.several_labels import areas, ridge_probe
 
 RNG = np.random.default_rng(0)
 

@@ -21,8 +21,8 @@ from stagejax.inference.pictures.page_drawing import (
 )
 from stagejax.inference.pictures.page_planning import Layouts, layouts_of, pairwise_iou, ratios_of, with_all_words
 from stagejax.inference.pictures.page_reading import Reader
-from stagejax.models.dit import DiT
-from stagejax.models.glyph_dit import GlyphDiT
+from stagejax.models.generative.dit import DiT
+from stagejax.models.generative.glyph_dit import GlyphDiT
 
 PAGE = Page((8, 16), (0.0, 0.0))
 LEFT, RIGHT = [0.0, 0.0, 0.25, 0.5], [0.5, 0.5, 0.25, 0.5]

@@ -18,7 +18,7 @@ from stagejax.data.tokenizers import PAD, codec
 from stagejax.inference.pictures.detecting import replica_rates
 from stagejax.inference.tasks.pair_vectors import pair_rows, pair_vectors, thinned
 from stagejax.models import bert
-from stagejax.models.pair_matcher import PairMatcher
+from stagejax.models.text.pair_matcher import PairMatcher
 from stagejax.objectives.focal import detection
 from stagejax.result import Result
 from stagejax.stage import Stage

@@ -17,7 +17,7 @@ from stagejax.inference.answering import Answering
 from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.optimizer import adam
 
 PROBLEMS = Problems(size=12, steps=(1,))

@@ -18,9 +18,9 @@ from stagejax.inference import Frozen
 from stagejax.inference.pictures import prompted_pictures as drawing
 from stagejax.inference.pictures.quarters import next_of_kind, quarters, real
 from stagejax.models import ViT, llama
-from stagejax.models.condition_adapter import ConditionAdapter
-from stagejax.models.mmdit import MMDiT
-from stagejax.models.vision_language import VisionLanguage
+from stagejax.models.generative.condition_adapter import ConditionAdapter
+from stagejax.models.generative.mmdit import MMDiT
+from stagejax.models.multimodal.vision_language import VisionLanguage
 
 PATCHES = 4
 SOURCE = PicturePrompts((Objects(Digits(), DIGITS[:4]),), 28, side=8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stagejax.inference.selection.pseudo_labels import HAST, UST, VERIPS, AcTune, NeST, Pseudo, Said, class_weights
-from stagejax.objectives.neighbours import nearest_others
+from stagejax.objectives.retrieval.neighbours import nearest_others
 
 N, L, C, E = 60, 12, 3, 5
 RNG = np.random.default_rng(0)

@@ -30,7 +30,7 @@ from stagejax.inference.reasoning.rollouts import (
 )
 from stagejax.models import llama
 from stagejax.objectives import causal_lm
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.optimizer import adam
 
 PROBLEMS = Problems(size=12, steps=(1,), largest=6, asides=1, wording=BRIEF)

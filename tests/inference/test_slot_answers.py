@@ -18,7 +18,7 @@ from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering
 from stagejax.inference.prompts import slots
 from stagejax.models import llama
-from stagejax.models.slots import SlotReader, SlotWriter
+from stagejax.models.text.slots import SlotReader, SlotWriter
 from stagejax.result import Result
 from stagejax.stage import variables
 from stagejax.state import TrainState

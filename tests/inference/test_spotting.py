@@ -9,8 +9,8 @@ from stagejax.data.handwriting.lines import Hand, Lines
 from stagejax.data.selection.few_shot import FewShot
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.pictures.spotting import Progressive, Spotter, flops_of_spotting, merged, spot, starting
-from stagejax.models.matching_detector import MatchingDetector
-from stagejax.objectives.matching_detection import Regions
+from stagejax.models.vision.matching_detector import MatchingDetector
+from stagejax.objectives.pictures.matching_detection import Regions
 
 
 def detections(*rows: tuple[int, int, float, float, float]) -> dict[str, np.ndarray]:

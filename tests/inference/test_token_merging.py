@@ -13,7 +13,7 @@ from flax import nnx
 
 from stagejax.inference.frozen import Frozen
 from stagejax.inference.pictures.token_merging import MergedSampler, composed, placed, with_ends_of
-from stagejax.models.text_to_image import TextToImage
+from stagejax.models.generative.text_to_image import TextToImage
 from stagejax.objectives.flow import guided, integrate, shifted_times
 
 slow = pytest.mark.slow

@@ -21,7 +21,7 @@ from stagejax.inference.answering import Tempered, ask
 from stagejax.inference.reasoning.rollouts import Rollouts
 from stagejax.inference.reasoning.tree_search import TreeSearch, against_completions, searched, state_values, tokens_of
 from stagejax.models import llama
-from stagejax.models.critic import Critic
+from stagejax.models.text.critic import Critic
 from stagejax.result import Result
 from stagejax.state import TrainState
 

@@ -12,9 +12,9 @@ from flax import nnx
 from stagejax.inference import Frozen
 from stagejax.inference.generated import looked_at, samples_of
 from stagejax.inference.pictures.unlearning import choose_reach, draw_and_label, features_of_samples, measured
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.gan import Generator
-from stagejax.objectives.frechet import frechet_distance
+from stagejax.models.generative.gan import Generator
+from stagejax.models.vision.cnn import CNN, ConvLayer
+from stagejax.objectives.pictures.frechet import frechet_distance
 from stagejax.objectives.repulsion import forgotten
 from stagejax.result import Result
 from stagejax.state import TrainState

@@ -13,9 +13,9 @@ from flax import nnx
 
 from stagejax import axes
 from stagejax.models import bert
-from stagejax.models.adapters import Adapted
-from stagejax.models.combiners import Fusion, Own, Scale, transfer_parameters
-from stagejax.objectives.several_tasks import several_tasks
+from stagejax.models.text.adapters import Adapted
+from stagejax.models.text.combiners import Fusion, Own, Scale, transfer_parameters
+from stagejax.objectives.tasks.several_tasks import several_tasks
 
 TINY = bert(vocab=40, layers=2, embed=8, heads=2, mlp=16, length=12, init_std=0.2)
 CONFIG = Adapted(TINY, tasks=3, classes=4, adapters=3, bottleneck=4)

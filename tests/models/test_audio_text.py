@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.audio_text import AudioText
-from stagejax.models.dual_encoder import Tower
+from stagejax.models.multimodal.audio_text import AudioText
+from stagejax.models.multimodal.dual_encoder import Tower
 
 TOWER = Tower(1, 32, 64)
 NET = AudioText(frames=32, bands=16, channels=(8, 16), audio=TOWER, text=TOWER, joint=16, vocab=20, length=6)

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 TWO = CNN(
     (9, 6, 2),

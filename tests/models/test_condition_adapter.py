@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.models import Transformer
-from stagejax.models.condition_adapter import CaptionEncoder, ConditionAdapter, mean_of, visual_blend
+from stagejax.models.generative.condition_adapter import CaptionEncoder, ConditionAdapter, mean_of, visual_blend
 
 RNG = np.random.default_rng(0)
 SEEN = jnp.array([[False, True, True], [False, False, False]])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.conv_knrm import ConvKNRM
-from stagejax.models.kernel_pooling import Kernels, pooled
+from stagejax.models.text.conv_knrm import ConvKNRM
+from stagejax.models.text.kernel_pooling import Kernels, pooled
 
 CONFIG = ConvKNRM(vocab=20, embed=5, filters=4, grams=(1, 2), kernels=Kernels((1.0, 0.3), (0.001, 0.2)))
 MODEL = CONFIG.build(nnx.Rngs(0))

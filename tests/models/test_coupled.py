@@ -13,7 +13,7 @@ from flax import nnx
 from stagejax.axes import path_name
 from stagejax.decode import Prompts, Recomputed, beam_search, sample
 from stagejax.models import Transformer, bert, llama
-from stagejax.models.coupled import Coupled
+from stagejax.models.text.coupled import Coupled
 from stagejax.objectives.language import as_decoder
 from stagejax.transforms.warm_start import WarmStart
 

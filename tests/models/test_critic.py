@@ -13,9 +13,9 @@ from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.handover import Handover, HandoverError, cross
 from stagejax.mesh import make_mesh
 from stagejax.models import gpt, llama
-from stagejax.models.critic import Critic, from_policy
+from stagejax.models.text.critic import Critic, from_policy
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import bradley_terry
+from stagejax.objectives.rewards.policy_gradient import bradley_terry
 from stagejax.optimizer import adam
 from stagejax.program import build
 from stagejax.stage import Stage

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert
-from stagejax.models.cross_encoder import CrossEncoder, shared_tokens
-from stagejax.models.sentence_encoder import SentenceEncoder
+from stagejax.models.text.cross_encoder import CrossEncoder, shared_tokens
+from stagejax.models.text.sentence_encoder import SentenceEncoder
 
 ENCODER = bert(vocab=30, layers=1, embed=16, heads=2, mlp=32, length=20, types=4, init_std=0.2)
 QUERIES = jnp.array([[1, 5, 6, 7, 0], [1, 8, 9, 0, 0]])

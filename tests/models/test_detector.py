@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes, path_name
-from stagejax.models.detector import Detector
+from stagejax.models.vision.detector import Detector
 
 NET = Detector(image=16, channels=(4, 6, 6), neck=4, halvings=2)
 

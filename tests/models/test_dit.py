@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from stagejax.growth import FPI, Growth, grow
-from stagejax.models.dit import DiT, attend_in_turns, grid_angles
+from stagejax.models.generative.dit import DiT, attend_in_turns, grid_angles
 from stagejax.models.rotary import rotate
 from stagejax.objectives.flow import FlowMatching
 

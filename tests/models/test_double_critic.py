@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert, gpt
-from stagejax.models.double_critic import DoubleCritic, heads_only
+from stagejax.models.text.double_critic import DoubleCritic, heads_only
 
 CRITIC = DoubleCritic(bert(vocab=12, layers=1, embed=8, heads=2, mlp=8, length=4), features=3, mlp=5)
 TOKENS, SEEN = jnp.array([[5, 6, 7], [8, 6, 7]]), jax.random.normal(jax.random.key(0), (2, 3))

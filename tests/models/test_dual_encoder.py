@@ -10,7 +10,7 @@ from flax import nnx
 
 from stagejax.axes import axes_of
 from stagejax.growth import FPI, Growth, grow
-from stagejax.models.dual_encoder import DualEncoder, ImageTextModel, Tower
+from stagejax.models.multimodal.dual_encoder import DualEncoder, ImageTextModel, Tower
 
 SMALL = Tower(layers=1, embed=16, mlp=24)
 CONFIG = DualEncoder(pixels=8, patch=4, vocab=12, length=6, image=SMALL, text=SMALL, shared=SMALL, joint=8)

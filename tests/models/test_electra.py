@@ -10,7 +10,7 @@ from flax import nnx
 
 from stagejax.apart import take_apart
 from stagejax.models import bert, gpt
-from stagejax.models.electra import Electra
+from stagejax.models.text.electra import Electra
 
 SMALL = bert(vocab=20, layers=1, embed=8, heads=2, length=6)
 TOKENS = jnp.array([[1, 5, 6, 7, 2], [1, 9, 9, 4, 2]])

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from stagejax.growth import Growth, Resample, grow
-from stagejax.models.feature_denoiser import FeatureDenoiser
+from stagejax.models.vision.feature_denoiser import FeatureDenoiser
 
 SMALL = FeatureDenoiser(grid=3, embed=8, heads=2)
 MAPS = jax.random.normal(jax.random.key(0), (2, 9, 8))

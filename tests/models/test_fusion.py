@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.dual_encoder import Tower
-from stagejax.models.fusion import ConcatMLP, CrossAttention, Fused, GatedSum, MeanLogits
-from stagejax.models.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
+from stagejax.models.multimodal.dual_encoder import Tower
+from stagejax.models.multimodal.fusion import ConcatMLP, CrossAttention, Fused, GatedSum, MeanLogits
+from stagejax.models.multimodal.modalities import Encoder, OneModality, SoundEntry, VideoEntry, WordEntry
 
 TINY = Tower(1, 8, 16)
 BOTH = (

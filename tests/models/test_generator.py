@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.gan import Discriminator, Generator
+from stagejax.models.generative.gan import Discriminator, Generator
 
 G = Generator(latent=6, start=2, channels=(8, 6, 4), pixels=3)
 D = Discriminator(G.size, (4, 8), hidden=5, pixels=3)

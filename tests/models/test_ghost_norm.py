@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from stagejax.axes import axes_of
 from stagejax.mesh import make_mesh
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.conv import BatchNorm
 from stagejax.models.convnet import ResNet
 from stagejax.models.ghost_norm import GhostBatchNorm, Ghosted, one_after_the_other
 from stagejax.models.shallow import Shallow
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 X = jnp.asarray(np.random.RandomState(0).randn(12, 2, 3, 4) * [1, 2, 3, 4] + [0, 1, -2, 5], jnp.float32)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stagejax.data.tasks.tagged import DrawnSentences, TaggedText, suffix_numbers
-from stagejax.models.hidden_markov import Counts, log_emissions, tags_by_suffix, transitions
+from stagejax.models.text.hidden_markov import Counts, log_emissions, tags_by_suffix, transitions
 
 TEXT = TaggedText((DrawnSentences(40),))
 STREAM, CORPUS = TEXT.training(0), TEXT.corpus()

@@ -11,7 +11,7 @@ from flax import nnx
 from stagejax.axes import Axes
 from stagejax.decode import Prompts, sample
 from stagejax.models import gpt, llama
-from stagejax.models.slots import SlotReader, SlotWriter, into_reader, into_writer
+from stagejax.models.text.slots import SlotReader, SlotWriter, into_reader, into_writer
 
 MARKER = 3
 SIZES = {"vocab": 12, "embed": 16, "layers": 2, "heads": 2, "mlp": 24, "length": 12, "init_std": 0.5}

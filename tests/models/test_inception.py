@@ -12,8 +12,8 @@ from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
 from stagejax.models.conv import Conv, Depthwise, pool
-from stagejax.models.inception import Inception, Parallel, Pool, Unit, block_a, inception_v3, small_inception
-from stagejax.models.xception import Separable, Xception, small_xception
+from stagejax.models.vision.inception import Inception, Parallel, Pool, Unit, block_a, inception_v3, small_inception
+from stagejax.models.vision.xception import Separable, Xception, small_xception
 
 X = jnp.asarray(np.random.RandomState(0).randn(2, 6, 5, 3), jnp.float32)
 

@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of
-from stagejax.models.masked_autoencoder import MaskedAutoencoder
+from stagejax.models.vision.masked_autoencoder import MaskedAutoencoder
 from stagejax.models.vit import ViT
-from stagejax.objectives.autoencoding import masked_pixels
+from stagejax.objectives.pictures.autoencoding import masked_pixels
 
 ENCODER = ViT(image=8, channels=3, patch=2, embed=8, layers=1, heads=2, mlp=16)
 CONFIG = MaskedAutoencoder(ENCODER, embed=4, heads=1)

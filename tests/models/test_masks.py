@@ -10,10 +10,10 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.cnn import CNN, ConvLayer
 from stagejax.models.convnet import ConvNet, ResNet
 from stagejax.models.t5 import T5
 from stagejax.models.transformer import bert, gpt, llama
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 SIZES = {"vocab": 13, "embed": 8, "heads": 4, "head_dim": 2, "layers": 3, "mlp": 12, "length": 6, "norm_eps": 1e-2}
 MODELS = {

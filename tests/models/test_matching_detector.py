@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes, path_name
-from stagejax.models.matching_detector import MatchingDetector
-from stagejax.models.regions import anchors, roi_align
+from stagejax.models.vision.matching_detector import MatchingDetector
+from stagejax.models.vision.regions import anchors, roi_align
 
 NET = MatchingDetector(((4,), (4, 8)), ((2, 2),), ((8, 4), (8, 6)), None, (2, 3), 6, groups=2)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.messenger import Messenger, Translator, standardized
+from stagejax.models.text.messenger import Messenger, Translator, standardized
 
 X = jnp.asarray(np.random.RandomState(0).randn(3, 2, 2, 4), jnp.float32)
 

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.mmdit import MMDiT
+from stagejax.models.generative.mmdit import MMDiT
 
 CONFIG = MMDiT(image=4, channels=2, patch=2, width=6, embed=8, layers=2, heads=2, head_dim=4, mlp=12)
 KEYS = jax.random.split(jax.random.key(0), 3)

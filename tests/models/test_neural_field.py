@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.neural_field import NeuralField, interpolated
+from stagejax.models.vision.neural_field import NeuralField, interpolated
 
 
 @pytest.mark.slow

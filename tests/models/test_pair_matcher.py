@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.pair_matcher import PairMatcher, read
+from stagejax.models.text.pair_matcher import PairMatcher, read
 
 CONFIG = PairMatcher(embed=4, hidden=3, attention=2, mlp=5)
 MODEL = CONFIG.build(nnx.Rngs(0))

@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert
-from stagejax.models.pooled import PooledClassifier
+from stagejax.models.text.pooled import PooledClassifier
 from stagejax.objectives.language import masked_lm
-from stagejax.objectives.next_sentence import masked_and_next
+from stagejax.objectives.text.next_sentence import masked_and_next
 
 CONFIG = PooledClassifier(
     bert(vocab=30, layers=2, embed=16, heads=2, mlp=32, length=12, types=2, init_std=0.2), classes=2

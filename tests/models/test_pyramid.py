@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 
 SIZES: dict[str, Any] = {"embed": (16, 24), "layers": (1, 2), "mlp": (32, 24), "head_dim": 8}
 PYRAMID = PyramidViT(image=12, patch=2, stem=4, **SIZES)

@@ -6,7 +6,7 @@ import numpy as np
 from flax import nnx
 
 from stagejax.axes import axes_of
-from stagejax.models.quantizer import Quantizer, ResidualQuantizer, revive, usage
+from stagejax.models.generative.quantizer import Quantizer, ResidualQuantizer, revive, usage
 
 X = jax.random.normal(jax.random.key(1), (20, 3))
 BOOK = Quantizer(codes=7, embed=3, rngs=nnx.Rngs(0))

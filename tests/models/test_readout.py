@@ -9,8 +9,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert, gpt
-from stagejax.models.as_encoder_decoder import as_encoder_decoder
 from stagejax.models.readout import Readout
+from stagejax.models.text.as_encoder_decoder import as_encoder_decoder
 
 SMALL = gpt(vocab=40, layers=2, embed=16, heads=2, mlp=32, positions="rotary", norm="rms", use_bias=False)
 FIRST, OTHER = jnp.array([[1, 9, 8, 7, 2, 0]]), jnp.array([[1, 9, 8, 5, 2, 0]])

@@ -8,7 +8,7 @@ from flax import nnx
 
 from stagejax.axes import Axes, path_name
 from stagejax.models import gpt, llama
-from stagejax.models.reward_model import RewardModel, from_language_model
+from stagejax.models.text.reward_model import RewardModel, from_language_model
 
 AXES = Axes((), ())
 SIZES = {"vocab": 12, "embed": 16, "layers": 1, "heads": 2, "mlp": 24, "length": 8}

@@ -11,9 +11,9 @@ import pytest
 from flax import nnx
 
 from stagejax.decode import Prompts, sample
-from stagejax.models.reading import Read
-from stagejax.models.seeing_t5 import SeeingT5
+from stagejax.models.multimodal.seeing_t5 import SeeingT5
 from stagejax.models.t5 import T5
+from stagejax.models.text.reading import Read
 
 PLAIN = T5(vocab=13, embed=8, encoder_layers=1, decoder_layers=1, heads=2, head_dim=4, mlp=8)
 TEXT = jnp.array([[5, 6, 7, 8], [9, 10, 0, 0]])

@@ -14,9 +14,9 @@ from stagejax import Plan, Stage
 from stagejax.data.joined import Row
 from stagejax.data.prompts.answers import MadeRows
 from stagejax.mesh import make_mesh
-from stagejax.models.dit import DiT
+from stagejax.models.generative.dit import DiT
+from stagejax.models.generative.text_to_video import TextToVideo
 from stagejax.models.sequence import along_sequence
-from stagejax.models.text_to_video import TextToVideo
 from stagejax.objectives.flow import FlowMatching
 from stagejax.optimizer import sgd
 

@@ -8,9 +8,9 @@ from flax import nnx
 
 from stagejax.axes import axes_of
 from stagejax.data.tokenizers import SEP
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.sign_translation import SignEncoder, SignText, SignTranslator
+from stagejax.models.multimodal.sign_translation import SignEncoder, SignText, SignTranslator
 from stagejax.models.transformer import Transformer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.transforms.transplant import Transplant
 
 NET = Transformer(vocab=12, embed=8, layers=1, heads=2, mlp=16, causal=False, length=6)

@@ -14,7 +14,7 @@ from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
 from stagejax.growth import Growth, Resample, grow
-from stagejax.models.single_stream import SingleStream
+from stagejax.models.generative.single_stream import SingleStream
 
 SIZES = {"width": 6, "embed": 8, "layers": 4, "heads": 2, "head_dim": 4, "mlp": 12}
 CONFIG = SingleStream(latent=4, channels=2, patch=2, prompt=3, **SIZES)

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert
-from stagejax.models.span_reader import SpanReader
+from stagejax.models.text.span_reader import SpanReader
 
 TYPES = jnp.array([[0, 0, 0, 1, 1, 1]])
 

@@ -9,8 +9,8 @@ from flax import nnx
 from stagejax.data import MASK, SEP
 from stagejax.decode import padded_prompts, sample
 from stagejax.models import llama
-from stagejax.models.recognizer import Recognizer, sinusoids
-from stagejax.models.speech_adapter import Listener, SpeechAdapter, placed
+from stagejax.models.speech.recognizer import Recognizer, sinusoids
+from stagejax.models.speech.speech_adapter import Listener, SpeechAdapter, placed
 
 RNG = np.random.default_rng(0)
 EAR = Recognizer(bands=6, embed=8, layers=1, heads=2, mlp=8, words=3)

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import Transformer
-from stagejax.models.recognizer import Recognizer
-from stagejax.models.speech_translator import SpeechTranslator
+from stagejax.models.speech.recognizer import Recognizer
+from stagejax.models.speech.speech_translator import SpeechTranslator
 
 NET = Transformer(vocab=9, embed=16, layers=1, heads=2, mlp=24, causal=False, length=8)
 CONFIG = SpeechTranslator(Recognizer(bands=8, embed=16, layers=2, heads=2, mlp=24, words=3), NET, NET)

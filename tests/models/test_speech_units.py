@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.speaker_net import SpeakerNet
-from stagejax.models.speech_units import UnitEncoder
+from stagejax.models.speech.speaker_net import SpeakerNet
+from stagejax.models.speech.speech_units import UnitEncoder
 
 pytestmark = pytest.mark.slow  # builds models
 

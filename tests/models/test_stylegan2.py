@@ -11,10 +11,10 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.equalised import smoothed
-from stagejax.models.gan import ScaledDense
-from stagejax.models.stylegan2 import Modulated, StyleGenerator
-from stagejax.models.stylegan2_discriminator import ScaledKernel, StyleDiscriminator, variety
+from stagejax.models.generative.equalised import smoothed
+from stagejax.models.generative.gan import ScaledDense
+from stagejax.models.generative.stylegan2 import Modulated, StyleGenerator
+from stagejax.models.generative.stylegan2_discriminator import ScaledKernel, StyleDiscriminator, variety
 
 G = StyleGenerator(latent=3, style=5, mapping=2, channels=(6, 4), pixels=2)
 D = StyleDiscriminator(G.size, (4, 6), pixels=2)

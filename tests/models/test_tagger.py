@@ -11,7 +11,7 @@ from flax import nnx
 
 from stagejax.models import bert, gpt
 from stagejax.models.observed import observed
-from stagejax.models.tagger import ChainTagger, Tagger
+from stagejax.models.text.tagger import ChainTagger, Tagger
 
 SMALL = bert(vocab=50, layers=3, embed=16, heads=2, mlp=24, positions="rotary")
 TOKENS = jnp.array([[1, 9, 8, 7, 2], [1, 30, 2, 0, 0]])

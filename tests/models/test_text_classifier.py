@@ -10,8 +10,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert, gpt
-from stagejax.models.text_classifier import TextClassifier
-from stagejax.objectives.similarity import split_texts
+from stagejax.models.text.text_classifier import TextClassifier
+from stagejax.objectives.text.similarity import split_texts
 
 TINY = bert(vocab=40, layers=1, embed=16, heads=2, mlp=32, length=12, dropout=0.2)
 

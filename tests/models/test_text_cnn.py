@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.text_cnn import TextCNN
+from stagejax.models.text.text_cnn import TextCNN
 
 CONFIG = TextCNN(vocab=30, classes=3, embed=5, filters=4, widths=(2, 3))
 MODEL = CONFIG.build(nnx.Rngs(0))

@@ -11,8 +11,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import Transformer
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.text_image_pair import TextImagePair
+from stagejax.models.multimodal.text_image_pair import TextImagePair
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 pytestmark = pytest.mark.slow  # compiles the model
 

@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from stagejax.apart import take_apart
-from stagejax.models.text_to_image import TextToImage
+from stagejax.models.generative.text_to_image import TextToImage
 
 pytestmark = pytest.mark.slow  # compiles the model
 

@@ -7,8 +7,8 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
-from stagejax.models.dit import DiT
-from stagejax.models.text_to_video import TextToVideo
+from stagejax.models.generative.dit import DiT
+from stagejax.models.generative.text_to_video import TextToVideo
 
 NET = DiT(channels=2, embed=8, layers=1, heads=1, head_dim=8, mlp=8, text=6, split=(2, 1, 1))
 CONFIG = TextToVideo(NET, vocab=9, heads=2)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.conditional_norm import ConditionalBatchNorm
-from stagejax.models.time_conv import TimeConv, TimeUpsample
+from stagejax.models.speech.conditional_norm import ConditionalBatchNorm
+from stagejax.models.speech.time_conv import TimeConv, TimeUpsample
 
 X = jnp.asarray(np.random.default_rng(1).normal(size=(2, 11, 3)), jnp.float32)
 READS, WRITES = ("channels.0", 3), ("channels.1", 4)

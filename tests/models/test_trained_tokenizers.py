@@ -13,10 +13,10 @@ from flax import nnx
 from stagejax import running
 from stagejax.axes import axes_of
 from stagejax.data import Images
-from stagejax.models.quantizer import usage
-from stagejax.models.tokenizer_image import ImageTokenizer
-from stagejax.models.tokenizer_speech import SpeechEncoder, SpeechTokenizer, centred
-from stagejax.objectives.tokenizing import feature_distance, hidden_frames, picture_codes, speech_codes
+from stagejax.models.generative.quantizer import usage
+from stagejax.models.generative.tokenizer_image import ImageTokenizer
+from stagejax.models.speech.tokenizer_speech import SpeechEncoder, SpeechTokenizer, centred
+from stagejax.objectives.sound.tokenizing import feature_distance, hidden_frames, picture_codes, speech_codes
 from stagejax.optimizer import adam
 from stagejax.stage import Stage, gradient_step
 from stagejax.steps.codebooks import reviving_step

@@ -10,7 +10,7 @@ from flax import nnx
 
 from stagejax.axes import axes_of, is_axes
 from stagejax.models.conv import Conv, GroupNorm
-from stagejax.models.unet import UNet, Unit
+from stagejax.models.vision.unet import UNet, Unit
 
 CONFIG = UNet((8, 16, 3), (4, 6), classes=5, stride=2, groups=2)
 

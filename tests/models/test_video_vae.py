@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from stagejax.axes import axes_of
-from stagejax.models.video_vae import CausalConv, Down, Up, VideoVAE, shuffle, unshuffle
+from stagejax.models.generative.video_vae import CausalConv, Down, Up, VideoVAE, shuffle, unshuffle
 
 CONFIG = VideoVAE(channels=(4, 8, 8), deep=((2, 1, 1),))
 VIDEO = jax.random.uniform(jax.random.key(0), (1, 9, 8, 8, 1))

@@ -10,8 +10,8 @@ from flax import nnx
 
 from stagejax.axes import Axes, axes_of
 from stagejax.models import Transformer
-from stagejax.models.cnn import CNN, ConvLayer
-from stagejax.models.videos_to_text import VideosToText
+from stagejax.models.multimodal.videos_to_text import VideosToText
+from stagejax.models.vision.cnn import CNN, ConvLayer
 
 NET = Transformer(vocab=12, length=9, embed=16, layers=1, heads=2, mlp=16, causal=False, init_std=0.3)
 CONFIG = VideosToText(CNN((8, 8, 6), (ConvLayer(4, stride=2),), (8,)), ("hidden.1", 8), NET, NET, videos=3)

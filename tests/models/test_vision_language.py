@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from stagejax.models import ViT, bert, llama
-from stagejax.models.vision_language import VisionLanguage
+from stagejax.models.multimodal.vision_language import VisionLanguage
 
 NET = VisionLanguage(
     ViT(image=8, patch=4, embed=12, layers=1, heads=2, mlp=16, classes=1), llama(vocab=20, embed=16, layers=1, heads=2)

@@ -8,9 +8,9 @@ import pytest
 from flax import nnx
 
 from stagejax import axes
-from stagejax.models.text_to_frames import TextToFrames
-from stagejax.models.vocoder import Vocoder, inverse_transform, of_spectrum
-from stagejax.models.wave_discriminators import WaveDiscriminators, averaged, in_rows
+from stagejax.models.speech.text_to_frames import TextToFrames
+from stagejax.models.speech.vocoder import Vocoder, inverse_transform, of_spectrum
+from stagejax.models.speech.wave_discriminators import WaveDiscriminators, averaged, in_rows
 
 
 def test_the_inverse_transform_gives_back_a_wave() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.objectives.adversarial import domain_adversarial, proxy_a_distance, ramp, reverse_gradient
 from stagejax.objectives.loss import weighted
 

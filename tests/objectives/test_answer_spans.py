@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.answer_spans import answer_spans, likeliest_places
+from stagejax.objectives.text.answer_spans import answer_spans, likeliest_places
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 5, 2)).astype(np.float32)
 BATCH = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.answered_tasks import AnsweredTasks, first_answers
+from stagejax.objectives.text.answered_tasks import AnsweredTasks, first_answers
 
 V = 6
 NAMES = ((1, 2), (3, 4))

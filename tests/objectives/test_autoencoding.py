@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from stagejax.objectives.autoencoding import Autoencoding
+from stagejax.objectives.pictures.autoencoding import Autoencoding
 
 
 def test_loss_is_errors_plus_weighted_divergence() -> None:

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.chain import chain_loss, likeliest_chain
-from stagejax.objectives.tagging import chain_tagging, tags_by_logits
+from stagejax.objectives.text.chain import chain_loss, likeliest_chain
+from stagejax.objectives.text.tagging import chain_tagging, tags_by_logits
 
 RANDOM = np.random.default_rng(0)
 B, T, K = 3, 5, 3

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.conditioned_flow import ConditionedFlow, left
+from stagejax.objectives.pictures.conditioned_flow import ConditionedFlow, left
 
 BATCH = {
     "target": np.random.default_rng(0).integers(0, 256, (400, 2, 2, 3)).astype(np.uint8),

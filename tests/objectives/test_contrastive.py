@@ -5,7 +5,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from stagejax.objectives.contrastive import image_text, info_nce, soft_target_kl
-from stagejax.objectives.retrieval import ranks, recall_at, reciprocal_rank_at, zero_shot
+from stagejax.objectives.retrieval.retrieval import ranks, recall_at, reciprocal_rank_at, zero_shot
 
 RNG = np.random.RandomState(0)
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from stagejax.data import tokenizers
 from stagejax.models import bert
-from stagejax.models.electra import Electra
-from stagejax.objectives import corruption
-from stagejax.objectives.corruption import NOTHING, balanced, count, insert, mask, swap
-from stagejax.objectives.courses import Courses, corrupted, only_masked
-from stagejax.objectives.replaced_tokens import by_course, detecting, in_turn, notebook, restoring, sampled
+from stagejax.models.text.electra import Electra
+from stagejax.objectives.text import corruption
+from stagejax.objectives.text.corruption import NOTHING, balanced, count, insert, mask, swap
+from stagejax.objectives.text.courses import Courses, corrupted, only_masked
+from stagejax.objectives.text.replaced_tokens import by_course, detecting, in_turn, notebook, restoring, sampled
 
 T, K = 16, 4  # tokens and touched places at a rate of a quarter
 CLEAN = jnp.concatenate(

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives import reranking
 from stagejax.objectives.curriculum import EasyFirst, Iterations, batch_mean, curriculum_weights, per_sample
+from stagejax.objectives.retrieval import reranking
 
 RNG = np.random.default_rng(0)
 

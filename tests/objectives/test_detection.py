@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.objectives.average_precision import box_overlap, mean_average_precision
-from stagejax.objectives.detection import assigned, detection_loss, find, overlap, strong_view, suppressed, targets_of
 from stagejax.objectives.orthogonality import as_matrix, deviations, spectral_deviation
+from stagejax.objectives.pictures.average_precision import box_overlap, mean_average_precision
+from stagejax.objectives.pictures.detection import (
+    assigned,
+    detection_loss,
+    find,
+    overlap,
+    strong_view,
+    suppressed,
+    targets_of,
+)
 
 
 def random_boxes(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -13,8 +13,8 @@ from flax import nnx
 
 from stagejax.data.control.hydro import Cascade, Inflows
 from stagejax.models.policy import RecurrentPolicy
-from stagejax.objectives import dispatch
-from stagejax.objectives.quadratic_program import solve
+from stagejax.objectives.control import dispatch
+from stagejax.objectives.control.quadratic_program import solve
 
 T, CASE = 4, Cascade(head=0.2)
 MODEL = RecurrentPolicy(plants=2, hidden=(4,)).build(nnx.Rngs(0))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.features import cosine, feature_distance, feature_matching
+from stagejax.objectives.pictures.features import cosine, feature_distance, feature_matching
 
 Y = jax.random.normal(jax.random.key(0), (5, 7))
 

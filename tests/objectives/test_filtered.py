@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.filtered import (
+from stagejax.objectives.rewards.filtered import (
     ActionLikelihood,
     PaperAdvantage,
     ReleasedScore,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.objectives.frechet import frechet_distance, gaussian_distance, moments
+from stagejax.objectives.pictures.frechet import frechet_distance, gaussian_distance, moments
 
 RNG = np.random.default_rng(0)
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.gan import Discriminator
-from stagejax.models.stylegan2 import StyleGenerator
-from stagejax.objectives.gan import R1, PathLength, Sum, ascent, lazily, logistic, non_saturating
+from stagejax.models.generative.gan import Discriminator
+from stagejax.models.generative.stylegan2 import StyleGenerator
+from stagejax.objectives.pictures.gan import R1, PathLength, Sum, ascent, lazily, logistic, non_saturating
 
 RNG = np.random.default_rng(0)
 REAL = {"image": jnp.asarray(RNG.normal(size=(5, 2, 3)), jnp.float32)}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.gradient_surgery import combined, conflicts, gram, projection
+from stagejax.objectives.tasks.gradient_surgery import combined, conflicts, gram, projection
 
 RANDOM = np.random.default_rng(0)
 

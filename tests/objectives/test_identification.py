@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
-from stagejax.objectives.identification import (
+from stagejax.objectives.pictures.identification import (
     Identification,
     Reidentified,
     batch_hard,

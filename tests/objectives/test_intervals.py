@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.cnn import CNN, ConvLayer
+from stagejax.models.vision.cnn import CNN, ConvLayer
 from stagejax.objectives.certified import attacked, balance, certified, smoothed, tightness
 from stagejax.objectives.intervals import Interval, margins, propagate
 from stagejax.transforms.redraw import Redrawn, bound_preserving

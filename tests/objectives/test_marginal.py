@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.objectives.marginal import AnyOf, Mixed, SeveralAnswers, all_of, mean_of, of_equal_length
+from stagejax.objectives.text.marginal import AnyOf, Mixed, SeveralAnswers, all_of, mean_of, of_equal_length
 
 SCORES = jnp.array([[-1.0, -3.0, -2.0], [-4.0, -0.5, 0.0]])
 THERE = jnp.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.0]])

@@ -12,7 +12,7 @@ from flax import nnx
 
 from stagejax.models.t5 import T5
 from stagejax.objectives.language import seq2seq
-from stagejax.objectives.marginal_seq2seq import marginal_seq2seq, mixed_logprobs
+from stagejax.objectives.text.marginal_seq2seq import marginal_seq2seq, mixed_logprobs
 
 B, K, S, T, V = 2, 3, 6, 4, 11
 MODEL = T5(vocab=V, embed=16, encoder_layers=1, decoder_layers=1, heads=2, head_dim=8, mlp=32).build(nnx.Rngs(0))

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.box_deltas import deltas, moved
-from stagejax.objectives.matching_detection import (
+from stagejax.objectives.pictures.box_deltas import deltas, moved
+from stagejax.objectives.pictures.matching_detection import (
     NO_BOX,
     OTHER,
     SAME,

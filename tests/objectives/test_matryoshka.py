@@ -11,8 +11,8 @@ from flax import nnx
 from scipy.stats import spearmanr
 
 from stagejax.models import bert, gpt
-from stagejax.models.matryoshka import Matryoshka
-from stagejax.objectives.matryoshka import (
+from stagejax.models.text.matryoshka import Matryoshka
+from stagejax.objectives.text.matryoshka import (
     by_grade,
     drawn_retrieval,
     graded,
@@ -22,7 +22,7 @@ from stagejax.objectives.matryoshka import (
     smae,
     two_dimensional,
 )
-from stagejax.objectives.similarity import cosent, multiple_negatives, spearman
+from stagejax.objectives.text.similarity import cosent, multiple_negatives, spearman
 
 CUPS = ((1, 4), (2, 8), (3, 12))
 BASE = bert(vocab=20, layers=3, embed=12, heads=2, mlp=16, length=6, init_std=0.3)  # words tell on each other

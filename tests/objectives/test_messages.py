@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.messages import gap, interaction, message_consistency, state_consistency, talk, told_apart
+from stagejax.objectives.text.messages import gap, interaction, message_consistency, state_consistency, talk, told_apart
 
 RNG = np.random.RandomState(0)
 LOW, HIGH, OTHER = (jnp.asarray(RNG.randn(3, side, side, 2), jnp.float32) for side in (4, 2, 4))

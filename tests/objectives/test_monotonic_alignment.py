@@ -11,8 +11,8 @@ import optax
 import pytest
 from scipy.stats import betabinom
 
-from stagejax.objectives import monotonic_alignment as alignment
-from stagejax.objectives.monotonic_alignment import regulated
+from stagejax.objectives.sound import monotonic_alignment as alignment
+from stagejax.objectives.sound.monotonic_alignment import regulated
 
 slow = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.models.feature_queue import EMPTY, FeatureQueue
-from stagejax.objectives.neighbourhood import (
+from stagejax.models.vision.feature_queue import EMPTY, FeatureQueue
+from stagejax.objectives.pictures.neighbourhood import (
     ClassAmongMany,
     ItselfAmongMany,
     Narrowing,
@@ -22,7 +22,7 @@ from stagejax.objectives.neighbourhood import (
     instance_loss,
     vote_loss,
 )
-from stagejax.objectives.neighbours import vote
+from stagejax.objectives.retrieval.neighbours import vote
 
 B, Q, CLASSES = 5, 12, 3
 VOTE = jax.jit(lambda s, same, others, k: vote_loss(s, same, others, k, 8)[0])

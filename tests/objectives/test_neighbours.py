@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from stagejax.objectives.neighbours import nearest, vote
-from stagejax.objectives.transfer import transfer
+from stagejax.objectives.retrieval.neighbours import nearest, vote
+from stagejax.objectives.tasks.transfer import transfer
 
 RNG = np.random.RandomState(0)
 QUERIES, KEYS = RNG.normal(size=(7, 5)).astype(np.float32), RNG.normal(size=(23, 5)).astype(np.float32)

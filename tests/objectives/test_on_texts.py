@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.on_texts import by_labels, by_logits, logits_and_masked, what_was_masked
+from stagejax.objectives.text.on_texts import by_labels, by_logits, logits_and_masked, what_was_masked
 
 RANDOM = np.random.default_rng(0)
 B, T, C, V = 3, 5, 4, 9

@@ -13,7 +13,7 @@ from flax import nnx
 
 from stagejax.data.control.hydro import Cascade, Inflows
 from stagejax.models.policy import RecurrentPolicy
-from stagejax.objectives import dispatch, operation
+from stagejax.objectives.control import dispatch, operation
 
 T, B, CASE = 4, 8, Cascade()
 INFLOW = jnp.asarray(Inflows(case=CASE, stages=T, batch=B).take(np.arange(B))["inflow"])

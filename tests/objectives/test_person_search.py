@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.dual_encoder import Tower
-from stagejax.models.person_search import PersonSearch, whole
-from stagejax.objectives.identification import mean_average_precision
-from stagejax.objectives.person_search import (
+from stagejax.models.multimodal.dual_encoder import Tower
+from stagejax.models.multimodal.person_search import PersonSearch, whole
+from stagejax.objectives.pictures.identification import mean_average_precision
+from stagejax.objectives.pictures.person_search import (
     Aligned,
     Identified,
     TextToImage,
@@ -21,7 +21,7 @@ from stagejax.objectives.person_search import (
     search_metrics,
     semi_hard,
 )
-from stagejax.objectives.similarity import unit
+from stagejax.objectives.text.similarity import unit
 
 TINY = PersonSearch(
     height=8, width=4, patch=2, vocab=12, length=6, image=Tower(1, 8, 16), text=Tower(1, 8, 16), joint=8, head_dim=4,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.policy_gradient import (
+from stagejax.objectives.rewards.policy_gradient import (
     ClippedPolicy,
     ClippedValue,
     bradley_terry,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.preference import Preference, answer_logprobs
+from stagejax.objectives.rewards.preference import Preference, answer_logprobs
 
 RNG = np.random.default_rng(0)
 TABLE = jnp.asarray(RNG.normal(size=(7, 7)), jnp.float32)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.invariance import risks, vrex
 from stagejax.objectives.probing import few_shot_accuracy, linear_probe, probe_accuracy
+from stagejax.objectives.tasks.invariance import risks, vrex
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3)).astype(np.float32)

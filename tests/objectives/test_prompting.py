@@ -6,8 +6,8 @@ import pytest
 from flax import nnx
 
 from stagejax.models import bert
-from stagejax.models.first_token import FirstTokenClassifier
-from stagejax.objectives.prompting import label_logits, masked_lm_by_part, prompt_classification
+from stagejax.models.text.first_token import FirstTokenClassifier
+from stagejax.objectives.text.prompting import label_logits, masked_lm_by_part, prompt_classification
 from stagejax.transforms.soft_tokens import copy_last_rows
 
 MODEL = bert(vocab=20, layers=1, embed=16, heads=2, mlp=32, positions="rotary").build(nnx.Rngs(0))

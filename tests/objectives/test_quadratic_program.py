@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from stagejax.objectives.quadratic_program import QP, Chain, optimal_value, program, solve, solve_flops
+from stagejax.objectives.control.quadratic_program import QP, Chain, optimal_value, program, solve, solve_flops
 
 N, M, K = 6, 2, 3
 solve_all = jax.jit(jax.vmap(solve))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from stagejax.objectives import ranking
+from stagejax.objectives.retrieval import ranking
 
 RANDOM = np.random.default_rng(0)
 U, V = (jnp.asarray(RANDOM.normal(size=(3, size)), jnp.float32) for size in (2, 8))

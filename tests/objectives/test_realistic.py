@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.autoencoding import Autoencoding
-from stagejax.objectives.realistic import Realistic, frames_of, real_or_decoded
+from stagejax.objectives.pictures.autoencoding import Autoencoding
+from stagejax.objectives.pictures.realistic import Realistic, frames_of, real_or_decoded
 
 VIDEO = jax.random.uniform(jax.random.key(0), (2, 3, 4, 4, 1))
 BATCH = {"video": VIDEO}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.recognition import collapsed, ctc
+from stagejax.objectives.sound.recognition import collapsed, ctc
 
 
 def said(path: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from flax import nnx
 
 from stagejax.data.control.hydro import Cascade, Inflows
 from stagejax.models.policy import RecurrentCritic, RecurrentPolicy
-from stagejax.objectives import releases
+from stagejax.objectives.control import releases
 
 T, B, CASE, SPREAD = 4, 8, Cascade(head=0.2), 0.2
 PATHS = {"inflow": jnp.asarray(Inflows(case=CASE, stages=T, batch=B).take(np.arange(B))["inflow"])}

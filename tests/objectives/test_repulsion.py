@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from stagejax.models.gan import Generator
+from stagejax.models.generative.gan import Generator
 from stagejax.objectives.elastic import parameters
 from stagejax.objectives.repulsion import Exponential, Repulsion, forgotten, inverse, mean_distance, negative
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.rewarding import right_above_wrong, scores_at, shaped
+from stagejax.objectives.rewards.rewarding import right_above_wrong, scores_at, shaped
 
 
 def test_the_loss_is_that_of_all_pairs_written_out() -> None:

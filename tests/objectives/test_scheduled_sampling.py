@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.objectives import causal_lm
-from stagejax.objectives.scheduled_sampling import drawn, replaceable, scheduled_sampling
+from stagejax.objectives.text.scheduled_sampling import drawn, replaceable, scheduled_sampling
 
 V = 16
 TABLE = jax.random.normal(jax.random.key(1), (V, V))

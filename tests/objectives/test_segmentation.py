@@ -9,7 +9,7 @@ import pytest
 
 from stagejax.data.pictures.mixing import box_mask, class_mask
 from stagejax.loop import _mean
-from stagejax.objectives.segmentation import (
+from stagejax.objectives.pictures.segmentation import (
     confusion_matrix,
     pseudo_labels,
     segmentation,

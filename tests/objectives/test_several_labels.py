@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stagejax.objectives.several_labels import (
+from stagejax.objectives.tasks.several_labels import (
     areas,
     label_losses,
     positive_weights,

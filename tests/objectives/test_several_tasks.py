@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from sklearn.metrics import matthews_corrcoef
 
-from stagejax.objectives.several_tasks import MOMENTS, accuracy, correlation, scored, several_tasks
+from stagejax.objectives.tasks.several_tasks import MOMENTS, accuracy, correlation, scored, several_tasks
 from stagejax.stage import ratios
 
 RANDOM = np.random.default_rng(0)

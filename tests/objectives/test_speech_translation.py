@@ -7,8 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.recognition import ctc
-from stagejax.objectives.speech_translation import recognition, taught, top_k, translation, truncated_cross_entropy
+from stagejax.objectives.sound.recognition import ctc
+from stagejax.objectives.sound.speech_translation import (
+    recognition,
+    taught,
+    top_k,
+    translation,
+    truncated_cross_entropy,
+)
 
 
 def batch(k: int = 3) -> dict[str, Any]:

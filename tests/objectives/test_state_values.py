@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.state_values import searched_values
+from stagejax.objectives.rewards.state_values import searched_values
 
 BATCH = {
     "tokens": jnp.array([[1, 2, 3], [4, 5, 6]]),

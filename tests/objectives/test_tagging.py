@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from stagejax.objectives.matching import attention_mse, state_mse
-from stagejax.objectives.tagging import by_states, by_teacher, tagging
+from stagejax.objectives.text.tagging import by_states, by_teacher, tagging
 
 RANDOM = np.random.default_rng(0)
 TOKENS = jnp.array([[1, 5, 6, 2], [1, 7, 2, 0]])

@@ -9,8 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.several_tasks import losses_of_rows
-from stagejax.objectives.task_weighting import SampledLoss, UncertainLoss, dynamic_weights, per_task, uncertain_loss
+from stagejax.objectives.tasks.several_tasks import losses_of_rows
+from stagejax.objectives.tasks.task_weighting import (
+    SampledLoss,
+    UncertainLoss,
+    dynamic_weights,
+    per_task,
+    uncertain_loss,
+)
 
 BATCH = {
     "tokens": jnp.arange(6),

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.several_tasks import losses_of_answers
-from stagejax.objectives.task_weighting import SampledLoss
-from stagejax.objectives.taught_tasks import OldHeads, TaughtLoss, annealed_losses, gold_share, head_distance
+from stagejax.objectives.tasks.several_tasks import losses_of_answers
+from stagejax.objectives.tasks.task_weighting import SampledLoss
+from stagejax.objectives.tasks.taught_tasks import OldHeads, TaughtLoss, annealed_losses, gold_share, head_distance
 
 ANSWERS = jnp.array([[0.3, -1.0, 2.0], [1.0, 0.5, 9.0], [0.7, 4.0, 4.0]])
 TAUGHT = jnp.array([[1.0, 0.0, -1.0], [-2.0, 1.0, 50.0], [0.2, 8.0, 8.0]])

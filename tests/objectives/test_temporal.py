@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from stagejax.objectives.contrastive import info_nce
-from stagejax.objectives.temporal import OrderExam, TemporalContrast, tnce
+from stagejax.objectives.sound.temporal import OrderExam, TemporalContrast, tnce
 
 RNG = np.random.RandomState(0)
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.objectives.masked_units import masked_units
-from stagejax.objectives.text_to_frames import Binarised, aligned, frames_of_text, text_to_frames
+from stagejax.objectives.sound.masked_units import masked_units
+from stagejax.objectives.sound.text_to_frames import Binarised, aligned, frames_of_text, text_to_frames
 
 TOKENS = jnp.array([[3, 1, 2, 0], [1, 2, 0, 0]])
 PATH = np.array([[0, 0, 1, 2, 2, 2], [0, 1, 1, 1, 1, 1]])

@@ -13,9 +13,9 @@ from flax import nnx
 from scipy.special import log_softmax
 
 from stagejax.models import llama
-from stagejax.models.slots import SlotReader, SlotWriter
+from stagejax.models.text.slots import SlotReader, SlotWriter
 from stagejax.objectives.contrastive import info_nce
-from stagejax.objectives.slots import answer_behind_slot, thought_in_slot
+from stagejax.objectives.text.slots import answer_behind_slot, thought_in_slot
 
 RNG = np.random.RandomState(0)
 NET = llama(vocab=10, embed=8, layers=1, heads=2, mlp=12, length=8, init_std=0.3)

@@ -6,7 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stagejax.objectives.token_binding import binding_error, least_excited, map_entropy, maps_of_entities, most_entropy
+from stagejax.objectives.pictures.token_binding import (
+    binding_error,
+    least_excited,
+    map_entropy,
+    maps_of_entities,
+    most_entropy,
+)
 
 RNG = np.random.default_rng(0)
 MAPS = jnp.asarray(RNG.dirichlet(np.ones(5), size=(2, 6)), jnp.float32)  # B 2, P 6, S 5

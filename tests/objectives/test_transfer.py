@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stagejax.objectives.transfer import (
+from stagejax.objectives.tasks.transfer import (
     INVARIANT,
     NEW,
     UPDATED,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from stagejax.data.sound.audio import LogMel
-from stagejax.objectives.spectral import log_mel, mel_distance
-from stagejax.objectives.vocoding import Vocoded, told_apart
+from stagejax.objectives.sound.spectral import log_mel, mel_distance
+from stagejax.objectives.sound.vocoding import Vocoded, told_apart
 
 MEL = LogMel(window=64, hop=32, bands=8, floor=1e-6)
 REAL = jnp.asarray(np.random.default_rng(0).normal(size=(2, 128)), jnp.float32)

@@ -12,7 +12,7 @@ from flax import nnx
 
 from stagejax.models.t5 import T5
 from stagejax.objectives.language import seq2seq
-from stagejax.objectives.voting import Agreeing, Separate, Voted, mean_vote, passes_of, passes_vote, released_vote
+from stagejax.objectives.text.voting import Agreeing, Separate, Voted, mean_vote, passes_of, passes_vote, released_vote
 
 RNG = np.random.RandomState(0)
 LOGITS = jnp.asarray(RNG.normal(size=(5, 3, 4, 7)), jnp.float32)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.objectives.frechet import frechet_distance
+from stagejax.objectives.pictures.frechet import frechet_distance
 from stagejax.search.likeness import equal_clusters, nearest_prefix
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 from stagejax.search.sampler import Sampler
 from stagejax.search.space import Space
 

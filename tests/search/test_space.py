@@ -13,7 +13,7 @@ from stagejax.growth import Growth, Subset
 from stagejax.growth.apply import grow
 from stagejax.growth.resample import Resample
 from stagejax.ledger import count_flops
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 from stagejax.search.space import Space
 
 LARGEST = PyramidViT(image=8, patch=1, stem=8, embed=(16, 16), layers=(2, 1), mlp=(32, 32), head_dim=8, scan=True)

@@ -10,7 +10,7 @@ from flax import nnx
 
 from stagejax.data import Images
 from stagejax.inference import Frozen
-from stagejax.models.pyramid import PyramidViT
+from stagejax.models.vision.pyramid import PyramidViT
 from stagejax.objectives.distillation import adaptive_alpha_divergence
 from stagejax.search.sampler import Sampler
 from stagejax.search.space import Space

@@ -17,10 +17,10 @@ from stagejax.data.control.phone_tasks import Goals
 from stagejax.handover import Handover
 from stagejax.mesh import make_mesh
 from stagejax.models import ViT, bert, llama
-from stagejax.models.double_critic import DoubleCritic
-from stagejax.models.text_classifier import TextClassifier
-from stagejax.models.vision_language import VisionLanguage
-from stagejax.objectives.filtered import ActionLikelihood, ReleasedScore, instruction_value, step_value
+from stagejax.models.multimodal.vision_language import VisionLanguage
+from stagejax.models.text.double_critic import DoubleCritic
+from stagejax.models.text.text_classifier import TextClassifier
+from stagejax.objectives.rewards.filtered import ActionLikelihood, ReleasedScore, instruction_value, step_value
 from stagejax.optimizer import adam
 from stagejax.program import build
 from stagejax.stage import Stage

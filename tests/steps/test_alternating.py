@@ -16,8 +16,8 @@ from stagejax.axes import param
 from stagejax.data import Images
 from stagejax.handover import Handover
 from stagejax.mesh import make_mesh
-from stagejax.models.gan import Discriminator, Generator
-from stagejax.objectives.gan import R1, logistic, non_saturating
+from stagejax.models.generative.gan import Discriminator, Generator
+from stagejax.objectives.pictures.gan import R1, logistic, non_saturating
 from stagejax.optimizer import adam, sgd
 from stagejax.program import Program, build, step_keys
 from stagejax.stage import Stage

@@ -15,8 +15,8 @@ from stagejax.axes import path_name
 from stagejax.data import Digits
 from stagejax.data.pictures.scenes import Detection, Scenes, Sites
 from stagejax.mesh import make_mesh
-from stagejax.models.detector import Detector
-from stagejax.objectives.detection import detection, pseudo_detection
+from stagejax.models.vision.detector import Detector
+from stagejax.objectives.pictures.detection import detection, pseudo_detection
 from stagejax.optimizer import adamw
 from stagejax.program import build, init_keys, step_keys
 from stagejax.state import everything

@@ -11,9 +11,9 @@ import pytest
 from flax import nnx
 
 from stagejax.data.pictures.views import centres, random_views
-from stagejax.models.neural_field import NeuralField
-from stagejax.models.separation import Separation
-from stagejax.objectives.features import cosine, shared_parts, with_residual
+from stagejax.models.vision.neural_field import NeuralField
+from stagejax.models.vision.separation import Separation
+from stagejax.objectives.pictures.features import cosine, shared_parts, with_residual
 from stagejax.steps.instances import Phase, fit_instance
 
 GRID, D = 4, 6

@@ -15,7 +15,7 @@ from flax import nnx
 
 from stagejax.data.images import Images
 from stagejax.models.convnet import ConvNet
-from stagejax.models.messenger import Translator
+from stagejax.models.text.messenger import Translator
 from stagejax.optimizer import adam, sgd
 from stagejax.program import build, init_keys, step_keys
 from stagejax.stage import Stage

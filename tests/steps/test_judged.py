@@ -20,9 +20,9 @@ from stagejax.decode import Samples
 from stagejax.decode.calculator import Calculator
 from stagejax.handover import Handover
 from stagejax.models import gpt
-from stagejax.models.reward_model import RewardModel, from_language_model
-from stagejax.objectives.policy_gradient import ClippedPolicy, group_advantages
-from stagejax.objectives.rewarding import right_above_wrong, scores_at, shaped
+from stagejax.models.text.reward_model import RewardModel, from_language_model
+from stagejax.objectives.rewards.policy_gradient import ClippedPolicy, group_advantages
+from stagejax.objectives.rewards.rewarding import right_above_wrong, scores_at, shaped
 from stagejax.optimizer import adam
 from stagejax.stage import Stage
 from stagejax.state import digest

@@ -14,7 +14,7 @@ from stagejax.data import Images
 from stagejax.data.prompts.answers import Answers
 from stagejax.data.reasoning.problems import Problems
 from stagejax.data.vocabulary.words import Words
-from stagejax.models.cnn import CNN
+from stagejax.models.vision.cnn import CNN
 from stagejax.objectives import causal_lm, classification
 from stagejax.optimizer import adam
 from stagejax.program import build, init_keys, step_keys

@@ -24,8 +24,8 @@ from stagejax.data.sources import Digits
 from stagejax.data.streams import Streams
 from stagejax.mesh import make_mesh
 from stagejax.models.convnet import ConvNet
-from stagejax.models.projected import Projected
-from stagejax.objectives.neighbourhood import ItselfAmongMany, Narrowing, NeighbourVote, accuracy_of_vote
+from stagejax.models.vision.projected import Projected
+from stagejax.objectives.pictures.neighbourhood import ItselfAmongMany, Narrowing, NeighbourVote, accuracy_of_vote
 from stagejax.optimizer import sgd
 from stagejax.program import build, step_keys
 from stagejax.steps.remembering import Remembering

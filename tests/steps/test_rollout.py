@@ -15,9 +15,9 @@ from stagejax import checkpoint
 from stagejax.data.prompts.answers import PromptedText
 from stagejax.data.reasoning.problems import Problems
 from stagejax.models import gpt
-from stagejax.models.critic import Critic
+from stagejax.models.text.critic import Critic
 from stagejax.objectives import causal_lm
-from stagejax.objectives.policy_gradient import (
+from stagejax.objectives.rewards.policy_gradient import (
     ClippedPolicy,
     ClippedValue,
     gae,

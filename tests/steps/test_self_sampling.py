@@ -17,7 +17,7 @@ from stagejax.data.reasoning.solution_buffer import VERDICTS
 from stagejax.data.reasoning.solving import Solving
 from stagejax.data.tokenizers import SEP
 from stagejax.models import llama
-from stagejax.objectives.marginal import SeveralAnswers
+from stagejax.objectives.text.marginal import SeveralAnswers
 from stagejax.optimizer import adamw
 from stagejax.stage import Stage
 from stagejax.steps.self_sampling import Buffer, ReferenceStep, SelfSampling, answer_rows, references, with_flops

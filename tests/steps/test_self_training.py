@@ -20,8 +20,8 @@ from stagejax.data import Portion
 from stagejax.data.pictures.segmentation import Segmentation, Shapes
 from stagejax.data.streams import Streams
 from stagejax.interrupt import Interrupted
-from stagejax.models.unet import UNet
-from stagejax.objectives.segmentation import pseudo_labels
+from stagejax.models.vision.unet import UNet
+from stagejax.objectives.pictures.segmentation import pseudo_labels
 from stagejax.optimizer import adam
 from stagejax.program import build, step_keys
 from stagejax.stage import Part, Precision

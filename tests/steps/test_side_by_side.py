@@ -16,7 +16,7 @@ from stagejax.data.selection.rounds import Round
 from stagejax.handover import Handover
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
-from stagejax.objectives.skills import by_skill
+from stagejax.objectives.text.skills import by_skill
 from stagejax.optimizer import adamw
 from stagejax.steps.side_by_side import in_turn, side_by_side, side_by_side_flops
 

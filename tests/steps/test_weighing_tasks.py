@@ -15,8 +15,8 @@ from stagejax.data import Bytes, Stdlib
 from stagejax.data.selection.task_sampling import SampledTasks, uniform
 from stagejax.data.tasks.text_tasks import synonym_tasks
 from stagejax.models import bert
-from stagejax.models.adapters import Adapted
-from stagejax.objectives.task_weighting import SampledLoss, dynamic_weights
+from stagejax.models.text.adapters import Adapted
+from stagejax.objectives.tasks.task_weighting import SampledLoss, dynamic_weights
 from stagejax.optimizer import adam, sgd
 from stagejax.program import build, init_keys, step_keys
 from stagejax.steps.weighing_tasks import Surgery, by_uncertainty, dynamically

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stagejax.models import bert
-from stagejax.models.tagger import Tagger
+from stagejax.models.text.tagger import Tagger
 from stagejax.transforms import Reparameterized
 from stagejax.transforms.lottery import Ticket, add_differences, density, draw, largest, strays
 

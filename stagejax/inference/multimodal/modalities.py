@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.objectives.several_labels import areas, ridge_probe
+from stagejax.objectives.tasks.several_labels import areas, ridge_probe
 
 
 def fused_outputs(model: Any, rows: Mapping[str, jax.Array]) -> jax.Array:

@@ -17,8 +17,8 @@ from stagejax.data.video.moving import Clips, Moving, centroids, directions_of
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
 from stagejax.mesh import BATCH_AXES
+from stagejax.models.generative.video_vae import VideoVAE
 from stagejax.models.sequence import along_sequence
-from stagejax.models.video_vae import VideoVAE
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.result import Result
 

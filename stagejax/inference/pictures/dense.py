@@ -17,9 +17,9 @@ from jaxtyping import Array, Float, Int
 from stagejax.data.joined import for_every_record
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.models.patches import patches_of
-from stagejax.objectives.features import cosine
+from stagejax.objectives.pictures.features import cosine
+from stagejax.objectives.pictures.segmentation import IGNORE, confusion_matrix, intersection_over_union
 from stagejax.objectives.probing import standardised
-from stagejax.objectives.segmentation import IGNORE, confusion_matrix, intersection_over_union
 
 #: Kernel (E, C) and bias (C,).
 Head = tuple[np.ndarray, np.ndarray]

@@ -18,7 +18,7 @@ from stagejax.data.handwriting.glyph_pages import Page, Script, random_words, wr
 from stagejax.data.pictures.tasks import resized
 from stagejax.decode.edits import edit_distance
 from stagejax.inference.frozen import Frozen, apply
-from stagejax.objectives.recognition import collapsed, columns_of
+from stagejax.objectives.sound.recognition import collapsed, columns_of
 
 Read = tuple[str, tuple[int, int, int, int]]  # a word, and where
 _STRIPS = 256  # that are read together

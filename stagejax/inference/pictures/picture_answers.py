@@ -35,7 +35,7 @@ from stagejax.data.vocabulary.words import Words
 from stagejax.decode import Prompts, sample
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.reasoning.rationales import features_of_cells
-from stagejax.objectives.multimodal import in_slots
+from stagejax.objectives.sound.multimodal import in_slots
 from stagejax.result import Result
 from stagejax.stage import Batch
 

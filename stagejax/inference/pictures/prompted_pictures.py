@@ -26,10 +26,10 @@ from stagejax.decode import Prompts, completions, sample
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.pictures.quarters import as_bytes, next_of_kind, quarters, real
 from stagejax.inference.several import ask_together, flops_together
-from stagejax.models.speech_adapter import placed
-from stagejax.objectives.conditioned_flow import left
+from stagejax.models.speech.speech_adapter import placed
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.objectives.loss import Metrics, weighted
+from stagejax.objectives.pictures.conditioned_flow import left
 
 BATCH = 64  # pictures that go through a model together
 CAPTION = 3 * MOST  # words of the longest caption

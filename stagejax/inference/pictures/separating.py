@@ -21,10 +21,10 @@ from stagejax.data.joined import for_every_record
 from stagejax.data.pictures.views import Views, centres, cut, random_views, whole
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
-from stagejax.models.neural_field import NeuralField
-from stagejax.models.separation import Separation
+from stagejax.models.vision.neural_field import NeuralField
+from stagejax.models.vision.separation import Separation
 from stagejax.models.vit import ViT
-from stagejax.objectives.features import shared_parts, with_residual
+from stagejax.objectives.pictures.features import shared_parts, with_residual
 from stagejax.steps.instances import Phase, fit_instance
 
 

@@ -18,7 +18,7 @@ from stagejax.data.pictures.scenes import NO_BOX
 from stagejax.data.sources import Source
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
-from stagejax.objectives.matching_detection import Regions, queried, spotted
+from stagejax.objectives.pictures.matching_detection import Regions, queried, spotted
 
 #: What `spot` finds: "line", "symbol" and "shot" (integers), "left" and "right" (shares of the line), "score".
 Found = dict[str, np.ndarray]

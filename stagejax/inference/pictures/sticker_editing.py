@@ -19,7 +19,7 @@ from stagejax.data.multimodal.captions import padded
 from stagejax.data.multimodal.stickers import IMAGE, MOVE, OPERATIONS, PLACES, REFERENCE, RESIZE, Stickers
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.pictures.quarters import as_bytes, quarters, real
-from stagejax.models.speech_adapter import placed
+from stagejax.models.speech.speech_adapter import placed
 from stagejax.objectives.flow import guided, integrate, shifted_times
 from stagejax.objectives.loss import Metrics, weighted
 

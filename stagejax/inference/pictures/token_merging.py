@@ -19,7 +19,13 @@ from stagejax.data.multimodal.bound_items import ItemWorld, Prompt, said_of
 from stagejax.data.tokenizers import CLS, SEP
 from stagejax.inference.frozen import Frozen, apply, compiled, flops_of_one
 from stagejax.objectives.flow import guided, shifted_times
-from stagejax.objectives.token_binding import binding_error, least_excited, map_entropy, maps_of_entities, most_entropy
+from stagejax.objectives.pictures.token_binding import (
+    binding_error,
+    least_excited,
+    map_entropy,
+    maps_of_entities,
+    most_entropy,
+)
 
 _EXCITED = 0.01  # temperature of Attend-and-Excite
 Focus = Literal["entropy", "excite"]

@@ -17,7 +17,7 @@ from stagejax.data.sources import Source
 from stagejax.decode.similarity import errors, read, similarity
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.pictures.spotting import Found
-from stagejax.objectives.recognition import collapsed, columns_of
+from stagejax.objectives.sound.recognition import collapsed, columns_of
 from stagejax.result import Result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from stagejax.inference import Frozen
 from stagejax.inference.generated import looked_at, samples_of
-from stagejax.objectives.frechet import frechet_distance
+from stagejax.objectives.pictures.frechet import frechet_distance
 from stagejax.objectives.repulsion import forgotten
 from stagejax.transforms.extrapolate import Extrapolate
 

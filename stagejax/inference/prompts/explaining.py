@@ -21,7 +21,7 @@ from stagejax.decode import Prompts, Samples, sample
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, compiled
 from stagejax.ledger import count_flops
-from stagejax.models.reading import Read
+from stagejax.models.text.reading import Read
 from stagejax.result import Result
 from stagejax.stage import Batch
 

@@ -13,7 +13,7 @@ from stagejax.data.prompts.answers import MadeRows, PromptedText, answer_row
 from stagejax.decode.pairs import ordered_pairs
 from stagejax.inference import Frozen, apply
 from stagejax.inference.answering import Answering, ask, four
-from stagejax.objectives.preference import answer_logprobs
+from stagejax.objectives.rewards.preference import answer_logprobs
 from stagejax.result import Result
 
 SIDES = ("chosen", "rejected")

@@ -20,7 +20,7 @@ from stagejax.decode import Prompts, sample
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen
 from stagejax.ledger import count_flops
-from stagejax.models.reading import Read
+from stagejax.models.text.reading import Read
 from stagejax.result import Result
 from stagejax.stage import Batch
 

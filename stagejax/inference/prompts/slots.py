@@ -21,7 +21,7 @@ from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, greedy
 from stagejax.inference.several import ask_together, compiled_together
 from stagejax.objectives.probing import probe_accuracy
-from stagejax.objectives.slots import same_rows
+from stagejax.objectives.text.slots import same_rows
 from stagejax.result import Result
 from stagejax.stage import Batch, Metrics
 from stagejax.steps.windows import interleaved

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from stagejax.data.prompts.span_questions import SpanQuestions, words_of
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
-from stagejax.objectives.answer_spans import likeliest_places
+from stagejax.objectives.text.answer_spans import likeliest_places
 
 INPUTS = "tokens", "types"
 

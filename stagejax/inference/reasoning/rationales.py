@@ -25,7 +25,7 @@ from stagejax.decode.bleu import bleu
 from stagejax.decode.vote import majority_vote
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.answering import ask
-from stagejax.models.reading import Read
+from stagejax.models.text.reading import Read
 from stagejax.result import Result
 from stagejax.stage import Batch
 

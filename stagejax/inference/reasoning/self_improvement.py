@@ -24,8 +24,8 @@ from stagejax.decode import Prompts, Samples, majority_vote, sample
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
 from stagejax.inference.reasoning.rollouts import drawn_answers
-from stagejax.objectives.rewarding import scores_at
-from stagejax.objectives.similarity import spearman
+from stagejax.objectives.rewards.rewarding import scores_at
+from stagejax.objectives.text.similarity import spearman
 from stagejax.result import Result
 from stagejax.stage import Batch
 

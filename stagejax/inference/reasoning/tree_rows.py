@@ -172,7 +172,7 @@ def path_values(trees: Result) -> Arrays:
 
 
 def value_rows(made: Result, length: int, batch: int, seed: int) -> MadeRows:
-    """The batches of `path_values` for `objectives.state_values.searched_values`."""
+    """The batches of `path_values` for `objectives.rewards.state_values.searched_values`."""
     rows = (Row("tokens", (length,), "int32"), Row("values", (length,)), Row("weights", (length,)))
     return MadeRows(rows=rows, of=made.fingerprint, arrays=made.value, batch=batch, seed=seed)
 

@@ -21,7 +21,7 @@ from stagejax.decode import Prompts, sample
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask
 from stagejax.inference.reasoning.rollouts import Arrays, Rollouts, completed
-from stagejax.objectives.rewarding import scores_at
+from stagejax.objectives.rewards.rewarding import scores_at
 from stagejax.result import Result
 from stagejax.search.mcts import WRONG, Action, Node, back_up, expand, new_tree, select
 from stagejax.stage import Batch

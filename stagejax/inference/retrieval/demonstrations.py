@@ -26,8 +26,8 @@ from stagejax.decode.contexts import InContexts
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, apply, compiled, flops_of_one
 from stagejax.ledger import count_flops
-from stagejax.models.reading import Read
-from stagejax.objectives.marginal_seq2seq import mixed_logprobs
+from stagejax.models.text.reading import Read
+from stagejax.objectives.text.marginal_seq2seq import mixed_logprobs
 from stagejax.result import Result
 from stagejax.stage import Batch
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from stagejax.data.order import shuffled
 from stagejax.data.selection.active import balanced_start, contrastive
 from stagejax.inference.selection.pseudo_labels import HAST, Pseudo, Said, Selector, entropy
-from stagejax.objectives.neighbours import among
+from stagejax.objectives.retrieval.neighbours import among
 from stagejax.steps.probes import Heads, Probe
 
 #: (probabilities (N, C), how many, draws, neighbours (N, K)) -> the items to buy the labels of; see

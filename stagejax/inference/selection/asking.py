@@ -19,8 +19,8 @@ from stagejax.data.tasks.labelled_text import LabelledText
 from stagejax.inference.frozen import Frozen, apply
 from stagejax.inference.selection.active import CAL_NEIGHBOURS, Protocol, Query, Strategy, judged, unlabelled
 from stagejax.inference.selection.pseudo_labels import HAST, Said
-from stagejax.models.text_classifier import TextClassifier
-from stagejax.objectives.neighbours import nearest_others
+from stagejax.models.text.text_classifier import TextClassifier
+from stagejax.objectives.retrieval.neighbours import nearest_others
 from stagejax.result import Result
 
 Labels = dict[str, np.ndarray]

@@ -17,11 +17,11 @@ from stagejax.data.tasks.text_tasks import TextTask
 from stagejax.data.vocabulary.learned import LearnedFrom
 from stagejax.inference.frozen import flops_of_one
 from stagejax.inference.selection.predictions import INPUTS, Made, says_class, says_tags
-from stagejax.models.tagger import ChainTagger
-from stagejax.models.text_classifier import TextClassifier
+from stagejax.models.text.tagger import ChainTagger
+from stagejax.models.text.text_classifier import TextClassifier
 from stagejax.models.transformer import Transformer
-from stagejax.objectives.on_texts import by_labels, by_logits
-from stagejax.objectives.tagging import chain_tagging, tags_by_logits
+from stagejax.objectives.text.on_texts import by_labels, by_logits
+from stagejax.objectives.text.tagging import chain_tagging, tags_by_logits
 from stagejax.stage import Evaluation
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 from stagejax.data.joined import for_every_record
 from stagejax.inference.frozen import Frozen, compiled
-from stagejax.objectives.chain import likeliest_chain
+from stagejax.objectives.text.chain import likeliest_chain
 from stagejax.result import Result
 
 Made = dict[str, np.ndarray]

@@ -9,7 +9,7 @@ import numpy as np
 from stagejax.data.selection.few_shot import FewShot
 from stagejax.data.tasks.templates import PromptedTask
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
-from stagejax.objectives.prompting import label_logits
+from stagejax.objectives.text.prompting import label_logits
 from stagejax.result import Result
 
 Labels = dict[str, np.ndarray]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from stagejax.objectives.neighbours import nearest
+from stagejax.objectives.retrieval.neighbours import nearest
 
 
 @dataclass(frozen=True, eq=False)

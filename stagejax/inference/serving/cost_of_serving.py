@@ -16,7 +16,7 @@ import numpy as np
 from stagejax.apart import take_apart
 from stagejax.axes import path_name
 from stagejax.inference.frozen import Frozen, compiled
-from stagejax.models.adapters import Adapted
+from stagejax.models.text.adapters import Adapted
 from stagejax.steps.windows import interleaved
 
 

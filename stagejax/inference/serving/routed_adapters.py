@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float
 
 from stagejax.data.selection.successive import Successive
 from stagejax.inference.frozen import Frozen, apply, flops_of_one
-from stagejax.objectives.answered_tasks import first_answers
+from stagejax.objectives.text.answered_tasks import first_answers
 from stagejax.result import Result
 
 

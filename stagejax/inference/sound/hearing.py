@@ -1,7 +1,7 @@
 """A language model that hears: losses and answers of it behind an encoder of speech and an adapter.
 
-The three models are {"encoder", "adapter", "llm"}: encoder and adapter as in `models.recognizer` and
-`models.speech_adapter`, in the model's rows of tokens MASK marks where an utterance's vectors stand. A batch has
+The three models are {"encoder", "adapter", "llm"}: encoder and adapter as in `models.speech.recognizer` and
+`models.speech.speech_adapter`, in the model's rows of tokens MASK marks where an utterance's vectors stand. A batch has
 "frames" and "real" of utterances (see `data.sound.utterances`).
 """
 
@@ -23,9 +23,9 @@ from stagejax.data.sound.utterances import Speech
 from stagejax.decode import Prompts, Samples, completions, padded_prompts, sample
 from stagejax.inference import Frozen
 from stagejax.inference.several import ask_together, flops_together
-from stagejax.models.speech_adapter import Listener
+from stagejax.models.speech.speech_adapter import Listener
 from stagejax.objectives.loss import Metrics, weighted
-from stagejax.objectives.recognition import collapsed
+from stagejax.objectives.sound.recognition import collapsed
 from stagejax.result import Result
 
 Models = Mapping[str, Any]

@@ -16,8 +16,8 @@ from stagejax.data.sound.audio import LogMel
 from stagejax.decode.cepstral_distance import cepstral_distance, mel_cepstra
 from stagejax.decode.edits import edit_distance
 from stagejax.inference import Frozen, apply
-from stagejax.models.tokenizer_speech import centred
-from stagejax.objectives.recognition import collapsed
+from stagejax.models.speech.tokenizer_speech import centred
+from stagejax.objectives.sound.recognition import collapsed
 
 _SHIFT, _SCALE = 4.0, 4.0  # log energies become (x + 4) / 4
 

@@ -17,7 +17,7 @@ from stagejax.data.sound.word_pairs import levelled
 from stagejax.decode.cepstral_distance import mel_cepstra
 from stagejax.inference import Frozen, apply, flops_of_one
 from stagejax.inference.sound.listening import centred_frames
-from stagejax.objectives.text_to_frames import frames_of_text
+from stagejax.objectives.sound.text_to_frames import frames_of_text
 
 
 def cepstral_units(seen: dict[str, np.ndarray], count: int, seed: int) -> Int32[np.ndarray, "N T"]:

@@ -27,7 +27,7 @@ from stagejax.decode.realign import realigned
 from stagejax.inference.answering import ask
 from stagejax.inference.frozen import Frozen, flops_of_one
 from stagejax.inference.tasks.translating import Decoding, generated, said_of
-from stagejax.objectives.speech_translation import top_k
+from stagejax.objectives.sound.speech_translation import top_k
 from stagejax.result import Result
 from stagejax.stage import Batch
 

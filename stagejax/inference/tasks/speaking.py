@@ -13,7 +13,7 @@ from stagejax.data.tokenizers import SEP, Tokenizer, codec
 from stagejax.decode import Prompts, rouge, sample
 from stagejax.inference import Frozen
 from stagejax.inference.answering import ask
-from stagejax.models.reading import Read
+from stagejax.models.text.reading import Read
 from stagejax.result import Result
 from stagejax.stage import Batch
 

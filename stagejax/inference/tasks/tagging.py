@@ -16,7 +16,7 @@ from jaxtyping import Int
 from stagejax.data.tasks.tagged import Stream, TaggedText, lanes, suffix_numbers
 from stagejax.data.tasks.token_features import features, form_table
 from stagejax.decode.viterbi import viterbi
-from stagejax.models.hidden_markov import Counts, log_emissions, tags_by_suffix, transitions
+from stagejax.models.text.hidden_markov import Counts, log_emissions, tags_by_suffix, transitions
 from stagejax.steps.perceptron import Perceptron, learn, tag
 
 Tags = Int[np.ndarray, " n"]

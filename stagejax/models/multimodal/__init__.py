@@ -1,0 +1,1 @@
+"""Networks that join words with images, sounds, people and signs."""

@@ -1,0 +1,1 @@
+"""Networks that read and write texts: heads, pairs of networks, small ones of other kinds."""

@@ -1,0 +1,1 @@
+"""Networks that look at images: classifiers, detectors, pyramids, autoencoders of patches."""

@@ -1,0 +1,1 @@
+"""Objectives on images, and of networks that make them."""

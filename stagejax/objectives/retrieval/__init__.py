@@ -1,0 +1,1 @@
+"""Ranking what belongs to a query, and how well that is done."""

@@ -1,0 +1,1 @@
+"""Objectives on speech, signs and sounds, and on words beside them."""

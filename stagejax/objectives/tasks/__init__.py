@@ -1,0 +1,1 @@
+"""Several tasks at once, or one after the other."""

@@ -1,0 +1,1 @@
+"""Objectives on texts: spans, tags, pairs, corruptions, votes."""
