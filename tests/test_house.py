@@ -73,6 +73,12 @@ def test_no_file_is_longer_than_a_reader_can_bear() -> None:
         assert lines <= 500, f"{path.relative_to(ROOT)} has {lines} lines: split it by its nouns"
 
 
+def test_no_room_holds_more_files_than_a_newcomer_looks_over() -> None:
+    for folder in sorted({path.parent for path in LIBRARY}):
+        files = len(list(folder.glob("*.py")))
+        assert files <= 50, f"{folder.relative_to(ROOT)} holds {files} files: make rooms by what they are about"
+
+
 def test_shapes_are_strings() -> None:
     """An annotation that cannot be evaluated, as `Float[Array, ...]`, is checked by nobody and says so to nobody."""
     kinds = {"Bool", "Float", "Float32", "Float64", "Inexact", "Int", "Int32", "Key", "Num", "Shaped", "UInt"}

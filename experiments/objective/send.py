@@ -28,12 +28,13 @@ Holds if on three seeds (1) the variance of the mean EigenScore over the epochs 
          dropping's in every seed and its confabulation rate not higher in the mean; (4) EES with 20 moments and
          EigenScore correlate by 0.95 or more over prompts after the last epoch in every seed of normal training and of
          SeND; (5) for the largest number of answers timed EES takes at most half of the time of slogdet.
-Ours     Three seeds, two of five hold. (1) does not: variance times 1000 is 52, 27, 37 for SeND and 48, 48, 41 for
-         normal training, most of it a trend (about a line 3.3 +/- 2.0 and 6.7 +/- 3.0). (2) holds, within the spread:
-         confabulations 18.9 % +/- 2.4 and 19.4 % +/- 2.1, accuracy 56.1 % and 56.9 %. (3) does not: 65, 26, 39 at
-         random (about a line 1.8 +/- 0.7), though 21.9 % +/- 0.5. (4) does not: 0.62 to 0.74; with 100 moments 0.94 to
-         0.96. (5) holds: 6.2 times as fast for 2,000 answers, 3 times slower for 10. Dropout of 0.2 learns few facts
-         (14.6 %). Stages took 275 s on two shared cores, as much CPU time.
+Ours     Three seeds, one of five holds. (1) does not: variance times 1000 is 29, 39, 50 for SeND and 26, 22, 29 for
+         normal training, most of it a trend (about a line 3.6 +/- 2.1 and 1.8 +/- 0.8). (2) does not, within the
+         spread: confabulations 17.2 % +/- 1.3 and 16.4 % +/- 0.5, accuracy 54.6 % and 55.9 %. (3) does not: 35, 26, 46
+         at random (about a line 2.2 +/- 2.8), and 15.8 % +/- 0.8. (4) does not: 0.63 to 0.74; with 100 moments 0.93 to
+         0.95. (5) holds: 3.6 times as fast for 2,000 answers, 11 times slower for 10. Dropout of 0.2 learns few facts
+         (13.7 %). A run before, on another CPU, had 18.9 and 19.4 % confabulations, so that (2) held, and 52, 27, 37
+         beside 48, 48, 41 in (1): which is higher is within what a repetition moves. 568 s beside other work.
 """
 
 from __future__ import annotations
