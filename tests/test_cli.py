@@ -127,6 +127,9 @@ def test_a_run_is_compared_with_the_committed_result_of_its_preset(
     assert turned.returncode == 1
     assert "holds → does not hold" in turned.stdout
     assert "1 of" in turned.stdout
+    committed["claims"][0]["statement"] = "said otherwise"
+    (tmp_path / "report.json").write_text(json.dumps(committed))
+    assert "absent → does not hold" in stagejax("compare", str(tmp_path)).stdout
     (tmp_path / "report.json").write_text(json.dumps({**committed, "preset": "mine"}))
     assert "no committed result of preset 'mine'" in stagejax("compare", str(tmp_path)).stderr
     (tmp_path / "other.json").write_text("[]")

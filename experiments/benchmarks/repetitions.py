@@ -64,8 +64,16 @@ def repetitions(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def main(config: Config) -> None:
-    """Compare, count, store."""
+    """Compare, count, store.
+
+    Raises:
+      ValueError: the history has no result that was made again.
+    """
     rows = [row for path in sorted(results_folder().glob("*.json")) for row in repetitions(path)]
+    if not rows:
+        raise ValueError(
+            f"no result in {results_folder()} was committed twice from two CPUs: is the clone a shallow one?"
+        )
     judged, turned = sum(row["judged"] for row in rows), sum(len(row["turned"]) for row in rows)
     moved = [row["moved"] for row in rows if row["moved"] is not None]
     page = {"results": len(rows), "judged": judged, "turned": turned, "moved": statistics.median(moved), "rows": rows}

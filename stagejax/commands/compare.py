@@ -40,8 +40,7 @@ def command_compare(options: argparse.Namespace, rest: list[str]) -> int:
     if found.settings:
         table("settings that differ", ("field", *names), found.settings)
     table("claims", ("claim", *names, "verdict"), [
-        (pair.statement, *pair.shown, pair.verdicts[0] if not pair.turned else " → ".join(pair.verdicts))
-        for pair in found.claims
+        (pair.statement, *pair.shown, _verdict(*pair.verdicts)) for pair in found.claims
     ])  # fmt: skip
     table("numbers", ("table", "cells", "differ", "in standard deviations", "furthest", *names), [
         (t.title, t.cells, t.differing, "" if math.isnan(t.typical) else f"{t.typical:.2f}", t.furthest, *t.values)
@@ -52,6 +51,10 @@ def command_compare(options: argparse.Namespace, rest: list[str]) -> int:
     judged = sum(all(pair.verdicts) for pair in found.claims)
     print(f"{len(found.turned)} of {judged} verdicts turned.")
     return 1 if found.turned else 0
+
+
+def _verdict(first: str, second: str) -> str:
+    return first if first == second else f"{first or 'absent'} → {second or 'absent'}"
 
 
 def _page(path: Path) -> dict[str, Any]:

@@ -51,6 +51,15 @@ def test_only_another_cpu_with_the_same_settings_counts(committed: Any) -> None:
     assert (row["judged"], row["turned"], row["moved"]) == (1, ("a wins",), 2.0)
 
 
+def test_a_history_without_repetitions_is_said_to_be_shallow(
+    committed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed("one", "2.0 ± 1.0", "holds")
+    monkeypatch.setattr(repetitions, "results_folder", lambda: tmp_path)
+    with pytest.raises(ValueError, match="shallow"):
+        repetitions.main(repetitions.Config(tmp_path / "out.txt"))
+
+
 def test_what_is_stored_counts_all_rows(
     committed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
