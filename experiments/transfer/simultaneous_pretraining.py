@@ -150,7 +150,7 @@ def preset(name: str) -> Config:
         small = Stdlib(limit=1_200_000)
         return Config(
             general=Docstrings(Stdlib(limit=300_000)), domain=python_documentation(2500, 2500, small),
-            domain_task=Task(TextTask("domain", DocumentedPackages(("tkinter", "email", "asyncio"), small), 3), 32),
+            domain_task=Task(TextTask("domain", DocumentedPackages(("importlib", "email", "asyncio"), small), 3), 32),
             general_tasks=(Task(synonym_tasks(200)[0].few(100, 0), 24),),
             encoder=bert(vocab=500, layers=1, embed=16, heads=2, mlp=32, length=32, types=2),
             shard=1000, shards=4, files=6, rows=60, batch=8, steps=8, tuned=(6, 8, 3e-3), held=2, scored=2,

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from stagejax.data import Stdlib
+from stagejax.data import EmptySource, Stdlib
 from stagejax.data.language.articles import articles, sentences
 from stagejax.data.language.documentation import Documentation, DocumentedPackages, paragraphs
 
 FILES = Stdlib(limit=2_000_000)
-TASK = DocumentedPackages(("email", "asyncio", "tkinter"), FILES)
+TASK = DocumentedPackages(("email", "asyncio", "importlib"), FILES)
 
 
 def texts(source: Any) -> list[str]:
@@ -31,6 +31,11 @@ def test_labels_are_the_packages_and_texts_are_long_enough() -> None:
         DocumentedPackages(("email", "email"))
     with pytest.raises(ValueError, match="split='dev'"):
         TASK.of_split("dev")
+
+
+def test_a_package_without_text_is_named() -> None:
+    with pytest.raises(EmptySource, match="no text of tkinterest"):
+        len(DocumentedPackages(("email", "tkinterest"), FILES))
 
 
 def test_ranges_of_words_are_whole_documents_that_do_not_overlap() -> None:

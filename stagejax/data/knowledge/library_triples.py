@@ -85,6 +85,8 @@ def facts(node: ast.AST) -> Iterator[Pair]:
     >>> code = "def f(path, mode='read'):\\n 'Doc.'\\n if not path:\\n  raise ValueError(path)\\n return path.name"
     >>> list(facts(ast.parse(code).body[0]))[:3]
     [('first parameter', 'path'), ('second parameter', 'mode'), ('optional parameter', 'mode')]
+    >>> next(facts(ast.parse("async def f(path): 'Doc.'").body[0]))
+    ('first parameter', 'path')
     """
     own = _of_module if isinstance(node, ast.Module) else _of_class if isinstance(node, ast.ClassDef) else _of_function
     yield from ((predicate, said) for predicate, said in own(node) if said)
@@ -114,7 +116,7 @@ def _of_class(node: ast.ClassDef) -> Iterator[Pair]:
             yield "attribute", inner.attr
 
 
-def _of_function(node: ast.FunctionDef) -> Iterator[Pair]:
+def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[Pair]:
     args = node.args
     plain = [each for each in (*args.posonlyargs, *args.args) if each.arg not in ("self", "cls")]
     yield from zip(("first parameter", "second parameter"), (each.arg for each in plain), strict=False)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from stagejax.data.pipeline import joint_digest
-from stagejax.data.sources import Derived, Record, Source, Stdlib
+from stagejax.data.sources import Derived, EmptySource, Record, Source, Stdlib
 
 #: Which tenths of all docstrings, by a hash of their text, are read in documents and which are records of a task.
 _READ, _OF_SPLIT = range(2), {"train": range(2, 6), "test": range(6, 10)}
@@ -66,6 +66,7 @@ class DocumentedPackages(Source):
 
     Raises:
       ValueError: another split, or a package that is named twice.
+      EmptySource: when it is read, a package of which the files have no text.
 
     >>> task = DocumentedPackages(("email", "asyncio"), Stdlib(limit=2_000_000))
     >>> sorted(task[0]), {task[i]["label"] for i in range(len(task))}
@@ -115,11 +116,19 @@ def _documents(said: Documentation) -> tuple[tuple[str, str], ...]:
 def _labelled(task: DocumentedPackages) -> tuple[tuple[str, int], ...]:
     labels = {package: label for label, package in enumerate(task.packages)}
     found: dict[str, int] = {}
+    there = set()
     for name, texts in _said(task.files.of_split("train")):
         label = labels.get(name.split("/")[0].removesuffix(".py"))
+        there.add(label)
         for text in texts:
             if label is not None and len(text.split()) >= _LEAST and _tenth(text) in _OF_SPLIT[task.split]:
                 found.setdefault(text, label)
+    if absent := [package for package, label in labels.items() if label not in there]:
+        raise EmptySource(
+            f"the files have no text of {', '.join(absent)}. If this Python came without its whole library, as "
+            "systems do that package tkinter and idlelib apart, install the rest; else give other `packages`, or a "
+            "higher `limit` to `files`"
+        )
     return tuple(found.items())
 
 
