@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Examples of models compile one each, a tenth of the time of all default tests: they are long tests."""
     models = Path(__file__).parents[1] / "stagejax" / "models"
     for item in items:
-        if item.path.parent == models:
+        if models in item.path.parents:
             item.add_marker(pytest.mark.slow)
 
 
