@@ -1,8 +1,4 @@
-"""The command line: `stagejax list | show | run | plan | fork | report | compare | params | grow | audit | prepare |
-new`.
-
-What each does is in `commands`.
-"""
+"""The command line: one parser for all commands. `stagejax --help` lists them; what each does is in `commands`."""
 
 from __future__ import annotations
 

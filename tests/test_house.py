@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "decode": set(),
     "growth": {"axes", "declare"},
     "transforms": {"axes", "state"},
-    "report": {"committed", "ledger"},
+    "report": {"committed", "declare", "ledger"},
     "search": {"inference", "models", "objectives", "result", "stage", "state"},
 }
 

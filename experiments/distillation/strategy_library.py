@@ -8,11 +8,11 @@ Claim    Both models are black boxes. In rounds the student talks to customers w
          by embeddings, they beat fine-tuning on the teacher's replies and generic guidance, above all in dialogues of
          several turns; they transfer to other models and scenarios; and anyone can read them.
 Method   Customers are programs with 8 problems, 3 moods and 3 wants; what contents them, and in which order, are rules
-         that no model is told (`stagejax.data.dialogue.customers`). A quarter of the mixes are in no training of any
-         model. 0 models      student: replies by the habit of an agent who goes by the book, replies that do what a
-                       strategy says (moves at random, in two of three wordings), replies like an example. Teacher,
-                       larger: the best reply, a strategy for an agent who replied so, another behind one that failed; a
-                       quarter of those that it learns from name the customer. All by next-token prediction; then frozen
+         that no model is told (`data.dialogue.customers`). A quarter of the mixes are in no training of any model.
+         0 models      student: replies by the habit of an agent who goes by the book, replies that do what a strategy
+                       says (moves at random, in two of three wordings), replies like an example. Teacher, larger: the
+                       best reply, a strategy for an agent who replied so, another behind one that failed; a quarter of
+                       those that it learns from name the customer. All by next-token prediction; then frozen
          1 scenarios   dialogues of the student with the library; states that no entry is near to (cosine of TF-IDF of
                        the last message and of those before, without names and numbers), some of them a round
          2 strategies  the teacher replies; if the judge, log p_T(reply | state), finds the student's reply about as

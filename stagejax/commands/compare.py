@@ -38,7 +38,7 @@ def command_compare(options: argparse.Namespace, rest: list[str]) -> int:
     print(own["experiment"])
     table("conditions", ("what", *names), [row for row in found.conditions if row[1] != row[2]])
     if found.settings:
-        table("settings that differ", ("field", *names), found.settings)
+        table(f"settings that differ, {' -> '.join(names)}", ("field",), [(line,) for line in found.settings])
     table("claims", ("claim", *names, "verdict"), [
         (pair.statement, *pair.shown, _verdict(*pair.verdicts)) for pair in found.claims
     ])  # fmt: skip

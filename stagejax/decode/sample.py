@@ -73,7 +73,7 @@ def sample(
 
     Args:
       model: a `CausalModel`, such as a `LanguageModel`, or an encoder-decoder that has read
-      (`models.text.reading.Read`).
+        (`models.text.reading.Read`).
       prompts: the given tokens, at least one a row; how an answer is to begin is part of the prompt. A prefix LM reads
         its prefix in one pass, in both directions (`Prompts.prefixes_B`).
       key: one for all prompts, or one for each (B,), which then does not depend on the prompt's place in the batch.

@@ -43,7 +43,7 @@ def positions(
       model: `model(inputs (B, N, D), labels (B, N), key=key)` gives logits (B, N, classes); those at position j may
         depend on inputs up to j and on labels before j.
       batch: `image` (B, N, D), `label` (B, N) and `task` (B, 2), as of
-      `stagejax.data.pictures.random_tasks.RandomTasks`.
+        `data.pictures.random_tasks.RandomTasks`.
     """
     labels_BN: Int[Array, "B N"] = batch["label"]
     logits_BNC = model(projected(batch["image"], batch["task"]), labels_BN, key=key)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from stagejax.declare import difference
 
 #: Why two runs may differ at all.
 CONDITIONS = ("preset", "seeds", "date", "commit", "jax", "cpu", "device", "devices", "processes")
@@ -45,7 +47,7 @@ class Comparison:
     """What `compare` found."""
 
     conditions: tuple[tuple[str, str, str], ...]  # name, first, second
-    settings: tuple[tuple[str, str, str], ...]  # fields of the config that differ
+    settings: tuple[str, ...]  # fields of the config that differ, a line each
     claims: tuple[Pair, ...]
     tables: tuple[Moved, ...]
     apart: tuple[str, ...]  # titles of tables that only one has, or that have other columns or rows
@@ -84,13 +86,11 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         raise ValueError(
             f"reports of {first['experiment']!r} and {second['experiment']!r}: two runs of one experiment are compared"
         )
-    settings, others = (dict(_leaves(page.get("config"))) for page in (first, second))
-    names = [name for name in {**settings, **others} if settings.get(name) != others.get(name)]
     pages = [_titled(page) for page in (first, second)]
     alike = [title for title in pages[0] if title in pages[1] and _shape(pages[0][title]) == _shape(pages[1][title])]
     return Comparison(
         conditions=tuple((name, _condition(first, name), _condition(second, name)) for name in CONDITIONS),
-        settings=tuple((n, str(settings.get(n, "–")), str(others.get(n, "–"))) for n in names),  # noqa: RUF001
+        settings=tuple(difference(_homeless(first.get("config")), _homeless(second.get("config")))),
         claims=_claims(first["claims"], second["claims"]),
         tables=tuple(_moved(pages[0][title], pages[1][title]) for title in alike),
         apart=tuple(title for title in {**pages[0], **pages[1]} if title not in alike),
@@ -171,13 +171,9 @@ def _text(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field of an expanded config under its dotted name; classes by their own names, wherever they live."""
+def _homeless(value: Any) -> Any:
+    """A declaration whose classes and functions have their own names alone: a module that moved changes nothing."""
     if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            yield from _leaves(inner, f"{name}[{i}]")
-    else:
-        yield name, value.rpartition(":")[2] if name.endswith(".type") else value
+        named = {key: value[key].rpartition(":")[2] for key in ("type", "function") if isinstance(value.get(key), str)}
+        return {key: _homeless(inner) for key, inner in value.items()} | named
+    return [_homeless(inner) for inner in value] if isinstance(value, list) else value

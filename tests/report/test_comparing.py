@@ -69,9 +69,19 @@ def test_settings_and_conditions_that_differ_are_told() -> None:
     first = page([], config={"steps": 3, "model": {"sides": [1, 2]}}, environment={"cpu": "one"}, seeds=[0])
     second = page([], config={"steps": 3, "model": {"sides": [1, 4]}}, environment={"cpu": "two"}, seeds=[0])
     found = compare(first, second)
-    assert found.settings == (("model.sides[1]", "2", "4"),)
+    assert found.settings == ("model.sides[1]: 2 -> 4",)
     assert ("cpu", "one", "two") in found.conditions
     assert ("seeds", "[0]", "[0]") in found.conditions
+
+
+def test_a_module_that_moved_is_no_other_setting() -> None:
+    def config(room: str, name: str) -> dict[str, Any]:
+        return {"type": f"{room}:Config", "score": [{"function": f"{room}:{name}"}], "ratio": "1:2"}
+
+    here, there = (page([], config=config(room, "exact")) for room in ("stagejax.here", "stagejax.there"))
+    assert compare(here, there).settings == ()
+    other = page([], config=config("stagejax.there", "near"))
+    assert compare(here, other).settings == ('score[0].function: "exact" -> "near"',)
 
 
 def test_reports_of_two_experiments_are_refused() -> None:

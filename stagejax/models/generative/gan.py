@@ -2,7 +2,7 @@
 
 Every kernel is stored with unit variance and scaled where it is used (equalised learning rate), so that a distance of
 parameters means the same in every layer. There is no mapping network, modulation or noise: a plain generator, beside
-which stands that of `models/stylegan2.py`.
+which stands that of `stylegan2.py`.
 """
 
 from __future__ import annotations

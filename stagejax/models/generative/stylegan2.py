@@ -1,6 +1,6 @@
 """StyleGAN2's generator: latents to styles, by which the convolutions of every level are modulated.
 
-Its discriminator is `models/stylegan2_discriminator.py`.
+Its discriminator is `stylegan2_discriminator.py`.
 
 Letters: B batch, Z latent, S style, L styled layers, Y and X rows and columns, R read and W written channels, P pixels.
 
@@ -143,9 +143,8 @@ class StyleGeneratorNetwork(nnx.Module):
             seen.append(Seen(style, behind, c.pixels, rngs))
             before = behind
         self.levels, self.seen = nnx.List(levels), nnx.List(seen)
-        self.path_length = axes.variable(
-            nnx.BatchStat, jnp.zeros(())
-        )  # running mean; `objectives.pictures.gan.PathLength`
+        # The running mean of `objectives.pictures.gan.PathLength`.
+        self.path_length = axes.variable(nnx.BatchStat, jnp.zeros(()))
 
     def mapped(self, z_BZ: Float[Array, "B Z"]) -> Float[Array, "B S"]:
         """The style of each latent."""
