@@ -94,11 +94,12 @@ class Config:
     phase: int = 160  # steps on each task of CFT
     read: tuple[int, int] = (400, 60)  # steps on the town as it was, and on each episode
     rate: float = 4e-3  # of PT, CPT and DAP
-    rates: tuple[float, ...] = (1e-3, 2e-3, 4e-3)  # tried for full training
+    rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3, 4e-3)  # tried for full training
     low_rank: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # tried for LoRA
-    strengths: tuple[float, ...] = (10.0, 100.0, 1000.0)  # tried for EWC
+    strengths: tuple[float, ...] = (1e2, 1e3, 1e4, 1e5)  # tried for EWC
     kept: float = 1.0  # strength of LwF
     form: LoRA = field(default_factory=lambda: LoRA(rank=16))
+    whole: tuple[str, ...] = ("tokens",)  # trained in full beside the LoRA of a task, whose words are new to the model
     mixed: float = 0.25  # of a batch, replayed rows
     shares: tuple[float, float] = (0.0, 0.1)  # of general text in DAP; the second goes on to CFT
     fisher: int = 12  # batches of a task, of which EWC takes its Fisher information
@@ -116,7 +117,8 @@ def preset(name: str) -> Config:
         steps = {"general": 100_000, "corpus": 5000, "phase": 250, "read": (200, 20), "fisher": 1, "tested": (256, 256)}
         rates = {"rate": 3e-4, "rates": (3e-6, 1e-5, 3e-5), "low_rank": (3e-5, 1e-4, 3e-4)}
         more = {"orders": ((0, 1, 2, 3, 4, 5), (3, 5, 1, 4, 0, 2)), "town": Episodes(300, 50, 50, 2), "told": 96}
-        return Config(llama(vocab=data.tokenizer.vocab, **shape), data, **steps, **rates, **more)
+        net = llama(vocab=data.tokenizer.vocab, **shape)
+        return Config(net, data, whole=(), **steps, **rates, **more)
     if name == "smoke":
         data = drawn_stream(400, length=32, batch=8)
         shape = {"layers": 1, "embed": 24, "heads": 2, "mlp": 48, "length": 40, "tied": True, "init_std": 0.07}
@@ -259,7 +261,7 @@ def adapters(run: Any, cfg: Config, at: str, start: Any, tasks: Sequence[int], s
     """An adapter for each of some tasks, each put on the same frozen model."""
     data = phases(cfg, cfg.data.tasks_in(range(len(cfg.data.tasks)), seed), cfg.phase)
     phase = stage(cfg, at, data, cfg.phase, seed, **how)
-    return in_turn.adapter_each(run, phase, cfg.form, {str(j): replace(data, first=j) for j in tasks}, start)
+    return in_turn.adapter_each(run, phase, cfg.form, {str(j): replace(data, first=j) for j in tasks}, start, cfg.whole)
 
 
 Facts = dict[str, tuple[KnowledgeChange, Results]]  # by arm: what the episodes did to facts

@@ -16,7 +16,9 @@ from stagejax.transforms.lora import LoRA, factors
 from stagejax.transforms.reparameterize import Reparameterized
 
 
-def adapter_each(run: Any, phase: Stage, form: LoRA, data: dict[str, Data], start: Any) -> tuple[Any, ...]:
+def adapter_each(
+    run: Any, phase: Stage, form: LoRA, data: dict[str, Data], start: Any, whole: Sequence[str] = ()
+) -> tuple[Any, ...]:
     """An adapter for each task, all put on the same frozen model: `W = W_0 + scale · down_t up_t`. No order matters.
 
     Args:
@@ -24,6 +26,8 @@ def adapter_each(run: Any, phase: Stage, form: LoRA, data: dict[str, Data], star
       phase: the stage that learns a task, of the model without adapters.
       data: of each task by its name.
       start: the trained model.
+      whole: attributes of the model of which each task trains its own copy in full, as `"tokens"` where its words are
+        new to the model.
 
     Returns:
       A result for each task, whose models have adapters.
@@ -32,7 +36,7 @@ def adapter_each(run: Any, phase: Stage, form: LoRA, data: dict[str, Data], star
     """
     model = Reparameterized(phase.model, form)
     fresh = run.transform(f"{phase.name}/fresh", model.adapt, start, to=model)
-    own = replace(phase, model=model, trainable=factors())
+    own = replace(phase, model=model, trainable=factors(*whole))
     return tuple(run.train(replace(own, name=f"{phase.name}/{name}", data=each), fresh) for name, each in data.items())
 
 
