@@ -87,13 +87,15 @@ def test_arms_differ_in_their_loss_alone() -> None:
 @slow
 def test_every_arm_has_the_same_steps_rate_and_start(finished: Any) -> None:
     results, report, _ = finished
-    tried = stages_of(results, COT, REASON)
-    assert [one.stage.optimizer.peak for one in tried] == list(SMOKE.rates)
-    best = max(tried, key=lambda one: one.history.last("exact")).stage.optimizer.peak
+    best = {}
+    for kind, own in {REASON: (COT, REASON), REPLY: (COT, REPLY), NO: (NO, "")}.items():
+        tried = stages_of(results, *own)
+        assert [one.stage.optimizer.peak for one in tried] == list(SMOKE.rates)
+        best[kind] = max(tried, key=lambda one: one.history.last("exact")).stage.optimizer.peak
     for arm in report.arms:
-        parts = [REASON, REPLY] if arm.name != NO else [REPLY]
+        parts = [REASON, REPLY] if arm.name != NO else [NO]
         for own, part in zip(arm.results, parts, strict=True):
-            assert own.stage.optimizer.peak == (best if part == REASON else SMOKE.rate)
+            assert own.stage.optimizer.peak == best[part]
             assert own.stage.data.batch == SMOKE.batch
             if arm.name not in (EQUAL, NO):
                 assert own.stage.steps == SMOKE.steps[part == REPLY]
