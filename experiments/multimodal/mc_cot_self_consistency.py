@@ -91,7 +91,7 @@ class Config:
     steps: tuple[int, int] = (600, 400)  # of the rationale and of the answer model
     batch: int = 16
     test_batch: int = 128
-    rates: tuple[float, ...] = (1.5e-3, 3e-3, 6e-3)  # of which one is chosen for each kind of model
+    rates: tuple[float, ...] = (7.5e-4, 1.5e-3, 3e-3, 6e-3)  # of which one is chosen for each kind of model
     arms: tuple[str, ...] = (COT, OURS, EQUAL, LOSSES)  # beside the one without a rationale
     passes: int = 5  # N
     alpha: float = 0.5
