@@ -36,11 +36,10 @@ Ours     Python's library, I = 320 iterations of 1024 tokens, 163 k parameters; 
          (a) does not hold at this scale: 1.15, 1.47 and 1.25 times against the best of four, which is weight decay 1;
          by all its iterations 1.32, 1.81 and 1.54. Against dropout 0.1 it is 1.71. (b) holds: dropout costs 0.120 ±
          0.026. (c) does not: the gap is 0.098 ± 0.006. By the fewer batches of the way it is 0.11 behind the warm-up,
-         where little has been read, and 0.19 at the end (E = 10: 0.15 and 2.80). (d) Width 32 of 16 to 128 is
-         best at equal FLOPs (4.359 ± 0.010), holds; but the parabola has its vertex within the sizes for one seed only
-         (r* 48), and widths 64 and 128 took the highest rate tried, 64 three times that of its pilot of full length.
-         The law does not hold, it is off by 1.9, 5.4 and 4.0 %. E = 1 at width 32 is at l* with 2.95, 2.95 and 2.79
-         times fewer FLOPs than E = 10 at width 64. 493 CPU seconds beside other work.
+         where little has been read, and 0.19 at the end (E = 10: 0.15 and 2.80). (d) Width 32 of 16 to 128 is best at
+         equal FLOPs (4.359 ± 0.010), each at a rate within its grid, holds; but the parabola has its vertex within the
+         sizes for one seed only (r* 48). The law does not hold, it is off by 1.9, 5.4 and 4.0 %. E = 1 at width 32 is
+         at l* with 2.95, 2.95 and 2.79 times fewer FLOPs than E = 10 at width 64. 1075 seconds beside other work.
 """
 
 from __future__ import annotations
