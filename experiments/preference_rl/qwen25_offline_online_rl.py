@@ -107,7 +107,8 @@ class Config:
     queries: int = 8  # of a round
     updates: int = 2  # optimizer steps on a round's answers
     betas: tuple[float, float] = (0.1, 1e-2)  # of DPO, and of the KL term of GRPO
-    rates: tuple[tuple[float, ...], ...] = ((1e-3, 3e-3), (3e-5, 1e-4, 3e-4), (3e-5, 1e-4, 3e-4))  # SFT, DPO, GRPO
+    # tried for SFT, DPO and GRPO
+    rates: tuple[tuple[float, ...], ...] = ((1e-3, 3e-3, 1e-2), (1e-5, 3e-5, 1e-4, 3e-4), (3e-5, 1e-4, 3e-4))
     every: int = 8  # steps between evaluations of GRPO
     dev: int = 128  # problems
     tests: int = 256
