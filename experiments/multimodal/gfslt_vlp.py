@@ -105,7 +105,7 @@ class Config:
     optimizers: tuple[Optimizer, Optimizer, Optimizer, Optimizer] = field(
         default_factory=lambda: (rate(3e-3), rate(2e-3), rate(2e-3), rate(1e-3))
     )  # of stage 0, the dual encoder, the restoring decoder and SLT
-    peaks: tuple[float, ...] = (1e-3, 3e-3)  # learning rates of SLT, from which each arm takes its own
+    peaks: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # learning rates of SLT, from which each arm takes its own
     splits: tuple[str, str] = ("val", "test")  # by which rates are chosen, and which is translated
     tests: int = 180  # videos
     beams: int = 4

@@ -93,7 +93,7 @@ class Config:
     steps: tuple[int, int] = (250, 200)  # of pre-training, of fine-tuning
     batch: tuple[int, int] = (64, 32)
     peak: float = 1e-3  # learning rate of all pre-training
-    rates: tuple[Rates, ...] = ((1e-3, 0.1), (1e-3, 1.0), (3e-3, 1.0))  # of fine-tuning
+    rates: tuple[Rates, ...] = ((1e-3, 0.1), (1e-3, 1.0), (3e-3, 1.0), (1e-2, 1.0))  # of fine-tuning
     arms: tuple[str, ...] = (SEPARATE, UNIPT, NO_MLM, ORACLE, SHARP)
     precision: Precision = field(default_factory=Precision)
     seeds: tuple[int, ...] = (0, 1, 2)
