@@ -19,7 +19,7 @@ class Choices:
     >>> choices.best("rate", (1e-3, 1e-2), lambda rate: (0.5 if rate < 1e-2 else 0.75, ()))
     0.01
     >>> choices.table("By validation rows.").rows
-    (('rate', '0.001, 0.01', '0.5, 0.75', 0.01),)
+    (('rate', '0.001, 0.01', '0.5, 0.75', 0.01, 'yes'),)
     """
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
@@ -36,9 +36,10 @@ class Choices:
         scores = [score for score, _ in found]
         value = grid[0 if np.isnan(scores).any() else int(np.argmax(scores))]
         self.spent[what] = tuple(result for _, results in found for result in results)
-        self.rows.append((what, ", ".join(f"{x:g}" for x in grid), ", ".join(f"{x:.3g}" for x in scores), value))
+        end = "yes" if len(grid) > 1 and value in (min(grid), max(grid)) else ""
+        self.rows.append((what, ", ".join(f"{x:g}" for x in grid), ", ".join(f"{x:.3g}" for x in scores), value, end))
         return value
 
     def table(self, note: str) -> Table:
-        """What was tried, and what was chosen; a number at the end of its grid says that more might be better."""
-        return Table("What was chosen", ("of", "tried", "scores", "chosen"), tuple(self.rows), note=note)
+        """What was tried, and what was chosen; a number at an end of its grid says that more might be better."""
+        return Table("What was chosen", ("of", "tried", "scores", "chosen", "at an end"), tuple(self.rows), note=note)

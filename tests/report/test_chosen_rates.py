@@ -9,7 +9,7 @@ def test_the_best_is_taken_and_all_that_was_tried_is_charged() -> None:
     choices, scores = Choices(), {1.0: 0.2, 2.0: 0.7, 3.0: 0.7}
     assert choices.best("rate", (1.0, 2.0, 3.0), lambda x: (scores[x], (f"net {x:g}",))) == 2.0  # the first of equals
     assert choices.spent == {"rate": ("net 1", "net 2", "net 3")}
-    assert choices.table("note").rows == (("rate", "1, 2, 3", "0.2, 0.7, 0.7", 2.0),)
+    assert choices.table("note").rows == (("rate", "1, 2, 3", "0.2, 0.7, 0.7", 2.0, ""),)
 
 
 def test_in_a_plan_the_first_is_taken() -> None:
