@@ -411,7 +411,7 @@ NOTES = (
     "skirt (the lower half of a dress) stands beside trousers. Test identities are 200, seeds three.",
     "Looked at before: a try of another seed with 400 and 250 steps and the rate 1e-3, judged on the validation people "
     "(Rank-1 separate 10.5 %, UniPT 25.3 %), and CLIP's loss on held-out garments at two rates. Steps were then cut to "
-    "250 and 200 for time; all arms are still learning. Test people were looked at in two runs, the first with three rates.",
+    "250 and 200 for time; all arms are still learning. Test people were looked at by two runs, one of three rates.",
     "The rate of pre-training was not searched. That of fine-tuning is 3e-3, within its grid, for all arms but the "
     "separate one, which takes the lowest, 1e-3; the text's factor is 1, an end, for all. The interval is over seeds, "
     "not over test people.",
