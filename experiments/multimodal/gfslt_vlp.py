@@ -150,7 +150,7 @@ def preset(name: str) -> Config:
         return Config(
             drawn, Signed(replace(drawn, limit=64), DrawnLetters(24), size=12, side=9), CommonWords(20),
             pixels=12, image=strided(12, (4, 8), 16), width=("hidden.1", 16), net=net, batches=(16, 8, 8),
-            steps=(20, 12, 8), tests=8, beams=2, seeds=(0,), beside=(),
+            steps=(20, 12, 8), peaks=(1e-3, 3e-3), tests=8, beams=2, seeds=(0,), beside=(),
         )  # fmt: skip
     if name == "pod":
         resnet = ResNet(224, 3, (64, 128, 256, 512), (2, 2, 2, 2), 1000, stem=64, stem_size=7, stem_pool=True)
