@@ -12,7 +12,7 @@ Method   E passes over I·B / E windows of text take I iterations of B windows. 
          E = 1, one for E = 10. Sizes: E = 1 at half of these FLOPs, widths of 16 to 128, each with a rate chosen
          likewise, from four in proportion to 1 / width. r* is tokens / parameters at the
          vertex of a parabola in log parameters; a pair (P, T) is adjusted to P' = sqrt(C / (6 r*)), T' = r* P'.
-Run      stagejax run one_epoch                      laptop: 10 minutes beside other work
+Run      stagejax run one_epoch                      laptop: 18 minutes beside other work
          stagejax run one_epoch --preset smoke       seconds
          stagejax plan one_epoch --preset pod --mesh data=16,fsdp=16
 Holds if (three seeds) (a) E = 1 first is at l* after 0.67 of the iterations or fewer, in every seed; l* is the lowest

@@ -22,12 +22,12 @@ Run      stagejax run gfslt_vlp                         laptop: about 23 minutes
 Holds if on unseen phrases by unseen drawers, in means over three seeds, (1) v2 has 2 BLEU-4 or more above SLT without
          VLP at equal FLOPs, and (2) v2 has at least as much as v1.
 Ours     180 phrases of the test, mean ± standard deviation of seeds 0 to 2, BLEU-4. (1) does not hold: v2 -0.73 ± 3.08
-         against SLT without VLP at equal FLOPs (19.9 ± 2.4 and 20.6 ± 4.5), ahead with one seed by 2.3. (2) holds:
-         +1.44 ± 1.12 over v1 (18.5 ± 1.5). With the first seed v2 has 17.3, SLT for the steps of stage 2 12.2, random
-         masks 20.5. Put to other videos all have 3.5 at most, so the video is read. Behind VLP the own text is the
-         nearest of 180 in 15.4 ± 5.0 %. Few phrases are right as a whole, 3.3 % at most. All took the middle of three
-         rates. A run before, on another CPU and with the lower two of them, had -3.84 ± 3.91 and +0.04 ± 2.85: the same
-         verdicts.
+         against SLT without VLP at equal FLOPs (19.9 ± 2.4 and 20.6 ± 4.5), ahead with one seed by 2.3. (2) holds by
+         the means, not apart from 0 by three seeds: +1.44 ± 1.12 over v1 (18.5 ± 1.5). With the first seed v2 has 17.3,
+         SLT for the steps of stage 2 12.2, random masks 20.5. Put to other videos all have 3.5 at most, so the video is
+         read. Behind VLP the own text is the nearest of 180 in 15.4 ± 5.0 %. Few phrases are right as a whole, 3.3 % at
+         most. All took the middle of three rates. A run before, on another CPU and with the lower two of them, had
+         -3.84 ± 3.91 and +0.04 ± 2.85: the same verdicts.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ Method   Questions with four options about scenes of MNIST digits and Fashion-MN
          `full` the other votes, and R-Drop (two passes and their KL). Answers with gold rationales (an upper bound), of
          five sampled rationales by vote, and without the picture. All rationale models have the rate that is best for
          Multimodal-CoT on validation questions, all answer models likewise; those without a rationale have their own.
-Run      stagejax run mc_cot_self_consistency                 laptop: 8 minutes on two cores that other jobs shared
+Run      stagejax run mc_cot_self_consistency                 laptop: 8 minutes of stages, beside other jobs
          stagejax run mc_cot_self_consistency --preset smoke  a minute, most of it compilation
          stagejax run mc_cot_self_consistency --preset long   the same with three seeds; `full`: all arms too
          stagejax plan mc_cot_self_consistency --preset pod --mesh data=16,fsdp=16
@@ -266,6 +266,7 @@ def learning(cfg: Config, name: str, way: Way, data: Data, steps: int, held: Dat
 
 def reasoned(run: Any, found: Found, label: str, way: Way, seed: int) -> None:
     """One arm with a seed: a rationale model, what it says, an answer model, and what that says."""
+    assert found.rates or label == COT, "the first arm is the one that rates are chosen for"
     cfg, given, at = found.cfg, found.given, f"{seed}/{slug(label)}"
     asked = ("asked", REASON)
     prompts = {part: rows(cfg, given, part, asked) for part in ("valid", "test")}

@@ -18,9 +18,9 @@ Holds if on test identities the Rank-1 of UniPT is 1.5 points or more above that
          seeds, the 95 % interval of the difference being above 0; and that without masked words is not above it.
 Ours     Three seeds; neither holds as it is judged. UniPT finds 9.4 +/- 4.0 % at Rank-1, the separate arm 3.8 +/- 1.1:
          +5.6 +/- 5.1 points, and the interval is -7.0 to +18.2. Without masked words it is 10.0 +/- 2.8 (masked words:
-         -0.6 +/- 6.0, interval -15.4 to +14.2). On one seed tau = 0.1 finds 19.0 %, true attributes 11.2. CLIP's labels
-         are noisy: colours 51 and 41 % right (chance 12.5), garments by chance, no bag said. A run before, on another
-         CPU and with rates up to 3e-3, has the same verdicts: +6.0 +/- 3.2 and -2.2 +/- 4.5.
+         -0.6 +/- 6.0, interval -15.4 to +14.2). On one seed tau = 0.1 finds 19.0 %, true attributes 11.2, where UniPT
+         finds 10.5. CLIP's labels are noisy: colours 51 and 41 % right (chance 12.5), garments by chance, no bag said.
+         A run before, on another CPU and with rates up to 3e-3, has the same verdicts: +6.0 +/- 3.2 and -2.2 +/- 4.5.
 """
 
 from __future__ import annotations
