@@ -20,7 +20,7 @@ from stagejax.program import Program, build, init_keys, step_keys
 from stagejax.result import Result
 from stagejax.stage import Batch, Data, Stage, ratios
 
-_PROGRAMS: dict[str, Program] = {}  # compiled once in a process for all stages that run the same
+_PROGRAMS: dict[Any, dict[str, Program]] = {}  # by mesh: compiled once in a process for all stages that run the same
 
 
 def side_by_side(stage: Stage, datas: Sequence[Data], start: Result | None = None) -> tuple[Any, dict[str, np.ndarray]]:
@@ -63,7 +63,7 @@ def in_turn(
     Args:
       stage: what is common; its evaluation says how many batches are scored, and by what.
       datas, tests: one for each run; with the specifications of the stage's data and evaluation data.
-      start: where all of them begin; None: fresh parameters, the same for all.
+      start: where all of them begin, and on whose devices they run; None: fresh parameters, the same for all, on one.
 
     Raises:
       ValueError: the stage has no evaluation or has replicas, or data have another specification than its own, or there
@@ -76,10 +76,10 @@ def in_turn(
     own = [data.spec() == stage.data.spec() for data in datas] + [t.spec() == evaluation.data.spec() for t in tests]
     if len(tests) != len(datas) or not all(own):
         raise ValueError(f"stage {stage.name!r}: {len(datas)} runs need as many data and tests, like the stage's own")
-    program = program_of(_PROGRAMS, stage, make_mesh("data=1"), {})
-    generation = 0 if start is None else start.generation + 1
-    step, score, key = program.compiled_step(), program.compiled_score(), step_keys(stage, generation)
-    old, found = None if start is None else start.state(), []
+    old, generation = (None, 0) if start is None else (start.state(), start.generation + 1)
+    mesh = make_mesh("data=1") if old is None else jax.tree.leaves(old)[0].sharding.mesh
+    program = program_of(_PROGRAMS.setdefault(mesh, {}), stage, mesh, {})
+    step, score, key, found = program.compiled_step(), program.compiled_score(), step_keys(stage, generation), []
     assert score is not None
     for data, test in zip(datas, tests, strict=True):
         state = program.begin(generation, old)[0]

@@ -85,6 +85,17 @@ def test_runs_in_turn_end_as_side_by_side_and_have_tests_of_their_own() -> None:
     assert one["loss"][1] != two["loss"][1]
 
 
+@pytest.mark.slow
+def test_runs_in_turn_are_on_the_devices_of_their_start(tmp_path: Path) -> None:
+    stage = replace(STAGE, steps=2, evaluate=replace(STAGE.evaluate, batches=1, every=None))
+    scores = {}
+    for mesh in ("data=1", "data=2,fsdp=2"):
+        with running(tmp_path / mesh, "toy", mesh=mesh) as run:
+            start = run.train(replace(STAGE, name="start", steps=2))
+            scores[mesh] = in_turn(stage, [stage.data], [TESTED], start)
+    same(scores["data=1"], scores["data=2,fsdp=2"], rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("stage", "tests"),
     [
