@@ -38,7 +38,7 @@ from stagejax.identity import (
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import Diverged, History, Record
-from stagejax.mesh import all_here, make_mesh
+from stagejax.mesh import all_here, first_says, make_mesh
 from stagejax.program import Program
 from stagejax.report.metrics import Writer
 from stagejax.result import Grown, Result
@@ -98,7 +98,7 @@ class Run:
         entry = self.workdir.claim(stage.name, "train", declare_train(stage, start, until) | declare_fork(fork))
         training = Training(stage, program, start, entry, generation, until, fork)
         trackers = [partial(tracker, self.workdir.path, stage.name) for tracker in self.track]
-        page = entry.result or self._computed(entry, lambda: training.run(self.stop, trackers, may_diverge))
+        page = self._page(entry, lambda: training.run(self.stop, trackers, may_diverge))
         record, diverged = Record.from_json(page["record"]), page.get("diverged")
         if diverged and not may_diverge:
             raise Diverged(stage, diverged, record)
@@ -158,7 +158,7 @@ class Run:
             sizes = {"digest": digest(state.params), "parameters": count(state.params)}
             return sizes | {"receipt": receipt.to_json(), "cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         result = Result(
             name,
             "grow",
@@ -198,7 +198,7 @@ class Run:
             cost = Cost(flops=flops, seconds=time.monotonic() - began)
             return {"digest": digest(state.params), "parameters": count(state.params), "cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         return self._done(
             Result(
                 name,
@@ -242,7 +242,7 @@ class Run:
             cost = Cost(flops=flops, sampled_tokens=drawn, seconds=time.monotonic() - began)
             return page | {"cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
         return self._done(
             Result(
@@ -256,12 +256,17 @@ class Run:
             )
         )
 
-    def _computed(self, entry: Entry, compute: Callable[[], Json]) -> Json:
-        """The page of a result that is not there yet, written once all it speaks of is on disk."""
+    def _page(self, entry: Entry, compute: Callable[[], Json]) -> Json:
+        """The page of a result: read, or computed, and then written once all it speaks of is on disk.
+
+        Whether it is there process 0 says: another one may look when it has been written meanwhile.
+        """
+        if first_says(entry.result is not None):
+            return entry.result
         if self.stop.is_set() and jax.process_count() == 1:
             raise Interrupted("stopped between two stages; all finished ones are saved")
         with locked(entry.path):
-            page = entry.result or compute()
+            page = entry.result if first_says(entry.result is not None) else compute()
             if jax.process_index() == 0:
                 checkpoint.write_json(entry.path / "result.json", page)
         all_here(f"result {entry.fingerprint}")

@@ -156,7 +156,7 @@ def test_two_runs_do_not_compute_one_result_at_once(tmp_path):
     def body(run: Any) -> Any:
         entry = run.workdir.claim("x", "train", {"a": 1})
         with locked(entry.path), pytest.raises(WorkdirError, match=r"in use by another process"):
-            run._computed(entry, dict)
+            run._page(entry, dict)
 
     go(tmp_path, body)
 
