@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -94,6 +95,17 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """While inside, a disk that takes no more of the file at `path` is a CheckpointError, as when a state is saved."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise _not_saved(path, error) from error
+
+
 def write_json(path: Path, page: Json) -> None:
     """Write a JSON file whole or not at all.
 
@@ -113,9 +125,7 @@ def read_json(path: Path) -> Json:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again."
-        ) from error
+        raise CheckpointError(f"{path} is damaged: {error}. Delete {path}: what it says is found again.") from error
 
 
 def check_digest(found: str, expected: str | None, place: Path) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from stagejax import checkpoint
 from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
 from stagejax.declare import Json
-from stagejax.fork import Fork, forked
+from stagejax.fork import Fork, forked, forked_save
 from stagejax.growth.record import record
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.host import keep_memory
@@ -305,7 +305,10 @@ def running(
       track: makers of further writers of metrics, beside the lines in metrics.jsonl.
     """
     path, stop = Path(workdir).absolute(), threading.Event()
+    fork = fork and replace(fork, workdir=fork.workdir.absolute())
     others = () if fork is None else (forked(fork).path.parent,)
+    if fork is not None and not (path / "stages" / f"{fork.stage}.json").exists():
+        forked_save(fork)
     if jax.process_index() == 0:
         check_owner(path, experiment)
     keep_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,14 +14,16 @@ import jax
 import numpy as np
 import optax
 import pytest
-from spine import assert_close, assert_outcome, assert_same, flat, go, outcome, stage
+from spine import Alarm, assert_close, assert_outcome, assert_same, flat, go, outcome, stage
 from test_handover import own_step
 from toy import Numbers, Toy, adam
 
 from stagejax import checkpoint, loop
 from stagejax.checkpoint import CheckpointError
+from stagejax.fork import forked
 from stagejax.handover import Handover, HandoverError
 from stagejax.identity import program_of
+from stagejax.interrupt import Interrupted
 from stagejax.mesh import make_mesh
 from stagejax.run import Fork, running
 from stagejax.stage import Evaluation
@@ -246,11 +249,37 @@ def test_stages_before_the_fork_are_taken_from_its_source(tmp_path, done, monkey
     assert two.digest == done[1][1][0]
 
 
+def test_a_fork_at_the_last_step_has_a_state(tmp_path, done):
+    results = go(tmp_path, pipeline, fork=Fork(done[0], "first", 8))
+    assert_same(flat(results[0].state()), done[1][0][-1])
+
+
 def test_a_fork_may_change_the_schedule(tmp_path, done):
     one, _ = go(tmp_path, lambda run: pipeline(run, optimizer=changed_adam), fork=Fork(done[0], "first", 4))
     assert one.digest != done[1][0][0]
     assert one.history.train["loss"][:5] == done[1][0][1].train["loss"][:5]  # the fifth is of the forked parameters
     assert one.history.train["loss"][6] != done[1][0][1].train["loss"][6]
+
+
+def test_a_fork_goes_on_when_the_save_that_it_began_with_is_gone(tmp_path, done, monkeypatch):
+    """A source that trains on keeps its last saves only. And a folder is that of where the run was started."""
+    shutil.copytree(done[0], tmp_path / "source")
+    fork = Fork(Path("source"), "first", 4)
+
+    def elsewhere(run: Any) -> Any:
+        Alarm(monkeypatch, loop, "place", 3, run.stop.set)
+        monkeypatch.chdir("/")
+        return pipeline(run)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Interrupted, match="step 7 of 8"):
+        go(tmp_path / "own", elsewhere, fork=fork)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(forked(fork).steps / "4")
+    assert go(tmp_path / "own", pipeline, fork=fork)[0].digest == done[1][0][0]
+    with pytest.raises(ValueError, match=r"has no save at step 4; it has \[2, 6, 8\]"):
+        go(tmp_path / "other", pipeline, fork=fork)
 
 
 def test_a_fork_that_cannot_be_says_what_there_is(tmp_path, done):
@@ -378,6 +407,37 @@ def test_a_damaged_artifact_is_not_used(tmp_path):
 
 
 # Folders
+
+
+def test_a_run_whose_store_is_not_there_does_not_begin_anew(tmp_path, monkeypatch):
+    def body(run: Any) -> Any:
+        return run.make("arrays", numbers, 4)
+
+    go(tmp_path / "run", body, store=tmp_path / "store")
+    (tmp_path / "store").rename(tmp_path / "moved")
+    with pytest.raises(WorkdirError, match=r"run keeps its results in .*store, which is not there. Put it back, or"):
+        go(tmp_path / "run", body)
+    (tmp_path / "moved").rename(tmp_path / "store")
+    go(tmp_path / "run", body)
+    go(tmp_path / "own", body, store=tmp_path / "own" / "store")
+    (tmp_path / "own").rename(tmp_path / "elsewhere")
+    CALLS.clear()
+    assert go(tmp_path / "elsewhere", body).value["a"].tolist() == [4, 5, 6]
+    assert CALLS == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "[1]"])
+def test_a_damaged_run_page_says_what_to_write(tmp_path, text):
+    go(tmp_path, lambda run: run.make("arrays", numbers, 4))
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(
+        WorkdirError, match=r'run.json is damaged .*Write \{"experiment": NAME, "store": null\} into it'
+    ):
+        go(tmp_path, lambda run: None)
+    (tmp_path / "run.json").write_text('{"experiment": "toy", "store": null}')
+    CALLS.clear()
+    go(tmp_path, lambda run: run.make("arrays", numbers, 4))
+    assert CALLS == []
 
 
 def test_a_folder_of_another_experiment_is_refused(done):
