@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.axes import path_name
+from stagejax.checksum import checksum
 from stagejax.declare import Json
 
 Tree = Any
@@ -40,8 +42,9 @@ def save(path: Path, state: Tree, page: Json) -> Callable[[], None]:
 
     copies = _copy(_nested(state))
     try:
+        about = {"page": json.dumps(page), "checksums": json.dumps(_checksums(copies))}
         pending = ocp.save_checkpointables_async(
-            path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata={"page": json.dumps(page)}
+            path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata=about | {"crc": _crc(about)}
         )
     except Exception as error:
         raise _not_saved(path, error) from error
@@ -64,12 +67,15 @@ def load(path: Path, like: Tree) -> tuple[Tree, Json]:
     from orbax.checkpoint import v1 as ocp
 
     wanted = _nested(jax.tree.map(_plain, like))
-    page = _check(path, wanted)
+    page, noted = _check(path, wanted)
     with _quiet():
         try:
             found = ocp.load_checkpointables(path.absolute(), {"state": wanted})
         except Exception as error:
             raise _damaged(path, error) from error
+    for where, sum_ in _checksums(found["state"]).items() if noted else ():
+        if sum_ != noted[where]:
+            raise _damaged(path, ValueError(f"{where} is not what was saved: its checksum differs"))
     leaves = dict(_named_leaves(found["state"]))
     in_order = [_as_key(leaf, leaves[where]) for where, leaf in _named_leaves(like)]
     return jax.tree.unflatten(jax.tree.structure(like), in_order), page
@@ -180,6 +186,14 @@ def _write(path: Path, put: Callable[[IO[bytes]], Any]) -> None:
         raise _not_saved(path, error) from error
 
 
+def _checksums(tree: Tree) -> dict[str, int]:
+    return {where: checksum(leaf) for where, leaf in _named_leaves(tree)}
+
+
+def _crc(about: dict[str, str]) -> str:
+    return str(zlib.crc32(json.dumps(about, sort_keys=True).encode()))
+
+
 @jax.jit
 def _copy(tree: Tree) -> Tree:
     return jax.tree.map(lambda x: jnp.copy(jax.random.key_data(x) if _is_key(x) else x), tree)
@@ -221,8 +235,8 @@ def _nested(tree: Tree) -> dict[str, Any]:
     return nested
 
 
-def _check(path: Path, wanted: dict[str, Any]) -> Json:
-    """The page of the checkpoint, once its leaves are known to be the wanted ones."""
+def _check(path: Path, wanted: dict[str, Any]) -> tuple[Json, dict[str, int]]:
+    """The page of the checkpoint and the checksums in it (old ones have none), once its leaves are the wanted ones."""
     from orbax.checkpoint import v1 as ocp
 
     if not (path / "commit_success.txt").exists():
@@ -232,7 +246,11 @@ def _check(path: Path, wanted: dict[str, Any]) -> Json:
     with _quiet():
         try:
             metadata = ocp.checkpointables_metadata(path.absolute())
-            page = json.loads(metadata.custom_metadata["page"])
+            about = dict(metadata.custom_metadata)
+            crc = about.pop("crc", None)
+            if crc not in (None, _crc(about)):
+                raise ValueError("what it says of itself is not what was written")
+            page, noted = json.loads(about["page"]), json.loads(about.get("checksums", "{}"))
             found = {where: _kind(leaf) for where, leaf in _named_leaves(metadata.metadata["state"])}
         except Exception as error:
             raise _damaged(path, error) from error
@@ -249,7 +267,7 @@ def _check(path: Path, wanted: dict[str, Any]) -> Json:
     if lines:
         more = f"\n  ... and {len(lines) - 12} more" if len(lines) > 12 else ""
         raise CheckpointError(f"the checkpoint {path} is of another model:\n" + "\n".join(lines[:12]) + more)
-    return page
+    return page, noted
 
 
 @contextlib.contextmanager
