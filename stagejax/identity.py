@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import jax
 
 from stagejax.axes import Rules
+from stagejax.code import used
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError
 from stagejax.optimizer import Optimizer
@@ -41,7 +42,7 @@ def program_key(stage: Stage) -> str:
     page["steps"] = None if scheduled else stage.steps
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
-    return fingerprint(page)
+    return fingerprint(page | _code(stage))
 
 
 def once_a_program(count: Callable[[Stage], Counted]) -> Callable[[Stage], Counted]:
@@ -77,7 +78,14 @@ def declare_train(stage: Stage, start: Any, until: Any = None) -> Json:
     parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
     x64 = bool(jax.config.jax_enable_x64)
     page = {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
-    return page if until is None else page | {"until": declare(until, f"{stage.name}.until")}
+    page |= {} if until is None else {"until": declare(until, f"{stage.name}.until")}
+    return page | _code(stage, until)
+
+
+def _code(*values: Any) -> Json:
+    """What a declaration says of the code that its values lead to, where that is the user's own."""
+    found = used(*values)
+    return {"code": found} if found else {}
 
 
 def declare_grow(
@@ -85,14 +93,18 @@ def declare_grow(
 ) -> Json:
     """What a growth is."""
     parents = {name: result.fingerprint for name, result in (others or {}).items()}
-    return ({"others": parents} if parents else {}) | {
-        "kind": "grow",
-        "meaning": MEANING,
-        "start": start.fingerprint,
-        "to": declare(to, "to"),
-        "operator": declare(operator, "operator"),
-        "moments": moments,
-    }
+    return (
+        ({"others": parents} if parents else {})
+        | _code(to, operator)
+        | {
+            "kind": "grow",
+            "meaning": MEANING,
+            "start": start.fingerprint,
+            "to": declare(to, "to"),
+            "operator": declare(operator, "operator"),
+            "moments": moments,
+        }
+    )
 
 
 def generation_of(start: Any) -> int:
@@ -133,7 +145,7 @@ def declare_transform(name: str, function: Callable[..., Any], starts: tuple[Res
         "starts": [start.fingerprint for start in starts],
         "to": declare(to, "to"),
         "function": declare(function, f"{name}.function"),
-    }
+    } | _code(to, function)
 
 
 def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:
@@ -145,4 +157,4 @@ def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...
         "inputs": [
             {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
         ],
-    }
+    } | _code(function, *(i for i in inputs if not isinstance(i, Result)))

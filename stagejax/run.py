@@ -20,6 +20,7 @@ import jax
 from stagejax import checkpoint
 from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
+from stagejax.code import remember
 from stagejax.declare import Json
 from stagejax.fork import Fork, forked, forked_save
 from stagejax.growth.record import record
@@ -312,6 +313,7 @@ def running(
     if jax.process_index() == 0:
         check_owner(path, experiment)
     keep_memory()
+    remember()
     with locked(path), on_signals(stop):
         opened = open_workdir(path, experiment, Path(store).absolute() if store else None, others)
         all_here("workdir")
