@@ -41,8 +41,8 @@ def save(path: Path, state: Tree, page: Json) -> Callable[[], None]:
     from orbax.checkpoint import v1 as ocp
 
     copies = _copy(_nested(state))
+    about = {"page": json.dumps(page), "checksums": json.dumps(_checksums(copies))}
     try:
-        about = {"page": json.dumps(page), "checksums": json.dumps(_checksums(copies))}
         pending = ocp.save_checkpointables_async(
             path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata=about | {"crc": _crc(about)}
         )
@@ -153,7 +153,14 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
       CheckpointError: the disk is full or read-only.
     """
-    _write(path, lambda file: np.savez(file, **arrays))
+
+    def put(file: IO[bytes]) -> None:  # as np.savez, which has no array named `file`
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                    np.lib.format.write_array(part, array, allow_pickle=False)
+
+    _write(path, put)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

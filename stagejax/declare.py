@@ -126,7 +126,7 @@ def _declare_mapping(value: Mapping[Any, Any], where: str) -> Json:
     """Also the order, where it is not that of the names: models that train together draw their values in turn."""
     if any(callable(key) for key in value) or len({str(key) for key in value}) < len(value):
         raise NotDeclarable(
-            f"{where} has the keys {', '.join(map(repr, value))}, which cannot be told apart when written down: use strings"
+            f"{where} has the keys {', '.join(map(repr, value))}, not to be told apart when written down. Use strings."
         )
     page = {str(key): declare(item, f"{where}[{key!r}]") for key, item in value.items()}
     return page if list(page) == sorted(page) else page | {"in the order": list(page)}

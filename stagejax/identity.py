@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
@@ -17,6 +18,7 @@ from stagejax.optimizer import Optimizer
 from stagejax.program import Program, build
 from stagejax.result import Result
 from stagejax.stage import Stage
+from stagejax.workdir import WorkdirError
 
 #: Part of every fingerprint: raised when the meaning of a declaration changes.
 MEANING = 1
@@ -27,6 +29,23 @@ Counted = TypeVar("Counted")
 def digest_of(data: Any) -> str | None:
     """The sha256 of what a stage reads, where its data can tell."""
     return data.digest() if hasattr(data, "digest") else None
+
+
+def check_data(stage: Stage, noted: str | None, place: Path) -> None:
+    """Whether a stage's data is that on which it was trained. Where it is not at hand, a finished stage is one still.
+
+    Raises:
+      WorkdirError: it has changed under the same declaration.
+    """
+    try:
+        found = digest_of(stage.data)
+    except OSError:
+        return
+    if found != noted:
+        raise WorkdirError(
+            f"stage {stage.name!r}: its data changed since it was trained (another sha256). Restore it, or delete "
+            f"{place} to train it anew, with all that followed."
+        )
 
 
 def program_key(stage: Stage) -> str:

@@ -27,6 +27,7 @@ from stagejax.growth.record import record
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.host import keep_memory
 from stagejax.identity import (
+    check_data,
     check_start,
     check_until,
     declare_grow,
@@ -86,7 +87,7 @@ class Run:
 
         Raises:
           ValueError: the stage cannot end by a policy.
-          WorkdirError: the stage's name stands for another declaration.
+          WorkdirError: the stage's name stands for another declaration, or its data changed.
           HandoverError: the state of `start` does not fit.
           Interrupted, Diverged, CheckpointError: see `loop.train`.
         """
@@ -100,6 +101,7 @@ class Run:
         training = Training(stage, program, start, entry, generation, until, fork)
         trackers = [partial(tracker, self.workdir.path, stage.name) for tracker in self.track]
         page = self._page(entry, lambda: training.run(self.stop, trackers, may_diverge))
+        check_data(stage, page["data"], entry.path)
         record, diverged = Record.from_json(page["record"]), page.get("diverged")
         if diverged and not may_diverge:
             raise Diverged(stage, diverged, record)

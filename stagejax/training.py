@@ -17,7 +17,7 @@ from stagejax.declare import Json
 from stagejax.fork import Fork, forked, forked_save
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.handover import Action, sentence, table
-from stagejax.identity import digest_of
+from stagejax.identity import check_data, digest_of
 from stagejax.loop import Diverged, Record, train
 from stagejax.mesh import all_here
 from stagejax.program import Program, step_keys
@@ -25,7 +25,7 @@ from stagejax.report.metrics import JsonlWriter, Writer
 from stagejax.report.progress import Progress
 from stagejax.stage import Stage
 from stagejax.state import count, digest
-from stagejax.workdir import Entry, WorkdirError
+from stagejax.workdir import Entry
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,8 @@ class Training:
             ):  # its own from now on, whatever becomes of the source; of a fork at the last step, its only one
                 page |= {"data": digest_of(stage.data)}
                 checkpoint.save(entry.steps / str(page["step"]), state, page)()
-            elif page["data"] != digest_of(stage.data):
-                raise WorkdirError(
-                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (another "
-                    "sha256), so it cannot continue with the same batches. Restore the data, or delete "
-                    f"{entry.path} to train it anew."
-                )
+            else:
+                check_data(stage, page["data"], entry.path)
             return state, Record.from_json(page), page["handover"]
         start = self.start
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()

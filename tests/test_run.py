@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from spine import Alarm, assert_close, assert_outcome, assert_same, flat, go, outcome, stage
+from spine import Alarm, assert_close, assert_outcome, assert_same, cut_short, flat, go, outcome, stage
 from test_handover import own_step
 from toy import Numbers, Toy, adam
 
@@ -191,6 +192,36 @@ def test_a_changed_declaration_is_refused_with_its_difference(done, fields, line
 
 def test_what_does_not_change_the_result_may_change(done):
     assert go(done[0], lambda run: pipeline(run, save_every=5, keep=1))[1].digest == done[1][1][0]
+
+
+@dataclass(frozen=True)
+class OnDisk(Numbers):
+    """Numbers that lie in a file."""
+
+    path: str = ""
+
+    def digest(self) -> str:
+        return Path(self.path).read_text()
+
+
+def test_data_that_changed_on_disk_are_refused(tmp_path, monkeypatch):
+    """Also by a stage that is finished, where they are at hand; and by one that is not, whose batches they would be."""
+
+    def body(run: Any) -> Any:
+        return run.train(stage("one", steps=4, save_every=2, data=OnDisk(path=str(file))))
+
+    file = tmp_path / "numbers"
+    file.write_text("a")
+    wanted = go(tmp_path / "run", body)
+    cut_short(tmp_path / "cut", monkeypatch, body, 3)
+    file.unlink()
+    assert go(tmp_path / "run", body) == wanted
+    file.write_text("b")
+    for place in ("run", "cut"):
+        with pytest.raises(WorkdirError, match=r"stage 'one': its data changed since it was trained"):
+            go(tmp_path / place, body)
+    file.write_text("a")
+    assert go(tmp_path / "cut", body).digest == wanted.digest
 
 
 def test_a_changed_parent_changes_its_child(tmp_path):
@@ -392,6 +423,20 @@ def test_an_artifact_is_made_once_and_comes_back_the_same(tmp_path):
 def test_an_artifact_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(TypeError, match=r"an artifact is JSON or a dictionary of numpy arrays, but .*object"):
         go(tmp_path, lambda run: run.make("bad", unwritable))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "object"])
+def test_arrays_that_numpy_files_do_not_hold_are_named(tmp_path, dtype):
+    with pytest.raises(TypeError, match=rf"array 'a' of an artifact is {dtype}"):
+        go(tmp_path, lambda run: run.make("made", ones, dtype))
+
+
+def test_an_array_may_have_any_name(tmp_path):
+    assert go(tmp_path, lambda run: run.make("made", ones, "int8", "file")).value["file"].tolist() == [1, 1]
+
+
+def ones(dtype: str, name: str = "a") -> dict[str, np.ndarray]:
+    return {name: np.ones(2, jax.numpy.dtype(dtype))}
 
 
 def test_a_damaged_artifact_is_not_used(tmp_path):
