@@ -21,6 +21,9 @@ def store_value(entry: Entry, value: Any) -> Json:
       TypeError: it is neither JSON nor a dictionary of numpy arrays.
     """
     if isinstance(value, dict) and value and all(isinstance(v, np.ndarray) for v in value.values()):
+        for name, array in value.items():
+            if array.dtype.hasobject or array.dtype.isbuiltin == 2:  # bfloat16 and its like come back as bare bytes
+                raise TypeError(f"array {name!r} of an artifact is {array.dtype}: make it one that numpy files hold")
         if jax.process_index() == 0:
             checkpoint.write_arrays(entry.path / "value.npz", value)
         return {"digest": digest(value), "arrays": True, "value": None}

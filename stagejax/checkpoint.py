@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stagejax.axes import path_name
+from stagejax.checksum import checksum
 from stagejax.declare import Json
 
 Tree = Any
@@ -38,9 +41,10 @@ def save(path: Path, state: Tree, page: Json) -> Callable[[], None]:
     from orbax.checkpoint import v1 as ocp
 
     copies = _copy(_nested(state))
+    about = {"page": json.dumps(page), "checksums": json.dumps(_checksums(copies))}
     try:
         pending = ocp.save_checkpointables_async(
-            path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata={"page": json.dumps(page)}
+            path.absolute(), {"state": copies}, overwrite=path.exists(), custom_metadata=about | {"crc": _crc(about)}
         )
     except Exception as error:
         raise _not_saved(path, error) from error
@@ -63,12 +67,15 @@ def load(path: Path, like: Tree) -> tuple[Tree, Json]:
     from orbax.checkpoint import v1 as ocp
 
     wanted = _nested(jax.tree.map(_plain, like))
-    page = _check(path, wanted)
+    page, noted = _check(path, wanted)
     with _quiet():
         try:
             found = ocp.load_checkpointables(path.absolute(), {"state": wanted})
         except Exception as error:
             raise _damaged(path, error) from error
+    for where, sum_ in _checksums(found["state"]).items() if noted else ():
+        if sum_ != noted[where]:
+            raise _damaged(path, ValueError(f"{where} is not what was saved: its checksum differs"))
     leaves = dict(_named_leaves(found["state"]))
     in_order = [_as_key(leaf, leaves[where]) for where, leaf in _named_leaves(like)]
     return jax.tree.unflatten(jax.tree.structure(like), in_order), page
@@ -94,6 +101,17 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(entry, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """While inside, a disk that takes no more of the file at `path` is a CheckpointError, as when a state is saved."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise _not_saved(path, error) from error
+
+
 def write_json(path: Path, page: Json) -> None:
     """Write a JSON file whole or not at all.
 
@@ -113,9 +131,7 @@ def read_json(path: Path) -> Json:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise CheckpointError(
-            f"{path} is damaged: {error}. Delete {path.parent} to compute that stage again."
-        ) from error
+        raise CheckpointError(f"{path} is damaged: {error}. Delete {path}: what it says is found again.") from error
 
 
 def check_digest(found: str, expected: str | None, place: Path) -> None:
@@ -137,7 +153,14 @@ def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     Raises:
       CheckpointError: the disk is full or read-only.
     """
-    _write(path, lambda file: np.savez(file, **arrays))
+
+    def put(file: IO[bytes]) -> None:  # as np.savez, which has no array named `file`
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                    np.lib.format.write_array(part, array, allow_pickle=False)
+
+    _write(path, put)
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -168,6 +191,14 @@ def _write(path: Path, put: Callable[[IO[bytes]], Any]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise _not_saved(path, error) from error
+
+
+def _checksums(tree: Tree) -> dict[str, int]:
+    return {where: checksum(leaf) for where, leaf in _named_leaves(tree)}
+
+
+def _crc(about: dict[str, str]) -> str:
+    return str(zlib.crc32(json.dumps(about, sort_keys=True).encode()))
 
 
 @jax.jit
@@ -211,8 +242,8 @@ def _nested(tree: Tree) -> dict[str, Any]:
     return nested
 
 
-def _check(path: Path, wanted: dict[str, Any]) -> Json:
-    """The page of the checkpoint, once its leaves are known to be the wanted ones."""
+def _check(path: Path, wanted: dict[str, Any]) -> tuple[Json, dict[str, int]]:
+    """The page of the checkpoint and the checksums in it (old ones have none), once its leaves are the wanted ones."""
     from orbax.checkpoint import v1 as ocp
 
     if not (path / "commit_success.txt").exists():
@@ -222,7 +253,11 @@ def _check(path: Path, wanted: dict[str, Any]) -> Json:
     with _quiet():
         try:
             metadata = ocp.checkpointables_metadata(path.absolute())
-            page = json.loads(metadata.custom_metadata["page"])
+            about = dict(metadata.custom_metadata)
+            crc = about.pop("crc", None)
+            if crc not in (None, _crc(about)):
+                raise ValueError("what it says of itself is not what was written")
+            page, noted = json.loads(about["page"]), json.loads(about.get("checksums", "{}"))
             found = {where: _kind(leaf) for where, leaf in _named_leaves(metadata.metadata["state"])}
         except Exception as error:
             raise _damaged(path, error) from error
@@ -239,7 +274,7 @@ def _check(path: Path, wanted: dict[str, Any]) -> Json:
     if lines:
         more = f"\n  ... and {len(lines) - 12} more" if len(lines) > 12 else ""
         raise CheckpointError(f"the checkpoint {path} is of another model:\n" + "\n".join(lines[:12]) + more)
-    return page
+    return page, noted
 
 
 @contextlib.contextmanager

@@ -7,17 +7,19 @@ numbers, strings, tuples, frozen dataclasses, arrays, module-level functions and
 from __future__ import annotations
 
 import ast
+import copy
 import dataclasses
 import functools
 import hashlib
 import inspect
 import json
 import sys
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
+from stagejax.code import module_of, source_of
 
 Json = Any
 
@@ -53,28 +55,33 @@ def declare(value: Any, where: str = "config") -> Json:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [f for f in dataclasses.fields(value) if f.metadata.get("declared", True)]
         body = {f.name: declare(getattr(value, f.name), f"{where}.{f.name}") for f in fields}
-        return {"type": _name_of(type(value)), **body}
+        name = _name_of(type(value))
+        return {"type": name, "fields": body} if "type" in body else {"type": name, **body}
     if isinstance(value, Mapping):
-        return {str(key): declare(item, f"{where}[{key!r}]") for key, item in value.items()}
+        return _declare_mapping(value, where)
     if isinstance(value, tuple | list):
         return [declare(item, f"{where}[{i}]") for i, item in enumerate(value)]
-    if hasattr(value, "__array__"):
-        array = np.ascontiguousarray(value)
-        return {
-            "array": f"{array.dtype}{list(array.shape)}",
-            "sha256": hashlib.sha256(array.tobytes()).hexdigest()[:16],
-        }
+    if hasattr(value, "__array__") and not _is_key(value):
+        array = np.asarray(value)
+        if not array.dtype.hasobject:  # the bytes of objects are where they lie in memory
+            return {
+                "array": f"{array.dtype}{list(array.shape)}",
+                "sha256": hashlib.sha256(array.tobytes()).hexdigest()[:16],
+            }
     if isinstance(value, functools.partial):
         return {
             "partial": declare(value.func, where),
             "args": declare(value.args, where),
-            "keywords": declare(value.keywords, where),
+            "keywords": declare(dict(sorted(value.keywords.items())), where),
         }
     if isinstance(value, type):
         return {"class": _name_of(value)}
     if inspect.ismethod(value):
         return {"method": _declare_function(value.__func__, where), "of": declare(value.__self__, where)}
-    if callable(value) and hasattr(value, "__qualname__"):
+    owner = getattr(value, "__self__", None)
+    if inspect.isbuiltin(value) and owner is not None and not inspect.ismodule(owner) and not isinstance(owner, type):
+        return {"method": {"function": f"builtins:{value.__qualname__}"}, "of": declare(owner, where)}
+    if callable(value) and hasattr(value, "__qualname__") and hasattr(value, "__module__"):
         return _declare_function(value, where)
     raise NotDeclarable(
         f"{where} holds {value!r}, which cannot be written down. Use a frozen dataclass, a number, a string, a tuple "
@@ -112,18 +119,26 @@ def difference(old: Json, new: Json, where: str = "") -> list[str]:
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = zip(old, new, strict=True)
         return [line for i, (a, b) in enumerate(pairs) for line in difference(a, b, f"{where}[{i}]")]
-    return [] if old == new else [f"{where}: {_short(old)} -> {_short(new)}"]
+    return [] if json.dumps(old) == json.dumps(new) else [f"{where}: {_short(old)} -> {_short(new)}"]  # 1 is not True
+
+
+def _declare_mapping(value: Mapping[Any, Any], where: str) -> Json:
+    """Also the order, where it is not that of the names: models that train together draw their values in turn."""
+    if any(callable(key) for key in value) or len({str(key) for key in value}) < len(value):
+        raise NotDeclarable(
+            f"{where} has the keys {', '.join(map(repr, value))}, not to be told apart when written down. Use strings."
+        )
+    page = {str(key): declare(item, f"{where}[{key!r}]") for key, item in value.items()}
+    return page if list(page) == sorted(page) else page | {"in the order": list(page)}
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value is a key of `jax.random`."""
+    return str(getattr(value, "dtype", "")).startswith("key<")
 
 
 def _name_of(thing: Any) -> str:
-    return f"{_module_of(thing)}:{thing.__qualname__}"
-
-
-def _module_of(thing: Any) -> str:
-    """The module a thing is imported from, also where `python -m` runs that module as `__main__`."""
-    module = thing.__module__ or "builtins"
-    spec = getattr(sys.modules[module], "__spec__", None) if module == "__main__" else None
-    return spec.name.removesuffix(".__main__") if spec else module
+    return f"{module_of(thing)}:{thing.__qualname__}"
 
 
 def _short(value: Json) -> str:
@@ -147,12 +162,12 @@ def _declare_function(function: Any, where: str) -> Json:
             f"{where} holds {function.__qualname__!r} of {function.__module__}, a lambda or closure, whose meaning "
             "cannot be written down. Make it a module-level function or a frozen dataclass with __call__."
         )
-    if _module_of(function).split(".")[0] in ("stagejax", "optax", "jax", "numpy"):
+    if module_of(function).split(".")[0] in ("stagejax", "optax", "jax", "numpy"):
         return {"function": _name_of(function)}
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError, TypeError):  # typed at a prompt, or built in: the name has to do
+    tree = source_of(function)
+    if tree is None:  # typed at a prompt, or built in: the name has to do
         return {"function": _name_of(function)}
-    if isinstance(tree.body[0], ast.FunctionDef) and ast.get_docstring(tree.body[0]) is not None:
-        del tree.body[0].body[0]
+    if isinstance(tree, ast.FunctionDef) and ast.get_docstring(tree) is not None:
+        tree = copy.copy(tree)
+        tree.body = tree.body[1:]
     return {"function": _name_of(function), "code": hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:16]}

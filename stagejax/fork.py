@@ -31,20 +31,32 @@ class Fork:
         for cut in range(len(parts) - 1, 0, -1):
             folder = Path(*parts[:cut])
             if (folder / "run.json").exists():
-                return cls(folder, "/".join(parts[cut:]), int(step))
+                return cls(folder.absolute(), "/".join(parts[cut:]), int(step))
         raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
+
+    def __str__(self) -> str:
+        return f"{self.workdir}/{self.stage}@{self.step}"
 
 
 def forked(fork: Fork) -> Entry:
     """The stage that a fork departs from.
 
     Raises:
+      WorkdirError: there is no such run or stage; the error lists those there are.
+    """
+    return reopen_workdir(fork.workdir).find(fork.stage)
+
+
+def forked_save(fork: Fork) -> Path:
+    """The save that a fork begins with: once it has saves of its own, the source's may be gone.
+
+    Raises:
       WorkdirError, ValueError: there is no such run, stage or save; the error lists those there are.
     """
-    entry = reopen_workdir(fork.workdir).find(fork.stage)
-    if fork.step not in checkpoint.steps(entry.steps):
+    steps = forked(fork).steps
+    if fork.step not in checkpoint.steps(steps):
         raise ValueError(
             f"stage {fork.stage!r} of {fork.workdir} has no save at step {fork.step}; it has "
-            f"{checkpoint.steps(entry.steps)}. Stages keep their last two saves unless they say keep=None."
+            f"{checkpoint.steps(steps)}. Stages keep their last two saves unless they say keep=None."
         )
-    return entry
+    return steps / str(fork.step)

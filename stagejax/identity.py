@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
 
 from stagejax.axes import Rules
+from stagejax.code import used
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError
 from stagejax.optimizer import Optimizer
 from stagejax.program import Program, build
 from stagejax.result import Result
 from stagejax.stage import Stage
+from stagejax.workdir import WorkdirError
 
 #: Part of every fingerprint: raised when the meaning of a declaration changes.
 MEANING = 1
@@ -26,6 +29,23 @@ Counted = TypeVar("Counted")
 def digest_of(data: Any) -> str | None:
     """The sha256 of what a stage reads, where its data can tell."""
     return data.digest() if hasattr(data, "digest") else None
+
+
+def check_data(stage: Stage, noted: str | None, place: Path) -> None:
+    """Whether a stage's data is that on which it was trained. Where it is not at hand, a finished stage is one still.
+
+    Raises:
+      WorkdirError: it has changed under the same declaration.
+    """
+    try:
+        found = digest_of(stage.data)
+    except OSError:
+        return
+    if found != noted:
+        raise WorkdirError(
+            f"stage {stage.name!r}: its data changed since it was trained (another sha256). Restore it, or delete "
+            f"{place} to train it anew, with all that followed."
+        )
 
 
 def program_key(stage: Stage) -> str:
@@ -41,7 +61,7 @@ def program_key(stage: Stage) -> str:
     page["steps"] = None if scheduled else stage.steps
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
-    return fingerprint(page)
+    return fingerprint(page | _code(stage))
 
 
 def once_a_program(count: Callable[[Stage], Counted]) -> Callable[[Stage], Counted]:
@@ -77,7 +97,14 @@ def declare_train(stage: Stage, start: Any, until: Any = None) -> Json:
     parents = {n: r.fingerprint for n, r in start.items()} if several else start.fingerprint if start else None
     x64 = bool(jax.config.jax_enable_x64)
     page = {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
-    return page if until is None else page | {"until": declare(until, f"{stage.name}.until")}
+    page |= {} if until is None else {"until": declare(until, f"{stage.name}.until")}
+    return page | _code(stage, until)
+
+
+def _code(*values: Any) -> Json:
+    """What a declaration says of the code that its values lead to, where that is the user's own."""
+    found = used(*values)
+    return {"code": found} if found else {}
 
 
 def declare_grow(
@@ -85,14 +112,18 @@ def declare_grow(
 ) -> Json:
     """What a growth is."""
     parents = {name: result.fingerprint for name, result in (others or {}).items()}
-    return ({"others": parents} if parents else {}) | {
-        "kind": "grow",
-        "meaning": MEANING,
-        "start": start.fingerprint,
-        "to": declare(to, "to"),
-        "operator": declare(operator, "operator"),
-        "moments": moments,
-    }
+    return (
+        ({"others": parents} if parents else {})
+        | _code(to, operator)
+        | {
+            "kind": "grow",
+            "meaning": MEANING,
+            "start": start.fingerprint,
+            "to": declare(to, "to"),
+            "operator": declare(operator, "operator"),
+            "moments": moments,
+        }
+    )
 
 
 def generation_of(start: Any) -> int:
@@ -133,7 +164,7 @@ def declare_transform(name: str, function: Callable[..., Any], starts: tuple[Res
         "starts": [start.fingerprint for start in starts],
         "to": declare(to, "to"),
         "function": declare(function, f"{name}.function"),
-    }
+    } | _code(to, function)
 
 
 def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:
@@ -145,4 +176,4 @@ def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...
         "inputs": [
             {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
         ],
-    }
+    } | _code(function, *(i for i in inputs if not isinstance(i, Result)))

@@ -139,7 +139,12 @@ def train(
                 raise Interrupted(f"stage {stage.name!r} stopped at step {k} of {stage.steps}; its state is saved")
             if done:
                 break
-            batch = next(batches)
+            batch = next(batches, None)
+            if batch is None:
+                raise ValueError(
+                    f"stage {stage.name!r}: its data ended after {k} of {stage.steps} batches. Lower steps, or "
+                    "give data that goes on, such as with count=None"
+                )
             if k == record.step:
                 _check_batch(batch, program)
             state, metrics = step(state, place(batch, program), key)

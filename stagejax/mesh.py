@@ -98,3 +98,12 @@ def all_here(point: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(point)
+
+
+def first_says(said: bool) -> bool:
+    """What process 0 says, in every process of this run."""
+    if jax.process_count() == 1:
+        return said
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(said)))

@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ import jax
 from stagejax import checkpoint
 from stagejax.artifact import load_value, store_value
 from stagejax.axes import Rules
+from stagejax.code import remember
 from stagejax.declare import Json
-from stagejax.fork import Fork, forked
+from stagejax.fork import Fork, forked, forked_save
 from stagejax.growth.record import record
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.host import keep_memory
 from stagejax.identity import (
+    check_data,
     check_start,
     check_until,
     declare_grow,
@@ -38,7 +40,7 @@ from stagejax.identity import (
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import Diverged, History, Record
-from stagejax.mesh import all_here, make_mesh
+from stagejax.mesh import all_here, first_says, make_mesh
 from stagejax.program import Program
 from stagejax.report.metrics import Writer
 from stagejax.result import Grown, Result
@@ -85,7 +87,7 @@ class Run:
 
         Raises:
           ValueError: the stage cannot end by a policy.
-          WorkdirError: the stage's name stands for another declaration.
+          WorkdirError: the stage's name stands for another declaration, or its data changed.
           HandoverError: the state of `start` does not fit.
           Interrupted, Diverged, CheckpointError: see `loop.train`.
         """
@@ -98,7 +100,8 @@ class Run:
         entry = self.workdir.claim(stage.name, "train", declare_train(stage, start, until) | declare_fork(fork))
         training = Training(stage, program, start, entry, generation, until, fork)
         trackers = [partial(tracker, self.workdir.path, stage.name) for tracker in self.track]
-        page = entry.result or self._computed(entry, lambda: training.run(self.stop, trackers, may_diverge))
+        page = self._page(entry, lambda: training.run(self.stop, trackers, may_diverge))
+        check_data(stage, page["data"], entry.path)
         record, diverged = Record.from_json(page["record"]), page.get("diverged")
         if diverged and not may_diverge:
             raise Diverged(stage, diverged, record)
@@ -158,7 +161,7 @@ class Run:
             sizes = {"digest": digest(state.params), "parameters": count(state.params)}
             return sizes | {"receipt": receipt.to_json(), "cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         result = Result(
             name,
             "grow",
@@ -198,7 +201,7 @@ class Run:
             cost = Cost(flops=flops, seconds=time.monotonic() - began)
             return {"digest": digest(state.params), "parameters": count(state.params), "cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         return self._done(
             Result(
                 name,
@@ -242,7 +245,7 @@ class Run:
             cost = Cost(flops=flops, sampled_tokens=drawn, seconds=time.monotonic() - began)
             return page | {"cost": asdict(cost)}
 
-        page = entry.result or self._computed(entry, compute)
+        page = self._page(entry, compute)
         generation = max([i.generation for i in inputs if isinstance(i, Result)], default=0)
         return self._done(
             Result(
@@ -256,12 +259,17 @@ class Run:
             )
         )
 
-    def _computed(self, entry: Entry, compute: Callable[[], Json]) -> Json:
-        """The page of a result that is not there yet, written once all it speaks of is on disk."""
+    def _page(self, entry: Entry, compute: Callable[[], Json]) -> Json:
+        """The page of a result: read, or computed, and then written once all it speaks of is on disk.
+
+        Whether it is there process 0 says: another one may look when it has been written meanwhile.
+        """
+        if first_says(entry.result is not None):
+            return entry.result
         if self.stop.is_set() and jax.process_count() == 1:
             raise Interrupted("stopped between two stages; all finished ones are saved")
         with locked(entry.path):
-            page = entry.result or compute()
+            page = entry.result if first_says(entry.result is not None) else compute()
             if jax.process_index() == 0:
                 checkpoint.write_json(entry.path / "result.json", page)
         all_here(f"result {entry.fingerprint}")
@@ -300,10 +308,14 @@ def running(
       track: makers of further writers of metrics, beside the lines in metrics.jsonl.
     """
     path, stop = Path(workdir).absolute(), threading.Event()
+    fork = fork and replace(fork, workdir=fork.workdir.absolute())
     others = () if fork is None else (forked(fork).path.parent,)
+    if fork is not None and not (path / "stages" / f"{fork.stage}.json").exists():
+        forked_save(fork)
     if jax.process_index() == 0:
         check_owner(path, experiment)
     keep_memory()
+    remember()
     with locked(path), on_signals(stop):
         opened = open_workdir(path, experiment, Path(store).absolute() if store else None, others)
         all_here("workdir")

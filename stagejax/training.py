@@ -14,10 +14,10 @@ import jax
 
 from stagejax import checkpoint
 from stagejax.declare import Json
-from stagejax.fork import Fork, forked
+from stagejax.fork import Fork, forked, forked_save
 from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.handover import Action, sentence, table
-from stagejax.identity import digest_of
+from stagejax.identity import check_data, digest_of
 from stagejax.loop import Diverged, Record, train
 from stagejax.mesh import all_here
 from stagejax.program import Program, step_keys
@@ -25,7 +25,7 @@ from stagejax.report.metrics import JsonlWriter, Writer
 from stagejax.report.progress import Progress
 from stagejax.stage import Stage
 from stagejax.state import count, digest
-from stagejax.workdir import Entry, WorkdirError
+from stagejax.workdir import Entry
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Training:
             progress.update(step, values)
 
         with (
+            checkpoint.written(entry.metrics),
             contextlib.closing(JsonlWriter(entry.metrics)) as lines,
             Progress(stage.steps, record.step, stage.name, stage.data.tokens) as progress,
             contextlib.ExitStack() as last,
@@ -106,27 +107,31 @@ class Training:
         all_here(f"saves {entry.fingerprint}")
         if jax.process_index() == 0:
             checkpoint.sweep(entry.steps)
-        source = entry
-        if not saves and self.fork is not None:
-            source, saves = forked(self.fork), [self.fork.step]
-            if self.fork.step > stage.steps:
-                raise ValueError(
-                    f"stage {stage.name!r} has {stage.steps} steps, but is forked at step {self.fork.step}"
-                )
-        if saves:
-            state, page = checkpoint.load(source.steps / str(saves[-1]), self.program.state)
-            if source is entry and page["data"] != digest_of(stage.data):
-                raise WorkdirError(
-                    f"stage {stage.name!r}: its data changed since it was saved at step {saves[-1]} (another "
-                    "sha256), so it cannot continue with the same batches. Restore the data, or delete "
-                    f"{entry.path} to train it anew."
-                )
+        if saves or self.fork is not None:
+            place = entry.steps / str(saves[-1]) if saves else self._forked()
+            state, page = checkpoint.load(place, self.program.state)
+            if (
+                not saves
+            ):  # its own from now on, whatever becomes of the source; of a fork at the last step, its only one
+                page |= {"data": digest_of(stage.data)}
+                checkpoint.save(entry.steps / str(page["step"]), state, page)()
+            else:
+                check_data(stage, page["data"], entry.path)
             return state, Record.from_json(page), page["handover"]
         start = self.start
         old = {n: r.state() for n, r in start.items()} if isinstance(start, dict) else start and start.state()
         state, rows = self.program.begin(self.generation, old)
         carried = start is not None and stage.handover.data == Action.CARRY
         return state, Record(position=start.position if carried else None), table(rows)
+
+    def _forked(self) -> Path:
+        """The save of another run that this stage begins with."""
+        assert self.fork is not None
+        if self.fork.step > self.stage.steps:
+            raise ValueError(
+                f"stage {self.stage.name!r} has {self.stage.steps} steps, but is forked at step {self.fork.step}"
+            )
+        return forked_save(self.fork)
 
     def load(self, step: int) -> Any:
         """The state after the last step, checked against the digest that was noted of it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -118,19 +119,26 @@ def open_workdir(path: Path, experiment: str, store: Path | None = None, others:
     Raises:
       WorkdirError: the folder belongs to another experiment, has another store, or cannot be written to.
     """
-    page = path / "run.json"
-    known = checkpoint.read_json(page) if page.exists() else None
-    if known is not None:
+    page, own = path / "run.json", path / "store"
+    if page.exists():
         check_owner(path, experiment)
-        if store is not None and known["store"] != str(store):
-            there = known["store"] or path / "store"
+        known = kept_in(path)
+        if store is not None and known != store:
             raise WorkdirError(
-                f"{path} keeps its results in {there}, not in {store}. Leave --store out, or use another --workdir."
+                f"{path} keeps its results in {known}, not in {store}. Leave --store out, or use another --workdir."
             )
-        store = Path(known["store"]) if known["store"] else None
+        if known != own and not known.is_dir():
+            raise WorkdirError(
+                f"{path} keeps its results in {known}, which is not there. Put it back, or write the place to which it "
+                f"was moved into {page}."
+            )
+        store = known
     elif jax.process_index() == 0:
-        checkpoint.write_json(page, {"experiment": experiment, "store": None if store is None else str(store)})
-    return Workdir(path, (store or path / "store", *others))
+        elsewhere = None if store in (None, own) else store
+        if elsewhere is not None:
+            _make(elsewhere)
+        checkpoint.write_json(page, {"experiment": experiment, "store": elsewhere and str(elsewhere)})
+    return Workdir(path, (store or own, *others))
 
 
 def check_owner(path: Path, experiment: str) -> None:
@@ -139,9 +147,8 @@ def check_owner(path: Path, experiment: str) -> None:
     Raises:
       WorkdirError: it belongs to another experiment, or holds other files.
     """
-    page = path / "run.json"
-    if page.exists():
-        owner = checkpoint.read_json(page)["experiment"]
+    if (path / "run.json").exists():
+        owner = _page(path)["experiment"]
         if owner != experiment:
             raise WorkdirError(
                 f"{path} is the workdir of experiment {owner!r}, not of {experiment!r}. Use another --workdir."
@@ -156,11 +163,32 @@ def reopen_workdir(path: Path) -> Workdir:
     Raises:
       WorkdirError: it is no workdir.
     """
-    page = path / "run.json"
-    if not page.exists():
+    if not (path / "run.json").exists():
         raise WorkdirError(f"{path} is not the workdir of a run: it has no run.json")
-    known = checkpoint.read_json(page)
-    return Workdir(path, (Path(known["store"]) if known["store"] else path / "store",))
+    return Workdir(path, (kept_in(path),))
+
+
+def kept_in(path: Path) -> Path:
+    """Where a run keeps its results.
+
+    Raises:
+      WorkdirError: its run.json is damaged.
+    """
+    store = _page(path)["store"]
+    return Path(store) if store else path / "store"
+
+
+def _page(path: Path) -> Json:
+    """What run.json says."""
+    page = path / "run.json"
+    try:
+        known = json.loads(page.read_text(encoding="utf-8"))
+        return {"experiment": known["experiment"], "store": known["store"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkdirError(
+            f'{page} is damaged ({error!r}). Write {{"experiment": NAME, "store": null}} into it: the experiment whose '
+            "run this is, and in place of null the folder of its --store if it had one. Nothing else is lost."
+        ) from error
 
 
 def _ours(name: str) -> bool:
@@ -178,21 +206,32 @@ def locked(path: Path) -> Iterator[None]:
     if jax.process_index() != 0:
         yield
         return
+    _make(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        file = (path / "lock").open("a+")
+        file = (path / "lock").open("ab+", buffering=0)
     except OSError as error:
-        raise WorkdirError(f"cannot write to the workdir {path}: {error.strerror}. Give another --workdir.") from error
+        raise _unwritable(path, error) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            holder = file.read().decode().strip() or "unknown"
             raise WorkdirError(
                 f"{path} is in use by another process ({holder}). Wait for it, or use another --workdir."
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()}")
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk the lock holds, and what cannot be saved says so
+            file.truncate(0)
+            file.write(f"process {os.getpid()}".encode())
         yield
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> WorkdirError:
+    return WorkdirError(f"cannot write to the workdir {path}: {error.strerror}. Give another --workdir.")

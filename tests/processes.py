@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def pipeline(run: Any, nan_at: int | None = None) -> Any:
     data = Numbers(nan_at=nan_at)
     one = run.train(spine.stage("one", data=data, steps=25, save_every=4, evaluate=held_out, ema=0.9))
     two = run.train(spine.stage("two", steps=5, handover=Handover(moments="carry", data="carry")), one)
+    time.sleep(jax.process_index())  # what process 0 makes meanwhile, process 1 finds written when it looks
     return one, two, run.make("made", length, two)
 
 

@@ -125,6 +125,26 @@ def test_every_cut_file_is_found_and_named(saved, tmp_path):
     assert all(path in message and "Delete" in message for path, message in refused)
 
 
+def test_a_flipped_bit_of_an_array_is_found_and_its_leaf_named(tmp_path):
+    """Compressed or not, orbax reads an array with a bit flipped on disk as if nothing were wrong."""
+    values = {"params": {"w": jnp.asarray(np.random.default_rng(0).normal(size=(64, 64)), jnp.float32)}}
+    checkpoint.save(tmp_path / "7", values, {})()
+    largest = max((p for p in (tmp_path / "7").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"/7 is damaged.*params/w is not what was saved.*Delete that folder to"):
+        checkpoint.load(tmp_path / "7", like(values))
+
+
+def test_a_flipped_bit_of_a_page_is_found(saved, tmp_path):
+    shutil.copytree(saved, tmp_path / "7")
+    about = tmp_path / "7" / "_CHECKPOINT_METADATA"
+    about.write_bytes(about.read_bytes().replace(b'step\\": 7', b'step\\": 6'))
+    with pytest.raises(CheckpointError, match=r"/7 is damaged.*what it says of itself"):
+        checkpoint.load(tmp_path / "7", like(state()))
+
+
 def test_a_foreign_checkpoint_is_refused(tmp_path):
     from orbax.checkpoint import v1 as ocp
 
@@ -180,7 +200,7 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 def test_a_damaged_page_is_named(tmp_path):
     (tmp_path / "page.json").write_text('{"a": ')
-    with pytest.raises(CheckpointError, match=rf"page\.json is damaged: .*Delete {tmp_path}"):
+    with pytest.raises(CheckpointError, match=rf"page\.json is damaged: .*Delete {tmp_path}/page\.json: what"):
         checkpoint.read_json(tmp_path / "page.json")
 
 

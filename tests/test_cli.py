@@ -5,14 +5,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from spine import stage
+from toy import Toy
 
 from stagejax.cli import main
 from stagejax.committed import results_folder
-from stagejax.experiment import CALLED, find, glance, modules
+from stagejax.experiment import CALLED, Experiment, find, glance, modules
+from stagejax.growth import DirectCopy
+from stagejax.report import Report
 
 
 class Done(NamedTuple):
@@ -216,3 +221,34 @@ def test_prepare_says_what_is_missing(
     assert done.returncode == 1
     assert "tfds build wikipedia/20230601.en" in done.stderr
     assert "MissingDataset" in done.stdout
+
+
+@dataclass(frozen=True)
+class Settings:
+    seed: int = 0
+
+
+def grown(run: Any, config: Settings) -> Report:
+    start = run.train(stage("small", seed=config.seed))
+    run.grow("grown", start, to=Toy(embed=16), operator=DirectCopy())
+    return TINY.report(())
+
+
+TINY = Experiment("tiny", "Tiny", "none", grown, lambda preset: Settings(), default="smoke")
+
+
+def test_what_made_a_run_is_known_after_another_command_was_refused(
+    stagejax: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a fork: an audit of it begins where it began."""
+    monkeypatch.setattr("stagejax.experiment.find", lambda name: TINY)
+    monkeypatch.setenv("STAGEJAX_CACHE", "")
+    run = ("run", "tiny", "--mesh", "data=1", "--workdir")
+    assert stagejax(*run, "own").returncode == 0
+    refused = stagejax(*run, "own", "--seed", "1")
+    assert (refused.returncode, "stage.seed: 0 -> 1" in refused.stderr) == (1, True)
+    assert json.loads((tmp_path / "own" / "command.json").read_text())["fields"] == []
+    assert stagejax("audit", "own", "--mesh", "data=1").returncode == 0
+    assert stagejax("fork", "own/small@4", "forked", "--mesh", "data=1").returncode == 0
+    monkeypatch.chdir("/")
+    assert stagejax("audit", str(tmp_path / "forked"), "--mesh", "data=1").returncode == 0

@@ -53,6 +53,46 @@ def test_values_are_json_that_tells_them_apart():
     assert len(set(marks)) == len(marks)
 
 
+@dataclass(frozen=True)
+class One:
+    type: str = "x"
+
+
+@dataclass(frozen=True)
+class Other:
+    type: str = "x"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (One(), Other()),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),  # models that train together draw their values in turn
+        (np.array(3), np.array([3])),
+        ({"a": 1}.get, {"a": 2}.get),
+        (0.0, -0.0),
+        (1, 1.0),
+    ],
+)
+def test_what_means_something_else_is_declared_otherwise(one, other):
+    assert fingerprint(declare(one)) != fingerprint(declare(other))
+    assert difference(declare({"x": one}), declare({"x": other}))
+
+
+def test_the_order_of_keywords_means_nothing():
+    one, other = functools.partial(module_level, a=1, b=2), functools.partial(module_level, b=2, a=1)
+    assert declare(one) == declare(other)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{1: "a", "1": "b"}, {module_level: 1}, np.array([module_level, 1], object), jax.random.key(0), str.upper],
+)
+def test_what_would_be_told_by_its_address_or_not_at_all_is_refused(value):
+    with pytest.raises(NotDeclarable, match=r"config\.rate"):
+        declare(Config(rate=value))
+
+
 def test_not_finite_numbers_are_declared():
     assert declare(float("nan")) == "nan"
     assert declare(float("-inf")) == "-inf"

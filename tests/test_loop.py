@@ -233,6 +233,23 @@ def test_held_out_batches_are_read_once_and_every_iterator_is_closed():
     assert sorted(CLOSED) == [1, 2]
 
 
+class Ending(Stream):
+    def __next__(self) -> dict[str, np.ndarray]:
+        if self.step == 3:
+            raise StopIteration
+        return super().__next__()
+
+
+class Ends(Numbers):
+    def batches(self, position: Any, shard: Any = (0, 1)) -> Stream:
+        return Ending(self, 0, shard)
+
+
+def test_data_that_end_before_the_stage_are_named():
+    with pytest.raises(ValueError, match=r"stage 'a': its data ended after 3 of 4 batches"):
+        drive(stage(data=Ends()))
+
+
 @dataclass(frozen=True)
 class Wrong(Numbers):
     way: str = "dtype"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,16 @@ import jax
 import numpy as np
 import optax
 import pytest
-from spine import assert_close, assert_outcome, assert_same, flat, go, outcome, stage
+from spine import Alarm, assert_close, assert_outcome, assert_same, cut_short, flat, go, outcome, stage
 from test_handover import own_step
 from toy import Numbers, Toy, adam
 
 from stagejax import checkpoint, loop
 from stagejax.checkpoint import CheckpointError
+from stagejax.fork import forked
 from stagejax.handover import Handover, HandoverError
 from stagejax.identity import program_of
+from stagejax.interrupt import Interrupted
 from stagejax.mesh import make_mesh
 from stagejax.run import Fork, running
 from stagejax.stage import Evaluation
@@ -156,7 +160,7 @@ def test_two_runs_do_not_compute_one_result_at_once(tmp_path):
     def body(run: Any) -> Any:
         entry = run.workdir.claim("x", "train", {"a": 1})
         with locked(entry.path), pytest.raises(WorkdirError, match=r"in use by another process"):
-            run._computed(entry, dict)
+            run._page(entry, dict)
 
     go(tmp_path, body)
 
@@ -188,6 +192,36 @@ def test_a_changed_declaration_is_refused_with_its_difference(done, fields, line
 
 def test_what_does_not_change_the_result_may_change(done):
     assert go(done[0], lambda run: pipeline(run, save_every=5, keep=1))[1].digest == done[1][1][0]
+
+
+@dataclass(frozen=True)
+class OnDisk(Numbers):
+    """Numbers that lie in a file."""
+
+    path: str = ""
+
+    def digest(self) -> str:
+        return Path(self.path).read_text()
+
+
+def test_data_that_changed_on_disk_are_refused(tmp_path, monkeypatch):
+    """Also by a stage that is finished, where they are at hand; and by one that is not, whose batches they would be."""
+
+    def body(run: Any) -> Any:
+        return run.train(stage("one", steps=4, save_every=2, data=OnDisk(path=str(file))))
+
+    file = tmp_path / "numbers"
+    file.write_text("a")
+    wanted = go(tmp_path / "run", body)
+    cut_short(tmp_path / "cut", monkeypatch, body, 3)
+    file.unlink()
+    assert go(tmp_path / "run", body) == wanted
+    file.write_text("b")
+    for place in ("run", "cut"):
+        with pytest.raises(WorkdirError, match=r"stage 'one': its data changed since it was trained"):
+            go(tmp_path / place, body)
+    file.write_text("a")
+    assert go(tmp_path / "cut", body).digest == wanted.digest
 
 
 def test_a_changed_parent_changes_its_child(tmp_path):
@@ -246,11 +280,37 @@ def test_stages_before_the_fork_are_taken_from_its_source(tmp_path, done, monkey
     assert two.digest == done[1][1][0]
 
 
+def test_a_fork_at_the_last_step_has_a_state(tmp_path, done):
+    results = go(tmp_path, pipeline, fork=Fork(done[0], "first", 8))
+    assert_same(flat(results[0].state()), done[1][0][-1])
+
+
 def test_a_fork_may_change_the_schedule(tmp_path, done):
     one, _ = go(tmp_path, lambda run: pipeline(run, optimizer=changed_adam), fork=Fork(done[0], "first", 4))
     assert one.digest != done[1][0][0]
     assert one.history.train["loss"][:5] == done[1][0][1].train["loss"][:5]  # the fifth is of the forked parameters
     assert one.history.train["loss"][6] != done[1][0][1].train["loss"][6]
+
+
+def test_a_fork_goes_on_when_the_save_that_it_began_with_is_gone(tmp_path, done, monkeypatch):
+    """A source that trains on keeps its last saves only. And a folder is that of where the run was started."""
+    shutil.copytree(done[0], tmp_path / "source")
+    fork = Fork(Path("source"), "first", 4)
+
+    def elsewhere(run: Any) -> Any:
+        Alarm(monkeypatch, loop, "place", 3, run.stop.set)
+        monkeypatch.chdir("/")
+        return pipeline(run)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Interrupted, match="step 7 of 8"):
+        go(tmp_path / "own", elsewhere, fork=fork)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    shutil.rmtree(forked(fork).steps / "4")
+    assert go(tmp_path / "own", pipeline, fork=fork)[0].digest == done[1][0][0]
+    with pytest.raises(ValueError, match=r"has no save at step 4; it has \[2, 6, 8\]"):
+        go(tmp_path / "other", pipeline, fork=fork)
 
 
 def test_a_fork_that_cannot_be_says_what_there_is(tmp_path, done):
@@ -365,6 +425,20 @@ def test_an_artifact_that_cannot_be_written_is_an_error(tmp_path):
         go(tmp_path, lambda run: run.make("bad", unwritable))
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "object"])
+def test_arrays_that_numpy_files_do_not_hold_are_named(tmp_path, dtype):
+    with pytest.raises(TypeError, match=rf"array 'a' of an artifact is {dtype}"):
+        go(tmp_path, lambda run: run.make("made", ones, dtype))
+
+
+def test_an_array_may_have_any_name(tmp_path):
+    assert go(tmp_path, lambda run: run.make("made", ones, "int8", "file")).value["file"].tolist() == [1, 1]
+
+
+def ones(dtype: str, name: str = "a") -> dict[str, np.ndarray]:
+    return {name: np.ones(2, jax.numpy.dtype(dtype))}
+
+
 def test_a_damaged_artifact_is_not_used(tmp_path):
     result = go(tmp_path, lambda run: run.make("arrays", numbers, 4))
     page = tmp_path / "store" / result.fingerprint / "value.npz"
@@ -378,6 +452,37 @@ def test_a_damaged_artifact_is_not_used(tmp_path):
 
 
 # Folders
+
+
+def test_a_run_whose_store_is_not_there_does_not_begin_anew(tmp_path, monkeypatch):
+    def body(run: Any) -> Any:
+        return run.make("arrays", numbers, 4)
+
+    go(tmp_path / "run", body, store=tmp_path / "store")
+    (tmp_path / "store").rename(tmp_path / "moved")
+    with pytest.raises(WorkdirError, match=r"run keeps its results in .*store, which is not there. Put it back, or"):
+        go(tmp_path / "run", body)
+    (tmp_path / "moved").rename(tmp_path / "store")
+    go(tmp_path / "run", body)
+    go(tmp_path / "own", body, store=tmp_path / "own" / "store")
+    (tmp_path / "own").rename(tmp_path / "elsewhere")
+    CALLS.clear()
+    assert go(tmp_path / "elsewhere", body).value["a"].tolist() == [4, 5, 6]
+    assert CALLS == []
+
+
+@pytest.mark.parametrize("text", ["", "{}", "null", "[1]"])
+def test_a_damaged_run_page_says_what_to_write(tmp_path, text):
+    go(tmp_path, lambda run: run.make("arrays", numbers, 4))
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(
+        WorkdirError, match=r'run.json is damaged .*Write \{"experiment": NAME, "store": null\} into it'
+    ):
+        go(tmp_path, lambda run: None)
+    (tmp_path / "run.json").write_text('{"experiment": "toy", "store": null}')
+    CALLS.clear()
+    go(tmp_path, lambda run: run.make("arrays", numbers, 4))
+    assert CALLS == []
 
 
 def test_a_folder_of_another_experiment_is_refused(done):

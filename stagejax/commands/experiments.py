@@ -140,7 +140,7 @@ def _run(
     from stagejax.host import compile_quickly, use_compilation_cache
 
     compile_quickly()
-    from stagejax.checkpoint import write_json
+    from stagejax.checkpoint import read_json, write_json
     from stagejax.mesh import start_processes
 
     start_processes()
@@ -149,14 +149,24 @@ def _run(
 
     from stagejax.declare import declare
     from stagejax.run import Fork, running
+    from stagejax.workdir import WorkdirError
 
     use_compilation_cache()
     fork = Fork.parse(source) if source else None
+    command = {"experiment": experiment.name, "preset": preset, "fields": fields, "from": fork and str(fork)}
     with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork, track=track) as run:
+        told = run.workdir.path / "command.json"
+        before = read_json(told) if told.exists() else command
         if jax.process_index() == 0:
-            write_json(workdir / "command.json", {"experiment": experiment.name, "preset": preset, "fields": fields})
-        report = replace(experiment.pipeline(run, config), preset=preset)
-        commands = [shlex.join(["stagejax", "run", experiment.name, "--preset", preset, *fields])]
+            write_json(told, command)
+        try:
+            report = replace(experiment.pipeline(run, config), preset=preset)
+        except WorkdirError:  # a command that is refused is not the one that made what lies here
+            if jax.process_index() == 0:
+                write_json(told, before)
+            raise
+        begun = ["--from", source] if source else []
+        commands = [shlex.join(["stagejax", "run", experiment.name, "--preset", preset, *begun, *fields])]
         page = report.write(workdir, stages=run.results, commands=commands, config=declare(config))
     if jax.process_index() == 0:
         report.render(Console())
@@ -240,7 +250,7 @@ def command_audit(options: argparse.Namespace, rest: list[str]) -> int:
     from stagejax.checkpoint import read_json, write_json
     from stagejax.experiment import find
     from stagejax.interrupt import Interrupted
-    from stagejax.run import running
+    from stagejax.run import Fork, running
 
     page = options.workdir / "command.json"
     if not page.exists():
@@ -248,7 +258,8 @@ def command_audit(options: argparse.Namespace, rest: list[str]) -> int:
     command = read_json(page)
     experiment = find(command["experiment"])
     config = config_of(experiment, command["preset"], command["fields"], "audit")
-    with running(options.workdir, experiment.name, mesh=options.mesh) as run:
+    fork = Fork.parse(command["from"]) if command.get("from") else None
+    with running(options.workdir, experiment.name, mesh=options.mesh, fork=fork) as run:
         run.stop.set()  # what is finished is loaded, and nothing is computed
         try:
             experiment.pipeline(run, config)

@@ -195,6 +195,12 @@ class TFDS(Source):
         return hashlib.sha256(json.dumps([info.full_name, self.part, splits]).encode()).hexdigest()
 
 
+@functools.lru_cache(maxsize=64)
+def _sha256(path: Path, changed: int) -> str:
+    """Of a file as it was when it was last changed: many stages read the same one."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @functools.lru_cache(maxsize=64)  # what is not there is looked for again: an error is not kept
 def _file(root: str, dataset: Dataset) -> Path:
     """Raises: NotADirectoryError: no such folder; MissingDataset: it has no file of the split."""
@@ -256,4 +262,4 @@ class Dataset(Source):
     def digest(self) -> str:
         """The sha256 of the file's bytes, or the digest of the TFDS split."""
         path = self.path()
-        return TFDS.digest(self._records()) if path is None else hashlib.sha256(path.read_bytes()).hexdigest()  # type: ignore
+        return TFDS.digest(self._records()) if path is None else _sha256(path, path.stat().st_mtime_ns)  # type: ignore
