@@ -214,6 +214,7 @@ def write(
     leaves = describe(config)
     kind = {"model_type": architecture.model_type, "architectures": [architecture.name], "dtype": dtype.name}
     page = {**(like or {}), **kind, **architecture.fields(config)}
+    page |= _labels(page)
     shapes = {name: (shape, dtype) for name, shape in expected_shapes(architecture, config).items()}
     page.pop("torch_dtype", None)
     partial = folder.with_name(folder.name + ".partial")
@@ -230,6 +231,21 @@ def write(
     if folder.exists():
         folder.rmdir()
     partial.replace(folder)
+
+
+def _labels(page: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of a head's classes, which `transformers` counts them by, where there are now more or fewer of them.
+
+    >>> _labels({"id2label": {"0": "cat"}, "num_labels": 2})["id2label"]
+    {'0': 'cat', '1': 'LABEL_1'}
+    """
+    known = {str(i): label for i, label in (page.get("id2label") or {}).items()}
+    classes = page.get("num_labels", len(known))
+    if not known or classes == len(known):
+        return {}
+    kept = known if classes > len(known) else {}
+    labels = {str(i): kept.get(str(i), f"LABEL_{i}") for i in range(classes)}
+    return {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
 
 
 def _tensors(

@@ -14,7 +14,17 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from stagejax.axes import path_name
-from stagejax.interop import ARCHITECTURES, BERT, GPT2, LLAMA, QWEN2, InteropError, load, open_checkpoint, save
+from stagejax.interop import (
+    ARCHITECTURES,
+    BERT,
+    GPT2,
+    LLAMA,
+    QWEN2,
+    InteropError,
+    load,
+    open_checkpoint,
+    save,
+)
 from stagejax.interop.tensors import Tensors
 from stagejax.models import bert, gpt, llama
 
@@ -219,6 +229,13 @@ def test_one_clear_error(damage: Callable[[Path], Any], says: str, folder: Path)
     [
         ({"model_type": "llama", "rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rotary frequencies .*yarn"),
         ({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary frequencies .*linear"),
+        (
+            {"model_type": "llama", "rope_parameters": {"rope_theta": 1e4}, "rope_scaling": {"type": "linear"}},
+            "rotary frequencies .*linear",
+        ),
+        ({"model_type": "llama", "partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5"),
+        ({"model_type": "qwen2", "rope_parameters": {"full_attention": {"rope_theta": 9.0}}}, "the same in all layers"),
+        ({"model_type": "qwen2", "layer_types": ["full_attention", "sliding_attention"]}, r"layer_types=\["),
         ({"model_type": "llama", "hidden_act": "gelu"}, "hidden_act='gelu', .*only 'silu'"),
         ({"model_type": "mistral", "sliding_window": 4096}, "sliding_window=4096, .*only null"),
         ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window=True"),
@@ -235,11 +252,26 @@ def test_settings_that_our_models_lack_are_refused(fields: dict[str, Any], says:
         ARCHITECTURES[fields["model_type"]].config(fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "base"),
+    [
+        ({"rope_theta": None}, 1e4),
+        ({"rope_theta": 500.0, "rope_parameters": {"rope_theta": None}}, 500.0),
+        ({"rope_theta": 500.0, "rope_parameters": {"rope_theta": 70.0}}, 70.0),
+        ({"rope_scaling": {"rope_type": "default", "rope_theta": 9.0}, "rope_parameters": {"rope_theta": 70.0}}, 9.0),
+    ],
+)
+def test_the_base_of_rotary_frequencies_in_any_spelling(fields: dict[str, Any], base: float) -> None:
+    assert LLAMA.config(fields).rotary_theta == base
+
+
 def test_what_a_layout_cannot_express_is_refused(tmp_path: Path) -> None:
     for config, architecture, says in [
         (bert(**{**SIZES, "embed": 12}, head_dim=4), BERT, "head_dim=4"),
         (gpt(**SIZES, norm="rms"), GPT2, "norm='rms'"),
         (llama(**SIZES, value_dim=6), LLAMA, "value_dim=6"),
+        (llama(**SIZES, experts=3), LLAMA, "experts=3"),
+        (bert(**SIZES, experts=3), BERT, "experts=3"),
     ]:
         with pytest.raises(InteropError, match=f"cannot express {says}"):
             save(tmp_path / "new", config, params_of(config), architecture)
