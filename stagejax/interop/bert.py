@@ -91,5 +91,6 @@ BERT = Architecture(
     ),
     head="cls.predictions.decoder.weight",
     table="bert.embeddings.word_embeddings.weight",
+    copies={"cls.predictions.decoder.bias": "cls.predictions.bias"},
     renamed={".gamma": ".weight", ".beta": ".bias"},
 )
