@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from stagejax.growth.term import Term
 
 #: Axes of which a head has one logit for each entry.
 HEADS = ("vocab", "classes")
+Fill = Literal["mean", "fresh"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class AddRows(Operator):
     array([0., 0., 0., 0., 1., 1.])
     """
 
-    fill: Literal["mean", "fresh"] = "mean"
+    fill: Fill = "mean"
     bias: float | None = None  # of new entries of the head, in nats; None: as `fill` makes it
     axes: tuple[str, ...] = ("vocab", "classes", "types", "position")
 
@@ -52,7 +53,9 @@ class AddRows(Operator):
         return [Term("small", maps), *fresh, *silent]
 
     def check(self, old_config: Any, new_config: Any) -> None:
-        """Refuse a bias for a head that has none."""
+        """Refuse an unknown fill, and a bias for a head that has none."""
+        if self.fill not in get_args(Fill):
+            raise GrowthError(f"{self}: fill={self.fill!r} is unknown: choose one of {get_args(Fill)}")
         for axis in changed(old_config.sizes(), new_config.sizes(), HEADS) if self.bias is not None else ():
             if not any(bias_of(axis)(axes) for axes, _ in describe(new_config).values()):
                 raise GrowthError(

@@ -22,7 +22,7 @@ from stagejax.growth.depth import adjacent, layers_map
 from stagejax.growth.draw import cyclic
 from stagejax.growth.fpi import WIDTH
 from stagejax.growth.maps import copy_map
-from stagejax.growth.operator import Operator, Sizes, changed
+from stagejax.growth.operator import GrowthError, Operator, Sizes, changed
 from stagejax.growth.term import Term
 
 Grouping = Callable[[int, int], np.ndarray]
@@ -80,9 +80,24 @@ class Coalesce(Decoalesce):
 
     def terms(self, old: Sizes, new: Sizes) -> list[Term]:
         """The terms of the way back, each map inverted."""
+        check_smaller(self, old, new)
         return [
             replace(term, maps={axis: m.inverse() for axis, m in term.maps.items()}) for term in super().terms(new, old)
         ]
+
+
+def check_smaller(operator: Operator, old: Sizes, new: Sizes) -> None:
+    """Whether no axis becomes larger.
+
+    Raises:
+      GrowthError: one does.
+    """
+    larger = [axis for axis in new if new[axis] > old.get(axis, new[axis])]
+    if larger:
+        raise GrowthError(
+            f"{operator} makes models smaller, but {larger[0]!r} goes {old[larger[0]]} -> {new[larger[0]]}. Ask for at "
+            f"most {larger[0]}={old[larger[0]]}, or use an operator that grows."
+        )
 
 
 @dataclass(frozen=True)

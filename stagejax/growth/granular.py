@@ -68,12 +68,13 @@ class GranularUpcycle(Operator):
         """Whether tokens choose whole replicas.
 
         Raises:
-          GrowthError: top_k is no multiple of the shards.
+          GrowthError: top_k is no multiple of the shards, or there are none.
         """
-        if new_config.top_k % self.shards:
-            raise GrowthError(
-                f"{self}: top_k={new_config.top_k} chooses parts of replicas; set it to a multiple of {self.shards}"
-            )
+        if self.shards < 1:
+            raise GrowthError(f"{self}: shards={self.shards} cut nothing; set at least 1")
+        top_k = getattr(new_config, "top_k", 0)  # models without experts are refused with the terms
+        if top_k % self.shards:
+            raise GrowthError(f"{self}: top_k={top_k} chooses parts of replicas; set it to a multiple of {self.shards}")
 
 
 def _of_experts(axes: Axes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -99,12 +99,14 @@ def check_identity(operator: Operator, old_config: Any, new_config: Any) -> None
     """Whether a block of this kind of model can be the identity.
 
     Raises:
-      GrowthError: layers are added to post-norm blocks, which normalise the stream even where they add nothing, or by
-        zero gains to blocks that attend to an encoder, whose values no norm of theirs scales.
+      GrowthError: `by` is unknown; layers are added to post-norm blocks, which normalise the stream even where they
+        add nothing, or by zero gains to blocks that attend to an encoder, whose values no norm of theirs scales.
     """
-    old, new = old_config.sizes(), new_config.sizes()
+    old, new, by = old_config.sizes(), new_config.sizes(), getattr(operator, "by", "output")
+    if by not in get_args(By):
+        raise GrowthError(f"{operator}: by={by!r} is unknown: choose one of {get_args(By)}")
     crossing = getattr(old_config, "cross_attention", None)  # the stack whose blocks attend to another one's output
-    if crossing and new[crossing] != old[crossing] and getattr(operator, "by", "output") == "gain":
+    if crossing and new[crossing] != old[crossing] and by == "gain":
         raise GrowthError(
             f"{operator} adds {crossing} {old[crossing]} -> {new[crossing]} by zero gains, but their attention to the "
             "encoder's output gives a mean of its values even where the queries are zero. Use by='output'."

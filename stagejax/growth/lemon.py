@@ -60,6 +60,8 @@ class LEMON(Operator):
     def check(self, old_config: Any, new_config: Any) -> None:
         """Refuse the other norm, deeper post-norm stacks, and uneven widths that this kind of model cannot keep."""
         check_identity(self, old_config, new_config)
+        if not 0 <= self.asymmetry <= 1:
+            raise GrowthError(f"{self}: shares uniform in 1 ± {self.asymmetry} may sum to 0: set it between 0 and 1")
         old, new = old_config.sizes(), new_config.sizes()
         norm = getattr(old_config, "norm", "layer")
         for axis in changed(old, new, ("embed",)):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stagejax.axes import Axes
+from stagejax.growth.coalesce import check_smaller
 from stagejax.growth.linear import Blend, Gather, Linear
 from stagejax.growth.maps import SIDES, Map
 from stagejax.growth.operator import GrowthError, Operator, Sizes, describe
@@ -37,8 +38,11 @@ class Undo(Operator):
         """For each parameter the inverse of the first of the operator's terms that concerns it.
 
         Raises:
-          GrowthError: the operator mixes its source with another tree, or loses a part of it.
+          GrowthError: an axis becomes larger again, the operator mixes its source with another tree, or loses a part of
+            it.
         """
+        if not self.operator.shrinks:
+            check_smaller(self, old, new)
         forward = [term for term in self.operator.terms(new, old) if not term.born]
         mixed = sorted({term.source for term in forward if term.source != "small" and not term.region})
         if mixed:

@@ -26,6 +26,7 @@ class Architecture:
     ignored: tuple[str, ...] = ()  # patterns of tensors that our model does not have
     head: str = ""  # the head's tensor, which a file of a tied model may have as a copy of `table`
     table: str = ""  # the token table's
+    copies: Mapping[str, str] = field(default_factory=dict)  # tensors that files may have twice -> the one we have
     renamed: Mapping[str, str] = field(default_factory=dict)  # endings in older files -> today's
 
     def known_as(self, stored: str, expected: set[str]) -> str:

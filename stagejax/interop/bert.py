@@ -34,7 +34,7 @@ def fields(c: Transformer) -> dict[str, Any]:
     """Ours as a `BertConfig`."""
     require(c, "BERT", causal=False, norm="layer", norm_position="post", positions="learned", activation="gelu")
     require(c, "BERT", use_bias=True, qkv_bias=None, kv_heads=(None, c.heads), head_dim=(None, c.embed // c.heads))
-    require(c, "BERT", embed=c.embed // c.heads * c.heads, value_dim=(None, c.embed // c.heads))
+    require(c, "BERT", embed=c.embed // c.heads * c.heads, value_dim=(None, c.embed // c.heads), experts=0)
     return {
         "vocab_size": c.vocab,
         "hidden_size": c.embed,
@@ -91,5 +91,6 @@ BERT = Architecture(
     ),
     head="cls.predictions.decoder.weight",
     table="bert.embeddings.word_embeddings.weight",
+    copies={"cls.predictions.decoder.bias": "cls.predictions.bias"},
     renamed={".gamma": ".weight", ".beta": ".bias"},
 )

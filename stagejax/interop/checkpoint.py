@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
@@ -24,7 +25,7 @@ from stagejax.interop.llama import LLAMA, MISTRAL, QWEN2
 from stagejax.interop.mixtral import MIXTRAL
 from stagejax.interop.names import Leaves, Name
 from stagejax.interop.t5 import T5_MODEL
-from stagejax.interop.tensors import DTYPES, InteropError, Tensors, Writer, read_json
+from stagejax.interop.tensors import InteropError, Tensors, Writer, read_json
 from stagejax.interop.vit import DEIT, VIT
 
 ARCHITECTURES: Mapping[str, Architecture] = {
@@ -64,8 +65,8 @@ class Checkpoint:
     @cached_property
     def dtype(self) -> np.dtype:
         """Of the weights: the most frequent one."""
-        kinds = [self.tensors.dtypes[name] for name in self.stored.values()]
-        return DTYPES[max(set(kinds), key=kinds.count)]
+        kinds = [self.tensors.dtype(name) for name in self.stored.values()]
+        return max(set(kinds), key=kinds.count)
 
     def read(self, where: str, layers: Sequence[int] | None = None) -> np.ndarray:
         """The parameter at a path; of one that is stacked along layers, only those asked for, in that order.
@@ -127,6 +128,12 @@ def open_checkpoint(folder: Path | str) -> Checkpoint:
             raise InteropError(
                 f"{name!r} in {folder} has shape {tensors.shapes[known[name]]}, but config.json asks for {shape}"
             )
+    for copy, of in architecture.copies.items():
+        if copy in known and copy not in expected and not _equal(tensors, known[copy], known[of]):
+            raise InteropError(
+                f"{copy!r} in {folder} is no copy of {of!r}, which a {architecture.name} has in its place: remove "
+                "the one that is not meant"
+            )
     stored = {name: known[name] for name in expected}
     return Checkpoint(folder, architecture, config, raw, tensors, stored, tuple(dropped))
 
@@ -136,7 +143,11 @@ def _untied(architecture: Architecture, tensors: Tensors) -> bool:
     stored = {architecture.known_as(name, {architecture.table}): name for name in tensors.shapes}
     if not {architecture.head, architecture.table} <= set(stored):
         return False
-    return not np.array_equal(*(tensors.read(stored[name]) for name in (architecture.head, architecture.table)))
+    return not _equal(tensors, stored[architecture.head], stored[architecture.table])
+
+
+def _equal(tensors: Tensors, *names: str) -> bool:
+    return np.array_equal(*(tensors.read(name) for name in names))
 
 
 def load(folder: Path | str, shardings: Any = None) -> tuple[Any, Any]:
@@ -174,7 +185,7 @@ def save(
 
     Args:
       folder: made new.
-      config, params: of our model; the parameters' dtype is kept.
+      config, params: of our model; the parameters' dtype is kept, of several the one that holds all.
       architecture: whose layout; None: the one of `like`.
       like: a config.json whose other fields are kept, such as the ids of special tokens.
       file_bytes: the most that one file holds.
@@ -185,7 +196,7 @@ def save(
     """
     architecture = architecture or architecture_of(like or {}, Path("like"))
     leaves = dict(_paths(params))
-    dtype = np.dtype(next(iter(leaves.values())).dtype)
+    dtype = np.dtype(jnp.result_type(*(leaf.dtype for leaf in leaves.values())))
 
     def row_of(where: str, layer: int | None) -> np.ndarray:
         return np.asarray(leaves[where] if layer is None else leaves[where][layer])
@@ -214,6 +225,7 @@ def write(
     leaves = describe(config)
     kind = {"model_type": architecture.model_type, "architectures": [architecture.name], "dtype": dtype.name}
     page = {**(like or {}), **kind, **architecture.fields(config)}
+    page |= _labels(page)
     shapes = {name: (shape, dtype) for name, shape in expected_shapes(architecture, config).items()}
     page.pop("torch_dtype", None)
     partial = folder.with_name(folder.name + ".partial")
@@ -230,6 +242,21 @@ def write(
     if folder.exists():
         folder.rmdir()
     partial.replace(folder)
+
+
+def _labels(page: Mapping[str, Any]) -> dict[str, Any]:
+    """The names of a head's classes, which `transformers` counts them by, where there are now more or fewer of them.
+
+    >>> _labels({"id2label": {"0": "cat"}, "num_labels": 2})["id2label"]
+    {'0': 'cat', '1': 'LABEL_1'}
+    """
+    known = {str(i): label for i, label in (page.get("id2label") or {}).items()}
+    classes = page.get("num_labels", len(known))
+    if not known or classes == len(known):
+        return {}
+    kept = known if classes > len(known) else {}
+    labels = {str(i): kept.get(str(i), f"LABEL_{i}") for i in range(classes)}
+    return {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
 
 
 def _tensors(

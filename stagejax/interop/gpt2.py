@@ -38,7 +38,7 @@ def fields(c: Transformer) -> dict[str, Any]:
     require(c, "GPT-2", causal=True, norm="layer", norm_position="pre", positions="learned", types=0)
     require(c, "GPT-2", activation=tuple(ACTIVATIONS.values()), use_bias=True, qkv_bias=None)
     require(c, "GPT-2", kv_heads=(None, c.heads), head_dim=(None, c.embed // c.heads))
-    require(c, "GPT-2", embed=c.embed // c.heads * c.heads, value_dim=(None, c.embed // c.heads))
+    require(c, "GPT-2", embed=c.embed // c.heads * c.heads, value_dim=(None, c.embed // c.heads), experts=0)
     return {
         "vocab_size": c.vocab,
         "n_embd": c.embed,

@@ -21,7 +21,7 @@ from stagejax.growth.operator import by_path
 from stagejax.growth.record import record
 from stagejax.growth.rows import grow_row
 from stagejax.interop.checkpoint import Checkpoint, open_checkpoint, write
-from stagejax.interop.layerwise import Probe, outputs
+from stagejax.interop.layerwise import Probe, outputs, takes
 
 #: So many bytes of fresh parameters may be kept.
 SMALL = 2**26
@@ -123,6 +123,8 @@ def peak_memory() -> int:
 
 def compare(before: Checkpoint, after: Checkpoint, probe: Probe) -> dict[str, Any]:
     """The measured part of a receipt: what both models compute for the probe, from the files as they are on disk."""
+    if not takes(after.config, probe):
+        return {"probe": "none, as the grown model takes other inputs", "loss_before": None, "loss_after": None}
     old, new = (np.asarray(outputs(checkpoint, probe), np.float32) for checkpoint in (before, after))
     found: dict[str, Any] = {"probe": probe.what}
     if old.shape == new.shape:

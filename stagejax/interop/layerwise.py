@@ -63,6 +63,15 @@ def probe_of(checkpoint: Checkpoint, seed: int = 0, text: Path | None = None) ->
     return Probe((tokens[:, :-1],), tokens[:, 1:], f"{what}; loss of the next token")
 
 
+def takes(config: Any, probe: Probe) -> bool:
+    """Whether a model of this configuration can be shown a probe that was made for another one."""
+    if isinstance(config, ViT):
+        return probe.inputs[0].shape[1:] == (config.image, config.image, config.channels)
+    tokens = [*probe.inputs, *([] if probe.targets is None else [probe.targets])]
+    known, positions = max(int(x.max()) for x in tokens), max(x.shape[1] for x in probe.inputs)
+    return known < config.vocab and positions <= config.sizes().get("position", positions)
+
+
 def _tokens(folder: Path, text: Path, length: int) -> np.ndarray:
     from tokenizers import Tokenizer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stagejax.interop.architecture import Architecture, Fields, Json, require
@@ -10,21 +10,29 @@ from stagejax.interop.names import Name, linear, norm, table
 from stagejax.interop.tensors import InteropError
 from stagejax.models.transformer import Transformer, llama
 
+FULL = "full_attention"  # what Qwen2 calls a layer without a window
+
 
 def theta(raw: Json, default: float) -> float:
-    """The base of the rotary frequencies, in either spelling.
+    """The base of the rotary frequencies, in any spelling; of two the older one, `rope_scaling`, counts.
 
     Raises:
-      InteropError: the frequencies are scaled, which our rotary positions do not do.
+      InteropError: the frequencies are scaled, partial or of several kinds, which our rotary positions do not do.
+
+    >>> theta({"rope_theta": None, "rope_parameters": {"rope_theta": 500.0}}, 1e4)
+    500.0
     """
-    said = raw.get("rope_parameters") or raw.get("rope_scaling") or {}
-    kind = said.get("rope_type", said.get("type", "default"))
-    if kind != "default" or said.get("partial_rotary_factor", 1.0) != 1.0:
-        raise InteropError(
-            f"config.json scales rotary frequencies ({said}), which is not supported: only rope_type 'default', whole "
-            "heads"
-        )
-    return float(said.get("rope_theta", raw.get("rope_theta", default)))
+    spelled = [raw.get("rope_scaling") or {}, raw.get("rope_parameters") or {}]
+    Fields(raw).must("partial_rotary_factor", 1.0, 1.0)
+    for said in spelled:
+        kind, part = said.get("rope_type", said.get("type", "default")), said.get("partial_rotary_factor", 1.0)
+        if kind != "default" or part != 1.0 or any(isinstance(value, Mapping) for value in said.values()):
+            raise InteropError(
+                f"config.json scales rotary frequencies ({said}), which is not supported: only rope_type 'default', "
+                "whole heads, the same in all layers"
+            )
+    bases = [(spelled[0] or spelled[1]).get("rope_theta"), raw.get("rope_theta"), default]
+    return float(next(base for base in bases if base is not None))
 
 
 def shared(raw: Json, default_theta: float = 1e4) -> dict[str, Any]:
@@ -70,7 +78,10 @@ def mistral_config(raw: Json) -> Transformer:
 def qwen2_config(raw: Json) -> Transformer:
     """A `Qwen2Config` as ours."""
     Fields(raw).must("use_sliding_window", False, False)
+    kinds = raw.get("layer_types") or []
+    Fields(raw).must("layer_types", [], [FULL] * len(kinds))
     usual = {"vocab_size": 151936, "intermediate_size": 22016, "max_position_embeddings": 32768}
+    usual["num_key_value_heads"] = 32
     return llama(**shared({**usual, **raw}), qkv_bias=True)
 
 
@@ -99,20 +110,20 @@ def shared_fields(c: Transformer, layout: str) -> dict[str, Any]:
 
 def llama_fields(c: Transformer) -> dict[str, Any]:
     """Ours as a `LlamaConfig`."""
-    require(c, "Llama", qkv_bias=(None, c.use_bias))
+    require(c, "Llama", qkv_bias=(None, c.use_bias), experts=0)
     return {**shared_fields(c, "Llama"), "attention_bias": c.use_bias, "mlp_bias": c.use_bias}
 
 
 def mistral_fields(c: Transformer) -> dict[str, Any]:
     """Ours as a `MistralConfig`."""
-    require(c, "Mistral", use_bias=False, qkv_bias=(None, False))
+    require(c, "Mistral", use_bias=False, qkv_bias=(None, False), experts=0)
     return {**shared_fields(c, "Mistral"), "sliding_window": None}
 
 
 def qwen2_fields(c: Transformer) -> dict[str, Any]:
     """Ours as a `Qwen2Config`."""
-    require(c, "Qwen2", use_bias=False, qkv_bias=True)
-    return {**shared_fields(c, "Qwen2"), "use_sliding_window": False}
+    require(c, "Qwen2", use_bias=False, qkv_bias=True, experts=0)
+    return {**shared_fields(c, "Qwen2"), "use_sliding_window": False, "layer_types": [FULL] * c.layers}
 
 
 def attention_names(c: Transformer, layer: str) -> list[Name]:

@@ -9,12 +9,17 @@ from stagejax.interop.names import Name, linear, norm, table
 from stagejax.models.t5 import T5
 
 ACTIVATIONS = {"relu": "relu", "gated-gelu": "geglu"}
+THEIRS = {"relu": ("relu", False), "gated-gelu": ("gelu_new", True)}  # the same in two fields more
 
 
 def config(raw: Json) -> T5:
     """A `T5Config` as ours. The scale before a tied head is kept as a number, so that growth does not change it."""
     field = Fields(raw)
     embed, tied = field("d_model", 512), field("tie_word_embeddings", True)
+    projection = field.must("feed_forward_proj", "relu", *ACTIVATIONS)
+    function, gated = THEIRS[projection]
+    field.must("dense_act_fn", function, function)  # which files may say once more
+    field.must("is_gated_act", gated, gated)
     scaled = field("scale_decoder_outputs", tied)
     return T5(
         vocab=field("vocab_size", 32128),
@@ -26,7 +31,7 @@ def config(raw: Json) -> T5:
         mlp=field("d_ff", 2048),
         buckets=field("relative_attention_num_buckets", 32),
         distance=field("relative_attention_max_distance", 128),
-        activation=ACTIVATIONS[field.must("feed_forward_proj", "relu", *ACTIVATIONS)],
+        activation=ACTIVATIONS[projection],
         tied=tied,
         head_scale=embed**-0.5 if scaled else 1.0,
         norm_eps=field("layer_norm_epsilon", 1e-6),
@@ -117,4 +122,5 @@ T5_MODEL = Architecture(
     ),
     head="lm_head.weight",
     table="shared.weight",
+    copies={f"{side}.embed_tokens.weight": "shared.weight" for side in ("encoder", "decoder")},
 )

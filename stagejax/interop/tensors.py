@@ -41,18 +41,17 @@ class Tensors:
 
     @staticmethod
     def of(folder: Path) -> Tensors:
-        """What a folder with `model.safetensors`, or with an index of several files, contains.
+        """What a folder with `model.safetensors`, or with an index of several files, contains; of both, the former.
 
         Raises:
           FileNotFoundError: there are no such files, or one that the index names is absent.
           InteropError: a file is cut short or is no safetensors file, or lacks tensors that the index puts there.
         """
         index = folder / INDEX
-        if index.exists():
-            placed: dict[str, str] = read_json(index).get("weight_map", {})
-            paths = [folder / name for name in sorted(set(placed.values()))]
-        else:
-            placed, paths = {}, [folder / SINGLE]
+        placed: dict[str, str] = read_json(index).get("weight_map", {}) if index.exists() else {}
+        if (folder / SINGLE).exists() and SINGLE not in placed.values():  # as `transformers` chooses
+            placed = {}
+        paths = [folder / name for name in sorted(set(placed.values()) or {SINGLE})]
         files: dict[str, Path] = {}
         shapes: dict[str, tuple[int, ...]] = {}
         dtypes: dict[str, str] = {}
@@ -69,14 +68,23 @@ class Tensors:
             )
         return Tensors(files, shapes, dtypes)
 
+    def dtype(self, name: str) -> np.dtype:
+        """The type of one tensor's numbers.
+
+        Raises:
+          InteropError: they are no floating-point numbers.
+        """
+        if self.dtypes[name] not in DTYPES:
+            raise InteropError(f"{name!r} has type {self.dtypes[name]}; weights are read as one of {', '.join(DTYPES)}")
+        return DTYPES[self.dtypes[name]]
+
     def read(self, name: str) -> np.ndarray:
         """One tensor.
 
         Raises:
           InteropError: it does not hold floating-point numbers.
         """
-        if self.dtypes[name] not in DTYPES:
-            raise InteropError(f"{name!r} has type {self.dtypes[name]}; weights are read as one of {', '.join(DTYPES)}")
+        self.dtype(name)
         with _opened(self.files[name]) as file:
             return file.get_tensor(name)
 

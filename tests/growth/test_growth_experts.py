@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from pairs import SMALL, TOKENS, by_path, model, random_params
+from pairs import IMAGE, SMALL, TOKENS, by_path, model, random_params
 
 from stagejax.axes import Axes
 from stagejax.growth import (
@@ -233,6 +233,7 @@ def test_a_receipt_of_a_mixture() -> None:
         (GranularUpcycle(2), SMALL, replace(SMALL, experts=3, mlp=6), "experts=3.*a multiple of 2"),
         (GranularUpcycle(2), SMALL, replace(SMALL, experts=4, mlp=6, embed=4), "'embed' also becomes smaller"),
         (GranularUpcycle(2), SMALL, replace(SMALL, experts=4, mlp=6, top_k=1), "top_k=1.*multiple of 2"),
+        (GranularUpcycle(2), IMAGE, replace(IMAGE, mlp=24), "the new model has none"),
         (DropUpcycle(share=1.5), SMALL, replace(SMALL, experts=2), "share=1.5"),
         (CopyExperts(), SMALL, replace(SMALL, experts=2), "experts are 0 -> 2. Use Upcycle"),
         (AddExperts(), replace(SMALL, experts=4), replace(SMALL, experts=2), "axis 'experts'.*shrinks: 4 -> 2"),

@@ -12,9 +12,12 @@ from stagejax.growth import (
     FPI,
     LEMON,
     MSG,
+    AddRows,
     BlockDiagonal,
+    Coalesce,
     Deepen,
     DirectCopy,
+    GranularUpcycle,
     Growth,
     GrowthError,
     HeadSize,
@@ -23,6 +26,7 @@ from stagejax.growth import (
     Net2Net,
     Operator,
     Term,
+    Undo,
     ZeroInit,
     copy_map,
     grow,
@@ -46,6 +50,13 @@ class Wrong(Operator):
         return [Term("small", maps.get(self.kind, {"mlp": copy_map(np.arange(24) % 12, 12)}), region=region)]
 
 
+def unchecked(operator, **settings) -> Operator:
+    """With settings that only the types refuse, which are checked in tests alone."""
+    for name, value in settings.items():
+        object.__setattr__(operator, name, value)
+    return operator
+
+
 @pytest.mark.parametrize(
     ("operator", "changes", "says"),
     [
@@ -53,6 +64,20 @@ class Wrong(Operator):
         (AKI(), {"layers": 1}, r"AKI\(.*axis 'layers' of 'blocks/.*' shrinks: 2 -> 1"),
         (FPI(), {"vocab": 20}, r"FPI\(.*no rule for axis 'vocab' of 'tokens/table'.*13 -> 20. Keep vocab=13"),
         (FPI(), {"embed": 16, "head_dim": 8}, r"no rule for axis 'head_dim' of 'blocks/attention/.*4 -> 8"),
+        (
+            Coalesce(),
+            {"embed": 16},
+            r"makes models smaller, but 'embed' goes 8 -> 16. Ask for at most embed=8",
+        ),
+        (Undo(FPI()), {"mlp": 24}, r"Undo.* makes models smaller, but 'mlp' goes 12 -> 24"),
+        (
+            unchecked(IdentityBlocks(), by="gains"),
+            {"layers": 3},
+            r"by='gains' is unknown: choose one of \('output', 'gain'\)",
+        ),
+        (LEMON(asymmetry=1.5), {"mlp": 24}, r"uniform in 1 ± 1.5 may sum to 0: set it between 0 and 1"),
+        (unchecked(AddRows(), fill="means"), {"vocab": 20}, r"fill='means' is unknown"),
+        (GranularUpcycle(0), {"experts": 2}, r"shards=0 cut nothing; set at least 1"),
         (Deepen(), {"layers": 4, "mlp": 24}, r"Deepen\(\) has no rule for axis 'mlp'.*12 -> 24"),
         (FPI(), {"use_bias": False, "mlp": 24}, r"parameter '.*bias' has no counterpart in the model after"),
         (FPI(), {"tied": False, "mlp": 24}, r"parameter '.*kernel' has no counterpart in the model before"),

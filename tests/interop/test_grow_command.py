@@ -15,10 +15,11 @@ from stagejax.commands.grow import command_grow, operator_of, resized
 from stagejax.experiment import UnknownName
 from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, Undo, grow, interpolate
 from stagejax.growth.record import difference, recorded
-from stagejax.interop import BERT, LLAMA, MIXTRAL, InteropError, load, open_checkpoint, save
+from stagejax.interop import BERT, LLAMA, MIXTRAL, VIT, InteropError, load, open_checkpoint, save
 from stagejax.interop.grow import SMALL, grow_checkpoint
 from stagejax.interop.layerwise import outputs, probe_of
 from stagejax.models import Transformer, llama
+from stagejax.models.vit import ViT
 
 
 def run(*arguments: str) -> int:
@@ -126,6 +127,27 @@ def test_what_a_checkpoint_is(bert: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_one_clear_error(arguments: tuple[str, ...], error: type, says: str, bert: Path) -> None:
     with pytest.raises(error, match=says):
         run("--from", str(bert), *arguments)
+
+
+@pytest.mark.parametrize(
+    ("to", "settings", "classes", "labels"),
+    [
+        ("classes=3", ("addrows",), 3, ["cat", "dog", "LABEL_2"]),
+        ("image=12", ("resample", "--set", "grid=True"), 2, ["cat", "dog"]),
+    ],
+)
+def test_a_grown_classifier_of_images(
+    to: str, settings: tuple[str, ...], classes: int, labels: list[str], tmp_path: Path
+) -> None:
+    """Labels are as many as classes; a model of larger images is not shown the old one's."""
+    small = ViT(image=8, patch=4, classes=2, embed=8, layers=1, heads=2, mlp=6, pool="class")
+    save(tmp_path / "small", small, params_of(small), VIT, like={"id2label": {"0": "cat", "1": "dog"}})
+    out = tmp_path / "grown"
+    assert run("--from", str(tmp_path / "small"), "--to", to, "--operator", *settings, "--out", str(out)) == 0
+    page = json.loads((out / "config.json").read_text())
+    assert list(page["id2label"].values()) == labels
+    assert open_checkpoint(out).config.classes == page["num_labels"] == classes
+    assert json.loads((out / "receipt.json").read_text())["probe"].startswith("none" if "image" in to else "random")
 
 
 def test_settings_of_operators() -> None:

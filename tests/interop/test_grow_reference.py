@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 from reference import loaded, logits_of, saved
-from test_interop import bert, distilled, llama, t5
+from test_interop import bert, distilled, llama, qwen2, t5
 
 from stagejax.cli import parser
 from stagejax.commands.grow import command_grow
@@ -21,6 +21,7 @@ GROWTHS = [  # model, sizes, operator, whether it keeps the function
     (bert, "layers=4,embed=24,heads=6,mlp=40", "aki", False),
     (bert, "embed=24,heads=6,mlp=33", "fpi", True),
     (llama, "layers=3,embed=16,heads=8,head_dim=2,mlp=32", "aki", False),
+    (qwen2, "layers=3", "identityblocks", True),
     pytest.param(
         t5, "encoder_layers=3,decoder_layers=4,embed=18,heads=4,mlp=30", "lemon", True, marks=pytest.mark.slow
     ),

@@ -14,7 +14,17 @@ from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from stagejax.axes import path_name
-from stagejax.interop import ARCHITECTURES, BERT, GPT2, LLAMA, QWEN2, InteropError, load, open_checkpoint, save
+from stagejax.interop import (
+    ARCHITECTURES,
+    BERT,
+    GPT2,
+    LLAMA,
+    QWEN2,
+    InteropError,
+    load,
+    open_checkpoint,
+    save,
+)
 from stagejax.interop.tensors import Tensors
 from stagejax.models import bert, gpt, llama
 
@@ -173,6 +183,14 @@ def integers(folder: Path) -> None:
     edit(folder, lambda tensors: tensors.update({WORDS: tensors[WORDS].astype(np.int8)}))
 
 
+def all_integers(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({name: x.astype(np.int8) for name, x in tensors.items()}))
+
+
+def bias_twice(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({"cls.predictions.decoder.bias": np.arange(11.0, dtype=np.float32)}))
+
+
 def lose_a_file(folder: Path) -> None:
     config, params = load(folder)
     shutil.rmtree(folder)
@@ -200,6 +218,8 @@ WORDS = "bert.embeddings.word_embeddings.weight"
         (add, r"has 'bert.encoder.layer.2.output.dense.bias', which .* does not have"),
         (reshape, r"has shape \(10, 8\), but config.json asks for \(11, 8\)"),
         (integers, "has type I8"),
+        (all_integers, "has type I8"),
+        (bias_twice, "'cls.predictions.decoder.bias' in .* is no copy of 'cls.predictions.bias'"),
         (lose_a_file, r"model-00002-of-\d+.safetensors is missing: .*model.safetensors.index.json"),
         (index_wrongly, "places 'bert.pooler.dense.bias' in model.safetensors, which does not have it"),
         (lambda f: (f / "config.json").unlink(), "config.json is missing"),
@@ -219,11 +239,20 @@ def test_one_clear_error(damage: Callable[[Path], Any], says: str, folder: Path)
     [
         ({"model_type": "llama", "rope_parameters": {"rope_type": "yarn", "factor": 4.0}}, "rotary frequencies .*yarn"),
         ({"model_type": "llama", "rope_scaling": {"type": "linear", "factor": 2.0}}, "rotary frequencies .*linear"),
+        (
+            {"model_type": "llama", "rope_parameters": {"rope_theta": 1e4}, "rope_scaling": {"type": "linear"}},
+            "rotary frequencies .*linear",
+        ),
+        ({"model_type": "llama", "partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5"),
+        ({"model_type": "qwen2", "rope_parameters": {"full_attention": {"rope_theta": 9.0}}}, "the same in all layers"),
+        ({"model_type": "qwen2", "layer_types": ["full_attention", "sliding_attention"]}, r"layer_types=\["),
         ({"model_type": "llama", "hidden_act": "gelu"}, "hidden_act='gelu', .*only 'silu'"),
         ({"model_type": "mistral", "sliding_window": 4096}, "sliding_window=4096, .*only null"),
         ({"model_type": "qwen2", "use_sliding_window": True}, "use_sliding_window=True"),
         ({"model_type": "gpt2", "activation_function": "relu"}, "activation_function='relu', .*'gelu_new' or 'gelu'"),
         ({"model_type": "bert", "is_decoder": True}, "is_decoder=True"),
+        ({"model_type": "t5", "dense_act_fn": "gelu"}, "dense_act_fn='gelu', .*only 'relu'"),
+        ({"model_type": "t5", "is_gated_act": True}, "is_gated_act=True"),
         ({"model_type": "t5", "feed_forward_proj": "gated-silu"}, "feed_forward_proj='gated-silu'"),
         ({"model_type": "vit", "qkv_bias": False}, "qkv_bias=False"),
         ({"model_type": "deit", "image_size": [224, 160]}, r"image_size=\[224, 160\], .*only \[224, 224\]"),
@@ -235,15 +264,46 @@ def test_settings_that_our_models_lack_are_refused(fields: dict[str, Any], says:
         ARCHITECTURES[fields["model_type"]].config(fields)
 
 
+@pytest.mark.parametrize(
+    ("fields", "base"),
+    [
+        ({"rope_theta": None}, 1e4),
+        ({"rope_theta": 500.0, "rope_parameters": {"rope_theta": None}}, 500.0),
+        ({"rope_theta": 500.0, "rope_parameters": {"rope_theta": 70.0}}, 70.0),
+        ({"rope_scaling": {"rope_type": "default", "rope_theta": 9.0}, "rope_parameters": {"rope_theta": 70.0}}, 9.0),
+    ],
+)
+def test_the_base_of_rotary_frequencies_in_any_spelling(fields: dict[str, Any], base: float) -> None:
+    assert LLAMA.config(fields).rotary_theta == base
+
+
 def test_what_a_layout_cannot_express_is_refused(tmp_path: Path) -> None:
     for config, architecture, says in [
         (bert(**{**SIZES, "embed": 12}, head_dim=4), BERT, "head_dim=4"),
         (gpt(**SIZES, norm="rms"), GPT2, "norm='rms'"),
         (llama(**SIZES, value_dim=6), LLAMA, "value_dim=6"),
+        (llama(**SIZES, experts=3), LLAMA, "experts=3"),
+        (bert(**SIZES, experts=3), BERT, "experts=3"),
     ]:
         with pytest.raises(InteropError, match=f"cannot express {says}"):
             save(tmp_path / "new", config, params_of(config), architecture)
         assert not list(tmp_path.iterdir())
+
+
+def test_one_file_goes_before_an_index_of_others(original: Path, tmp_path: Path) -> None:
+    """As in `transformers`, which leaves the index of an older model behind."""
+    other = jax.tree.map(lambda x: x + 1, params_of(CONFIG))
+    save(tmp_path / "model", CONFIG, other, BERT, file_bytes=4000)
+    assert_same(load(tmp_path / "model")[1], other)
+    shutil.copy(original / "model.safetensors", tmp_path / "model")
+    assert_same(load(tmp_path / "model")[1], params_of(CONFIG))
+
+
+def test_of_several_types_the_widest_is_written(tmp_path: Path) -> None:
+    params = params_of(CONFIG)
+    params["blocks"] = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params["blocks"])
+    save(tmp_path / "mixed", CONFIG, params, BERT)
+    assert_same(load(tmp_path / "mixed")[1], jax.tree.map(lambda x: x.astype(jnp.float32), params))
 
 
 def test_bytes_are_counted(original: Path) -> None:
