@@ -26,13 +26,13 @@ class Fork:
         """
         place, at, step = text.rpartition("@")
         if not at or not step.isdigit():
-            raise ValueError(f"--from {text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
+            raise ValueError(f"{text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
         parts = Path(place).parts
         for cut in range(len(parts) - 1, 0, -1):
             folder = Path(*parts[:cut])
             if (folder / "run.json").exists():
                 return cls(folder, "/".join(parts[cut:]), int(step))
-        raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
+        raise ValueError(f"{text!r}: no folder along {place} is the workdir of a run")
 
 
 def forked(fork: Fork) -> Entry:

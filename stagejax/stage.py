@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
@@ -96,6 +97,15 @@ class Precision:
     compute: str | None = None  # of the parameters that the objective sees
     gradients: str | None = None  # of the gradients that the optimizer sees; moments have the wider of this and params
 
+    def __post_init__(self) -> None:
+        for name, dtype in vars(self).items():
+            try:
+                floating = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+            except TypeError:
+                floating = False
+            if not floating:
+                raise ValueError(f"Precision({name}={dtype!r}): give a floating dtype by name, such as 'bfloat16'")
+
 
 @dataclass(frozen=True)
 class Part:
@@ -143,13 +153,27 @@ def whole_gradients(
     def loss(trained: Tree) -> tuple[jax.Array, tuple[Metrics, Tree]]:
         params = cast(join(trained, frozen, part.selection), part.precision.compute)
         model = nnx.merge(part.graphdef, params, rest)
-        value, metrics = part.objective(model, batch, key)
+        value, metrics = checked(part.objective(model, batch, key))
         return value, ({"loss": value} | metrics, jax.tree.map(_in_dtype, variables(model), rest))
 
     if part.remat is not None:
         loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
     (_, aside), grads = jax.value_and_grad(loss, has_aux=True)(trained)
     return aside, grads
+
+
+def checked(outcome: Any) -> tuple[jax.Array, Metrics]:
+    """What an objective returned, if a gradient can be taken of it.
+
+    Raises:
+      ValueError: it is no pair of a floating scalar and a dict.
+    """
+    if not isinstance(outcome, tuple | list) or len(outcome) != 2 or not isinstance(outcome[1], Mapping):
+        raise ValueError(f"the objective returns {type(outcome).__name__}; it returns (loss, metrics), metrics a dict")
+    loss = jnp.asarray(outcome[0])
+    if loss.ndim or not jnp.issubdtype(loss.dtype, jnp.floating):
+        raise ValueError(f"the objective's loss is {loss.dtype}{list(loss.shape)}; it is a floating scalar, a mean say")
+    return loss, dict(outcome[1])
 
 
 def accumulated_gradients(
@@ -240,12 +264,9 @@ class Stage:
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
         check_name(self.name)
-        for field_name, number in (
-            ("steps", self.steps),
-            ("seeds", self.seeds),
-            ("save_every", self.save_every),
-            ("keep", self.keep),
-        ):
+        self._check_kinds(where)
+        for field_name in ("steps", "seeds", "save_every", "keep"):
+            number = getattr(self, field_name)
             if number is not None and number < 1:
                 raise ValueError(f"{where}: {field_name} is {number}; it is at least 1")
         if self.accumulate < 1 or self.data.samples % self.accumulate:
@@ -283,6 +304,31 @@ class Stage:
                 raise ValueError(
                     f"{where}: evaluate.objective is None, and the stage has no single objective to stand in"
                 )
+
+    def _check_kinds(self, where: str) -> None:
+        """Whether every field is the kind of thing that it should be, such as a config and not the module of one."""
+        for field_name in ("steps", "seed", "seeds", "accumulate", "save_every", "keep"):
+            number, optional = getattr(self, field_name), field_name in ("seeds", "save_every", "keep")
+            if not isinstance(number, int | np.integer) and not (optional and number is None):
+                raise ValueError(f"{where}: {field_name} is {number!r}; it is a whole number")
+        for field_name in ("objective", "optimizer", "trainable"):
+            value = getattr(self, field_name)
+            if isinstance(value, dict) and not isinstance(self.model, dict):
+                raise ValueError(f"{where}: {field_name} is of {', '.join(value)}, but there is one model, not a dict")
+        for field_name, method, wanted in (
+            ("model", "build", "a config that builds the module, such as gpt(...)"),
+            ("optimizer", "__call__", "a declaration such as adamw(1e-3), or a function (steps, axes) -> optax chain"),
+            ("objective", "__call__", "a function (model, batch, key) -> (loss, metrics)"),
+            ("trainable", "__call__", "a function (path, axes) -> bool, such as parts('head')"),
+            ("data", "batches", "a Data, such as Images(batch=32)"),
+            ("evaluate", "every", "an Evaluation(data, batches=8)"),
+        ):
+            value = getattr(self, field_name)
+            for thing in value.values() if isinstance(value, dict) else (value,):
+                absent = thing is None and field_name in ("optimizer", "objective", "evaluate")
+                if isinstance(thing, type) or not (absent or hasattr(thing, method)):
+                    found = f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
+                    raise ValueError(f"{where}: {field_name} is {found}; give {wanted}")
 
     def member(self, name: str) -> Stage:
         """What this stage says of one of its models; such a stage describes the model, and cannot be trained."""

@@ -81,7 +81,12 @@ class Growth:
 
     @functools.cached_property
     def config(self) -> Any:
-        """The configuration of the grown model: `new`, but for its norm eps where the operator needs another."""
+        """The configuration of the grown model: `new`, but for its norm eps where the operator needs another.
+
+        Raises:
+          GrowthError: see `terms`.
+        """
+        _ = self.terms
         return self.operator.grown(self.old, self.new)
 
     @functools.cached_property

@@ -16,7 +16,7 @@ from flax import nnx
 
 from stagejax.axes import Axes, axes_of, family, layers_dim
 from stagejax.declare import Json, declare
-from stagejax.growth.operator import Growth, Tree, by_path
+from stagejax.growth.operator import Growth, GrowthError, Tree, by_path
 from stagejax.growth.term import LAYERS, base
 
 #: (model, batch, key) -> (loss, metrics), with key None in evaluation.
@@ -61,7 +61,7 @@ def receipt_of(growth: Growth, moments: str = "reset") -> Receipt:
     """The part of the receipt that needs no arrays; `moments` is the rule of `grow_moments`.
 
     Raises:
-      GrowthError: the operator cannot grow this pair of models.
+      GrowthError: the operator cannot grow this pair of models, or there is no such rule of moments.
     """
     _ = growth.terms
     described = {
@@ -69,6 +69,8 @@ def receipt_of(growth: Growth, moments: str = "reset") -> Receipt:
         "copy": "copied by index, counts kept",
         "dual": "moved by the dual maps as gradients move, counts kept",
     }
+    if moments not in described:
+        raise GrowthError(f"moments={moments!r}: choose {', '.join(map(repr, described))}")
     return Receipt(
         operator=declare(growth.operator),
         sizes_before=dict(growth.old.sizes()),
