@@ -11,7 +11,13 @@ from stagejax.workdir import Entry, reopen_workdir
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`."""
+    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`.
+
+    Args:
+      workdir: of the other run.
+      stage: its name, in both.
+      step: of one of the other's saves.
+    """
 
     workdir: Path
     stage: str

@@ -36,11 +36,17 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class History:
-    """What was measured while a stage trained. With replicas (`seeds`), each value is a list."""
+    """What was measured while a stage trained. With replicas (`seeds`), each value is a list.
+
+    Args:
+      train_steps: 1, 2, ..., as far as the stage has come.
+      train: the step's metrics by name, one value a step.
+      evals: one dictionary an evaluation: "step", "flops", "tokens" and each metric.
+    """
 
     train_steps: list[int] = field(default_factory=list)
-    train: dict[str, list[Any]] = field(default_factory=dict)  # one value a step
-    evals: list[dict[str, Any]] = field(default_factory=list)  # {"step", "flops", "tokens", and each metric}
+    train: dict[str, list[Any]] = field(default_factory=dict)
+    evals: list[dict[str, Any]] = field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """What was observed, in order: (step, values), with `eval/` before the names of an evaluation's metrics."""

@@ -82,11 +82,19 @@ class Planned:
 
 @dataclass
 class Plan:
-    """A run that only looks ahead; `stages` fills as the pipeline calls it."""
+    """A run that only looks ahead; `stages` fills as the pipeline calls it. Make it by `Plan.on`.
+
+    Args:
+      mesh: abstract: its devices need not exist.
+      rules: where named axes live on the mesh, beside `axes.DEFAULT_RULES`.
+      price: count FLOPs and activations, which takes most of the time.
+      stages: what is planned so far, a row each.
+      results: what the pipeline was given for them.
+    """
 
     mesh: Any
     rules: Rules = field(default_factory=dict)
-    price: bool = True  # count FLOPs and activations, which takes most of the time
+    price: bool = True
     stages: list[Planned] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     _programs: dict[str, Program] = field(default_factory=dict)

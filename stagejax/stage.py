@@ -79,23 +79,41 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Which held-out batches are scored, and when. The stage's last state is always scored."""
+    """Which held-out batches are scored, and when. The stage's last state is always scored.
+
+    Args:
+      data: such as `stage.data.held_out(8)`.
+      batches: how many of its batches, always the first ones.
+      every: steps between two evaluations; None: only at the end.
+      objective: whose metrics are measured; None: the stage's own.
+      ema: score the averaged parameters.
+      flops: of scoring a batch, where its program does not say, as when it samples; None: counted.
+    """
 
     data: Data
-    batches: int  # how many, always the first ones
-    every: int | None = None  # steps; None: only at the end
-    objective: Objective | None = None  # None: the stage's own
-    ema: bool = False  # score the averaged parameters
-    flops: float | None = None  # of scoring a batch, where its program does not say, as when it samples; None: counted
+    batches: int
+    every: int | None = None
+    objective: Objective | None = None
+    ema: bool = False
+    flops: float | None = None
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is."""
+    """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is.
 
-    params: str | None = None  # of the stored parameters
-    compute: str | None = None  # of the parameters that the objective sees
-    gradients: str | None = None  # of the gradients that the optimizer sees; moments have the wider of this and params
+    Args:
+      params: of the stored parameters.
+      compute: of the parameters that the objective sees.
+      gradients: of the gradients that the optimizer sees; moments have the wider of this and `params`.
+
+    Raises:
+      ValueError: it is the name of no floating dtype.
+    """
+
+    params: str | None = None
+    compute: str | None = None
+    gradients: str | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in vars(self).items():
@@ -230,9 +248,33 @@ def ratios(metrics: Metrics) -> Metrics:
 class Stage:
     """A named piece of training: from a state to a state.
 
-    `model`, `optimizer` and `trainable` may be dictionaries over several models that train together; `step` then works
-    on dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`, `keep`) are no part
-    of what a stage *is*: stages that differ only there share their result.
+    `model`, `objective`, `optimizer` and `trainable` may be dictionaries over several models that train together;
+    `step` then works on dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`,
+    `keep`) are no part of what a stage *is*: stages that differ only there share their result.
+
+    Args:
+      name: words joined by single slashes, such as large/fpi; also its folder.
+      model: a config that builds the module, such as `gpt(...)`.
+      objective: (model, batch, key) -> (loss, metrics). None where the step has its own.
+      optimizer: (steps, axes) -> optax chain, such as `adamw(3e-4)`. None for a model that stays as it is.
+      data: its batches.
+      steps: optimizer steps.
+      step: (part, state, batch, key) -> (state, metrics), pure.
+      trainable: (path, axes) -> whether a parameter is trained, or which of its layers, as a slice.
+      handover: what passes from the stage before.
+      evaluate: what is scored meanwhile.
+      seed: of initial values and step keys.
+      seeds: train this many replicas in one program, of the seeds seed, seed + 1, ...
+      accumulate: parts into which each batch is cut, one after the other.
+      precision: dtypes of parameters, computation and gradients.
+      remat: what the backward pass may keep, one of `REMAT`; None: all.
+      ema: decay of the averaged parameters, of all models or of the named; None: no average.
+      step_flops: of steps 0, 1, ... (an array), where the cost varies; None: counted from the program.
+      save_every: steps between two saves; None: by the clock.
+      keep: how many saves are kept; None: all.
+
+    Raises:
+      ValueError: a field of another kind, or out of range; the error names stage and field.
 
     >>> from dataclasses import replace
     >>> # large = Stage("large", gpt(...), causal_lm, adamw(3e-4), CausalText(...), steps=400)
@@ -240,26 +282,24 @@ class Stage:
     """
 
     name: str = field(metadata=UNDECLARED)
-    model: Any  # ModelConfig, or {name: ModelConfig}
+    model: Any
     objective: Objective | Mapping[str, Objective] | None
-    optimizer: Any  # (steps, axes) -> optax.GradientTransformation, or {name: that}
+    optimizer: Any
     data: Data
-    steps: int  # optimizer steps
-    step: Callable[..., Any] = gradient_step  # (part, state, batch, key) -> (state, metrics), pure
+    steps: int
+    step: Callable[..., Any] = gradient_step
     trainable: Trainable | Mapping[str, Trainable] = everything
-    handover: Handover = Handover()  # what passes from the stage before
+    handover: Handover = Handover()
     evaluate: Evaluation | None = None
-    seed: int = 0  # of initial values and step keys
-    seeds: int | None = None  # train this many replicas in one program, seeds seed, seed + 1, ...
-    accumulate: int = 1  # parts into which each batch is cut, one after the other
+    seed: int = 0
+    seeds: int | None = None
+    accumulate: int = 1
     precision: Precision = Precision()
-    remat: str | None = None  # one of REMAT
-    ema: float | Mapping[str, float] | None = None  # decay of the averaged parameters, of all models or of the named
-    step_flops: Callable[[Any], Any] | None = (
-        None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
-    )
-    save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
-    keep: int | None = field(default=2, metadata=UNDECLARED)  # saves kept; None: all
+    remat: str | None = None
+    ema: float | Mapping[str, float] | None = None
+    step_flops: Callable[[Any], Any] | None = None
+    save_every: int | None = field(default=None, metadata=UNDECLARED)
+    keep: int | None = field(default=2, metadata=UNDECLARED)
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
