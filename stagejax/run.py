@@ -47,7 +47,7 @@ from stagejax.result import Grown, Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
 from stagejax.training import Training, declare_fork, load_state
-from stagejax.workdir import Entry, Workdir, check_owner, locked, open_workdir
+from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir
 
 #: (workdir, stage's name, steps done) -> where its metrics go as well.
 Tracker = Callable[[Path, str, int], Writer]
@@ -67,6 +67,7 @@ class Run:
     ) -> None:
         self.workdir, self.mesh, self.rules, self.stop, self.fork, self.track = workdir, mesh, rules, stop, fork, track
         self.results: list[Result] = []
+        self.held = True  # until the end of `with running(...)`
         self._programs: dict[str, Program] = {}
 
     def train(
@@ -268,6 +269,8 @@ class Run:
 
     def _computed(self, entry: Entry, compute: Callable[[], Json]) -> Json:
         """The page of a result that is not there yet, written once all it speaks of is on disk."""
+        if not self.held:
+            raise WorkdirError(f"{self.workdir.path} is not held any more: go on inside `with running(...) as run`")
         if self.stop.is_set() and jax.process_count() == 1:
             raise Interrupted("stopped between two stages; all finished ones are saved")
         with locked(entry.path):
@@ -327,7 +330,10 @@ def running(
         made = make_mesh(mesh)
         check_axes(made, rules)
         run = Run(opened, made, rules or {}, stop, fork, track)
-        yield run
+        try:
+            yield run
+        finally:
+            run.held = False
         if fork is not None and all(result.name != fork.stage for result in run.results):
             raise ValueError(
                 f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}"

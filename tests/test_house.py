@@ -124,9 +124,10 @@ def test_public_names_exist() -> None:
 def test_help_of_a_public_name_tells_its_fields() -> None:
     """Comments beside fields are not shown by help(), where a newcomer looks."""
     import stagejax
+    from stagejax.growth import Map, Receipt, Term
     from stagejax.report import Arm, Report
 
-    for thing in (*(getattr(stagejax, name) for name in stagejax.__all__), Arm, Report):
+    for thing in (*(getattr(stagejax, name) for name in stagejax.__all__), Arm, Report, Map, Receipt, Term):
         for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
             named = rf"^ +(\w+, )*{field.name}(, \w+)*: |`{field.name}` likewise"
             assert field.name[0] == "_" or re.search(named, thing.__doc__, re.MULTILINE), (thing, field.name)

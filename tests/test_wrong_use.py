@@ -16,14 +16,15 @@ from flax import nnx
 from spine import go, stage
 from toy import Numbers, Toy, adam, regression
 
-from stagejax import Evaluation, History, Plan, Precision, Result
+from stagejax import Evaluation, History, Plan, Precision, Result, running
 from stagejax.declare import NotDeclarable, declare
-from stagejax.growth import FPI, Growth, GrowthError
+from stagejax.growth import FPI, Growth, GrowthError, Operator, Term, copy_map
 from stagejax.handover import HandoverError
 from stagejax.models import gpt
 from stagejax.models.convnet import ConvNet
 from stagejax.note import notes_of
 from stagejax.optimizer import adamw
+from stagejax.workdir import WorkdirError
 
 SMALL = gpt(vocab=32, layers=1, embed=16, heads=2, mlp=32, length=8)
 BATCH = "batches of x float32[8, 3], y float32[8], weight float32[8]"
@@ -156,6 +157,16 @@ def test_what_is_made_and_transformed_is_named(tmp_path: Path) -> None:
     assert notes_of(raised.value) == ["in the transform 'pruned'"]
 
 
+def test_nothing_is_computed_in_a_folder_that_is_not_held(tmp_path: Path) -> None:
+    with running(tmp_path, "x", mesh="data=1") as run:
+        run.make("one", str, 1)
+    with running(tmp_path, "x", mesh="data=1") as run:
+        pass
+    assert run.make("one", str, 1).value == "1"  # what is finished may be read
+    with pytest.raises(WorkdirError, match=r"is not held any more: go on inside `with running"):
+        run.make("two", str, 2)
+
+
 # Starts and growths
 
 
@@ -197,6 +208,31 @@ def test_a_growth_that_is_misspelt_is_refused_before_it_begins(fields: dict[str,
 def test_the_grown_config_is_asked_for_only_where_the_growth_can_be(to: Any, says: str) -> None:
     with pytest.raises(GrowthError, match=says):
         _ = Growth(FPI(), SMALL, to).config
+
+
+@dataclass(frozen=True)
+class Misspelt(Operator):
+    """An operator that means the axis `mlp`."""
+
+    source: str = "small"
+    axis: str = "mlp"
+    asks: str = "mlp"
+
+    def terms(self, old: Any, new: Any) -> list[Term]:
+        return [Term(self.source, {self.axis: copy_map(np.arange(new[self.asks]) % old["mlp"], old["mlp"])})]
+
+
+@pytest.mark.parametrize(
+    ("operator", "says"),
+    [
+        (Misspelt(axis="mpl"), r"has no rule for axis 'mlp' of .* Terms of this one map mpl of 'small'\."),
+        (Misspelt(source="smal"), r"has no rule for axis 'mlp' of .* Terms of this one map mlp of 'smal'\."),
+        (Misspelt(asks="mpl"), r"asks for the size of axis 'mpl'; the models are Transformer \(.*mlp.*\) and Transf"),
+    ],
+)
+def test_an_operator_that_misspells_an_axis_is_told_what_there_is(operator: Operator, says: str) -> None:
+    with pytest.raises(GrowthError, match=says):
+        _ = Growth(operator, SMALL, replace(SMALL, mlp=64)).terms
 
 
 # Names

@@ -35,21 +35,33 @@ class Symmetry:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a growth did. The measured part is None until it is measured."""
+    """What a growth did. The measured part, from `logit_change` on, is None until it is measured.
 
-    operator: Json  # its declaration
-    sizes_before: dict[str, int]  # of the named axes
+    Args:
+      operator: its declaration.
+      sizes_before, sizes_after: of the named axes.
+      parameters_before, parameters_after: how many numbers.
+      eps_before, eps_after: of the norms.
+      moments: what happened to the optimizer's moments.
+      logit_change: the largest, absolute.
+      logit_change_relative: to the largest logit.
+      loss_before, loss_after: on the probe.
+      symmetry: how alike gradients of copies are, by grown axis.
+    """
+
+    operator: Json
+    sizes_before: dict[str, int]
     sizes_after: dict[str, int]
     parameters_before: int
     parameters_after: int
-    eps_before: float | None  # of the norms
+    eps_before: float | None
     eps_after: float | None
-    moments: str  # what happened to the optimizer's moments
-    logit_change: float | None = None  # largest, absolute
-    logit_change_relative: float | None = None  # to the largest logit
+    moments: str
+    logit_change: float | None = None
+    logit_change_relative: float | None = None
     loss_before: float | None = None
     loss_after: float | None = None
-    symmetry: dict[str, Symmetry] | None = None  # by grown axis
+    symmetry: dict[str, Symmetry] | None = None
 
     def to_json(self) -> Json:
         """The receipt as JSON; what is not a finite number is None."""
