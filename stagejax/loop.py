@@ -128,14 +128,14 @@ def train(
     Raises:
       Interrupted: `stop` was set; the state was saved first.
       Diverged: the loss, the gradient or a parameter is not finite; nothing of it was saved.
-      ValueError: the data gives other batches than it declares.
+      ValueError: the data gives other batches than it declares, or held-out data ends too early.
     """
     stage = program.stage
     program.compile(
         lambda works: together(works, stop, f"compiling stage {stage.name!r}"), step=record.step < stage.steps
     )
     step = program.compiled_step() if record.step < stage.steps else None
-    held_out = functools.cache(lambda: _held_out(stage.evaluate))  # read once
+    held_out = functools.cache(lambda: _held_out(stage))  # read once
     batches = stage.data.batches(record.position, (jax.process_index(), jax.process_count()))
     book = _Book(program, record, observe)
     saved, saved_at = record.step, time.monotonic()
@@ -293,13 +293,20 @@ def _check_finite(state: States, book: _Book, k: int) -> None:
         raise book.diverged("a parameter is not finite after", k)
 
 
-def _held_out(evaluation: Evaluation) -> list[Batch]:
+def _held_out(stage: Stage) -> list[Batch]:
     """The first batches of the held-out data."""
+    evaluation = stage.evaluate
+    assert evaluation is not None
     batches = evaluation.data.batches(None, (jax.process_index(), jax.process_count()))
     try:
-        return list(itertools.islice(batches, evaluation.batches))
+        found = list(itertools.islice(batches, evaluation.batches))
     finally:
         batches.close()
+    if len(found) < evaluation.batches:
+        raise ValueError(
+            f"stage {stage.name!r}: evaluate.batches is {evaluation.batches}, but its data ends after {len(found)}"
+        )
+    return found
 
 
 def _due(evaluation: Evaluation, k: int, steps: int) -> bool:

@@ -50,7 +50,7 @@ class Training:
         """
         stage, entry = self.stage, self.entry
         state, record, rows = self.begin()
-        data = digest_of(stage.data)
+        begun, data = record.step, digest_of(stage.data)
         if self.start is not None and record.step == 0 and jax.process_index() == 0:
             print(f"{stage.name}  takes over: {sentence(rows)}")
         waiting: list[Callable[[], None]] = []  # for the one save under way
@@ -92,6 +92,8 @@ class Training:
                 if not may_diverge:
                     raise
                 return page | {"digest": "", "record": error.record.to_json(), "diverged": error.what}
+            if record.step == begun and not checkpoint.steps(entry.steps):
+                save(state, record)  # forked at its end, or over at once: no step was left to save after
         return page | {"digest": digest(params_of(state)), "record": record.to_json()}
 
     def begin(self) -> tuple[Any, Record, list[Any]]:

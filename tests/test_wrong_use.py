@@ -17,6 +17,7 @@ from spine import go, stage
 from toy import Numbers, Toy, adam, regression
 
 from stagejax import Evaluation, History, Plan, Precision, Result, running
+from stagejax.data import Images
 from stagejax.declare import NotDeclarable, declare
 from stagejax.growth import FPI, Growth, GrowthError, Operator, Term, copy_map
 from stagejax.handover import HandoverError
@@ -143,6 +144,10 @@ def test_a_step_returns_the_state_as_it_was_given(step: Any, says: str) -> None:
         planned(step=step)
 
 
+def no_loss(model: Any, batch: Any, key: Any) -> Any:
+    return batch["image"].mean(), {}
+
+
 def failing(*inputs: Any) -> Any:
     raise RuntimeError("deep inside")
 
@@ -155,6 +160,13 @@ def test_what_is_made_and_transformed_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="deep inside") as raised:
         plan.transform("pruned", failing, plan.train(stage()), to=Toy())
     assert notes_of(raised.value) == ["in the transform 'pruned'"]
+
+
+def test_held_out_data_that_ends_too_early_is_refused(tmp_path: Path) -> None:
+    images = Images(batch=8)
+    asked = Evaluation(images.held_out(2), batches=5, objective=no_loss)
+    with pytest.raises(ValueError, match=r"stage 'a': evaluate\.batches is 5, but its data ends after 2"):
+        go(tmp_path, lambda run: run.train(stage(evaluate=asked)))
 
 
 def test_nothing_is_computed_in_a_folder_that_is_not_held(tmp_path: Path) -> None:
