@@ -250,8 +250,9 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
     selection = jax.tree.map(lambda _: False, axes, is_leaf=is_axes)
     tx = optax.set_to_zero()
     if optimizer is not None:
-        selection = select(of(stage.trainable), axes, params)
-        tx = optimizer(stage.steps, _trained_axes(axes, selection))
+        with noted(f"in stage {stage.name!r}"):
+            selection = select(of(stage.trainable), axes, params)
+            tx = optimizer(stage.steps, _trained_axes(axes, selection))
     return Part(
         config, graphdef, axes, params, rest, selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
@@ -268,7 +269,8 @@ def schedule_of(stage: Stage) -> Any:
 
     def of(optimizer: Any) -> Any:
         unknown = Schedule(peak=0.0, end=0.0, warmup=0.0, steps=float(stage.steps), falling=0.0)
-        return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else unknown
+        with noted(f"in stage {stage.name!r}"):
+            return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else unknown
 
     if isinstance(stage.model, dict):
         return {name: of(_of(stage.optimizer, name)) for name in stage.model}

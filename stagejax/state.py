@@ -74,7 +74,8 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
 
     selection = jax.tree_util.tree_map_with_path(chosen, axes, shapes, is_leaf=is_axes)
     if not any(what is not False for what in jax.tree.leaves(selection, is_leaf=_is_selected)):
-        raise ValueError(f"nothing is trainable: {getattr(trainable, '__name__', trainable)} chose no leaf")
+        rule, known = getattr(trainable, "__name__", trainable), ", ".join(map(str, axes))
+        raise ValueError(f"nothing is trainable: {rule} chose no leaf of a model of {known}")
     return selection
 
 

@@ -25,6 +25,7 @@ from stagejax.models import gpt
 from stagejax.models.convnet import ConvNet
 from stagejax.note import notes_of
 from stagejax.optimizer import adamw
+from stagejax.transforms import parts
 from stagejax.workdir import WorkdirError
 
 SMALL = gpt(vocab=32, layers=1, embed=16, heads=2, mlp=32, length=8)
@@ -160,6 +161,19 @@ def test_what_is_made_and_transformed_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="deep inside") as raised:
         plan.transform("pruned", failing, plan.train(stage()), to=Toy())
     assert notes_of(raised.value) == ["in the transform 'pruned'"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"optimizer": adamw(1e-3, warmup=10)}, r"warmup=10 do not fit into a stage of 4 steps"),
+        ({"trainable": parts("dwon")}, r"nothing is trainable: Parts.* chose no leaf of a model of blocks, down, up"),
+    ],
+)
+def test_what_does_not_fit_a_stage_names_it(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says) as raised:
+        planned(price=False, **fields)
+    assert notes_of(raised.value) == ["in stage 'a'"]
 
 
 def test_held_out_data_that_ends_too_early_is_refused(tmp_path: Path) -> None:
