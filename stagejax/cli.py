@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail("interrupted", 130)
     except EXPECTED() as error:
         stopped = type(error).__name__ == "Interrupted"
-        fail(f"{type(error).__name__}: {error}", STOPPED if stopped else 1)
+        fail(explained(error), STOPPED if stopped else 1)
     sys.stdout.flush()
     sys.exit(code)
 
@@ -79,6 +79,15 @@ def EXPECTED() -> tuple[type[BaseException], ...]:
         FileNotFoundError,
         ImportError,
     )
+
+
+def explained(error: BaseException) -> str:
+    """What an error says, and where in the pipeline it was raised; then its line of code says more than it."""
+    from stagejax.note import notes_of
+
+    notes = notes_of(error)
+    hint = ["STAGEJAX_TRACEBACK=1 shows the line of code"] if notes else []
+    return "\n  ".join([f"{type(error).__name__}: {error}", *notes, *hint])
 
 
 def fail(message: str, code: int) -> None:

@@ -84,8 +84,8 @@ def declare(value: Any, where: str = "config") -> Json:
     if callable(value) and hasattr(value, "__qualname__") and hasattr(value, "__module__"):
         return _declare_function(value, where)
     raise NotDeclarable(
-        f"{where} holds {value!r}, which cannot be written down. Use a frozen dataclass, a number, a string, a tuple "
-        "or a module-level function."
+        f"{where} holds {_glimpse(value)}, which cannot be written down. Use a frozen dataclass, a number, a string, a "
+        "tuple or a module-level function."
     )
 
 
@@ -142,7 +142,16 @@ def _name_of(thing: Any) -> str:
 
 
 def _short(value: Json) -> str:
-    text = json.dumps(value)
+    return _cut(json.dumps(value))
+
+
+def _glimpse(value: Any) -> str:
+    """The first line of how a value shows itself: modules and data frames fill a page."""
+    first, *more = repr(value).splitlines() or [""]
+    return _cut(first + (" ..." if more else ""))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 100 else text[:97] + "..."
 
 

@@ -17,17 +17,29 @@ CALLED = ("pipeline", "preset")
 
 @dataclass(frozen=True)
 class Experiment:
-    """What `stagejax list` shows of a module, and what `stagejax run` calls."""
+    """What `stagejax list` shows of a module, and what `stagejax run` calls.
+
+    Args:
+      name: of the module.
+      title: in a few words.
+      reference: the paper.
+      pipeline: (run, config) -> Report.
+      preset: preset name -> config, a frozen dataclass.
+      paper: number of its dossier.
+      presets: the names that `preset` knows.
+      default: the one that is taken where none is named.
+      family: the folder it lies in, filled in when it is found; `module` likewise.
+    """
 
     name: str
     title: str
-    reference: str  # the paper
-    pipeline: Callable[..., Any]  # (run, config) -> Report
-    preset: Callable[[str], Any]  # preset name -> config, a frozen dataclass
-    paper: int | None = None  # number of its dossier
+    reference: str
+    pipeline: Callable[..., Any]
+    preset: Callable[[str], Any]
+    paper: int | None = None
     presets: tuple[str, ...] = ("smoke", "laptop", "pod")
     default: str = "laptop"
-    family: str = ""  # the folder it lies in
+    family: str = ""
     module: str = ""
 
     def config(self, preset: str) -> Any:

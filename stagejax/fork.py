@@ -11,7 +11,13 @@ from stagejax.workdir import Entry, reopen_workdir
 
 @dataclass(frozen=True)
 class Fork:
-    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`."""
+    """Where a run departs from another: its stage `stage` begins with the state that the other had at `step`.
+
+    Args:
+      workdir: of the other run.
+      stage: its name, in both.
+      step: of one of the other's saves.
+    """
 
     workdir: Path
     stage: str
@@ -26,13 +32,13 @@ class Fork:
         """
         place, at, step = text.rpartition("@")
         if not at or not step.isdigit():
-            raise ValueError(f"--from {text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
+            raise ValueError(f"{text!r}: write it as WORKDIR/STAGE@STEP, such as runs/first/large/fpi@200")
         parts = Path(place).parts
         for cut in range(len(parts) - 1, 0, -1):
             folder = Path(*parts[:cut])
             if (folder / "run.json").exists():
                 return cls(folder.absolute(), "/".join(parts[cut:]), int(step))
-        raise ValueError(f"--from {text!r}: no folder along {place} is the workdir of a run")
+        raise ValueError(f"{text!r}: no folder along {place} is the workdir of a run")
 
     def __str__(self) -> str:
         return f"{self.workdir}/{self.stage}@{self.step}"

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from stagejax.axes import Rules
-from stagejax.growth import Growth, GrowthError, Receipt, grow, receipt_of, verify_growth
+from stagejax.growth import Growth, GrowthError, Operator, Receipt, grow, receipt_of, verify_growth
 from stagejax.growth.moments import Rule, grow_moments
 from stagejax.growth.operator import describe
 from stagejax.growth.rest import check_rest, grow_rest
@@ -47,6 +47,9 @@ def grow_state(
     Raises:
       GrowthError: the operator cannot make this model, or what should be grown is not there.
     """
+    if not isinstance(operator, Operator):
+        found = f"the class {operator.__name__}" if isinstance(operator, type) else f"a {type(operator).__name__}"
+        raise GrowthError(f"operator is {found}; give an operator with its settings, such as FPI()")
     stage = start.stage
     if stage is None or isinstance(start.model, dict) or stage.seeds is not None:
         raise GrowthError(

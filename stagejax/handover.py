@@ -30,14 +30,30 @@ LeafRule = Action | str | Callable[[str, Axes], Action | str | None]
 
 @dataclass(frozen=True)
 class Handover:
-    """What a stage takes over from the stage before it. The defaults are those of most papers: only weights."""
+    """What a stage takes over from the stage before it. The defaults are those of most papers: only weights.
 
-    params: LeafRule = Action.CARRY  # carry or reset, for each leaf; drop, of a leaf that is not here any more
-    moments: Action | str = Action.RESET  # of the optimizer, with their own step counts
-    schedule: Action | str = Action.RESET  # the state's step, and all else in the optimizer: step counts of schedules
-    rest: Action | str = Action.CARRY  # batch statistics and the like
-    ema: Action | str = Action.RESET  # averaged parameters: carry, or start again from the parameters
-    data: Action | str = Action.RESET  # position in the data, where both stages read the same data
+    Args:
+      params: "carry" or "reset", or a function (path, axes) that says so of each leaf; "drop", of one that is not here
+        any more.
+      moments: of the optimizer, with their own step counts: "carry" or "reset", as in what follows.
+      schedule: the state's step, and all else in the optimizer: step counts of schedules.
+      rest: batch statistics and the like.
+      ema: averaged parameters; reset, they start again from the parameters.
+      data: position in the data, where both stages read the same data.
+
+    Raises:
+      ValueError: neither "carry" nor "reset"; the error names the field.
+
+    >>> Handover(moments="carry", data="carry").params
+    <Action.CARRY: 'carry'>
+    """
+
+    params: LeafRule = Action.CARRY
+    moments: Action | str = Action.RESET
+    schedule: Action | str = Action.RESET
+    rest: Action | str = Action.CARRY
+    ema: Action | str = Action.RESET
+    data: Action | str = Action.RESET
 
     def __post_init__(self) -> None:
         for name in ("moments", "schedule", "rest", "ema", "data"):

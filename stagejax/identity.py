@@ -133,12 +133,27 @@ def generation_of(start: Any) -> int:
     return max(r.generation for r in start.values()) if isinstance(start, dict) else start.generation
 
 
+def check_result(name: str, start: Any) -> None:
+    """Whether something of that name can start from this: what `train`, `grow` or `transform` returned.
+
+    Raises:
+      HandoverError: it is something else, or an artifact, which has no train state.
+    """
+    if not isinstance(start, Result):
+        found = f"the class {start.__name__}" if isinstance(start, type) else f"a {type(start).__name__}"
+        raise HandoverError(f"{name!r} starts from {found}; give it what run.train, run.grow or run.transform returned")
+    if start.kind == "make":
+        raise HandoverError(f"{name!r} starts from the artifact {start.name!r}, which has no train state")
+
+
 def check_start(stage: Stage, start: Any) -> None:
     """Whether a stage can start from this at all.
 
     Raises:
-      HandoverError: a data position is to be carried, and the start has none, or several.
+      HandoverError: it is no train state; a data position is to be carried, and the start has none, or several.
     """
+    for one in start.values() if isinstance(start, dict) else () if start is None else (start,):
+        check_result(stage.name, one)
     if start is not None and stage.handover.data == Action.CARRY and isinstance(start, dict):
         raise HandoverError(f"stage {stage.name!r}: Handover(data='carry') from several results: which one's position?")
 

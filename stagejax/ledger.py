@@ -22,18 +22,27 @@ Number = int | float
 class Cost:
     """The cost of a stage, or of several added together.
 
+    Args:
+      flops: matmul FLOPs of training: forward, backward, recomputation.
+      eval_flops: matmul FLOPs of evaluation; never part of an equal-budget comparison.
+      tokens: positions trained on.
+      samples: rows of batches trained on.
+      sampled_tokens: tokens drawn from a model by decoding.
+      steps: optimizer steps.
+      seconds: wall-clock time.
+
     >>> small, large = Cost(flops=1e9, tokens=100, steps=2), Cost(flops=4e9, tokens=100, steps=2)
     >>> small + large.scale(3)
     Cost(flops=13000000000.0, eval_flops=0, tokens=400, samples=0, sampled_tokens=0, steps=8, seconds=0)
     """
 
-    flops: Number = 0  # matmul FLOPs of training: forward, backward, recomputation
-    eval_flops: Number = 0  # matmul FLOPs of evaluation; never part of an equal-budget comparison
-    tokens: int = 0  # positions trained on
-    samples: int = 0  # rows of batches trained on
-    sampled_tokens: int = 0  # tokens drawn from a model by decoding
-    steps: int = 0  # optimizer steps
-    seconds: Number = 0  # wall-clock time
+    flops: Number = 0
+    eval_flops: Number = 0
+    tokens: int = 0
+    samples: int = 0
+    sampled_tokens: int = 0
+    steps: int = 0
+    seconds: Number = 0
 
     def __add__(self, other: Cost) -> Cost:
         if not isinstance(other, Cost):

@@ -36,11 +36,17 @@ ADVICE = (
 
 @dataclass(frozen=True)
 class History:
-    """What was measured while a stage trained. With replicas (`seeds`), each value is a list."""
+    """What was measured while a stage trained. With replicas (`seeds`), each value is a list.
+
+    Args:
+      train_steps: 1, 2, ..., as far as the stage has come.
+      train: the step's metrics by name, one value a step.
+      evals: one dictionary an evaluation: "step", "flops", "tokens" and each metric.
+    """
 
     train_steps: list[int] = field(default_factory=list)
-    train: dict[str, list[Any]] = field(default_factory=dict)  # one value a step
-    evals: list[dict[str, Any]] = field(default_factory=list)  # {"step", "flops", "tokens", and each metric}
+    train: dict[str, list[Any]] = field(default_factory=dict)
+    evals: list[dict[str, Any]] = field(default_factory=list)
 
     def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """What was observed, in order: (step, values), with `eval/` before the names of an evaluation's metrics."""
@@ -57,8 +63,18 @@ class History:
         return {f"eval/{name}": value for name, value in row.items() if name not in ("step", "flops", "tokens")}
 
     def last(self, metric: str) -> float:
-        """The last evaluation's value of a metric, averaged over replicas; NaN if nothing was measured (planning)."""
+        """The last evaluation's value of a metric, averaged over replicas; NaN if nothing was measured (planning).
+
+        Raises:
+          ValueError: evaluations measured other things; the error lists them.
+
+        >>> History(evals=[{"step": 4, "loss": 2.5}]).last("loss")
+        2.5
+        """
         values = [row[metric] for row in self.evals if metric in row]
+        if self.evals and not values:
+            known = ", ".join(name for name in self.evals[-1] if name not in ("step", "flops", "tokens"))
+            raise ValueError(f"no evaluation measured {metric!r}; there are {known}")
         return float(np.mean(values[-1])) if values else float("nan")
 
 
@@ -112,14 +128,14 @@ def train(
     Raises:
       Interrupted: `stop` was set; the state was saved first.
       Diverged: the loss, the gradient or a parameter is not finite; nothing of it was saved.
-      ValueError: the data gives other batches than it declares.
+      ValueError: the data gives other batches than it declares, or held-out data ends too early.
     """
     stage = program.stage
     program.compile(
         lambda works: together(works, stop, f"compiling stage {stage.name!r}"), step=record.step < stage.steps
     )
     step = program.compiled_step() if record.step < stage.steps else None
-    held_out = functools.cache(lambda: _held_out(stage.evaluate))  # read once
+    held_out = functools.cache(lambda: _held_out(stage))  # read once
     batches = stage.data.batches(record.position, (jax.process_index(), jax.process_count()))
     book = _Book(program, record, observe)
     saved, saved_at = record.step, time.monotonic()
@@ -282,13 +298,20 @@ def _check_finite(state: States, book: _Book, k: int) -> None:
         raise book.diverged("a parameter is not finite after", k)
 
 
-def _held_out(evaluation: Evaluation) -> list[Batch]:
+def _held_out(stage: Stage) -> list[Batch]:
     """The first batches of the held-out data."""
+    evaluation = stage.evaluate
+    assert evaluation is not None
     batches = evaluation.data.batches(None, (jax.process_index(), jax.process_count()))
     try:
-        return list(itertools.islice(batches, evaluation.batches))
+        found = list(itertools.islice(batches, evaluation.batches))
     finally:
         batches.close()
+    if len(found) < evaluation.batches:
+        raise ValueError(
+            f"stage {stage.name!r}: evaluate.batches is {evaluation.batches}, but its data ends after {len(found)}"
+        )
+    return found
 
 
 def _due(evaluation: Evaluation, k: int, steps: int) -> bool:

@@ -9,8 +9,12 @@ import jax
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding
 
+from stagejax.axes import DEFAULT_RULES, Rules
+
 #: Mesh axes over which a batch is split.
 BATCH_AXES = ("data", "fsdp")
+#: Mesh axes that layers and steps split by themselves: tokens of a sample, clients of a federation.
+OWN_AXES = ("sequence", "client")
 
 
 def parse_mesh(text: str) -> dict[str, int]:
@@ -56,6 +60,21 @@ def abstract_mesh(text: str) -> AbstractMesh:
     """A mesh of devices that this machine need not have, for plan mode."""
     sizes = parse_mesh(text)
     return AbstractMesh(tuple(sizes.values()), tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
+
+
+def check_axes(mesh: Mesh | AbstractMesh, rules: Rules | None = None) -> None:
+    """Whether anything can lie along each axis of a mesh; along one that nothing knows, all would be done twice.
+
+    Raises:
+      ValueError: an axis that is neither in the rules nor one that layers and steps split by themselves.
+
+    >>> check_axes(abstract_mesh("data=4,tensor=2"))
+    """
+    named = [where for where in {**DEFAULT_RULES, **(rules or {})}.values() if where is not None]
+    known = {axis for where in named for axis in ((where,) if isinstance(where, str) else where)} | set(OWN_AXES)
+    for axis in mesh.shape:
+        if axis not in known:
+            raise ValueError(f"mesh axis {axis!r}: nothing is split over it. Known: {', '.join(sorted(known))}")
 
 
 def batch_ways(mesh: Mesh | AbstractMesh) -> int:

@@ -19,6 +19,7 @@ from stagejax.declare import Json, fingerprint
 from stagejax.growth.timing import Policy
 from stagejax.handover import cross, table
 from stagejax.identity import (
+    check_result,
     check_start,
     check_until,
     declare_grow,
@@ -29,7 +30,8 @@ from stagejax.identity import (
 )
 from stagejax.ledger import Cost
 from stagejax.memory import bytes_of, peak_bytes
-from stagejax.mesh import BATCH_AXES, abstract_mesh, batch_ways
+from stagejax.mesh import BATCH_AXES, abstract_mesh, batch_ways, check_axes
+from stagejax.note import noted
 from stagejax.program import Program, bytes_per_device
 from stagejax.result import Result
 from stagejax.stage import Part, Stage, check_name
@@ -80,19 +82,33 @@ class Planned:
 
 @dataclass
 class Plan:
-    """A run that only looks ahead; `stages` fills as the pipeline calls it."""
+    """A run that only looks ahead; `stages` fills as the pipeline calls it. Make it by `Plan.on`.
+
+    Args:
+      mesh: abstract: its devices need not exist.
+      rules: where named axes live on the mesh, beside `axes.DEFAULT_RULES`.
+      price: count FLOPs and activations, which takes most of the time.
+      stages: what is planned so far, a row each.
+      results: what the pipeline was given for them.
+    """
 
     mesh: Any
     rules: Rules = field(default_factory=dict)
-    price: bool = True  # count FLOPs and activations, which takes most of the time
+    price: bool = True
     stages: list[Planned] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     _programs: dict[str, Program] = field(default_factory=dict)
 
     @classmethod
     def on(cls, mesh: str, rules: Rules | None = None, price: bool = True) -> Plan:
-        """A plan for a mesh given as text, such as `data=16,fsdp=16`."""
-        return cls(abstract_mesh(mesh), rules or {}, price)
+        """A plan for a mesh given as text, such as `data=16,fsdp=16`.
+
+        Raises:
+          ValueError: the text is no mesh, or has an axis that no rule names.
+        """
+        planned = abstract_mesh(mesh)
+        check_axes(planned, rules)
+        return cls(planned, rules or {}, price)
 
     def train(
         self,
@@ -163,7 +179,10 @@ class Plan:
         from stagejax.growing import grow_state
 
         self._new_name(name)
-        growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
+        for one in (start, *(others or {}).values()):
+            check_result(name, one)
+        with noted(f"in the growth {name!r}"):
+            growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
         size = count(growth.like.params)
         used = Bytes(params=bytes_per_device(growth.like.params), moments=bytes_per_device(growth.like.opt_state))
         self.stages.append(
@@ -188,6 +207,8 @@ class Plan:
         from stagejax.transforming import transform_state
 
         self._new_name(name)
+        for start in starts:
+            check_result(name, start)
         transform = transform_state(name, function, starts, to, self.mesh, self.rules)
         transform.check()
         size, used = count(transform.like.params), Bytes(params=bytes_per_device(transform.like.params))
@@ -245,21 +266,16 @@ def _price(program: Program) -> tuple[float, float, int]:
     """FLOPs of training a stage and of its evaluations, and the bytes of its activations.
 
     Raises:
-      ValueError: the step or the evaluation cannot be traced, or does not tell its FLOPs; it names the stage.
+      Exception: the step or the evaluation cannot be traced, or does not tell its FLOPs; a note names the stage.
     """
     stage, evaluation = program.stage, program.stage.evaluate
-    try:
+    with noted(f"in the plan of stage {stage.name!r}"):
         flops = float(program.every_step_flops().sum())
         activations = program.once("activation bytes", lambda: _activation_bytes(program))
         if evaluation is None:
             return flops, 0.0, activations
         times = 1 + (0 if evaluation.every is None else -(-stage.steps // evaluation.every))
         return flops, float(times * evaluation.batches * program.score_flops()), activations
-    except ValueError as error:
-        raise ValueError(f"stage {stage.name!r}: {error}") from error
-    except Exception as error:
-        error.add_note(f"in the plan of stage {stage.name!r}")
-        raise
 
 
 def _trained(part: Part) -> Tree:

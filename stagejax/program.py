@@ -21,6 +21,7 @@ from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import Number, count_flops, flops_of
 from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
+from stagejax.note import noted
 from stagejax.optimizer import Optimizer
 from stagejax.schedule import Schedule
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
@@ -106,7 +107,12 @@ class Program:
         """The step, traced for this mesh; compiled, it takes over (donates) the state."""
         outs = (_shardings(self.state), replicated(self.mesh))
         jitted = jax.jit(self.step, donate_argnums=0, out_shardings=outs)
-        return _once(self.cache, "traced step", lambda: jitted.trace(self.state, self.batch, self.key, self.numbers))
+
+        def trace() -> Any:
+            with noted(f"in the step of stage {self.stage.name!r}, on batches of {_shown(self.batch)}"):
+                return jitted.trace(self.state, self.batch, self.key, self.numbers)
+
+        return _once(self.cache, "traced step", trace)
 
     def traced_score(self) -> Any:
         """The evaluation of one batch, traced for this mesh."""
@@ -114,7 +120,12 @@ class Program:
         assert self.stage.evaluate is not None
         spec = _batch_spec(self.stage.evaluate.data.spec(), self.mesh)
         jitted = jax.jit(self.score, out_shardings=replicated(self.mesh))
-        return _once(self.scores, "traced score", lambda: jitted.trace(self.state, spec))
+
+        def trace() -> Any:
+            with noted(f"in the evaluation of stage {self.stage.name!r}, on batches of {_shown(spec)}"):
+                return jitted.trace(self.state, spec)
+
+        return _once(self.scores, "traced score", trace)
 
     def compiled_step(self) -> Callable[..., Any]:
         """The compiled step: (state, batch, key) -> (state, metrics). Batches may be numpy arrays."""
@@ -209,7 +220,9 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
         return {name: fresh(parts[name], jax.random.fold_in(key, i)) for i, name in enumerate(names)}
 
     def step(state: States, batch: Batch, key: jax.Array, schedule: Any) -> tuple[States, Metrics]:
-        return stage.step(_paced(stage, parts, schedule), state, batch, key)
+        made = stage.step(_paced(stage, parts, schedule), state, batch, key)
+        _check_made(stage, state, made)
+        return made
 
     score = functools.partial(_score, stage.evaluate, parts) if stage.evaluate is not None else None
     if stage.seeds is not None:
@@ -237,8 +250,9 @@ def part_of(stage: Stage, name: str | None = None) -> Part:
     selection = jax.tree.map(lambda _: False, axes, is_leaf=is_axes)
     tx = optax.set_to_zero()
     if optimizer is not None:
-        selection = select(of(stage.trainable), axes, params)
-        tx = optimizer(stage.steps, _trained_axes(axes, selection))
+        with noted(f"in stage {stage.name!r}"):
+            selection = select(of(stage.trainable), axes, params)
+            tx = optimizer(stage.steps, _trained_axes(axes, selection))
     return Part(
         config, graphdef, axes, params, rest, selection, tx, of(stage.objective),
         whole_gradients if stage.accumulate == 1 else accumulated_gradients,
@@ -255,7 +269,8 @@ def schedule_of(stage: Stage) -> Any:
 
     def of(optimizer: Any) -> Any:
         unknown = Schedule(peak=0.0, end=0.0, warmup=0.0, steps=float(stage.steps), falling=0.0)
-        return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else unknown
+        with noted(f"in stage {stage.name!r}"):
+            return optimizer.schedule(stage.steps) if isinstance(optimizer, Optimizer) else unknown
 
     if isinstance(stage.model, dict):
         return {name: of(_of(stage.optimizer, name)) for name in stage.model}
@@ -373,6 +388,30 @@ def _check_batch(stage: Stage, mesh: Mesh) -> None:
                 + (f" and {parts} accumulated parts" if parts > 1 else "")
                 + f". Make it a multiple of {ways * parts}, or give a --mesh with a smaller data axis."
             )
+
+
+def _check_made(stage: Stage, state: States, made: Any) -> None:
+    """Whether a step returns a pair whose first part is a state as it was given, leaf by leaf."""
+    step = f"stage {stage.name!r}: its step"
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[1], Mapping):
+        found = ", ".join(type(x).__name__ for x in made) if isinstance(made, tuple) else type(made).__name__
+        raise ValueError(f"{step} returns {found}; a step returns (state, metrics), of which metrics are a dict")
+    before, after = (
+        {path_name(path): _type_of(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+        for tree in (state, made[0])
+    )
+    for where in [*before, *after]:
+        was, now = before.get(where, "absent"), after.get(where, "absent")
+        if was != now:
+            raise ValueError(f"{step} makes {where} {now}, which is {was} in the state; a step keeps shapes and dtypes")
+
+
+def _type_of(array: Any) -> str:
+    return f"{array.dtype}{list(array.shape)}"
+
+
+def _shown(arrays: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_type_of(array)}" for name, array in arrays.items())
 
 
 def _shardings(tree: Tree) -> Tree:

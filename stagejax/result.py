@@ -28,27 +28,49 @@ class Grown:
 
 @dataclass(frozen=True)
 class Result:
-    """A finished stage, growth or artifact. Its arrays are read from disk when `state()` is called, and not kept."""
+    """A finished stage, growth or artifact. Its arrays are read from disk when `state()` is called, and not kept.
+
+    Args:
+      name: as given to the run.
+      kind: "train", "grow", "transform" or "make".
+      fingerprint: of its declaration.
+      generation: how many stages of training lie behind it.
+      model: config of the model, or of each.
+      stage: the last stage that trained it.
+      steps: optimizer steps done.
+      cost: FLOPs, tokens and seconds.
+      history: every metric of every step and evaluation.
+      digest: sha256 of the final parameters.
+      parameters: how many numbers they are.
+      position: in the data.
+      handover: rows of the hand-over table.
+      receipt: of a growth.
+      value: of an artifact; None in a plan.
+      grows: whether its policy (`train(until=...)`) said that it is time; a plan assumes so.
+      diverged: which number was not finite, and when: a stage that may diverge, and did.
+      load: reads the arrays; use `state()`.
+      grown: how to do a growth again.
+    """
 
     name: str
-    kind: str  # "train", "grow", "transform" or "make"
+    kind: str
     fingerprint: str
-    generation: int  # how many stages of training lie behind it
-    model: Any = None  # config of the model(s)
-    stage: Stage | None = None  # the last stage that trained it
-    steps: int = 0  # optimizer steps done
+    generation: int
+    model: Any = None
+    stage: Stage | None = None
+    steps: int = 0
     cost: Cost = Cost()
     history: History = History()
-    digest: str = ""  # sha256 of the final parameters
+    digest: str = ""
     parameters: int = 0
-    position: dict[str, Any] | None = None  # in the data
-    handover: tuple[tuple[str, ...], ...] = ()  # rows of the table
-    receipt: Json = None  # of a growth
-    value: Any = None  # of an artifact
-    grows: bool | None = None  # whether its policy (`train(until=...)`) said that it is time; a plan assumes so
-    diverged: str | None = None  # which number was not finite, and when: a stage that may diverge, and did
+    position: dict[str, Any] | None = None
+    handover: tuple[tuple[str, ...], ...] = ()
+    receipt: Json = None
+    value: Any = None
+    grows: bool | None = None
+    diverged: str | None = None
     load: Callable[[], Any] | None = field(default=None, repr=False, compare=False)
-    grown: Grown | None = field(default=None, repr=False, compare=False)  # how to do a growth again
+    grown: Grown | None = field(default=None, repr=False, compare=False)
 
     def state(self) -> Any:
         """The train state (or dictionary of them), read from disk and checked against its digest.

@@ -28,6 +28,7 @@ from stagejax.growth.timing import Policy, time_to_grow
 from stagejax.host import keep_memory
 from stagejax.identity import (
     check_data,
+    check_result,
     check_start,
     check_until,
     declare_grow,
@@ -40,14 +41,15 @@ from stagejax.identity import (
 from stagejax.interrupt import Interrupted, on_signals
 from stagejax.ledger import Cost
 from stagejax.loop import Diverged, History, Record
-from stagejax.mesh import all_here, first_says, make_mesh
+from stagejax.mesh import all_here, check_axes, first_says, make_mesh
+from stagejax.note import noted
 from stagejax.program import Program
 from stagejax.report.metrics import Writer
 from stagejax.result import Grown, Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
 from stagejax.training import Training, declare_fork, load_state
-from stagejax.workdir import Entry, Workdir, check_owner, locked, open_workdir
+from stagejax.workdir import Entry, Workdir, WorkdirError, check_owner, locked, open_workdir
 
 #: (workdir, stage's name, steps done) -> where its metrics go as well.
 Tracker = Callable[[Path, str, int], Writer]
@@ -67,6 +69,7 @@ class Run:
     ) -> None:
         self.workdir, self.mesh, self.rules, self.stop, self.fork, self.track = workdir, mesh, rules, stop, fork, track
         self.results: list[Result] = []
+        self.held = True  # until the end of `with running(...)`
         self._programs: dict[str, Program] = {}
 
     def train(
@@ -143,13 +146,17 @@ class Run:
 
         Raises:
           GrowthError: the operator cannot make this model; the error names operator, axis or leaf, and the sizes.
+          HandoverError: `start`, or one of the others, is no train state.
         """
         from stagejax.growing import grow_state
 
         self._new_name(name)
+        for one in (start, *(others or {}).values()):
+            check_result(name, one)
         declaration = declare_grow(start, to, operator, moments, others)
         entry = self.workdir.claim(name, "grow", declaration)
-        growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
+        with noted(f"in the growth {name!r}"):
+            growth = grow_state(start, to, operator, moments, self.mesh, self.rules, others)
 
         def compute() -> Json:
             began = time.monotonic()
@@ -187,10 +194,13 @@ class Run:
 
         Raises:
           ValueError: what the function makes is not a `to`; the error names the leaf.
+          HandoverError: one of `starts` is no train state.
         """
         from stagejax.transforming import transform_state
 
         self._new_name(name)
+        for start in starts:
+            check_result(name, start)
         entry = self.workdir.claim(name, "transform", declare_transform(name, function, starts, to))
         transform = transform_state(name, function, starts, to, self.mesh, self.rules)
 
@@ -240,8 +250,9 @@ class Run:
 
         def compute() -> Json:
             began = time.monotonic()
-            value = function(*inputs)
-            page, drawn = store_value(entry, value), 0 if sampled_tokens is None else int(sampled_tokens(value))
+            with noted(f"in the artifact {name!r}"):
+                value = function(*inputs)
+                page, drawn = store_value(entry, value), 0 if sampled_tokens is None else int(sampled_tokens(value))
             cost = Cost(flops=flops, sampled_tokens=drawn, seconds=time.monotonic() - began)
             return page | {"cost": asdict(cost)}
 
@@ -266,6 +277,8 @@ class Run:
         """
         if first_says(entry.result is not None):
             return entry.result
+        if not self.held:
+            raise WorkdirError(f"{self.workdir.path} is not held any more: go on inside `with running(...) as run`")
         if self.stop.is_set() and jax.process_count() == 1:
             raise Interrupted("stopped between two stages; all finished ones are saved")
         with locked(entry.path):
@@ -306,6 +319,13 @@ def running(
       store: folder of results shared between runs; None keeps them in the workdir.
       fork: begin one stage from another run's save.
       track: makers of further writers of metrics, beside the lines in metrics.jsonl.
+
+    Raises:
+      WorkdirError: the folder belongs to another experiment, is in use, or cannot be written to.
+      ValueError: a mesh that is too large, or has an axis that no rule names; the pipeline has no stage to fork.
+
+    >>> # with running("runs/mine", "mine") as run:
+    >>> #     trained = run.train(Stage("small", gpt(...), causal_lm, adamw(2e-3), data, steps=300))
     """
     path, stop = Path(workdir).absolute(), threading.Event()
     fork = fork and replace(fork, workdir=fork.workdir.absolute())
@@ -319,8 +339,13 @@ def running(
     with locked(path), on_signals(stop):
         opened = open_workdir(path, experiment, Path(store).absolute() if store else None, others)
         all_here("workdir")
-        run = Run(opened, make_mesh(mesh), rules or {}, stop, fork, track)
-        yield run
+        made = make_mesh(mesh)
+        check_axes(made, rules)
+        run = Run(opened, made, rules or {}, stop, fork, track)
+        try:
+            yield run
+        finally:
+            run.held = False
         if fork is not None and all(result.name != fork.stage for result in run.results):
             raise ValueError(
                 f"this pipeline has no stage {fork.stage!r} to fork; it has: {', '.join(r.name for r in run.results)}"

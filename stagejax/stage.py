@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
@@ -78,23 +79,50 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Which held-out batches are scored, and when. The stage's last state is always scored."""
+    """Which held-out batches are scored, and when. The stage's last state is always scored.
+
+    Args:
+      data: such as `stage.data.held_out(8)`.
+      batches: how many of its batches, always the first ones.
+      every: steps between two evaluations; None: only at the end.
+      objective: whose metrics are measured; None: the stage's own.
+      ema: score the averaged parameters.
+      flops: of scoring a batch, where its program does not say, as when it samples; None: counted.
+    """
 
     data: Data
-    batches: int  # how many, always the first ones
-    every: int | None = None  # steps; None: only at the end
-    objective: Objective | None = None  # None: the stage's own
-    ema: bool = False  # score the averaged parameters
-    flops: float | None = None  # of scoring a batch, where its program does not say, as when it samples; None: counted
+    batches: int
+    every: int | None = None
+    objective: Objective | None = None
+    ema: bool = False
+    flops: float | None = None
 
 
 @dataclass(frozen=True)
 class Precision:
-    """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is."""
+    """Dtypes by name, such as `bfloat16`; None leaves the dtype as it is.
 
-    params: str | None = None  # of the stored parameters
-    compute: str | None = None  # of the parameters that the objective sees
-    gradients: str | None = None  # of the gradients that the optimizer sees; moments have the wider of this and params
+    Args:
+      params: of the stored parameters.
+      compute: of the parameters that the objective sees.
+      gradients: of the gradients that the optimizer sees; moments have the wider of this and `params`.
+
+    Raises:
+      ValueError: it is the name of no floating dtype.
+    """
+
+    params: str | None = None
+    compute: str | None = None
+    gradients: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in vars(self).items():
+            try:
+                floating = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.floating)
+            except TypeError:
+                floating = False
+            if not floating:
+                raise ValueError(f"Precision({name}={dtype!r}): give a floating dtype by name, such as 'bfloat16'")
 
 
 @dataclass(frozen=True)
@@ -143,13 +171,27 @@ def whole_gradients(
     def loss(trained: Tree) -> tuple[jax.Array, tuple[Metrics, Tree]]:
         params = cast(join(trained, frozen, part.selection), part.precision.compute)
         model = nnx.merge(part.graphdef, params, rest)
-        value, metrics = part.objective(model, batch, key)
+        value, metrics = checked(part.objective(model, batch, key))
         return value, ({"loss": value} | metrics, jax.tree.map(_in_dtype, variables(model), rest))
 
     if part.remat is not None:
         loss = jax.checkpoint(loss, policy=getattr(jax.checkpoint_policies, part.remat))
     (_, aside), grads = jax.value_and_grad(loss, has_aux=True)(trained)
     return aside, grads
+
+
+def checked(outcome: Any) -> tuple[jax.Array, Metrics]:
+    """What an objective returned, if a gradient can be taken of it.
+
+    Raises:
+      ValueError: it is no pair of a floating scalar and a dict.
+    """
+    if not isinstance(outcome, tuple | list) or len(outcome) != 2 or not isinstance(outcome[1], Mapping):
+        raise ValueError(f"the objective returns {type(outcome).__name__}; it returns (loss, metrics), metrics a dict")
+    loss = jnp.asarray(outcome[0])
+    if loss.ndim or not jnp.issubdtype(loss.dtype, jnp.floating):
+        raise ValueError(f"the objective's loss is {loss.dtype}{list(loss.shape)}; it is a floating scalar, a mean say")
+    return loss, dict(outcome[1])
 
 
 def accumulated_gradients(
@@ -206,9 +248,33 @@ def ratios(metrics: Metrics) -> Metrics:
 class Stage:
     """A named piece of training: from a state to a state.
 
-    `model`, `optimizer` and `trainable` may be dictionaries over several models that train together; `step` then works
-    on dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`, `keep`) are no part
-    of what a stage *is*: stages that differ only there share their result.
+    `model`, `objective`, `optimizer` and `trainable` may be dictionaries over several models that train together;
+    `step` then works on dictionaries of parts and states. Fields that do not change the result (`name`, `save_every`,
+    `keep`) are no part of what a stage *is*: stages that differ only there share their result.
+
+    Args:
+      name: words joined by single slashes, such as large/fpi; also its folder.
+      model: a config that builds the module, such as `gpt(...)`.
+      objective: (model, batch, key) -> (loss, metrics). None where the step has its own.
+      optimizer: (steps, axes) -> optax chain, such as `adamw(3e-4)`. None for a model that stays as it is.
+      data: its batches.
+      steps: optimizer steps.
+      step: (part, state, batch, key) -> (state, metrics), pure.
+      trainable: (path, axes) -> whether a parameter is trained, or which of its layers, as a slice.
+      handover: what passes from the stage before.
+      evaluate: what is scored meanwhile.
+      seed: of initial values and step keys.
+      seeds: train this many replicas in one program, of the seeds seed, seed + 1, ...
+      accumulate: parts into which each batch is cut, one after the other.
+      precision: dtypes of parameters, computation and gradients.
+      remat: what the backward pass may keep, one of `REMAT`; None: all.
+      ema: decay of the averaged parameters, of all models or of the named; None: no average.
+      step_flops: of steps 0, 1, ... (an array), where the cost varies; None: counted from the program.
+      save_every: steps between two saves; None: by the clock.
+      keep: how many saves are kept; None: all.
+
+    Raises:
+      ValueError: a field of another kind, or out of range; the error names stage and field.
 
     >>> from dataclasses import replace
     >>> # large = Stage("large", gpt(...), causal_lm, adamw(3e-4), CausalText(...), steps=400)
@@ -216,36 +282,31 @@ class Stage:
     """
 
     name: str = field(metadata=UNDECLARED)
-    model: Any  # ModelConfig, or {name: ModelConfig}
+    model: Any
     objective: Objective | Mapping[str, Objective] | None
-    optimizer: Any  # (steps, axes) -> optax.GradientTransformation, or {name: that}
+    optimizer: Any
     data: Data
-    steps: int  # optimizer steps
-    step: Callable[..., Any] = gradient_step  # (part, state, batch, key) -> (state, metrics), pure
+    steps: int
+    step: Callable[..., Any] = gradient_step
     trainable: Trainable | Mapping[str, Trainable] = everything
-    handover: Handover = Handover()  # what passes from the stage before
+    handover: Handover = Handover()
     evaluate: Evaluation | None = None
-    seed: int = 0  # of initial values and step keys
-    seeds: int | None = None  # train this many replicas in one program, seeds seed, seed + 1, ...
-    accumulate: int = 1  # parts into which each batch is cut, one after the other
+    seed: int = 0
+    seeds: int | None = None
+    accumulate: int = 1
     precision: Precision = Precision()
-    remat: str | None = None  # one of REMAT
-    ema: float | Mapping[str, float] | None = None  # decay of the averaged parameters, of all models or of the named
-    step_flops: Callable[[Any], Any] | None = (
-        None  # of steps 0, 1, ... (an array), where the cost varies; None: counted
-    )
-    save_every: int | None = field(default=None, metadata=UNDECLARED)  # steps; None: by the clock
-    keep: int | None = field(default=2, metadata=UNDECLARED)  # saves kept; None: all
+    remat: str | None = None
+    ema: float | Mapping[str, float] | None = None
+    step_flops: Callable[[Any], Any] | None = None
+    save_every: int | None = field(default=None, metadata=UNDECLARED)
+    keep: int | None = field(default=2, metadata=UNDECLARED)
 
     def __post_init__(self) -> None:
         where = f"stage {self.name!r}"
         check_name(self.name)
-        for field_name, number in (
-            ("steps", self.steps),
-            ("seeds", self.seeds),
-            ("save_every", self.save_every),
-            ("keep", self.keep),
-        ):
+        self._check_kinds(where)
+        for field_name in ("steps", "seeds", "save_every", "keep"):
+            number = getattr(self, field_name)
             if number is not None and number < 1:
                 raise ValueError(f"{where}: {field_name} is {number}; it is at least 1")
         if self.accumulate < 1 or self.data.samples % self.accumulate:
@@ -283,6 +344,31 @@ class Stage:
                 raise ValueError(
                     f"{where}: evaluate.objective is None, and the stage has no single objective to stand in"
                 )
+
+    def _check_kinds(self, where: str) -> None:
+        """Whether every field is the kind of thing that it should be, such as a config and not the module of one."""
+        for field_name in ("steps", "seed", "seeds", "accumulate", "save_every", "keep"):
+            number, optional = getattr(self, field_name), field_name in ("seeds", "save_every", "keep")
+            if not isinstance(number, int | np.integer) and not (optional and number is None):
+                raise ValueError(f"{where}: {field_name} is {number!r}; it is a whole number")
+        for field_name in ("objective", "optimizer", "trainable"):
+            value = getattr(self, field_name)
+            if isinstance(value, dict) and not isinstance(self.model, dict):
+                raise ValueError(f"{where}: {field_name} is of {', '.join(value)}, but there is one model, not a dict")
+        for field_name, method, wanted in (
+            ("model", "build", "a config that builds the module, such as gpt(...)"),
+            ("optimizer", "__call__", "a declaration such as adamw(1e-3), or a function (steps, axes) -> optax chain"),
+            ("objective", "__call__", "a function (model, batch, key) -> (loss, metrics)"),
+            ("trainable", "__call__", "a function (path, axes) -> bool, such as parts('head')"),
+            ("data", "batches", "a Data, such as Images(batch=32)"),
+            ("evaluate", "every", "an Evaluation(data, batches=8)"),
+        ):
+            value = getattr(self, field_name)
+            for thing in value.values() if isinstance(value, dict) else (value,):
+                absent = thing is None and field_name in ("optimizer", "objective", "evaluate")
+                if isinstance(thing, type) or not (absent or hasattr(thing, method)):
+                    found = f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
+                    raise ValueError(f"{where}: {field_name} is {found}; give {wanted}")
 
     def member(self, name: str) -> Stage:
         """What this stage says of one of its models; such a stage describes the model, and cannot be trained."""

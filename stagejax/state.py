@@ -23,13 +23,23 @@ Trainable = Callable[[str, Axes], Selected]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """Everything a stage changes: step count, parameters, other variables, optimizer state, and their average."""
+    """Everything a stage changes, as one pytree.
 
-    step: Tree  # int32 scalar: optimizer steps since the schedule's origin
-    params: Tree  # nested dictionaries of arrays
-    rest: Tree  # batch statistics and other variables that no gradient trains
-    opt_state: Tree  # moments of the trained leaves only
-    ema: Tree  # exponential moving average of params, or None
+    A step of one's own returns `dataclasses.replace(state, step=state.step + 1, params=...)`.
+
+    Args:
+      step: int32 scalar, optimizer steps since the schedule's origin.
+      params: nested dictionaries of arrays.
+      rest: batch statistics and other variables that no gradient trains.
+      opt_state: moments of the trained leaves only.
+      ema: exponential moving average of the parameters, or None.
+    """
+
+    step: Tree
+    params: Tree
+    rest: Tree
+    opt_state: Tree
+    ema: Tree
 
 
 def everything(path: str, axes: Axes) -> Selected:
@@ -64,7 +74,8 @@ def select(trainable: Trainable, axes: Tree, shapes: Tree) -> Tree:
 
     selection = jax.tree_util.tree_map_with_path(chosen, axes, shapes, is_leaf=is_axes)
     if not any(what is not False for what in jax.tree.leaves(selection, is_leaf=_is_selected)):
-        raise ValueError(f"nothing is trainable: {getattr(trainable, '__name__', trainable)} chose no leaf")
+        rule, known = getattr(trainable, "__name__", trainable), ", ".join(map(str, axes))
+        raise ValueError(f"nothing is trainable: {rule} chose no leaf of a model of {known}")
     return selection
 
 

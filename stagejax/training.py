@@ -50,7 +50,7 @@ class Training:
         """
         stage, entry = self.stage, self.entry
         state, record, rows = self.begin()
-        data = digest_of(stage.data)
+        begun, data = record.step, digest_of(stage.data)
         if self.start is not None and record.step == 0 and jax.process_index() == 0:
             print(f"{stage.name}  takes over: {sentence(rows)}")
         waiting: list[Callable[[], None]] = []  # for the one save under way
@@ -93,6 +93,8 @@ class Training:
                 if not may_diverge:
                     raise
                 return page | {"digest": "", "record": error.record.to_json(), "diverged": error.what}
+            if record.step == begun and not checkpoint.steps(entry.steps):
+                save(state, record)  # over at once: there was no step to save after
         return page | {"digest": digest(params_of(state)), "record": record.to_json()}
 
     def begin(self) -> tuple[Any, Record, list[Any]]:
@@ -110,9 +112,7 @@ class Training:
         if saves or self.fork is not None:
             place = entry.steps / str(saves[-1]) if saves else self._forked()
             state, page = checkpoint.load(place, self.program.state)
-            if (
-                not saves
-            ):  # its own from now on, whatever becomes of the source; of a fork at the last step, its only one
+            if not saves:  # of its own from now on, whatever becomes of the source; the only one of a fork at the end
                 page |= {"data": digest_of(stage.data)}
                 checkpoint.save(entry.steps / str(page["step"]), state, page)()
             else:

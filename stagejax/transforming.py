@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from stagejax.axes import Rules, path_name
+from stagejax.note import noted
 from stagejax.program import abstract_state, part_of
 from stagejax.result import Result
 from stagejax.state import TrainState, Tree
@@ -43,7 +44,9 @@ class StateTransform:
           ValueError: it does not; the error names the first leaf that differs.
         """
         given = [_variables(start.state()) for start in self.starts]
-        made, wanted = _shapes(jax.eval_shape(self.function, self.key, *given)), _shapes(_variables(self.like))
+        with noted(f"in the transform {self.name!r}"):
+            made = _shapes(jax.eval_shape(self.function, self.key, *given))
+        wanted = _shapes(_variables(self.like))
         for where in sorted(set(made) | set(wanted)):
             if made.get(where) != wanted.get(where):
                 raise ValueError(

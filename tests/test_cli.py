@@ -13,11 +13,14 @@ import pytest
 from spine import stage
 from toy import Toy
 
-from stagejax.cli import main
+from stagejax.cli import explained, main
+from stagejax.commands.experiments import remembered
 from stagejax.committed import results_folder
 from stagejax.experiment import CALLED, Experiment, find, glance, modules
 from stagejax.growth import DirectCopy
+from stagejax.note import noted
 from stagejax.report import Report
+from stagejax.workdir import WorkdirError
 
 
 class Done(NamedTuple):
@@ -63,7 +66,8 @@ def test_what_needs_no_jax_does_not_wait_for_it(arguments: tuple[str, ...], tmp_
     code = """import atexit, os, sys
 os._exit = sys.exit  # by which a failure leaves
 atexit.register(lambda: print("jax" in sys.modules, "numpy" in sys.modules))
-from stagejax.cli import main
+from stagejax.cli import explained, main
+from stagejax.commands.experiments import remembered
 from stagejax.committed import results_folder
 main()"""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
@@ -160,6 +164,45 @@ def test_wrong_names_are_refused_with_a_hint(
     assert says in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("run",), "required: name; `stagejax list` shows those there are"),
+        (("plan", "--preset", "smoke"), "required: name"),
+        (("fork", "runs/one/scratch/0@200"), "required: WORKDIR/STAGE@STEP, workdir (a new folder)"),
+        (("show",), "required: name"),
+    ],
+)
+def test_what_is_missing_is_named(stagejax: Callable[..., Done], arguments: tuple[str, ...], says: str) -> None:
+    done = stagejax(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_an_error_says_where_in_the_pipeline_it_was_raised() -> None:
+    with pytest.raises(ValueError, match="rows") as raised, noted("in the step of stage 'small'"):
+        raise ValueError("rows do not fit")
+    assert explained(raised.value).splitlines() == [
+        "ValueError: rows do not fit",
+        "  in the step of stage 'small'",
+        "  STAGEJAX_TRACEBACK=1 shows the line of code",
+    ]
+    assert explained(ValueError("a name is missing")) == "ValueError: a name is missing"
+
+
+def test_a_command_that_its_workdir_refuses_is_not_remembered(tmp_path: Path) -> None:
+    """Else `audit` and `fork` would ask for results that are not there."""
+    page, first, second = tmp_path / "command.json", {"fields": ["--steps", "8"]}, {"fields": ["--steps", "9"]}
+    with remembered(page, first):
+        assert json.loads(page.read_text()) == first
+    with pytest.raises(WorkdirError), remembered(page, second):
+        raise WorkdirError("was run under another declaration")
+    assert json.loads(page.read_text()) == first
+    with pytest.raises(KeyboardInterrupt), remembered(page, second):
+        raise KeyboardInterrupt
+    assert json.loads(page.read_text()) == second  # one that was stopped goes on
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The rules of the house: who may import whom, how long a file may be, and what an import may load."""
 
 import ast
+import dataclasses
 import importlib
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,18 @@ def test_public_names_exist() -> None:
 
     assert all(hasattr(stagejax, name) for name in stagejax.__all__)
     assert stagejax.__all__ == sorted(stagejax.__all__)
+
+
+def test_help_of_a_public_name_tells_its_fields() -> None:
+    """Comments beside fields are not shown by help(), where a newcomer looks."""
+    import stagejax
+    from stagejax.growth import Map, Receipt, Term
+    from stagejax.report import Arm, Report
+
+    for thing in (*(getattr(stagejax, name) for name in stagejax.__all__), Arm, Report, Map, Receipt, Term):
+        for field in dataclasses.fields(thing) if dataclasses.is_dataclass(thing) else ():
+            named = rf"^ +(\w+, )*{field.name}(, \w+)*: |`{field.name}` likewise"
+            assert field.name[0] == "_" or re.search(named, thing.__doc__, re.MULTILINE), (thing, field.name)
 
 
 def test_no_file_takes_the_place_of_a_public_name() -> None:

@@ -114,7 +114,7 @@ def multiplied(parts, states, batch, key):
 
 
 def test_a_step_that_cannot_be_priced_names_its_stage():
-    with pytest.raises(ValueError, match="stage 'loops': a while_loop multiplies matrices"):
+    with pytest.raises(ValueError, match=r"a while_loop multiplies matrices.*\n.*stage 'loops'"):
         Plan.on("data=1").train(stage("loops", step=multiplied, objective=None))
 
 

@@ -280,9 +280,10 @@ def test_stages_before_the_fork_are_taken_from_its_source(tmp_path, done, monkey
     assert two.digest == done[1][1][0]
 
 
-def test_a_fork_at_the_last_step_has_a_state(tmp_path, done):
-    results = go(tmp_path, pipeline, fork=Fork(done[0], "first", 8))
-    assert_same(flat(results[0].state()), done[1][0][-1])
+def test_a_fork_at_the_end_of_a_stage_hands_its_state_on(tmp_path, done):
+    one, two = go(tmp_path, pipeline, fork=Fork(done[0], "first", 8))
+    assert_same(flat(one.state()), done[1][0][-1])
+    assert two.digest == done[1][1][0]
 
 
 def test_a_fork_may_change_the_schedule(tmp_path, done):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from stagejax.cli import USAGE, parser
+from stagejax.cli import parser
 from stagejax.commands.compare import command_compare
 from stagejax.commands.grow import command_grow
 from stagejax.commands.new import command_new
@@ -34,14 +35,21 @@ def named(options: argparse.Namespace, rest: list[str]) -> Any:
     """The experiment that a command names; shows help and leaves if it was asked for."""
     from stagejax.experiment import find
 
-    if options.help or not options.name:
-        commands = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-        commands[options.command].print_help()
-        if options.help and options.name:
+    command = command_parser(options.command)
+    if options.help:
+        command.print_help()
+        if options.name:
             print(f"\nfields of {options.name}:")
             config_of(find(options.name), options.preset, ["--help"], options.command)
-        sys.exit(0 if options.help else USAGE)
+        sys.exit(0)
+    if not options.name:
+        command.error("the following arguments are required: name; `stagejax list` shows those there are")
     return find(options.name)
+
+
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    return parser()._subparsers._group_actions[0].choices[name]  # type: ignore[union-attr,return-value,index]
 
 
 def command_list(options: argparse.Namespace, rest: list[str]) -> int:
@@ -97,9 +105,11 @@ def command_fork(options: argparse.Namespace, rest: list[str]) -> int:
     from stagejax.experiment import find
     from stagejax.run import Fork
 
-    if options.help or not options.workdir:
-        parser()._subparsers._group_actions[0].choices["fork"].print_help()  # type: ignore[union-attr]
-        return 0 if options.help else USAGE
+    if options.help:
+        command_parser("fork").print_help()
+        return 0
+    if not options.workdir:
+        command_parser("fork").error("the following arguments are required: WORKDIR/STAGE@STEP, workdir (a new folder)")
     source = Fork.parse(options.source).workdir
     page = source / "command.json"
     if not page.exists():
@@ -126,6 +136,25 @@ def trackers(tensorboard: bool, wandb: str | None) -> tuple[Any, ...]:
     return (*([to_tensorboard] if tensorboard else []), *([to_wandb] if wandb else []))
 
 
+@contextlib.contextmanager
+def remembered(page: Path, command: dict[str, Any]) -> Iterator[None]:
+    """The command by which a workdir's results can be asked for again; one that the workdir refuses is not kept."""
+    import jax
+
+    from stagejax.checkpoint import read_json, write_json
+    from stagejax.workdir import WorkdirError
+
+    before = read_json(page) if page.exists() else command
+    if jax.process_index() == 0:
+        write_json(page, command)
+    try:
+        yield
+    except WorkdirError:
+        if jax.process_index() == 0:
+            write_json(page, before)
+        raise
+
+
 def _run(
     experiment: Any,
     preset: str,
@@ -140,7 +169,6 @@ def _run(
     from stagejax.host import compile_quickly, use_compilation_cache
 
     compile_quickly()
-    from stagejax.checkpoint import read_json, write_json
     from stagejax.mesh import start_processes
 
     start_processes()
@@ -155,16 +183,8 @@ def _run(
     fork = Fork.parse(source) if source else None
     command = {"experiment": experiment.name, "preset": preset, "fields": fields, "from": fork and str(fork)}
     with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork, track=track) as run:
-        told = run.workdir.path / "command.json"
-        before = read_json(told) if told.exists() else command
-        if jax.process_index() == 0:
-            write_json(told, command)
-        try:
+        with remembered(run.workdir.path / "command.json", command):
             report = replace(experiment.pipeline(run, config), preset=preset)
-        except WorkdirError:  # a command that is refused is not the one that made what lies here
-            if jax.process_index() == 0:
-                write_json(told, before)
-            raise
         begun = ["--from", source] if source else []
         commands = [shlex.join(["stagejax", "run", experiment.name, "--preset", preset, *begun, *fields])]
         page = report.write(workdir, stages=run.results, commands=commands, config=declare(config))

@@ -49,19 +49,24 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def command_new(options: argparse.Namespace, rest: list[str]) -> int:
     """Write the module and its test, and say what comes next."""
-    for path in write_experiment(options.name, options.family, options.root):
+    written = write_experiment(options.name, options.family, options.root)
+    for path in written:
         print(f"wrote {path}")
-    print(
-        f"\nIt runs as it is:  stagejax run {options.name} --preset smoke\n"
-        "Then write down claim and criterion, replace the stages, and store what its presets are:\n"
-        f"                   STAGEJAX_RENEW=1 pytest tests/test_golden.py -m '' -k {options.name}\n"
-        "A walk through a finished one: experiments/README.md"
-    )
+    found = "" if options.root is None else f"PYTHONPATH={options.root.absolute()} "
+    print(f"\nIt runs as it is:  {found}stagejax run {options.name} --preset smoke")
+    if any(path.name == f"test_{options.name}.py" for path in written):
+        print(
+            "Then write down claim and criterion, replace the stages, and store what its presets are:\n"
+            f"                   STAGEJAX_RENEW=1 pytest tests/test_golden.py -m '' -k {options.name}"
+        )
+    print("A walk through a finished one: experiments/README.md")
     return 0
 
 
 def write_experiment(name: str, family: str, root: Path | None = None) -> list[Path]:
     """Copy `experiments/template.py` under a new name; beside a folder tests/experiments, a test as well.
+
+    Elsewhere than where experiments are imported from, the folders become packages, to be found by PYTHONPATH=root.
 
     Raises:
       ValueError: a name that no module can have, or that an experiment has already.
@@ -74,7 +79,8 @@ def write_experiment(name: str, family: str, root: Path | None = None) -> list[P
     if name in modules() or name == "template":
         raise ValueError(f"there is an experiment {name!r} already: take another name")
     top = home() if root is None else root / "experiments"
-    written = {top / family / "__init__.py": ""} if not (top / family / "__init__.py").exists() else {}
+    packages = (top / "__init__.py", top / family / "__init__.py")
+    written = {page: "" for page in packages if not page.exists()}
     text = (home() / "template.py").read_text(encoding="utf-8")
     written[top / family / f"{name}.py"] = re.sub(r"\btemplate\b", name, text)
     if (top.parent / "tests" / "experiments").is_dir():

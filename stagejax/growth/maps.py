@@ -19,10 +19,16 @@ SIDES: tuple[Side, ...] = ("write", "read", "gain", "shift", "stack")
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """The linear map of each side of one axis, and what norms over it need besides.
+    """The linear map of each side of one axis, and what norms over it need besides. Most are made by functions below.
 
-    `tied` multiplies gain and shift of a norm whose output is read by a table stored on its writing side (a tied head):
-    the division that the reader would do. `eps` multiplies the eps of norms over this axis.
+    Args:
+      write, read, gain, shift, stack: of the parameters that are on this side of the axis, each old -> new.
+      tied: (new,), multiplies gain and shift of a norm whose output is read by a table stored on its writing side (a
+        tied head): the division that the reader would do.
+      eps: multiplies the eps of norms over this axis.
+
+    Raises:
+      ValueError: the sides map different sizes.
     """
 
     write: Linear
@@ -30,7 +36,7 @@ class Map:
     gain: Linear
     shift: Linear
     stack: Linear
-    tied: np.ndarray  # (new,)
+    tied: np.ndarray
     eps: float = 1.0
 
     def __post_init__(self) -> None:

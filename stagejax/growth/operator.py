@@ -81,7 +81,12 @@ class Growth:
 
     @functools.cached_property
     def config(self) -> Any:
-        """The configuration of the grown model: `new`, but for its norm eps where the operator needs another."""
+        """The configuration of the grown model: `new`, but for its norm eps where the operator needs another.
+
+        Raises:
+          GrowthError: see `terms`.
+        """
+        _ = self.terms
         return self.operator.grown(self.old, self.new)
 
     @functools.cached_property
@@ -132,6 +137,12 @@ class Growth:
                 f"{axis} {old[axis]} -> {new[axis]}" for axis in new if old.get(axis, new[axis]) != new[axis]
             )
             raise GrowthError(f"{self.operator} cannot grow {wanted}: {error}") from error
+        except KeyError as error:
+            known = " and ".join(
+                f"{type(config).__name__} ({', '.join(sizes)})"
+                for config, sizes in zip((self.old, self.new), self.sizes, strict=True)
+            )
+            raise GrowthError(f"{self.operator} asks for the size of axis {error}; the models are {known}") from error
         for where, (axes, shape) in self.target.items():
             for name, size in zip(axes.names, shape, strict=True):
                 self._check_axis(terms, where, name, size)
@@ -168,9 +179,11 @@ class Growth:
         if where in self.born and not terms:
             raise GrowthError(f"{self.operator} has no term of init for {where!r}, which the old model lacks")
         if size != was and not any(base(name) in term.maps for term in terms if term.source == "small"):
+            rules = " and ".join(f"{', '.join(term.maps) or 'nothing'} of {term.source!r}" for term in terms)
             raise GrowthError(
                 f"{self.operator} has no rule for axis {name!r} of {where!r}, which changes size: {was} -> {size}. "
-                f"Keep {name}={was} in the new configuration, or use an operator that grows it."
+                f"Keep {name}={was} in the new configuration, or use an operator that grows it. Terms of this one map "
+                f"{rules or 'nothing'}."
             )
         for term in terms:
             rule, mask = term.maps.get(base(name)), (term.region or {}).get(base(name))

@@ -27,16 +27,27 @@ LAYERS = "layers"
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """One source tree, mapped axis by axis: `small` is the tree that grows, `init` a fresh one of the new sizes."""
+    """One source tree, mapped axis by axis.
+
+    Args:
+      source: "small", the tree that grows; "init", a fresh one of the new sizes; or another by name (see `run.grow`).
+      maps: by axis; axes that are not named stay as they are.
+      coefficient: share in a mixture, of moments too; 0 with a region: nothing there.
+      region: axis -> (new,) booleans, where it replaces what the terms before it put; None: it is added everywhere.
+      leaves: which parameters it concerns, by their axes; None: all.
+      constant: what parameters are where the coefficient is 0, with a region.
+      matched: with a region: shifted and scaled to the mean and deviation of what it replaces there.
+      born: concerns only parameters that the old model lacks (see `Growth.terms_of`).
+    """
 
     source: str
-    maps: Mapping[str, Map] = field(default_factory=dict)  # axes not named here stay as they are
-    coefficient: float | jax.Array = 1.0  # share in a mixture, of moments too; 0 with a region: nothing there
-    region: Mapping[str, np.ndarray] | None = None  # axis -> (new,) booleans
-    leaves: Callable[[Axes], bool] | None = None  # parameters it concerns, by their axes; None: all
-    constant: float = 0.0  # what parameters are where the coefficient is 0, with a region
-    matched: bool = False  # with a region: shifted and scaled to the mean and deviation of what it replaces there
-    born: bool = False  # concerns only parameters that the old model lacks (see `Growth.terms_of`)
+    maps: Mapping[str, Map] = field(default_factory=dict)
+    coefficient: float | jax.Array = 1.0
+    region: Mapping[str, np.ndarray] | None = None
+    leaves: Callable[[Axes], bool] | None = None
+    constant: float = 0.0
+    matched: bool = False
+    born: bool = False
 
     @property
     def nothing(self) -> bool:

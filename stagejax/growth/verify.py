@@ -16,7 +16,7 @@ from flax import nnx
 
 from stagejax.axes import Axes, axes_of, family, layers_dim
 from stagejax.declare import Json, declare
-from stagejax.growth.operator import Growth, Tree, by_path
+from stagejax.growth.operator import Growth, GrowthError, Tree, by_path
 from stagejax.growth.term import LAYERS, base
 
 #: (model, batch, key) -> (loss, metrics), with key None in evaluation.
@@ -35,21 +35,33 @@ class Symmetry:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a growth did. The measured part is None until it is measured."""
+    """What a growth did. The measured part, from `logit_change` on, is None until it is measured.
 
-    operator: Json  # its declaration
-    sizes_before: dict[str, int]  # of the named axes
+    Args:
+      operator: its declaration.
+      sizes_before, sizes_after: of the named axes.
+      parameters_before, parameters_after: how many numbers.
+      eps_before, eps_after: of the norms.
+      moments: what happened to the optimizer's moments.
+      logit_change: the largest, absolute.
+      logit_change_relative: to the largest logit.
+      loss_before, loss_after: on the probe.
+      symmetry: how alike gradients of copies are, by grown axis.
+    """
+
+    operator: Json
+    sizes_before: dict[str, int]
     sizes_after: dict[str, int]
     parameters_before: int
     parameters_after: int
-    eps_before: float | None  # of the norms
+    eps_before: float | None
     eps_after: float | None
-    moments: str  # what happened to the optimizer's moments
-    logit_change: float | None = None  # largest, absolute
-    logit_change_relative: float | None = None  # to the largest logit
+    moments: str
+    logit_change: float | None = None
+    logit_change_relative: float | None = None
     loss_before: float | None = None
     loss_after: float | None = None
-    symmetry: dict[str, Symmetry] | None = None  # by grown axis
+    symmetry: dict[str, Symmetry] | None = None
 
     def to_json(self) -> Json:
         """The receipt as JSON; what is not a finite number is None."""
@@ -61,7 +73,7 @@ def receipt_of(growth: Growth, moments: str = "reset") -> Receipt:
     """The part of the receipt that needs no arrays; `moments` is the rule of `grow_moments`.
 
     Raises:
-      GrowthError: the operator cannot grow this pair of models.
+      GrowthError: the operator cannot grow this pair of models, or there is no such rule of moments.
     """
     _ = growth.terms
     described = {
@@ -69,6 +81,8 @@ def receipt_of(growth: Growth, moments: str = "reset") -> Receipt:
         "copy": "copied by index, counts kept",
         "dual": "moved by the dual maps as gradients move, counts kept",
     }
+    if moments not in described:
+        raise GrowthError(f"moments={moments!r}: choose {', '.join(map(repr, described))}")
     return Receipt(
         operator=declare(growth.operator),
         sizes_before=dict(growth.old.sizes()),

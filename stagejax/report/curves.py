@@ -43,13 +43,21 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of a comparison: its stages in order, and results whose cost is charged to it as well."""
+    """One side of a comparison: its stages in order, and results whose cost is charged to it as well.
+
+    Args:
+      name: unique in its report.
+      results: its own stages; their evaluations are its curve.
+      charged: what it builds on, such as the small model that was grown, whose curve is not the arm's.
+      group: arms that differ in their seed alone share it, and a colour; empty: the arm's own name.
+      against: name of the arm it is measured against, such as the baseline of its seed; empty: the report's.
+    """
 
     name: str
     results: tuple[Result, ...]
-    charged: tuple[Result, ...] = ()  # such as the small model that was grown; its curve is not the arm's
-    group: str = ""  # arms that differ in their seed alone share it, and a colour; empty: the arm's own name
-    against: str = ""  # name of the arm it is measured against, such as the baseline of its seed; empty: the report's
+    charged: tuple[Result, ...] = ()
+    group: str = ""
+    against: str = ""
 
     @property
     def cost(self) -> Cost:

@@ -23,23 +23,43 @@ from stagejax.report.tables import Table, cost_table, result_table, stage_table
 
 @dataclass(frozen=True)
 class Report:
-    """What a pipeline returns. `write` makes report.html and report.json of it, `render` shows it in a terminal."""
+    """What a pipeline returns. `write` makes report.html and report.json of it, `render` shows it in a terminal.
 
-    experiment: str  # name of the module
+    Args:
+      experiment: name of the module.
+      title: what stands above it.
+      paper: authors or system, venue, arXiv number.
+      claims: the verdicts; make each by `claim`.
+      arms: what is compared; curves and the tables of results and costs are made from them.
+      tables, figures: beside those.
+      notes: departures from the paper, surprises.
+      baseline: name of the arm that the others are measured against; None: the first.
+      metric: of the evaluations, by which arms are compared.
+      rising: whether more of it is better.
+      number: of the paper in the atlas.
+      link: to the paper.
+      seeds: those that were run.
+      preset: filled in by the command line.
+
+    Raises:
+      ValueError: two arms share a name, or there is no such baseline.
+    """
+
+    experiment: str
     title: str
-    paper: str  # authors or system, venue, arXiv number
+    paper: str
     claims: tuple[Claim, ...]
     arms: tuple[Arm, ...] = ()
-    tables: tuple[Table, ...] = ()  # beside those of results and costs, which are made from the arms
-    notes: tuple[str, ...] = ()  # departures from the paper, surprises
-    figures: tuple[Figure, ...] = ()  # beside the curves, which are drawn from the arms
-    baseline: str | None = None  # name of the arm that the others are measured against; None: the first
-    metric: str = "loss"  # of the evaluations, by which arms are compared
-    rising: bool = False  # whether more of it is better
-    number: str = ""  # of the paper in the atlas
-    link: str = ""  # to the paper
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    baseline: str | None = None
+    metric: str = "loss"
+    rising: bool = False
+    number: str = ""
+    link: str = ""
     seeds: tuple[int, ...] = (0,)
-    preset: str = ""  # filled in by the command line
+    preset: str = ""
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
