@@ -177,7 +177,6 @@ def _run(
 
     from stagejax.declare import declare
     from stagejax.run import Fork, running
-    from stagejax.workdir import WorkdirError
 
     use_compilation_cache()
     fork = Fork.parse(source) if source else None
