@@ -163,10 +163,15 @@ def _constant(name: str, value: Any, names: Mapping[str, Any]) -> Piece | None:
     module = names.get("__name__", "")
     written = _assigned(names).get(name)
     if written is None:
-        if not isinstance(value, bool | int | float | str | tuple):
+        if not _is_plain(value):
             return None
         written = ast.parse(f"{name} = {value!r}").body[0]
     return f"{_known_as(module)}:{name}", written, names
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be written down, and read again, as it shows itself."""
+    return all(map(_is_plain, value)) if type(value) is tuple else type(value) in (bool, int, float, str)
 
 
 def _assigned(names: Mapping[str, Any]) -> dict[str, ast.stmt]:

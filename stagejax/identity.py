@@ -20,6 +20,13 @@ from stagejax.result import Result
 from stagejax.stage import Stage
 from stagejax.workdir import WorkdirError
 
+#: Settings of JAX that change numbers, each with its usual value: a declaration tells of another one.
+USUAL = {
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_default_matmul_precision": None,
+}
+
 #: Part of every fingerprint: raised when the meaning of a declaration changes.
 MEANING = 1
 
@@ -61,7 +68,7 @@ def program_key(stage: Stage) -> str:
     page["steps"] = None if scheduled else stage.steps
     if stage.evaluate is not None:
         page["evaluate"] |= {"data": shapes(stage.evaluate.data), "every": None, "batches": None}
-    return fingerprint(page | _code(stage))
+    return fingerprint(page | _around(stage))
 
 
 def once_a_program(count: Callable[[Stage], Counted]) -> Callable[[Stage], Counted]:
@@ -98,13 +105,14 @@ def declare_train(stage: Stage, start: Any, until: Any = None) -> Json:
     x64 = bool(jax.config.jax_enable_x64)
     page = {"kind": "train", "meaning": MEANING, "stage": declare(stage, stage.name), "start": parents, "x64": x64}
     page |= {} if until is None else {"until": declare(until, f"{stage.name}.until")}
-    return page | _code(stage, until)
+    return page | _around(stage, until)
 
 
-def _code(*values: Any) -> Json:
-    """What a declaration says of the code that its values lead to, where that is the user's own."""
-    found = used(*values)
-    return {"code": found} if found else {}
+def _around(*values: Any) -> Json:
+    """What a declaration says beside its values: the user's own code that they lead to, and unusual settings of JAX."""
+    code = used(*values)
+    settings = {name: value for name, usual in USUAL.items() if (value := getattr(jax.config, name)) != usual}
+    return ({"code": code} if code else {}) | ({"settings": settings} if settings else {})
 
 
 def declare_grow(
@@ -114,7 +122,7 @@ def declare_grow(
     parents = {name: result.fingerprint for name, result in (others or {}).items()}
     return (
         ({"others": parents} if parents else {})
-        | _code(to, operator)
+        | _around(to, operator)
         | {
             "kind": "grow",
             "meaning": MEANING,
@@ -179,7 +187,7 @@ def declare_transform(name: str, function: Callable[..., Any], starts: tuple[Res
         "starts": [start.fingerprint for start in starts],
         "to": declare(to, "to"),
         "function": declare(function, f"{name}.function"),
-    } | _code(to, function)
+    } | _around(to, function)
 
 
 def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...]) -> Json:
@@ -191,4 +199,4 @@ def declare_make(name: str, function: Callable[..., Any], inputs: tuple[Any, ...
         "inputs": [
             {"result": i.fingerprint} if isinstance(i, Result) else declare(i, f"{name}.inputs") for i in inputs
         ],
-    } | _code(function, *(i for i in inputs if not isinstance(i, Result)))
+    } | _around(function, *(i for i in inputs if not isinstance(i, Result)))

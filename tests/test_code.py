@@ -9,12 +9,13 @@ import subprocess
 import sys
 from typing import Any
 
+import jax
 import optax
 import pytest
 from spine import go, stage
 
 from stagejax.code import used
-from stagejax.identity import declare_make, program_key
+from stagejax.identity import declare_make, declare_train, program_key
 from stagejax.workdir import WorkdirError
 
 OWN = '''"""A module."""
@@ -200,3 +201,11 @@ def test_what_is_edited_while_a_run_goes_on_is_not_what_it_runs(written, tmp_pat
         return declare_make("m", own.f, ())
 
     assert go(tmp_path / "run", body) == wanted
+
+
+def test_settings_of_jax_that_change_numbers_count_where_they_are_unusual():
+    plain = declare_train(stage(), None)
+    with jax.default_prng_impl("rbg"), jax.default_matmul_precision("highest"):
+        found = declare_train(stage(), None)
+    assert found.pop("settings") == {"jax_default_prng_impl": "rbg", "jax_default_matmul_precision": "highest"}
+    assert found == plain
