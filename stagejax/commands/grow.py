@@ -8,9 +8,10 @@ import dataclasses
 import inspect
 import sys
 import time
-from collections.abc import Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from stagejax.commands.table import receipt_rows, table
 
@@ -185,7 +186,8 @@ def operator_of(name: str, settings: Sequence[str]) -> Any:
     `stagejax.growth` such as `interpolate`.
 
     Raises:
-      UnknownName: no operator, setting or function of that name.
+      UnknownName: no operator, setting, word or function of that name.
+      ValueError: a value of another type, or settings that are not all.
 
     >>> print(operator_of("aki", ["depth=interpolate", "seed=3"]))
     AKI(depth=interpolate, seed=3)
@@ -196,33 +198,59 @@ def operator_of(name: str, settings: Sequence[str]) -> Any:
     if name.lower() not in kinds:
         raise UnknownName("operator", name, kinds)
     kind = kinds[name.lower()]
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints, fields = get_type_hints(kind), {f.name for f in dataclasses.fields(kind)}
     values = {}
     for setting in settings:
         field, _, text = (part.strip() for part in setting.partition("="))
         if field not in fields:
             raise UnknownName(f"setting of {kind.__name__}", field, fields)
-        values[field] = _value(fields[field], text)
+        values[field] = _value(field, hints[field], text)
     try:
         return kind(**values)
     except TypeError as error:
         raise ValueError(f"{kind.__name__} cannot be made from --set alone: {error}") from error
 
 
-def _value(field: Any, text: str) -> Any:
-    """A setting's value from the command line."""
-    from stagejax import growth
+def _value(name: str, hint: Any, text: str) -> Any:
+    """A setting's value from the command line, of the type that the operator declares."""
+    kinds = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            return _known(name, text, {str(choice): choice for choice in get_args(kind)})
+        if get_origin(kind) is Callable and text != "None":
+            return _known(name, text, _functions(*get_args(kind)))
+        if kind == tuple[str, ...]:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    allowed = tuple(get_origin(kind) or kind for kind in kinds if kind is not Any)
+    if float in allowed and type(value) is int:
+        return float(value)
+    if allowed and not isinstance(value, allowed):
+        wanted = hint.__name__ if isinstance(hint, type) else hint
+        raise ValueError(f"--set {name}={text}: the setting is of type {wanted}")
+    return value
+
+
+def _known(name: str, text: str, values: Mapping[str, Any]) -> Any:
     from stagejax.experiment import UnknownName
 
-    if isinstance(field.default, tuple) or str(field.type).startswith("tuple[str"):
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        pass
-    if any(kind in str(field.type) for kind in ("str", "Literal")) or isinstance(field.default, str):
-        return text
-    functions = {name: f for name in growth.__all__ if inspect.isfunction(f := getattr(growth, name))}
-    if text not in functions:
-        raise UnknownName(f"value of {field.name}", text, functions)
-    return functions[text]
+    if text not in values:
+        raise UnknownName(f"value of {name}", text, values)
+    return values[text]
+
+
+def _functions(takes: list[Any], gives: Any) -> dict[str, Callable[..., Any]]:
+    """The public functions of `stagejax.growth` of this type."""
+    from stagejax import growth
+
+    found = {}
+    for name in growth.__all__:
+        if inspect.isfunction(f := getattr(growth, name)):
+            hints, parameters = get_type_hints(f), list(inspect.signature(f).parameters.values())
+            first, needed = parameters[: len(takes)], sum(p.default is p.empty for p in parameters)
+            if hints["return"] is gives and [hints[p.name] for p in first] == takes and needed <= len(takes):
+                found[name] = f
+    return found

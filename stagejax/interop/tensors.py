@@ -116,7 +116,11 @@ def _opened(path: Path) -> Any:
     except ImportError as error:
         raise ImportError("reading safetensors files needs the package: pip install 'stagejax[hf]'") from error
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing: weights are read from {SINGLE}, or from the files of {INDEX}")
+        others = sorted(other.name for other in path.parent.glob("*.bin"))
+        hint = f"; save {others[0]} as safetensors, as `save_pretrained` does" if others else ""
+        raise FileNotFoundError(
+            f"{path} is missing: weights are read from {SINGLE}, or from the files of {INDEX}{hint}"
+        )
     try:
         return safe_open(path, framework="np")
     except SafetensorError as error:

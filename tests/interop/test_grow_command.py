@@ -13,7 +13,19 @@ from test_interop_files import CONFIG, SIZES, edit_config, params_of
 from stagejax.cli import parser
 from stagejax.commands.grow import command_grow, operator_of, resized
 from stagejax.experiment import UnknownName
-from stagejax.growth import AKI, FPI, DirectCopy, Growth, GrowthError, Undo, grow, interpolate
+from stagejax.growth import (
+    AKI,
+    FPI,
+    AddRows,
+    Coalesce,
+    DirectCopy,
+    Growth,
+    GrowthError,
+    Undo,
+    cyclic,
+    grow,
+    interpolate,
+)
 from stagejax.growth.record import difference, recorded
 from stagejax.interop import BERT, LLAMA, MIXTRAL, VIT, InteropError, load, open_checkpoint, save
 from stagejax.interop.grow import SMALL, grow_checkpoint
@@ -116,6 +128,11 @@ def test_what_a_checkpoint_is(bert: Path, capsys: pytest.CaptureFixture[str]) ->
         (("--to", "embed=16,heads=4", "--operator", "fpl"), UnknownName, "Did you mean 'fpi'"),
         (("--to", "layers=3", "--operator", "aki", "--set", "dept=stack"), UnknownName, "Did you mean 'depth'"),
         (("--to", "layers=3", "--operator", "aki", "--set", "depth=stak"), UnknownName, "Did you mean 'stack'"),
+        (("--to", "layers=3", "--operator", "aki", "--set", "depth=grow"), UnknownName, "value of depth 'grow'"),
+        (("--to", "mlp=24", "--operator", "fpi", "--set", "draw=stack"), UnknownName, "Known: balanced, cyclic, un"),
+        (("--to", "mlp=24", "--operator", "fpi", "--set", "seed=x"), ValueError, "seed=x: .* of type int"),
+        (("--to", "mlp=24", "--operator", "lemon", "--set", "norm=batch"), UnknownName, "Known: layer, rms"),
+        (("--to", "vocab=3", "--operator", "subset", "--set", "keep=vocab"), ValueError, "of type tuple"),
         (("--to", "layers=x", "--operator", "aki"), ValueError, "a whole number"),
         (("--to", "layers=3"), ValueError, "belong together"),
         (("--to", "layers=1", "--operator", "fpi"), GrowthError, "shrinks: 2 -> 1"),
@@ -155,3 +172,6 @@ def test_settings_of_operators() -> None:
         interpolate, seed=3, per_layer=True, axes=("embed", "mlp")
     )
     assert operator_of("fpi", []) == FPI()
+    assert operator_of("directcopy", ["depth=None"]) == DirectCopy()
+    assert operator_of("addrows", ["bias=-30"]) == AddRows(bias=-30.0)
+    assert operator_of("coalesce", ["width=cyclic", "tied=tables"]) == Coalesce(cyclic, tied="tables")

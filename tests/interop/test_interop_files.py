@@ -212,6 +212,7 @@ WORDS = "bert.embeddings.word_embeddings.weight"
         (cut, "model.safetensors is cut short"),
         (lambda f: (f / "model.safetensors").write_bytes(b"\x10\0"), "model.safetensors is cut short"),
         (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "save pytorch_model.bin as safetensors"),
         (lambda f: (f / "config.json").write_text('{"model_type": "be'), "config.json is cut short or is no JSON"),
         (lack, r"lacks 'cls.predictions.transform.dense.weight' \(2 tensors of a BertForMaskedLM"),
         (misname, r"lacks 'bert.embeddings.word_embeddings.weight' .*it has 'bert.embeddings.word_embedding.weight'"),
