@@ -130,6 +130,11 @@ def test_what_a_function_reaches_counts(written, old, new, names):
     assert changes(before, used(written(OWN.replace(old, new)).f)) == names
 
 
+def test_an_imported_constant_that_shows_an_address_is_no_part(written):
+    own = OWN.replace("other as renamed, RATE", "other as renamed, RATE, PAIR").replace("third()", "PAIR[0](x)")
+    assert used(written(own, ASIDE + "PAIR = (other, object())\n").f).keys() >= {"own:helper", "aside:other"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [
