@@ -212,7 +212,10 @@ def _named(name: str, names: Mapping[str, Any]) -> Iterator[Piece | None]:
 
 def _global_names(tree: ast.stmt) -> set[str]:
     """The names that code takes from around it."""
-    tables, names = [symtable.symtable(ast.unparse(tree), "piece", "exec")], set[str]()
+    try:
+        tables, names = [symtable.symtable(ast.unparse(tree), "piece", "exec")], set[str]()
+    except SyntaxError:  # a `nonlocal` of what stands around it
+        return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     while tables:
         table = tables.pop()
         tables += table.get_children()

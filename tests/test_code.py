@@ -55,6 +55,7 @@ def helper(x):
 
 def made(scale):
     def inner(x):
+        nonlocal scale
         return scale * x
     return inner
 
