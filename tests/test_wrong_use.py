@@ -16,7 +16,7 @@ from flax import nnx
 from spine import go, stage
 from toy import Numbers, Toy, adam, regression
 
-from stagejax import Evaluation, History, Plan, Precision, Result, running
+from stagejax import Evaluation, Plan, Precision, Result, running
 from stagejax.data import Images
 from stagejax.declare import NotDeclarable, declare
 from stagejax.growth import FPI, Growth, GrowthError, Operator, Term, copy_map
@@ -271,13 +271,6 @@ def test_a_mesh_axis_that_nothing_is_split_over_is_refused(tmp_path: Path) -> No
         with pytest.raises(ValueError, match=r"nothing is split over it"):
             go(tmp_path, lambda run: None, mesh=mesh)
     Plan.on("data=2,pipe=2", rules={"layers": "pipe"})
-
-
-def test_a_metric_that_nothing_measured_is_refused() -> None:
-    measured = History(evals=[{"step": 4, "flops": 1.0, "tokens": 8, "loss": 2.5, "accuracy": 0.5}])
-    with pytest.raises(ValueError, match="no evaluation measured 'acuracy'; there are loss, accuracy"):
-        measured.last("acuracy")
-    assert np.isnan(History().last("acuracy"))  # as in a plan
 
 
 @dataclass(frozen=True)
