@@ -183,10 +183,6 @@ def integers(folder: Path) -> None:
     edit(folder, lambda tensors: tensors.update({WORDS: tensors[WORDS].astype(np.int8)}))
 
 
-def all_integers(folder: Path) -> None:
-    edit(folder, lambda tensors: tensors.update({name: x.astype(np.int8) for name, x in tensors.items()}))
-
-
 def bias_twice(folder: Path) -> None:
     edit(folder, lambda tensors: tensors.update({"cls.predictions.decoder.bias": np.arange(11.0, dtype=np.float32)}))
 
@@ -219,7 +215,6 @@ WORDS = "bert.embeddings.word_embeddings.weight"
         (add, r"has 'bert.encoder.layer.2.output.dense.bias', which .* does not have"),
         (reshape, r"has shape \(10, 8\), but config.json asks for \(11, 8\)"),
         (integers, "has type I8"),
-        (all_integers, "has type I8"),
         (bias_twice, "'cls.predictions.decoder.bias' in .* is no copy of 'cls.predictions.bias'"),
         (lose_a_file, r"model-00002-of-\d+.safetensors is missing: .*model.safetensors.index.json"),
         (index_wrongly, "places 'bert.pooler.dense.bias' in model.safetensors, which does not have it"),
@@ -289,6 +284,12 @@ def test_what_a_layout_cannot_express_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InteropError, match=f"cannot express {says}"):
             save(tmp_path / "new", config, params_of(config), architecture)
         assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_integers_has_no_type(folder: Path) -> None:
+    edit(folder, lambda tensors: tensors.update({name: x.astype(np.int8) for name, x in tensors.items()}))
+    with pytest.raises(InteropError, match="has type I8; weights are read as one of"):
+        _ = open_checkpoint(folder).dtype
 
 
 def test_one_file_goes_before_an_index_of_others(original: Path, tmp_path: Path) -> None:
