@@ -6,6 +6,7 @@ from types import SimpleNamespace as Of
 from typing import Any
 
 import pytest
+from toy import Toy
 
 from stagejax.data.prompts.answers import MadeRows, Row
 from stagejax.objectives.focal import detection
@@ -23,7 +24,7 @@ class Told:
 
 
 def pilots(*scores: str) -> dict[Any, Stage]:
-    return {(1e-3, i): Stage(name, None, detection, None, DATA, 1) for i, name in enumerate(scores)}
+    return {(1e-3, i): Stage(name, Toy(), detection, None, DATA, 1) for i, name in enumerate(scores)}
 
 
 def test_the_highest_is_taken_and_all_are_charged() -> None:
