@@ -172,8 +172,11 @@ def _text(value: Any) -> str:
 
 
 def _homeless(value: Any) -> Any:
-    """A declaration whose classes and functions have their own names alone: a module that moved changes nothing."""
+    """A declaration whose classes and functions have their own names alone: a module that moved changes nothing.
+
+    Nor does the order of names, which older reports do not tell.
+    """
     if isinstance(value, Mapping):
         named = {key: value[key].rpartition(":")[2] for key in ("type", "function") if isinstance(value.get(key), str)}
-        return {key: _homeless(inner) for key, inner in value.items()} | named
+        return {key: _homeless(inner) for key, inner in value.items() if key != "in the order"} | named
     return [_homeless(inner) for inner in value] if isinstance(value, list) else value

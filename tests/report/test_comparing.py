@@ -84,6 +84,11 @@ def test_a_module_that_moved_is_no_other_setting() -> None:
     assert compare(here, other).settings == ('score[0].function: "exact" -> "near"',)
 
 
+def test_an_order_that_older_reports_do_not_tell_is_no_other_setting() -> None:
+    told = page([], config={"depths": {"text": 1, "image": 2, "in the order": ["text", "image"]}})
+    assert compare(page([], config={"depths": {"text": 1, "image": 2}}), told).settings == ()
+
+
 def test_reports_of_two_experiments_are_refused() -> None:
     with pytest.raises(ValueError, match="'e' and 'f'"):
         compare(page([]), {**page([]), "experiment": "f"})
