@@ -122,7 +122,7 @@ def source_of(thing: Any) -> ast.stmt | None:
 
 def remember() -> None:
     """Read the user's modules as they are: what is edited while a run goes on is not what it runs."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # at once: other threads import meanwhile
         if not _is_library(name):
             _read(module)
 
