@@ -15,6 +15,7 @@ from stagejax.growth.moments import Rule, grow_moments
 from stagejax.growth.operator import describe
 from stagejax.growth.rest import check_rest, grow_rest
 from stagejax.growth.term import base
+from stagejax.note import kind_of
 from stagejax.program import abstract_state, part_of
 from stagejax.result import Result
 from stagejax.stage import Batch, Stage
@@ -48,8 +49,7 @@ def grow_state(
       GrowthError: the operator cannot make this model, or what should be grown is not there.
     """
     if not isinstance(operator, Operator):
-        found = f"the class {operator.__name__}" if isinstance(operator, type) else f"a {type(operator).__name__}"
-        raise GrowthError(f"operator is {found}; give an operator with its settings, such as FPI()")
+        raise GrowthError(f"operator is {kind_of(operator)}; give an operator with its settings, such as FPI()")
     stage = start.stage
     if stage is None or isinstance(start.model, dict) or stage.seeds is not None:
         raise GrowthError(

@@ -14,9 +14,11 @@ from stagejax.axes import Rules
 from stagejax.code import used
 from stagejax.declare import Json, declare, fingerprint
 from stagejax.handover import Action, HandoverError
+from stagejax.note import kind_of
 from stagejax.optimizer import Optimizer
 from stagejax.program import Program, build
 from stagejax.result import Result
+from stagejax.shapes import shape_text
 from stagejax.stage import Stage
 from stagejax.workdir import WorkdirError
 
@@ -59,7 +61,7 @@ def program_key(stage: Stage) -> str:
     """Stages with the same key run the same compiled code: same models and steps on batches of the same shape."""
 
     def shapes(data: Any) -> Json:
-        return {name: f"{x.dtype}{list(x.shape)}" for name, x in data.spec().items()}
+        return {name: shape_text(x) for name, x in data.spec().items()}
 
     optimizers = stage.optimizer if isinstance(stage.optimizer, dict) else {"": stage.optimizer}
     scheduled = all(isinstance(optimizer, Optimizer | None) for optimizer in optimizers.values())
@@ -148,8 +150,9 @@ def check_result(name: str, start: Any) -> None:
       HandoverError: it is something else, or an artifact, which has no train state.
     """
     if not isinstance(start, Result):
-        found = f"the class {start.__name__}" if isinstance(start, type) else f"a {type(start).__name__}"
-        raise HandoverError(f"{name!r} starts from {found}; give it what run.train, run.grow or run.transform returned")
+        raise HandoverError(
+            f"{name!r} starts from {kind_of(start)}; give it what run.train, run.grow or run.transform returned"
+        )
     if start.kind == "make":
         raise HandoverError(f"{name!r} starts from the artifact {start.name!r}, which has no train state")
 

@@ -22,6 +22,7 @@ from stagejax.ledger import Cost
 from stagejax.mesh import batch_sharding
 from stagejax.objectives.loss import Macro
 from stagejax.program import Program, States
+from stagejax.shapes import check_batch
 from stagejax.stage import Batch, Evaluation, Metrics, Stage
 
 #: Steps that may be under way on the device before the host waits for the oldest.
@@ -158,7 +159,7 @@ def train(
                     "give data that goes on, such as with count=None"
                 )
             if k == record.step:
-                _check_batch(batch, program)
+                check_batch(stage, batch)
             state, metrics = step(state, place(batch, program), key)
             book.add(k + 1, metrics)
             book.settle(AHEAD)
@@ -266,19 +267,6 @@ class _Book:
         for name, value in watched.items():
             if not (math.isfinite(value) if isinstance(value, float) else np.all(np.isfinite(value))):
                 raise self.diverged(f"{name} is {value} at", k)
-
-
-def _check_batch(batch: Batch, program: Program) -> None:
-    """Whether the first batch is as the data declares it."""
-    data, rows = program.stage.data, jax.process_count()
-    found = {name: (tuple(x.shape), str(x.dtype)) for name, x in batch.items()}
-    wanted = {name: ((x.shape[0] // rows, *x.shape[1:]), str(x.dtype)) for name, x in data.spec().items()}
-    for name in [*wanted, *found]:
-        if found.get(name) != wanted.get(name):
-            raise ValueError(
-                f"stage {program.stage.name!r}: {name!r} of a batch is {found.get(name, 'absent')}, but "
-                f"{type(data).__name__}.spec() declares {wanted.get(name, 'none')} (for one of {rows} processes)"
-            )
 
 
 @jax.jit

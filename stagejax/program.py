@@ -20,10 +20,11 @@ from stagejax.compiling import compiler, once_only
 from stagejax.declare import declare, fingerprint
 from stagejax.handover import Row, cross
 from stagejax.ledger import Number, count_flops, flops_of
-from stagejax.mesh import abstract_mesh, batch_sharding, batch_ways, replicated
+from stagejax.mesh import abstract_mesh, batch_sharding, replicated
 from stagejax.note import noted
 from stagejax.optimizer import Optimizer
 from stagejax.schedule import Schedule
+from stagejax.shapes import batch_text, check_made, check_split
 from stagejax.stage import Batch, Metrics, Part, Stage, accumulated_gradients, variables, whole_gradients
 from stagejax.state import TrainState, Tree, cast, select, split
 
@@ -109,7 +110,7 @@ class Program:
         jitted = jax.jit(self.step, donate_argnums=0, out_shardings=outs)
 
         def trace() -> Any:
-            with noted(f"in the step of stage {self.stage.name!r}, on batches of {_shown(self.batch)}"):
+            with noted(f"in the step of stage {self.stage.name!r}, on batches of {batch_text(self.batch)}"):
                 return jitted.trace(self.state, self.batch, self.key, self.numbers)
 
         return _once(self.cache, "traced step", trace)
@@ -122,7 +123,7 @@ class Program:
         jitted = jax.jit(self.score, out_shardings=replicated(self.mesh))
 
         def trace() -> Any:
-            with noted(f"in the evaluation of stage {self.stage.name!r}, on batches of {_shown(spec)}"):
+            with noted(f"in the evaluation of stage {self.stage.name!r}, on batches of {batch_text(spec)}"):
                 return jitted.trace(self.state, spec)
 
         return _once(self.scores, "traced score", trace)
@@ -210,7 +211,7 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
       MissingAxes: a parameter that names no axes.
     """
     mesh = abstract_mesh("data=1") if mesh is None else mesh
-    _check_batch(stage, mesh)
+    check_split(stage, mesh)
     names = list(stage.model) if isinstance(stage.model, dict) else None
     parts = {name: part_of(stage, name) for name in names} if names else part_of(stage)
 
@@ -221,7 +222,7 @@ def build(stage: Stage, mesh: Mesh | None, rules: Rules | None = None) -> Progra
 
     def step(state: States, batch: Batch, key: jax.Array, schedule: Any) -> tuple[States, Metrics]:
         made = stage.step(_paced(stage, parts, schedule), state, batch, key)
-        _check_made(stage, state, made)
+        check_made(stage, state, made)
         return made
 
     score = functools.partial(_score, stage.evaluate, parts) if stage.evaluate is not None else None
@@ -373,45 +374,6 @@ def state_shardings(part: Part, shapes: TrainState, *, mesh: Mesh, rules: Rules,
 def _batch_spec(spec: dict[str, Any], mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     sharding = batch_sharding(mesh)
     return {k: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding) for k, x in spec.items()}
-
-
-def _check_batch(stage: Stage, mesh: Mesh) -> None:
-    ways = batch_ways(mesh)
-    for what, data, parts in (
-        ("batch", stage.data, stage.accumulate),
-        ("held-out batch", stage.evaluate and stage.evaluate.data, 1),
-    ):
-        if data and data.samples % (ways * parts):
-            raise ValueError(
-                f"stage {stage.name!r}: a {what} of {data.samples} cannot be split evenly over {ways} devices along "
-                "data and fsdp"
-                + (f" and {parts} accumulated parts" if parts > 1 else "")
-                + f". Make it a multiple of {ways * parts}, or give a --mesh with a smaller data axis."
-            )
-
-
-def _check_made(stage: Stage, state: States, made: Any) -> None:
-    """Whether a step returns a pair whose first part is a state as it was given, leaf by leaf."""
-    step = f"stage {stage.name!r}: its step"
-    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[1], Mapping):
-        found = ", ".join(type(x).__name__ for x in made) if isinstance(made, tuple) else type(made).__name__
-        raise ValueError(f"{step} returns {found}; a step returns (state, metrics), of which metrics are a dict")
-    before, after = (
-        {path_name(path): _type_of(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
-        for tree in (state, made[0])
-    )
-    for where in [*before, *after]:
-        was, now = before.get(where, "absent"), after.get(where, "absent")
-        if was != now:
-            raise ValueError(f"{step} makes {where} {now}, which is {was} in the state; a step keeps shapes and dtypes")
-
-
-def _type_of(array: Any) -> str:
-    return f"{array.dtype}{list(array.shape)}"
-
-
-def _shown(arrays: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_type_of(array)}" for name, array in arrays.items())
 
 
 def _shardings(tree: Tree) -> Tree:

@@ -103,8 +103,10 @@ class Run:
         entry = self.workdir.claim(stage.name, "train", declare_train(stage, start, until) | declare_fork(fork))
         training = Training(stage, program, start, entry, generation, until, fork)
         trackers = [partial(tracker, self.workdir.path, stage.name) for tracker in self.track]
+        loaded = entry.finished
         page = self._page(entry, lambda: training.run(self.stop, trackers, may_diverge))
-        check_data(stage, page["data"], entry.path)
+        if loaded:
+            check_data(stage, page["data"], entry.path)
         record, diverged = Record.from_json(page["record"]), page.get("diverged")
         if diverged and not may_diverge:
             raise Diverged(stage, diverged, record)
@@ -275,14 +277,14 @@ class Run:
 
         Whether it is there process 0 says: another one may look when it has been written meanwhile.
         """
-        if first_says(entry.result is not None):
+        if first_says(entry.finished):
             return entry.result
         if not self.held:
             raise WorkdirError(f"{self.workdir.path} is not held any more: go on inside `with running(...) as run`")
         if self.stop.is_set() and jax.process_count() == 1:
             raise Interrupted("stopped between two stages; all finished ones are saved")
         with locked(entry.path):
-            page = entry.result if first_says(entry.result is not None) else compute()
+            page = entry.result if first_says(entry.finished) else compute()
             if jax.process_index() == 0:
                 checkpoint.write_json(entry.path / "result.json", page)
         all_here(f"result {entry.fingerprint}")

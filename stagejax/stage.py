@@ -17,6 +17,7 @@ import optax
 from flax import nnx
 
 from stagejax.handover import Handover
+from stagejax.note import kind_of
 from stagejax.objectives.loss import Macro
 from stagejax.state import Trainable, TrainState, Tree, cast, everything, join, split
 
@@ -367,8 +368,7 @@ class Stage:
             for thing in value.values() if isinstance(value, dict) else (value,):
                 absent = thing is None and field_name in ("optimizer", "objective", "evaluate")
                 if isinstance(thing, type) or not (absent or hasattr(thing, method)):
-                    found = f"the class {thing.__name__}" if isinstance(thing, type) else f"a {type(thing).__name__}"
-                    raise ValueError(f"{where}: {field_name} is {found}; give {wanted}")
+                    raise ValueError(f"{where}: {field_name} is {kind_of(thing)}; give {wanted}")
 
     def member(self, name: str) -> Stage:
         """What this stage says of one of its models; such a stage describes the model, and cannot be trained."""

@@ -18,6 +18,7 @@ from stagejax.axes import Rules, path_name
 from stagejax.note import noted
 from stagejax.program import abstract_state, part_of
 from stagejax.result import Result
+from stagejax.shapes import shape_text
 from stagejax.state import TrainState, Tree
 
 #: Parameters and other variables of a model, as nested dictionaries.
@@ -92,4 +93,4 @@ def _variables(state: TrainState) -> Variables:
 
 def _shapes(variables: Variables) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(variables)
-    return {path_name(path[1:]): f"{x.dtype}{list(x.shape)}" for path, x in leaves}
+    return {path_name(path[1:]): shape_text(x) for path, x in leaves}

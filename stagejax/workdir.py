@@ -43,10 +43,14 @@ class Entry:
         return self.path / "metrics.jsonl"
 
     @property
+    def finished(self) -> bool:
+        """Whether the stage wrote its result."""
+        return (self.path / "result.json").exists()
+
+    @property
     def result(self) -> Json:
         """What a finished stage wrote last; None while it is unfinished."""
-        page = self.path / "result.json"
-        return checkpoint.read_json(page) if page.exists() else None
+        return checkpoint.read_json(self.path / "result.json") if self.finished else None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Workdir:
     def _holds(self, mark: str) -> bool:
         """Whether anything was saved under a fingerprint."""
         entries = [Entry(store / mark, mark) for store in self.stores]
-        return any(entry.result is not None or checkpoint.steps(entry.steps) for entry in entries)
+        return any(entry.finished or checkpoint.steps(entry.steps) for entry in entries)
 
     def find(self, name: str) -> Entry:
         """The entry of a stage that was begun here.
