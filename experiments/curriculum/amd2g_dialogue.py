@@ -69,7 +69,8 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import Optimizer, adamw, muon
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 from stagejax.search.turning import at_its_best
 
 TARGET, JOINT, POOL, AMD2G, OTHER = "target alone", "joint", "pool first", "AMD2G", "random terms first"
@@ -182,7 +183,7 @@ def rows(cfg: Config, place: Place, source: Source) -> Answers:
 # --- stages 1 and 2 ---
 
 #: By arm and stage: what its rate was chosen from.
-Rates = dict[tuple[str, int], Peak]
+Rates = dict[tuple[str, int], Lowest]
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -271,8 +272,8 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
         """A stage at the rate of this stage of this arm, which is chosen first where it is not known."""
         if (arm, number) not in rates:
             among = cfg.rates[1] if stage.data.source.source == few else cfg.rates[0]
-            rates[arm, number] = best_peak(run, stage, among, start=start, until=TURNED)
-        optimizer = replace(stage.optimizer, peak=rates[arm, number].peak)
+            rates[arm, number] = best_peak(run, stage, among, start=start, until=TURNED, beyond=2)
+        optimizer = replace(stage.optimizer, peak=rates[arm, number].best)
         return at_its_best(run, replace(stage, optimizer=optimizer), TURNED, AtStep, start)
 
     every, often = cfg.every

@@ -69,7 +69,8 @@ from stagejax.report.fits import foretold
 from stagejax.report.isoflop import Sizes
 from stagejax.report.overfitting import draw_gaps, training_loss
 from stagejax.report.seeds import mean
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 
 ONCE, ONCE_DROPOUT, OFTEN = "E = 1", "E = 1, dropout 0.1", "E = 10, dropout 0.1"
 SPAN = 32  # tokens of a passage that is looked for in the training text
@@ -167,7 +168,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         rate = rates[ONCE if recipe.epochs == 1 else OFTEN]
         for seed in cfg.seeds_of(label):
             name = f"{slug(label)}/{seed}"
-            result = run.train(training(cfg, name, cfg.net, recipe, cfg.steps, rate.peak, seed))
+            result = run.train(training(cfg, name, cfg.net, recipe, cfg.steps, rate.best, seed))
             found.setdefault(label, {})[seed] = Arm(label, (result,), charged=rate.spent)
             ends[label, seed] = run.make(f"{name}/end", scored, result, validation(cfg, cfg.last), cfg.last)
     one = training(cfg, "one", cfg.net, Recipe(), cfg.steps)
@@ -176,7 +177,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
         steps = within(sized, cfg.share * cfg.steps * step_flops(one)).steps
         rates[label] = chosen(run, cfg, ONCE, net, steps, at=slug(label))
         for seed in cfg.seeds:
-            stage = training(cfg, f"{slug(label)}/{seed}", net, Recipe(), steps, rates[label].peak, seed)
+            stage = training(cfg, f"{slug(label)}/{seed}", net, Recipe(), steps, rates[label].best, seed)
             found.setdefault(label, {})[seed] = Arm(label, (run.train(stage),), charged=rates[label].spent)
     reads = {label: found[label][cfg.seeds[0]].results[0].stage.data for label in ARMS}
     audit = run.make("audit", audited, reads, cfg.steps, text(cfg, 0), validation(cfg, cfg.last), cfg.last)
@@ -208,7 +209,7 @@ def training(
     )
 
 
-def chosen(run: Any, cfg: Config, label: str, net: Transformer, steps: int, at: str = "") -> Peak:
+def chosen(run: Any, cfg: Config, label: str, net: Transformer, steps: int, at: str = "") -> Lowest:
     """The peak rate of an arm at some size, by documents that no claim speaks of."""
     other = replace(cfg, source=cfg.choice)
     pilot = training(other, f"pilots/{at or slug(label)}", net, ARMS[label], steps, seed=cfg.pilots)
@@ -285,7 +286,7 @@ class Measures:
 # --- report ---
 
 
-def report(m: Measures, rates: dict[str, Peak], audit: dict[str, Any] | None) -> Report:
+def report(m: Measures, rates: dict[str, Lowest], audit: dict[str, Any] | None) -> Report:
     """The criteria; and tables of arms, speed-ups, sizes, laws, rates and of what was read."""
     around, labels = m.cfg.steps / m.cfg.evaluations, (ONCE, OFTEN, "E = 10", "E = 40")
     seen = {label: m.result(label, m.cfg.seeds[0]) for label in labels}
@@ -333,7 +334,7 @@ def claims(m: Measures) -> tuple[Claim, ...]:
     )  # fmt: skip
 
 
-def tables(m: Measures, rates: dict[str, Peak], audit: dict[str, Any]) -> tuple[Table, ...]:
+def tables(m: Measures, rates: dict[str, Lowest], audit: dict[str, Any]) -> tuple[Table, ...]:
     """Everything beside the claims."""
     cfg, sizes, losses, speeds = m.cfg, m.sizes, [], []
     for label in ARMS:

@@ -85,7 +85,8 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.learning_curves import LearningCurves
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 
 BASE, EPOCHS, UPDATES = "base", "3 epochs", "equal updates"
 NEAREST, COMMONEST = PLAIN = ("nearest question", "commonest answer")  # what needs no reasoning
@@ -224,12 +225,12 @@ def tuned(run: Any, ask: Examiner, task: Task, found: Found) -> None:
     """The models of a task, all at the rate that development answers choose with few examples; and what they answer."""
     cfg = found.cfg
     early = tuning(cfg, Tuned(task.name, cfg.early, EPOCHS, cfg.seeds[0]), cfg.rates[0])
-    search = best_peak(run, early, cfg.rates, start=found.base)
+    search = best_peak(run, early, cfg.rates, start=found.base, beyond=2)
     found.searches[task.name] = search
     for protocol, size in itertools.product(protocols(cfg, task.name), cfg.sizes):
         for seed in cfg.seeds[: 1 if protocol == UPDATES else None]:
             own = Tuned(task.name, size, protocol, seed)
-            net = run.train(tuning(cfg, own, search.peak), found.base)
+            net = run.train(tuning(cfg, own, search.best), found.base)
             found.nets[own] = net
             found.said[own] = ask(net, task.test)
 
@@ -279,10 +280,10 @@ def taught(run: Any, ask: Examiner, start: Start, found: Found) -> None:
         return -share(paid[-1].value, "right") if paid[-1].value else float("nan")
 
     pilot = teaching(cfg, start, cfg.seeds[0], cfg.injected_rates[0])
-    search = best_peak(run, pilot, cfg.injected_rates, start=nets[cfg.seeds[0]], score=score)
+    search = best_peak(run, pilot, cfg.injected_rates, start=nets[cfg.seeds[0]], score=score, beyond=2)
     found.searches[start.name] = search._replace(spent=(*search.spent, *paid))
     for seed, before in nets.items():
-        net = run.train(teaching(cfg, start, seed, search.peak), before)
+        net = run.train(teaching(cfg, start, seed, search.best), before)
         made = {which: ask(net, asked[which], which) for which in (NEW, CHAINED)}
         made |= {f"before: {which}": ask(before, asked[which], which) for which in (CHAINED, FRONT)}
         found.taught[start.name, seed] = {"net": net, "start": before} | made
@@ -297,7 +298,7 @@ class Found:
     recall: Any  # of the facts that the base has read
     nets: dict[Tuned, Any]
     said: dict[Tuned, Any]
-    searches: dict[str, Peak]  # by task, and by what new facts are taught to
+    searches: dict[str, Lowest]  # by task, and by what new facts are taught to
     plain: dict[str, dict[str, Any]]  # of each task, what the base says, and the nearest example
     taught: dict[tuple[str, int], dict[str, Any]]  # of each start and seed, what is said before it and behind it
 

@@ -72,7 +72,7 @@ from stagejax.objectives.language import causal_lm
 from stagejax.objectives.sound.multimodal import behind_pictures
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.peak import Peak
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.transforms.parts import parts
 
 ONE_SHOT, AGAIN, TRUTH = "one-shot", "one-shot again", "ground truth"
@@ -291,16 +291,15 @@ def recipe(rate: float) -> Any:
     return adamw(rate, warmup=0.1, decay="linear", clip=1.0)
 
 
-def searched(run: Any, cfg: Config, given: Given, label: str) -> Peak:
-    """The rate with which an arm's student is right on most validation instructions, first seed."""
-    spent, losses = [], []
-    for rate in cfg.rates:
-        tried = Found(cfg, given, rates={label: Peak(rate, (rate,), (0.0,), ())})
+def searched(run: Any, cfg: Config, given: Given, label: str) -> Lowest:
+    """The rate with which an arm's student is wrong on fewest validation instructions, first seed."""
+
+    def wrong(rate: float) -> tuple[float, tuple[Any, ...]]:
+        tried = Found(cfg, given, rates={label: Lowest(rate, (rate,), (0.0,), ())})
         arm = distilled(run, tried, label, cfg.seeds[0], f"rates/{rate:g}/")
-        spent += [*arm.results, *arm.charged[len(given.spent) :]]
-        losses.append(-float(np.mean(arm.results[-1].history.last("exact"))))
-    best = cfg.rates[0] if np.isnan(losses).any() else cfg.rates[int(np.argmin(losses))]
-    return Peak(best, cfg.rates, tuple(losses), tuple(spent))
+        return 1 - float(np.mean(arm.results[-1].history.last("exact"))), arm.results + arm.charged[len(given.spent) :]
+
+    return lowest(cfg.rates, wrong, beyond=2)
 
 
 # --- rounds ---
@@ -323,7 +322,7 @@ def distilled(run: Any, found: Found, label: str, seed: int, prefix: str = "") -
             answered.append(run.make(f"{own}/answers", answers.replies, *sizes, **how))
         made = run.make(f"{own}/rows", answers.rows, see, form, asked[-1], *answered[-1:])
         steps, order = cfg.steps * cfg.rounds // count, 10 * seed + number
-        net = run.train(tuning(cfg, own, cfg.student, made, given.rows["valid"], steps, peak.peak, order), net)
+        net = run.train(tuning(cfg, own, cfg.student, made, given.rows["valid"], steps, peak.best, order), net)
         results.append(net)
         if way.assessor and number + 1 < count:
             how = {"flops": (other + 2 * score) * cfg.each * len(asked), "sampled_tokens": said_tokens}
@@ -363,7 +362,7 @@ class Found:
     cfg: Config
     given: Given
     fixed: dict[str, Any] = field(default_factory=dict)  # on test instructions: of what no arm trains
-    rates: dict[str, Peak] = field(default_factory=dict)
+    rates: dict[str, Lowest] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     pools: dict[str, dict[int, Pool]] = field(default_factory=dict)
 
@@ -453,9 +452,8 @@ def report(found: Found) -> Report:
                            partial(measured, Pool.share), **how),
             table_of_means("The pool at the last assessment, and new instructions", assessed, LOOP,
                            lambda label, column: found.over(label, lambda pool: pool.looped()[column]), **how),
-            Table("Learning rates", ("arm", "rates", "right answers to validation instructions", "chosen", "at an end"),
-                  tuple((label, tried, ", ".join(f"{-loss:.1%}" for loss in own.losses), best, end)
-                        for label, own in found.rates.items() for tried, _, best, end in [own.cells]),
+            Table("Learning rates", ("arm", "rates", "wrong answers to validation instructions", "chosen", "at an end"),
+                  tuple((label, *own.cells) for label, own in found.rates.items()),
                   note="First seed. Ground truth and one-shot again take that of one-shot, all others that of random."),
         ),
         baseline=ONE_SHOT, metric="exact", rising=True, seeds=cfg.seeds, notes=NOTES,

@@ -73,7 +73,8 @@ from stagejax.objectives.language import seq2seq
 from stagejax.objectives.text.explaining import StepByStep, label_alone
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 
 FT, DSS, MATCHED, PROGRAM = "fine-tuning", "step by step", "fine-tuning, equal FLOPs", "step by step, program's reasons"
 LABELS, UNLABELLED = "distillation", "step by step, teacher's labels"
@@ -229,7 +230,7 @@ class Found:
     """What a task gave: by arm, share of the labels and seed."""
 
     given: Given
-    rates: dict[str, Peak] = field(default_factory=dict)  # by loss
+    rates: dict[str, Lowest] = field(default_factory=dict)  # by loss
     arms: dict[tuple[str, float], dict[int, Arm]] = field(default_factory=dict)
     right: dict[tuple[str, float, str], list[float]] = field(default_factory=dict)  # of each test
 
@@ -321,7 +322,7 @@ def student(run: Any, cfg: Config, task: Task, own: Given, way: Way, name: str, 
     )
 
 
-def rate_of(run: Any, cfg: Config, task: Task, own: Given, loss: str) -> Peak:
+def rate_of(run: Any, cfg: Config, task: Task, own: Given, loss: str) -> Lowest:
     """The learning rate of a loss, by accuracy on development questions with all labels and the first seed."""
     pilot = student(run, cfg, task, own, WAYS[loss], f"{task.name}/rate/{slug(loss)}", 1.0, task.seeds[0])
 
@@ -337,7 +338,7 @@ def compared(run: Any, cfg: Config, task: Task, found: Found, which: tuple[str, 
     way, own = WAYS.get(arm, WAYS[FT if arm == MATCHED else DSS]), found.given
     name = f"{task.name}/{slug(arm)}/{seed}/{share:g}"
     rate, stage = found.rates[way.loss], student(run, cfg, task, own, way, name, share, seed)
-    stage = replace(stage, optimizer=replace(stage.optimizer, peak=rate.peak))
+    stage = replace(stage, optimizer=replace(stage.optimizer, peak=rate.best))
     if arm == MATCHED:
         stage = within(stage, flops(found.arms[DSS, share][seed].results[-1]))
     net = run.train(stage, own.start)

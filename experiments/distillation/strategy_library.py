@@ -85,7 +85,8 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import Optimizer, adamw, muon
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
-from stagejax.search.peak import Peak, kept_peak
+from stagejax.search.lowest import Lowest, lowest
+from stagejax.search.peak import kept_peak
 
 ALONE, GENERAL, RANDOM, LIBRARY = "student alone", "one general strategy", "entries at random", "strategy library"
 FIRST, ONCE, VISITED = "no revision", "one round, own states", "one round, teacher's states"
@@ -244,7 +245,7 @@ def guided(run: Any, cfg: Config, models: Models, found: Found, seed: int) -> di
         made, mark = found.libraries[seed][label], {"mark": EXAMPLE} if label == EXAMPLES else {}
         if label not in found.thresholds:
             found.thresholds[label] = searched(run, cfg, models, f"{seed}/{slug(label)}", Guide(**mark), made[-1])
-        guide = Guide(threshold=found.thresholds[label].peak, **mark)
+        guide = Guide(threshold=found.thresholds[label].best, **mark)
         ways[label] = (student, guide, made[-1:], (teacher, *made, *found.thresholds[label].spent))
     _, guide, library, owed = ways[LIBRARY]
     ways[RANDOM] = (student, replace(guide, random=seed), library, owed)
@@ -280,16 +281,15 @@ def written(run: Any, cfg: Config, models: Models, seed: int) -> dict[str, tuple
     return made
 
 
-def searched(run: Any, cfg: Config, models: Models, name: str, guide: Guide, library: Any) -> Peak:
+def searched(run: Any, cfg: Config, models: Models, name: str, guide: Guide, library: Any) -> Lowest:
     """The threshold with which validation customers are most content."""
-    spent, losses = [], []
-    for threshold in cfg.thresholds:
-        own = replace(guide, threshold=threshold)
-        at = f"{name}/threshold/{threshold:g}"
-        spent.append(served(run, cfg, models, at, models.student, own, library, validation=True))
-        losses.append(1 - mean(satisfaction(spent[-1])))
-    best = cfg.thresholds[0] if np.isnan(losses).any() else cfg.thresholds[int(np.argmin(losses))]
-    return Peak(best, cfg.thresholds, tuple(losses), tuple(spent))
+
+    def lacking(threshold: float) -> tuple[float, tuple[Any, ...]]:
+        own, at = replace(guide, threshold=threshold), f"{name}/threshold/{threshold:g}"
+        made = served(run, cfg, models, at, models.student, own, library, validation=True)
+        return 1 - mean(satisfaction(made)), (made,)
+
+    return lowest(cfg.thresholds, lacking, beyond=2)
 
 
 def fine_tuned(run: Any, cfg: Config, models: Models, found: Found, seed: int, replies: Any) -> tuple[Any, Any]:
@@ -308,7 +308,7 @@ def fine_tuned(run: Any, cfg: Config, models: Models, found: Found, seed: int, r
             return 0.0
         return 1 - mean(satisfaction(served(run, cfg, models, result.name, result, Guide(), validation=True)))
 
-    return kept_peak(run, found.rates, TUNED, stage, cfg.tuning, start=models.student, score=score)
+    return kept_peak(run, found.rates, TUNED, stage, cfg.tuning, start=models.student, score=score, beyond=2)
 
 
 # --- measures ---
@@ -331,8 +331,8 @@ class Found:
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     libraries: dict[int, dict[str, tuple[Any, ...]]] = field(default_factory=dict)
     general: dict[int, Any] = field(default_factory=dict)
-    thresholds: dict[str, Peak] = field(default_factory=dict)
-    rates: dict[str, Peak] = field(default_factory=dict)
+    thresholds: dict[str, Lowest] = field(default_factory=dict)
+    rates: dict[str, Lowest] = field(default_factory=dict)
     obeyed: dict[str, Any] = field(default_factory=dict)
 
     def of(self, label: str) -> list[Any]:

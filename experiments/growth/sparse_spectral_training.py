@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,6 +51,7 @@ from stagejax.objectives.graphs import link_prediction, node_classification
 from stagejax.optimizer import Optimizer, adam
 from stagejax.program import part_of
 from stagejax.report import Arm, Report, Table, claim, spread
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.stage import gradient_step
 from stagejax.state import everything
 from stagejax.steps.low_rank import (
@@ -147,28 +148,22 @@ def preset(name: str) -> Config:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Language by all methods, graphs by full rank, LoRA and SST, and what the paper claims of them."""
-    text = {
-        label: arms_of(run, cfg, label, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
-        for label, method in methods(cfg, cfg.embed, cfg.rank).items()
-    }
-    rate = text[SST][cfg.seeds[0]].results[0].stage.optimizer.peak / cfg.peak
-    text |= {
-        label: arms_of(
-            run, replace(cfg, rates=(rate,)), label, method, lambda name, seed: text_stage(cfg, name, seed), "loss"
-        )
-        for label, method in (variants(cfg).items() if cfg.ablations else ())
-    }
+    searches = dict[tuple[str, str], Lowest]()
+
+    def trained(label: str, method: Method, rates: tuple[float, ...], task: Task | None = None) -> dict[int, Arm]:
+        stage = functools.partial(*((text_stage, cfg) if task is None else (graph_stage, cfg, task)))
+        arms, search = arms_of(run, cfg.seeds, rates, label, method, stage, task.metric if task else "loss")
+        searches[task.name if task else "language", label] = search
+        return arms
+
+    text = {label: trained(label, method, cfg.rates) for label, method in methods(cfg, cfg.embed, cfg.rank).items()}
+    rate = (searches["language", SST].best,)
+    text |= {label: trained(label, method, rate) for label, method in (variants(cfg).items() if cfg.ablations else ())}
     few = methods(cfg, cfg.graph_embed, cfg.graph_rank)
     graphs = {
-        task: {
-            label: arms_of(
-                run, cfg, label, few[label], lambda name, seed, t=task: graph_stage(cfg, t, name, seed), task.metric
-            )
-            for label in (FULL, LORA, SST)
-        }
-        for task in cfg.tasks
+        task: {label: trained(label, few[label], cfg.rates, task) for label in (FULL, LORA, SST)} for task in cfg.tasks
     }
-    return report(cfg, text, graphs)
+    return report(cfg, text, graphs, searches)
 
 
 # --- stages, before a method changes how kernels are stored and trained ---
@@ -258,21 +253,30 @@ def spectral(
 
 
 def arms_of(
-    run: Any, cfg: Config, label: str, method: Method, stage: Callable[[str, int], Stage], metric: str
-) -> dict[int, Arm]:
+    run: Any,
+    seeds: Sequence[int],
+    rates: Sequence[float],
+    label: str,
+    method: Method,
+    stage: Callable[[str, int], Stage],
+    metric: str,
+) -> tuple[dict[int, Arm], Lowest]:
     """A method on every seed: at each learning rate on the first, at the best of them on the others."""
-    first, *others = cfg.seeds if method.main else cfg.seeds[:1]
+    first, *others = seeds if method.main else seeds[:1]
 
     def train(seed: int, rate: float) -> Any:
         name = slug(label)
-        return run.train(method.of(stage(f"{name}/{seed}/rate-{rate:g}", seed), rate))
+        return run.train(method.of(stage(f"{name}/{seed}/rate-{rate:g}", seed), rate), may_diverge=seed == first)
 
-    tried = {rate: train(first, rate) for rate in cfg.rates}
-    sign = 1 if metric == "loss" else -1
-    best = min(tried, key=lambda rate: np.nan_to_num(sign * tried[rate].history.last(metric), nan=np.inf))
-    lost = tuple(result for rate, result in tried.items() if rate != best)
-    arms = {first: Arm(label, (tried[best],), charged=lost)}
-    return arms | {seed: Arm(label, (train(seed, best),)) for seed in others}
+    def loss(rate: float) -> tuple[float, tuple[Any, ...]]:
+        result = train(first, rate)
+        sign = 1 if metric == "loss" else -1
+        return float("inf") if result.diverged else sign * result.history.last(metric), (result,)
+
+    found = lowest(rates, loss, beyond=2)
+    best = found.tried.index(found.best)
+    arms = {first: Arm(label, (found.spent[best],), charged=found.spent[:best] + found.spent[best + 1 :])}
+    return arms | {seed: Arm(label, (train(seed, found.best),)) for seed in others}, found
 
 
 # --- report ---
@@ -298,7 +302,12 @@ def closed(low: float, full: float, own: float) -> float:
     return (low - own) / (low - full) if low != full else math.nan
 
 
-def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict[str, dict[int, Arm]]]) -> Report:
+def report(
+    cfg: Config,
+    text: dict[str, dict[int, Arm]],
+    graphs: dict[Task, dict[str, dict[int, Arm]]],
+    searches: dict[tuple[str, str], Lowest],
+) -> Report:
     """Perplexities, memory and gradient norms of language; scores of graphs; and the claims judged on them."""
     first, all_scores = cfg.seeds[0], {label: scores(arms, "loss") for label, arms in text.items()}
     mean = {label: float(np.mean(values)) for label, values in all_scores.items()}
@@ -337,6 +346,12 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
             ("", ".3f", ".3f", ".3f", ".3f", ".1%"),
             note=f"Lorentz GCN of {cfg.graph_embed} coordinates, rank {cfg.graph_rank}, means over seeds.",
         ),
+        Table(
+            "Learning rates",
+            ("task", "arm", "tried", "losses, or scores below 0", "chosen", "at an end"),
+            tuple((*of, *search.cells) for of, search in searches.items() if len(search.tried) > 1),
+            note=f"First seed; times {cfg.peak:g} of language, {cfg.graph_peak:g} of graphs.",
+        ),
     )
     suffix = {seed: "" if seed == first else f", seed {seed}" for seed in cfg.seeds}
     return EXPERIMENT.report(
@@ -347,7 +362,7 @@ def report(cfg: Config, text: dict[str, dict[int, Arm]], graphs: dict[Task, dict
             for label, arms in text.items()
             for seed, arm in arms.items()
         ),
-        tables=tables if graphs else tables[:1],
+        tables=tables if graphs else (tables[0], tables[-1]),
         baseline=FULL,
         seeds=cfg.seeds,
         notes=(

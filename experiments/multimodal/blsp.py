@@ -77,7 +77,8 @@ from stagejax.objectives.sound.recognition import ctc
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.information import told_by_pairs
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 from stagejax.steps.joint import joint_step
 
 BLSP, ASR, BOTH, GRAMMAR = "BLSP", "transcripts", "BLSP and transcripts", "grammar's continuations"
@@ -202,10 +203,10 @@ def pipeline(run: Any, cfg: Config) -> Report:
         rows = {part: run.make(f"rows/{part}/{slug(arm)}", rows_of, cfg, arm, part, labels[part]) for part in labels}
         data = {part: heard_rows(cfg, part, rows[part], kept.get(part)) for part in rows}
         pilot = replace(hearing(cfg, f"pilot/{slug(arm)}", arm, data, 1.0, cfg.seeds[0]), steps=cfg.pilot)
-        rates[arm] = best_peak(run, pilot, cfg.peaks, start=frozen)
+        rates[arm] = best_peak(run, pilot, cfg.peaks, start=frozen, beyond=2)
         drawn = () if arm in (ASR, NEAR, GRAMMAR) else tuple(labels.values())
         for seed in cfg.seeds if arm in CLAIMED else cfg.seeds[:1]:
-            stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, data, rates[arm].peak, seed)
+            stage = hearing(cfg, f"{seed}/{slug(arm)}", arm, data, rates[arm].best, seed)
             result = run.train(stage, frozen)
             arms.setdefault(arm, {})[seed] = Arm(
                 "", (result,), (encoder, base, llm, *kept.values(), *drawn, *rates[arm].spent)
@@ -406,7 +407,7 @@ def scores(cfg: Config, said: Said | None, text: Said | None) -> dict[str, float
     return found | {"transcribed": mean([same(said[name], said["repeat"]) for name in HELD])}
 
 
-def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Peak], known: Any, encoder: Any) -> Report:
+def report(cfg: Config, arms: Any, said: Any, rates: dict[str, Lowest], known: Any, encoder: Any) -> Report:
     """Accuracy of each instruction, behaviour, what labels tell, and the verdicts."""
     text = said[TEXT, cfg.seeds[0]]
     scored = {key: scores(cfg, own, text) for key, own in said.items()}

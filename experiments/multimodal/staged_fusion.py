@@ -60,7 +60,8 @@ from stagejax.names import slug
 from stagejax.objectives.tasks.several_labels import positive_weights, several_labels, several_labels_with_confidence
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 from stagejax.steps.modulated import InTurn, Modulation, modulated_step
 from stagejax.transforms.parts import parts
 from stagejax.transforms.transplant import Transplant
@@ -198,9 +199,9 @@ def together(cfg: Config, label: str, own: Stage) -> Stage:
     }.get(label, own)
 
 
-def at(own: Stage, rate: Peak) -> Stage:
+def at(own: Stage, rate: Lowest) -> Stage:
     """The stage at the rate that its search found."""
-    return replace(own, optimizer=replace(own.optimizer, peak=rate.peak))
+    return replace(own, optimizer=replace(own.optimizer, peak=rate.best))
 
 
 # --- pipeline ---
@@ -212,7 +213,8 @@ def pipeline(run: Any, cfg: Config) -> Report:
 
     def search(label: str, model: Any, start: Any = None) -> None:
         pilot = stage(cfg, f"rates/{slug(label)}", model, cfg.pilot, cfg.seeds[0], automatic)
-        rates[label] = best_peak(run, together(cfg, label, pilot), cfg.peaks, score=lacking, start=start)
+        how = {"score": lacking, "start": start, "beyond": 2}
+        rates[label] = best_peak(run, together(cfg, label, pilot), cfg.peaks, **how)
 
     for encoder in encoders(cfg):
         search(encoder.name, OneModality(encoder, len(LABELS)))
@@ -259,7 +261,7 @@ def lacking(result: Any) -> float:
     return 1 - float(np.mean(result.history.last("auc")))
 
 
-def separate(run: Any, cfg: Config, rates: Mapping[str, Peak], seed: int, errors: float, name: str) -> dict[str, Any]:
+def separate(run: Any, cfg: Config, rates: Mapping[str, Lowest], seed: int, errors: float, name: str) -> dict[str, Any]:
     """Stage 1: every modality alone. The branches do not depend on each other."""
     found = {}
     for encoder in encoders(cfg):
@@ -275,7 +277,7 @@ def merged(run: Any, name: str, to: Fused, branches: Mapping[str, Any], seed: in
 
 
 def second_stage(
-    run: Any, cfg: Config, rates: Mapping[str, Peak], seed: int, errors: float, name: str, fusion: Fusion, branches: Any
+    run: Any, cfg: Config, rates: dict[str, Lowest], seed: int, errors: float, name: str, fusion: Fusion, branches: Any
 ) -> tuple[Any, ...]:
     """Staged once more, of other branches or with another fusion: the branches, and what is trained of them."""
     to = net(cfg, fusion)
@@ -296,7 +298,7 @@ def judged(cfg: Config, errors: float, result: Any) -> dict[str, np.ndarray]:
 # --- report ---
 
 
-def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates: Mapping[str, Peak]) -> Report:
+def report(cfg: Config, arms: Any, said: Mapping[str, Mapping[int, Any]], rates: Mapping[str, Lowest]) -> Report:
     """AUROC by label, probes, what each modality is worth, and the verdicts."""
 
     def over(label: str, what: str) -> list[float]:

@@ -80,7 +80,8 @@ from stagejax.objectives.text.labelled_places import labelled_places
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.ranks import mean_ranks
-from stagejax.search.peak import Peak, best_peak, kept_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak, kept_peak
 from stagejax.transforms import LoRA, Reparameterized, factors, kept
 
 CAUSAL, MLM, PREFIX, SPANS = "causal", "MLM", "prefix LM", "span corruption"
@@ -199,7 +200,7 @@ class Found:
 
     starts: list[dict[Any, Any]] = field(default_factory=list)  # of each seed of pre-training: networks by arm
     scores: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)  # (arm, way, task): one a seed
-    peaks: dict[str, Peak] = field(default_factory=dict)  # by development rows and the first seed
+    peaks: dict[str, Lowest] = field(default_factory=dict)  # by development rows and the first seed
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)  # full fine-tuning on the first task, by seed
     said: dict[str, list[Any]] = field(default_factory=dict)  # captions of each arm
     zero: dict[str, list[Any]] = field(default_factory=dict)  # cloze answers
@@ -222,8 +223,8 @@ def pre_trained(run: Any, cfg: Config, found: Found, seed: int) -> dict[Any, Any
         whole, name = pretraining(cfg, label, seed), f"{label}, pre-training"
         if len(cfg.peaks) > 1 and name not in found.peaks:
             pilot = replace(whole, name=f"pilot/{slug(label)}", steps=cfg.pilot)
-            found.peaks[name] = best_peak(run, pilot, cfg.peaks)
-        chosen = replace(whole.optimizer, peak=found.peaks[name].peak if name in found.peaks else cfg.peaks[0])
+            found.peaks[name] = best_peak(run, pilot, cfg.peaks, beyond=2)
+        chosen = replace(whole.optimizer, peak=found.peaks[name].best if name in found.peaks else cfg.peaks[0])
         return replace(whole, **{"name": f"pretrain/{seed}/{slug(own)}", "optimizer": chosen} | more)
 
     made: dict[Any, Any] = {CAUSAL: run.train(stage(CAUSAL, CAUSAL))}
@@ -289,7 +290,7 @@ def tuned(run: Any, cfg: Config, found: Found, label: str, task: Application, wa
     scores, of = [], label if way == FULL else (label, ADAPTED)
     for seed in task.seeds[: 1 if label == SPANS_TOKENS else None]:
         stage, start = tuning(cfg, label, task, way, seed), found.start(of, seed)
-        how = {"start": start, "score": lambda net: 1 - score(net)}
+        how = {"start": start, "score": lambda net: 1 - score(net), "beyond": 2}
         net, others = kept_peak(run, found.peaks, f"{label}, {way}, {task.name}", stage, dict(cfg.rates)[way], **how)
         scores.append(score(net, 1))
         if way == FULL and task is cfg.tasks[0]:
@@ -357,7 +358,7 @@ def translated(run: Any, cfg: Config, found: Found, label: str, own: Translation
     for seed in own.seeds:
         stage = translation(cfg, label, own, seed)
         start = found.start(label, seed)
-        net, _ = kept_peak(run, found.peaks, f"{label}, captions", stage, own.rates, start=start)
+        net, _ = kept_peak(run, found.peaks, f"{label}, captions", stage, own.rates, start=start, beyond=2)
         bare = run.transform(f"{stage.name}/bare", without_head, net, to=cfg.model(label).net)
         how = (bare, test, own.outputs, cfg.tokenizer, cfg.text)
         said = run.make(f"{stage.name}/said", spoken, *how, sampled_tokens=drawn_tokens)

@@ -213,7 +213,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     chosen: dict[str, Any] = {}
     for task in cfg.tasks:
         base, peak = based(run, cfg, task)
-        go_on = partial(trained, run, cfg, task, base, peak.peak)
+        go_on = partial(trained, run, cfg, task, base, peak.best)
         known = {eps: go_on(BASH, eps, cfg.seeds[0], f"bash-{eps:g}") for eps in cfg.eps}
         dev = {eps: run.make(f"{own[-1].name}/dev", developed, cfg, task, own[-1], flops=answering(cfg, task, 0.5))
                for eps, own in known.items()}  # fmt: skip
@@ -245,7 +245,7 @@ def based(run: Any, cfg: Config, task: Task) -> Any:
     base = run.train(replace(first, evaluate=replace(first.evaluate, every=every)))
     pilot = tuned(cfg, task, f"{slug(task.name)}/rate", peak, cfg.seeds[0])
     pilot = replace(pilot, data=demonstrations(task, task.train, cfg.batch, cfg.seeds[0]), steps=cfg.rounds * cfg.steps)
-    return base, best_peak(run, pilot, cfg.rates, start=base)
+    return base, best_peak(run, pilot, cfg.rates, start=base, beyond=2)
 
 
 def tuned(cfg: Config, task: Task, name: str, peak: float, seed: int) -> Stage:

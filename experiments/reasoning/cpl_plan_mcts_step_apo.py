@@ -65,7 +65,8 @@ from stagejax.objectives.rewards.state_values import searched_values
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.trees import search_table, value_table
-from stagejax.search.peak import Peak, kept_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import kept_peak
 from stagejax.transforms.put_head import put_score
 
 BASE, BASE_SOLVES = "base", "base, solutions"
@@ -81,7 +82,7 @@ WAYS: dict[str, tuple[bool, float, str | None]] = {
 OWN, OTHER = "like training", ("other verbs", "one step more", "backward")
 KINDS = (OWN, *OTHER)
 REAL = "SVAMP's programs"
-Peaks = dict[str, Peak]  # chosen rates, by what they are for
+Peaks = dict[str, Lowest]  # chosen rates, by what they are for
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,8 @@ def tuned(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, rows: Any, 
     """SFT from the base at the chosen rate, and what it was chosen among."""
     data = learned_rows(rows, cfg.length - 1, cfg.batch, seed)
     stage = supervised(cfg, f"{at}/sft", style, data, cfg.tuned, cfg.tuning[0], seed)
-    return kept_peak(run, chosen, f"SFT before, {at.split('/')[1]}", stage, cfg.tuning, start=base, score=wrong_answers)
+    what, how = f"SFT before, {at.split('/')[1]}", {"start": base, "score": wrong_answers, "beyond": 2}
+    return kept_peak(run, chosen, what, stage, cfg.tuning, **how)
 
 
 def after(run: Any, cfg: Config, chosen: Peaks, at: str, form: str, label: str, made: Any, seed: int, sft: Any) -> Any:

@@ -76,7 +76,8 @@ from stagejax.objectives.text.on_texts import logits_and_masked, what_was_masked
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown
 from stagejax.report.by_labels import ByLabels, told
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 from stagejax.state import everything
 from stagejax.transforms.parts import kept, parts
 
@@ -196,7 +197,7 @@ class Found(ByLabels):
     """What was found of a task: its arms, what was made beside, and the searched rates."""
 
     task: PoolTask = field(kw_only=True)
-    peaks: dict[str, Peak] = field(default_factory=dict)
+    peaks: dict[str, Lowest] = field(default_factory=dict)
 
 
 def studied(run: Any, cfg: Config, task: PoolTask, sizes: tuple[Size, ...], start: Any) -> Found:
@@ -212,7 +213,7 @@ def studied(run: Any, cfg: Config, task: PoolTask, sizes: tuple[Size, ...], star
 
 
 def chain(
-    run: Any, cfg: Config, task: PoolTask, size: Size, seed: int, before: tuple[Any, Any, Any], peaks: dict[str, Peak]
+    run: Any, cfg: Config, task: PoolTask, size: Size, seed: int, before: tuple[Any, Any, Any], peaks: dict[str, Lowest]
 ) -> tuple[dict[str, Arm], dict[str, Any]]:
     """All arms of one draw of labels: stages 2 to 5, and what stands beside them."""
     at = partial("{}/{}/{}/{}".format, task.name, size.labels, seed)
@@ -230,7 +231,7 @@ def chain(
             peaks[kind] = best_peak(
                 run, pilot, cfg.peaks, start=begin, score=lambda pilot: 1 - pilot.history.last("accuracy")
             )
-        optimizer = replace(stage.optimizer, peak=peaks[kind].peak)
+        optimizer = replace(stage.optimizer, peak=peaks[kind].best)
         return run.train(replace(stage, optimizer=optimizer), begin)
 
     def predicted(label: str, net: Any) -> Any:
@@ -244,7 +245,7 @@ def chain(
         both = taken[label] = run.make(at(f"{slug(label)}/both"), human_and_pseudo, *how)
         data, steps = predict(task.pool, both, task.labels, seed=seed), cfg.steps + size.steps
         stage = tuning(cfg, task, at(f"{slug(label)}/student"), data, steps, seed, whole=kind == "C", rows=cfg.batch)
-        stage = replace(stage, optimizer=replace(stage.optimizer, peak=peaks[kind].peak))
+        stage = replace(stage, optimizer=replace(stage.optimizer, peak=peaks[kind].best))
         add(label, (*teacher, said, both, run.train(stage, begin)), *(("A", "C") if kind == "C" else (kind,)))
 
     def add(label: str, results: tuple[Any, ...], *kinds: str) -> None:

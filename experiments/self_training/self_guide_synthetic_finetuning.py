@@ -52,6 +52,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,7 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.steps.side_by_side import in_turn, side_by_side_flops
 
 GUIDE, GOLD, DEMOS = "SELF-GUIDE", "true pairs", "the 3 demonstrations"
@@ -185,18 +187,21 @@ def pipeline(run: Any, cfg: Config) -> Report:
     base, found = pretrained(run, cfg), Found(cfg)
     first = cfg.seeds[0]
     tried = written(run, cfg, base[-1], cfg.dev_tasks, first) if len(cfg.rates) > 1 else None
+
+    def wrong(arm: str, rate: float) -> tuple[float, tuple[Any, ...]]:
+        own = tuned(run, cfg, f"dev/{slug(arm)}/{rate:g}", arm, first, rate, base[-1], cfg.dev_tasks, tried)
+        return 1 - mean(measured(own)), own
+
     for arm in cfg.arms if tried else ():
-        for rate in cfg.rates:
-            own = tuned(run, cfg, f"dev/{slug(arm)}/{rate:g}", arm, first, rate, base[-1], cfg.dev_tasks, tried)
-            found.tried.setdefault(arm, {})[rate] = mean(measured(own))
-            found.spent[arm] = (*found.spent.get(arm, tried.owed(arm)), *own)
+        search = lowest(cfg.rates, partial(wrong, arm), beyond=2)
+        found.searches[arm] = search._replace(spent=(*tried.owed(arm), *search.spent))
     found.dev = asking(run, cfg, "dev/asked", base[-1], cfg.dev_tasks, first)
     for seed in cfg.seeds:
         found.asked[seed] = asking(run, cfg, f"{seed}/asked", base[-1], cfg.tasks, seed)
         found.written[seed] = made = written(run, cfg, base[-1], cfg.tasks, seed)
         for arm in cfg.arms:
             own = tuned(run, cfg, f"{seed}/{slug(arm)}", arm, seed, found.rate(arm), base[-1], cfg.tasks, made)
-            owed = (*base, *made.owed(arm), *found.spent.get(arm, ()))
+            owed = (*base, *made.owed(arm), *(found.searches[arm].spent if arm in found.searches else ()))
             found.arms.setdefault(arm, {})[seed] = charged_once(own, owed)
         found.arms.setdefault(ICL, {})[seed] = charged_once((found.asked[seed],), base)
     return report(found)
@@ -333,17 +338,15 @@ class Found:
     """What was trained and answered."""
 
     cfg: Config
-    tried: dict[str, dict[float, float]] = field(default_factory=dict)
-    spent: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    searches: dict[str, Lowest] = field(default_factory=dict)  # of rates, on the tasks for choices
     dev: Any = None
     asked: dict[int, Any] = field(default_factory=dict)
     written: dict[int, Written] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
 
     def rate(self, arm: str) -> float:
-        """The rate that is best on the tasks for choices; the first one in a plan."""
-        tried = self.tried.get(arm, {})
-        return max(tried, key=lambda rate: np.nan_to_num(tried[rate], nan=-1.0)) if tried else self.cfg.rates[0]
+        """The rate that is best on the tasks for choices, or the only one."""
+        return self.searches[arm].best if arm in self.searches else self.cfg.rates[0]
 
     def tasks(self, arm: str) -> list[str]:
         return [task.name for task in self.cfg.tasks if arm != FREE or task.labels]
@@ -436,10 +439,6 @@ def report(found: Found) -> Report:
 
     dev = found.dev.value[ICL] if found.dev.value else []
     columns = [f"{what}, {kind}" for kind in ("words", "labels") for what in ("pairs", "right", "fit")]
-    tried = tuple(
-        (arm, *(own.get(rate) for rate in cfg.rates), found.rate(arm), "yes" if found.rate(arm) in
-         (min(cfg.rates), max(cfg.rates)) else "") for arm, own in found.tried.items()
-    )  # fmt: skip
     return EXPERIMENT.report(
         judged(found),
         link="https://arxiv.org/abs/2407.12874",
@@ -451,9 +450,9 @@ def report(found: Found) -> Report:
             table_of_means("What is learned", [arm for arm in cfg.arms if arm != DEMOS], columns, of_pairs,
                            note="Of tasks whose outputs are words, and labels: pairs of a task; % of them with the "
                            "true output, % with an input of its kind. Mean ± standard deviation over seeds."),
-            Table("Rates: right outputs of the tasks for choices",
-                  ("arm", *(f"{rate:g}" for rate in cfg.rates), "chosen", "at an end"), tried,
-                  ("", *[".1%"] * len(cfg.rates), "g", ""), f"First seed. ICL: {mean(dev):.1%}."),
+            Table("Rates: wrong outputs of the tasks for choices", ("arm", "tried", "wrong", "chosen", "at an end"),
+                  tuple((arm, *search.cells) for arm, search in found.searches.items()),
+                  note=f"First seed. ICL: {1 - mean(dev):.4g}."),
         ),
         baseline=ICL,
         metric="accuracy",

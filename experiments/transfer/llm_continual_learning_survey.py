@@ -68,9 +68,9 @@ from stagejax.objectives.tasks.transfer import KnowledgeChange, ability_change, 
 from stagejax.objectives.text.answered_tasks import AnsweredTasks
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, table_of_means
-from stagejax.report.choices import Choices
 from stagejax.report.continual import accuracy_matrix
 from stagejax.report.paired import interval, paired
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.steps import in_turn, regularised
 from stagejax.transforms import LoRA
 
@@ -210,7 +210,7 @@ Found = dict[str, dict[tuple[int, int], Scores]]  # by arm, then by seed and ord
 def streams(run: Any, cfg: Config, best: Best, start: Any, seed: int, label: str) -> dict[tuple[int, int], Scores]:
     """An arm in every order; joint training has none."""
     found, tasks, corpora = {}, len(cfg.data.tasks), len(cfg.data.corpora)
-    charged = (*best.choices.spent[SEQUENCE], *best.choices.spent.get(label, ()) * (label == EWC))
+    charged = (*best.searches[SEQUENCE].spent, *best.searches[EWC].spent * (label == EWC))
     for o, order in enumerate(cfg.orders[:1] if label == JOINT else cfg.orders):
         at = f"{seed}/{slug(label)}/{o}"
         results = stream(run, cfg, label, at, start, order, seed, best.rates[SEQUENCE], best.strength)
@@ -252,7 +252,7 @@ def routed(run: Any, cfg: Config, best: Best, start: Any, seed: int) -> dict[tup
         score = {kind: np.full((1 + tasks, tasks), np.nan) for kind in SCORED}
         if said.value:
             score = {kind: routed_scores(said.value[kind], said.value["distances"], order) for kind in SCORED}
-        found[seed, o] = Scores(**score, texts=around, results=nets, charged=(said, *best.choices.spent[LORA]))
+        found[seed, o] = Scores(**score, texts=around, results=nets, charged=(said, *best.searches[LORA].spent))
     return found
 
 
@@ -300,34 +300,35 @@ class Best:
     rates: dict[str, float]
     town: dict[str, float]
     strength: float
-    choices: Choices
+    searches: dict[str, Lowest]
 
 
 def chosen(run: Any, cfg: Config, own: Chain) -> Best:
     """Rates and EWC's strength on the first two tasks, by validation rows; rates for facts on another town."""
     start, general = own.adapted[cfg.shares[1]], own.general
-    seed, pair, tasks, choices = cfg.seeds[0], cfg.orders[0][:2], len(cfg.data.tasks), Choices()
+    seed, pair, tasks = cfg.seeds[0], cfg.orders[0][:2], len(cfg.data.tasks)
 
     def full(label: str, *of: float) -> tuple[float, Results]:
         at = f"choice/{slug(label)}-{of[-1]:g}"
         results = stream(run, cfg, label, at, start, pair, seed, *of, part="valid")
-        return float(accuracy_matrix(results, tasks)[-1, list(pair)].mean()), results
+        return 1 - float(accuracy_matrix(results, tasks)[-1, list(pair)].mean()), results
 
     def low(rate: float) -> tuple[float, Results]:
         nets = adapters(run, cfg, f"choice/lora-{rate:g}", start, pair, seed, rate=rate, part="valid")
-        return mean([accuracy_matrix((net,), tasks)[-1, j] for net, j in zip(nets, pair, strict=True)]), nets
+        return 1 - mean([accuracy_matrix((net,), tasks)[-1, j] for net, j in zip(nets, pair, strict=True)]), nets
 
     def told(label: str, rate: float) -> tuple[float, Results]:
         at, town = f"choice/facts/{slug(label)}-{rate:g}", replace(cfg.town, seed=1000)
         change, results = facts(run, cfg, at, general, town, {label: rate}, seed)[label]
-        return float(change.updated + change.acquired - change.lost), results
+        return float(change.lost - change.updated - change.acquired), results
 
-    rate = choices.best(SEQUENCE, cfg.rates, partial(full, SEQUENCE))
-    rates = {SEQUENCE: rate, LORA: choices.best(LORA, cfg.low_rank, low)}
-    strength = choices.best(EWC, cfg.strengths, partial(full, EWC, rate))
-    plain = choices.best(f"facts, {SEQUENCE}", cfg.rates, partial(told, SEQUENCE))
-    beside = choices.best(f"facts, {ADAPTER}", cfg.low_rank, partial(told, ADAPTER))
-    return Best(rates, {SEQUENCE: plain, REPLAY: plain, ADAPTER: beside}, strength, choices)
+    found = {SEQUENCE: lowest(cfg.rates, partial(full, SEQUENCE), beyond=2), LORA: lowest(cfg.low_rank, low, beyond=2)}
+    rates = {label: search.best for label, search in found.items()}
+    found[EWC] = lowest(cfg.strengths, partial(full, EWC, rates[SEQUENCE]), beyond=2)
+    plain = lowest(cfg.rates, partial(told, SEQUENCE), beyond=2)
+    beside = lowest(cfg.low_rank, partial(told, ADAPTER), beyond=2)
+    town = {SEQUENCE: plain.best, REPLAY: plain.best, ADAPTER: beside.best}
+    return Best(rates, town, found[EWC].best, found | {f"facts, {SEQUENCE}": plain, f"facts, {ADAPTER}": beside})
 
 
 # --- report ---
@@ -466,7 +467,11 @@ def report(cfg: Config, m: Measures, best: Best) -> Report:
                 "Facts", ("arm", "lost", "updated", "acquired", "FUAR of each seed"), facts, ("", *[".1f"] * 3, ""),
                 "Means over seeds; {} facts stay, {} change, {} are new.".format(*np.bincount(cfg.town.kinds())),
             ),
-            best.choices.table("By validation rows; of facts by those learnt less those lost."),
+            Table(
+                "What was chosen", ("of", "tried", "losses", "chosen", "at an end"),
+                tuple((label, *search.cells) for label, search in best.searches.items()),
+                note="Wrong answers to validation rows; of facts those lost less those learnt.",
+            ),
         ),
         baseline=SEQUENCE, metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
         link="https://arxiv.org/abs/2404.16789",

@@ -81,7 +81,8 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
 from stagejax.report import shown as spread_of
 from stagejax.report.together import charged_once, together
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 
 RETRIEVED, PLAIN, RANDOM = "meta-trained, retrieved", "meta-trained, none", "meta-trained, random"
 LATE, UNTRAINED, NEITHER = "retrieved at tuning only", "no meta-training, retrieved", "no meta-training, none"
@@ -227,7 +228,7 @@ class Tested(NamedTuple):
 
 
 Tests = dict[tuple[str, str], dict[int, Tested]]  # by target and arm, then by seed
-Peaks = dict[tuple[str, Any], Peak]
+Peaks = dict[tuple[str, Any], Lowest]
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
@@ -342,11 +343,11 @@ def meta_trained(
         valid, more = retrieved(run, f"{name}/held", held, own, *how)
         stage = answering(cfg, name, rows, valid, cfg.chosen, cfg.steps.meta)
         if ("meta", read) not in peaks:
-            peaks["meta", read] = Peak(cfg.meta_rates[0], (), (), ())
+            peaks["meta", read] = Lowest(cfg.meta_rates[0], (), (), ())
             if len(cfg.meta_rates) > 1:
                 pilot = replace(stage, name=f"{name}/rate", steps=cfg.steps.pilot)
                 peaks["meta", read] = best_peak(run, pilot, cfg.meta_rates, "answer_loss", start=begin.results[-1])
-        net = run.train(at_peak(stage, peaks["meta", read].peak), begin.results[-1])
+        net = run.train(at_peak(stage, peaks["meta", read].best), begin.results[-1])
         owed = (*owed, *more, *((retriever,) if finder is nearest else ()), *peaks["meta", read].spent)
         nets[read] = Arm("", (*begin.results, net), owed)
     return nets
@@ -361,10 +362,11 @@ def tuned(
     for seed, view in views.items():
         stage, net = answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, cfg.steps.tuned), None
         if ("tuning", label) not in peaks:
-            peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", start=begin.results[-1])
-            peaks["tuning", label], net = peak, peak.spent[peak.tried.index(peak.peak)]
+            how = {"start": begin.results[-1], "beyond": 2}
+            peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", **how)
+            peaks["tuning", label], net = peak, peak.spent[peak.tried.index(peak.best)]
         peak = peaks["tuning", label]
-        net = net or run.train(at_peak(stage, peak.peak), begin.results[-1])
+        net = net or run.train(at_peak(stage, peak.best), begin.results[-1])
         flops = cfg.tests * demos.choosing_flops(view.test, net.model, len(target.names))
         made, before = run.make(f"{at}/{seed}/chosen", demos.choose, net, view.test, target.names, flops=flops), None
         if label in (RETRIEVED, PLAIN, RANDOM) and seed == cfg.seeds[0]:

@@ -63,7 +63,8 @@ from stagejax.objectives.language import seq2seq
 from stagejax.optimizer import adafactor, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.bootstrap import Bootstrapped, paired_bootstrap
-from stagejax.search.peak import Peak, best_peak
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 
 NONE, TEXT, SPAN, MIX, EACH = "none", "text alone", "table spans", "mixture", "mixture, one model a task"
 DENOISERS: dict[str, tuple[TableDenoiser, ...]] = {SPAN: SPANS, MIX: MIXED}
@@ -262,15 +263,15 @@ def tuning(cfg: Config, study: Study, name: str, seed: int, data: Data | None = 
     return replace(stage, seed=seed, evaluate=Evaluation(held, cfg.chosen))
 
 
-def chosen(run: Any, cfg: Config, study: Study, at: str, begin: Any) -> Peak:
+def chosen(run: Any, cfg: Config, study: Study, at: str, begin: Any) -> Lowest:
     """The learning rate of stage 2 by the loss on development tables, with the first seed."""
     return best_peak(run, tuning(cfg, study, f"{at}/rate", 0), cfg.rates, start=begin)
 
 
-def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Peak, seed: int) -> Trained:
+def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Lowest, seed: int) -> Trained:
     """The unified model; the pilot of the chosen rate is that of the first seed."""
     if seed == 0:
-        net = peak.spent[peak.tried.index(peak.peak)]
+        net = peak.spent[peak.tried.index(peak.best)]
     else:
         net = run.train(at_peak(tuning(cfg, study, name, seed), peak), before[-1])
     marks = {task: asked(run, cfg, net, f"{name}/{task}", task) for task in TASKS}
@@ -278,7 +279,7 @@ def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...
     return Trained(Arm("", (*before, net), pilots), marks)
 
 
-def tuned_apart(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Peak) -> Trained:
+def tuned_apart(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...], peak: Lowest) -> Trained:
     """A model for each task at the unified model's rate, each with as many steps."""
     nets, marks, batches = [], {}, max(1, cfg.chosen // len(TASKS))
     for task in TASKS:
@@ -290,8 +291,8 @@ def tuned_apart(run: Any, cfg: Config, study: Study, name: str, before: tuple[An
     return Trained(Arm("", (*before, nets[0]), (*nets[1:], *peak.spent)), marks)
 
 
-def at_peak(stage: Stage, peak: Peak) -> Stage:
-    return replace(stage, optimizer=replace(stage.optimizer, peak=peak.peak))
+def at_peak(stage: Stage, peak: Lowest) -> Stage:
+    return replace(stage, optimizer=replace(stage.optimizer, peak=peak.best))
 
 
 def asked(run: Any, cfg: Config, net: Any, name: str, task: TaskName) -> dict[str, float]:
@@ -327,7 +328,7 @@ def compared(found: Found, one: str, other: str) -> Bootstrapped:
     return paired_bootstrap(*(np.array([*own.values()]) if own else None for own in (ours, theirs)))
 
 
-def report(cfg: Config, found: dict[str, Found], peaks: dict[tuple[str, str], Peak]) -> Report:
+def report(cfg: Config, found: dict[str, Found], peaks: dict[tuple[str, str], Lowest]) -> Report:
     """Accuracies of all arms of all studies, the rates that were tried, and the claims on the first."""
     first, link = cfg.studies[0].name, "https://arxiv.org/abs/2310.00789"
     named = {f"{study}: {arm}": by for study, own in found.items() for arm, by in own.items()}
@@ -340,7 +341,7 @@ def report(cfg: Config, found: dict[str, Found], peaks: dict[tuple[str, str], Pe
         "Test tables answered right", [*named], columns, lambda row, task: accuracy(named, row, task), scale=1.0,
         note="In %: mean ± standard deviation over seeds of stage 2; SQL by what it gives when executed.",
     )  # fmt: skip
-    tried = tuple((f"{study}: {arm}", *peak.losses, peak.peak) for (study, arm), peak in peaks.items())
+    tried = tuple((f"{study}: {arm}", *peak.losses, peak.best) for (study, arm), peak in peaks.items())
     heads, forms = ("arm", *map("{:g}".format, cfg.rates), "chosen"), ("", *[".3f"] * len(cfg.rates), "g")
     note = "Loss on development tables in nats a token, first seed; the lowest is chosen."
     rates = Table("Learning rates of stage 2", heads, tried, forms, note)

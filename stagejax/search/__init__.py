@@ -7,6 +7,7 @@ conflict   how far the gradients of neighbouring steps agree
 evolution  the best code by a score, within limits
 greedy     the cheapest choice for each part of a schedule, one after the other
 likeness   the clusters of a pool that are most like a target
+lowest     the best of some numbers by their losses, and beyond their ends
 peak       the learning rate of the best of some short trainings
 annealing  states of the least energy, by moves that may go uphill while it is hot
 layouts    boxes of words on a page, taken apart by annealing

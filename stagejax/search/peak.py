@@ -5,31 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.stage import Stage
-
-
-class Peak(NamedTuple):
-    """The best of some peak learning rates, and what it took to find it."""
-
-    peak: float
-    tried: tuple[float, ...]
-    losses: tuple[float, ...]  # the lowest of each, or its score; infinite where it diverged, NaN in a plan
-    spent: tuple[Any, ...]  # results, to be charged
-
-    @property
-    def at_an_end(self) -> bool:
-        """Whether a better one may lie beyond those that were tried."""
-        return self.peak in (min(self.tried), max(self.tried))
-
-    @property
-    def cells(self) -> tuple[str, str, float, str]:
-        """What was tried, the losses, what is chosen, and whether that is at an end, for a table."""
-        tried, losses = (", ".join(f"{value:.4g}" for value in own) for own in (self.tried, self.losses))
-        return tried, losses, self.peak, "yes" if self.at_an_end else ""
 
 
 def best_peak(
@@ -41,7 +22,8 @@ def best_peak(
     start: Any = None,
     until: Any = None,
     score: Callable[[Any], float] | None = None,
-) -> Peak:
+    beyond: int = 0,
+) -> Lowest:
     """The peak with the lowest loss at any evaluation of its pilot, or with the lowest score; the first one in a plan.
 
     Args:
@@ -51,21 +33,22 @@ def best_peak(
       start: what every pilot starts from.
       until: a policy of `growth.timing` that ends every pilot.
       score: of a pilot's result, in place of its evaluations; not asked of one that diverged.
+      beyond: how many further rates may be tried where the best one is the lowest or highest, as in `search.lowest`.
 
-    >>> # peak = best_peak(run, replace(stage, name="pilot", steps=100), (1e-3, 3e-3, 1e-2))
+    >>> # found = best_peak(run, replace(stage, name="pilot", steps=100), (1e-3, 3e-3, 1e-2)).best
     """
     told = score or functools.partial(_lowest, metric=metric)
-    spent, losses = [], []
-    for peak in peaks:
+
+    def loss(peak: float) -> tuple[float, tuple[Any, ...]]:
         pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=_at(stage.optimizer, peak))
-        spent.append(run.train(pilot, start, until=until, may_diverge=True))
-        losses.append(float("inf") if spent[-1].diverged else told(spent[-1]))
-    best = peaks[0] if np.isnan(losses).any() else peaks[int(np.argmin(losses))]
-    return Peak(best, tuple(peaks), tuple(losses), tuple(spent))
+        result = run.train(pilot, start, until=until, may_diverge=True)
+        return float("inf") if result.diverged else told(result), (result,)
+
+    return lowest(peaks, loss, beyond)
 
 
 def kept_peak(
-    run: Any, kept: dict[str, Peak], name: str, stage: Stage, peaks: Sequence[float], **how: Any
+    run: Any, kept: dict[str, Lowest], name: str, stage: Stage, peaks: Sequence[float], **how: Any
 ) -> tuple[Any, tuple[Any, ...]]:
     """The result of a stage at the best of its peaks, and the other pilots' results, to be charged.
 
@@ -78,9 +61,9 @@ def kept_peak(
 
     >>> # tuned, others = kept_peak(run, peaks, "SFT", stage, (1e-3, 3e-3), start=base, score=wrong_answers)
     """
-    found = best_peak(run, stage, (kept[name].peak,) if name in kept else peaks, **how)
+    found = best_peak(run, stage, (kept[name].best,) if name in kept else peaks, **how)
     kept.setdefault(name, found)
-    best = found.tried.index(found.peak)
+    best = found.tried.index(found.best)
     return found.spent[best], (*found.spent[:best], *found.spent[best + 1 :])
 
 

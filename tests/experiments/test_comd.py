@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
 import pytest
 from smoke import flat, smoke_run
 
@@ -143,8 +142,13 @@ def test_rates_are_those_chosen_for_the_two_baselines(finished: Any) -> None:
     chosen = {}
     for label in (ONE_SHOT, RANDOM):
         last = SMOKE.rounds - 1 if WAYS[label].rounds else 0
-        tried = [results[f"rates/{rate:g}/{FIRST}/{slug(label)}/{last}"] for rate in SMOKE.rates]
-        chosen[label] = SMOKE.rates[int(np.argmax([one.history.last("exact") for one in tried]))]
+        tried = {}
+        for name, result in results.items():
+            match name.split("/"):
+                case ["rates", rate, _, arm, number] if (arm, number) == (slug(label), str(last)):
+                    tried[float(rate)] = result.history.last("exact")
+        assert set(SMOKE.rates) <= set(tried)
+        chosen[label] = max(tried, key=lambda rate: tried[rate])
     for arm in report.arms:
         peaks = {one.stage.optimizer.peak for one in arm.results}
         assert peaks == {chosen[RANDOM if WAYS[arm.group].rounds else ONE_SHOT]}

@@ -37,6 +37,7 @@ from stagejax.inference.prompts.own_examples import drawn_tokens, kept_pairs
 from stagejax.names import slug
 from stagejax.report import Arm
 from stagejax.result import Result
+from stagejax.search.lowest import Lowest
 
 SMOKE = preset("smoke")
 finished = smoke_run(EXPERIMENT, SMOKE)
@@ -123,7 +124,7 @@ def test_arms_have_equal_steps_and_are_charged_with_what_they_read(finished: Any
 def test_a_smoke_run_tells_rates_and_pairs(finished: Any) -> None:
     _, report, _ = finished
     titles = {table.title: table for table in report.tables}
-    assert [row[0] for row in titles["Rates: right outputs of the tasks for choices"].rows] == list(ARMS)
+    assert [row[0] for row in titles["Rates: wrong outputs of the tasks for choices"].rows] == list(ARMS)
     assert [row[0] for row in titles["Right outputs"].rows] == [*ASKED, *ARMS, COMMON]
     assert len(report.claims) == 3
 
@@ -169,8 +170,8 @@ def test_measures_are_those_of_the_tasks_that_an_arm_has() -> None:
     assert np.allclose(found.lead(GUIDE, ICL).mean(), 35)
 
 
-def test_the_best_rate_is_taken_and_the_first_in_a_plan() -> None:
+def test_what_is_not_searched_takes_the_first_rate_and_a_plan_has_no_answers() -> None:
     cfg = preset("laptop")
-    assert Found(cfg, tried={GUIDE: {1e-3: 0.1, 3e-3: 0.4, 1e-2: 0.2}}).rate(GUIDE) == 3e-3
-    assert Found(cfg, tried={GUIDE: dict.fromkeys(cfg.rates, float("nan"))}).rate(GUIDE) == cfg.rates[0]
+    assert Found(cfg, searches={GUIDE: Lowest(3e-3, (), (), ())}).rate(GUIDE) == 3e-3
+    assert Found(cfg).rate(GUIDE) == cfg.rates[0]
     assert measured((Result("", "make", "", 1),)) == []

@@ -1,5 +1,6 @@
 """Sparse spectral training at smoke size: the same start for all, what each method trains, saddles, and the report."""
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -79,8 +80,9 @@ def test_the_ablations_differ_in_one_thing() -> None:
 
 def test_rates_that_lost_are_charged() -> None:
     plan, method = Plan.on("data=1", price=False), Method(main=True)
-    cfg = replace(SMOKE, rates=(1.0, 4.0), seeds=(0, 1))
-    arms = arms_of(plan, cfg, LORA, method, lambda name, seed: text_stage(cfg, name, seed), "loss")
+    stage = functools.partial(text_stage, SMOKE)
+    arms, search = arms_of(plan, (0, 1), (1.0, 4.0), LORA, method, stage, "loss")
+    assert (search.best, search.tried) == (1.0, (1.0, 4.0))
     assert [len(arm.charged) for arm in arms.values()] == [1, 0]
     assert arms[0].results[0].stage.optimizer.peak == arms[1].results[0].stage.optimizer.peak
     assert arms[0].charged[0].stage.optimizer.peak != arms[0].results[0].stage.optimizer.peak

@@ -38,7 +38,7 @@ class Told:
 def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
     run = Told({0.1: [4.0, 3.0, 3.5], 0.2: [4.0, 2.9, 9.0], 0.4: [4.0, 1.0]}, diverged=(0.4,))
     found = best_peak(run, PILOT, (0.1, 0.2, 0.4))
-    assert (found.peak, found.losses, found.at_an_end) == (0.2, (3.0, 2.9, float("inf")), False)
+    assert (found.best, found.losses, found.at_an_end) == (0.2, (3.0, 2.9, float("inf")), False)
     assert found.cells == ("0.1, 0.2, 0.4", "3, 2.9, inf", 0.2, "")
     assert len(found.spent) == 3
     assert [stage.name for stage in run.stages] == ["pilot/0.1", "pilot/0.2", "pilot/0.4"]
@@ -47,13 +47,13 @@ def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
 
 def test_a_plan_takes_the_first() -> None:
     found = best_peak(Told({}), PILOT, (0.1, 0.2))
-    assert (found.peak, found.at_an_end) == (0.1, True)
+    assert (found.best, found.at_an_end) == (0.1, True)
 
 
 def test_a_score_decides_in_place_of_evaluations_and_is_not_asked_of_what_diverged() -> None:
     run, scores = Told({0.2: [1.0]}, diverged=(0.4,)), {"pilot/0.1": -0.5, "pilot/0.2": -0.25}
     found = best_peak(run, PILOT, (0.2, 0.1, 0.4), start="base", score=lambda pilot: scores[pilot.name])
-    assert (found.peak, found.losses) == (0.1, (-0.25, -0.5, float("inf")))
+    assert (found.best, found.losses) == (0.1, (-0.25, -0.5, float("inf")))
     assert run.starts == ["base"] * 3
     assert run.untils == [None] * 3
     best_peak(run, PILOT, (0.2,), until="turned", score=lambda pilot: 0.0)
@@ -64,5 +64,5 @@ def test_of_several_models_those_that_stand_still_have_no_rate() -> None:
     nets, rates = {"moved": gpt(), "still": gpt()}, {"moved": adamw(1.0), "still": None}
     stage = replace(PILOT, model=nets, optimizer=rates, step=joint_step)
     run = Told({0.1: [3.0], 0.2: [2.0]})
-    assert best_peak(run, stage, (0.1, 0.2)).peak == 0.2
+    assert best_peak(run, stage, (0.1, 0.2)).best == 0.2
     assert [own.optimizer for own in run.stages] == [{"moved": adamw(peak), "still": None} for peak in (0.1, 0.2)]
