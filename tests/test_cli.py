@@ -143,6 +143,10 @@ def test_a_run_is_compared_with_the_committed_result_of_its_preset(
     assert "no committed result of preset 'mine'" in stagejax("compare", str(tmp_path)).stderr
     (tmp_path / "other.json").write_text("[]")
     assert "other.json is no report.json" in stagejax("compare", str(tmp_path / "other.json")).stderr
+    for name in ("bert2bert-laptop", "bert2bert-laptop-gpt"):  # of one preset: the one with the same settings is found
+        own = stagejax("compare", str(results_folder() / f"{name}.json"))
+        assert own.returncode == 0
+        assert "settings that differ" not in own.stdout
 
 
 @pytest.mark.parametrize(

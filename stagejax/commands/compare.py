@@ -68,11 +68,12 @@ def _page(path: Path) -> dict[str, Any]:
 
 
 def _committed(page: dict[str, Any]) -> Path:
+    """The committed result of a preset; of several, such as BERT's and GPT's, the one with the likest settings."""
     from stagejax.committed import read, results_folder
+    from stagejax.report.comparing import compare
 
-    for entry in read(results_folder()):
-        if (entry.experiment, entry.preset) == (page["experiment"], page["preset"]):
-            return entry.path
-    raise FileNotFoundError(
-        f"{page['experiment']} has no committed result of preset {page['preset']!r}: give the run to compare with"
-    )
+    of = page["experiment"], page["preset"]
+    found = [entry.path for entry in read(results_folder()) if (entry.experiment, entry.preset) == of]
+    if not found:
+        raise FileNotFoundError(f"{of[0]} has no committed result of preset {of[1]!r}: give the run to compare with")
+    return min(found, key=lambda path: len(compare(_page(path), page).settings))

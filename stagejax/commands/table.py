@@ -13,8 +13,8 @@ def receipt_rows(receipt: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [*rows, ("parameters", f"{receipt['parameters_before']:,}", f"{receipt['parameters_after']:,}")]
 
 
-def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on the terminal, whole also where the output is a file."""
+def table(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table on the terminal, of whatever has a text, whole also where the output is a file."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
