@@ -273,7 +273,7 @@ def arms_of(
         sign = 1 if metric == "loss" else -1
         return float("inf") if result.diverged else sign * result.history.last(metric), (result,)
 
-    found = lowest(rates, loss, beyond=2)
+    found = lowest(rates, loss, beyond=4)
     best = found.tried.index(found.best)
     arms = {first: Arm(label, (found.spent[best],), charged=found.spent[:best] + found.spent[best + 1 :])}
     return arms | {seed: Arm(label, (train(seed, found.best),)) for seed in others}, found
