@@ -27,7 +27,7 @@ Ours     Four of five hold. In language SST (perplexity 46.9 +/- 0.3) closes 49 
          two rates full rank took the lower, and initial values were 0.02. On its first seed 0.07 alone gave full rank
          52.1 for 62.1, and 4e-3 with it 44.7; 16e-3 gave SST 51.7 for 53.7 there. So initial values go by the width now
          and there is a third rate. In the second all but full rank took the highest, 8e-3: SST closed 36 % in language
-         (claim 1 did not hold) and 181 % of the graphs, as LoRA was at 0.39 on Cora, where 0.16 gives it 0.80. So every
+         (claim 1 did not hold) and 181 % of the graphs, as LoRA was at 0.47 on Cora, where 0.16 gives it 0.80. So every
          search goes up to four rates past an end now; one of 14, full rank on links, is at an end still.
 """
 
