@@ -320,7 +320,8 @@ def chosen(run: Any, cfg: Config, own: Chain) -> Best:
     def told(label: str, rate: float) -> tuple[float, Results]:
         at, town = f"choice/facts/{slug(label)}-{rate:g}", replace(cfg.town, seed=1000)
         change, results = facts(run, cfg, at, general, town, {label: rate}, seed)[label]
-        return float(change.lost - change.updated - change.acquired), results
+        lost = float(change.lost - change.updated - change.acquired)
+        return lost if results[-1].history.train else float("nan"), results  # in a plan none are asked for
 
     found = {SEQUENCE: lowest(cfg.rates, partial(full, SEQUENCE), beyond=2), LORA: lowest(cfg.low_rank, low, beyond=2)}
     rates = {label: search.best for label, search in found.items()}
