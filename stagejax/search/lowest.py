@@ -40,9 +40,14 @@ def lowest(numbers: Sequence[float], loss: Callable[[float], tuple[float, tuple[
       loss: of a number, and the results that it took.
       beyond: how many further numbers may be tried.
 
+    Raises:
+      ValueError: no number is given, or one that has no ratio to its neighbour.
+
     >>> lowest((1.0, 2.0, 4.0), lambda x: ((x - 9) ** 2, ()), beyond=3)[:3]
     (8.0, (1.0, 2.0, 4.0, 8.0, 16.0), (64.0, 49.0, 25.0, 1.0, 49.0))
     """
+    if not numbers or beyond and min(numbers) <= 0:
+        raise ValueError(f"numbers to try, above 0 where beyond={beyond} asks for further ones: not {tuple(numbers)}")
     told = {number: loss(number) for number in numbers}
     for _ in range(beyond):
         if (further := _further({number: found for number, (found, _) in told.items()})) is None:
@@ -65,4 +70,6 @@ def _further(told: dict[float, float]) -> float | None:
     if best not in (order[0], order[-1]):
         return None
     neighbour = order[1] if best == order[0] else order[-2]
-    return float(f"{best * best / neighbour:.3g}")
+    exact = best * best / neighbour
+    short = float(f"{exact:.3g}")
+    return short if short < order[0] or short > order[-1] else exact

@@ -55,6 +55,19 @@ def test_a_plan_takes_the_first_and_tries_no_more() -> None:
     assert lowest((3.0, 1.0), lambda _: (math.nan, ()), 4)[:2] == (3.0, (3.0, 1.0))
 
 
+def test_numbers_a_hair_apart_are_still_gone_beyond() -> None:
+    loss, _ = bowl(9.0)
+    assert lowest((1.0, 1.001), loss, 1).tried == pytest.approx((1.0, 1.001, 1.002001))
+
+
+@pytest.mark.parametrize("numbers", [(), (0.0, 1.0), (-1.0, 1.0)])
+def test_what_has_no_ratio_is_refused(numbers: tuple[float, ...]) -> None:
+    loss, asked = bowl(1.0)
+    with pytest.raises(ValueError, match="numbers to try, above 0 where beyond=2"):
+        lowest(numbers, loss, 2)
+    assert not asked
+
+
 def test_what_diverges_at_every_number_is_looked_for_below_the_first() -> None:
     found = lowest((0.1, 1.0), lambda number: (math.inf if number > 0.005 else number, ()), 2)
     assert (found.best, found.tried) == (0.001, (0.1, 1.0, 0.01, 0.001))
