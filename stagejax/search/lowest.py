@@ -46,7 +46,7 @@ def lowest(numbers: Sequence[float], loss: Callable[[float], tuple[float, tuple[
     >>> lowest((1.0, 2.0, 4.0), lambda x: ((x - 9) ** 2, ()), beyond=3)[:3]
     (8.0, (1.0, 2.0, 4.0, 8.0, 16.0), (64.0, 49.0, 25.0, 1.0, 49.0))
     """
-    if not numbers or beyond and min(numbers) <= 0:
+    if not numbers or (beyond and min(numbers) <= 0):
         raise ValueError(f"numbers to try, above 0 where beyond={beyond} asks for further ones: not {tuple(numbers)}")
     told = {number: loss(number) for number in numbers}
     for _ in range(beyond):
