@@ -45,6 +45,7 @@ from stagejax.mesh import all_here, check_axes, first_says, make_mesh
 from stagejax.note import noted
 from stagejax.program import Program
 from stagejax.report.metrics import Writer
+from stagejax.report.waiting import waiting
 from stagejax.result import Grown, Result
 from stagejax.stage import Stage, check_name
 from stagejax.state import count, digest
@@ -162,10 +163,11 @@ class Run:
 
         def compute() -> Json:
             began = time.monotonic()
-            state, receipt = growth.apply()
-            checkpoint.save(entry.steps / "0", state, {})()
-            if jax.process_index() == 0:
-                checkpoint.write_arrays(entry.path / "maps.npz", record(growth.growth))
+            with waiting(name):
+                state, receipt = growth.apply()
+                checkpoint.save(entry.steps / "0", state, {})()
+                if jax.process_index() == 0:
+                    checkpoint.write_arrays(entry.path / "maps.npz", record(growth.growth))
             cost = Cost(seconds=time.monotonic() - began)
             sizes = {"digest": digest(state.params), "parameters": count(state.params)}
             return sizes | {"receipt": receipt.to_json(), "cost": asdict(cost)}
@@ -208,8 +210,9 @@ class Run:
 
         def compute() -> Json:
             began = time.monotonic()
-            state = transform.apply()
-            checkpoint.save(entry.steps / "0", state, {})()
+            with waiting(name):
+                state = transform.apply()
+                checkpoint.save(entry.steps / "0", state, {})()
             cost = Cost(flops=flops, seconds=time.monotonic() - began)
             return {"digest": digest(state.params), "parameters": count(state.params), "cost": asdict(cost)}
 
@@ -252,7 +255,7 @@ class Run:
 
         def compute() -> Json:
             began = time.monotonic()
-            with noted(f"in the artifact {name!r}"):
+            with waiting(name), noted(f"in the artifact {name!r}"):
                 value = function(*inputs)
                 page, drawn = store_value(entry, value), 0 if sampled_tokens is None else int(sampled_tokens(value))
             cost = Cost(flops=flops, sampled_tokens=drawn, seconds=time.monotonic() - began)

@@ -109,7 +109,7 @@ class Progress:
             if self.unit_tokens:
                 shown.append(f"{_short(self._rate * self.unit_tokens)} tokens/s")
             if self.step < self.total:
-                shown.append(f"{_clock((self.total - self.step) / self._rate)} left")
+                shown.append(f"{clock((self.total - self.step) / self._rate)} left")
         return "  ".join(shown)
 
     def _metric(self, name: str) -> float | None:
@@ -151,7 +151,7 @@ def _short(value: Number) -> str:
     return f"{value:.3g}"
 
 
-def _clock(seconds: Number) -> str:
+def clock(seconds: Number) -> str:
     """Seconds as 0:07 or 2:03:04."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
