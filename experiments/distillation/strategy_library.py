@@ -49,8 +49,8 @@ Ours     Three seeds; satisfaction of 192 test customers, of the 112 of seen mix
          second student alone          0.376            0.364            0.392
          second student, library       0.477 ± 0.105    0.476 ± 0.109    0.479 ± 0.105
          (1) holds, +0.088 ± 0.056 to fine-tuning, but that was short: three times the steps, tried behind the run
-         before, gained 0.08 on validation customers, most of this lead. One strategy for all states is worse than none here,
-         where each asks for another move, so that half of (1) says little. (2) does not hold: the second student gains
+         before, gained 0.08 on validation customers, most of this lead. One strategy for all states is worse than none:
+         each asks for another move, so that half of (1) says little. (2) does not hold: the second student gains
          0.102 ± 0.105, the first 0.450 ± 0.026. It does what 39 % of the entries put to it say, the first one 93 %:
          comparing keeps wordings that the first was taught, and half of these are strange to the second. (3) holds,
          +0.099 ± 0.071; over one round on own states it is +0.021 ± 0.020: alternation is hardly told from luck.

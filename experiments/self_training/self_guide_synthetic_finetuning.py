@@ -468,7 +468,7 @@ NOTES = (
     "Before: with 65 rules on words of several sizes a base learned nothing in 700 steps, nor in 400 without single "
     "examples first; some rules tested now were asked then, at chance. So words have four letters, rules are 31. Then, "
     "on tasks for choices alone, first seed: ICL 47 %, SELF-GUIDE 53 and 58 at 1e-3 and 3e-3, demonstrations 42, true "
-    "pairs 100, so 1e-2 took the place of 3e-4. For ICL the test tasks turned out easier, 67 to 69 %; nothing was changed.",
+    "pairs 100, so 1e-2 took the place of 3e-4. Test tasks were easier for ICL, 67 and 69 %; nothing was changed.",
     "Rates are searched twice past an end of their grid of three. SELF-GUIDE and the arms without filters took 3e-3, "
     "two controls the lowest of all, 1.1e-4. With words, SELF-GUIDE and no filters of form have the same pairs.",
     "With labels 59 % of own inputs are words of the task's kind, 70 % where no label is asked for.",
