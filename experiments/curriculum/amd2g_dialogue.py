@@ -70,7 +70,7 @@ from stagejax.objectives import causal_lm
 from stagejax.optimizer import Optimizer, adamw, muon
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 from stagejax.search.turning import at_its_best
 
 TARGET, JOINT, POOL, AMD2G, OTHER = "target alone", "joint", "pool first", "AMD2G", "random terms first"
@@ -273,8 +273,7 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
         if (arm, number) not in rates:
             among = cfg.rates[1] if stage.data.source.source == few else cfg.rates[0]
             rates[arm, number] = best_peak(run, stage, among, start=start, until=TURNED, beyond=2)
-        optimizer = replace(stage.optimizer, peak=rates[arm, number].best)
-        return at_its_best(run, replace(stage, optimizer=optimizer), TURNED, AtStep, start)
+        return at_its_best(run, at_peak(stage, rates[arm, number].best), TURNED, AtStep, start)
 
     every, often = cfg.every
     alone = learning(cfg, place, "target", few, cfg.steps, often)

@@ -74,7 +74,7 @@ from stagejax.objectives.text.explaining import StepByStep, label_alone
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 
 FT, DSS, MATCHED, PROGRAM = "fine-tuning", "step by step", "fine-tuning, equal FLOPs", "step by step, program's reasons"
 LABELS, UNLABELLED = "distillation", "step by step, teacher's labels"
@@ -338,7 +338,7 @@ def compared(run: Any, cfg: Config, task: Task, found: Found, which: tuple[str, 
     way, own = WAYS.get(arm, WAYS[FT if arm == MATCHED else DSS]), found.given
     name = f"{task.name}/{slug(arm)}/{seed}/{share:g}"
     rate, stage = found.rates[way.loss], student(run, cfg, task, own, way, name, share, seed)
-    stage = replace(stage, optimizer=replace(stage.optimizer, peak=rate.best))
+    stage = at_peak(stage, rate.best)
     if arm == MATCHED:
         stage = within(stage, flops(found.arms[DSS, share][seed].results[-1]))
     net = run.train(stage, own.start)

@@ -64,8 +64,7 @@ from stagejax.objectives.loss import Metrics, weighted
 from stagejax.objectives.sound.signs import said
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.lowest import Lowest
-from stagejax.search.peak import kept_peak
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.transforms.parts import parts
 from stagejax.transforms.transplant import Transplant
 
@@ -206,7 +205,7 @@ def stage(cfg: Config, name: str, data: Any, steps: int, seed: int) -> Stage:
 class Found:
     """What the seeds have given so far."""
 
-    peaks: dict[str, Lowest] = field(default_factory=dict)
+    peaks: Peaks = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     captions: dict[tuple[str, int], Any] = field(default_factory=dict)  # by arm and seed
     guidelines: dict[tuple[str, int], Any] = field(default_factory=dict)  # by route and videos, and seed

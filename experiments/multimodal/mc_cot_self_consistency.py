@@ -65,8 +65,7 @@ from stagejax.objectives.language import seq2seq
 from stagejax.objectives.text.voting import Agreeing, Separate, Voted, mean_vote, passes_vote, released_vote
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
-from stagejax.search.lowest import Lowest
-from stagejax.search.peak import kept_peak
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.stage import Objective
 
 COT, EQUAL, NO = "Multimodal-CoT", "Multimodal-CoT, equal FLOPs", "no rationale"
@@ -333,7 +332,7 @@ class Found:
 
     cfg: Config
     given: Given
-    rates: dict[str, Lowest] = field(default_factory=dict)  # by kind of model, as they are chosen
+    rates: Peaks = field(default_factory=dict)  # by kind of model, as they are chosen
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     said: dict[str, dict[int, Any]] = field(default_factory=dict)  # rationales of test questions
     answers: dict[tuple[str, str], dict[int, Any]] = field(default_factory=dict)  # by arm and what it reads

@@ -61,7 +61,7 @@ from stagejax.objectives.tasks.several_labels import positive_weights, several_l
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 from stagejax.steps.modulated import InTurn, Modulation, modulated_step
 from stagejax.transforms.parts import parts
 from stagejax.transforms.transplant import Transplant
@@ -199,11 +199,6 @@ def together(cfg: Config, label: str, own: Stage) -> Stage:
     }.get(label, own)
 
 
-def at(own: Stage, rate: Lowest) -> Stage:
-    """The stage at the rate that its search found."""
-    return replace(own, optimizer=replace(own.optimizer, peak=rate.best))
-
-
 # --- pipeline ---
 
 
@@ -238,19 +233,19 @@ def pipeline(run: Any, cfg: Config) -> Report:
                 spent[label] = [*single, *rates[label].spent]
         for label in cfg.regimes:
             steps, before = (cfg.steps // 2, start) if label in TWO_STAGES else (cfg.steps, None)
-            own = at(stage(cfg, f"{seed}/{slug(label)}", net(cfg), steps, seed, automatic), rates[label])
+            own = at_peak(stage(cfg, f"{seed}/{slug(label)}", net(cfg), steps, seed, automatic), rates[label].best)
             result = run.train(together(cfg, label, own), before)
             keep(label, seed, automatic, (*(branches.values() if before else ()), result), spent[label])
         for name, branch in branches.items():
-            own = at(stage(cfg, f"{seed}/{name}", branch.model, cfg.steps, seed, automatic), rates[name])
+            own = at_peak(stage(cfg, f"{seed}/{name}", branch.model, cfg.steps, seed, automatic), rates[name].best)
             keep(SINGLE[name], seed, automatic, (run.train(own),), [*rates[name].spent])
         typed = separate(run, cfg, rates, seed, manual, f"{seed}/manual/branch")
         results = second_stage(run, cfg, rates, seed, manual, f"{seed}/manual", cfg.fusion, typed)
         keep(MANUAL, seed, manual, results, spent[STAGED])
         for fusion in cfg.others if seed in cfg.fusion_seeds else ():
             name = type(fusion).__name__
-            own = at(stage(cfg, f"{seed}/{name}/joint", net(cfg, fusion), cfg.steps, seed, automatic), rates[JOINT])
-            keep(f"joint, {name}", seed, automatic, (run.train(own),), spent[JOINT])
+            own = stage(cfg, f"{seed}/{name}/joint", net(cfg, fusion), cfg.steps, seed, automatic)
+            keep(f"joint, {name}", seed, automatic, (run.train(at_peak(own, rates[JOINT].best)),), spent[JOINT])
             results = second_stage(run, cfg, rates, seed, automatic, f"{seed}/{name}", fusion, branches)
             keep(f"staged, {name}", seed, automatic, results, spent[STAGED])
     return report(cfg, arms, said, rates)
@@ -266,7 +261,7 @@ def separate(run: Any, cfg: Config, rates: Mapping[str, Lowest], seed: int, erro
     found = {}
     for encoder in encoders(cfg):
         own = stage(cfg, f"{name}/{encoder.name}", OneModality(encoder, len(LABELS)), cfg.steps // 2, seed, errors)
-        found[encoder.name] = run.train(at(own, rates[encoder.name]))
+        found[encoder.name] = run.train(at_peak(own, rates[encoder.name].best))
     return found
 
 
@@ -281,7 +276,7 @@ def second_stage(
 ) -> tuple[Any, ...]:
     """Staged once more, of other branches or with another fusion: the branches, and what is trained of them."""
     to = net(cfg, fusion)
-    own = at(stage(cfg, f"{name}/staged", to, cfg.steps // 2, seed, errors), rates[STAGED])
+    own = at_peak(stage(cfg, f"{name}/staged", to, cfg.steps // 2, seed, errors), rates[STAGED].best)
     return *branches.values(), run.train(own, merged(run, f"{name}/merged", to, branches, seed))
 
 

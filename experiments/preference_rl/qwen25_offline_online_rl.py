@@ -60,8 +60,7 @@ from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.curves import curve, flops_to_reach
-from stagejax.search.lowest import Lowest
-from stagejax.search.peak import kept_peak
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.steps.judged import ScoredStep, judged
 from stagejax.steps.merging import merging_adam, merging_step
 from stagejax.steps.rollout import Answers as Drawn
@@ -348,7 +347,7 @@ class Found:
 
     cfg: Config
     read: dict[str, Any] = field(default_factory=dict)
-    peaks: dict[str, Lowest] = field(default_factory=dict)
+    peaks: Peaks = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
     said: dict[tuple[str, int], Any] = field(default_factory=dict)
     losses: dict[tuple[str, int], Any] = field(default_factory=dict)

@@ -65,8 +65,7 @@ from stagejax.objectives.rewards.state_values import searched_values
 from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.trees import search_table, value_table
-from stagejax.search.lowest import Lowest
-from stagejax.search.peak import kept_peak
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.transforms.put_head import put_score
 
 BASE, BASE_SOLVES = "base", "base, solutions"
@@ -82,7 +81,6 @@ WAYS: dict[str, tuple[bool, float, str | None]] = {
 OWN, OTHER = "like training", ("other verbs", "one step more", "backward")
 KINDS = (OWN, *OTHER)
 REAL = "SVAMP's programs"
-Peaks = dict[str, Lowest]  # chosen rates, by what they are for
 
 
 @dataclass(frozen=True)
@@ -233,16 +231,15 @@ def supervised(cfg: Config, name: str, style: str, data: Data, steps: int, rate:
     """What all stages of a policy share but data and loss: its answers to development problems are watched."""
     dev = held_out(cfg, "dev", style)
     test = Evaluation(dev, cfg.dev // dev.batch, None, cfg.how, flops=dev.batch * answer_flops(cfg))
-    optimizer = adam(rate, warmup=0.1, clip=1.0)
-    return Stage(name, cfg.net, causal_lm, optimizer, data, steps, evaluate=test, seed=seed)
+    return Stage(name, cfg.net, causal_lm, adam(rate, warmup=0.1, clip=1.0), data, steps, evaluate=test, seed=seed)
 
 
 def tuned(run: Any, cfg: Config, chosen: Peaks, at: str, style: str, rows: Any, seed: int, base: Any) -> Any:
     """SFT from the base at the chosen rate, and what it was chosen among."""
     data = learned_rows(rows, cfg.length - 1, cfg.batch, seed)
     stage = supervised(cfg, f"{at}/sft", style, data, cfg.tuned, cfg.tuning[0], seed)
-    what, how = f"SFT before, {at.split('/')[1]}", {"start": base, "score": wrong_answers, "beyond": 2}
-    return kept_peak(run, chosen, what, stage, cfg.tuning, **how)
+    how = {"start": base, "score": wrong_answers, "beyond": 2}
+    return kept_peak(run, chosen, f"SFT before, {at.split('/')[1]}", stage, cfg.tuning, **how)
 
 
 def after(run: Any, cfg: Config, chosen: Peaks, at: str, form: str, label: str, made: Any, seed: int, sft: Any) -> Any:
@@ -251,8 +248,8 @@ def after(run: Any, cfg: Config, chosen: Peaks, at: str, form: str, label: str, 
     if label in WAYS:
         _, alpha, control = WAYS[label]
         rows = run.make(f"{at}/{slug(label)}/rows", tree_rows.shifted, made, cfg.alpha * alpha, control, seed)
-        data = tree_rows.margin_rows(rows, cfg.length, cfg.pairs, seed)
-        stage = replace(stage, objective=Preference(cfg.beta), data=data)
+        pairs = tree_rows.margin_rows(rows, cfg.length, cfg.pairs, seed)
+        stage = replace(stage, objective=Preference(cfg.beta), data=pairs)
     else:
         stage = replace(stage, data=learned_rows(made, cfg.length - 1, cfg.batch, seed + 50))
     _, style, number = at.split("/")

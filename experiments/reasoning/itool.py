@@ -75,8 +75,7 @@ from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.report.trees import judged_search_table
-from stagejax.search.lowest import Lowest
-from stagejax.search.peak import kept_peak
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.transforms import LoRA, Reparameterized, factors
 
 BASE, WARM, MIXED = "base", "easy to hard", "mixed order"
@@ -114,7 +113,6 @@ WAYS = {
 TUNED = (LONGER, HARD, ITOOL, WHOLE, DPO)
 #: Kinds of requests that are hard: two tools, a value that is worked out.
 HARD_ASKS = ("multiple", "values")
-Peaks = dict[str, Lowest]  # chosen rates, by arm
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown
 from stagejax.report.by_labels import ByLabels, told
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 from stagejax.state import everything
 from stagejax.transforms.parts import kept, parts
 
@@ -231,8 +231,7 @@ def chain(
             peaks[kind] = best_peak(
                 run, pilot, cfg.peaks, start=begin, score=lambda pilot: 1 - pilot.history.last("accuracy")
             )
-        optimizer = replace(stage.optimizer, peak=peaks[kind].best)
-        return run.train(replace(stage, optimizer=optimizer), begin)
+        return run.train(at_peak(stage, peaks[kind].best), begin)
 
     def predicted(label: str, net: Any) -> Any:
         made = run.make(at(f"{slug(label)}/predictions"), predictions, task.says, task.pool, net, flops=task.flops)
@@ -245,8 +244,8 @@ def chain(
         both = taken[label] = run.make(at(f"{slug(label)}/both"), human_and_pseudo, *how)
         data, steps = predict(task.pool, both, task.labels, seed=seed), cfg.steps + size.steps
         stage = tuning(cfg, task, at(f"{slug(label)}/student"), data, steps, seed, whole=kind == "C", rows=cfg.batch)
-        stage = replace(stage, optimizer=replace(stage.optimizer, peak=peaks[kind].best))
-        add(label, (*teacher, said, both, run.train(stage, begin)), *(("A", "C") if kind == "C" else (kind,)))
+        student = run.train(at_peak(stage, peaks[kind].best), begin)
+        add(label, (*teacher, said, both, student), *(("A", "C") if kind == "C" else (kind,)))
 
     def add(label: str, results: tuple[Any, ...], *kinds: str) -> None:
         spent = [result for kind in kinds for result in peaks[kind].spent]

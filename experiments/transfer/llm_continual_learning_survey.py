@@ -39,10 +39,8 @@ Ours     Two of five hold. In %, six streams, mean ± standard deviation (saying
          Streams of one seed begin at one model; averaged, three seeds differ in forgetting by +34.7 [+22.1, +47.3] and
          +15.5 [+3.7, +27.4] points. EWC forgets less, but ends below training in sequence. LoRA forgets what the
          router sends to later adapters. 10 % of general text turns a rise of 0.21 nats into a fall of 0.10, for 1 % of
-         the gain. FUAR is 1.25 of adapters, 0.71 in sequence, 0.29 of replay: of 60 facts 37, 23, 10 are lost. Nothing
-         that was chosen lies at an end of its grid now, EWC's strength is 1e6. At 1e5, the end before, it forgot 38.2
-         at an OP of 10.2; in shorter grids, at 1e3, 40.8 at 16.9 (in sequence 14.0: claim 2 held). Before, LoRA had no
-         words of its own and was at luck (OP 25.3).
+         the gain. FUAR is 1.25 of adapters, 0.71 in sequence, 0.29 of replay: of 60 facts 37, 23, 10 are lost. In grids
+         with a choice at their end EWC forgot 38.2 at an OP of 10.2 (at 1e5), and 40.8 at 16.9 (1e3: claim 2 held).
 """
 
 from __future__ import annotations
@@ -214,7 +212,7 @@ def streams(run: Any, cfg: Config, best: Best, start: Any, seed: int, label: str
     charged = (*best.searches[SEQUENCE].spent, *best.searches[EWC].spent * (label == EWC))
     for o, order in enumerate(cfg.orders[:1] if label == JOINT else cfg.orders):
         at = f"{seed}/{slug(label)}/{o}"
-        results = stream(run, cfg, label, at, start, order, seed, best.rates[SEQUENCE], best.strength)
+        results = stream(run, cfg, label, at, start, order, seed, best.searches[SEQUENCE].best, best.searches[EWC].best)
         score = {kind: accuracy_matrix(results, tasks, of)[:, list(order)] for kind, of in SCORED.items()}
         texts = accuracy_matrix(results, corpora, "text")[[0, -1]]
         found[seed, o] = Scores(**score, texts=texts, results=results, charged=charged)
@@ -242,7 +240,7 @@ def stream(
 def routed(run: Any, cfg: Config, best: Best, start: Any, seed: int) -> dict[tuple[int, int], Scores]:
     """An adapter for each task beside the frozen model, and a router: orders are those of asking, not of training."""
     tasks, corpora, at = len(cfg.data.tasks), len(cfg.data.corpora), f"{seed}/lora"
-    nets = adapters(run, cfg, at, start, range(tasks), seed, rate=best.rates[LORA])
+    nets = adapters(run, cfg, at, start, range(tasks), seed, rate=best.searches[LORA].best)
     asked, names = cfg.data.suite("test"), cfg.data.names
     flops = flops_of_answers(cfg.net, nets[0].model, asked, names, cfg.tested[0])
     inputs = cfg.data.tasks_in(range(tasks), seed), asked, names, cfg.tested[0], start, *nets
@@ -298,10 +296,8 @@ def facts(run: Any, cfg: Config, at: str, start: Any, town: Episodes, rates: dic
 class Best:
     """What was chosen: rates of full training and of LoRA for tasks and by arm for facts, EWC's strength; and how."""
 
-    rates: dict[str, float]
-    town: dict[str, float]
-    strength: float
     searches: dict[str, Lowest]
+    town: dict[str, float]
 
 
 def chosen(run: Any, cfg: Config, own: Chain) -> Best:
@@ -325,12 +321,11 @@ def chosen(run: Any, cfg: Config, own: Chain) -> Best:
         return lost if results[-1].history.train else float("nan"), results  # in a plan none are asked for
 
     found = {SEQUENCE: lowest(cfg.rates, partial(full, SEQUENCE), beyond=2), LORA: lowest(cfg.low_rank, low, beyond=2)}
-    rates = {label: search.best for label, search in found.items()}
-    found[EWC] = lowest(cfg.strengths, partial(full, EWC, rates[SEQUENCE]), beyond=2)
+    found[EWC] = lowest(cfg.strengths, partial(full, EWC, found[SEQUENCE].best), beyond=2)
     plain = lowest(cfg.rates, partial(told, SEQUENCE), beyond=2)
     beside = lowest(cfg.low_rank, partial(told, ADAPTER), beyond=2)
     town = {SEQUENCE: plain.best, REPLAY: plain.best, ADAPTER: beside.best}
-    return Best(rates, town, found[EWC].best, found | {f"facts, {SEQUENCE}": plain, f"facts, {ADAPTER}": beside})
+    return Best(found | {f"facts, {SEQUENCE}": plain, f"facts, {ADAPTER}": beside}, town)
 
 
 # --- report ---
@@ -469,11 +464,9 @@ def report(cfg: Config, m: Measures, best: Best) -> Report:
                 "Facts", ("arm", "lost", "updated", "acquired", "FUAR of each seed"), facts, ("", *[".1f"] * 3, ""),
                 "Means over seeds; {} facts stay, {} change, {} are new.".format(*np.bincount(cfg.town.kinds())),
             ),
-            Table(
-                "What was chosen", ("of", "tried", "losses", "chosen", "at an end"),
-                tuple((label, *search.cells) for label, search in best.searches.items()),
-                note="Wrong answers to validation rows; of facts those lost less those learnt.",
-            ),
+            Table("What was chosen", ("of", "tried", "losses", "chosen", "at an end"),
+                  tuple((label, *search.cells) for label, search in best.searches.items()),
+                  note="Wrong answers to validation rows; of facts those lost less those learnt."),
         ),
         baseline=SEQUENCE, metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
         link="https://arxiv.org/abs/2404.16789",

@@ -82,7 +82,7 @@ from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_m
 from stagejax.report import shown as spread_of
 from stagejax.report.together import charged_once, together
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 
 RETRIEVED, PLAIN, RANDOM = "meta-trained, retrieved", "meta-trained, none", "meta-trained, random"
 LATE, UNTRAINED, NEITHER = "retrieved at tuning only", "no meta-training, retrieved", "no meta-training, none"
@@ -323,10 +323,6 @@ def answering(cfg: Config, name: str, rows: Demonstrated, held: Demonstrated, ba
     return replace(stage, evaluate=Evaluation(replace(held, count=batches), batches), seed=rows.seed)
 
 
-def at_peak(stage: Stage, peak: float) -> Stage:
-    return replace(stage, optimizer=replace(stage.optimizer, peak=peak))
-
-
 def meta_trained(
     run: Any, cfg: Config, target: Asked, banks: dict[float, Bank], begin: Arm, retriever: Any, peaks: Peaks
 ) -> dict[Read, Arm]:
@@ -362,9 +358,9 @@ def tuned(
     for seed, view in views.items():
         stage, net = answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, cfg.steps.tuned), None
         if ("tuning", label) not in peaks:
-            how = {"start": begin.results[-1], "beyond": 2}
-            peak = best_peak(run, replace(stage, name=f"{at}/rate"), cfg.rates, "answer_loss", **how)
-            peaks["tuning", label], net = peak, peak.spent[peak.tried.index(peak.best)]
+            pilot, how = replace(stage, name=f"{at}/rate"), {"start": begin.results[-1], "beyond": 2}
+            peak = peaks["tuning", label] = best_peak(run, pilot, cfg.rates, "answer_loss", **how)
+            net = peak.spent[peak.tried.index(peak.best)]
         peak = peaks["tuning", label]
         net = net or run.train(at_peak(stage, peak.best), begin.results[-1])
         flops = cfg.tests * demos.choosing_flops(view.test, net.model, len(target.names))

@@ -64,7 +64,7 @@ from stagejax.optimizer import adafactor, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.bootstrap import Bootstrapped, paired_bootstrap
 from stagejax.search.lowest import Lowest
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 
 NONE, TEXT, SPAN, MIX, EACH = "none", "text alone", "table spans", "mixture", "mixture, one model a task"
 DENOISERS: dict[str, tuple[TableDenoiser, ...]] = {SPAN: SPANS, MIX: MIXED}
@@ -273,7 +273,7 @@ def tuned(run: Any, cfg: Config, study: Study, name: str, before: tuple[Any, ...
     if seed == 0:
         net = peak.spent[peak.tried.index(peak.best)]
     else:
-        net = run.train(at_peak(tuning(cfg, study, name, seed), peak), before[-1])
+        net = run.train(at_peak(tuning(cfg, study, name, seed), peak.best), before[-1])
     marks = {task: asked(run, cfg, net, f"{name}/{task}", task) for task in TASKS}
     pilots = tuple(one for one in peak.spent if one is not net)
     return Trained(Arm("", (*before, net), pilots), marks)
@@ -286,13 +286,9 @@ def tuned_apart(run: Any, cfg: Config, study: Study, name: str, before: tuple[An
         rows = task_rows(cfg, task)
         stage = tuning(cfg, study, f"{name}/{task}", 0, rows)
         held = Evaluation(rows.held_out(batches, "dev"), batches)
-        nets.append(run.train(at_peak(replace(stage, evaluate=held), peak), before[-1]))
+        nets.append(run.train(at_peak(replace(stage, evaluate=held), peak.best), before[-1]))
         marks[task] = asked(run, cfg, nets[-1], f"{name}/{task}/said", task)
     return Trained(Arm("", (*before, nets[0]), (*nets[1:], *peak.spent)), marks)
-
-
-def at_peak(stage: Stage, peak: Lowest) -> Stage:
-    return replace(stage, optimizer=replace(stage.optimizer, peak=peak.best))
 
 
 def asked(run: Any, cfg: Config, net: Any, name: str, task: TaskName) -> dict[str, float]:

@@ -12,6 +12,9 @@ import numpy as np
 from stagejax.search.lowest import Lowest, lowest
 from stagejax.stage import Stage
 
+#: What was searched, by what shares a peak.
+Peaks = dict[str, Lowest]
+
 
 def best_peak(
     run: Any,
@@ -40,7 +43,7 @@ def best_peak(
     told = score or functools.partial(_lowest, metric=metric)
 
     def loss(peak: float) -> tuple[float, tuple[Any, ...]]:
-        pilot = replace(stage, name=f"{stage.name}/{peak:g}", optimizer=_at(stage.optimizer, peak))
+        pilot = at_peak(replace(stage, name=f"{stage.name}/{peak:g}"), peak)
         result = run.train(pilot, start, until=until, may_diverge=True)
         return float("inf") if result.diverged else told(result), (result,)
 
@@ -48,7 +51,7 @@ def best_peak(
 
 
 def kept_peak(
-    run: Any, kept: dict[str, Lowest], name: str, stage: Stage, peaks: Sequence[float], **how: Any
+    run: Any, kept: Peaks, name: str, stage: Stage, peaks: Sequence[float], **how: Any
 ) -> tuple[Any, tuple[Any, ...]]:
     """The result of a stage at the best of its peaks, and the other pilots' results, to be charged.
 
@@ -65,6 +68,14 @@ def kept_peak(
     kept.setdefault(name, found)
     best = found.tried.index(found.best)
     return found.spent[best], (*found.spent[:best], *found.spent[best + 1 :])
+
+
+def at_peak(stage: Stage, peak: float) -> Stage:
+    """The stage at another peak learning rate; with several models, of all that move.
+
+    >>> # tuned = run.train(at_peak(stage, found.best), base)
+    """
+    return replace(stage, optimizer=_at(stage.optimizer, peak))
 
 
 def _at(optimizer: Any, peak: float) -> Any:
