@@ -272,7 +272,7 @@ def compared(run: Any, cfg: Config, place: Place, base: Any, rates: Rates) -> di
         """A stage at the rate of this stage of this arm, which is chosen first where it is not known."""
         if (arm, number) not in rates:
             among = cfg.rates[1] if stage.data.source.source == few else cfg.rates[0]
-            rates[arm, number] = best_peak(run, stage, among, start=start, until=TURNED, beyond=2)
+            rates[arm, number] = best_peak(run, stage, among, start=start, until=TURNED)
         return at_its_best(run, at_peak(stage, rates[arm, number].best), TURNED, AtStep, start)
 
     every, often = cfg.every

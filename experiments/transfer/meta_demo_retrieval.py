@@ -358,8 +358,8 @@ def tuned(
     for seed, view in views.items():
         stage, net = answering(cfg, f"{at}/{seed}", view.few, view.valid, batches, cfg.steps.tuned), None
         if ("tuning", label) not in peaks:
-            pilot, how = replace(stage, name=f"{at}/rate"), {"start": begin.results[-1], "beyond": 2}
-            peak = peaks["tuning", label] = best_peak(run, pilot, cfg.rates, "answer_loss", **how)
+            pilot = replace(stage, name=f"{at}/rate")
+            peak = peaks["tuning", label] = best_peak(run, pilot, cfg.rates, "answer_loss", start=begin.results[-1])
             net = peak.spent[peak.tried.index(peak.best)]
         peak = peaks["tuning", label]
         net = net or run.train(at_peak(stage, peak.best), begin.results[-1])
