@@ -35,11 +35,9 @@ def waiting(title: str, first: Number = LINE_SECONDS) -> Iterator[None]:
     teller.start()
     try:
         yield
-    except BaseException:
+    finally:
         ended.set()
-        raise
-    ended.set()
-    teller.join()
+        teller.join()
     if (seconds := time.monotonic() - began) >= first:
         print(f"{title}  computed in {clock(seconds)}", flush=True)
 

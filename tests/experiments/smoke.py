@@ -29,9 +29,3 @@ def flat(result: Any) -> dict[str, np.ndarray]:
     """The parameters of a result by path."""
     params = result.state().params
     return {path_name(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
-
-
-def pilots(results: dict[str, Any], name: str) -> dict[float, Any]:
-    """The pilots of a search by the number that each tried: those of the grid, and beyond it."""
-    found = {key.removeprefix(f"{name}/"): result for key, result in results.items() if key.startswith(f"{name}/")}
-    return {float(number): result for number, result in found.items() if number[0].isdigit() and "/" not in number}

@@ -36,17 +36,17 @@ def test_what_takes_long_is_told_while_it_does_and_in_the_end(capsys: pytest.Cap
     def lines() -> bool:
         nonlocal said
         said += capsys.readouterr().out
-        return said.count("samples  computing for 0:00\n") > 1
+        return said.count("samples  computing for 0:") > 1
 
     with waiting("samples", first=0.02):
         until(lines)
-    assert capsys.readouterr().out.endswith("samples  computed in 0:00\n")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("samples  computed in 0:")
 
 
 def test_an_error_ends_it_and_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="no such word"), waiting("scores", first=3600):
         raise ValueError("no such word")
-    until(lambda: not any("scores" in thread.name for thread in threading.enumerate()))
+    assert not any("scores" in thread.name for thread in threading.enumerate())
     assert capsys.readouterr().out == ""
 
 
@@ -65,9 +65,9 @@ def slow(seconds: float) -> list[float]:
 def test_a_run_tells_what_it_waits_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("stagejax.run.waiting", functools.partial(waiting, first=0.05))
     with running(tmp_path, "waits", mesh="data=1") as run:
-        run.make("0/drawn", slow, 0.2)
-        assert "0/drawn  computed in 0:00" in capsys.readouterr().out
         run.make("0/soon", slow, 0.0)
-        assert "0/soon" not in capsys.readouterr().out
+        assert capsys.readouterr().out == ""
+        monkeypatch.setattr("stagejax.run.waiting", functools.partial(waiting, first=0.05))
+        run.make("0/drawn", slow, 0.2)
+        assert "0/drawn  computed in 0:" in capsys.readouterr().out
