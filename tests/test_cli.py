@@ -5,13 +5,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from spine import stage
-from toy import Toy
+from toy import Numbers, Toy
 
 from stagejax.cli import explained, main
 from stagejax.commands.experiments import remembered
@@ -299,3 +299,21 @@ def test_what_made_a_run_is_known_after_another_command_was_refused(
     assert stagejax("fork", "own/small@4", "forked", "--mesh", "data=1").returncode == 0
     monkeypatch.chdir("/")
     assert stagejax("audit", str(tmp_path / "forked"), "--mesh", "data=1").returncode == 0
+
+
+def uneven(run: Any, config: Settings) -> Report:
+    run.train(stage("even"))
+    run.train(stage("odd", data=Numbers(samples=3)))
+    return TINY.report(())
+
+
+def test_a_run_on_several_devices_is_planned_before_it_trains(
+    stagejax: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stagejax.experiment.find", lambda name: replace(TINY, pipeline=uneven))
+    monkeypatch.setenv("STAGEJAX_CACHE", "")
+    refused = stagejax("run", "tiny", "--mesh", "data=2", "--workdir", "own")
+    assert refused.returncode == 1
+    assert "stage 'odd': a batch of 3 cannot be split evenly over 2 devices" in refused.stderr
+    assert "in the plan, before anything was trained" in refused.stderr
+    assert not list((tmp_path / "own" / "stages").glob("even*"))

@@ -182,6 +182,7 @@ def _run(
     fork = Fork.parse(source) if source else None
     command = {"experiment": experiment.name, "preset": preset, "fields": fields, "from": fork and str(fork)}
     with running(workdir, experiment.name, mesh=mesh, store=store, fork=fork, track=track) as run:
+        look_ahead(run, experiment, config)
         with remembered(run.workdir.path / "command.json", command):
             report = replace(experiment.pipeline(run, config), preset=preset)
         begun = ["--from", source] if source else []
@@ -191,6 +192,20 @@ def _run(
         report.render(Console())
         print(f"report: {page} and {page.with_suffix('.json').name}")
     return 0
+
+
+def look_ahead(run: Any, experiment: Any, config: Any) -> None:
+    """Walk the pipeline on abstract values first, where devices would wait for it; a plan takes seconds.
+
+    So a late stage whose batch the mesh cannot split is refused before the first one trains.
+    """
+    from stagejax.note import noted
+    from stagejax.plan import Plan
+    from stagejax.report.waiting import waiting
+
+    if run.mesh.size > 1:
+        with waiting("plan"), noted("in the plan, before anything was trained"):
+            experiment.pipeline(Plan(run.mesh.abstract_mesh, run.rules, price=False), config)
 
 
 def command_plan(options: argparse.Namespace, rest: list[str]) -> int:
