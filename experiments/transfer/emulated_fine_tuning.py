@@ -15,7 +15,7 @@ Method   Two bases, small and large, on one mixture: 300 people with three facts
          opposite styles mixed at five weights. Beside them: each model alone, and the large base with three questions
          and answers before the prompt. Answers are drawn at temperature 1. The tuned small model also drafts for the
          emulated one (speculative sampling).
-Run      stagejax run emulated_fine_tuning                  laptop: 11 minutes on two shared cores
+Run      stagejax run emulated_fine_tuning                  laptop: 13 minutes on two cores
          stagejax run emulated_fine_tuning --preset read    the same, from bases that have read questions
          stagejax run emulated_fine_tuning --preset smoke   seconds
          stagejax plan emulated_fine_tuning --preset pod --mesh data=4,fsdp=32,model=4
@@ -26,7 +26,14 @@ Holds if in means over seeds, of answers drawn for the 210 people of the test, w
          KL(large fine-tuned || small fine-tuned) for every seed; the scale of pre-training adds more factuality than
          that of fine-tuning, which adds more helpfulness; the mix has 50 % of each style at its ends and never less
          terse answers with more of its weight; speculative samples pass chi-square tests against direct ones.
-Ours     To be measured.
+Ours     Does not hold at this scale. Three seeds, drawn: factual small 15.1 % +/- 0.7, large 43.1 +/- 1.6, up-scaled
+         10.8 +/- 0.4 (-15 % of the gap; within the nucleus 17.8); helpful 94.0, 95.3, 59.4 (98.1), large base 0.0; KL
+         0.27 small, 0.65 up-scaled; down-scaling adds 0.6 points of factuality and loses 47 of helpfulness; mixes:
+         terse 89 % at its end, polite 20 %. A likely reason, not tested: the bases never read a question of that form
+         (three shots: 2.1 % factual); `read` is there for it and was not run. Speculative sampling holds: p = 0.22 and
+         0.32, 74 % of drafted tokens kept, 2.41 tokens a pass, 1.1 times as fast. Two runs before, with DPO's rate
+         chosen by the people of the test, had the same verdicts: seeds share their bases, so that their spread does
+         not tell how far a new base moves all this, there 3 to 5 times that spread.
 """
 
 from __future__ import annotations
@@ -437,9 +444,7 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, peaks: Peaks, sampl
         for name, size in ((SMALL, "small"), (LARGE, "large"))
     }
     return EXPERIMENT.report(
-        claims,
-        link="https://arxiv.org/abs/2310.12962",
-        arms=by_seed(arms, SMALL),
+        claims, link="https://arxiv.org/abs/2310.12962", arms=by_seed(arms, SMALL), seeds=cfg.seeds, notes=NOTES,
         tables=(
             table_of_means("Answers about people that fine-tuning never saw", plain, list(columns),
                            lambda name, column: over(name, *columns[column])),
@@ -456,8 +461,6 @@ def report(cfg: Config, bases: Any, tuned: Any, scores: Any, peaks: Peaks, sampl
                   note="Of plain answers about the people of validation; first seed."),
             Table("Answers drawn", ("model", "prompt", "answer"), texts),
         ),
-        seeds=cfg.seeds,
-        notes=NOTES,
     )  # fmt: skip
 
 
@@ -471,13 +474,11 @@ def trained(name: str, bases: Any, tuned: Any) -> list[Any]:
 
 NOTES = (
     "One pair of bases for all seeds; a seed draws its own order of fine-tuning, pairs and answers.",
-    "The loss of the arms is that of plain answers about the people of validation.",
-    "Helpfulness and factuality are judged by a program that reads the answer, in the paper by GPT-4.",
-    "DPO prefers the plain form whatever its object, so no fact is taught by preferences.",
+    "Helpfulness and factuality are judged by a program that reads the answer, in the paper by GPT-4. DPO prefers the "
+    "plain form whatever its object, so no fact is taught by preferences.",
     "The bases' rate is that of 1.5e-3, 3e-3 and 8e-3 with the lowest held-out loss of the large base after 700 steps.",
-    "DPO's learning rate is chosen for each size by the loss of plain answers about people of validation. Before, one "
-    "was chosen by the people of the test, all 240 others; 30 of them are those of validation now. That was looked "
-    "for after a run with 3e-4, in which DPO broke the large model, and with it what all are compared with.",
+    "DPO's rate is chosen for each size by the arms' loss, of plain answers about people of validation; before, by the "
+    "people of the test. That was looked for after a run with 3e-4, in which DPO broke the large model, and so all.",
     "The KL of conservative decoding is infinite: it gives no probability to tokens outside the nucleus.",
     "An answer ends at its end token, at a line's end, or after the limit; what stands behind a line's end counts not.",
     "pod: C4 beside generated facts and questions about 12,000 people, where the paper has HH and ELI5.",
