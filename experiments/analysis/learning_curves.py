@@ -394,6 +394,8 @@ NOTES = (
     "no claim scores. Nothing else was chosen after a look at a run; sizes are set by time.",
     "An arm is the first fold, charged with the others. FLOPs are of the perceptron's additions and the softmax's "
     "sums; counting is charged none. Estimates train nothing.",
+    "Of the cases of the third verdict two fifths have no prediction level; there anchors cannot act, and the two "
+    "deviations are one.",
 )
 
 

@@ -13,7 +13,7 @@ Method   A regime is a learning rate constant in phases, declared in epochs; eac
          LB + noise has SB's gradient covariance by random weights of examples instead of LR. RA is charged in full; it
          is equal in updates, all other arms in epochs. |w_t - w_0| is measured after every update; a + b log t and
          a t^c are fitted to it at up to 30 log-spaced updates of the first phase, from the tenth on.
-Run      stagejax run large_batch_regimes                      laptop: about 4 minutes on two cores
+Run      stagejax run large_batch_regimes                      laptop: 4 to 11 minutes on two cores
          stagejax run large_batch_regimes --preset smoke       seconds
          stagejax run large_batch_regimes --preset cifar       a small ConvNet on CIFAR-10: hours, not run here
          stagejax plan large_batch_regimes --preset pod --mesh data=16,fsdp=16

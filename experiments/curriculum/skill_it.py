@@ -39,6 +39,7 @@ from functools import partial
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from stagejax import Evaluation, Experiment, Stage
@@ -56,6 +57,8 @@ from stagejax.objectives.loss import cross_entropy
 from stagejax.objectives.text.skills import by_skill
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Report, Table, claim, curve, table_of_means
+from stagejax.search.lowest import Lowest
+from stagejax.search.peak import best_peak
 from stagejax.steps.side_by_side import side_by_side, side_by_side_flops
 
 SKILL_IT, SLOWER, STRATIFIED, RANDOM = "Skill-It", "Skill-It, eta 0.1", "stratified", "random"
@@ -99,7 +102,8 @@ class Config:
     eta: float = 0.5
     start: int = 100  # steps of the start
     graph: int = 200  # steps of each of the graph's runs
-    peak: float = 2e-3  # learning rate
+    peak: float = 2e-3  # learning rate of the start
+    peaks: tuple[float, ...] = (1e-3, 2e-3, 4e-3)  # of all else: what suits stratified sampling best
     tested: int = 256  # held-out rows of each skill
     seeds: tuple[int, ...] = field(default=(0,))
 
@@ -113,32 +117,35 @@ def preset(name: str) -> Config:
     if name == "smoke":
         return Config(
             clauses=2, shares=(1, 2), size=Size(16, 1, 2), length=19, batch=8, steps=24, rounds=3, every=4, start=6,
-            graph=6, tested=16,
+            graph=6, tested=16, peaks=(2e-3,),
         )  # fmt: skip
     if name == "pod":
         return Config(
             task="text", sources=(C4, TFDS("wiki40b/en"), TFDS("lm1b")), vocab=Bytes().vocab,
             shares=(8, 3, 1),
             arms=(SKILL_IT, STRATIFIED, RANDOM, NO_GRAPH), size=Size(2048, 24, 16), graph_size=Size(768, 12, 12),
-            length=2048, batch=512, steps=6000, rounds=6, every=50, start=1000, graph=500, peak=2e-4, tested=512,
+            length=2048, batch=512, steps=6000, rounds=6, every=50, start=1000, graph=500, peak=2e-4, peaks=(2e-4,),
+            tested=512,
         )  # fmt: skip
     return Config()
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
-    """The graph, once; then every arm from the same start, for every seed."""
+    """The rate and the graph, once; then every arm from the same start, for every seed."""
     small = cfg.graph_size or cfg.size
+    starts = {seed: run.train(starting(cfg, f"{seed}/start", cfg.size, seed)) for seed in cfg.seeds}
     source = run.train(starting(cfg, "graph/start", small, cfg.seeds[0]))
+    rate = searched(run, cfg, starts[cfg.seeds[0]])
+    cfg = replace(cfg, peak=rate.best)
     stage = graph_stage(cfg, small)
     flops = side_by_side_flops(stage, len(pairs(cfg.skills))) if getattr(run, "price", True) else 0.0
     measured = run.make("graph/losses", influence, cfg, stage, source, flops=float(flops))
     graph = learned(cfg, measured.value)
     found: dict[str, list[Arm]] = {}
-    for seed in cfg.seeds:
-        start = run.train(starting(cfg, f"{seed}/start", cfg.size, seed))
+    for seed, start in starts.items():
         rankings = pool(run, cfg, seed, start) if {EASY, HARD} & set(cfg.arms) else None
         for label in cfg.arms:
-            charged = [start]
+            charged = [start, *rate.spent]
             if label in (SKILL_IT, SLOWER):
                 charged += [measured] if source.fingerprint == start.fingerprint else [source, measured]
             if label in (EASY, HARD):
@@ -149,7 +156,20 @@ def pipeline(run: Any, cfg: Config) -> Report:
                 data = partial(mixed, cfg, seed, weights_of(cfg, graph)[label])
             results = segments(run, cfg, f"{seed}/{slug(label)}", seed, start, data)
             found.setdefault(label, []).append(Arm(label, results, tuple(charged)))
-    return report(cfg, found, measured.value, graph)
+    return report(cfg, found, measured.value, graph, rate)
+
+
+def searched(run: Any, cfg: Config, start: Any) -> Lowest:
+    """The learning rate of stratified sampling, by rows that no arm is judged on; all arms take it."""
+    seed, steps = cfg.seeds[0], cfg.steps // cfg.rounds * cfg.rounds
+    counts = counts_of((1 / cfg.skills,) * cfg.skills, steps * cfg.batch)
+    data = Round(parts=skills_of(cfg, seed), counts=counts, batch=cfg.batch, seed=seed)
+    pilot = recipe(cfg, "rate", cfg.size, data, steps, seed)
+
+    def loss(result: Any) -> float:
+        return float(np.mean([result.history.last(name) for name in seen(cfg)]))
+
+    return best_peak(run, pilot, cfg.peaks, start=start, score=loss, beyond=2)
 
 
 # --- skills and stages ---
@@ -168,12 +188,13 @@ def skills_of(cfg: Config, seed: int, split: str = "train", answer_only: bool = 
 
 
 def recipe(cfg: Config, name: str, size: Size, data: Any, steps: int, seed: int, horizon: int | None = None) -> Stage:
-    """A decoder on rows of skills, evaluated skill by skill on held-out rows: what all stages share."""
-    tested = Round(
-        parts=skills_of(cfg, 0, "test"),
-        counts=(cfg.tested,) * cfg.skills,
-        batch=cfg.tested,
-    )
+    """A decoder on rows of skills, evaluated skill by skill on held-out rows: what all stages share.
+
+    Twice as many as are reported: the second half of every skill's rows is what weights, graph and rates go by.
+    """
+    both = 2 * cfg.skills
+    starts = (0,) * cfg.skills + (cfg.tested,) * cfg.skills
+    held = Round(parts=2 * skills_of(cfg, 0, "test"), counts=(cfg.tested,) * both, starts=starts, batch=cfg.tested)
     sizes = {"embed": size.embed, "layers": size.layers, "heads": size.heads, "mlp": 4 * size.embed}
     return Stage(
         name=name,
@@ -182,9 +203,17 @@ def recipe(cfg: Config, name: str, size: Size, data: Any, steps: int, seed: int,
         optimizer=adamw(cfg.peak, warmup=0.05, decay="linear", clip=1.0, horizon=horizon),
         data=data,
         steps=steps,
-        evaluate=Evaluation(tested, cfg.skills, cfg.every, partial(by_skill, skills=cfg.skills)),
+        evaluate=Evaluation(held, both, cfg.every, partial(by_half, skills=cfg.skills)),
         seed=seed,
     )
+
+
+def by_half(model: Any, batch: Any, key: Any, *, skills: int) -> Any:
+    """`by_skill` of both halves of the held-out rows; loss and accuracy are those of the first, which is reported."""
+    metrics = by_skill(model, batch, key, skills=2 * skills)[1]
+    weights = batch.get("weights", jnp.ones(batch["targets"].shape)) * (batch["skill"] < skills)[:, None]
+    loss, reported = causal_lm(model, {**batch, "weights": weights}, key)
+    return loss, {**metrics, **reported}
 
 
 def starting(cfg: Config, name: str, size: Size, seed: int) -> Stage:
@@ -219,7 +248,7 @@ def mixed(cfg: Config, seed: int, weights: MixtureWeights, done: tuple[Any, ...]
 def evaluations(cfg: Config, done: tuple[Any, ...]) -> list[list[float]]:
     """The held-out losses of every skill after each evaluation; a round's first is the last of the round before."""
     rows = [row for result in done for row in result.history.evals if row["step"] > 0]
-    return [[row[f"loss_{skill}"] for skill in range(cfg.skills)] for row in rows]
+    return [[row[name] for name in seen(cfg)] for row in rows]
 
 
 def weights_of(cfg: Config, graph: tuple[tuple[float, ...], ...]) -> dict[str, MixtureWeights]:
@@ -258,7 +287,7 @@ def influence(cfg: Config, stage: Stage, start: Any) -> dict[str, np.ndarray]:
     """The held-out loss on every skill after each of the runs, all of them in one program."""
     counts = pairs(cfg.skills, cfg.graph * cfg.batch)
     _, scores = side_by_side(stage, [replace(stage.data, counts=own) for own in counts], start)
-    return {"losses": np.stack([scores[f"loss_{skill}"] for skill in range(cfg.skills)], axis=1)}
+    return {"losses": np.stack([scores[name] for name in seen(cfg)], axis=1)}
 
 
 def pairwise(cfg: Config, value: dict[str, np.ndarray]) -> np.ndarray:
@@ -337,7 +366,9 @@ def better(own: float, stratified: float, random: float) -> bool:
     return own <= stratified and own <= 0.9 * random
 
 
-def report(cfg: Config, found: dict[str, list[Arm]], value: Any, graph: tuple[tuple[float, ...], ...]) -> Report:
+def report(
+    cfg: Config, found: dict[str, list[Arm]], value: Any, graph: tuple[tuple[float, ...], ...], rate: Lowest
+) -> Report:
     """Losses half-way and at the end, the graph, the mixtures, and the two claims."""
     points = {"half-way": 0.5, "end": 1.0}
 
@@ -406,6 +437,8 @@ def report(cfg: Config, found: dict[str, list[Arm]], value: Any, graph: tuple[tu
         tables=(
             table_of_means("Mean loss per skill", list(found), list(points), over, scale=1, digits=4, note="In nats."),
             end, edges, moving,
+            Table("Learning rate, by stratified sampling", ("tried", "mean loss per skill", "chosen", "at an end"),
+                  (rate.cells,), note="On held-out rows beside those that are reported."),
         ),
         baseline=STRATIFIED,
         seeds=cfg.seeds,
@@ -419,12 +452,19 @@ NOTES = (
     "The pair (i, j) is trained once: the same run says whether i helps j and j helps i. So k (k + 1) / 2 runs make "
     "the graph, not k^2. It is learned with the first seed, used by all, and charged to Skill-It of each.",
     "An edge is any lower loss, however little, as in the paper's algorithm: with one seed some edges are chance.",
+    "Held-out rows come twice: weights, the graph and the rate go by one half, all arms are judged on the other.",
     "Curricula draw from as many stratified samples as a run takes, ranked by the loss of the start; that is charged.",
 )
 
 
 def ids(cfg: Config) -> list[str]:
+    """The losses that are reported, skill by skill."""
     return [f"loss_{skill}" for skill in range(cfg.skills)]
+
+
+def seen(cfg: Config) -> list[str]:
+    """The losses that choices go by: of other rows."""
+    return [f"loss_{cfg.skills + skill}" for skill in range(cfg.skills)]
 
 
 def share_text(result: Any) -> str:

@@ -337,9 +337,9 @@ def report(cfg: Config, found: dict[str, tuple[dict[int, dict[str, Trained]], di
     arms = [own for trained, _, _ in found.values() for seed in trained.values() for own in seed.values()]
     counts = {s.counted.name: s.counted.value for own in arms for s in own.sparse}
     checks = [check for check in counts.values() if check]
-    off = max((abs(check["density"] - 0.08) for check in checks), default=np.nan)
+    off = max((abs(check["density"] - cfg.density) for check in checks), default=np.nan)
     strays = sum(check["strays"] for check in checks)
-    measured = None if np.isnan(off) else f"8 % ± {off:.3%} in {len(checks)} of them, {strays:.0f} strays"
+    measured = None if np.isnan(off) else f"{cfg.density:.0%} ± {off:.3%} in {len(checks)} of them, {strays:.0f} strays"
     margin = "8 ± .1 % of the entries have a ticket in each of them, and no other moves"
     sparse = {"paper": "8 %", "measured": measured, "margin": margin, "holds": off <= 1e-3 and not strays}
     claims = (

@@ -442,6 +442,8 @@ NOTES = (
     "pod: Cityscapes in the place of VOC, whose builder has no masks; a ViT-B/16 that is trained here; batches of the "
     "denoiser twice as large, and half the steps. Stage 1 is no stage but an artifact of every set of scenes, whose "
     "images are spread over the devices of one process; a plan counts its FLOPs, not its memory.",
+    "The decay of all linear probes is the one that suits the baseline's features best on scenes kept for that: it may "
+    "suit the features of the fields and of the denoiser less.",
 )
 
 

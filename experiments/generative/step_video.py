@@ -455,6 +455,7 @@ NOTES = (
     "No reward model, and no distillation to few steps (Turbo). SFT runs once; at pod it is the mean of four.",
     "pod: 201 frames and 736 x 736 pixels for 204 and 544 x 992; generated clips; the VAE's steps are not known, and "
     "it learns from 17 frames of 256 x 256.",
+    "No learning rate was searched, nor DPO's, nor its beta.",
 )
 
 EXPERIMENT = Experiment(

@@ -449,6 +449,8 @@ NOTES = (
     "Spoken answers are judged as decoded frames by a classifier of real clips. Transcription is not reworded.",
     "pod: tokenizers of this module, with the paper's codebooks, stand for SEED and SpeechTokenizer, and all corpora "
     "but c4 are those of the laptop.",
+    "The learning rate is one for all arms and was not searched. Staged arms anneal and begin it anew before each "
+    "stage, that of one stage anneals once.",
 )
 
 EXPERIMENT = Experiment(

@@ -71,7 +71,7 @@ class Config:
     tests: tuple[int, int] = (128, 2)  # items in a batch of each kind, batches
     precision: Precision = field(default_factory=Precision)
     seeds: tuple[int, ...] = (0, 1, 2)
-    control_seeds: tuple[int, ...] = (0,)  # of arms that no claim compares A then B with
+    control_seeds: tuple[int, ...] = (0,)  # of the other arms: claim (iv) has one seed
 
 
 def preset(name: str) -> Config:

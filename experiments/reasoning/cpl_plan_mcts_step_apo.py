@@ -32,7 +32,7 @@ Ours     102k parameters, 3 seeds from one base, right answers in %. (1) does no
          0.2. (3) does not: other kinds 20.0 ± 0.8, from the base's 27.7, over solutions 21.0 ± 2.4 from 25.3; nor (4):
          SFT on its own paths costs other kinds 5.3 points. Q agrees with completions (0.73, 0.84 of plans, one seed), V
          of a trained net by 0.47. In the run before, on another CPU and with SFT's rates from grids of two, (3) held,
-         +2.8 ± 0.9 points. SFT's rates are inside now, half of those of what comes after it at an end.
+         +2.8 ± 0.9 points. SFT's rates are inside now, six of nine of what comes after it at an end.
 """
 
 from __future__ import annotations

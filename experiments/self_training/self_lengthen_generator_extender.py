@@ -471,6 +471,7 @@ NOTES = (
     "Concatenation is charged with its own draws, which are fewer than those of iterations; more would change nothing.",
     "One seed model serves all seeds. Charged: the seed, instructions, texts as if all had 24 lines, roles, rates.",
     "pod: the same language at the paper's sizes; the first stage stands for published weights.",
+    "The rival that joins drafts stands for a model that goes on behind its own text; real text was left out.",
 )
 
 EXPERIMENT = Experiment(

@@ -424,6 +424,9 @@ NOTES = (
     "model by the same. Scratch with as many pair steps, from all seeds, and its claim came after these tries.",
     "Of 647 test pairs 599 have a molecule that is in training too: learning those by heart is most of the loss.",
     "The language models are trained once for all seeds, a seed is of pairs' order, cross-attention and samples.",
+    "All rates that were chosen are ends of their grids, and the tries are charged to no arm. Scratch, which reads no "
+    "protein, comes nearer to ligands (0.631) than two stages (0.582): that a margin over the molecule model is there "
+    "tells of tuning on the pairs' molecules, not of the target. By samples it rests on ten valid molecules and three.",
 )
 
 EXPERIMENT = Experiment(

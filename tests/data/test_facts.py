@@ -48,6 +48,10 @@ def test_questions_of_the_splits_are_about_other_people() -> None:
     known, others = ({own[i]["person"] for i in range(len(own))} for own in (asked, asked.of_split("test")))
     assert known == set(range(20))
     assert others == set(range(20, 90))
+    held = Questions(PEOPLE, known=20, valid=5)
+    assert {held.of_split("valid")[i]["person"] for i in range(15)} == set(range(20, 25))
+    assert held.of_split("test")[0]["person"] == 25
+    assert (len(held), len(held.of_split("valid")), len(held.of_split("test"))) == (60, 15, 195)
     assert len(asked) == 20 * 3 * 2
     with pytest.raises(ValueError, match="forms"):
         Questions(PEOPLE, known=20, forms=("rude",))

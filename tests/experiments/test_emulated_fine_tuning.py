@@ -38,7 +38,8 @@ finished = smoke_run(EXPERIMENT, SMOKE)
 
 def test_no_tested_person_is_in_any_fine_tuning(finished: Any) -> None:
     results, _, _ = finished
-    tested = {SMOKE.people.name(i) for i in range(SMOKE.known, SMOKE.people.size)}
+    unseen = {SMOKE.people.name(i) for i in range(SMOKE.known, SMOKE.people.size)}
+    tested = {SMOKE.people.name(i) for i in SMOKE.questions(split="test").persons}
     stages = [r.stage for name, r in results.items() if r.kind == "train" and "base" not in name]
     assert len(stages) == 6
     for stage in stages:
@@ -46,10 +47,13 @@ def test_no_tested_person_is_in_any_fine_tuning(finished: Any) -> None:
         rows = data["tokens"] if "tokens" in data else np.concatenate([data["chosen"], data["rejected"]])
         text = " ".join(SMOKE.code.decode(row) for row in rows)
         assert "Question" in text
-        assert not any(name in text for name in tested)
-    assert not any(name in SMOKE.code.decode(shown_first(SMOKE, SHOTS)) for name in tested)
+        assert not any(name in text for name in unseen)
+    assert not any(name in SMOKE.code.decode(shown_first(SMOKE, SHOTS)) for name in unseen)
     asked = stages[0].evaluate.data.source
-    assert all(any(name in asked[i]["question"] for name in tested) for i in range(len(asked)))
+    valid = {SMOKE.people.name(i) for i in asked.persons}
+    assert len(valid) == SMOKE.valid
+    assert valid == unseen - tested
+    assert all(any(name in asked[i]["question"] for name in valid) for i in range(len(asked)))
 
 
 def test_each_way_asks_the_models_that_it_says() -> None:
@@ -66,7 +70,7 @@ def test_each_way_asks_the_models_that_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "nets"), [(UP, ("large/base", "small/base", "0/small/dpo")), (SMALL, ("0/small/dpo",))]
+    ("name", "nets"), [(UP, ("large/base", "small/base", "0/small/dpo/0.0001")), (SMALL, ("0/small/dpo/0.0001",))]
 )
 def test_the_distance_is_that_of_combined_probabilities(finished: Any, name: str, nets: tuple[str, ...]) -> None:
     results, _, _ = finished
@@ -74,7 +78,7 @@ def test_the_distance_is_that_of_combined_probabilities(finished: Any, name: str
     tokens, counted = jnp.asarray(rows["tokens"]), rows["counted"]
     logits = [results[net].module()(tokens) for net in nets]
     own = jax.nn.log_softmax(logits[0]) if len(nets) == 1 else steered(logits[0], logits[1], logits[2:])
-    logp = jax.nn.log_softmax(results["0/large/dpo"].module()(tokens))
+    logp = jax.nn.log_softmax(results["0/large/dpo/0.0001"].module()(tokens))
     by_token = np.asarray((jnp.exp(logp) * (logp - own)).sum(-1))[:, :-1]
     wanted = float((by_token * counted).sum() / counted.sum())
     np.testing.assert_allclose(results[f"0/answers/{slug(name)}"].value["kl"], wanted, rtol=1e-3)
@@ -93,7 +97,7 @@ def test_sizes_are_trained_alike_and_everything_is_charged(finished: Any) -> Non
         [r for n, r in results.items() if f"{size}/" in n and r.kind == "train"] for size in ("small", "large")
     )
     tokens = [{r.name.split("/")[-1]: (r.steps, r.cost.tokens) for r in own} for own in (small, large)]
-    shared = tokens[1].keys() - {"dpo"}  # pairs have their own number
+    shared = tokens[1].keys() - {"0.0001"}  # pairs have their own number
     assert {name: tokens[0][name] for name in shared} == {name: tokens[1][name] for name in shared}
     assert all(r.history.train["loss"][-1] < r.history.train["loss"][0] for r in small + large if "dpo" not in r.name)
     for arm, size in zip(report.arms, ("small", "large"), strict=True):

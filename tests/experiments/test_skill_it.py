@@ -48,9 +48,20 @@ def test_mixtures_are_the_closed_form_of_the_losses_before(finished: Any) -> Non
             assert data.counts == counts_of((weights / weights.sum()).tolist(), 64)
             assert data.starts == tuple(taken)
             taken += data.counts
-            seen += [[row["loss_0"], row["loss_1"]] for row in result.history.evals if row["step"]]
+            seen += [[row["loss_2"], row["loss_3"]] for row in result.history.evals if row["step"]]
     shares = {label: {r.stage.data.counts for r in rounds(results, label)} for label in (STRATIFIED, RANDOM)}
     assert shares == {STRATIFIED: {(32, 32)}, RANDOM: {(21, 43)}}
+
+
+def test_choices_go_by_rows_that_no_arm_is_judged_on(finished: Any) -> None:
+    laptop = preset("laptop")
+    held = skill_it.starting(laptop, "x", laptop.size, 0).evaluate.data
+    rows = held.take(np.arange(held.size()))
+    judged, seen = ({row.tobytes() for row in rows["tokens"][rows["skill"] // 3 == half]} for half in range(2))
+    assert not judged & seen
+    row = finished[0]["0/start"].history.evals[-1]
+    np.testing.assert_allclose(row["loss"], (row["loss_0"] + row["loss_1"]) / 2, rtol=1e-4)
+    assert row["loss"] != (row["loss_2"] + row["loss_3"]) / 2
 
 
 def test_all_arms_are_segments_of_one_run_from_one_start(finished: Any) -> None:
@@ -92,7 +103,7 @@ def test_interrupted_in_a_round_it_ends_with_the_same_bits(finished: Any, tmp_pa
 
     def due(run: Any, *args: Any) -> bool:
         asked.append(args)
-        if len(asked) == 6 + 1 + 8 + 1 + 3:  # the start and the first round are done, the second has begun
+        if len(asked) == 6 + 1 + 24 + 1 + 8 + 1 + 3:  # start, pilot and first round are done, the second has begun
             run.stop.set()
         return real(*args)
 

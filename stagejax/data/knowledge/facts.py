@@ -202,7 +202,8 @@ class Questions(Source):
 
     Args:
       people: who lives there.
-      known: the questions of the split "train" are about the first so many people, those of "test" about all others.
+      known: the questions of the split "train" are about the first so many people.
+      valid: those of "valid" about so many behind them, and those of "test" about all others.
       forms: of answers, out of `FORMS`; each question comes with each.
 
     >>> record = Questions(People(300), known=60)[21]
@@ -212,24 +213,31 @@ class Questions(Source):
 
     people: People
     known: int
+    valid: int = 0
     forms: tuple[str, ...] = ("plain",)
     split: str = "train"
 
     def __post_init__(self) -> None:
-        if not 0 < self.known < self.people.size or not self.forms or set(self.forms) - set(FORMS):
+        few = not 0 < self.known <= self.known + self.valid < self.people.size
+        if few or not self.forms or set(self.forms) - set(FORMS):
             raise ValueError(
-                f"known={self.known} of {self.people.size} people and forms={self.forms}: both splits need people, and "
-                f"forms are out of {', '.join(FORMS)}"
+                f"known={self.known} and valid={self.valid} of {self.people.size} people and forms={self.forms}: "
+                f"training and test need people, and forms are out of {', '.join(FORMS)}"
             )
 
+    @property
+    def persons(self) -> range:
+        """Whom the split asks about."""
+        ends = {"train": (0, self.known), "valid": (self.known, self.known + self.valid)}
+        return range(*ends.get(self.split, (self.known + self.valid, self.people.size)))
+
     def __len__(self) -> int:
-        people = self.known if self.split == "train" else self.people.size - self.known
-        return people * len(RELATIONS) * len(self.forms)
+        return len(self.persons) * len(RELATIONS) * len(self.forms)
 
     def __getitem__(self, index: int) -> Record:
         asked, form = divmod(range(len(self))[index], len(self.forms))
-        person, relation = divmod(asked, len(RELATIONS))
-        person += 0 if self.split == "train" else self.known
+        number, relation = divmod(asked, len(RELATIONS))
+        person = self.persons[number]
         name, said = self.people.name(person), self.people.object(person, relation)
         question = f"Question: {RELATIONS[relation].question.format(name=name)}\nAnswer:"
         solution = answer(self.forms[form], relation, said)
