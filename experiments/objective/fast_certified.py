@@ -11,7 +11,7 @@ Method   Interval bounds are propagated through the model itself. Stages: a warm
          natural training. Each has its learning rate by the loss of the whole radius (natural: of none) on images
          kept apart, with the first seed. Scores: verified error, error, and error under PGD with 20 steps, which lies
          between them.
-Run      stagejax run fast_certified                      laptop: about 10 minutes on two cores
+Run      stagejax run fast_certified                      laptop: some 10 minutes on two cores
          stagejax run fast_certified --preset smoke       seconds
          stagejax plan fast_certified --preset pod --mesh data=16,fsdp=16
 Holds if full has the lower verified error than usual IBP, by 2 points or more at radius 0.2; the initialisation keeps

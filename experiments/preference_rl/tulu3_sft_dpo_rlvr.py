@@ -13,8 +13,8 @@ Method   Base on mixed text (word problems in two wordings, constraints obeyed h
          SFT, DPO and RLVR have their rates by greedy answers to prompts kept for it, with the first seed.
          Arms from the same SFT model with as many optimizer steps after it: SFT alone; DPO alone, on pairs for which
          as many tokens were drawn as RLVR draws; SFT + DPO + RLVR; SFT + RLVR.
-Run      stagejax run tulu3_sft_dpo_rlvr          laptop: about 3 minutes on two cores
-         stagejax run tulu3_sft_dpo_rlvr --preset smoke  seconds
+Run      stagejax run tulu3_sft_dpo_rlvr          laptop: some 6 minutes on two cores
+         stagejax run tulu3_sft_dpo_rlvr --preset smoke  a minute
          stagejax run tulu3_sft_dpo_rlvr --preset long   also DPO by sums, values from the policy, GRPO, other beta
          stagejax plan tulu3_sft_dpo_rlvr --preset pod --mesh data=16,fsdp=16
 Holds if on held-out problems greedy answers are better after every stage (SFT < DPO <= RLVR), RLVR exceeds both DPO's
