@@ -107,6 +107,25 @@ def test_adaptation_begins_with_what_was_pre_trained_and_lora_keeps_it(
 
 
 @pytest.mark.slow
+def test_rates_are_chosen_by_the_loss_of_development_rows_over_two_seeds(
+    finished: tuple[dict[str, Any], Any, Path],
+) -> None:
+    results, report, _ = finished
+    table = next(table for table in report.tables if table.title == "Rates")
+    (row,) = (row for row in table.rows if row[0] == f"{MLM}, {FULL}, who")
+    nets = {name: net for name, net in results.items() if name.startswith("mlm/who/full-fine-tuning/")}
+    losses = {}
+    for rate in row[1].split(", "):
+        both = [nets[f"mlm/who/full-fine-tuning/{seed}/{rate}"].history.last("loss_0") for seed in (0, 1)]
+        losses[float(rate)] = np.mean(both)
+    assert row[3] == min(losses, key=lambda rate: losses[rate])
+    assert len(nets) == 2 * len(losses)
+    for seed in (0, 1):  # what was tried is owed by all
+        arm = next(arm for arm in report.arms if arm.name == (MLM if seed == 0 else f"{MLM}, seed {seed}"))
+        assert {net.name for net in (*arm.results, *arm.charged)} == {*nets, "pretrain/0/mlm"}
+
+
+@pytest.mark.slow
 def test_the_report_has_all_arms_verdicts_and_what_was_said(finished: tuple[dict[str, Any], Any, Path]) -> None:
     results, report, _ = finished
     assert [claim.verdict for claim in report.claims].count("not tested") == 0

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int32
 from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.reasoning.problems import Problems, vocabulary
-from stagejax.data.sources import Record, Source
+from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.tokenizers import SPECIAL, Bytes, Codec, Ids, Tokenizer
 from stagejax.data.vocabulary.words import Words
 
@@ -72,7 +72,8 @@ def _token(word: str) -> int:
 class Skills(Source):
     """Problems, every second one with a constraint; a solution obeys it, or does with probability `obeys`.
 
-    Records are {"question", "solution", "skill", "wanted"}; wanted is the token of the answer, or the number of steps.
+    Records are {"question", "solution", "skill", "wanted", "program"}; wanted is the token of the answer, or the number
+    of steps.
 
     >>> record = Skills(Problems(steps=(1,)))[2]
     >>> record["question"]
@@ -109,10 +110,39 @@ class Skills(Source):
             "solution": solution,
             "skill": skill,
             "wanted": record["steps"] if skill == EXACTLY else _token(str(record["answer"])),
+            "program": record["program"],
         }
 
     def digest(self) -> str:
         return joint_digest(self.problems.digest(), str(self.obeys))
+
+
+@dataclass(frozen=True)
+class Apart(Derived):
+    """The records whose programs are none of another source's: to choose by, where the other is what is tested.
+
+    >>> tested = Skills(Problems("test", 40, (1,)))
+    >>> kept = Apart(Skills(Problems("test", 80, (1,), seed=1)), tested)
+    >>> len(kept), contents([kept]) & contents([tested])
+    (49, set())
+    """
+
+    others: Source
+
+    def __len__(self) -> int:
+        return len(_apart(self))
+
+    def __getitem__(self, index: int) -> Record:
+        return self.source[_apart(self)[index]]
+
+    def digest(self) -> str:
+        return joint_digest(self.source.digest(), self.others.digest())
+
+
+@functools.lru_cache(maxsize=16)
+def _apart(made: Apart) -> tuple[int, ...]:
+    known = {made.others[i]["program"] for i in range(len(made.others))}
+    return tuple(i for i in range(len(made.source)) if made.source[i]["program"] not in known)
 
 
 def verified(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
@@ -140,6 +170,6 @@ def verified(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
     return (right & (samples.stop_sizes_BN > 0)).astype(jnp.float32)
 
 
-def contents(sources: Iterable[Skills]) -> set[str]:
+def contents(sources: Iterable[Source]) -> set[str]:
     """All prompts, and the programs of their problems: what training and tests must not share."""
-    return {text for s in sources for i in range(len(s)) for text in (s[i]["question"], s.problems[i]["program"])}
+    return {text for s in sources for i in range(len(s)) for text in (s[i]["question"], s[i]["program"])}
