@@ -38,8 +38,9 @@ from stagejax import Evaluation, Experiment, Handover, Stage
 from stagejax.data import SEP, CausalText, Mixture, Source, Stdlib
 from stagejax.data.pipeline import Data
 from stagejax.data.prompts.answers import Answers, PromptedText
-from stagejax.data.prompts.constrained import SKILLS, Apart, Skills, contents, skills_tokenizer, verified
+from stagejax.data.prompts.constrained import SKILLS, Skills, contents, skills_tokenizer, verified
 from stagejax.data.reasoning.problems import PLAIN, UNSEEN, Problems
+from stagejax.data.selection.apart import Apart
 from stagejax.inference import Frozen
 from stagejax.inference.answering import Answering, ask, greedy
 from stagejax.inference.prompts.preferring import drawn_tokens, own_pairs, pair_rows
@@ -129,8 +130,9 @@ def train_source(cfg: Config, size: int, seed: int) -> Skills:
 def splits(cfg: Config) -> dict[str, Source]:
     """Held-out prompts: of the known wording; of one unseen in post-training, with a step more; and to choose by."""
     dev = Skills(replace(cfg.problems, split="test", size=cfg.tests, seed=101))
+    unseen = Skills(replace(cfg.unseen, size=cfg.tests, seed=102))
     more = Skills(replace(dev.problems, size=2 * cfg.tests, seed=103))
-    return {"dev": dev, "unseen": Skills(replace(cfg.unseen, size=cfg.tests, seed=102)), "choice": Apart(more, dev)}
+    return {"dev": dev, "unseen": unseen, "choice": Apart(more, (dev,), "program")}
 
 
 def prompts(cfg: Config, source: Source, batch: int, **fields: Any) -> PromptedText:

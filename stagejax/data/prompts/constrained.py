@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int32
 from stagejax.data.order import random_words, uniforms
 from stagejax.data.pipeline import joint_digest
 from stagejax.data.reasoning.problems import Problems, vocabulary
-from stagejax.data.sources import Derived, Record, Source
+from stagejax.data.sources import Record, Source
 from stagejax.data.tokenizers import SPECIAL, Bytes, Codec, Ids, Tokenizer
 from stagejax.data.vocabulary.words import Words
 
@@ -115,34 +115,6 @@ class Skills(Source):
 
     def digest(self) -> str:
         return joint_digest(self.problems.digest(), str(self.obeys))
-
-
-@dataclass(frozen=True)
-class Apart(Derived):
-    """The records whose programs are none of another source's: to choose by, where the other is what is tested.
-
-    >>> tested = Skills(Problems("test", 40, (1,)))
-    >>> kept = Apart(Skills(Problems("test", 80, (1,), seed=1)), tested)
-    >>> len(kept), contents([kept]) & contents([tested])
-    (49, set())
-    """
-
-    others: Source
-
-    def __len__(self) -> int:
-        return len(_apart(self))
-
-    def __getitem__(self, index: int) -> Record:
-        return self.source[_apart(self)[index]]
-
-    def digest(self) -> str:
-        return joint_digest(self.source.digest(), self.others.digest())
-
-
-@functools.lru_cache(maxsize=16)
-def _apart(made: Apart) -> tuple[int, ...]:
-    known = {made.others[i]["program"] for i in range(len(made.others))}
-    return tuple(i for i in range(len(made.source)) if made.source[i]["program"] not in known)
 
 
 def verified(samples: Any, batch: Mapping[str, Any]) -> Float[Array, "B N"]:
