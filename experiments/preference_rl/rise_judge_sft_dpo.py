@@ -69,7 +69,7 @@ from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.pairwise import leanings
-from stagejax.report.tables import table_of_rates
+from stagejax.search.peak import Peaks, kept_peak
 
 SFT, LONGER, RISE, BARE = "SFT", "SFT longer", "SFT + DPO + NLL", "SFT + DPO"
 CHOSEN, RANDOM = "chosen alone", "sides at random"
@@ -78,6 +78,8 @@ UNFILTERED, LIGHT = "SFT without filter", "SFT + DPO + 0.1 NLL"
 #: Weights of the NLL in the loss of arms that learn from pairs.
 PAIRED = {RISE: 1.0, BARE: 0.0, RANDOM: 1.0, LIGHT: 0.1}
 VERIFIER, COIN, BEFORE = "verifier", "coin", "no labels"
+#: Of all whose rate is searched.
+RECIPE = adam(1e-3, warmup=0.1, decay="linear", clip=1.0)
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Config:
     ratio: float = 1.3  # of the lengths of a pair's critiques
     beta: float = 0.1
     rates: tuple[float, float] = (3e-3, 3e-3)  # base, policy
-    tuning: tuple[float, ...] = (3e-3,)  # grid of all that start from the base
+    tuning: tuple[float, ...] = (1.5e-3, 3e-3)  # grid of all that start from the base
     after: tuple[float, ...] = (1e-4, 3e-4)  # grid of all that start from SFT
     learning: tuple[float, ...] = (3e-5, 1e-4)  # grid of the policy's DPO
     dev: int = 256  # problems, half of them in each wording, as all
@@ -155,8 +157,8 @@ def wordings(cfg: Config, split: str, size: int, seed: int) -> tuple[Problems, P
 def problems_of(cfg: Config, name: str) -> Together:
     """Problems of the base and the policy, of pairs for SFT and DPO, of development and test."""
     sizes = {"read": cfg.read, "sft": cfg.sizes[0], "dpo": cfg.sizes[1], "dev": cfg.dev, "test": cfg.tests}
-    split, seed = "test" if name in ("dev", "test") else "train", 11 + 10 * list(sizes).index(name)
-    return Together(wordings(cfg, split, sizes[name], seed))
+    split = {"dev": "test/0", "test": "test/1"}.get(name, "train")  # no program is in both
+    return Together(wordings(cfg, split, sizes[name], 11 + 10 * list(sizes).index(name)))
 
 
 def solutions(cfg: Config, name: str, **more: Any) -> Answers:
@@ -198,8 +200,7 @@ def pipeline(run: Any, cfg: Config) -> Report:
     found.policy = run.train(replace(weak, evaluate=solving_dev(cfg)))
     for number, name in enumerate(("sft", "dpo", "dev", "test")):
         answers = drawn_answers(run, cfg, name, found.policy, problems_of(cfg, name))
-        known = found.pairs["dev"] if name == "test" else None
-        how = (pairs_to_judge, cfg.rows, problems_of(cfg, name), answers, known, number)
+        how = (pairs_to_judge, cfg.rows, problems_of(cfg, name), answers, number)
         found.pairs[name] = run.make(f"{name}/pairs", *how)
     found.rewarded = run.make("dev/rewarded", answers_in_pairs, cfg.rows, found.pairs["dev"])
     for seed in cfg.seeds:
@@ -223,18 +224,11 @@ def solving_dev(cfg: Config) -> Evaluation:
     return Evaluation(data, cfg.dev // data.batch, None, cfg.judging.solving, flops=flops)
 
 
-def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...], *start: Any) -> tuple[Any, Any]:
+def best(run: Any, found: Found, arm: str, stage: Stage, rates: tuple[float, ...], start: Any) -> tuple[Any, Any]:
     """The arm's stage at its rate, and what finding it took: with the first seed, by accuracy on development data."""
-    tried = {}
-    for rate in [found.rates[arm]] if arm in found.rates else rates:
-        optimizer = adam(rate, warmup=0.1, decay="linear", clip=1.0)
-        tried[rate] = run.train(replace(stage, name=f"{stage.name}/{rate:g}", optimizer=optimizer), *start)
-    score = {rate: result.history.last("accuracy") for rate, result in tried.items()}
-    chosen = found.rates.setdefault(arm, max(tried, key=lambda rate: score[rate] if score[rate] is not None else 0))
-    if len(tried) > 1:
-        found.tried[arm] = score
-        found.searches[arm] = tuple(result for rate, result in tried.items() if rate != chosen)
-    return tried[chosen], found.searches.get(arm, ())
+    how = {"start": start, "score": lambda own: 1 - float(own.history.last("accuracy")), "beyond": 2}
+    tuned, others = kept_peak(run, found.rates, arm, stage, rates, **how)
+    return tuned, found.searches.setdefault(arm, others)
 
 
 def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
@@ -245,7 +239,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     def supervised(name: str, rows: Any, steps: int) -> Stage:
         data = learned_rows(rows, cfg.rows.length - 1, cfg.batch, seed)
         test = cfg.judging.tested(found.pairs["dev"], cfg.dev, cfg.net)
-        return Stage(at(name), cfg.net, causal_lm, adam(1e-3), data, steps, evaluate=test, seed=seed)
+        return Stage(at(name), cfg.net, causal_lm, RECIPE, data, steps, evaluate=test, seed=seed)
 
     def learned(name: str, only: bool, *made: Any, teacher: Teacher = cfg.teacher) -> Any:
         return run.make(at(f"{name}/rows"), taught, cfg.rows, teacher, only, seed, *made)
@@ -260,7 +254,7 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
     found.hard[seed] = rows, drawn, pairs
     both = sum(cfg.steps)
     for arm in cfg.arms:
-        name, start, grid, steps, charged = slug(arm), (sft,), cfg.after, cfg.steps[1], (drawn,)
+        name, start, grid, steps, charged = slug(arm), sft, cfg.after, cfg.steps[1], (drawn, *searched)
         if arm in PAIRED:
             own = pairs
             if arm == RANDOM:
@@ -271,9 +265,9 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
         elif arm == CHOSEN:
             stage = supervised(name, run.make(at(f"{name}/rows"), judging.chosen_rows, pairs), steps)
         elif arm == LONGER:
-            stage, charged = supervised(name, learned(name, False, *every), steps), ()
+            stage, charged = supervised(name, learned(name, False, *every), steps), searched
         else:
-            start, grid, charged = (found.base,), cfg.tuning, ()
+            start, grid, charged = found.base, cfg.tuning, ()
             if arm == SCALAR:
                 own = run.make(at(f"{name}/pairs"), answers_in_pairs, cfg.rows, *every)
                 stage = rewarding(cfg, found, at(name), own, both, seed)
@@ -282,8 +276,8 @@ def judges(run: Any, cfg: Config, found: Found, seed: int) -> None:
             else:
                 free = replace(cfg.teacher, gap=None, swaps=False)
                 stage = supervised(name, learned(name, False, *every, teacher=free), both)
-        result, searched = best(run, found, arm, stage, grid, *start)
-        found.keep(arm, seed, (sft, result) if start == (sft,) else (result,), (*charged, *searched))
+        result, others = best(run, found, arm, stage, grid, start)
+        found.keep(arm, seed, (sft, result) if start is sft else (result,), (*charged, *others))
     for arm, seeds in found.arms.items():
         net, name = seeds[seed].results[-1], at(f"{slug(arm)}/test")
         if arm == SCALAR:
@@ -301,7 +295,7 @@ def rewarding(cfg: Config, found: Found, name: str, pairs: Any, steps: int, seed
     data = judging.answer_rows(pairs, cfg.rows.answered, cfg.batch, seed)
     size = min(64, cfg.dev)
     test = Evaluation(judging.answer_rows(found.rewarded, cfg.rows.answered, size), cfg.dev // size)
-    return Stage(name, Critic(cfg.net), bradley_terry, adam(1e-3), data, steps, evaluate=test, seed=seed,
+    return Stage(name, Critic(cfg.net), bradley_terry, RECIPE, data, steps, evaluate=test, seed=seed,
                  handover=Handover(params=from_policy))  # fmt: skip
 
 
@@ -324,7 +318,7 @@ def learning(run: Any, cfg: Config, found: Found, seed: int) -> None:
         if labels.value is None or max(labels.value) >= 0:  # else it stays as it is: no pair got a label
             made = run.make(f"{name}/rows", judging.preferred_rows, net, pairs, labels, cfg.rows)
             data, test = pair_rows(made, cfg.rows.answered, cfg.batch, seed), solving_dev(cfg)
-            own = Stage(name, cfg.policy, Preference(cfg.beta), adam(1e-3), data, cfg.policy_steps, evaluate=test)
+            own = Stage(name, cfg.policy, Preference(cfg.beta), RECIPE, data, cfg.policy_steps, evaluate=test)
             net, _ = best(run, found, f"policy, {who}", replace(own, seed=seed), cfg.learning, net)
         found.solved[who, seed] = run.make(f"{name}/test", solved_of, cfg, net)
 
@@ -357,8 +351,7 @@ class Found:
     policy: Any = None
     rewarded: Any = None
     pairs: dict[str, Any] = field(default_factory=dict)
-    rates: dict[str, float] = field(default_factory=dict)
-    tried: dict[str, dict[float, float]] = field(default_factory=dict)
+    rates: Peaks = field(default_factory=dict)
     searches: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     hard: dict[int, tuple[Any, Any, Any]] = field(default_factory=dict)
     arms: dict[str, dict[int, Arm]] = field(default_factory=dict)
@@ -437,6 +430,10 @@ def report(found: Found) -> Report:
         if pairs.value is not None:
             right = drawn.value["said"] == np.tile([[0], [1]], (len(drawn.value["said"]) // 2, 1))
             counted.append((seed, *rows.value["outcomes"].tolist(), float(right.mean()), len(pairs.value["prompt"])))
+    sizes = []
+    for name, made in found.pairs.items():
+        told = [pair["solution"] for pair in made.value or ()]
+        sizes.append((name, len(told), len(set(told)), mean([text.count("=") == 1 for text in told])))
     columns = ("seed", "admitted", "fail in an order", "differ in length", "right critiques", "pairs of DPO")
 
     def learned(who: str, what: str) -> list[float]:
@@ -453,6 +450,8 @@ def report(found: Found) -> Report:
             table_of_means("Right verdicts on test pairs, both orders", arms, ["accuracy", *KINDS], found.over,
                            note="In %, by kind of error and their mean; mean ± standard deviation over seeds."),
             leanings(arms, found.over),
+            Table("Pairs", ("for", "pairs", "programs", "of one step"), tuple(sizes), ("", "", "", ".1%"),
+                  "Of SFT before its filter. Those of development and test have no program in common."),
             Table("Between the stages", columns, tuple(counted), ("", "", "", "", ".1%", ""),
                   "Pairs of SFT by the teacher's filter; drawn critiques of new pairs, and prompts that give a pair."),
             table_of_means("Loss on other text", ("base", *arms), ["bytes", "problems"], loss, scale=1.0, digits=3,
@@ -460,7 +459,8 @@ def report(found: Found) -> Report:
             table_of_means("What a policy learns from labels", tuple(dict.fromkeys(who for who, _ in found.solved)),
                            ["solved", "labelled", "right"], learned,
                            note="In %: test problems solved; its pairs with a label; right ones, where one answer is."),
-            table_of_rates(found.tried, "Rates: accuracy on development data, first seed"),
+            Table("Rates", ("arm", "tried", "wrong on development data", "chosen", "at an end"),
+                  tuple((arm, *own.cells) for arm, own in found.rates.items()), note="With the first seed."),
         ),
         baseline=LONGER,
         metric="accuracy",
@@ -475,8 +475,8 @@ NOTES = (
     "The reward model sees all pairs with their labels, which are right by construction; critics only those that the "
     "filter admits. It knows no order, so that its two verdicts always agree.",
     "One base and one policy for all seeds; a seed has its own critiques, orders of rows, draws and problems of the "
-    "policy. All that starts from the base has one rate, 3e-3, which was not searched for; the others have two each.",
-    "Charged to an arm: its stages, drawn critiques and other rates; not base, policy, answers, likelihoods by SFT.",
+    "policy. DPO from the base, without SFT, is left out: it has read no critique, so none of its own makes a pair.",
+    "Charged to an arm: stages, drawn critiques, other rates, SFT's too; not base, policy, answers, SFT's likelihoods.",
     "Before, with the first seed and development pairs: after 350 steps of SFT on critiques without the judge's own "
     "result beside the answer's 50 % were right, with it 54 % after 400: numbers were copied, not compared. So the "
     "base reads which numbers are the same, and 68 % were right. Of rates for 60 steps after it 1e-4 kept it (SFT 70, "
