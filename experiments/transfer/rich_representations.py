@@ -26,9 +26,10 @@ Ours     Three repeats (experiments/results/rich_representations-laptop.json); a
          CAT5 is first on three of five targets and not on the source, and 3 to 10 points above the long run of equal
          cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so
          the claim does not hold by its margin. [2ft] 92.6, [init] 92.1, on different test images, which alone may
-         make as much of a difference. DISTILL5 in one episode of two epochs does not learn what five nets know, and
-         under shuffled colours neither CAT5 nor vREx helps. A run that rounded otherwise had CAT5 first on digits, too
-         (+0.3 points over the best of the wide nets and the long run, here -0.4).
+         make as much of a difference: fine-tuning is of the code before, in which rates were not searched. DISTILL5 in
+         one episode of two epochs does not learn what five nets know, and under shuffled colours neither CAT5 nor vREx
+         helps. A run that rounded otherwise had CAT5 first on digits, too (+0.3 points over the best of the wide nets
+         and the long run, here -0.4).
 """
 
 from __future__ import annotations
