@@ -10,26 +10,26 @@ Method   Episodes are one model with an axis `ensemble`, each with its own initi
          data. Arms: one net, CAT2, CAT5, nets of twice and four times the width, one net trained five times as long,
          snapshots of one run at a constant rate (CAT5-S), one net distilled from five with a head for each (DISTILL5).
          Every probe chooses its weight decay on validation data from one grid, for all arms alike.
-Run      stagejax run rich_representations                      laptop: about 6 minutes on two cores
+Run      stagejax run rich_representations                      laptop: 11 minutes on two cores, shared
          stagejax run rich_representations --preset smoke       seconds
          stagejax plan rich_representations --preset pod --mesh data=16,fsdp=16
 Holds if CAT5 exceeds the best of the wide nets and the long run by one point or more on at least two targets, and by
          more than CAT5 and the net of twice the width differ on the source; and [2ft]CAT5 exceeds [init]CAT5.
 Ours     Three repeats (experiments/results/rich_representations-laptop.json); accuracy, %:
                                    source  digits 5-9  fashion 5-9  usps  omniglot 1- and 5-shot
-         one net                     89.5        85.5         87.2  85.7  49.1  66.7
-         one net, 5 x as long        91.9        83.9         88.1  86.3  48.1  66.6
-         width x 2                   91.2        90.7         90.6  89.9  54.1  72.8
-         width x 4 (dearest, once)   91.9        93.9         90.0  92.2  45.3  60.0
-         CAT5                        90.6        93.5         91.4  91.7  56.6  75.5
-         DISTILL5                    87.7        82.7         88.0  85.6  48.5  65.2
-         CAT5 is first on three of five targets and not on the source, and 3 to 10 points above the long run of equal
+         one net                     89.6        85.6         87.2  85.7  49.1  66.7
+         one net, 5 x as long        92.0        83.9         88.0  87.0  48.2  66.5
+         width x 2                   91.3        90.4         90.7  90.1  54.6  73.3
+         width x 4 (dearest, once)   91.7        93.9         89.5  91.5  45.0  60.5
+         CAT5                        90.9        93.5         91.4  92.0  56.6  75.6
+         DISTILL5                    87.5        83.0         88.2  85.8  48.6  65.2
+         CAT5 is first on four of five targets and not on the source, and 3 to 10 points above the long run of equal
          cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so
-         the claim does not hold by its margin. [2ft] 92.6, [init] 92.1, on different test images, which alone may
-         make as much of a difference: fine-tuning is of the code before, in which rates were not searched. DISTILL5 in
-         one episode of two epochs does not learn what five nets know, and under shuffled colours neither CAT5 nor vREx
-         helps. A run that rounded otherwise had CAT5 first on digits, too (+0.3 points over the best of the wide nets
-         and the long run, here -0.4).
+         the claim does not hold by its margin. Fine-tuned, [2ft] has 93.8, [init] 93.6: +0.3 ± 0.5, which holds by the
+         rule and is less than its spread; width x 2 has 94.0. Run again, as these were tested on different images and
+         at an unsearched rate, 3e-3 (92.6, 92.1): on validation images 1e-2 and 3.3e-2 are best, which gains the single
+         nets most. DISTILL5 in one episode of two epochs does not learn what five nets know, and under shuffled colours
+         neither CAT5 nor vREx helps.
 """
 
 from __future__ import annotations
