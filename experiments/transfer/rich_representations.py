@@ -10,25 +10,26 @@ Method   Episodes are one model with an axis `ensemble`, each with its own initi
          data. Arms: one net, CAT2, CAT5, nets of twice and four times the width, one net trained five times as long,
          snapshots of one run at a constant rate (CAT5-S), one net distilled from five with a head for each (DISTILL5).
          Every probe chooses its weight decay on validation data from one grid, for all arms alike.
-Run      stagejax run rich_representations                      laptop: about 6 minutes on two cores
+Run      stagejax run rich_representations                      laptop: 11 minutes on two cores, shared
          stagejax run rich_representations --preset smoke       seconds
          stagejax plan rich_representations --preset pod --mesh data=16,fsdp=16
 Holds if CAT5 exceeds the best of the wide nets and the long run by one point or more on at least two targets, and by
          more than CAT5 and the net of twice the width differ on the source; and [2ft]CAT5 exceeds [init]CAT5.
 Ours     Three repeats (experiments/results/rich_representations-laptop.json); accuracy, %:
                                    source  digits 5-9  fashion 5-9  usps  omniglot 1- and 5-shot
-         one net                     89.5        85.5         87.2  85.7  49.1  66.7
-         one net, 5 x as long        91.9        83.9         88.1  86.3  48.1  66.6
-         width x 2                   91.2        90.7         90.6  89.9  54.1  72.8
-         width x 4 (dearest, once)   91.9        93.9         90.0  92.2  45.3  60.0
-         CAT5                        90.6        93.5         91.4  91.7  56.6  75.5
-         DISTILL5                    87.7        82.7         88.0  85.6  48.5  65.2
-         CAT5 is first on three of five targets and not on the source, and 3 to 10 points above the long run of equal
+         one net                     89.6        85.6         87.2  85.7  49.1  66.7
+         one net, 5 x as long        92.0        83.9         88.0  87.0  48.2  66.5
+         width x 2                   91.3        90.4         90.7  90.1  54.6  73.3
+         width x 4 (dearest, once)   91.7        93.9         89.5  91.5  45.0  60.5
+         CAT5                        90.9        93.5         91.4  92.0  56.6  75.6
+         DISTILL5                    87.5        83.0         88.2  85.8  48.6  65.2
+         CAT5 is first on four of five targets and not on the source, and 3 to 10 points above the long run of equal
          cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so
-         the claim does not hold by its margin. [2ft] 92.6, [init] 92.1, on different test images, which alone may
-         make as much of a difference. DISTILL5 in one episode of two epochs does not learn what five nets know, and
-         under shuffled colours neither CAT5 nor vREx helps. A run that rounded otherwise had CAT5 first on digits, too
-         (+0.3 points over the best of the wide nets and the long run, here -0.4).
+         the claim does not hold by its margin. Fine-tuned, [2ft] has 93.8, [init] 93.6: +0.3 ± 0.5, which holds by the
+         rule and is less than its spread; width x 2 has 94.0. Run again, as these were tested on different images and
+         at an unsearched rate, 3e-3 (92.6, 92.1): on validation images 1e-2 and 3.3e-2 are best, which gains the single
+         nets most. DISTILL5 in one episode of two epochs does not learn what five nets know, and under shuffled colours
+         neither CAT5 nor vREx helps.
 """
 
 from __future__ import annotations
@@ -47,14 +48,15 @@ from stagejax.data.joined import Row, for_every_record, join
 from stagejax.data.orders import Orders
 from stagejax.data.pictures.tasks import Coloured, ImageTask, Part, all_of, parts_for_probing
 from stagejax.data.published import IMAGENET
-from stagejax.inference import Frozen, apply, concatenated, flops_of_one, logits_of_members
+from stagejax.inference import Frozen, apply, concatenated, features_of, flops_of_one, logits_of, logits_of_members
 from stagejax.models.convnet import ConvNet, ResNet, resnet50
 from stagejax.models.ensemble import Ensemble
 from stagejax.objectives.classification import classification, classification_by_members
 from stagejax.objectives.distillation import distillation_by_heads
 from stagejax.objectives.probing import few_shot_accuracy, probe_accuracy, standardised
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, claim, table_of_means
+from stagejax.report import Arm, Report, Table, claim, shown, table_of_means
+from stagejax.search.peak import Peaks, kept_peak
 
 ONE, LONG, WIDE2, WIDE4, CAT2, CAT5 = "one net", "one net, 5 x as long", "width x 2", "width x 4", "CAT2", "CAT5"
 SNAPSHOTS, DISTILLED, INIT, APART = "CAT5-S", "DISTILL5", "[init]CAT5", "[2ft]CAT5"
@@ -92,10 +94,10 @@ class Config:
     weight_decay: float = 1e-4
     temperature: float = 2.0  # of distillation
     fit: int = 500  # labelled images of a target: for the heads,
-    validate: int = 300  # for their weight decay,
+    validate: int = 300  # for their weight decay and for the rate of fine-tuning,
     test: int = 1500  # and for the figures
     tune_steps: int = 80
-    tune_peak: float = 3e-3
+    tune_peaks: tuple[float, ...] = (1e-3, 3e-3, 1e-2)  # learning rates of fine-tuning that are tried
     decays: tuple[float, ...] = (1e-3, 1e-2, 3e-2, 1e-1, 3e-1)  # of the heads' kernels
     invariance: float = 10.0  # weight of the variance of risks
     shots: tuple[int, ...] = (1, 5)
@@ -114,7 +116,7 @@ def preset(name: str) -> Config:
             tuned=("digits 5-9",),
             few_shot=second.of_split("test"),
             coloured=Coloured(ImageTask((Part(Digits()),), 8)),
-            **{"members": 3, "batch": 32, "steps": 30, "tune_steps": 20, "peak": 1e-2, "tune_peak": 1e-2},
+            **{"members": 3, "batch": 32, "steps": 30, "tune_steps": 20, "peak": 1e-2, "tune_peaks": (1e-2,)},
             **{"fit": 100, "validate": 100, "test": 150, "decays": (1e-3, 1e-1), "shots": (1,), "episodes": 20},
             repeats=(0,),
         )
@@ -138,10 +140,11 @@ def preset(name: str) -> Config:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """Every repeat with its own seeds, and what the paper claims of their means."""
-    return report(cfg, {repeat: one_repeat(run, cfg, repeat) for repeat in cfg.repeats})
+    peaks: Peaks = {}
+    return report(cfg, {repeat: one_repeat(run, cfg, repeat, peaks) for repeat in cfg.repeats}, peaks)
 
 
-def one_repeat(run: Any, cfg: Config, repeat: int) -> dict[str, Any]:
+def one_repeat(run: Any, cfg: Config, repeat: int, peaks: Peaks) -> dict[str, Any]:
     """The episodes and their controls, and what their features are worth: probed, tuned, few-shot and shifted."""
     at = f"{repeat}/{{}}".format
     nets, taught = episodes_and_controls(run, cfg, at, repeat, cfg.net, cfg.source)
@@ -151,7 +154,7 @@ def one_repeat(run: Any, cfg: Config, repeat: int) -> dict[str, Any]:
     nets[SNAPSHOTS] = snapshots(run, cfg, at("snapshots"), repeat)
     found = {"nets": nets, "taught": taught, "probes": run.make(at("probes"), probes, cfg, *flat(nets))}
     found["tuned"] = {
-        name: fine_tuned(run, cfg, at(name.replace(" ", "-")), target, repeat, nets)
+        name: fine_tuned(run, cfg, at(name.replace(" ", "-")), target, repeat, nets, peaks)
         for name, target in cfg.targets
         if name in cfg.tuned
     }
@@ -224,25 +227,42 @@ def distil(run: Any, cfg: Config, name: str, source: Any, repeat: int, teachers:
 
 
 def fine_tuned(
-    run: Any, cfg: Config, name: str, target: ImageTask, repeat: int, nets: dict[str, tuple[Any, ...]]
-) -> dict[str, Any]:
-    """Nets with fresh heads trained on a target: single ones, the members apart, and all members together."""
+    run: Any, cfg: Config, name: str, target: ImageTask, repeat: int, nets: dict[str, tuple[Any, ...]], peaks: Peaks
+) -> dict[str, tuple[Any, Arm]]:
+    """Nets with fresh heads trained on a target: single ones, the members apart, and all members together.
 
-    def tune(label: str, source: Any, model: Any, **fields: Any) -> Any:
-        few, rate = replace(target, limit=cfg.fit), adamw(cfg.tune_peak, warmup=0.1, weight_decay=cfg.weight_decay)
-        stage = stage_of(cfg, f"{name}/{label}", model, few, repeat, steps=cfg.tune_steps, optimizer=rate)
-        return run.train(replace(stage, handover=Handover(params=all_but_heads), **fields), source)
+    Each at its best rate on the validation images, found with the first repeat: of every arm the accuracy on the test
+    images, and what it cost.
+    """
+    few, others = replace(target, limit=cfg.fit), replace(target, skip=cfg.fit, limit=cfg.validate)
+    found = {}
+
+    def tuned(arm: str, label: str, source: Any, joint: bool = False) -> Any:
+        learner = source.model.member if joint else source.model  # by which batches and losses go
+        stage = stage_of(cfg, f"{name}/{label}", learner, few, repeat, steps=cfg.tune_steps)
+        test = Evaluation(stage_of(cfg, name, learner, others, repeat).data, cfg.validate // cfg.batch)
+        stage = replace(stage, model=source.model, evaluate=test, handover=Handover(params=all_but_heads))
+        stage = replace(stage, optimizer=adamw(cfg.tune_peaks[0], warmup=0.1, weight_decay=cfg.weight_decay))
+        if joint:
+            stage = replace(stage, objective=together)
+        how = {"start": source, "score": lambda own: 1 - own.history.last("accuracy"), "beyond": 2}
+        net, tries = kept_peak(run, peaks, f"{name.partition('/')[2]}, {label}", stage, cfg.tune_peaks, **how)
+        found[arm] = (
+            run.make(f"{name}/{label}/test", tested, cfg, target, joint, net),
+            Arm("", (net,), (source, *tries)),
+        )
+        return net
 
     (episodes,), (long,), (wide,) = nets[CAT5], nets[LONG], nets[WIDE2]
-    whole, one = episodes.model, stage_of(cfg, name, cfg.net, replace(target, limit=cfg.fit), repeat)
-    apart = tune("apart", episodes, whole)
-    return {
-        ONE: apart,
-        LONG: tune("long", long, long.model),
-        WIDE2: tune("wide-2", wide, wide.model),
-        INIT: tune("together", episodes, whole, objective=together, data=one.data, evaluate=one.evaluate),
-        APART: run.make(f"{name}/concatenated", probed_apart, cfg, target, apart),
-    }
+    apart = tuned(ONE, "apart", episodes)
+    tuned(LONG, "long", long)
+    tuned(WIDE2, "wide-2", wide)
+    tuned(INIT, "together", episodes, joint=True)
+    image = stage_of(cfg, name, cfg.net, few, repeat).data.sample_spec()["image"]
+    flops = float(cfg.fit + cfg.validate) * flops_of_one(features_of, apart.model, image)
+    probe = run.make(f"{name}/concatenated", probed_apart, cfg, target, apart, flops=flops)
+    found[APART] = probe, replace(found[ONE][1], charged=(*found[ONE][1].charged, probe))
+    return found
 
 
 def together(model: Any, batch: Any, key: Any) -> Any:
@@ -307,6 +327,18 @@ def probes(cfg: Config, labels: tuple[str, ...], *results: Any) -> dict[str, dic
     return columns
 
 
+def tested(cfg: Config, target: ImageTask, joint: bool, net: Any) -> float:
+    """Accuracy of a fine-tuned net on the images on which probes are tested; of members apart, their mean."""
+    part = parts_for_probing(target, cfg.fit, cfg.validate, cfg.test)[2]
+    score = logits_together if joint else logits_of_members if isinstance(net.model, Ensemble) else logits_of
+    logits = apply(score, Frozen.of(net), part["image"])
+    return float(np.mean(part["label"] == logits.argmax(-1).T))
+
+
+def logits_together(model: Any, images: Any) -> Any:
+    return model.joint(images)
+
+
 def probed_apart(cfg: Config, target: ImageTask, apart: Any) -> float:
     """The second stage of [2ft]: networks that were fine-tuned apart, frozen, concatenated and probed."""
     return probed(cfg, target, (CAT5,), [Frozen.of(apart)])[CAT5]
@@ -321,14 +353,14 @@ def shifted(cfg: Config, labels: tuple[str, ...], *results: Any) -> dict[str, di
 # --- report ---
 
 
-def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
+def report(cfg: Config, found: dict[int, dict[str, Any]], peaks: Peaks) -> Report:
     """Accuracies over repeats, and the claims judged on their means."""
 
     def over(kind: str, arm: str, column: str) -> list[float]:
         """The accuracies of an arm in one column, of every repeat that has it."""
         own = [one[kind] for one in found.values() if kind in one]
         if kind == "tuned":
-            values = [tuned_accuracy(results[column][arm]) for results in own]
+            values = [results[column][arm][0].value for results in own]
         else:
             values = [(made.value or {}).get(column, {}).get(arm) for made in own]
         return [value for value in values if value is not None]
@@ -348,7 +380,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
     gains = {name: mean("probes", CAT5, name) - rival for name, rival in rivals.items()}
     gap = abs(mean("probes", CAT5, "source") - mean("probes", WIDE2, "source"))
     clear = sum(value >= 0.01 and value > gap for value in gains.values())
-    by_tuning = float(np.mean([mean("tuned", APART, name) - mean("tuned", INIT, name) for name in cfg.tuned]))
+    by_tuning = np.mean([np.subtract(over("tuned", APART, name), over("tuned", INIT, name)) for name in cfg.tuned], 0)
     said = ", ".join(f"{name} {value:+.1%}" for name, value in gains.items())
     claims = (
         claim(
@@ -362,17 +394,24 @@ def report(cfg: Config, found: dict[int, dict[str, Any]]) -> Report:
         claim(
             "Fine-tuning apart and then concatenating beats fine-tuning the concatenation",
             paper="iNat18 69.1 against 64.4",
-            measured=by_tuning,
-            unit="%",
+            measured=None if np.isnan(gap) else f"{shown(by_tuning, '+.1%')}, on the same test images",
             margin="higher mean accuracy",
-            holds=by_tuning > 0,
+            holds=by_tuning.sum() > 0,
         ),
     )
     return EXPERIMENT.report(
         link="https://arxiv.org/abs/2212.07346",
         claims=claims,
         arms=tuple(arms_of(cfg, found)),
-        tables=tuple(table_of_means(*rest, partial(over, kind)) for kind, *rest in kinds),
+        tables=(
+            *(table_of_means(*rest, partial(over, kind)) for kind, *rest in kinds),
+            Table(
+                "Rates of fine-tuning",
+                ("target and arm", "tried", "wrong on validation images", "chosen", "at an end"),
+                tuple((name, *own.cells) for name, own in peaks.items()),
+                note="With the first repeat; of the members apart, the mean.",
+            ),
+        ),
         baseline=LONG,
         metric="accuracy",
         rising=True,
@@ -385,10 +424,11 @@ NOTES = (
     "'one net' and CAT2 are the first members of each repeat; fine-tuned, 'one net' is the mean over members. Width "
     "x 2 has about the size and cost of CAT4, width x 4 three times those of CAT5; width x 4 and the nets of coloured "
     "digits are trained once.",
-    "The curves are of the source task and show costs; the members' curve is their mean.",
-    "Images are reduced to 14 x 14. Fine-tuning takes one recipe for all arms. [2ft]CAT5 ends in a probe: it chooses "
-    "its weight decay on labels that the others do not see, and is tested on the images of the probes, the other "
-    "fine-tuned arms on a draw of their own from the same test split.",
+    "The curves are of the source task and show costs; the members' curve is their mean. Those of fine-tuned nets are "
+    "of the target's validation images.",
+    "Images are reduced to 14 x 14. The rate on the source, 3e-3, was not searched. On a target every net learns from "
+    "the same images, chooses by the same others, and is tested on the images of the probes; [2ft]CAT5, which ends in "
+    "a probe, chooses a weight decay more than the others.",
 )
 
 
@@ -400,12 +440,11 @@ def arms_of(cfg: Config, found: dict[int, dict[str, Any]]) -> list[Arm]:
         for name, results in one["nets"].items():
             charged = (*one["nets"][CAT5], one["taught"]) if name == DISTILLED else ()
             made.append(Arm(name + suffix, results, charged, group=name, against=LONG + suffix))
+        for target, tuned in one["tuned"].items():
+            for name in (LONG, WIDE2, INIT, APART):
+                named = {"group": f"{name}, {target}", "against": f"{INIT}, {target}{suffix}"}
+                made.append(replace(tuned[name][1], name=f"{name}, {target}{suffix}", **named))
     return made
-
-
-def tuned_accuracy(result: Any) -> float | None:
-    """Of a probe, or of the evaluation at the end; None of a plan."""
-    return result.history.evals[-1]["accuracy"] if result.history.evals else result.value
 
 
 EXPERIMENT = Experiment(

@@ -30,7 +30,7 @@ def drawn(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def pairs() -> Any:
-    return SimpleNamespace(value=pairs_to_judge(ROWS, PROBLEMS, drawn("ans 0"), None, 0))
+    return SimpleNamespace(value=pairs_to_judge(ROWS, PROBLEMS, drawn("ans 0"), 0))
 
 
 @pytest.mark.slow
@@ -43,9 +43,6 @@ def test_pairs_have_a_right_and_a_wrong_answer_of_every_kind(pairs: Any) -> None
     counts = [sum(pair["kind"] == kind for pair in pairs.value) for kind in KINDS]
     assert min(counts[:4]) > 60
     assert 40 <= counts[4] <= 45  # of 80 whose turn it is every second one has one of the model; a few stand in
-    own = SimpleNamespace(value=pairs.value[:50])
-    rest = pairs_to_judge(ROWS, PROBLEMS, drawn("ans 0"), own, 0)
-    assert not {pair["solution"] for pair in rest} & {pair["solution"] for pair in own.value}
 
 
 def test_length_does_not_tell_which_answer_is_right(pairs: Any) -> None:

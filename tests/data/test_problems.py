@@ -54,6 +54,17 @@ def test_splits_share_no_program_and_seeds_differ() -> None:
     assert {sign for record in train for sign in record["program"] if sign in "+-*/"} == set("+-*/")
 
 
+def test_the_halves_of_the_test_split_share_no_program_and_are_alike() -> None:
+    """Of small problems too, of which few have one step."""
+    halves = [[Problems(f"test/{k}", 300, (1, 2), 12)[i] for i in range(300)] for k in (0, 1)]
+    programs = [{record["program"] for record in half} for half in halves]
+    assert not programs[0] & programs[1]
+    assert all(map(held_out, programs[0] | programs[1]))
+    one_step = [sum(record["steps"] == 1 for record in half) for half in halves]
+    assert abs(one_step[0] - one_step[1]) < 45  # three standard errors
+    assert all({program.split()[1] for program in own if len(program.split()) == 3} == set("+-*/") for own in programs)
+
+
 def test_every_word_has_a_token() -> None:
     for wording in (PLAIN, UNSEEN):
         source = Problems(size=60, wording=wording, asides=1)

@@ -12,6 +12,7 @@ import pytest
 from smoke import smoke_run
 
 from experiments.transfer.rich_representations import (
+    APART,
     CAT2,
     CAT5,
     DISTILLED,
@@ -27,6 +28,7 @@ from experiments.transfer.rich_representations import (
     stage_of,
 )
 from stagejax import Plan
+from stagejax.data.pictures.tasks import parts_for_probing
 from stagejax.inference import Frozen
 from stagejax.mesh import make_mesh
 from stagejax.models.ensemble import Ensemble
@@ -101,11 +103,43 @@ def test_the_distilled_net_has_a_head_for_each_teacher_and_the_size_of_one(finis
 
 def test_fine_tuning_begins_with_fresh_heads_and_old_features(finished: Any) -> None:
     results, _, _ = finished
-    rows = {row[0]: row[1:] for row in results["0/digits-5-9/apart"].handover}
+    rows = {row[0]: row[1:] for row in results["0/digits-5-9/apart/0.01"].handover}
     assert any("reset" in str(row) for row in rows.values())
-    alone, joint = (results[f"0/digits-5-9/{name}"].state().params for name in ("apart", "together"))
+    alone, joint = (results[f"0/digits-5-9/{name}/0.01"].state().params for name in ("apart", "together"))
     assert np.abs(np.asarray(joint["kernel"])).max() > 0  # the common head learns only in the joint one
     assert np.abs(np.asarray(alone["kernel"])).max() == 0
+
+
+def test_fine_tuned_nets_are_tested_on_the_images_of_the_probes_and_choose_by_others(finished: Any) -> None:
+    results, report, _ = finished
+    target = dict(SMOKE.targets)["digits 5-9"]
+    fit, others, test = parts_for_probing(target, SMOKE.fit, SMOKE.validate, SMOKE.test)
+    net = results["0/digits-5-9/together/0.01"]
+    said = np.asarray(net.module().joint(jnp.asarray(test["image"]))).argmax(-1)
+    assert results["0/digits-5-9/together/test"].value == pytest.approx((said == test["label"]).mean())
+    learned, chose = (
+        {record.tobytes() for record in data.take(np.arange(data.size()))["image"]}
+        for data in (net.stage.data, net.stage.evaluate.data)
+    )
+    assert learned == {record.tobytes() for record in fit["image"]}
+    assert chose == {record.tobytes() for record in others["image"]}
+    rows = {row[0]: row[1] for row in report.tables[1].rows}
+    assert set(rows) >= {INIT, APART}
+
+
+def test_fine_tuned_arms_are_charged_the_nets_they_start_from_and_their_probe(finished: Any) -> None:
+    results, report, _ = finished
+    arms = {arm.name: arm for arm in report.arms}
+    assert results["0/episodes"] in arms[f"{INIT}, digits 5-9"].charged
+    assert {result.name for result in arms[f"{APART}, digits 5-9"].charged} >= {
+        "0/episodes",
+        "0/digits-5-9/concatenated",
+    }
+    assert results["0/digits-5-9/concatenated"].cost.flops > 0
+    pilots = replace(SMOKE, tune_peaks=(1e-3, 1e-2))
+    planned = pipeline(Plan.on("data=1", price=False), pilots)
+    other = next(arm for arm in planned.arms if arm.name == f"{INIT}, digits 5-9")
+    assert [result.name for result in other.charged] == ["0/episodes", "0/digits-5-9/together/0.01"]
 
 
 def test_a_member_of_an_ensemble_learns_as_if_alone() -> None:
@@ -127,7 +161,7 @@ def test_a_member_of_an_ensemble_learns_as_if_alone() -> None:
 
 def test_the_report_compares_all_arms(finished: Any) -> None:
     _, report, _ = finished
-    probes, tuned, shift = report.tables
+    probes, tuned, shift, _ = report.tables
     assert [row[0] for row in probes.rows][-1] == DISTILLED
     assert {row[0] for row in tuned.rows} >= {INIT, WIDE2}
     assert len(shift.rows) == 5

@@ -76,6 +76,7 @@ def test_arms_have_equal_steps_and_critiques_are_charged(finished: Any) -> None:
 def test_every_test_pair_is_judged_in_both_orders_and_the_policy_learns_from_labels(finished: Any) -> None:
     results, report, _ = finished
     pairs = results["test/pairs"].value
+    assert len(pairs) == SMOKE.tests  # none is left out
     for arm in ("sft", "sft-dpo-nll", "bradley-terry", "verdict-alone"):
         assert np.array(results[f"0/{arm}/test"].value).shape == (len(pairs), 2)
     scalar = np.array(results["0/bradley-terry/test"].value)
@@ -88,10 +89,13 @@ def test_every_test_pair_is_judged_in_both_orders_and_the_policy_learns_from_lab
 
 
 def test_tests_share_no_problem_with_training_or_choices() -> None:
-    config = replace(preset("laptop"), read=200, sizes=(100, 60), dev=60, tests=100)
+    config = replace(preset("laptop"), read=200, sizes=(100, 60))
     known = {record["program"] for name in ("read", "sft", "dpo") for record in problems_of(config, name)}
-    for name in ("dev", "test"):
-        assert not known & {record["program"] for record in problems_of(config, name)}
+    dev, test = ([record["program"] for record in problems_of(config, name)] for name in ("dev", "test"))
+    assert not known & {*dev, *test}
+    assert not {*dev} & {*test}
+    one_step = [np.mean([len(program.split()) == 3 for program in own]) for own in (dev, test)]
+    assert abs(one_step[0] - one_step[1]) < 0.1  # rates are chosen on problems like those of the test
 
 
 @pytest.mark.parametrize("name", [pytest.param("smoke", marks=pytest.mark.slow), "laptop"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from experiments.generative.tome_binding import (
     EXPERIMENT,
     MERGED,
     NOISES,
+    NONE,
     PARTS,
-    RATES,
     UNMERGED,
-    chosen,
     preset,
     prompts_of,
+    sizes_for,
+    sizes_of,
 )
 from stagejax.names import slug
 
@@ -67,16 +69,29 @@ def test_arms_are_the_parts_of_the_method() -> None:
     assert cfg.draws * cfg.part(BASE).passes(2) >= whole.passes(2) > (cfg.draws - 1) * cfg.part(BASE).passes(2)
 
 
-def test_the_best_sizes_are_chosen_and_the_first_of_equals() -> None:
-    rows = {
-        "merging": [[[1.1, 1.2, 0.0, 0.0, 0.0], 0.4], [[0.5, 0.6, 0.0, 0.0, 0.0], 0.6]],
-        "binding": [[[0.5, 0.6, 1.0, 0.0, 0.0], 0.5], [[0.5, 0.6, 2.0, 0.0, 0.0], 0.5]],
-        "entropy": [[[0.5, 0.6, 0.0, 1.0, 0.1], 0.1], [[0.5, 0.6, 0.0, 2.0, 0.2], 0.2]],
-        "excite": [[[0.5, 0.6, 0.0, 3.0, 0.0], 0.2], [[0.5, 0.6, 0.0, 4.0, 0.0], 0.1]],
-    }
-    assert chosen(rows) == {"alpha": 0.5, "beta": 0.6, "binding": 1.0, "latent": 2.0, "text": 0.2}
-    assert chosen(rows, "excite")["latent"] == 3.0
-    assert chosen({}) == dict.fromkeys(RATES, 0.0)
+def test_sizes_are_searched_past_their_ends_merging_first_and_arms_have_those_of_their_parts() -> None:
+    """With a checker that likes small ones: beta 0.15, a binding update of 1, one of the picture of 3."""
+    likes = {"beta": 0.15, "binding": 1.0, "latent": 3.0, "text": 1e-3}
+
+    class Checked:
+        def make(self, name: str, *inputs: Any, **how: Any) -> Any:
+            sizes = inputs[3]
+            gap = sum(abs(np.log(sizes[key] / best)) for key, best in likes.items() if sizes[key])
+            return SimpleNamespace(name=name, value=1 - gap / 100)
+
+    cfg = preset("laptop")
+    found = sizes_of(Checked(), cfg, None, None, None)
+    tried = {what: [sizes for sizes, _ in own] for what, own in found.tried.items()}
+    assert [(one["alpha"], one["beta"]) for one in tried["merging"][:2]] == list(cfg.merging)
+    assert [one["beta"] for one in tried["merging"][2:]] == [*cfg.beta, 0.15, 0.075]
+    assert [one["binding"] for one in tried["binding"]] == [*cfg.binding, 0.9, 0.27]
+    assert all((one["alpha"], one["beta"]) == (1.0, 0.15) for what in ("binding", "entropy") for one in tried[what])
+    whole = {"alpha": 1.0, "beta": 0.15, "binding": 0.9, "latent": 3.0, "text": 0.0}  # 0 is better than any there
+    assert sizes_for(ALL, found) == sizes_for(UNMERGED, found) == whole
+    assert sizes_for(ENTROPY, found) == whole | {"binding": 0.0}
+    assert sizes_for(MERGED, found) == NONE | {"alpha": 1.0, "beta": 0.15}
+    assert sizes_for(EXCITE, found) == NONE | {"latent": 3.0}
+    assert sizes_for(BASE, found) == NONE
 
 
 @slow
@@ -99,5 +114,16 @@ def test_arms_are_charged_all_their_passes(finished: Any) -> None:
     charged = {arm.group or arm.name: arm.charged_cost.flops for arm in report.arms}
     assert charged[ALL] > charged[ENTROPY] > charged[BASE] > 0
     assert charged[BEST] > charged[BASE]
+    tries = {
+        arm.group or arm.name: {result.name.split("/")[1] for result in arm.charged if result.name.startswith("sizes")}
+        for arm in report.arms
+    }
+    merged, binding, entropy, excite = (
+        slug(arm) for arm in (MERGED, "merging, ends, binding", "merging, ends, entropy", EXCITE)
+    )
+    assert tries[BASE] == tries[BEST] == set()
+    assert tries[MERGED] == {merged}  # its weights were searched, too
+    assert tries[ALL] == tries[UNMERGED] == {merged, binding, entropy}
+    assert tries[EXCITE] == {excite}
     assert len(report.claims) == 4
     assert results["0/best"].value["bound"].shape == (SMOKE.draws - 1, NOISES, SMOKE.tests)

@@ -98,23 +98,19 @@ def in_order(pair: Pair, order: int) -> tuple[str, str]:
     return both if order == 0 else both[::-1]
 
 
-def pairs_to_judge(rows: JudgeRows, problems: Source, drawn: Any, known: Any, seed: int) -> list[Pair]:
+def pairs_to_judge(rows: JudgeRows, problems: Source, drawn: Any, seed: int) -> list[Pair]:
     """A right and a wrong answer to each problem: by turns one of every kind, `OWN` where a model gave a wrong answer.
 
     Where there is no wrong answer of the kind whose turn it is, that of the next kind is taken.
 
     Args:
       drawn: of `rollouts.drawn_answers` to the problems, an artifact; without its end, and no longer than `words`.
-      known: an artifact of pairs, whose problems are left out; or None.
 
-    >>> # pairs = run.make("pairs", pairs_to_judge, rows, problems, drawn, None, 0)
+    >>> # pairs = run.make("pairs", pairs_to_judge, rows, problems, drawn, 0)
     """
-    left = {pair["solution"] for pair in ([] if known is None else known.value)}
     found = []
     for index in range(len(problems)):
         record = problems[index]
-        if record["solution"] in left:
-            continue
         own = _own(rows, drawn.value, index)
         for turn in range(len(KINDS)):
             kind = KINDS[(index + turn) % len(KINDS)]

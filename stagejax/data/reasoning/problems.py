@@ -52,6 +52,7 @@ UNSEEN = Wording(
     ("the bag of {friend} holds {n} .",),
     "how many are in the bag of {name} ?",
 )
+SPLITS = ("train", "test", "test/0", "test/1")
 _ATTEMPTS = 10_000  # to draw a program of the split whose values stay in their range
 _SOLUTION = ("ans", ";", "=", "+", "-", "*", "/")
 
@@ -62,10 +63,10 @@ class Problems(Source):
 
     Records hold "question", "solution" (a chain of steps, then the answer), "answer" (an integer), "program" (the
     steps alone) and "steps" (their number). A program belongs to the train or to the test split by its hash, so no test
-    problem was trained on, whatever the sizes, seeds and wordings.
+    problem was trained on, whatever the sizes, seeds and wordings. Nor do the halves of the test split share a program.
 
     Args:
-      split: "train" or "test".
+      split: "train", "test", or "test/0" and "test/1", its halves: such as for choices and for figures.
       size: number of records; they may repeat a program.
       steps: how many operations a problem may have, each as often.
       largest: of all values and of the numbers added.
@@ -89,10 +90,10 @@ class Problems(Source):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.split not in ("train", "test") or not self.steps or min(self.steps) < 1 or self.largest < 6:
+        if self.split not in SPLITS or not self.steps or min(self.steps) < 1 or self.largest < 6:
             raise ValueError(
-                f"split={self.split!r}, steps={self.steps}, largest={self.largest}: need split 'train' or 'test', "
-                "steps of at least 1, and largest of at least 6"
+                f"split={self.split!r}, steps={self.steps}, largest={self.largest}: need a split of {SPLITS}, steps of "
+                "at least 1, and largest of at least 6"
             )
 
     def __len__(self) -> int:
@@ -101,10 +102,10 @@ class Problems(Source):
     def __getitem__(self, index: int) -> Record:
         if not 0 <= index < self.size:
             raise IndexError(f"record {index} of {self.size}")
-        for attempt in range(_ATTEMPTS):  # one program of five is one of the test split
+        for attempt in range(_ATTEMPTS):  # one program of five is one of the test split, one of ten of each half
             draw = _draws(self.seed, index, attempt)
             numbers = self._program(draw)
-            if numbers is not None and (held_out(program_of(numbers)) == (self.split == "test")):
+            if numbers is not None and self._owns(program_of(numbers)):
                 return self._record(numbers, draw)
         raise ValueError(f"{self}: no problem found for record {index}. Raise `largest`, or lower `steps`.")
 
@@ -122,6 +123,11 @@ class Problems(Source):
         '8 - 3 = 5 ; ans 5'
         """
         return self._record(program, _draws(self.seed, index, 0))
+
+    def _owns(self, program: str) -> bool:
+        if held_out(program) == (self.split == "train"):
+            return False
+        return self.split in ("train", "test") or _half(program) == self.split[-1]
 
     def _program(self, draw: Iterator[int]) -> list[tuple[str, int]] | None:
         """Start and operations, or None where a value leaves its range."""
@@ -193,6 +199,11 @@ def program_of(numbers: list[tuple[str, int]]) -> str:
 def held_out(program: str) -> bool:
     """Whether a program belongs to the test split: one of five does, by its hash."""
     return hashlib.sha256(program.encode()).digest()[0] % 5 == 0
+
+
+def _half(program: str) -> str:
+    """By a byte that gives both halves all four operations and as many problems of one step, for numbers up to 12."""
+    return str(hashlib.sha256(program.encode()).digest()[4] % 2)
 
 
 def vocabulary(largest: int) -> tuple[str, ...]:
