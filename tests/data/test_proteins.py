@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stagejax.data.molecules.mutants import GB1, RandomLandscape, mutated
 from stagejax.data.molecules.protein_tasks import ProteinInstructions, ProteinText, of_fold
-from stagejax.data.molecules.proteins import LOOP, RESIDUES, Kinases, RandomFamilies, core, folded, parents
+from stagejax.data.molecules.proteins import LOOP, RESIDUES, Kinases, Protein, RandomFamilies, core, folded, parents
 from stagejax.data.named import MissingDataset
 
 MADE = RandomFamilies(3, 9, length=30)
@@ -65,6 +65,34 @@ def test_every_window_is_used_in_both_directions() -> None:
     one = ProteinInstructions(MADE, 4, 1, window=12, shifts=(-1, 0), tasks="generate")
     assert [one[i] for i in range(len(one))] == records[1::2]
     assert source.digest() != one.digest() != source.of_split("test").digest()
+
+
+def test_a_test_window_that_a_training_sequence_has_is_left_out() -> None:
+    class Twins:
+        """Two proteins of one window, and others."""
+
+        def read(self) -> tuple[Protein, ...]:
+            ends = ("AAAAAAAAAA", "CCCCCCCCCC", "DDDDDDDDDD", "EEEEEEEEEE")
+            middle = ("KLMNPQ", "KLMNPQ", "RSTVWY", "GHIKLM")
+            return tuple(Protein(*own, "F", own[0]) for own in zip(ends, map(twin, ends, middle), strict=True))
+
+    def twin(end: str, middle: str) -> str:
+        return end + middle + end
+
+    def found(fold: int) -> list[str]:
+        source = ProteinInstructions(Twins(), 4, fold, "test", window=6, tasks="determine")
+        return [source[i]["sequence"] for i in range(len(source))]
+
+    assert sorted(window for fold in range(4) for window in found(fold)) == ["GHIKLM", "RSTVWY"]
+
+
+@needs_files
+def test_no_window_of_held_out_kinases_is_in_a_training_sequence() -> None:
+    for fold in range(4):
+        source = ProteinInstructions(Kinases(), 4, fold, "test", window=48, shifts=(-2, 0, 2), tasks="determine")
+        read = " ".join(protein.sequence for protein in of_fold(Kinases(), 4, fold, "train"))
+        assert len(source) > 50
+        assert not any(source[i]["sequence"] in read for i in range(len(source)))
 
 
 def test_a_generated_landscape_falls_with_every_change() -> None:

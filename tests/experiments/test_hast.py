@@ -8,7 +8,9 @@ from smoke import smoke_run
 
 from experiments.self_training.hast import ABLATIONS, AGAIN, EVERY, EXPERIMENT, MAIN, NONE, OURS, preset
 from stagejax import Plan
+from stagejax.data import Portion
 from stagejax.inference.selection.pseudo_labels import HAST
+from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a smoke run of half a minute
 SMOKE = preset("smoke")
@@ -23,7 +25,7 @@ def test_labels_stay_within_the_budget(finished: Any) -> None:
     results, _, _ = finished
     for r in range(SMOKE.tuned.rounds + 1):
         bought = of(results, f"/{r}/labelled")
-        assert len(bought) == len(SMOKE.tuned_arms)
+        assert len(bought) == 2 * len(SMOKE.tuned_arms)  # and pilots
         for made in bought.values():
             assert len(set(made.value["rows"].tolist())) == SMOKE.tuned.labels[r]
             assert made.value["weight"].tolist() == [1] * SMOKE.tuned.labels[r]
@@ -50,10 +52,25 @@ def test_every_round_begins_at_the_encoder_and_phases_are_equally_long(finished:
             assert result.generation == encoder.generation + 1, name  # no classifier of an earlier round
     stages = [result for name, result in results.items() if name.startswith("tuned/") and result.kind == "train"]
     assert {result.steps for result in stages} == {SMOKE.tuned_steps}
-    assert {result.stage.optimizer.peak for result in stages} == {SMOKE.tuned_peak}
+    assert {result.stage.optimizer.peak for result in stages} == set(SMOKE.tuned_peaks)
+    rounds = SMOKE.tuned.rounds + 1
+    assert len([name for name in of(results, "/both") if name.startswith("tuned/hast/")]) == rounds
     assert of(results, "/both")
     for name, result in of(results, "/both").items():
         assert {row[3] for row in result.handover if row[0] == "params"} <= {"carry", "freeze"}, name
+
+
+def test_pilots_are_judged_behind_the_pool_and_charged(finished: Any) -> None:
+    results, report, _ = finished
+    task = SMOKE.tasks[SMOKE.tuned_task]
+    pilot, own = (results[f"{name}/0/0/labels"].stage for name in ("rates/hast/0.01", "tuned/hast"))
+    behind = pilot.evaluate.data.task.source
+    assert behind.digest() == Portion(task.source, start=SMOKE.tuned.pool).digest()
+    assert own.evaluate.data.task == task.of_split("test")
+    assert pilot.data.data.source.digest() == own.data.data.source.digest()
+    for arm in SMOKE.tuned_arms:
+        charged = {result.name for result in next(a for a in report.arms if a.name == f"{arm}, fine-tuned").charged}
+        assert {f"rates/{slug(arm)}/0.01/0/{r}/labels" for r in (0, 1)} <= charged
 
 
 def test_accepted_rows_are_unlabelled_ones_with_predicted_labels(finished: Any) -> None:
@@ -103,7 +120,10 @@ def test_what_selectors_need_is_charged(finished: Any) -> None:
     }
     assert cost["no-self-training"] < cost["labels-again"] < cost["verips"] < cost["ust"] * 2
     arms = {arm.name: arm for arm in report.arms}
-    assert {result.name for result in arms[f"{AGAIN}, fine-tuned"].charged} == {"masked", "contrasted"}
+    charged = {result.name for result in arms[f"{AGAIN}, fine-tuned"].charged}
+    assert {name for name in charged if not name.startswith("rates/labels-again/")} == {"masked", "contrasted"}
+    assert arms[f"{NONE}, fine-tuned"].cost.steps * 2 == arms[f"{AGAIN}, fine-tuned"].cost.steps
+    assert arms[f"{OURS}, fine-tuned"].cost.steps == arms[f"{AGAIN}, fine-tuned"].cost.steps
     assert any(name.endswith("/second") for name in (result.name for result in arms["VERIPS, fine-tuned"].results))
     assert arms[f"{NONE}, frozen"].cost.flops < arms[f"{AGAIN}, frozen"].cost.flops
 

@@ -1,6 +1,7 @@
 """Model assembling at smoke size: what learns, what stands still, what is put together, and what it costs."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,13 @@ from experiments.growth.model_assembling import (
     OURS,
     SHORT,
     UNTRAINED,
+    Place,
     paths,
     preset,
+    searched,
+    whole,
 )
+from stagejax import Plan
 from stagejax.budget import flops
 
 pytestmark = pytest.mark.slow  # a smoke run of minutes
@@ -108,3 +113,44 @@ def test_first_evaluation_is_of_the_assembled_network(finished: Any) -> None:
     assert results["assembling/1/0/tuned"].history.evals[0]["step"] == 0
     assert report.claims[0].statement.startswith("With 100% of the data")
     assert len(report.claims) == 4
+
+
+class Pilots:
+    """A run in which accuracy is best at a rate of 8e-3."""
+
+    def __init__(self) -> None:
+        self.stages: list[Any] = []
+
+    def train(self, stage: Any, start: Any, **_: Any) -> Any:
+        self.stages.append(stage)
+        accuracy = 1 - abs(np.log(stage.optimizer.peak / 8e-3))
+        return SimpleNamespace(diverged=False, history=SimpleNamespace(last=lambda metric: accuracy))
+
+
+def test_a_rate_is_searched_once_beyond_its_grid_and_on_images_of_no_other_use() -> None:
+    cfg, run, rates = replace(preset("laptop"), source=SMOKE.source, fields=SMOKE.fields, records=1000), Pilots(), {}
+    cfg = replace(cfg, model=SMOKE.model)
+    for seed in cfg.seeds:
+        stage = searched(
+            run, Place(cfg, END, 1.0, seed, rates), END, whole(Place(cfg, END, 1.0, seed, rates)), cfg.peaks
+        )
+        assert stage.optimizer.peak == 8e-3
+        assert stage.name == f"end to end/1/{seed}/whole"
+    assert [pilot.optimizer.peak for pilot in run.stages] == [1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
+    behind = {row["image"].tobytes() for row in run.stages[0].evaluate.data.source}
+    for used in (stage.data, stage.evaluate.data):
+        assert not behind & {row["image"].tobytes() for row in used.source}
+
+
+def test_a_quarter_of_the_data_is_seen_many_times_and_searches_are_charged() -> None:
+    cfg = replace(preset("laptop"), seeds=(0,))
+    report = EXPERIMENT.pipeline(Plan.on("data=1", price=False), cfg)
+    seen = {row[0]: row[1:] for row in report.tables[1].rows}
+    assert seen[END][1] == pytest.approx(4 * seen[END][0])
+    assert cfg.module_steps * cfg.batch / (cfg.shares[1] * cfg.records) > 4
+    for arm in report.arms:
+        label = arm.name.split(",")[0]
+        own = {"/".join(pilot.name.split("/")[:2]) for pilot in arm.charged}
+        assert own == (
+            {f"rates/{END}"} if label in (END, SHORT) else {"rates/meta model and modules", f"rates/{label}"}
+        )

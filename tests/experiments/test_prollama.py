@@ -93,14 +93,14 @@ def test_prompts_are_not_learned() -> None:
 
 def test_no_form_of_a_held_out_protein_is_trained_on(finished: Any) -> None:
     results, _, _ = finished
-    tested = of_fold(SMOKE.proteins, SMOKE.folds, 0, "test")
     for result in results.values():
         if result.kind == "train" and result.name != "base":
-            data = result.stage.data
+            data, fold = result.stage.data, int(result.name.split("/")[0])
+            tested = of_fold(SMOKE.proteins, SMOKE.folds, fold, "test")
             for part in getattr(data, "parts", (data,)):
                 texts = " ".join(" ".join(map(str, part.source[i].values())) for i in range(len(part.source)))
                 assert not any(protein.sequence in texts for protein in tested)
-    names = {protein.parent for protein in tested}
+    names = {protein.parent for protein in of_fold(SMOKE.proteins, SMOKE.folds, 0, "test")}
     assert not names & {protein.parent for protein in of_fold(SMOKE.proteins, SMOKE.folds, 0, "train")}
 
 
@@ -121,14 +121,27 @@ def test_arms_differ_in_what_they_say_they_do(finished: Any) -> None:
     results, report, _ = finished
     tokens = {arm.group: float(arm.cost.tokens) for arm in report.arms}
     assert max(tokens.values()) == min(tokens.values())
-    assert {arm.group: [r.name for r in arm.charged] for arm in report.arms} == {
-        arm: [] if arm == SCRATCH else ["base"] for arm in SMOKE.arms_of(0)
-    }
+    charged = {arm.group: [r.name for r in arm.charged if not r.name.startswith("3/")] for arm in report.arms}
+    assert charged == {arm: [] if arm == SCRATCH else ["base"] for arm in SMOKE.arms_of(0)}
     assert results[at(FULL, "instructions")].stage.model == SMOKE.net
     assert results[at(MIXED, "instructions")].stage.steps == sum(SMOKE.steps[1:])
     assert len(results[at(ONE, "instructions")].handover) > 0
     share = {row[:2]: row[3] for row in next(t for t in report.tables if t.title == "Trained weights").rows}
     assert share[TWO, "instructions"] < 0.25 < share[TWO, "sequences"] < 1 == share[FULL, "instructions"]
+
+
+def test_the_rate_behind_stage_1_is_searched_on_a_fold_of_no_seed_and_charged(finished: Any) -> None:
+    results, report, _ = finished
+    pilots = {name: result for name, result in results.items() if name.startswith("3/two-stages/instructions/0.")}
+    losses = {
+        result.stage.optimizer.peak: min(row["loss"] for row in result.history.evals) for result in pilots.values()
+    }
+    assert set(SMOKE.behind_rates) <= set(losses)
+    assert results[at(TWO, "instructions")].stage.optimizer.peak == min(losses, key=lambda rate: losses[rate])
+    assert {result.stage.data.source.fold for result in pilots.values()} == {3}
+    assert 3 not in preset("laptop").seeds
+    owed = {arm.group: {r.name for r in arm.charged} for arm in report.arms}
+    assert owed[TWO] == {"base", "3/two-stages/sequences", *pilots}
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])

@@ -103,7 +103,8 @@ class ProteinInstructions(Source):
     """Instructions about the proteins that have a family: {"question", "solution", "sequence", "family"}.
 
     Of all forms of a protein the first stands for it. It gives a record for each task and each shift of its window, so
-    in training every window is used in both directions.
+    in training every window is used in both directions. A test window that stands in a training sequence as it is, of a
+    relative with the same catalytic loop, is left out.
 
     Args:
       window: residues of a sequence, around its catalytic loop (see `proteins.core`).
@@ -143,10 +144,14 @@ def _instructions(source: ProteinInstructions) -> tuple[dict[str, str], ...]:
     for protein in of_fold(source.proteins, source.folds, source.fold, source.split):
         if protein.family:
             found.setdefault(protein.parent, protein)
-    made = []
+    made, read = [], ""
+    if source.split == "test":
+        read = " ".join(own.sequence for own in of_fold(source.proteins, source.folds, source.fold, "train"))
     for protein in found.values():
         for shift in source.shifts:
             sequence = core(protein.sequence, source.window, shift)
+            if sequence in read:
+                continue
             label, beside = protein.family, {"sequence": sequence, "family": protein.family}
             if source.tasks != "generate":
                 made.append({"question": determine(sequence), "solution": family_text(label)} | beside)

@@ -52,16 +52,18 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What follows the training on labels in each round; every field beside the selector is what that needs."""
+    """What follows the training on labels in each round, as long whatever is accepted.
+
+    Every field beside the selector is what that needs.
+    """
 
     selector: Selector | None = None  # None: nothing follows
     passes: int = 0  # with dropout, over all items; training goes on with that dropout
     again: bool = False  # a second classifier, trained on the same labels
-    always: bool = False  # training goes on also where nothing is accepted
 
 
 def nothing(pool: Said, known: Said, rng: np.random.Generator) -> Pseudo:
-    """A selector that accepts no item: with `always`, training goes on with the labels alone."""
+    """A selector that accepts no item: training goes on with the labels alone."""
     none = np.zeros(0, np.int64)
     return Pseudo(none, none, np.zeros(0), np.ones(len(known.probabilities_NC)))
 
@@ -143,9 +145,7 @@ class OnFeatures:
             if strategy.selector is not None:
                 examples, verdicts = self._chosen(strategy, first, r, owned, rngs)
                 how = replace(self.probe, dropout=self.dropout) if strategy.passes else self.probe
-                after = self._trained(how, first, r + p.rounds + 1, examples)
-                goes_S = np.array([strategy.always or verdict["accepted"] > 0 for verdict in verdicts])
-                heads = jax.tree.map(lambda new, old, goes=goes_S: jnp.where(_over(goes, new), new, old), after, first)
+                heads = self._trained(how, first, r + p.rounds + 1, examples)
             columns.append(
                 self._scores(heads, first) | {k: np.array([v[k] for v in verdicts]) for k in JUDGED if verdicts}
             )
@@ -219,8 +219,3 @@ def flops_on_features(strategy: Strategy, protocol: Protocol, probe: Probe, seed
     trained, asked = 1 + follows + strategy.again, 1 + follows + strategy.passes + strategy.again
     own = probe.flops * (3 * trained * probe.steps * probe.batch + asked * protocol.pool)
     return len(seeds) * (protocol.rounds + 1) * own
-
-
-def _over(goes_S: np.ndarray, leaf: Any) -> np.ndarray:
-    """One verdict a seed, against a leaf with an axis of seeds in front."""
-    return goes_S.reshape(-1, *(1,) * (leaf.ndim - 1))
