@@ -13,7 +13,7 @@ Method   Training has five equal parts. The spectrum of the images is cropped to
          EfficientTrain's best in all other arms. Every network is scored on whole images.
          Beside it: what the baseline's networks lose when high frequencies are taken from test images, part by part;
          and the greedy search: from the first part to the last, the smallest size that keeps the baseline's accuracy.
-Run      stagejax run efficienttrain                      laptop: 7 minutes on two busy cores (410 s of CPU)
+Run      stagejax run efficienttrain                      laptop: some 13 minutes on two busy cores
          stagejax run efficienttrain --preset smoke       a minute
          stagejax plan efficienttrain --preset pod --mesh data=16,fsdp=16
 Holds if for ResNet and ViT each, on means over seeds: at equal epochs the schedule is no more than 0.5 points below the

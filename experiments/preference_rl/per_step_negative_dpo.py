@@ -15,7 +15,7 @@ Method   Problems and solutions D_syn by a "strong model" (a program: sums in ei
          cut anywhere the same pairs; the wrong answer ends at a step drawn at random
          beta and learning rate of each of the three by its own answers to development problems, at one seed. RFT
          draws as many tokens as answers and completions together have.
-Run      stagejax run per_step_negative_dpo          laptop: 4 to 6 minutes on two cores
+Run      stagejax run per_step_negative_dpo          laptop: some 7 minutes on two cores
          stagejax run per_step_negative_dpo --preset smoke  seconds
          stagejax plan per_step_negative_dpo --preset pod --mesh data=16,fsdp=16
 Holds if at N = 500, with error(N) = floor + scale N^-exponent fitted to SFT's greedy errors on held-out programs (5
