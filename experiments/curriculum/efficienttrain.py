@@ -7,39 +7,36 @@ Claim    A curriculum over what is shown of each image, not over images, gives t
 Method   Training has five equal parts. The spectrum of the images is cropped to 160, 160, 160, 192 and 224 frequencies
          of 224, which makes smaller tensors and cheaper steps; RandAugment has the magnitudes 1, 3, 5, 7 and 9. One
          optimizer and one cosine run through; position tables are resampled where the size changes. Beside the whole
-         schedule, under one recipe: the baseline (no crop, 9 throughout); the schedule in longer parts, for the FLOPs
-         of the baseline; the crop alone; the magnitudes alone; resizing in place of the crop; the schedule reversed.
-         Steps are charged as they are at the size of each part, and every network is scored on whole images.
+         schedule: the baseline (no crop, 9 throughout); the schedule in longer parts, for the FLOPs of the baseline;
+         the crop alone; the magnitudes alone; resizing in place of the crop; the schedule reversed. One recipe, but
+         for the learning rate: the baseline's best on images kept from training where images are whole throughout, and
+         EfficientTrain's best in all other arms. Every network is scored on whole images.
          Beside it: what the baseline's networks lose when high frequencies are taken from test images, part by part;
-         and the greedy search: from the first part to the last, the smallest size that keeps the accuracy of the
-         baseline on images kept from training.
-Run      stagejax run efficienttrain                      laptop: 7 minutes on two busy cores (410 s of CPU)
+         and the greedy search: from the first part to the last, the smallest size that keeps the baseline's accuracy.
+Run      stagejax run efficienttrain                      laptop: some 13 minutes on two busy cores
          stagejax run efficienttrain --preset smoke       a minute
          stagejax plan efficienttrain --preset pod --mesh data=16,fsdp=16
 Holds if for ResNet and ViT each, on means over seeds: at equal epochs the schedule is no more than 0.5 points below the
          baseline, with 70 % of its FLOPs or less; at equal FLOPs it is 0.5 points or more above it; at equal epochs it
          takes 1.3 times less time or better. Of ResNet: reversed, it is below both; and the first fifth's network loses
          1 point or less, and less than the last one's, without high frequencies.
-Ours     Two seeds, 300 steps of 64 images (ResNet, CIFAR-10) and 500 of 32 (ViT, Fashion-MNIST); accuracy and FLOPs, %:
+Ours     The result is of the code before rates and initial scale were searched; two seeds; accuracy and FLOPs, %:
          baseline                40.9 +/- 1.0  100   68.2 +/- 2.1  100      crop alone             41.8 +/- 0.1   66
          EfficientTrain          45.1 +/- 0.4   66   65.1 +/- 0.1   63      magnitudes alone       45.6 +/- 1.1  100
          the same, equal FLOPs   48.3 +/- 0.0  100   68.0 +/- 0.7  100      resized, not cropped   43.9 +/- 0.0   65
                                                                             reversed               37.6 +/- 2.4   66
          Of ResNet the claims on accuracy, time and order hold: the magnitudes gain accuracy, the crop saves FLOPs. Of
-         ViT that on time alone holds. Steps are 1.56 and 1.71 times as fast; in a run before, on another CPU, growing
-         and checking position tables took the ViT what this saved by the clock. What is lost without high frequencies,
-         0.1 points after a fifth and 0.7 at the end, meets the criterion here; in that run it was 0.6 and none, and the
-         claim did not hold: no network comes to need them much at this size, and the search crops all parts (then: but
-         the last). Fourier crop and resizing are not told apart. Reversed, training ends on images of 22 pixels and the
-         test is on 32: how much of its deficit is that, and not the order, was not measured.
+         ViT that on time alone holds. Steps are 1.56 and 1.71 times as fast. Without high frequencies 0.1 points are
+         lost after a fifth, 0.7 at the end. Reversed, training ends on images of 22 pixels and the test is on 32: how
+         much of its deficit is that, and not the order, was not measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -49,13 +46,13 @@ from stagejax import Evaluation, Experiment, Handover, Precision, Stage
 from stagejax.budget import flops, step_flops
 from stagejax.data import Data, Dataset, Digits, Images, Portion, Source
 from stagejax.data.pictures.augment import Augmented, RandAugment
-from stagejax.data.pictures.bands import fourier_crop, low_pass
+from stagejax.data.pictures.bands import fourier_crop, resized
 from stagejax.data.pictures.crop import Crop
 from stagejax.data.pictures.mixing import erased, mixed
 from stagejax.data.pictures.photos import Photos
 from stagejax.data.published import IMAGENET
 from stagejax.growth import Resample
-from stagejax.inference import Frozen, apply
+from stagejax.inference.pictures.bands import accuracy_by_band
 from stagejax.models.convnet import ResNet, resnet50
 from stagejax.models.vit import ViT
 from stagejax.names import slug
@@ -64,21 +61,18 @@ from stagejax.objectives.loss import smoothed
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim
 from stagejax.search.greedy import greedy
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.steps.timing import step_seconds
 
 BASELINE, EFFICIENT, EQUAL = "baseline", "EfficientTrain", "EfficientTrain, equal FLOPs"
 CROP, MAGNITUDES, RESIZED, REVERSED = "crop alone", "magnitudes alone", "resized, not cropped", "reversed"
 ARMS = (BASELINE, EFFICIENT, EQUAL, CROP, MAGNITUDES, RESIZED, REVERSED)
+SCALE = "initial scale"
 MAGNITUDE = (1.0, 3.0, 5.0, 7.0, 9.0)  # of RandAugment, in the parts
+WHOLE = (BASELINE, MAGNITUDES)  # at the baseline's learning rate; all others at that of EfficientTrain
 CARRY = Handover(moments="carry", schedule="carry", data="carry")
 
 Shrink = Callable[[Any, int], Any]  # (images, side) -> images of that side
-
-
-def resized(images_BYXP: jax.Array, side: int) -> jax.Array:
-    """Smaller images by linear interpolation, smoothed."""
-    B, _, _, P = images_BYXP.shape
-    return jax.image.resize(images_BYXP, (B, side, side, P), "linear")
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,10 @@ class Task:
     steps: int  # of each part, at equal epochs
     arms: tuple[str, ...] = ARMS
     batch: int = 64
-    peak: float = 8e-3  # learning rate
+    peak: float = 8e-3  # learning rate that the search begins at
+    peaks: tuple[float, ...] = (4e-3, 8e-3, 1.6e-2)  # that are tried; fewer than two: none
+    stds: tuple[float, ...] = ()  # of the initial values of a ViT, that are tried before them
+    seeds: int | None = None  # the first ones of the run's; None: all
     warmup: float = 1 / 15  # share of all steps
     weight_decay: float = 0.05
     fields: tuple[str, str] = ("x", "y")  # of a record: image and label
@@ -118,35 +115,28 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Search:
-    """Of the sizes of the first task's parts."""
-
-    candidates: tuple[int, ...]  # sides, the smallest first
-    steps: int  # of each part
-    kept: int  # images that are kept from training, to choose by
-
-
-@dataclass(frozen=True)
 class Config:
     """Everything that a run of this experiment depends on."""
 
     tasks: tuple[Task, ...] = field(default_factory=lambda: (residual(), transformer()))
     test: tuple[int, int] = (500, 4)  # held-out images of a batch, batches
-    search: Search | None = Search((22,), steps=20, kept=2000)
-    seeds: tuple[int, ...] = (0, 1)
+    kept: int = 2000  # images that no arm is trained on, to choose by
+    candidates: tuple[int, ...] = (22,)  # sides of the greedy search, for the first task, the smallest first
+    trial: int = 20  # its steps of a part; 0: no search
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 def residual() -> Task:
     """A ResNet of 8 layers on 32 x 32 pixels; the sizes of the paper, times 1/7, even."""
-    net = ResNet(channels=(8, 16, 32), blocks=(1, 1, 1))
-    return Task("ResNet", net, Dataset("cifar10"), 3, (22, 22, 22, 28, 32), steps=60)
+    net, sides = ResNet(channels=(8, 16, 32), blocks=(1, 1, 1)), (22, 22, 22, 28, 32)
+    return Task("ResNet", net, Dataset("cifar10"), 3, sides, steps=60, seeds=2)
 
 
 def transformer() -> Task:
     """A ViT with patches of 4 on 28 x 28 pixels; the sizes of the paper, times 1/8."""
     net = ViT(embed=64, patch=4, layers=2, heads=4, mlp=128, init_std=0.1)
-    few: Any = {"arms": ARMS[:3], "scored_last": True}
-    return Task("ViT", net, Dataset("fashion_mnist"), 1, (20, 20, 20, 24, 28), steps=100, batch=32, peak=2e-3, **few)
+    own: Any = {"peak": 2e-3, "peaks": (1e-3, 2e-3, 4e-3), "stds": (0.03, 0.1, 0.3), "scored_last": True}
+    return Task("ViT", net, Dataset("fashion_mnist"), 1, (20, 20, 20, 24, 28), 100, ARMS[:3], batch=32, **own)
 
 
 def preset(name: str) -> Config:
@@ -155,40 +145,63 @@ def preset(name: str) -> Config:
         shared: Any = {"source": Digits(), "channels": 1, "sides": (4, 4, 4, 6, 8), "steps": 4, "batch": 16}
         shared |= {"fields": ("image", "label"), "peak": 1e-2}
         net, vit = ResNet(8, 1, (4, 8), (1, 1)), ViT(image=8, patch=2, embed=8, layers=1, heads=2, mlp=16)
-        few: Any = {"arms": ARMS[:2], "mixing": True, "scored_last": True}
-        tasks = (Task("ResNet", net, **shared), Task("ViT", vit, **shared, **few))
-        return Config(tasks, (100, 2), Search((4,), steps=2, kept=200), seeds=(0,))
+        few: Any = {"arms": ARMS[:2], "mixing": True, "scored_last": True, "peaks": ()}
+        tasks = (Task("ResNet", net, peaks=(1e-2, 2e-2), **shared), Task("ViT", vit, **shared, **few))
+        return Config(tasks, (100, 2), 200, (4,), trial=2, seeds=(0,))
     if name == "pod":
         shared = {"source": IMAGENET, "channels": 3, "sides": (160, 160, 160, 192, 224), "crop": Crop()}
         shared |= {"steps": 300 * 1_281_167 // 4096 // 5, "batch": 4096, "fields": ("image", "label")}  # 300 epochs
-        shared |= {"arms": ARMS[:3], "mixing": True, "compute": "bfloat16", "peak": 4e-3}
+        shared |= {"arms": ARMS[:3], "mixing": True, "compute": "bfloat16", "peak": 4e-3, "peaks": ()}
         sizes: Any = {"image": 224, "channels": 3, "patch": 16, "classes": 1000, "embed": 384, "layers": 12}
         deit = ViT(**sizes, heads=6, mlp=1536, pool="class", drop_path=0.1, scan=True)
         tasks = (Task("ResNet", resnet50(), **shared), Task("ViT", deit, scored_last=True, **shared))
-        return Config(tasks, test=(1024, 48), search=None, seeds=(0,))
+        return Config(tasks, test=(1024, 48), kept=0, trial=0, seeds=(0,))
     return Config()
 
 
 def pipeline(run: Any, cfg: Config) -> Report:
-    """Every arm of every task with every seed; what baselines need of the spectrum; how long steps take; the search."""
+    """Every arm of every task at its rate; what baselines need of the spectrum; how long steps take; the search."""
     tasks = [measured(run, cfg, task) for task in cfg.tasks]
-    return report(cfg, tasks, searched(run, cfg, cfg.search) if cfg.search else None)
+    return report(cfg, tasks, searched(run, cfg, tasks[0].at(BASELINE)) if cfg.trial else None)
 
 
 def measured(run: Any, cfg: Config, task: Task) -> Measured:
     """All arms of a task, seed by seed."""
-    plans, found, lost = schedules(cfg, task), {}, []
-    for seed in cfg.seeds:
-        for arm, (schedule, steps) in plans.items():
+    plans, seeds, lost = schedules(cfg, task), cfg.seeds[: task.seeds], []
+    task, tried = recipe(run, cfg, task, plans)
+    made = Measured(task, seeds, plans, tried)
+    for seed in seeds:
+        for arm, (schedule, _) in plans.items():
             name = f"{task.name}/{slug(arm)}/{seed}"
-            found[arm, seed] = trained(run, cfg, task, name, schedule, seed, steps)
-        asked = (scored(cfg, task), task.known, *found[BASELINE, seed])
+            made.found[arm, seed] = trained(run, cfg, made.at(arm), name, schedule, seed)
+        asked = (standard, scored(cfg, task), task.known, *made.found[BASELINE, seed])
         lost.append(run.make(f"{task.name}/bands/{seed}", accuracy_by_band, *asked).value)
-    each = [part(cfg, task, "timed", Schedule((side,)), 0, 0, task.steps) for side in task.known]
+    each = [part(cfg, task, "timed", Schedule((side,)), 0, 0) for side in task.known]
     seconds = run.make(f"{task.name}/step-seconds", step_seconds, *each).value or [float("nan")] * len(each)
     unknown = np.full((len(task.sides), len(task.known)), np.nan)  # in a plan
     bands = np.array([value["accuracy"] if value else unknown for value in lost])
-    return Measured(task, cfg.seeds, plans, found, bands, dict(zip(task.known, seconds, strict=True)))
+    return replace(made, bands=bands, seconds=dict(zip(task.known, seconds, strict=True)))
+
+
+def recipe(run: Any, cfg: Config, task: Task, plans: dict[str, Any]) -> tuple[Task, dict[str, Lowest]]:
+    """The task at the baseline's best initial scale, and the rates of two arms, by images kept from training.
+
+    Pilots are whole runs of the first seed: the best one is the arm's own, and trained once.
+    """
+
+    def wrong(arm: str, what: str, value: float) -> tuple[float, tuple[Any, ...]]:
+        own: Any = replace(task, peak=value) if what == "peak" else replace(task, net=replace(net, init_std=value))
+        name = f"{task.name}/pilots/{slug(arm)}/{what}-{value:g}"
+        parts = trained(run, cfg, own, name, plans[arm][0], cfg.seeds[0], may_diverge=True)
+        return float("inf") if parts[-1].diverged else 1 - kept_accuracy(run, cfg, own, name, parts), parts
+
+    tried, net = {}, cast(Any, task.net)
+    if task.stds:
+        tried[SCALE] = lowest(task.stds, partial(wrong, BASELINE, "scale"), beyond=2)
+        task = replace(task, net=replace(net, init_std=tried[SCALE].best))
+    for arm in (BASELINE, EFFICIENT) if task.peaks else ():
+        tried[arm] = lowest(task.peaks, partial(wrong, arm, "peak"), beyond=2)
+    return task, tried
 
 
 # --- schedules and stages ---
@@ -199,9 +212,7 @@ def schedules(cfg: Config, task: Task) -> dict[str, tuple[Schedule, int]]:
     whole, own = (task.net.image,) * len(task.sides), Schedule(task.sides)
     constant = (MAGNITUDE[-1],) * len(MAGNITUDE)
     baseline = Schedule(whole, constant)
-    longer = task.steps
-    if EQUAL in task.arms:
-        longer = round(task.steps * epoch_flops(cfg, task, baseline) / epoch_flops(cfg, task, own))
+    longer = round(task.steps * epoch_flops(cfg, task, baseline) / epoch_flops(cfg, task, own))
     made = {
         BASELINE: (baseline, task.steps),
         EFFICIENT: (own, task.steps),
@@ -216,21 +227,19 @@ def schedules(cfg: Config, task: Task) -> dict[str, tuple[Schedule, int]]:
 
 def epoch_flops(cfg: Config, task: Task, schedule: Schedule) -> int:
     """FLOPs of one step in each part."""
-    return sum(step_flops(part(cfg, task, "counted", schedule, i, 0, task.steps)) for i in range(len(schedule.sides)))
+    return sum(step_flops(part(cfg, task, "counted", schedule, i, 0)) for i in range(len(schedule.sides)))
 
 
 def images(task: Task, source: Source, batch: int, seed: int = 0) -> Images:
     """Whole images, as they are or a random part of a photograph."""
-    image, label = task.fields
-    shape = (task.net.image, task.net.image, task.channels)
+    (image, label), shape = task.fields, (task.net.image, task.net.image, task.channels)
     kind = Images if task.crop is None else partial(Photos, crop=task.crop)
     return kind(source=source, batch=batch, shape=shape, seed=seed, image=image, label=label)
 
 
 def scored(cfg: Config, task: Task) -> Data:
     """The test images, whole."""
-    batch, count = cfg.test
-    return images(task, task.source, batch).held_out(count)
+    return images(task, task.source, cfg.test[0]).held_out(cfg.test[1])
 
 
 def standard(images_BYXP: jax.Array) -> jax.Array:
@@ -260,20 +269,20 @@ def mixed_images(model: Any, batch: Any, key: Any, *, shrink: Shrink, compute: s
     return losses.mean(), {"loss": (losses.sum(), jnp.float32(len(losses)))}
 
 
-def part(cfg: Config, task: Task, name: str, schedule: Schedule, i: int, seed: int, steps: int) -> Stage:
+def part(cfg: Config, task: Task, name: str, schedule: Schedule, i: int, seed: int) -> Stage:
     """Part i of a training: the recipe that all arms share, on images of the part's size and strength."""
     side, parts = schedule.sides[i], len(schedule.sides)
-    net = replace(task.net, image=side)
-    shown, augment = images(task, task.source, task.batch, seed), RandAugment(schedule.magnitudes[i])
+    net, source = replace(task.net, image=side), Portion(task.source, cfg.kept) if cfg.kept else task.source
+    shown, augment = images(task, source, task.batch, seed), RandAugment(schedule.magnitudes[i])
     objective = mixed_images if task.mixing else shrunk_images
     test = Evaluation(scored(cfg, task), cfg.test[1], objective=partial(whole_images, compute=task.compute))
     return Stage(
         name=f"{name}/{i + 1}",
         model=net,
         objective=partial(objective, shrink=schedule.shrink, compute=task.compute),
-        optimizer=adamw(task.peak, warmup=task.warmup, weight_decay=task.weight_decay, horizon=parts * steps),
+        optimizer=adamw(task.peak, warmup=task.warmup, weight_decay=task.weight_decay, horizon=parts * task.steps),
         data=Augmented(data=shown, augment=augment, seed=seed),
-        steps=steps,
+        steps=task.steps,
         handover=CARRY if i else Handover(),
         evaluate=test if i == parts - 1 or not task.scored_last else None,
         precision=Precision(compute=task.compute),
@@ -281,59 +290,43 @@ def part(cfg: Config, task: Task, name: str, schedule: Schedule, i: int, seed: i
     )
 
 
-def trained(run: Any, cfg: Config, task: Task, name: str, schedule: Schedule, seed: int, steps: int) -> tuple[Any, ...]:
+def trained(run: Any, cfg: Config, task: Task, name: str, schedule: Schedule, seed: int, **how: Any) -> tuple[Any, ...]:
     """All parts, one after the other; where positions are other ones, their table and its moments are resampled."""
     done: tuple[Any, ...] = ()
     for i in range(len(schedule.sides)):
-        stage = part(cfg, task, name, schedule, i, seed, steps)
+        if done and done[-1].diverged:
+            break
+        stage = part(cfg, task, name, schedule, i, seed)
         if done and stage.model.sizes() != done[-1].model.sizes():
             operator = Resample("cubic", grid=True)
             done += (run.grow(f"{name}/{i + 1}/start", done[-1], to=stage.model, operator=operator, moments="dual"),)
-        done += (run.train(stage, *done[-1:]),)
+        done += (run.train(stage, *done[-1:], **how),)
     return done
 
 
-# --- what networks need of the spectrum, and the search ---
+def kept_accuracy(run: Any, cfg: Config, task: Task, name: str, parts: tuple[Any, ...]) -> float:
+    """Of the last part's network on whole images that were kept from training."""
+    size = min(cfg.kept, cfg.test[0])
+    judged = replace(images(task, Portion(task.source, 0, cfg.kept), size), count=cfg.kept // size)
+    value = run.make(f"{name}/kept", accuracy_by_band, standard, judged, [task.net.image], parts[-1]).value
+    return float(value["accuracy"][0, 0]) if value else float("nan")
 
 
-def of_band(model: Any, images_BYXP: jax.Array, side: int) -> jax.Array:
-    """The likeliest class of images without their high frequencies."""
-    return model(low_pass(standard(images_BYXP), side)).argmax(-1)
-
-
-def accuracy_by_band(data: Data, sides: Sequence[int], *parts: Any) -> dict[str, np.ndarray]:
-    """The accuracy of each part's network on test images of each band: (parts, bands)."""
-    with data.batches() as batches:
-        tested = list(batches)
-    rows, labels = (np.concatenate([batch[name] for batch in tested]) for name in ("image", "label"))
-    asked = [partial(of_band, side=side) for side in sides]
-    right = [[(apply(said, net, rows) == labels).mean() for said in asked] for net in map(Frozen.of, parts)]
-    return {"accuracy": np.array(right)}
-
-
-def searched(run: Any, cfg: Config, search: Search) -> dict[str, Any]:
+def searched(run: Any, cfg: Config, task: Task) -> dict[str, Any]:
     """Sizes by greedy search. Trials share the parts in which they agree: each is trained, and paid for, once."""
-    task, trials = cfg.tasks[0], {}
-    kept, rest = Portion(task.source, 0, search.kept), Portion(task.source, search.kept)
-    judged = replace(images(task, kept, min(search.kept, cfg.test[0])), count=max(1, search.kept // cfg.test[0]))
-    own = replace(task, source=rest, steps=search.steps, scored_last=True)
+    own, trials = replace(task, steps=cfg.trial, scored_last=True), {}
 
     def accuracy(sides: tuple[int, ...]) -> float:
         name = f"{task.name}/search/{'-'.join(map(str, sides))}"
-        trials[sides] = trained(run, cfg, own, name, Schedule(sides), cfg.seeds[0], search.steps)
-        value = run.make(f"{name}/kept", accuracy_by_band, judged, [task.net.image], trials[sides][-1]).value
-        return float(value["accuracy"][0, 0]) if value else float("nan")
+        trials[sides] = trained(run, cfg, own, name, Schedule(sides), cfg.seeds[0])
+        return kept_accuracy(run, cfg, own, name, trials[sides])
 
-    found, scores = greedy((task.net.image,) * len(task.sides), search.candidates, accuracy)
+    found, scores = greedy((task.net.image,) * len(task.sides), cfg.candidates, accuracy)
     once = {result.fingerprint: result for results in trials.values() for result in results}
     return {"found": found, "scores": scores, "flops": flops(*once.values())}
 
 
 # --- report ---
-
-
-def accuracy(parts: tuple[Any, ...]) -> float:
-    return parts[-1].history.last("accuracy")
 
 
 @dataclass(frozen=True)
@@ -343,16 +336,30 @@ class Measured:
     task: Task
     seeds: tuple[int, ...]
     plans: dict[str, tuple[Schedule, int]]  # of each arm, and the steps of its parts
-    found: dict[tuple[str, int], tuple[Any, ...]]  # parts by arm and seed
-    bands: np.ndarray  # accuracies of the baseline: (seeds, parts, bands)
-    seconds: dict[int, float]  # of a step, by side
+    tried: dict[str, Lowest]  # scales and rates
+    found: dict[tuple[str, int], tuple[Any, ...]] = field(default_factory=dict)  # parts by arm and seed
+    bands: np.ndarray = field(default_factory=lambda: np.array([]))  # accuracies of the baseline: (seeds, parts, bands)
+    seconds: dict[int, float] = field(default_factory=dict)  # of a step, by side
 
-    def over(self, arm: str, measure: Callable[[tuple[Any, ...]], float]) -> np.ndarray:
-        return np.array([measure(self.found[arm, seed]) for seed in self.seeds])
+    def at(self, arm: str) -> Task:
+        """The task with an arm's steps, at its learning rate."""
+        own = self.tried.get(BASELINE if arm in WHOLE else EFFICIENT)
+        return replace(self.task, steps=self.plans[arm][1], peak=own.best if own else self.task.peak)
+
+    def owing(self, arm: str, seed: int) -> Arm:
+        """With the first seed an arm owes the search of its recipe, but not again what it is made of."""
+        parts, owed = self.found[arm, seed], (SCALE, BASELINE if arm in WHOLE else EFFICIENT)
+        spent = {r.fingerprint: r for what in owed if what in self.tried for r in self.tried[what].spent}
+        rest = spent.keys() - {r.fingerprint for r in parts} if seed == self.seeds[0] else ()
+        return Arm("", parts, tuple(spent[which] for which in sorted(rest)))
+
+    def over(self, arm: str) -> np.ndarray:
+        """Accuracy by seed."""
+        return np.array([self.found[arm, seed][-1].history.last("accuracy") for seed in self.seeds])
 
     def gain(self, arm: str, other: str = BASELINE) -> float:
         """In points."""
-        return 100 * float((self.over(arm, accuracy) - self.over(other, accuracy)).mean())
+        return 100 * float((self.over(arm) - self.over(other)).mean())
 
     def share(self, arm: str) -> float:
         """Of the baseline's FLOPs."""
@@ -367,35 +374,24 @@ class Measured:
 
 def report(cfg: Config, tasks: list[Measured], search: dict[str, Any] | None) -> Report:
     """Accuracy, FLOPs and time of the arms, task by task; the claims; the search."""
-    tables, arms, claims = [], [], []
+    tables, arms, claims = list[Table](), list[Arm](), list[Claim]()
     for made in tasks:
         at = {arm: f"{made.task.name}: {arm}" for arm in made.task.arms}
-        own = {at[arm]: {seed: Arm("", made.found[arm, seed]) for seed in cfg.seeds} for arm in at}
+        own = {at[arm]: {seed: made.owing(arm, seed) for seed in made.seeds} for arm in at}
         arms += by_seed(own, at[BASELINE])
         tables += [table_of_arms(made), table_of_bands(made)]
         claims += claims_of(made)
-    if search is not None and cfg.search is not None:
-        tables.append(table_of_search(cfg.search, search))
+    tables += [table_of_rates(tasks), *([table_of_search(cfg, search)] if search else [])]
     return EXPERIMENT.report(
-        tuple(claims),
-        link="https://arxiv.org/abs/2211.09703",
-        arms=tuple(arms),
-        tables=tuple(tables),
-        baseline=f"{cfg.tasks[0].name}: {BASELINE}",
-        metric="accuracy",
-        rising=True,
-        seeds=cfg.seeds,
-        notes=NOTES,
-    )
+        tuple(claims), link="https://arxiv.org/abs/2211.09703", arms=tuple(arms), tables=tuple(tables),
+        baseline=f"{cfg.tasks[0].name}: {BASELINE}", metric="accuracy", rising=True, seeds=cfg.seeds, notes=NOTES,
+    )  # fmt: skip
 
 
 def claims_of(made: Measured) -> list[Claim]:
     """What the paper says of a network."""
-    equal_epochs, share, faster = (
-        made.gain(EFFICIENT),
-        made.share(EFFICIENT),
-        made.time(BASELINE) / made.time(EFFICIENT),
-    )
+    equal_epochs, share = made.gain(EFFICIENT), made.share(EFFICIENT)
+    faster = made.time(BASELINE) / made.time(EFFICIENT)
     first, last = (100 * float((made.bands[:, i, -1] - made.bands[:, i, 0]).mean()) for i in (0, -1))
 
     def judged(what: str, measured: Any, margin: str, holds: bool, paper: str, unit: str = "points") -> Claim:
@@ -431,7 +427,7 @@ def table_of_arms(made: Measured) -> Table:
     """What each arm reaches, and for what."""
 
     def row(arm: str) -> tuple[Any, ...]:
-        right, steps = made.over(arm, accuracy), made.plans[arm][1] * len(made.task.sides)
+        right, steps = made.over(arm), made.plans[arm][1] * len(made.task.sides)
         spread = float(right.std(ddof=1)) if len(right) > 1 else None
         return (arm, float(right.mean()), spread, steps, made.share(arm), made.time(arm))
 
@@ -439,8 +435,7 @@ def table_of_arms(made: Measured) -> Table:
     note = (
         f"Sizes in the parts: {made.task.sides}. Whole test images; means over seeds, +/- their standard deviation. "
         f"FLOPs as a share of the baseline's; seconds by the shortest step of each size ({each}), which took turns. "
-        "Steps on resized images were not timed: theirs are the crop's. "
-        "What the clock said of stages, with reading, scoring and what else the machine did, is among the costs."
+        "Steps on resized images were not timed: theirs are the crop's."
     )
     columns = ("arm", "accuracy", "+/-", "steps", "FLOPs", "seconds of steps")
     rows = tuple(map(row, made.task.arms))
@@ -456,12 +451,23 @@ def table_of_bands(made: Measured) -> Table:
     return Table(title, columns, rows, ("", *[".1%"] * len(made.task.known)), note)
 
 
-def table_of_search(search: Search, made: dict[str, Any]) -> Table:
-    """Every trial of the greedy search in order, and what it found."""
-    marks = {made["found"]: "found"}
-    rows = tuple((" ".join(map(str, sides)), score, marks.get(sides, "")) for sides, score in made["scores"].items())
+def table_of_rates(tasks: list[Measured]) -> Table:
+    """What was tried to find each rate, and the ViT's initial scale."""
+    rows = tuple((f"{made.task.name}: {what}", *own.cells) for made in tasks for what, own in made.tried.items())
     note = (
-        f"{search.steps} steps a part, one seed; accuracy on {search.kept} images kept from training. All trials "
+        "Whole runs with the first seed, by errors on images that no arm is trained on; up to two further ones where "
+        f"the best was at an end. {' and '.join(WHOLE)} take the baseline's rate, all other arms that of {EFFICIENT}."
+    )
+    columns = ("of", "tried", "errors", "chosen", "at an end")
+    return Table("Learning rates and initial scale", columns, rows, ("", "", "", "g", ""), note)
+
+
+def table_of_search(cfg: Config, made: dict[str, Any]) -> Table:
+    """Every trial of the greedy search in order, and what it found."""
+    tried, found = made["scores"].items(), made["found"]
+    rows = tuple((" ".join(map(str, sides)), score, "found" if sides == found else "") for sides, score in tried)
+    note = (
+        f"{cfg.trial} steps a part, one seed; accuracy on {cfg.kept} images kept from training. All trials "
         f"together took {made['flops']:.2e} FLOPs, shared parts once. The arms take the schedule of the paper."
     )
     return Table("Greedy search of the sizes", ("sizes", "accuracy", ""), rows, ("", ".1%", ""), note)
@@ -470,8 +476,8 @@ def table_of_search(search: Search, made: dict[str, Any]) -> Table:
 NOTES = (
     "Small networks and few epochs: a ResNet of 8 layers on CIFAR-10, a ViT of 2 blocks on Fashion-MNIST at 28 x 28, "
     "where the paper's sizes are exact at an eighth. Random crops, mixing, erased boxes and smoothed targets are in "
-    "the preset `pod` alone. Sizes and steps were set by time; rates, and the ViT's initial scale, by what the "
-    "baseline reached on test images in trials with the first seed, which favours the baseline if anything.",
+    "the preset `pod` alone. Sizes and steps were set by time; rates, and the ViT's initial scale, are searched on "
+    "images that no arm is trained on, and charged to the arms of the first seed. The scale is the baseline's best.",
     "This form of the greedy search is ours; the arms do not pay for it, as they take the published schedule. "
     "Resizing is linear with smoothing. EfficientTrain++ (ten parts of equal cost) and Swin are not here.",
     "While a ViT sees smaller images it is not scored, as it has no positions for whole ones.",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagejax.data.pictures.bands import fourier_crop, low_pass
+from stagejax.data.pictures.bands import fourier_crop, low_pass, resized
 from stagejax.ledger import count_flops
 
 
@@ -76,3 +76,10 @@ def test_the_smaller_images_are_smaller_tensors_and_cheap() -> None:
 def test_a_band_that_is_none_is_refused(side: int) -> None:
     with pytest.raises(ValueError, match="give an even one of at most 16"):
         fourier_crop(jnp.zeros((1, 16, 16, 1)), side)
+
+
+def test_resizing_aliases_what_the_crop_leaves_out() -> None:
+    stripes = np.tile(np.array([1.0, 0.0, 0.0], np.float32), 4).reshape(1, 1, 12, 1).repeat(12, axis=1)
+    cropped, smaller = (np.asarray(shrink(jnp.asarray(stripes), 6)) for shrink in (fourier_crop, resized))
+    assert smaller.shape == cropped.shape
+    assert np.ptp(cropped) < 1e-5 < np.ptp(smaller)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from smoke import smoke_run
 
 from experiments.curriculum.efficienttrain import (
+    ARMS,
     BASELINE,
     CROP,
     EFFICIENT,
@@ -19,6 +21,8 @@ from experiments.curriculum.efficienttrain import (
     MAGNITUDES,
     RESIZED,
     REVERSED,
+    SCALE,
+    measured,
     preset,
     schedules,
     scored,
@@ -26,6 +30,8 @@ from experiments.curriculum.efficienttrain import (
     whole_images,
 )
 from stagejax import Plan
+from stagejax.data import Portion
+from stagejax.names import slug
 
 pytestmark = pytest.mark.slow  # a smoke run of a minute
 SMOKE = preset("smoke")
@@ -35,8 +41,7 @@ finished = smoke_run(EXPERIMENT, SMOKE)
 
 
 def parts(results: dict[str, Any], arm: str, task: str = "ResNet") -> list[Any]:
-    slug = arm.lower().replace(",", "").replace(" ", "-")
-    return [results[f"{task}/{slug}/0/{i}"] for i in range(1, 6)]
+    return [results[f"{task}/{slug(arm)}/0/{i}"] for i in range(1, 6)]
 
 
 class Seen:
@@ -148,7 +153,55 @@ def test_the_search_shares_parts_and_is_charged_once(finished: Any) -> None:
     once = {result.fingerprint: result.cost.flops for result in own}
     assert f"{sum(once.values()):.2e} FLOPs" in table.note
     kept, trained = own[0].stage.data.data.source, results["ResNet/search/8-8-8-8-8/1"].stage.data.data.source
-    assert kept.start == trained.start == SMOKE.search.kept
+    assert kept.start == trained.start == SMOKE.kept
+
+
+def test_rates_are_chosen_on_images_that_no_arm_learns_or_is_scored_on(finished: Any) -> None:
+    results, report, _ = finished
+    table = next(table for table in report.tables if table.title == "Learning rates and initial scale")
+    tried, errors, chosen = {}, {}, {}
+    for of, rates, wrong, best, _ in table.rows:
+        tried[of], errors[of] = [[float(x) for x in cell.split(", ")] for cell in (rates, wrong)]
+        chosen[of] = best
+    assert list(chosen) == [f"ResNet: {BASELINE}", f"ResNet: {EFFICIENT}"]
+    arms = {arm.name: arm for arm in report.arms}
+    for arm in ARMS:
+        of = f"ResNet: {BASELINE if arm in (BASELINE, MAGNITUDES) else EFFICIENT}"
+        assert {result.stage.optimizer.peak for result in parts(results, arm)} == {chosen[of]}
+        owed = {result.stage.optimizer.peak for result in arms[f"ResNet: {arm}"].charged}
+        assert owed >= set(tried[of]) - {chosen[of]}
+        assert (chosen[of] in owed) == (arm not in (BASELINE, EFFICIENT))  # whose own run is the pilot
+    for name, rates in tried.items():
+        arm = name.removeprefix("ResNet: ")
+        assert set(RESNET.peaks) < set(rates) or chosen[name] not in (min(rates), max(rates))
+        assert min(errors[name]) == errors[name][rates.index(chosen[name])]
+        pilot = results[f"ResNet/pilots/{slug(arm)}/peak-{chosen[name]:g}/5"]
+        assert pilot.fingerprint == parts(results, arm)[-1].fingerprint
+    kept = Portion(RESNET.source, 0, SMOKE.kept)
+    for result in parts(results, EFFICIENT) + parts(results, EFFICIENT, "ViT"):
+        assert result.stage.data.data.source == Portion(RESNET.source, SMOKE.kept)
+    pilot = results[f"ResNet/pilots/baseline/peak-{chosen[f'ResNet: {BASELINE}']:g}/5"]
+    error = 1 - kept_accuracy_of(pilot, kept)
+    assert error == pytest.approx(min(errors[f"ResNet: {BASELINE}"]), abs=1e-3)
+
+
+def kept_accuracy_of(result: Any, kept: Portion) -> float:
+    model = result.module()
+    images = jnp.asarray(np.stack([kept[i]["image"] for i in range(len(kept))])).reshape(-1, 8, 8, 1)
+    labels = [kept[i]["label"] for i in range(len(kept))]
+    return float((model(standard(images)).argmax(-1) == jnp.asarray(labels)).mean())
+
+
+def test_the_scale_of_a_vit_is_chosen_before_its_rates() -> None:
+    task = replace(SMOKE.tasks[1], peaks=(1e-2, 2e-2), stds=(0.02, 0.1))
+    run = Plan.on("data=1", price=False)
+    made = measured(run, SMOKE, task)
+    assert list(made.tried) == [SCALE, BASELINE, EFFICIENT]
+    assert made.tried[SCALE].tried == (0.02, 0.1)
+    assert made.at(BASELINE).net.init_std == 0.02
+    scales = {result.model.init_std for result in made.tried[SCALE].spent}
+    assert scales == {0.02, 0.1}
+    assert {result.model.init_std for result in made.tried[EFFICIENT].spent} == {0.02}
 
 
 def test_report_judges_every_claim(finished: Any) -> None:

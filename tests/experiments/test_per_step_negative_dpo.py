@@ -21,6 +21,7 @@ from experiments.preference_rl.per_step_negative_dpo import (
     STEP,
     TUNED,
     WHOLE,
+    best_way,
     fresh,
     held_out,
     preset,
@@ -113,6 +114,48 @@ def test_tests_share_no_program_with_training_or_choices() -> None:
         kept = fresh(config, name)
         assert kept.sum() == sum(program not in dev for program in programs) > 50
     assert not known & dev
+
+
+def test_betas_and_rates_are_tried_past_the_ends_of_their_grids() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def error(beta: float, rate: float) -> tuple[float, tuple[Any, ...]]:
+        asked.append((beta, rate))
+        return abs(np.log(beta / 0.03)) + abs(np.log(rate / 1e-5)), ((beta, rate),)
+
+    config = preset("laptop")
+    found = best_way(config.betas, config.dpo_rates, error)
+    assert min(config.dpo_rates) > found.best[1] == pytest.approx(1e-5, rel=0.2)
+    assert min(config.betas) > found.best[0] == pytest.approx(0.03, rel=0.2)
+    assert {(beta, rate) for beta, own in found.rates.items() for rate in own.tried} == set(asked)
+    assert len(asked) == len(set(asked))
+    assert found.best == min(tuple(asked), key=lambda way: error(*way)[0])
+
+
+@pytest.mark.slow
+def test_every_way_that_was_tried_is_charged_and_shown(finished: Any) -> None:
+    _, report, _ = finished
+    table = next(table for table in report.tables if table.title == "What was tried on development problems")
+    taken = {row[0]: (row[1], row[4]) for row in table.rows if row[-1]}
+    arms = {arm.name: arm for arm in report.arms}
+    for arm in (WHOLE, STEP, ANYWHERE):
+        tried = {(row[1], float(rate)) for row in table.rows if row[0] == arm for rate in row[2].split(", ")}
+        assert len(tried) > 2
+
+        def way(result: Any) -> tuple[float, float]:
+            return result.stage.objective.beta, result.stage.optimizer.peak
+
+        owed = {way(result) for result in arms[arm].charged if result.kind == "train"}
+        assert way(arms[arm].results[-1]) == pytest.approx(taken[arm])
+        assert len(owed | {way(arms[arm].results[-1])}) == len(tried)
+
+
+@pytest.mark.slow
+def test_the_worth_of_sft_itself_is_shown_beside_that_of_the_arms(finished: Any) -> None:
+    _, report, _ = finished
+    table = next(table for table in report.tables if table.title.startswith("Worth"))
+    assert [row[0] for row in table.rows] == [SFT, RFT, WHOLE, STEP]
+    assert all("of SFT itself" in claim.measured for claim in report.claims[:2])
 
 
 @pytest.mark.parametrize("name", ["smoke", "laptop"])

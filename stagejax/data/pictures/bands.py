@@ -52,6 +52,16 @@ def low_pass(images_BYXP: Float[Array, "B Y X P"], side: int) -> Float[Array, "B
     return _seen(images_BYXP, side, images_BYXP.shape[1:3])
 
 
+def resized(images_BYXP: Float[Array, "B Y X P"], side: int) -> Float[Array, "B side side P"]:
+    """As small by linear interpolation, smoothed before: what a crop of the spectrum is held against.
+
+    >>> resized(jnp.full((1, 8, 8, 3), 0.5), 4).shape
+    (1, 4, 4, 3)
+    """
+    B, _, _, P = images_BYXP.shape
+    return jax.image.resize(images_BYXP, (B, side, side, P), "linear")
+
+
 def band_matrix(old: int, side: int, new: int) -> np.ndarray:
     """C (new, old), complex: a line of `old` samples at `new` equal steps, by its frequencies -side/2 .. side/2 - 1.
 
