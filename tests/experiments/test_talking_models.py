@@ -97,16 +97,16 @@ def test_helpers_of_all_methods_are_equally_large(name: str) -> None:
         assert abs(cfg.adapter(level).parameters / talking - 1) < 0.03
 
 
-def test_the_weight_is_the_best_one_on_images_of_neither_training_nor_test() -> None:
-    cfg, asked = replace(SMOKE, weights=(0.1, 0.3, 1.0)), []
+def test_the_weight_is_the_best_one_beyond_the_grid_too_on_images_of_neither_training_nor_test() -> None:
+    cfg, asked = replace(SMOKE, weights=(0.1, 1.0)), []
 
     def train(stage: Any, start: Any) -> Any:
         asked.append(stage)
-        value = {0.1: 0.5, 0.3: 0.7, 1.0: 0.6}[stage.step.keywords["options"].weight]
+        value = {1.0: 0.4, 0.1: 0.5, 0.01: 0.7, 0.001: 0.6}[stage.step.keywords["options"].weight]
         return SimpleNamespace(history=SimpleNamespace(last=lambda name: value))
 
-    weight, tried = searched(SimpleNamespace(train=train), cfg, TALKING, None)
-    assert (weight, len(tried)) == (0.3, 3)
+    found = searched(SimpleNamespace(train=train), cfg, TALKING, None)
+    assert (found.best, found.tried, len(found.spent)) == (0.01, (0.1, 1.0, 0.01, 0.001), 4)
     here, held = asked[0].data.source, asked[0].evaluate.data.source
     assert here.source == held.source == cfg.source  # the training split
     assert (here.seed, here.stop) == (held.seed, held.start)
@@ -181,6 +181,7 @@ def test_talking_learns_and_is_reported(finished: Any) -> None:
         assert np.mean(history[name][-5:]) < np.mean(history[name][:5]), name
     assert [row[0] for row in report.tables[0].rows] == list(ARMS)
     assert [row[0] for row in report.tables[1].rows] == list(TALKS)
+    assert [row[0] for row in report.tables[2].rows] == list(SEARCHED)
     assert [claim.verdict for claim in report.claims[:5]] == ["not tested"] * 5  # one seed has no error
 
 
