@@ -373,7 +373,7 @@ def report(cfg: Config, base: Any, arms: dict[str, dict[int, Any]], found: Lowes
     return EXPERIMENT.report(
         claims,
         link="https://arxiv.org/abs/2410.15460",
-        arms=by_seed({label: {s: Arm("", (base, r), found.spent) for s, r in own.items()} for label, own in arms.items()}, NORMAL),
+        arms=by_seed({x: {s: Arm("", (base, r), found.spent) for s, r in a.items()} for x, a in arms.items()}, NORMAL),
         tables=(
             table(late, labels, measures, moved, scale=1000.0, note="Mean ± standard deviation over seeds."),
             table(f"{late}, without their trend", labels, measures, functools.partial(moved, degree=1), scale=1000.0,
@@ -386,7 +386,8 @@ def report(cfg: Config, base: Any, arms: dict[str, dict[int, Any]], found: Lowes
             Table("Epoch at which training would stop", ("arm", *rules), stops,
                   note="New facts have less answer loss (and EES) than old ones in the finished model."),
             Table("The log-determinant, by number of answers", ("answers", "slogdet, ms", "value", "EES, ms", "value"),
-                  speeds, (",", ".2f", ".4f", ".2f", ".4f"), "Of embeddings of 4096 normal numbers; the ways take turns on one thread: its least time of 15."),
+                  speeds, (",", ".2f", ".4f", ".2f", ".4f"), "Of embeddings of 4096 normal numbers; the ways take "
+                  "turns on one thread, and the least time of 15 counts."),
             Table("Rate for new facts", ("tried", "losses", "chosen", "at an end"), (found.cells,),
                   note="Last loss of normal training on held-out sentences, with the first seed."),
         ),
