@@ -33,7 +33,7 @@ Ours     Three seeds, none of five holds. (1) does not: variance times 1000 is 4
          19.4 % +/- 1.0 and 20.8 % +/- 1.4, but accuracy 46.4 % and 51.1 %. (3) does not: 46, 50, 73 at random,
          though SeND has fewer confabulations (24.7 % +/- 1.7 at random). (4) does not: 0.48 to 0.67; with 100 moments
          0.90 and 0.95 in the mean. (5) does not: 1.3 times as fast for 2,000 answers (0.95 times in another trial),
-         five times slower for 10; at 2,000 both need about as many FLOPs. Dropout of 0.2 learns few facts (11.2 %).
+         4.5 times slower for 10; at 2,000 both need about as many FLOPs. Dropout of 0.2 learns few facts (11.2 %).
          Run again as (5) held (3.6 times) by threads of LAPACK and XLA in each other's way, and as the rate for new
          facts, 5e-4, was the lowest tried; it is 2.5e-4 now. With 5e-4 SeND had 29, 39, 50 beside 26, 22, 29 in (1),
          17.2 and 16.4 % confabulations, 54.6 and 55.9 % accuracy; on another CPU (2) held. 727 s beside other work.
