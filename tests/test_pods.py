@@ -20,6 +20,7 @@ from stagejax.data.prompts.compositions import Compositions
 from stagejax.data.prompts.number_words import NumberTasks
 from stagejax.data.reasoning.dialogues import Dialogues
 from stagejax.data.reasoning.prose import CodeProse
+from stagejax.data.selection.apart import Apart
 from stagejax.data.selection.distinct import Distinct
 from stagejax.data.sound.talks import NumberTalks, NumberTexts
 from stagejax.data.tasks.abilities import Ability
@@ -285,6 +286,7 @@ def test_every_stage_reads_its_batches(name: str, monkeypatch: pytest.MonkeyPatc
     for cls, size in (*sizes, (ServiceTexts, 400)):
         monkeypatch.setattr(cls, "__len__", lambda self, size=size: size)
     monkeypatch.setattr(Distinct, "__getitem__", lambda self, index: self.source[index])  # it looks at five times more
+    monkeypatch.setattr(Apart, "_rows", lambda self: np.arange(len(self.source)))  # it looks at all of two sources
     part = Ability.part  # thousands of examples, that every arm reads
     monkeypatch.setattr(Ability, "part", lambda self, n, s: part(replace(self, size=min(self.size, 256)), n, s))
     experiment, plan = find(name), Plan.on("data=1", price=False)

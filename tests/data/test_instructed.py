@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -45,12 +45,33 @@ def test_texts_are_in_their_languages_by_turns() -> None:
 @pytest.mark.parametrize("task", range(3))
 def test_training_and_validation_share_no_record_and_tests_are_another_split(task: int) -> None:
     parts = {part: TASKS[task].questions(part, longest=60) for part in ("train", "valid", "test")}
-    assert [len(own) for own in parts.values()] == [54, 6, 60]
+    assert [len(parts[part].source) for part in ("train", "valid")] == [54, 6]
+    assert len(parts["test"]) == 60
     own = TASKS[task].task.source
-    picked = [parts[part].source.task.source for part in ("train", "valid")]
+    picked = [parts[part].source.source.task.source for part in ("train", "valid")]
     texts = [[tuple(part[i].items()) for i in range(len(part))] for part in picked]
     assert sorted(texts[0] + texts[1]) == sorted(tuple(own[i].items()) for i in range(len(own)))
     assert parts["test"].split == "test"
+
+
+@pytest.mark.parametrize("longest", [12, 60])
+@pytest.mark.parametrize("task", range(3))
+def test_no_question_is_in_two_parts_cut_as_it_is(task: int, longest: int) -> None:
+    parts = [TASKS[task].questions(part, longest) for part in ("train", "valid", "test")]
+    asked = [{part[i]["question"].lower() for i in range(len(part))} for part in parts]
+    whole = TASKS[task].task.part("train", 0.1)
+    assert not asked[0] & (asked[1] | asked[2])
+    assert not asked[1] & asked[2]
+    assert len(parts[0]) < len(whole.source) or longest > 12  # short ones are often the same
+
+
+def test_the_end_of_a_text_is_kept_where_a_task_says_so() -> None:
+    last = replace(TASKS[0], ending=13).questions("test", longest=60)
+    whole = TASKS[0].questions("test", longest=1000)
+    for i in range(20):
+        said = last[i]["question"].removeprefix("who ? ").removesuffix(" =>")
+        assert len(said) <= 13
+        assert whole[i]["question"].removesuffix(" =>").endswith(said)
 
 
 def test_names_are_a_token_each_and_answers_begin_with_them() -> None:

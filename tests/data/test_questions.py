@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from stagejax.data.prompts.questions import Equations, Marked, TaskQuestions, Worked, first_words, worked
+from stagejax.data.prompts.questions import Equations, Marked, TaskQuestions, Worked, first_words, last_words, worked
 from stagejax.data.reasoning.problems import checked_steps
 from stagejax.data.sources import Record, Source
 from stagejax.data.tasks.text_tasks import synonym_tasks
@@ -45,12 +45,21 @@ def test_labels_and_lengths_change_the_digest() -> None:
     own = TaskQuestions(task, "where ?", ("a", "b", "c", "d", "e"), 20)
     others = [TaskQuestions(task, "where ?", ("b", "a", "c", "d", "e"), 20)]
     others.append(TaskQuestions(task, "where ?", ("a", "b", "c", "d", "e"), 21))
-    assert len({source.digest() for source in (own, *others, Marked(own))}) == 4
+    others.append(TaskQuestions(task, "where ?", ("a", "b", "c", "d", "e"), 20, ends=True))
+    assert len({source.digest() for source in (own, *others, Marked(own))}) == 5
 
 
 @pytest.mark.parametrize(("longest", "kept"), [(3, "the"), (2, ""), (6, "the"), (7, "the cat"), (99, "the cat sat")])
 def test_texts_are_cut_between_words(longest: int, kept: str) -> None:
     assert first_words(" the cat \n sat", longest) == kept
+
+
+@pytest.mark.parametrize(("longest", "kept"), [(3, "sat"), (2, ""), (6, "sat"), (7, "cat sat"), (99, "the cat sat")])
+def test_the_end_of_a_text_may_be_kept(longest: int, kept: str) -> None:
+    assert last_words(" the cat \n sat", longest) == kept
+    task = synonym_tasks()[0]
+    said = TaskQuestions(task, "where ?", ("a", "b", "c", "d", "e"), 13, ends=True)[7]["question"]
+    assert task.texts(7)[0].endswith(said.removeprefix("where ? "))
 
 
 def test_solutions_of_gsm8k_lose_their_notes_and_keep_their_answer() -> None:

@@ -40,6 +40,14 @@ def test_rehearsal_has_a_quarter_of_old_rows_and_no_others_than_the_kept_ones() 
         assert len(np.unique(rows, axis=0)) == 2
 
 
+def test_a_memory_may_be_a_share_of_the_records_of_each_task() -> None:
+    few = replace(ROWS, source=Problems(size=20, steps=(2,)))
+    data = mixed_in(Successive(data=(ROWS, few, ROWS), tasks=3), rows=80, share=0.5, memory=0.1)
+    last = data.take(np.arange(160, 240))
+    assert [len(np.unique(last["tokens"][last["task"] == task], axis=0)) for task in range(2)] == [4, 2]
+    assert replace(data, memory=0.001).kept(0) == 1
+
+
 def test_held_out_it_is_the_held_out_rows_of_every_task() -> None:
     held = THREE.held_out(3)
     assert held.count == 3

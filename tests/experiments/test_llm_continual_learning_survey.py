@@ -54,12 +54,39 @@ def test_only_joint_training_sees_a_task_before_its_phase(finished: Any) -> None
     assert (seen["0/jointly/0"] > 0).all()
 
 
-def test_replay_is_of_a_twentieth_of_the_rows_and_a_quarter_of_a_phase(finished: Any) -> None:
+def test_replay_is_of_a_twentieth_of_a_tasks_records_and_a_quarter_of_a_phase(finished: Any) -> None:
     results, _, _ = finished
     data, size = results["0/replay-5/0"].stage.data, PHASE * SMOKE.data.batch
-    assert data.memory == round(0.05 * size)
+    last = data.take(np.arange((TASKS - 1) * size, TASKS * size))
+    for task in range(TASKS - 1):
+        rows = np.unique(last["tokens"][last["task"] == task], axis=0)
+        assert len(rows) <= round(0.05 * data.data.size_of(task)) == data.kept(task)
+    town = results["0/facts/replay-5-0.01"].stage.data
+    assert [town.kept(task) for task in range(2)] == [round(0.05 * town.data.size_of(task)) for task in range(2)]
     second = data.take(np.arange(size, 2 * size))["task"]
     assert np.bincount(second).tolist() == [size // 4, 3 * size // 4]
+
+
+def test_no_prompt_of_training_is_in_a_test_or_in_validation() -> None:
+    for task in range(TASKS):
+        parts = [SMOKE.data.rows(task, part) for part in ("train", "valid", "test")]
+        seen = [{tuple(row) for row in part.take(np.arange(part.size()))["tokens"].tolist()} for part in parts]
+        prompts = [{row[: row.index(arrow()) + 1] for row in own} for own in seen]
+        assert not prompts[0] & (prompts[1] | prompts[2])
+        assert not prompts[1] & prompts[2]
+
+
+def arrow() -> int:
+    """The token before an answer."""
+    whole = SMOKE.data.tokenizer.tokenizer
+    return int(whole.id("=>"))  # type: ignore[attr-defined]
+
+
+def test_the_chain_before_is_charged_to_every_arm(finished: Any) -> None:
+    _, report, _ = finished
+    for arm in report.arms:
+        charged = {result.name for result in arm.charged}
+        assert {"0/general", "0/corpora/replay-5", "0/domain/0.1"} <= charged, arm.name
 
 
 def test_tasks_are_learnt_and_the_router_is_right_more_often_than_not(finished: Any) -> None:

@@ -98,7 +98,7 @@ def test_weights_into_dropped_coordinates_are_zeroed_and_nothing_else(finished: 
     params = results["base"].state().params
     kept = np.ones(SMOKE.net.embed, np.float32)
     kept[[1, 4]] = 0
-    changed, same = protocols(SMOKE, 0)[ZEROED].step.drop(params, jnp.asarray(kept)), jax.tree.leaves(params)
+    changed, same = protocols(SMOKE, 0, 3e-3)[ZEROED].step.drop(params, jnp.asarray(kept)), jax.tree.leaves(params)
     down = changed["net"]["blocks"]["mlp"]["down"]["kernel"]
     layer = SMOKE.net.layers - 2
     np.testing.assert_array_equal(down[layer], params["net"]["blocks"]["mlp"]["down"]["kernel"][layer] * kept)
@@ -121,7 +121,7 @@ def test_tests_are_without_a_mask(finished: Any) -> None:
 
 def test_arms_are_alike_up_to_the_first_drop_and_as_long(finished: Any) -> None:
     results, _, _ = finished
-    stages = protocols(SMOKE, 0)
+    stages = {label: results[f"0/{slug(label)}"].stage for label in (*CLAIMED, *OTHERS)}
     assert {(stage.steps, stage.data, stage.optimizer, stage.evaluate) for stage in stages.values()} == {
         (stages[NORMAL].steps, stages[NORMAL].data, stages[NORMAL].optimizer, stages[NORMAL].evaluate)
     }
@@ -153,6 +153,7 @@ def test_watching_is_charged_once_an_epoch_and_the_finished_model_to_all(finishe
     assert 0 < watching / SMOKE.epochs < forward  # a part of a forward pass, no gradient
     for arm in report.arms:
         assert arm.results[0] is results["base"]
+        assert {result.name for result in arm.charged} == {name for name in results if name.startswith("rate/")}
     assert len(report.arms) == len(CLAIMED) * len(SMOKE.seeds) + len(OTHERS)
 
 
@@ -164,6 +165,17 @@ def test_the_report_has_the_variance_of_the_late_epochs(finished: Any) -> None:
     assert {claim.verdict for claim in report.claims} <= {"holds", "does not hold"}
     stops = next(table for table in report.tables if "stop" in table.title)
     assert len(stops.rows) == len(CLAIMED) + len(OTHERS)
+
+
+def test_the_rate_is_that_of_the_pilot_with_the_lowest_last_loss_on_held_out_sentences(finished: Any) -> None:
+    results, _, _ = finished
+    pilots = {float(name.removeprefix("rate/")): own for name, own in results.items() if name.startswith("rate/")}
+    assert pilots.keys() >= {*SMOKE.peaks}
+    best = min(pilots, key=lambda peak: pilots[peak].history.last("loss"))
+    normal = results["0/normal"]
+    assert normal.stage.optimizer.peak == best
+    assert normal.stage.data == pilots[best].stage.data
+    assert pilots[best].history.last("loss") == pytest.approx(normal.history.last("loss"), rel=0.1)  # other batches
 
 
 def test_a_plan_tests_no_claim() -> None:

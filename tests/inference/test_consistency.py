@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -14,7 +18,8 @@ from flax import nnx
 
 from stagejax.data import SEP
 from stagejax.decode import Prompts, sample
-from stagejax.inference.prompts.consistency import SeveralAnswers, correlation
+from stagejax.inference.prompts import consistency
+from stagejax.inference.prompts.consistency import ONE_THREAD, SeveralAnswers, correlation, log_determinants_timed
 from stagejax.models import llama
 from stagejax.models.taps import Watched, tapped
 from stagejax.objectives import causal_lm
@@ -121,3 +126,35 @@ def test_longer_answers_cost_more() -> None:
 
     costs = [replace(HOW, limit=limit).flops(Watched(NET, 1, 1), Rows()) for limit in (2, 3)]
     assert 0 < costs[0] < costs[1]
+
+
+def test_both_ways_to_the_log_determinant_take_turns_in_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[set[str], Any]] = []
+
+    def interleaved(calls: Any, windows: int, clock: Any) -> dict[str, list[float]]:
+        asked.append((set(calls), clock))
+        return {name: [0.002, 0.001] for name in calls}
+
+    monkeypatch.setattr(consistency, "interleaved", interleaved)
+    found = consistency.timed_here((3, 5), 8, 2)
+    assert asked == [({"exact", "estimate"}, time.process_time)] * 2
+    assert found["exact ms"] == found["estimate ms"] == [1.0, 1.0]
+
+
+def test_the_log_determinant_is_timed_by_a_process_with_one_thread() -> None:
+    code = """
+import time, jax, jax.numpy as jnp
+a = jnp.eye(1200) + jax.random.uniform(jax.random.key(0), (1200, 1200)) / 1e4
+calls = jax.jit(lambda a: jnp.linalg.slogdet(a)[1]), jax.jit(lambda a: a @ a)
+[jax.block_until_ready(call(a)) for call in calls]
+began = time.perf_counter(), time.process_time()
+[jax.block_until_ready(call(a)) for call in calls * 3]
+print((time.process_time() - began[1]) / (time.perf_counter() - began[0]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | ONE_THREAD, capture_output=True, check=True)
+    assert float(done.stdout) < 1.1  # as many processors as threads, on a machine that does nothing else
+
+
+def test_a_process_that_fails_is_no_time() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        log_determinants_timed((-1,), dim=8)

@@ -100,7 +100,7 @@ def small_stream(pieces: int, length: int, batch: int, most: int = 1500) -> Lang
 
     Args:
       pieces: of a vocabulary of WordPiece, to which come the whole words of the tasks.
-      length, batch: of rows; questions have at most 40 characters of text.
+      length, batch: of rows; questions have at most 40 characters of text, of word problems the last 60.
       most: training records of a task.
     """
     captions = FieldText(Portion(Dataset("multi30k"), stop=5000), "de")

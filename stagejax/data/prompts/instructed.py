@@ -10,11 +10,13 @@ from stagejax.data.portion import Portion
 from stagejax.data.prompts.question_tasks import CLASSES, Operations, WordsInText
 from stagejax.data.prompts.questions import Marked, TaskQuestions
 from stagejax.data.published import trec_in_tfds
+from stagejax.data.selection.apart import Apart
 from stagejax.data.sources import Derived, Record, Source
 from stagejax.data.tasks.text_tasks import TextTask, synonym_tasks
 from stagejax.data.together import Splits
 
 KINDS = ("description", "entity", "abbreviation", "human", "location", "number")
+PARTS = ("train", "valid", "test")
 TOPICS = ("world", "sports", "business", "science")
 
 
@@ -26,6 +28,7 @@ class Instructed:
       task: where texts and labels are.
       asked: what is asked.
       names: of the classes, which should be a token each.
+      ending: where it is not 0, so many characters of the end of a text are kept, instead of those of its beginning.
 
     >>> drawn_instructions(40)[1].questions("train", longest=30)[7]["question"]
     'does what ? the boy lifts a shop quickly =>'
@@ -34,6 +37,7 @@ class Instructed:
     task: TextTask
     asked: str
     names: tuple[str, ...]
+    ending: int = 0
 
     @property
     def name(self) -> str:
@@ -43,10 +47,16 @@ class Instructed:
     def questions(self, part: str, longest: int) -> Source:
         """Records {"question", "solution"} of "train", of "valid" (a tenth of the training records), or of "test".
 
+        No question of "train" is one of the others, none of "valid" is one of "test", in whatever case: what stands
+        in several sets of records, or is the same once it is cut, is left out of the former ones.
+
         Args:
           longest: most characters of the texts of a record.
         """
-        return Marked(TaskQuestions(self.task.part(part, 0.1), self.asked, self.names, longest))
+        how = self.asked, self.names, self.ending or longest, bool(self.ending)
+        names = PARTS[PARTS.index(part) :]
+        own, *later = (Marked(TaskQuestions(self.task.part(name, 0.1), *how)) for name in names)
+        return Apart(own, tuple(later), "question", cased=False) if later else own
 
 
 def names_of(tasks: tuple[Instructed, ...]) -> tuple[str, ...]:
@@ -80,15 +90,17 @@ def small_instructions(most: int) -> tuple[Instructed, ...]:
     """Kinds of questions, classes of words, operations of word problems, topics, languages.
 
     From `$STAGEJAX_DATA`, so many training records of each, but the 1,660 of word problems: a fifth of their training
-    records is for tests, as SVAMP's own are of another form. Languages are those of captions that are none of the
-    first 5000.
+    records is for tests, as SVAMP's own are of another form. Of a word problem the end is kept, with the sentence that
+    asks. Languages are those of captions that are none of the first 5000.
     """
     problems, words = Operations(Dataset("svamp")), WordsInText(Dataset("ud", part="en_ewt"))
     held = Splits(Portion(problems, stop=0.8), Portion(problems, start=0.8))
     spoken = SpokenIn(Portion(Dataset("multi30k"), 5000, 5000 + most), ("en", "de", "fr", "cs"))
 
-    def task(name: str, asked: str, names: tuple[str, ...], source: Source, text: str = "text") -> Instructed:
-        return Instructed(TextTask(name, source, len(names), text), asked, names)
+    def task(
+        name: str, asked: str, names: tuple[str, ...], source: Source, text: str = "text", ending: int = 0
+    ) -> Instructed:
+        return Instructed(TextTask(name, source, len(names), text), asked, names, ending)
 
     def few(source: Source) -> Portion:
         return Portion(source, stop=most)
@@ -96,7 +108,7 @@ def small_instructions(most: int) -> tuple[Instructed, ...]:
     return (
         task("trec", "what kind ?", KINDS, few(Dataset("trec"))),
         task("ud", "what class ?", tuple(CLASSES.values()), few(words)),
-        task("svamp", "what operation ?", ("add", "subtract", "multiply", "divide"), held),
+        task("svamp", "what operation ?", ("add", "subtract", "multiply", "divide"), held, ending=60),
         task("agnews", "what topic ?", TOPICS, few(Dataset("agnews")), "title"),
         task("multi30k", "what language ?", ("english", "german", "french", "czech"), spoken),
     )

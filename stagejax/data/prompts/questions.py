@@ -17,14 +17,15 @@ _NOTE = re.compile(r"<<.*?>>")
 class TaskQuestions(TaskText):
     """A text task as an instruction with its texts, which the name of a class answers.
 
-    Records are {"question", "solution", "task"}. Of texts that are too long the first words are kept; a pair has
-    half of the characters for each.
+    Records are {"question", "solution", "task"}. Of texts that are too long the first words are kept, or the last; a
+    pair has half of the characters for each.
 
     Args:
       task: where texts and labels are.
       asked: the instruction.
       names: of the classes.
       longest: most characters of the texts.
+      ends: the last words are kept, as of problems whose last sentence asks.
 
     >>> from stagejax.data.tasks.text_tasks import synonym_tasks
     >>> TaskQuestions(synonym_tasks()[0], "where ?", ("a", "b", "c", "d", "e"), 13)[7]
@@ -34,14 +35,16 @@ class TaskQuestions(TaskText):
     asked: str
     names: tuple[str, ...]
     longest: int
+    ends: bool = False
 
     def __getitem__(self, index: int) -> Record:
         texts, label = self.task.texts(index), int(self.task.source[index][self.task.label])
-        kept = " / ".join(first_words(text, self.longest // len(texts)) for text in texts)
+        short = last_words if self.ends else first_words
+        kept = " / ".join(short(text, self.longest // len(texts)) for text in texts)
         return {"question": f"{self.asked} {kept}", "solution": self.names[label], "task": self.task.name}
 
     def digest(self) -> str:
-        return joint_digest(self.task.source.digest(), repr((self.asked, self.names, self.longest)))
+        return joint_digest(self.task.source.digest(), repr((self.asked, self.names, self.longest, self.ends)))
 
 
 def first_words(text: str, longest: int) -> str:
@@ -52,6 +55,16 @@ def first_words(text: str, longest: int) -> str:
     """
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest + 1].rpartition(" ")[0]
+
+
+def last_words(text: str, longest: int) -> str:
+    """As many words from the end as have `longest` characters together, with one space between two.
+
+    >>> last_words("the  doctor lifts it", 8)
+    'lifts it'
+    """
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[-longest - 1 :].partition(" ")[2]
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Apart(Derived):
       source: what records are left out of.
       others: what is not to be seen, such as the test split.
       field: text, or a list of words.
+      cased: whether texts that differ in upper and lower case alone are different ones.
 
     >>> from stagejax.data.tasks.tagged import DrawnSentences
     >>> all_of_them = DrawnSentences(9)
@@ -30,9 +31,10 @@ class Apart(Derived):
 
     others: tuple[Source, ...]
     field: str
+    cased: bool = True
 
     def _rows(self) -> np.ndarray:
-        return _rest(self.source, self.others, self.field)
+        return _rest(self.source, self.others, self.field, self.cased)
 
     def __len__(self) -> int:
         return len(self._rows())
@@ -44,7 +46,8 @@ class Apart(Derived):
         return self if split == self.split else self.source.of_split(split)
 
     def digest(self) -> str:
-        return joint_digest(self.source.digest(), *(other.digest() for other in self.others), self.field)
+        case = () if self.cased else ("uncased",)
+        return joint_digest(self.source.digest(), *(other.digest() for other in self.others), self.field, *case)
 
 
 def unseen(name: str, field: str, part: str = "") -> Source:
@@ -56,9 +59,12 @@ def unseen(name: str, field: str, part: str = "") -> Source:
 
 
 @functools.lru_cache(maxsize=16)
-def _rest(source: Source, others: tuple[Source, ...], field: str) -> np.ndarray:
+def _rest(source: Source, others: tuple[Source, ...], field: str, cased: bool) -> np.ndarray:
     def said(record: Record) -> Any:
-        return record[field] if isinstance(record[field], str) else tuple(record[field])
+        text = record[field]
+        if not isinstance(text, str):
+            return tuple(text if cased else map(str.lower, text))
+        return text if cased else text.lower()
 
     known = {said(other[i]) for other in others for i in range(len(other))}
     return np.array([i for i in range(len(source)) if said(source[i]) not in known], np.int64)

@@ -153,7 +153,7 @@ class Rehearsal(Around):
       data: the tasks.
       rows, rehearsed: N and R, in examples.
       budget: how many of each old task; None: nothing is rehearsed.
-      memory: examples of a task that are kept; None: all of them are met again.
+      memory: examples of a task that are kept, or a share of them such as 0.05; None: all of them are met again.
       first: the phase that sample 0 begins.
       seed: of the orders in which phases and old examples come.
       count: number of batches; None: endless.
@@ -170,10 +170,17 @@ class Rehearsal(Around):
     rows: int
     rehearsed: int
     budget: FixedBudget | FixedScale | DrawnBudget | None = None
-    memory: int | None = None
+    memory: int | float | None = None
     first: int = 0
     seed: int = 0
     count: int | None = None
+
+    def kept(self, task: int) -> int:
+        """Examples of an old task that are met again."""
+        size = self.data.size_of(task)
+        if isinstance(self.memory, float):
+            return max(1, round(self.memory * size))
+        return size if self.memory is None else self.memory
 
     @property
     def phase(self) -> int:
@@ -207,7 +214,9 @@ class Rehearsal(Around):
         return self.data.digest()
 
 
-def mixed_in(data: TaskSequence, rows: int, share: float = 0.0, memory: int | None = None, first: int = 0) -> Rehearsal:
+def mixed_in(
+    data: TaskSequence, rows: int, share: float = 0.0, memory: int | float | None = None, first: int = 0
+) -> Rehearsal:
     """Phases of so many rows, of which a share is of the old tasks, of all of them alike.
 
     Args:
@@ -234,7 +243,7 @@ def _drawn(data: Rehearsal, k: int) -> Int64[np.ndarray, "phase 2"]:
     for task, (start, many) in enumerate(zip(starts, counts, strict=True)):
         numbers = np.arange(many)
         if task < k:
-            kept = tasks.size_of(task) if data.memory is None else data.memory
+            kept = data.kept(task)
             epochs = -(-data.rehearsed // kept)  # each phase begins with one of its own
             numbers = shuffled(data.seed + 2003 * (task + 1), k * epochs * kept + numbers, kept)
         found[start : start + many, 1] = tasks.order(task, numbers)

@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float, Int
 
 @dataclass(frozen=True)
 class Transfer:
-    """The four summaries of a matrix of scores, in the scores' unit."""
+    """The summaries of a matrix of scores, in the scores' unit."""
 
     average: float  # mean score over all tasks at the end
+    learned: float  # mean score over all tasks, of each right after it was learnt
     forgetting: float  # mean over tasks but the last: the best score it ever had before the end - the last one
     backward: float  # mean over tasks but the last: its score at the end - that right after it was learnt
     forward: float  # mean over tasks but the first: its score right before it is learnt - that of an untrained model
@@ -35,7 +36,7 @@ def transfer(scores: Float[np.ndarray, "T T"], untrained: Float[np.ndarray, " T"
       ValueError: fewer than two tasks, or a matrix that is not square.
 
     >>> transfer(np.array([[0.9, 0.2], [0.6, 0.8]]), untrained=np.array([0.1, 0.1]))
-    Transfer(average=0.7, forgetting=0.3, backward=-0.3, forward=0.1)
+    Transfer(average=0.7, learned=0.85, forgetting=0.3, backward=-0.3, forward=0.1)
     """
     tasks = len(scores)
     if scores.shape != (tasks, tasks) or tasks < 2:
@@ -44,7 +45,7 @@ def transfer(scores: Float[np.ndarray, "T T"], untrained: Float[np.ndarray, " T"
     best = np.array([scores[j:-1, j].max() for j in range(tasks - 1)])
     before = np.diag(scores, 1)  # of task j + 1, after task j
     forward = float("nan") if untrained is None else float(np.mean(before - untrained[1:]))
-    values = last.mean(), (best - last[:-1]).mean(), (last - own)[:-1].mean(), forward
+    values = last.mean(), own.mean(), (best - last[:-1]).mean(), (last - own)[:-1].mean(), forward
     return Transfer(*(round(float(value), 12) for value in values))
 
 
