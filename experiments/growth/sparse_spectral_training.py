@@ -19,7 +19,8 @@ Holds if SST closes at least 40 % of the LoRA-to-full perplexity gap and beats R
          standard errors over seeds (else nothing is tested); and right after a restart the first factors have more than
          half of their gradient norm of before, those of ReLoRA less than a tenth.
 Ours     Of the code before this one, which chose rates on test data, and any gap of graphs counted: four of five hold.
-         In language SST (perplexity 46.9 +/- 0.3) closes 49 % of the gap between LoRA (48.3 +/- 0.4) and full rank (45.5 +/- 0.9), and is ahead of ReLoRA (50.2 +/- 2.6). Drawing by singular value is not better
+         In language SST (perplexity 46.9 +/- 0.3) closes 49 % of the gap between LoRA (48.3 +/- 0.4) and full rank
+         (45.5 +/- 0.9), and is ahead of ReLoRA (50.2 +/- 2.6). Drawing by singular value is not better
          than taking the r largest (46.5 +/- 0.7); one seed each: in turn 47.2, uniformly 47.2, plain gradient 46.5, no
          re-SVD 47.1, so no part of the method is seen to matter at this size. No saddle: 0.96 of the norm of before;
          ReLoRA's 0.00 is its construction, as its other factor begins at zero. Of the graphs' summed gap SST closes
