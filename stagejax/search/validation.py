@@ -33,15 +33,15 @@ def with_validation(stage: Stage, data: Any) -> Stage:
     own = stage.evaluate
     if own is None:
         raise ValueError(f"stage {stage.name!r} has no evaluation to which validation could be added")
-    members: Any = (("test", own.data), (VALIDATION, data))
+    members: Any = (("", own.data), (VALIDATION, data))
     both: Any = Abreast(members=members, count=own.batches)
     measured = functools.partial(on_both, own.objective or stage.objective)
     return replace(stage, evaluate=replace(own, data=both, objective=measured))
 
 
 def on_both(objective: Any, model: Any, batch: Any, key: Any) -> Any:
-    """The loss and metrics on the test's part of a batch, and beside these the metrics on the other part."""
-    loss, metrics = objective(model, part(batch, "test"), key)
+    """The loss and metrics on a batch, and beside these the metrics on the part of it that is for validation."""
+    loss, metrics = objective(model, batch, key)
     beside = objective(model, part(batch, VALIDATION), key)[1]
     return loss, {**metrics, **{f"{VALIDATION}/{name}": value for name, value in beside.items()}}
 
