@@ -21,8 +21,8 @@ Holds if the initial losses are in the paper's order, interpolation ends no wors
 Ours     Of the code before this one, whose rates were fixed: 4e-3, 2e-3, 1e-3 in the three stages, 4e-3 from scratch.
          The mixture saves 42 % of scratch's FLOPs on every seed: the most it can, since its own curve begins there; but
          the dense model grown and trained on is better on every seed (3.471 +/- 0.023 against 3.486 +/- 0.023; the
-         mixture from scratch 3.714 +/- 0.040). Scale-out leaves the loss as it was. The order of initial losses does not
-         hold: AKI is ahead of FPI from the start (3.725 and 3.754 against 3.782 and 3.791; source 3.640, random 6.247).
+         mixture from scratch 3.714 +/- 0.040). Scale-out leaves the loss as it was. The order of initial losses fails:
+         AKI is ahead of FPI from the start (3.725 and 3.754 against 3.782 and 3.791; source 3.640, random 6.247).
          Interpolation ends 0.0040 +/- 0.0087 (FPI) and 0.0051 +/- 0.0095 (AKI) above stacking, just over the margin of
          0.005, and AKI-Pro does not pass FPI (+0.006 +/- 0.005). FPI at an uneven width raises the loss by 0.007 +/-
          0.004, isometric copies do not.
