@@ -12,7 +12,7 @@ Method   Preparation: train the small model. Scale-up: AKI-Pro (layers interpola
          Beside it, at equal steps: six initial values of the larger dense model. At equal FLOPs: both final shapes from
          scratch, and the larger dense model trained on. Every arm on every seed.
 Smaller  512 tokens a step, half of the dossier's; AKI-Pro's model grows out after scale-up, without 400 steps more.
-Run      stagejax run aquila_moe                     laptop: 5 minutes on two cores
+Run      stagejax run aquila_moe                     laptop: some 10 minutes on two cores (an estimate)
          stagejax run aquila_moe --preset smoke      3 minutes, nearly all of them compilation
          stagejax plan aquila_moe --preset pod --mesh data=16,fsdp=16
 Holds if the initial losses are in the paper's order, interpolation ends no worse than stacking (FPI and AKI), and
