@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "growth": {"axes", "declare"},
     "transforms": {"axes", "state"},
     "report": {"committed", "declare", "ledger"},
-    "search": {"inference", "models", "objectives", "result", "stage", "state"},
+    "search": {"data", "inference", "models", "objectives", "result", "stage", "state"},
 }
 
 #: Rooms that stand on the spine: it knows none of them.

@@ -18,7 +18,7 @@ class Abreast(Data):
     """Sample n is sample n of every member; its fields are named `member/field`. Each goes through its own epochs.
 
     Args:
-      members: (name, data), of equal batches.
+      members: (name, data), of equal batches; the fields of one without a name keep theirs.
 
     Raises:
       ValueError: the batches differ, or a name is used twice.
@@ -46,13 +46,13 @@ class Abreast(Data):
         return sum(data.tokens for _, data in self.members)
 
     def sample_spec(self) -> dict[str, jax.ShapeDtypeStruct]:
-        return {f"{name}/{field}": leaf for name, data in self.members for field, leaf in data.sample_spec().items()}
+        return {_named(name, field): leaf for name, data in self.members for field, leaf in data.sample_spec().items()}
 
     def size(self) -> int:
         return min(data.size() for _, data in self.members)
 
     def take(self, numbers: Int64[np.ndarray, " n"]) -> Batch:
-        return {f"{name}/{field}": leaf for name, data in self.members for field, leaf in data.take(numbers).items()}
+        return {_named(name, field): leaf for name, data in self.members for field, leaf in data.take(numbers).items()}
 
     def held_out(self, batches: int, split: str = "test") -> Data:
         return replace(
@@ -61,6 +61,10 @@ class Abreast(Data):
 
     def digest(self) -> str:
         return joint_digest(*(data.digest() for _, data in self.members))
+
+
+def _named(member: str, field: str) -> str:
+    return f"{member}/{field}" if member else field
 
 
 def part(batch: Mapping[str, Any], name: str) -> dict[str, Any]:

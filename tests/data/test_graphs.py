@@ -31,6 +31,10 @@ def test_messages_run_along_training_links_only() -> None:
         assert arrows == {p for a, b in pairs["train"] for p in ((a, b), (b, a))} | {(i, i) for i in range(41)}
     negative = parts["train"]["pairs"][:, len(pairs["train"]) :]
     assert not np.array_equal(negative[0], negative[1])  # new ones in every batch
+    validation, test = (parts[s]["pairs"][:, len(pairs[s]) :] for s in ("validation", "test"))
+    for one, other in ((negative, validation), (negative, test), (validation, test)):  # and in every split
+        least = min(one.shape[1], other.shape[1])
+        assert not np.array_equal(one[:, :least], other[:, :least])
 
 
 def test_the_area_under_the_curve_counts_pairs() -> None:

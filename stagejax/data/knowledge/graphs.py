@@ -241,7 +241,7 @@ class Links(Data):
     """Links of a graph against pairs drawn at random: messages run along training links only.
 
     A batch is {"features", "senders", "receivers", "pairs", "label"}: pairs (2 k, 2), of which the first k are links of
-    the split (label 1) and the others random pairs of nodes (label 0), new ones in every batch.
+    the split (label 1) and the others random pairs of nodes (label 0), new ones in every batch and split.
 
     Args:
       graph, split, seed: as in `NodeLabels`.
@@ -283,7 +283,8 @@ class Links(Data):
         parts = _parts(self.graph.links, self.shares, self.seed)
         senders, receivers = messages(graph.edges[parts[0]], self.graph.nodes)
         links = graph.edges[parts[_SPLITS.index(self.split)]]
-        words = random_words(self.seed + 1, numbers, 2 * len(links)).reshape(n, len(links), 2)
+        own = self.seed + 1 + _SPLITS.index(self.split)  # no split has another's pairs
+        words = random_words(own, numbers, 2 * len(links)).reshape(n, len(links), 2)
         others = (words % np.uint64(self.graph.nodes)).astype(np.int32)
         pairs = np.concatenate([np.broadcast_to(links, others.shape), others], axis=1)
         label = np.repeat(np.array([1, 0], np.int32), len(links))
