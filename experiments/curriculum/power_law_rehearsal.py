@@ -403,9 +403,10 @@ NOTES = (
     "Where the chosen d is 0.5 or 1, the arm of that d is the same run.",
     "The exponential of the claim has the b that was best at T = 5 (on the laptop all candidates are within a point "
     "there), and is judged at T = 20, where most tasks are long ago. So b = 0.25 stands beside it at all lengths.",
-    "Third run: in the two before, the least d and strength of LwF of their grids, 0.25 and 0.1, were best and no lesser "
-    "ones were tried; choices go on beyond an end now. The second had the power law 11.8 points above no rehearsal, 8.3 "
-    "above EWC, 11.8 above LwF and 0.24 below equal rehearsal at T = 10; all but the first and that last held.",
+    "Third run: in the two before, the least d and strength of LwF of their grids, 0.25 and 0.1, were best and no "
+    "lesser ones were tried; choices go on beyond an end now. The second had the power law 11.8 points above no "
+    "rehearsal, 8.3 above EWC, 11.8 above LwF and 0.24 below equal rehearsal at T = 10; all but the first and that "
+    "last held.",
 )
 
 EXPERIMENT = Experiment(
