@@ -22,7 +22,8 @@ Holds if on last accuracies over all pairs of task and seed (three seeds a task)
          vanilla in mean, and above it in 70 % of 12 pairs or more; it is above random-cyclic, and above each other
          curriculum, by more than two standard errors of the paired differences; and above vanilla of 2 T by as much.
          The first is said of the other two readings as well: the lead by the best evaluation is 0.5 points or more.
-Ours     None of the five holds at this scale. 3,200 records a task, T = 12, three seeds; last accuracy in %, means by
+Ours     Of the run with T = 12; one with T = 13 follows.
+         None of the five holds at this scale. 3,200 records a task, T = 12, three seeds; last accuracy in %, means by
          each reading, and how far CCL is above on the 12 pairs (mean ± standard error, last accuracy):
                           fashion      cifar10      agnews       trec         last  selected  best   CCL above by
          CCL              83.3 ± 0.9   47.6 ± 0.4   71.2 ± 0.7   79.9 ± 1.1   70.5   70.0     71.1
@@ -126,7 +127,7 @@ class Config:
     """Everything that a run of this experiment depends on."""
 
     tasks: tuple[Task, ...] = field(default_factory=four_tasks)
-    epochs: int = 12  # T
+    epochs: int = 13  # T, where cycles end behind a round of all records
     cycle: tuple[float, float, float] = (0.25, 1.0, 0.5)  # smallest and largest share, factor
     monotone: tuple[float, float, float] = (0.04, 1.0, 1 / 1.5)
     self_paced: tuple[float, float, float] = (0.25, 1.0, 1 / 1.3)
@@ -150,7 +151,7 @@ def preset(name: str) -> Config:
             *(images(data, TFDS(data), net, 45_056, (4864, 9984), 256) for data, net in nets.items()),
             texts(imdb, TextCNN(32_768, 2, embed=256, filters=128), 256, 22_528, (2304, 24_832), 256),
         )
-        return Config(tasks, epochs=100, again=10, peak=1e-3, scored=256)
+        return Config(tasks, epochs=112, again=8, peak=1e-3, scored=256)
     return Config()
 
 
@@ -403,14 +404,16 @@ NOTES = (
     "Easiness 1 / loss is one of two transforms in the released code. Which one each table of the paper uses, and its "
     "learning rates, were not to be found. Of the code: sizes from 0.25 to 1, factor 0.5, a loss of zero replaced.",
     "The paper scores every arm after each of its rounds, CCL more often than vanilla, and reports the best; here all "
-    "are scored after every N records. Rounds are whole batches; training ends within the last one, at T N.",
+    "are scored after every N records. Rounds are whole batches; training ends at T N, behind a round of all records "
+    "where sizes go in cycles, within one where they rise.",
     "Seeds share a task's training and test records: they differ in initial values, order and draws. Pairs of one task "
     "are not independent, and standard errors over pairs are those of these tasks.",
     "Self-paced learning lets through a share of the records in place of a fixed loss, so that samples are counted "
     "beforehand; it passes over easy records several times, as in Kumar et al. 2010, whose first pass is over all.",
     "A first run drew the monotone arms' last round, of which 350 records are seen, as one of that size: mostly easy "
-    "or hard records right before the last evaluation. It is the beginning of a round of all records now, and nothing "
-    "else was changed; none of the five claims held in the first run either.",
+    "or hard records right before the last evaluation. It is the beginning of a round of all records now. A second had "
+    "T = 12, where arms in cycles end behind rounds of a quarter and of half of the records, mostly easy or hard ones "
+    "again: CCL was 0.31 points below vanilla. T is 13 in this one, for all arms. No claim held in the first two runs.",
     "Curves, costs and arms are those of the first task; the tables are of all.",
 )
 

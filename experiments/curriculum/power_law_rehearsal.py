@@ -21,7 +21,8 @@ Holds if of A, the mean test accuracy over all tasks after the last phase, in me
          is 1 point or more above the exponential; at T = 10 and at T = 20 the 95 % interval of its difference to equal
          rehearsal, seed by seed, lies above 0 (five seeds); its gain over no rehearsal grows from T = 5 to 10 to 20;
          and power law with LwF is above it alone by more than two standard errors of the difference, seed by seed.
-Ours     A in %, R = N / 10; three seeds, and five of the first, second and fourth row at T = 10 and 20:
+Ours     Of the run before choices went beyond their grids; another follows.
+         A in %, R = N / 10; three seeds, and five of the first, second and fourth row at T = 10 and 20:
                               T = 5         T = 10        T = 20
          no rehearsal         84.2 ± 1.5    73.2 ± 2.5    53.7 ± 1.7
          power law, d = 0.25  88.2 ± 0.6    85.0 ± 0.9    80.3 ± 0.8
@@ -67,12 +68,13 @@ from stagejax.optimizer import adam
 from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, table_of_means
 from stagejax.report.continual import accuracy_matrix, in_phases
 from stagejax.report.paired import Paired, interval, lines, paired
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.steps import regularised
 
 NONE, EQUAL, LAST, JOINT = "no rehearsal", "equal", "last task only", "all tasks together"
 POWER, EXPONENTIAL, EWC, LWF = "power law", "exponential", "EWC", "LwF"  # each with a number that is chosen
 HALF, ONE, HALVING = "power law, d = 0.5", "power law, d = 1", "exponential, 2^-a"
-SLOW = "exponential, b = 0.25"  # the slowest that is among the candidates
+SLOW = "exponential, b = 0.25"  # the slowest of the grid
 DRAWN, GROWING, MEMORY = "power law, drawn", "power law, growing", "power law, memory"
 POWER_EWC, POWER_LWF = "power law + EWC", "power law + LwF"
 MNIST, DIGITS = partial(ImageTask, (Part(Dataset("mnist")),), 28), partial(ImageTask, (Part(Digits()),), 8)
@@ -105,7 +107,7 @@ class Config:
         *(Setting(10, rehearsed, (NONE, POWER, EXPONENTIAL, EQUAL), (0, 1)) for rehearsed in (128, 320, 1280)),
     )
     choice: Setting = Setting(5, 640, (POWER, EXPONENTIAL, EWC, LWF), (1000,))  # where numbers are chosen
-    grids: tuple[tuple[float, ...], ...] = (
+    grids: tuple[tuple[float, ...], ...] = (  # and up to two numbers beyond
         (0.25, 0.5, 1.0, 2.0),  # d
         (0.25, 0.5, 1.0, 2.0),  # b
         (1.0, 10.0, 100.0, 1000.0),  # of EWC
@@ -153,7 +155,8 @@ def preset(name: str) -> Config:
 
 def pipeline(run: Any, cfg: Config) -> Report:
     """What is chosen, every arm of every setting with every seed, and the claims."""
-    best = {kind: chosen(run, cfg, kind, grid) for kind, grid in zip(cfg.choice.arms, cfg.grids, strict=True)}
+    grids = zip(cfg.choice.arms, cfg.grids, strict=True)
+    best = {kind: lowest(grid, partial(wrong, run, cfg, kind), beyond=2) for kind, grid in grids}
     found: Found = {}
     for s in cfg.settings:
         for label, course in courses(cfg, s, best).items():
@@ -189,10 +192,10 @@ def course_of(kind: str, value: float) -> Course:
     }[kind]
 
 
-def courses(cfg: Config, s: Setting, best: Mapping[str, Choice]) -> dict[str, Course]:
+def courses(cfg: Config, s: Setting, best: Mapping[str, Lowest]) -> dict[str, Course]:
     """All arms that a setting may have."""
-    own = {kind: course_of(kind, choice.value) for kind, choice in best.items()}
-    power, weights = own[POWER], PowerLaw(best[POWER].value)
+    own = {kind: course_of(kind, choice.best) for kind, choice in best.items()}
+    power, weights = own[POWER], PowerLaw(best[POWER].best)
     scale = (s.rehearsed - s.tasks / 2) / float(weights(np.arange(1.0, s.tasks)).sum())  # the last phase has room
     return {
         NONE: Course(),
@@ -264,24 +267,11 @@ def trained(run: Any, cfg: Config, s: Setting, course: Course, *of: Any) -> tupl
 # --- choice and measures ---
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The number with the best mean accuracy over all tasks at the end, and what it took to find it."""
-
-    value: float
-    scores: tuple[float, ...]  # of the grid
-    spent: tuple[Any, ...]
-
-
-def chosen(run: Any, cfg: Config, kind: str, grid: tuple[float, ...]) -> Choice:
-    """By held-out training images, on tasks that no claim speaks of."""
-    s, spent, scores = cfg.choice, [], []
-    for value in grid:
-        name = f"choice/{slug(kind)}/{value:g}"
-        results = trained(run, cfg, s, course_of(kind, value), name, s.seeds[0], cfg.validation)
-        spent += results
-        scores.append(float(accuracy_matrix(results, s.tasks)[-1].mean()))
-    return Choice(grid[0 if np.isnan(scores).any() else int(np.argmax(scores))], tuple(scores), tuple(spent))
+def wrong(run: Any, cfg: Config, kind: str, value: float) -> tuple[float, tuple[Any, ...]]:
+    """Of held-out training images of all tasks at the end, on tasks that no claim speaks of."""
+    s, name = cfg.choice, f"choice/{slug(kind)}/{value:g}"
+    results = trained(run, cfg, s, course_of(kind, value), name, s.seeds[0], cfg.validation)
+    return 1 - float(accuracy_matrix(results, s.tasks)[-1].mean()), results
 
 
 Found = dict[Setting, dict[str, dict[int, Arm]]]
@@ -320,17 +310,13 @@ class Measures:
 # --- report ---
 
 
-def report(cfg: Config, found: Found, best: Mapping[str, Choice]) -> Report:
+def report(cfg: Config, found: Found, best: Mapping[str, Lowest]) -> Report:
     """Accuracies, forgetting and transfer of all arms, what was chosen, and the claims."""
     m, main, longest = Measures(cfg, found), cfg.settings[0], cfg.alike[-1]
     columns = {f"T = {s.tasks}, R = {s.rehearsed / cfg.rows:.0%}": s for s in cfg.settings}
     aged = {label: np.mean([own[-1, -2::-1] for own in m.scores(label, longest)], 0) for label in longest.arms}
     phases = {"first task": slice(0, 1), "later half": slice(main.tasks // 2, None)}
     spread = "mean ± standard deviation over seeds"
-    numbers = tuple(
-        (kind, *(", ".join(map(form.format, of)) for form, of in (("{:g}", grid), ("{:.1%}", own.scores))), own.value)
-        for (kind, own), grid in zip(best.items(), cfg.grids, strict=True)
-    )
     return EXPERIMENT.report(
         claims(m),
         arms=by_seed(found[main], NONE),
@@ -351,7 +337,8 @@ def report(cfg: Config, found: Found, best: Mapping[str, Choice]) -> Report:
                 scale=1.0, note="On examples before they are learnt, over 8 steps; a whole phase where never.",
             ),
             Table(
-                "What was chosen", ("arm", "candidates", "accuracy", "chosen"), numbers,
+                "What was chosen", ("arm", "candidates", "wrong", "chosen", "at an end"),
+                tuple((kind, *own.cells) for kind, own in best.items()),
                 note=f"By held-out training images, T = {cfg.choice.tasks}, on tasks that no claim speaks of.",
             ),
         ),
@@ -416,6 +403,10 @@ NOTES = (
     "Where the chosen d is 0.5 or 1, the arm of that d is the same run.",
     "The exponential of the claim has the b that was best at T = 5 (on the laptop all candidates are within a point "
     "there), and is judged at T = 20, where most tasks are long ago. So b = 0.25 stands beside it at all lengths.",
+    "Third run: in the two before, the least d and strength of LwF of their grids, 0.25 and 0.1, were best and no "
+    "lesser ones were tried; choices go on beyond an end now. The second had the power law 11.8 points above no "
+    "rehearsal, 8.3 above EWC, 11.8 above LwF and 0.24 below equal rehearsal at T = 10; all but the first and that "
+    "last held.",
 )
 
 EXPERIMENT = Experiment(

@@ -28,6 +28,7 @@ Holds if on test goals, never asked for in training, mean over seeds: (1) off-to
          more and filtered BC by 5 or more, with paired 95 % intervals over goals above 0; (2) without the step critic
          and without the instruction critic success is lower, each by more than 0; (3) on redesigned icons the agent
          left as it is loses 5 points or more, and going on brings back more than half of them.
+Ours     Of the run before the third, see the notes; another follows.
 Ours     Test goals reached, 3 seeds behind one SFT agent, in %; random taps 3.3, a script that sees the state 97.3:
          SFT, and longer            15.4, 17.2
          filtered BC                13.7 ± 0.4
@@ -47,6 +48,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,7 +74,8 @@ from stagejax.objectives.rewards.filtered import (
 )
 from stagejax.optimizer import adam, adamw
 from stagejax.report import Arm, Report, Table, by_seed, claim, mean, table_of_means
-from stagejax.report.paired import lines
+from stagejax.report.paired import grouped_error, lines
+from stagejax.search.lowest import Lowest, lowest
 from stagejax.state import everything
 from stagejax.steps.acting import Collect, Learn, Online, Store, Succeeds, episode_flops, with_flops
 
@@ -110,7 +113,7 @@ class Config:
     updates: tuple[int, int, int] = (4, 4, 8)  # of an iteration
     rows: int = 64  # of an update
     capacity: int = 2000  # steps
-    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # of the actor; one is chosen for each arm
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)  # of the actor, and up to two beyond; one is chosen for each arm
     critic_rate: float = 1e-3
     clip: float = 0.01
     tests: tuple[int, int] = (256, 2)  # goals of a batch, batches
@@ -281,13 +284,13 @@ def off_to_on(
 
 
 def online(cfg: Config, name: str, arm: str, rate: float, seed: int, steps: int, era: int = 0) -> Stage:
-    """Iterations of new episodes and learning; optimizers go on with their moments."""
+    """Iterations of new episodes, on other devices than the log's, and learning; optimizers go on with moments."""
     critics = critics_of(arm)
     first, second = (n * (c in critics) for n, c in zip(cfg.updates, BOTH, strict=False))
     cfg = replace(cfg, phone=replace(cfg.phone, era=era))
     step = Online(Collect(cfg.phone), learn(cfg, (first, second, cfg.updates[2]), arm))
     rates = {"policy": rate} | dict.fromkeys(critics, cfg.critic_rate)
-    stage = staged(cfg, name, (*SEEN, *critics), step, steps, rates, seed)
+    stage = staged(cfg, name, (*SEEN, *critics), step, steps, rates, seed + 1000 * (1 + era))
     return replace(stage, evaluate=examined(cfg, max(1, steps // 3)), handover=Handover(moments="carry"))
 
 
@@ -296,22 +299,20 @@ def pipeline(run: Any, cfg: Config) -> Report:
     eyes, sft, longer = agent(run, cfg)
     total = cfg.logged + cfg.episodes * cfg.online
     found: dict[str, dict[int, Any]] = {arm: {} for arm in cfg.arms}
-    tried: dict[str, dict[float, float]] = {arm: {} for arm in cfg.arms}
+    rates: dict[str, Lowest] = {}
     drift: dict[int, Any] = {}
     for seed in cfg.seeds:
         log = logged(run, cfg, sft, seed, cfg.logged, f"{seed}")
         long = logged(run, cfg, sft, seed, total, f"{seed}/longer") if OFFLINE in cfg.arms else log
         for arm in cfg.arms:
             own, at = long if arm == OFFLINE else log, f"{seed}/{slug(arm)}"
-            pilots: tuple[Any, ...] = ()
-            for rate in cfg.rates if seed == cfg.seeds[0] else ():
-                pilots += off_to_on(run, cfg, arm, sft, own, rate, seed, f"{at}/{rate:g}", cfg.pilot)
-                tried[arm][rate] = pilots[-1].history.last("success")
-            made = off_to_on(run, cfg, arm, sft, own, best(tried[arm]), seed, at, cfg.online)
+            if seed == cfg.seeds[0]:
+                rates[arm] = lowest(cfg.rates, partial(lacking, run, cfg, arm, sft, own, seed, at), beyond=2)
+            made = off_to_on(run, cfg, arm, sft, own, rates[arm].best, seed, at, cfg.online)
             used = (own[0], *(own[1 + i] for i, critic in enumerate(BOTH) if critic in critics_of(arm)))
-            found[arm][seed] = made, (eyes, sft, *used, *pilots)
+            found[arm][seed] = made, (eyes, sft, *used, *(rates[arm].spent if seed == cfg.seeds[0] else ()))
         last = found[DIGIRL][seed][0][-1]
-        stage = online(cfg, f"{seed}/redesigned", DIGIRL, best(tried[DIGIRL]), seed, cfg.drifting, 1)
+        stage = online(cfg, f"{seed}/redesigned", DIGIRL, rates[DIGIRL].best, seed, cfg.drifting, 1)
         drift[seed] = run.train(replace(stage, evaluate=None), {n: last.member(n) for n in last.model})
     scores = {(SFT, era): tested(run, cfg, "sft", sft, era) for era in (0, 1)}
     scores[LONGER, 0] = tested(run, cfg, "sft-longer", longer, 0)
@@ -321,12 +322,15 @@ def pipeline(run: Any, cfg: Config) -> Report:
             scores[arm, era, seed] = tested(run, cfg, f"{seed}/{slug(arm)}", last, era)
     for seed in cfg.seeds:
         scores[GOING_ON, 1, seed] = tested(run, cfg, f"{seed}/going-on", drift[seed].member("policy"), 1)
-    return report(cfg, found, tried, drift, scores, limits(run, cfg).value)
+    return report(cfg, found, rates, drift, scores, limits(run, cfg).value)
 
 
-def best(tried: dict[float, float]) -> float:
-    """The rate with the highest success on validation goals; the first one in a plan."""
-    return max(tried, key=lambda rate: (np.nan_to_num(tried[rate], nan=-1.0), -rate))
+def lacking(
+    run: Any, cfg: Config, arm: str, sft: Any, log: Any, seed: int, at: str, rate: float
+) -> tuple[float, tuple[Any, ...]]:
+    """The share of validation goals that an arm misses with a rate, in few iterations, and what that took."""
+    pilots = off_to_on(run, cfg, arm, sft, log, rate, seed, f"{at}/{rate:g}", cfg.pilot)
+    return 1 - pilots[-1].history.last("success"), pilots
 
 
 # --- tests ---
@@ -357,7 +361,7 @@ def limits(run: Any, cfg: Config) -> Any:
 # --- report ---
 
 
-def report(cfg: Config, found: Any, tried: Any, drift: Any, scores: Any, bounds: Any) -> Report:
+def report(cfg: Config, found: Any, rates: Any, drift: Any, scores: Any, bounds: Any) -> Report:
     """Success by arm and by what is asked for, courses, filters, and the claims."""
 
     def over(arm: str, read: Any, era: int = 0) -> list[Any]:
@@ -368,13 +372,13 @@ def report(cfg: Config, found: Any, tried: Any, drift: Any, scores: Any, bounds:
         return lambda v: float(v["right"][np.isin(v["goal"][:, 0], chosen)].mean())
 
     def ahead(other: str) -> tuple[float, float, str]:
-        """DigiRL less another arm on the same devices: mean, half of its 95 % interval over these, and seed by seed."""
+        """DigiRL less another arm on the same devices: mean, half of its 95 % interval over goals, seed by seed."""
         ours, theirs = (np.array(over(name, lambda v: v["right"]), float) for name in (DIGIRL, other))
         if not len(ours) or not len(theirs):
             return float("nan"), float("nan"), ""
-        gain = (ours - theirs).mean(0)
+        gain, goals = (ours - theirs).mean(0), over(DIGIRL, lambda v: v["goal"])[0]
         seeds = ", ".join(f"{x:+.1%}" for x in (ours - theirs).mean(1))
-        return float(gain.mean()), float(1.96 * gain.std(ddof=1) / len(gain) ** 0.5), seeds
+        return float(gain.mean()), 1.96 * grouped_error(gain, goals), seeds
 
     gains = {other: ahead(other) for other in (SFT, LONGER, BC, *(arm for arm in (NO_STEP, NO_GOAL) if arm in found))}
 
@@ -430,10 +434,9 @@ def report(cfg: Config, found: Any, tried: Any, drift: Any, scores: Any, bounds:
                            lambda n, c: over(n, columns[c], 1), note="All but the last as they were before."),
             Table("What is possible", ("who", "goals reached"), tuple((bounds or {}).items()), ("", ".1%"),
                   "On the devices of the first table."),
-            Table("The actor's rate", ("arm", *(f"{r:g}" for r in cfg.rates)),
-                  tuple((arm, *(own.get(r, float("nan")) for r in cfg.rates)) for arm, own in tried.items()),
-                  ("", *(".1%" for _ in cfg.rates)),
-                  f"Validation goals reached after {cfg.pilot} online iterations, first seed."),
+            Table("The actor's rate", ("arm", "rates", "validation goals missed", "chosen", "at an end"),
+                  tuple((arm, *own.cells) for arm, own in rates.items()),
+                  note=f"After {cfg.pilot} online iterations, first seed."),
             Table("The last iteration", ("arm", "evaluator says", "right", "chosen", "reward of chosen", "cutoff",
                                          "instruction critic", "step critic"),
                   filters, ("", ".1%", ".1%", ".1%", ".1%", ".3f", ".1%", ".1%"),
@@ -470,9 +473,13 @@ NOTES = (
     "The instruction critic chooses before it is updated, as in the released code; the paper's text says behind it.",
     "Where fewer than 10 % of episodes succeed, the cutoff of filtered BC is 0 and it learns from all, as released.",
     "Second run. In the first, SFT took 3600 steps, for the most validation goals (38 %; 1200 steps: 16 %). It was "
-    "then certain of its actions: the last update of most iterations had a gradient of 0, as probabilities above 0.99 "
-    "are cut, and all arms were at SFT (39.8 % of test goals; filtered BC 38.8, DigiRL 38.7; no claim held; new "
-    "icons took DigiRL to 17.3, going on to 18.9). 1200 are within the 15 to 25 % of the design; no more was changed.",
+    "then certain of its actions, most gradients were 0 as probabilities above 0.99 are cut, and all arms were at SFT "
+    "(39.8 % of test goals). 1200 are within the 15 to 25 % of the design; no more was changed.",
+    "Third run. In the second, 3e-4, the lowest rate, was best for all arms and no lower one was tried; a third of the "
+    "online episodes met devices of the log again; intervals took devices of one goal for independent. It had DigiRL "
+    "at 15.2 % (SFT 15.4, filtered BC 13.7), and (2) held, by 0.3 and 0.9 points. Rates go on beyond an end now.",
+    "Tests ask for 18 goals: 8 to enter, 8 to send, one to open and one to enable an app, each of these two in a "
+    "quarter of the rows; validation has as many. Half of a figure is how well one app's name is read.",
 )
 
 EXPERIMENT = Experiment(

@@ -49,6 +49,21 @@ def interval(found: Paired, cases: int, level: float = 0.95) -> tuple[float, flo
     return found.difference - half, found.difference + half
 
 
+def grouped_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """The standard error of a mean over rows that are independent from group to group alone, such as answers to one
+    question; `groups` has a number or a row of numbers for each.
+
+    Reference: the cluster-robust variance of Liang and Zeger, Biometrika 1986.
+
+    >>> values = np.array([1.0, 1.0, 0.0, 0.0])
+    >>> [round(grouped_error(values, np.array(groups)), 3) for groups in ([0, 1, 2, 3], [0, 0, 1, 1])]
+    [0.289, 0.5]
+    """
+    own = np.unique(groups, axis=0, return_inverse=True)[1].reshape(-1)
+    sums = np.bincount(own, values - values.mean())
+    return float(np.sqrt(len(sums) / max(1, len(sums) - 1) * (sums**2).sum()) / len(values))
+
+
 def paired_table(
     name: str, versus: Mapping[tuple[str, ...], Paired], columns: tuple[str, ...] = ("against",), cases: str = "cases"
 ) -> Table:

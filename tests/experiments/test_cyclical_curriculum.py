@@ -27,6 +27,7 @@ from experiments.curriculum.cyclical_curriculum import (
     scores_of,
 )
 from stagejax import Plan
+from stagejax.data.selection.pacing import cyclic, paced_rounds
 from stagejax.loop import History
 from stagejax.names import slug
 from stagejax.objectives.loss import cross_entropy
@@ -70,6 +71,16 @@ def test_sizes_go_in_cycles_and_the_control_has_the_same(finished: Any) -> None:
     assert rounds[CCL] == rounds[RANDOM] == rounds[HARD] == (200, 400, 800, 400, 200, 400)
     assert rounds[EASY] == rounds[ANTI] == (40, 40, 40, 80, 160, 240, 360, 520, 800, 800)
     assert all(sum(own[:-1]) < SMOKE.epochs * N <= sum(own) for own in rounds.values())
+
+
+@pytest.mark.parametrize("name", ["laptop", "pod"])
+def test_cycles_end_behind_a_round_of_all_records(name: str) -> None:
+    cfg = preset(name)
+    for task in cfg.tasks:
+        rounds = paced_rounds(cyclic(*cfg.cycle), task.records, task.data.batch, cfg.epochs * task.records)
+        assert rounds[-1] == task.records
+        assert sum(rounds) == cfg.epochs * task.records
+    assert cfg.epochs % cfg.again == 0
 
 
 @slow

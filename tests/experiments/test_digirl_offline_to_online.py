@@ -15,7 +15,6 @@ from experiments.preference_rl.digirl_offline_to_online import (
     EXPERIMENT,
     GOING_ON,
     OFFLINE,
-    best,
     preset,
 )
 from stagejax import Plan
@@ -67,6 +66,16 @@ def test_critics_pass_with_their_moments_and_the_store_goes_on(finished: Any) ->
     assert {"kept", "cutoff", "instruction_held", "step_held", "right"} <= set(online.history.train)
 
 
+def test_online_episodes_are_on_other_devices_than_those_of_the_log(finished: Any) -> None:
+    results, _, _ = finished
+    log, store = (results[name].state()["store"].rest for name in ("0/log", f"0/{slug(DIGIRL)}/online"))
+    logged, new = np.asarray(log["screens"])[-SMOKE.logged :], np.asarray(store["screens"])
+    new = new[-SMOKE.episodes * SMOKE.online :]
+    assert not {first.tobytes() for first in logged[:, 0]} & {first.tobytes() for first in new[:, 0]}
+    stages = [results[name].stage for name in ("0/log", f"0/{slug(DIGIRL)}/online", "0/redesigned")]
+    assert len({stage.seed for stage in stages}) == len({stage.data.seed for stage in stages}) == 3
+
+
 def test_what_training_is_asked_for_is_in_no_test_and_icons_change(finished: Any) -> None:
     results, report, _ = finished
     store = of_arm(results, DIGIRL, "online").state()["store"].rest
@@ -86,13 +95,18 @@ def test_what_training_is_asked_for_is_in_no_test_and_icons_change(finished: Any
 
 def test_rates_are_chosen_by_validation_and_all_are_charged(finished: Any) -> None:
     results, report, _ = finished
-    tried = [of_arm(results, DIGIRL, f"{rate:g}/online") for rate in SMOKE.rates]
-    assert {result.steps for result in tried} == {SMOKE.pilot}
+    row = next(row for row in report.tables[3].rows if row[0] == DIGIRL)
+    tried = {float(rate): of_arm(results, DIGIRL, f"{rate}/online") for rate in row[1].split(", ")}
+    assert set(SMOKE.rates) <= set(tried)
+    assert len(tried) <= len(SMOKE.rates) + 2
+    assert {result.steps for result in tried.values()} == {SMOKE.pilot}
+    success = {rate: result.history.last("success") for rate, result in tried.items()}
+    assert success[row[3]] == max(success.values())
+    assert len(tried) > len(SMOKE.rates) or row[4] == ""  # an end is gone past
+    assert of_arm(results, DIGIRL, "online").stage.optimizer["policy"].peak == row[3]
     arm = next(arm for arm in report.arms if arm.name == DIGIRL)
     charged = {result.name for result in (*arm.results, *arm.charged)}
-    assert {result.name for result in tried} | {"eyes", "sft", "0/log", "0/instruction", "0/step"} <= charged
-    assert best({1e-3: 0.2, 3e-3: 0.2, 1e-2: 0.1}) == 1e-3
-    assert best({1e-3: float("nan"), 3e-3: float("nan")}) == 1e-3
+    assert {r.name for r in tried.values()} | {"eyes", "sft", "0/log", "0/instruction", "0/step"} <= charged
 
 
 def test_a_plan_tests_no_claim_and_all_arms_of_long_are_as_long() -> None:

@@ -118,10 +118,12 @@ def test_numbers_are_chosen_by_images_that_are_neither_learnt_nor_tested(finishe
     judged = results["t3-r160/0/power-law"].stage
     assert judged.evaluate.data.data.source == SMOKE.train.of_split("test")
     table = next(table for table in report.tables if table.title == "What was chosen")
-    for kind, candidates, scores, value in table.rows:
-        grid, found = candidates.split(", "), [float(score.strip("%")) for score in scores.split(", ")]
-        assert found[[float(x) for x in grid].index(value)] == max(found)
-        assert len(grid) == len(SMOKE.grids[SMOKE.choice.arms.index(kind)])
+    for kind, candidates, losses, value, end in table.rows:
+        tried, found = ([float(x) for x in own.split(", ")] for own in (candidates, losses))
+        assert found[tried.index(value)] == min(found)
+        grid = SMOKE.grids[SMOKE.choice.arms.index(kind)]
+        assert set(grid) <= set(tried)
+        assert len(tried) == len(grid) + 2 or end == ""  # an end is gone past
 
 
 def test_what_is_tried_is_charged(finished: Any) -> None:
@@ -162,7 +164,7 @@ def test_the_slowest_exponential_is_met_at_every_length() -> None:
     """A rate that is best in a short sequence may forget a long one, and is the claim's rival there."""
     cfg = preset("laptop")
     rates = dict(zip(cfg.choice.arms, cfg.grids, strict=True))[EXPONENTIAL]
-    best = {kind: type("Choice", (), {"value": 1.0}) for kind in cfg.choice.arms}
+    best = {kind: type("Choice", (), {"best": 1.0}) for kind in cfg.choice.arms}
     for s in cfg.alike:
         assert SLOW in s.arms
         assert courses(cfg, s, best)[SLOW] == Course(FixedBudget(Exponential(min(rates))))
@@ -172,7 +174,7 @@ def test_growing_rehearsal_has_room_in_the_last_phase() -> None:
     for cfg in (SMOKE, preset("laptop"), preset("pod")):
         for s in cfg.settings:
             best = {
-                kind: type("Choice", (), {"value": grid[-1]})
+                kind: type("Choice", (), {"best": grid[-1]})
                 for kind, grid in zip(cfg.choice.arms, cfg.grids, strict=True)
             }
             budget = courses(cfg, s, best)["power law, growing"].budget
