@@ -345,8 +345,8 @@ NOTES = (
     "The photographs of the paper are private and no public stand-in exists: donors, their decay and the examiners are "
     "simulated here by a stated process, on images of clothes and digits. Nothing is said of real remains.",
     "Learning rates, batch sizes, epochs, augmentation, the number of images and of examiners, and kappas of the paper "
-    "could not be confirmed. Rates are chosen here on validation donors of one region, in each network and arm; that of "
-    "the source was not searched.",
+    "could not be confirmed. Rates are chosen here on validation donors of one region, in each network and arm; that "
+    "of the source was not searched.",
     "Networks have the published blocks at 16 x 16 pixels and about 0.09 M parameters; one source training of each "
     "serves all seeds. By Gelderman's stages two arms are trained, once.",
     "Before the laptop's run pictures were looked at, and the clutter of backgrounds made weaker; three arms of one "

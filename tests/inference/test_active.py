@@ -1,7 +1,6 @@
 """Rounds of bought labels on frozen features: what a label may influence, and that seeds do not meet."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
