@@ -15,7 +15,7 @@ Holds if on both tasks the best operator beats training from scratch at equal FL
          authors of G_stack report (Du et al. 2024, arXiv 2405.15319), the order of losses after growth is not the order
          at the end: in every seed their rank correlation is below 0.9, and below those of the ends of any two seeds.
 Ours     Three seeds. Growth holds on both tasks: on text MSG ends at 4.06 nats, where scratch with the FLOPs of source
-         and target has 4.83 (0.77 +/- 0.04 fewer; zero-init has 4.05, DirectCopy 4.07), on images DirectCopy at 0.813
+         and target has 4.83 (0.77 fewer; zero-init has 4.05, DirectCopy 4.07), on images DirectCopy at 0.813
          where scratch has 1.025 (MSG has 0.807). All operators end ahead of scratch and reach its last loss for 50 to
          74 % fewer FLOPs; what tells them apart is 0.12 nats on text and 0.04 on images. The sources alone are ahead of
          scratch, too: at these budgets a small model is the better one. That the order changes does not hold: the rank
