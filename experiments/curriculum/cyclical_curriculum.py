@@ -413,7 +413,7 @@ NOTES = (
     "A first run drew the monotone arms' last round, of which 350 records are seen, as one of that size: mostly easy "
     "or hard records right before the last evaluation. It is the beginning of a round of all records now. A second had "
     "T = 12, where arms in cycles end behind rounds of a quarter and of half of the records, mostly easy or hard ones "
-    "again: CCL was 0.31 points below vanilla. T is 13 in this one, for all arms. No claim held in the first two runs.",
+    "again: CCL was 0.31 points below vanilla. T is 13 now, for all arms. No claim held in the first two runs.",
     "Curves, costs and arms are those of the first task; the tables are of all.",
 )
 

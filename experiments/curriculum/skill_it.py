@@ -11,7 +11,7 @@ Method   Skill i asks for the i-th variable of a chain of assignments. Short run
          L the held-out loss of each skill; the first round takes all losses as 1. Only the data changes from round to
          round, so all arms share one compiled step. The start, a pre-trained model in the paper, is a short run on
          chains of one clause.
-Run      stagejax run skill_it                              laptop: three skills, one seed, 6 minutes on two cores
+Run      stagejax run skill_it                              laptop: three skills, one seed, 16 minutes beside other work
          stagejax run skill_it --clauses 4 --shares 1 1 2 4 --steps 1200 --seeds 0 1 2        the dossier's full size
          stagejax run skill_it --task sums                  digits of sums; again three skills
          stagejax run skill_it --preset smoke               seconds

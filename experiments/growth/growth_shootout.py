@@ -7,7 +7,7 @@ Method   One source for each seed and task. Every operator gets the same trainin
          head on text, and a vision transformer with LayerNorm on images. Twice the width and twice the depth, three
          seeds, one recipe, and for a seed one order of data. Source, scratch and every operator have a learning rate of
          their own, chosen on training records that no stage reads, with the first seed.
-Run      stagejax run growth_shootout                      laptop: about 12 minutes on two cores
+Run      stagejax run growth_shootout                      laptop: 20 minutes on two shared cores
          stagejax run growth_shootout --preset smoke       seconds
          stagejax plan growth_shootout --preset pod --mesh data=16,fsdp=16
 Holds if on both tasks the best operator beats training from scratch at equal FLOPs, the source's counted, by more than

@@ -15,7 +15,7 @@ Method   Two bases, small and large, on one mixture: 300 people with three facts
          opposite styles mixed at five weights. Beside them: each model alone, and the large base with three questions
          and answers before the prompt. Answers are drawn at temperature 1. The tuned small model also drafts for the
          emulated one (speculative sampling).
-Run      stagejax run emulated_fine_tuning                  laptop: 13 minutes on two cores
+Run      stagejax run emulated_fine_tuning                  laptop: 40 minutes beside other work
          stagejax run emulated_fine_tuning --preset read    the same, from bases that have read questions
          stagejax run emulated_fine_tuning --preset smoke   seconds
          stagejax plan emulated_fine_tuning --preset pod --mesh data=4,fsdp=32,model=4

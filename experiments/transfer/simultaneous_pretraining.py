@@ -14,7 +14,7 @@ Method   0  Amplified vocabulary: WordPiece of the general corpus and of the sma
          Arms at equal steps and rows: general text alone; the domain alone; general, then domain, half the steps each;
          both concatenated, not up-sampled; SimPT with the general vocabulary; SimPT. A vocabulary is learned from what
          its arm reads, of the sequential arm from its first text. Beside them tuning without pre-training.
-Run      stagejax run simultaneous_pretraining                          laptop: some 17 minutes on two shared cores
+Run      stagejax run simultaneous_pretraining                          laptop: 22 minutes on two shared cores
          stagejax run simultaneous_pretraining --preset smoke           seconds
          stagejax plan simultaneous_pretraining --preset pod --mesh data=16,fsdp=16
 Holds if on the domain's task, mean of the seeds, SimPT is 1 point or more above concatenation and above general text

@@ -351,7 +351,7 @@ NOTES = (
     "serves all seeds. By Gelderman's stages two arms are trained, once.",
     "Before the laptop's run pictures were looked at, and the clutter of backgrounds made weaker; three arms of one "
     "network were tried on validation donors, and the stages' lengths then cut for time. No figure of a test was seen.",
-    "Run again with rates beyond the grid: in the first run every arm took its largest, 8e-3. No claim held in it; two "
+    "Rates go beyond the grid since the first run, in which every arm took its largest, 8e-3. No claim held in it; two "
     "steps reached 67.5 % (Inception) and 60.3 % (Xception), from scratch 67.4 and 62.5 %.",
     "FLOPs are of matrix products: a depthwise convolution is none here.",
 )

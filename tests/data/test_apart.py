@@ -1,11 +1,9 @@
 """Records that no other source has, and held-out ones as they are."""
 
-from dataclasses import dataclass
-
 import pytest
+from told import Told
 
 from stagejax.data.selection.apart import Apart
-from stagejax.data.sources import Record, Source
 from stagejax.data.tasks.tagged import DrawnSentences
 from stagejax.data.tasks.text_tasks import SynonymRows
 from stagejax.data.together import Splits
@@ -18,23 +16,6 @@ def test_what_others_have_is_left_out_of_the_training_split_alone() -> None:
     assert len(own.of_split("test")) == 4
     assert own.of_split("train") is own
     assert own.digest() != Apart(own.source, (DrawnSentences(3),), "form").digest()
-
-
-@dataclass(frozen=True)
-class Told(Source):
-    """Given texts."""
-
-    texts: tuple[str, ...]
-    split: str = "train"
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def __getitem__(self, index: int) -> Record:
-        return {"text": self.texts[index]}
-
-    def digest(self) -> str:
-        return repr(self)
 
 
 def test_case_counts_or_does_not() -> None:
