@@ -13,6 +13,8 @@ from stagejax.data.molecules.mutants import GB1, RandomLandscape, mutated
 from stagejax.data.molecules.protein_tasks import ProteinInstructions, ProteinText, of_fold
 from stagejax.data.molecules.proteins import LOOP, RESIDUES, Kinases, Protein, RandomFamilies, core, folded, parents
 from stagejax.data.named import MissingDataset
+from stagejax.data.prompts.answers import Answers
+from stagejax.data.tokenizers import Bytes
 
 MADE = RandomFamilies(3, 9, length=30)
 needs_files = pytest.mark.skipif("STAGEJAX_DATA" not in os.environ, reason="STAGEJAX_DATA is not set")
@@ -67,23 +69,23 @@ def test_every_window_is_used_in_both_directions() -> None:
     assert source.digest() != one.digest() != source.of_split("test").digest()
 
 
+class Twins:
+    """Two proteins of one window, and others."""
+
+    def read(self) -> tuple[Protein, ...]:
+        pieces = (("A", "KLMNPQ"), ("C", "KLMNPQ"), ("D", "RSTVWY"), ("E", "GHIKLM"))
+        return tuple(Protein(10 * end, 10 * end + middle + 10 * end, "F", 10 * end) for end, middle in pieces)
+
+
 def test_a_test_window_that_a_training_sequence_has_is_left_out() -> None:
-    class Twins:
-        """Two proteins of one window, and others."""
-
-        def read(self) -> tuple[Protein, ...]:
-            ends = ("AAAAAAAAAA", "CCCCCCCCCC", "DDDDDDDDDD", "EEEEEEEEEE")
-            middle = ("KLMNPQ", "KLMNPQ", "RSTVWY", "GHIKLM")
-            return tuple(Protein(*own, "F", own[0]) for own in zip(ends, map(twin, ends, middle), strict=True))
-
-    def twin(end: str, middle: str) -> str:
-        return end + middle + end
-
     def found(fold: int) -> list[str]:
         source = ProteinInstructions(Twins(), 4, fold, "test", window=6, tasks="determine")
         return [source[i]["sequence"] for i in range(len(source))]
 
     assert sorted(window for fold in range(4) for window in found(fold)) == ["GHIKLM", "RSTVWY"]
+    none = ProteinInstructions(Twins(), 4, next(fold for fold in range(4) if not found(fold)), "test", window=6)
+    with pytest.raises(ValueError, match=r"Twins.* has no records to answer: choose another split"):
+        Answers(source=none, tokenizer=Bytes(), batch=2, length=20).take(np.arange(2))
 
 
 @needs_files

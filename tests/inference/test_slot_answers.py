@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from functools import partial
 from typing import Any
 
 import jax
@@ -112,7 +112,7 @@ def test_the_first_call_is_not_timed_and_ways_take_turns(monkeypatch: pytest.Mon
         return lambda variables, batch: asked.append((configs, np.asarray(batch["tokens"])))
 
     monkeypatch.setattr(slots, "compiled_together", compiled)
-    monkeypatch.setattr(windows, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(slots, "interleaved", partial(windows.interleaved, clock=lambda: next(clock)))
     state = TrainState(0, {}, {}, None, None)
     nets = [Result(name, "train", name, 1, name, load=lambda: state) for name in "abc"]
     ways = (("one", DATA, 1), ("two", DATA, 2))

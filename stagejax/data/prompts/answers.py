@@ -105,6 +105,8 @@ def _rows(
 ) -> tuple[Int32[np.ndarray, "R T1"], Float32[np.ndarray, "R T"]]:
     code = codec(tokenizer, source, fields[0])
     made = [answer_row(*encoded(code, *(source[i][name] for name in fields)), length) for i in range(len(source))]
+    if not made:
+        raise ValueError(f"{source} has no records to answer: choose another split of it, or another source")
     tokens_RT, weights_RT = (np.stack(part) for part in zip(*made, strict=True))
     return tokens_RT, (tokens_RT[:, 1:] > 0).astype(np.float32) if prompts else weights_RT
 
