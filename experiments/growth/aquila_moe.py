@@ -46,7 +46,7 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm, with_experts
 from stagejax.optimizer import adamw
 from stagejax.report import Arm, Claim, Figure, Report, Table, claim, curve, draw_dots, saving, shown
-from stagejax.search.lowest import Lowest, lowest
+from stagejax.search.peak import Peaks, kept_peak
 from stagejax.search.validation import halves, on_validation, with_validation
 
 FPI_INTERP, FPI_STACK, AKI_PRO, AKI_STACK = "FPI interpolated", "FPI stacked", "AKI-Pro", "AKI stacked"
@@ -66,7 +66,6 @@ INITIAL = ("source", *WIDTH, *OPERATORS, RANDOM)
 SYSTEM, MOE, DENSE, LONGER = "scale-up + scale-out", "MoE from scratch", "dense from scratch", "scale-up, trained on"
 WHOLE = (SYSTEM, LONGER, DENSE, MOE)  # arms of equal FLOPs; those of scale-up have equal steps
 Arms = dict[str, list[Arm]]  # by label, one a seed
-Peaks = dict[str, Lowest]  # learning rates by label
 Values = dict[str, np.ndarray]  # the same
 Columns = dict[str, tuple[dict[str, Any], str]]  # of a table: what was measured or quoted by label, and its format
 
@@ -206,15 +205,10 @@ def tuned(
     Models from scratch are tried with the rates of the first stage.
     """
 
-    def loss(peak: float) -> tuple[float, tuple[Any, ...]]:
-        own = stage(cfg, f"{slug(label)}/{seed}/{peak:g}", seed, phase, model, peak)
-        result = run.train(own if budget is None else within(own, budget), start, may_diverge=True)
-        return float("inf") if result.diverged else on_validation(result), (result,)
-
     rates = cfg.rates[0 if start is None else phase]
-    found = lowest((peaks[label].best,) if label in peaks else rates, loss, beyond=2)
-    peaks.setdefault(label, found)
-    return found.spent[found.tried.index(found.best)]
+    own = stage(cfg, f"{slug(label)}/{seed}", seed, phase, model, rates[0])
+    own = own if budget is None else within(own, budget)
+    return kept_peak(run, peaks, label, own, rates, start=start, score=on_validation, beyond=2)[0]
 
 
 def scale_out(run: Any, trained: Any, cfg: Config, up: Arm, seed: int) -> tuple[Arm, Arm]:

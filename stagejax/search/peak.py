@@ -71,7 +71,7 @@ def kept_peak(
 
 
 def at_peak(stage: Stage, peak: float) -> Stage:
-    """The stage at another peak learning rate; with several models, of all that move.
+    """The stage at another peak learning rate, its end rate in the same ratio; with several models, of all that move.
 
     >>> # tuned = run.train(at_peak(stage, found.best), base)
     """
@@ -82,7 +82,7 @@ def _at(optimizer: Any, peak: float) -> Any:
     """An optimizer, or those of several models of which some stay as they are, at another peak."""
     if isinstance(optimizer, dict):
         return {name: own and _at(own, peak) for name, own in optimizer.items()}
-    return replace(optimizer, peak=peak)
+    return replace(optimizer, peak=peak, end=optimizer.end / optimizer.peak * peak)
 
 
 def _lowest(pilot: Any, metric: str) -> float:

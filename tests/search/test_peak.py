@@ -6,12 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from stagejax import Stage
 from stagejax.data import Bytes, CausalText, Stdlib
 from stagejax.models import gpt
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.search.peak import best_peak
+from stagejax.search.peak import at_peak, best_peak
 from stagejax.steps.joint import joint_step
 
 DATA = CausalText(source=Stdlib(), tokenizer=Bytes(), batch=2, length=8)
@@ -43,6 +45,12 @@ def test_the_lowest_on_the_way_wins_and_all_are_charged() -> None:
     assert len(found.spent) == 3
     assert [stage.name for stage in run.stages] == ["pilot/0.1", "pilot/0.2", "pilot/0.4"]
     assert {(stage.optimizer.warmup, stage.optimizer.clip, stage.steps) for stage in run.stages} == {(0.1, 2.0, 7)}
+
+
+def test_the_end_of_a_schedule_keeps_its_ratio_to_the_peak() -> None:
+    found = at_peak(replace(PILOT, optimizer=adamw(1e-2, end=1e-3, clip=2.0)), 4e-2).optimizer
+    assert found.end == pytest.approx(4e-3)
+    assert replace(found, end=0.0) == adamw(4e-2, clip=2.0)
 
 
 def test_a_plan_takes_the_first() -> None:
