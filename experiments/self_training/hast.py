@@ -14,30 +14,29 @@ Method   An encoder is pre-trained on the texts without labels (MLM, then InfoNC
          on features of the frozen encoder, a head of two layers, many at a time; and fine-tuned as a whole, a stage for
          each phase. No label is bought for validation: steps are fixed. What selectors need beside (passes, a second
          classifier) is charged.
-Run      stagejax run hast                       laptop: minutes on two cores
+Run      stagejax run hast                       laptop: some 13 minutes beside other jobs
          stagejax run hast --preset smoke        generated sentences, under a minute
          stagejax plan hast --preset pod --mesh data=16,fsdp=16      (BERT-base; a run for each task, query and seed)
 Holds if with frozen features (5 seeds, AG News, TREC and SST-2) the area under HAST's accuracy over labels is 1 point
          or more above both arms without pseudo labels, mean over sets, with breaking ties and with random alike; it is
          no lower than that of the best of the other four on two of three sets (mean over both queries); its accepted
          labels are right more often than all predictions of the same classifiers, on every set; and fine-tuned (3
-         seeds, TREC, breaking ties) its area is 1 point or more above that of labels again. Means over seeds; the
-         spread is shown and does not judge.
+         seeds, TREC, breaking ties) its area is 1 point or more above both of these arms. Means over seeds; the spread is
+         shown and does not judge.
 Ours     Three of the four hold. Area under the accuracy in %, up to 130 labels, breaking ties / random:
                                AG News              TREC                 SST-2
-         no self-training  53.0 ± 1.4 / 53.5    45.3 ± 2.0 / 45.4    54.2 ± 2.7 / 54.8
-         labels again      52.8 ± 0.9 / 53.5    43.5 ± 2.8 / 45.6    54.1 ± 2.0 / 54.9
-         HAST              54.5 ± 2.3 / 55.8    47.2 ± 2.1 / 48.0    55.0 ± 2.2 / 54.8
-         VERIPS            54.0 ± 2.2 / 55.0    44.8 ± 3.7 / 46.5    55.1 ± 2.0 / 54.8
-         NeST              54.0 ± 1.3 / 55.3    44.9 ± 2.2 / 46.4    55.2 ± 1.9 / 54.8
-         UST               53.0 ± 1.6 / 52.7    41.7 ± 5.1 / 43.0    55.8 ± 1.8 / 53.4
-         AcTune            52.9 ± 2.1 / 52.8    45.2 ± 2.0 / 44.8    54.9 ± 3.4 / 54.7
-         HAST is 1.4 and 1.5 points above labels alone, less than the seeds spread, and on SST-2, where the encoder
-         hardly tells the classes apart, as the best other one less .1. It accepts 55, 47 and 76 % of what is not
-         labelled; of that 67, 53 and 55 % are right, of all predictions 53, 42 and 55 %. VERIPS, NeST and AcTune accept
-         fewer that are right more often. Without neighbours 1.5, 1.6 and .8 points are lost. Fine-tuned it does not
-         hold: 41.5 ± 3.4 against 45.0 ± 3.1 of labels again; but the result is of the code before, which left HAST's
-         second phase out where nothing was accepted, in 12 of 18 rounds, at a rate of 1e-3. 334 s of CPU.
+         no self-training  53.3 ± 1.0 / 53.5    42.3 ± 6.5 / 45.4    54.8 ± 2.0 / 54.8
+         labels again      53.5 ± 0.9 / 53.5    43.9 ± 3.1 / 45.6    53.8 ± 1.9 / 54.9
+         HAST              54.3 ± 1.7 / 55.9    48.0 ± 1.5 / 48.0    54.3 ± 3.6 / 54.8
+         VERIPS            53.6 ± 1.4 / 54.9    45.1 ± 3.2 / 46.5    55.2 ± 2.8 / 54.8
+         NeST              54.6 ± 1.1 / 55.3    45.9 ± 1.9 / 46.4    54.8 ± 3.0 / 54.8
+         UST               53.9 ± 1.2 / 52.9    41.9 ± 3.2 / 43.4    55.2 ± 3.3 / 53.4
+         AcTune            52.8 ± 1.3 / 52.8    43.9 ± 3.6 / 44.8    54.4 ± 3.0 / 54.7
+         HAST is 1.8 and 1.5 points above labels alone, about as much as seeds spread; most of it on TREC, none on
+         SST-2, where the encoder hardly tells the classes apart. It accepts labels of which 67, 54 and 54 % are right,
+         of all predictions 52, 42 and 54 %. VERIPS, NeST and AcTune accept fewer that are right more often. Without
+         neighbours it has 0.9 and 1.9 points less, and 0.2 more on SST-2. Fine-tuned it does not hold: 44.8 ± 1.8, no
+         self-training 47.9 ± 3.3. (At first it was only asked to be above labels again, 39.8 ± 3.6, and now would be.)
 """
 
 from __future__ import annotations
@@ -73,7 +72,8 @@ from stagejax.search.peak import Peaks
 from stagejax.steps.probes import Probe
 from stagejax.transforms.parts import kept, parts
 
-NONE, AGAIN, OURS = "no self-training", "labels again", "HAST"
+LABELS = NONE, AGAIN = "no self-training", "labels again"  # without pseudo labels
+OURS = "HAST"
 OTHERS = {
     "UST": Strategy(UST(), passes=10), "VERIPS": Strategy(VERIPS(), again=True), "NeST": Strategy(NeST()),
     "AcTune": Strategy(AcTune()),
@@ -344,12 +344,12 @@ def judgements(cfg: Config, found: Found, tuned: dict[str, Any]) -> tuple[Claim,
 
     for query in cfg.queries:
         columns = [f"{name}, {query}" for name in names]
-        gains[query] = over(OURS, columns) - max(over(NONE, columns), over(AGAIN, columns))
+        gains[query] = over(OURS, columns) - max(over(arm, columns) for arm in LABELS)
     for name in names:
         columns = [f"{name}, {query}" for query in cfg.queries]
         ahead[name] = over(OURS, columns) - max(over(other, columns) for other in OTHERS)
         truer[name] = 100 * mean([mean(over_rounds(found, column, OURS, "right", "raw")) for column in columns])
-    tuned_gain = 100 * (mean(tuned_areas(cfg, tuned[OURS])) - mean(tuned_areas(cfg, tuned[AGAIN])))
+    tuned_gain = 100 * (mean(tuned_areas(cfg, tuned[OURS])) - max(mean(tuned_areas(cfg, tuned[x])) for x in LABELS))
 
     def told(values: dict[str, float]) -> str | None:
         known = not np.isnan(list(values.values())).any()
@@ -376,7 +376,7 @@ def judgements(cfg: Config, found: Found, tuned: dict[str, Any]) -> tuple[Claim,
         claim(
             "HAST is worth more than labels alone when the whole encoder is fine-tuned",
             paper="so with BERT and SetFit", measured=tuned_gain, unit="points",
-            margin="1 point of area or more above labels again", holds=tuned_gain >= 1,
+            margin="1 point of area or more above the better arm without pseudo labels", holds=tuned_gain >= 1,
         ),
     )  # fmt: skip
 
@@ -384,7 +384,7 @@ def judgements(cfg: Config, found: Found, tuned: dict[str, Any]) -> tuple[Claim,
 def report(cfg: Config, encoder: Any, seen: list[Any], found: Found, rates: Peaks, tuned: dict[str, Any]) -> Report:
     """Areas of all arms, what they accepted, ablations, fine-tuned arms, and curves over labels."""
     columns = [f"{task.name}, {query}" for query in cfg.queries for task in cfg.tasks]
-    first, selecting = columns[: len(cfg.tasks)], [arm for arm in EVERY if arm not in (NONE, AGAIN)]
+    first, selecting = columns[: len(cfg.tasks)], [arm for arm in EVERY if arm not in LABELS]
 
     def of(what: str) -> Any:
         return lambda arm, column: areas(cfg, found, column, arm, what)
