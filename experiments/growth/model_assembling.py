@@ -19,7 +19,7 @@ Run      stagejax run model_assembling                      laptop: some 20 minu
 Holds if Assembling is at least as accurate as end to end at equal total FLOPs, with all data or with a quarter of them;
          and right after assembly it is more than 10 points above modules that were trained alone; in the mean over
          seeds.
-Ours     Not reproduced: 2.5 ± 1.0 points below end to end (67.8 %) with all data, 3.6 ± 2.0 with a quarter. With all data, in %:
+Ours     Not reproduced: 2.5 ± 1.0 points below end to end (67.8 %) with all data, 3.6 ± 2.0 with a quarter. With all:
                                right after assembly   tuned
          assembling                54.5 ± 7.9       65.3 ± 1.0
          imitation                 58.6 ± 0.9       63.0 ± 1.1

@@ -21,8 +21,8 @@ Holds if with frozen features (5 seeds, AG News, TREC and SST-2) the area under 
          or more above both arms without pseudo labels, mean over sets, with breaking ties and with random alike; it is
          no lower than that of the best of the other four on two of three sets (mean over both queries); its accepted
          labels are right more often than all predictions of the same classifiers, on every set; and fine-tuned (3
-         seeds, TREC, breaking ties) its area is 1 point or more above both of these arms. Means over seeds; the spread is
-         shown and does not judge.
+         seeds, TREC, breaking ties) its area is 1 point or more above both of these arms. Means over seeds; the spread
+         is shown and does not judge.
 Ours     Three of the four hold. Area under the accuracy in %, up to 130 labels, breaking ties / random:
                                AG News              TREC                 SST-2
          no self-training  53.3 ± 1.0 / 53.5    42.3 ± 6.5 / 45.4    54.8 ± 2.0 / 54.8
