@@ -14,7 +14,8 @@ Run      stagejax run rich_representations                      laptop: 11 minut
          stagejax run rich_representations --preset smoke       seconds
          stagejax plan rich_representations --preset pod --mesh data=16,fsdp=16
 Holds if CAT5 exceeds the best of the wide nets and the long run by one point or more on at least two targets, and by
-         more than CAT5 and the net of twice the width differ on the source; and [2ft]CAT5 exceeds [init]CAT5 by more than the deviation over seeds.
+         more than CAT5 and the net of twice the width differ on the source; and [2ft]CAT5 exceeds [init]CAT5 by more
+         than the deviation over seeds.
 Ours     Three repeats (experiments/results/rich_representations-laptop.json); accuracy, %:
                                    source  digits 5-9  fashion 5-9  usps  omniglot 1- and 5-shot
          one net                     89.6        85.6         87.2  85.7  49.1  66.7
@@ -26,10 +27,10 @@ Ours     Three repeats (experiments/results/rich_representations-laptop.json); a
          CAT5 is first on four of five targets and not on the source, and 3 to 10 points above the long run of equal
          cost; but the better of the wide nets is less than a point behind, or ahead, on the three probed targets, so
          the claim does not hold by its margin. Fine-tuned, [2ft] has 93.8, [init] 93.6: +0.3 ± 0.5, less than its
-         spread, so this does not hold (it did while no spread was asked for); width x 2 has 94.0. Run again, as these were tested on different images and
-         at an unsearched rate, 3e-3 (92.6, 92.1): on validation images 1e-2 and 3.3e-2 are best, which gains the single
-         nets most. DISTILL5 in one episode of two epochs does not learn what five nets know, and under shuffled colours
-         neither CAT5 nor vREx helps.
+         spread, so this does not hold (it did while no spread was asked for); width x 2 has 94.0. Run again, as these
+         were tested on different images and at an unsearched rate, 3e-3 (92.6, 92.1): on validation images 1e-2 and
+         3.3e-2 are best, which gains the single nets most. DISTILL5 in one episode of two epochs does not learn what
+         five nets know, and under shuffled colours neither CAT5 nor vREx helps.
 """
 
 from __future__ import annotations
