@@ -21,7 +21,7 @@ Holds if of A, the mean test accuracy over all tasks after the last phase, in me
          is 1 point or more above the exponential; at T = 10 and at T = 20 the 95 % interval of its difference to equal
          rehearsal, seed by seed, lies above 0 (five seeds); its gain over no rehearsal grows from T = 5 to 10 to 20;
          and power law with LwF is above it alone by more than two standard errors of the difference, seed by seed.
-Ours     A in %, R = N / 10; three seeds, and five of the first, second and fourth row at T = 10 and 20:
+Ours     A in %, R = N / 10; three seeds; five of no rehearsal, power law and equal at T = 10 and 20:
                               T = 5         T = 10        T = 20
          no rehearsal         84.2 ± 1.5    72.8 ± 2.1    54.2 ± 3.1
          power law, d = 0.25  88.2 ± 0.5    85.1 ± 0.9    80.2 ± 0.8
