@@ -35,7 +35,7 @@ Ours     USPS, 200 labels, by a teacher of MNIST and Fashion-MNIST; seeds 0 to 3
          one way                   90.6 ± 0.9     +0.19 ± 0.30
          student alone             90.5 ± 0.8     +0.27 ± 0.12     for 8.5 times the steps, 89.9 ± 0.6
          KD                        90.5 ± 0.4     +0.36 ± 0.42
-         No claim holds at this scale: at the least w of four, one of them beyond the grid, talking is hardly there, and
+         No claim holds at this scale: at the least w of four, two of them beyond the grid, talking is hardly there, and
          0.3 points above the student alone; at 0.1, as in the runs before, it cost a point. The student's message is
          nearest to the teacher's about the same image for 99 % (low) and 23 % (high) of the test images. The teacher
          itself is right on 85.7 % of them, less than the student with its labels alone. The notes say which loss was
