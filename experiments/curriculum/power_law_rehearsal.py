@@ -35,9 +35,9 @@ Ours     A in %, R = N / 10; three seeds; five of no rehearsal, power law and eq
          Five of seven claims hold. At T = 10 the power law is 12.3 points above no rehearsal, less than asked, 8.6
          above EWC and 11.8 above LwF; its gain grows from 4.0 to 12.3 to 26.1 points, and LwF adds 2.0. It is not
          better than equal rehearsal: -0.31 [-0.95, +0.33] points at T = 10, -0.40 [-1.05, +0.25] at T = 20. At T = 20
-         it is 21.0 points above b = 1, which the choice at T = 5 preferred by 0.4 points on one seed, and 6.5 above
+         it is 21.0 points above b = 1, which the choice at T = 5 preferred by 0.5 points on one seed, and 6.5 above
          the slowest exponential that was tried. d = 0.25, inside its grid now, is close to equal. The runs before, see
-         the notes, had the same choices and verdicts.
+         the notes, had the same verdicts.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import Optimizer, adamw, muon
-from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Claim, Report, Table, above_spread, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.search.lowest import Lowest, lowest
 from stagejax.search.peak import kept_peak
@@ -374,8 +374,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
 
     def clear(label: str) -> bool:
         """Above by more than the deviation over seeds."""
-        own = to(label)
-        return len(own) > 1 and bool(own.mean() > own.std(ddof=1))
+        return above_spread(to(label))
 
     deviation = "all customers, by more than the deviation of the paired differences over seeds"
     return (

@@ -63,7 +63,7 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.rewards.preference import Preference
 from stagejax.optimizer import adam, adamw
-from stagejax.report import Arm, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Report, Table, above_spread, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.fits import PowerLaw, fit_power_law
 from stagejax.report.steps import pit_table, q_table
 from stagejax.search.lowest import Lowest, lowest
@@ -364,8 +364,7 @@ def report(cfg: Config, found: dict[Any, Any], scores: dict[Any, Any], looked: A
     def apart(more: str, less: str, what: str) -> tuple[str, bool]:
         """Paired differences over seeds as text, and whether their mean is larger than their deviation."""
         gaps = np.subtract(over(more, what), over(less, what))
-        clear = len(gaps) > 1 and float(gaps.mean()) > float(gaps.std(ddof=1))
-        return f"{less} less by {shown(gaps, '+.1%')}" if len(gaps) else "", clear
+        return f"{less} less by {shown(gaps, '+.1%')}" if len(gaps) else "", above_spread(gaps)
 
     points = [(n, made.value["test"]) for (arm, n, _), made in scores.items() if arm == SFT and made.value]
     law = fit_power_law(*zip(*points, strict=True)) if points else PowerLaw(0.0, 0.0, 0.0)

@@ -77,7 +77,7 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, Table, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Claim, Report, Table, above_spread, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.together import charged_once
 from stagejax.search.lowest import Lowest, lowest
 from stagejax.steps.side_by_side import in_turn, side_by_side_flops
@@ -385,8 +385,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
 
     def clear(lead: np.ndarray) -> bool:
         """Above 0 by more than the deviation of means over seeds."""
-        own = lead.mean(1) if lead.size else np.zeros(0)
-        return len(own) > 1 and bool(own.mean() > own.std(ddof=1))
+        return bool(lead.size) and above_spread(lead.mean(1))
 
     def said(*arms: str) -> str | None:
         known = [(arm, shown(leads[arm].mean(1), "+.1f")) for arm in arms if leads[arm].size]

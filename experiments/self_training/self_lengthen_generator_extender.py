@@ -82,7 +82,7 @@ from stagejax.models import Transformer, llama
 from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Claim, Report, by_seed, claim, mean, shown, table_of_means
+from stagejax.report import Arm, Claim, Report, above_spread, by_seed, claim, mean, shown, table_of_means
 from stagejax.report.tables import table_of_rates
 from stagejax.report.together import charged_once
 from stagejax.transforms import LoRA, Reparameterized
@@ -374,8 +374,7 @@ def judged(found: Found) -> tuple[Claim, ...]:
     def ahead(statement: str, others: Sequence[str], margin: str, least: float | None, paper: str) -> Claim:
         leads = {other: found.lead(OWN, other) for other in others}
         told = [f"{shown(own, '+.1f')} points to {other}" for other, own in leads.items() if own]
-        holds = [mean(own) >= least if least is not None else len(own) > 1 and mean(own) > float(np.std(own, ddof=1))
-                 for own in leads.values()]  # fmt: skip
+        holds = [mean(own) >= least if least is not None else above_spread(own) for own in leads.values()]
         return claim(statement, paper=paper, measured="; ".join(told) or None, margin=margin, holds=all(holds))
 
     return (

@@ -72,7 +72,7 @@ from stagejax.names import slug
 from stagejax.objectives import causal_lm
 from stagejax.objectives.text.marginal import AnyOf, SeveralAnswers, all_of
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, by_seed, claim, shown, table_of_means
+from stagejax.report import Arm, Report, Table, above_spread, by_seed, claim, shown, table_of_means
 from stagejax.steps.self_sampling import Buffer, ReferenceStep, SelfSampling, on_references, with_flops
 
 MLE, LONGER, HALF = "MLE", "MLE, twice the steps", "MLE, half the rows"
@@ -296,7 +296,7 @@ def report(cfg: Config, arms: dict[str, dict[int, Arm]], scores: dict[tuple[str,
     gain = np.subtract(passing(PARTIAL, most), passing(MLE, most)) if PARTIAL in cfg.arms else np.array([])
     smooth = np.subtract(passing(SMOOTH, most), passing(MARGINAL, most)) if MARGINAL in cfg.arms else np.array([])
     more = total(PARTIAL) - total(FULL)
-    clear = len(smooth) > 1 and smooth.mean() > smooth.std(ddof=1)
+    clear = above_spread(smooth)
     # fmt: off
     claims = (
         claim(

@@ -56,7 +56,7 @@ from stagejax.objectives.classification import classification, classification_by
 from stagejax.objectives.distillation import distillation_by_heads
 from stagejax.objectives.probing import few_shot_accuracy, probe_accuracy, standardised
 from stagejax.optimizer import adamw
-from stagejax.report import Arm, Report, Table, claim, shown, table_of_means
+from stagejax.report import Arm, Report, Table, above_spread, claim, shown, table_of_means
 from stagejax.search.peak import Peaks, kept_peak
 
 ONE, LONG, WIDE2, WIDE4, CAT2, CAT5 = "one net", "one net, 5 x as long", "width x 2", "width x 4", "CAT2", "CAT5"
@@ -397,7 +397,7 @@ def report(cfg: Config, found: dict[int, dict[str, Any]], peaks: Peaks) -> Repor
             paper="iNat18 69.1 against 64.4",
             measured=None if np.isnan(gap) else f"{shown(by_tuning, '+.1%')}, on the same test images",
             margin="higher mean accuracy, by more than its deviation over seeds",
-            holds=len(by_tuning) > 1 and bool(by_tuning.mean() > by_tuning.std(ddof=1)),
+            holds=above_spread(by_tuning),
         ),
     )
     return EXPERIMENT.report(

@@ -7,7 +7,7 @@ from stagejax.report.dots import draw_dots
 from stagejax.report.figures import Figure
 from stagejax.report.machine import environment
 from stagejax.report.report import Report
-from stagejax.report.seeds import by_seed, mean, shown, spread
+from stagejax.report.seeds import above_spread, by_seed, mean, shown, spread
 from stagejax.report.tables import Table, table_of_means
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Figure",
     "Report",
     "Table",
+    "above_spread",
     "by_seed",
     "claim",
     "curve",

@@ -57,6 +57,16 @@ def spread(values: ArrayLike) -> tuple[float, float | None]:
     return float(own.mean()), float(own.std(ddof=1)) if several else None
 
 
+def above_spread(values: ArrayLike) -> bool:
+    """Whether the mean is above 0 by more than the deviation (n - 1) over seeds; never of one value, or of none.
+
+    >>> above_spread([1.0, 2.0]), above_spread([-1.0, 2.0]), above_spread([2.0]), above_spread([np.nan, np.nan])
+    (True, False, False, False)
+    """
+    own = np.asarray(values, float)
+    return len(own) > 1 and bool(own.mean() > own.std(ddof=1))
+
+
 def shown(values: ArrayLike, form: str = ".3f") -> str | None:
     """Mean ± standard deviation (n - 1) over seeds, the first axis, of each column; None where a value is missing.
 
